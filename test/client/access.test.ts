@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { CommandFailed, connect, SessionFault } from '../../src/client/connect.js';
 import { accessItem as item } from '../kit/gate/access-item.js';
-import { logPacket, replyPacket } from '../kit/gate/memory-backend.js';
+import { replyPacket } from '../kit/gate/memory-backend.js';
 import { settle } from '../kit/plain/fake-clock.js';
 import { json, openHttpServer, type ScriptedAnswer } from './http-server.js';
 import { openSession } from './opened.js';
@@ -61,35 +61,6 @@ void test('a list is rows of a kind; other rows are left to newer clients', asyn
   const none = session.access.list();
   peer.send(replyPacket('\n+\n'));
   assert.deepEqual(await none, []);
-});
-
-void test('a refusal is CommandFailed with its sentence; an answer that is no item is no item', async () => {
-  const { session, peer } = openSession(3, { logs: false });
-  const refused = session.access.approve(item.id);
-  peer.send(logPacket('error', 'dovegate: own requests are approved by another person [denied]'));
-  peer.send(replyPacket('\n-NOPERM\n'));
-  await assert.rejects(
-    refused,
-    (fault) =>
-      fault instanceof CommandFailed && fault.kind === 'denied' && /another person/.test(fault.message),
-  );
-  for (const answer of ['access\t{\t\n+\n', line({ id: 'x' }), '\n+\n', line([])]) {
-    const odd = session.access.get(item.id);
-    peer.send(replyPacket(answer.endsWith('\n') ? answer : `${answer}\n+\n`));
-    await assert.rejects(odd, (fault) => fault instanceof SessionFault && fault.code === 'unexpected-reply');
-  }
-});
-
-void test('wrong types and long reasons reject, and nothing is sent', async () => {
-  const { session, peer } = openSession(3, { logs: false });
-  const { access } = session;
-  const wrong: { readonly [key: string]: unknown } = { forMs: -1 };
-  await assert.rejects(access.request({ ...asked, ...wrong }), TypeError);
-  await assert.rejects(access.request({ ...asked, uses: 0.5 }), TypeError);
-  await assert.rejects(access.list({ tag: 'a b' }), TypeError);
-  await assert.rejects(access.request({ ...asked, reason: 'x'.repeat(513) }), SessionFault);
-  await settle();
-  assert.equal(peer.received().length, 0);
 });
 
 async function over(t: TestContext, answer: ScriptedAnswer) {

@@ -50,17 +50,6 @@ void test('a full mailbox, which has no status of its own', () => {
   assert.equal(kindOf('UNKNOWN', 'dovegate: the backend says: anything [over-quota]'), 'over-quota');
 });
 
-void test('a name within the line decides nothing', () => {
-  for (const text of [
-    "Can't create mailbox Mailbox already exists: Invalid mailbox name",
-    "Can't delete mailbox already exists",
-    'Quota exceeded (mailbox for user is full)/x: not done',
-  ]) {
-    assert.equal(kindOf('DATAERR', text), 'invalid', text);
-    assert.equal(kindOf('UNKNOWN', text), 'other', text);
-  }
-});
-
 // bounds.longestLineBytes
 void test('a line that no server takes is refused before anything of it is sent', () => {
   const around = '\t\tsearch\t\n'.length;

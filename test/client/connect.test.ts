@@ -77,22 +77,6 @@ void test('a wrong password, a strange certificate, missing TLS, nobody there: e
   }
 });
 
-void test('a server that says nothing is left in time, and at a signal', async () => {
-  const dovecot = await openScriptedDovecot({ fault: 'silent-after-accept' });
-  const at = { host: '127.0.0.1', port: dovecot.port, tls: 'off' } as const;
-  try {
-    await assert.rejects(connect({ ...at, greetingTimeoutMs: 50 }), refusedFor('dial-timeout'));
-    const controller = new AbortController();
-    const attempt = connect({ ...at, signal: controller.signal });
-    await dovecot.waitFor((one) => one.records.length === 2, 'the second connection');
-    controller.abort(new Error('enough'));
-    await assert.rejects(attempt, /enough/);
-    await assert.rejects(connect({ ...at, signal: controller.signal }), /enough/);
-  } finally {
-    await dovecot.close();
-  }
-});
-
 void test('a certificate of our own is shown to a server that asks for one', async () => {
   const own = authority.issue({ names: ['backup.example.com'], client: true });
   const names: unknown[] = [];

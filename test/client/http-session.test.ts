@@ -12,9 +12,8 @@ import {
   connect,
   SessionFault,
 } from '../../src/client/connect.js';
-import { type HttpOptions, openHttpSession } from '../../src/client/http-session.js';
+import { type HttpOptions } from '../../src/client/http-session.js';
 import { makeAuthority } from '../kit/gate/certificates.js';
-import { createFakeClock } from '../kit/plain/fake-clock.js';
 import {
   type HttpServer,
   json,
@@ -111,16 +110,6 @@ void test('cells and stream give the same as run; a field asked for twice is giv
   const late: (readonly string[])[] = [];
   for await (const row of streamed) late.push(row);
   assert.deepEqual(late, rows);
-});
-
-void test('rows that are not as expected: other keys count, the object of "user" is one cell', async (t) => {
-  assert.deepEqual((await answered(t, ok([{ username: 'alice', ...quotaRow }]))).rows, [
-    ['alice', 'User quota', 'STORAGE', '72', '10240', '0'],
-  ]);
-  const user = { 'alice@example.org': { uid: '5000' } };
-  const { rows } = await answered(t, ok(user), { name: 'user', args: ['alice'] });
-  assert.deepEqual(rows, [[JSON.stringify(user)]]);
-  assert.deepEqual((await answered(t, ok([]))).rows, []);
 });
 
 void test('what the server says of a command is CommandFailed, with its message', async (t) => {
@@ -271,25 +260,6 @@ void test('an input that is no UTF-8, or cannot be read, never arrives whole', a
   assert.deepEqual([server.requests.length, server.heads()], [0, 3]);
 });
 
-void test('a key that is refused, or a text that is too long, is said before the text is sent', async (t) => {
-  const refused: ScriptedAnswer = { ...json('', '401 Authentication required'), next: 'close' };
-  const server = await openHttpServer(
-    t,
-    () => ok([]),
-    () => refused,
-  );
-  const session = await sessionAt(t, server);
-  let pieces = 0;
-  const input = (function* () {
-    for (;;) {
-      pieces += 1;
-      yield 'x'.repeat(1000);
-    }
-  })();
-  await assert.rejects(session.run({ user: 'alice', name: 'save', input }), { code: 'auth-rejected' });
-  assert.equal(pieces, 0);
-});
-
 void test('commands go one at a time, on one connection where the server keeps it', async (t) => {
   const server = await openHttpServer(t, ({ connection }) => ({
     ...ok([quotaRow]),
@@ -304,33 +274,6 @@ void test('commands go one at a time, on one connection where the server keeps i
   await session.close();
   await assert.rejects(session.run(quota), { code: 'closed' });
 });
-
-// Whether a server that ends a connection has read what was sent meanwhile nobody can know.
-for (const [announced, keptMs] of [
-  ['', 5_000],
-  ['Keep-Alive: timeout=15\r\n', 5_000],
-  ['Keep-Alive: timeout=4, max=100\r\n', 2_000],
-] as const) {
-  void test(`a kept connection is used for ${keptMs} ms, and never when the server may end it (${announced.trim()})`, async (t) => {
-    const seen: number[] = [];
-    const server = await openHttpServer(t, ({ connection }) => {
-      seen.push(connection);
-      // As a server whose time is over just when the third command comes.
-      if (connection === 1 && seen.length > 2) return { bytes: '', next: 'close' };
-      const { bytes } = ok([quotaRow]);
-      return { bytes: String(bytes).replace('\r\n', `\r\n${announced}`) };
-    });
-    const clock = createFakeClock();
-    const session = openHttpSession({ url: server.url, key }, clock);
-    t.after(() => session.close());
-    await session.run(quota);
-    clock.advanceNow(keptMs);
-    await session.run(quota);
-    clock.advanceNow(keptMs + 1);
-    await session.run(quota);
-    assert.deepEqual(seen, [1, 1, 2]);
-  });
-}
 
 void test('a dry run has a path of its own, and over a socket a command of its own', async (t) => {
   const rows = [{ what: 'decision', value: 'allow' }];
@@ -370,37 +313,6 @@ void test('a server of 2.3 is asked again by its own names of parameters, after 
   assert.equal(server.requests.length, 2);
   await assert.rejects(session.run({ name: 'who', args: ['bob'] }), { code: 'USAGE' });
   assert.equal(server.requests.length, 3);
-});
-
-void test('what cannot be sent is refused before a connection is made', async (t) => {
-  const server = await openHttpServer(t, () => ok([]));
-  const session = await sessionAt(t, server);
-  const cases: [Partial<Command> & { name: string }, RegExp][] = [
-    [{ name: 'no such' }, /there is no command "no such" here, and one of a plugin cannot go over HTTP/],
-    [{ name: 'quota get', args: ['--bogus'] }, /is no option of "quota get"/],
-    [{ name: 'dsync-server' }, /speaks both ways/],
-    [{ name: 'save', args: ['-m', 'Drafts', '/etc/passwd'], input: 'x' }, /never a file of the server/],
-    [{ name: 'quota get', debug: true }, /no log lines/],
-    [{ name: 'quota get', input: 'x' }, /takes no input/],
-    [{ name: 'quota get', reason: 'x'.repeat(513) }, /at most 512 bytes/],
-    [{ name: 'quota get', reason: 'a\nb' }, /one line/],
-  ];
-  for (const [command, message] of cases)
-    await assert.rejects(session.run({ user: 'alice', ...command }), { code: 'unsendable', message });
-  assert.equal(server.heads(), 0);
-  for (const url of ['ftp://x', 'x', 'unix:relative', `https://doveadm:${key}@mail1`]) {
-    await assert.rejects(connect({ url, key }), (fault) => {
-      assert.ok(fault instanceof SessionFault && fault.code === 'unsendable', url);
-      return !fault.message.includes(key);
-    });
-  }
-  for (const unused of [{ keyPins: ['00'] }, { account: 'anna' }, { password: 'x' }, { tls: 'off' as const }])
-    await assert.rejects(connect({ url: 'https://mail1', ...unused }), { message: /there is no/ });
-  await assert.rejects(connect({ url: 'http://192.0.2.1:8080', key }), {
-    code: 'tls-failed',
-    message: /use https/,
-  });
-  await (await connect({ url: 'http://192.0.2.1:8080' })).close();
 });
 
 void test('a server that is not there, is silent, or is left', async (t) => {
@@ -476,14 +388,3 @@ async function listen(t: TestContext, server: net.Server): Promise<number> {
   const address = server.address();
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
-
-test('the authorities are PEM, as a text or as bytes, and never a path', async () => {
-  const url = 'https://127.0.0.1:1';
-  for (const at of [{ url }, { host: '127.0.0.1', port: 1 }])
-    await assert.rejects(connect({ ...at, ca: '/etc/ssl/ca.pem' }), {
-      code: 'unsendable',
-      message: 'ca has no certificate in PEM: give the text of the file, not its path',
-    });
-  const pem = '-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n';
-  for (const ca of [pem, Buffer.from(pem)]) await (await connect({ url, ca })).close();
-});

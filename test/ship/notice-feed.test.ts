@@ -2,7 +2,7 @@
 // recognizes duplicates by their id. What must not happen: a notice that is lost, memory that grows while a receiver is down, a notice of
 // before a receiver was there, more than one on its way.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
@@ -278,22 +278,6 @@ void test('a server that answers nothing gets each mail twice, a few at a time, 
   assert.equal(await asideNow(), '');
 });
 
-void test('a refusal that comes late is one, and a failure that comes late is tried again', async (t) => {
-  const { story, feed } = await begin(t);
-  story.think = slowAfter(story.clock, 20_000);
-  story.refuse = ({ facts }) =>
-    facts.reason === 'poison' ? new NoticeFault('mail-refused', 554) : undefined;
-  story.note({ ...usualRequest, reason: 'poison' });
-  await story.until(() => story.taken.length === 1, 1000);
-  assert.equal(story.notices[0]?.facts.reason, 'left out, with the users: the receiver refused them');
-  let tries = 0;
-  story.refuse = () => ((tries += 1) < 4 ? new NoticeFault('mail-refused', 451) : undefined);
-  story.note();
-  await story.until(() => story.taken.length === 2, 1000);
-  assert.equal(tries, 4);
-  assert.equal(feed.state.fault, undefined);
-});
-
 void test('ended between sending and storing: the notice comes again with its id, and none is lost', async (t) => {
   const story = tell(t);
   await story.open().close();
@@ -363,22 +347,6 @@ void test('what is too old is dropped, and one notice says so', async (t) => {
   story.refuse = undefined;
   await story.until(() => story.taken.length === 3, 10_000);
   assert.equal(story.taken[2], '7.dropped');
-});
-
-void test('a receiver that refuses to be told of dropped notices gets the later ones', async (t) => {
-  const { story, feed } = await begin(t);
-  story.refuse = () => new NoticeFault('unreachable');
-  story.note();
-  await story.until(() => feed.state.dropped === 1, 60_000);
-  story.refuse = ({ event }) => (event === 'dropped' ? new NoticeFault('status', 422) : undefined);
-  story.note();
-  await story.until(() => story.taken.length === 1);
-  story.note();
-  await story.until(() => story.taken.length === 2);
-  assert.deepEqual(story.taken, ['2', '3']);
-  // The log has it.
-  assert.equal(story.faults.filter((each) => each === 'dropped 1').length, 1);
-  assert.equal(feed.state.fault, undefined);
 });
 
 void test('a text that the receiver refuses holds back no later notice', async (t) => {
@@ -456,29 +424,6 @@ void test('a wall clock that was years ahead when a place was lost hides nothing
   story.open();
   await story.until(() => story.taken.length === 3);
   assert.deepEqual(story.taken, ['1', '2', '3']);
-});
-
-void test('a place in a segment that does not exist: what is young comes again, and the log says so', async (t) => {
-  const { story, feed } = await begin(t);
-  story.note();
-  await story.until(() => story.taken.length === 1);
-  await feed.close();
-  const path = join(story.state, 'notices-chat.json');
-  writeFileSync(path, readFileSync(path, 'utf8').replace('"segment":1,', '"segment":999,'));
-  story.faults.length = 0;
-  const next = story.open();
-  await read();
-  story.note();
-  await story.until(() => story.taken.length === 3);
-  assert.deepEqual(story.taken, ['1', '1', '2']);
-  assert.deepEqual(story.faults, ['again: 00000999.jsonl is not in the journal']);
-  // Stored: the next start goes on.
-  await next.close();
-  story.open();
-  await read();
-  story.note();
-  await story.until(() => story.taken.length === 4);
-  assert.equal(story.taken[3], '3');
 });
 
 void test('a place that cannot be stored, and a journal that cannot be read, are faults that end', async (t) => {

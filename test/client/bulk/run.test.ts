@@ -143,28 +143,6 @@ void test('what one user needs and is not there holds nobody else, and is given 
   assert.equal(run.log.at(-1), 'released 10');
 });
 
-void test('a read that broke off is sent twice more', async () => {
-  const run = open(2, (user) => (user === 'U0' ? again('broken') : ok));
-  await run.pass(100_000);
-  assert.deepEqual(await run.ended, { fault: undefined, left: 0, givenUp: 1 });
-  assert.deepEqual(run.results, ['U1 ok', 'U0 failed']);
-  assert.equal(run.sentAt.filter(([user]) => user === 'U0').length, 3);
-});
-
-void test('a server that is not there at the beginning ends the run; later it is waited for', async () => {
-  const gone = open(2, () => again('away'));
-  const { fault, left } = await gone.ended;
-  assert.deepEqual([fault?.exitCode, left, gone.log], [75, 2, []]);
-  const back = open(3, (user, attempt) => (user === 'U1' && attempt < 6 ? again('away') : ok));
-  await back.pass(100_000);
-  assert.deepEqual(await back.ended, { fault: undefined, left: 0, givenUp: 0 });
-  const never = open(3, (user) => (user === 'U1' ? again('away') : ok));
-  await never.pass(1_200_000);
-  const end = await never.ended;
-  assert.equal(end.fault?.exitCode, 75);
-  assert.ok(end.left >= 1);
-});
-
 void test('what stops the run stops it before the next user, and what runs ends', async () => {
   const lasting = open(3, (user) => (user === 'U1' ? new CommandFault(65, 'the text') : ok));
   assert.deepEqual(await lasting.ended, { fault: new CommandFault(65, 'the text'), left: 2, givenUp: 0 });
@@ -210,17 +188,4 @@ void test('several at once: as many as are asked for, and nobody twice', async (
   assert.equal(most, 8);
   assert.equal(new Set(run.sentAt.map(([user]) => user)).size, 50);
   assert.equal(run.sentAt.length, 50);
-});
-
-void test('a name that is none has a result, and is sent nowhere', async () => {
-  const run = open(1, () => ok, {
-    users: new Map([
-      ['a\x07', 'a\x07'],
-      ['b', 'b'],
-    ]),
-  });
-  await run.pass(1_000);
-  assert.deepEqual(await run.ended, { fault: undefined, left: 0, givenUp: 0 });
-  assert.deepEqual(run.results, ['a\x07 failed without', 'b ok']);
-  assert.deepEqual(run.log, ['> 1 b', 'ok 1']);
 });

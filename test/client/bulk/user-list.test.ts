@@ -9,7 +9,6 @@ import {
   listSourceOf,
   makeUserList,
   readNames,
-  whyNoName,
 } from '../../../src/client/bulk/user-list.js';
 import { openFolder } from '../../kit/plain/folder.js';
 
@@ -78,27 +77,6 @@ void test('lines: blanks, comments and CR are left out; a stop ends the reading'
   await assert.rejects(async () => {
     for await (const name of linesOf(`${path}.none`, new AbortController().signal)) names.push(name);
   }, /cannot be read/);
-});
-
-void test('what can be no name', () => {
-  for (const name of [
-    '',
-    ' a',
-    'a ',
-    'a\tb',
-    'a\nb',
-    'a\u2028b',
-    'a\ufffd',
-    'x'.repeat(321),
-    'é'.repeat(161),
-    'a\ud800',
-    '*',
-    '*@x',
-    'a?',
-  ])
-    assert.notEqual(whyNoName(name), undefined, JSON.stringify(name));
-  for (const name of ['a', 'a b', 'x'.repeat(320), 'ü@x', "o'neil@x"])
-    assert.equal(whyNoName(name), undefined, name);
 });
 
 void test('a list that never ends, and a line that never ends, are given up', async () => {

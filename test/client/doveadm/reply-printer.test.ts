@@ -2,10 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createReplyPrinter, parseUserList } from '../../../src/client/doveadm/reply-printer.js';
 import type { Format } from '../../../src/client/doveadm/row-printer.js';
-import { statusFields } from '../../../src/doveadm/commands/catalog.js';
 import { readTypedCommand } from '../../../src/doveadm/commands/typed-command.js';
 import { replyRowsAt } from '../../../src/doveadm/meaning/columns.js';
-import { everyLate } from '../../../src/doveadm/protocol/releases.js';
 
 /** What is printed of the JSON that a server sends for `user ...`, and what goes to stderr. */
 function printed(line: string, json: string, format?: Format): string {
@@ -135,37 +133,10 @@ void test('kick: how many, or whose', () => {
   assert.equal(columns('kick|bob', []), 'count');
 });
 
-void test('log errors: the fraction of the second, the colon of the prefix', () => {
-  const isOld = (time: string, prefix: string): boolean => {
-    const { parsed } = readTypedCommand(['log', 'errors']);
-    return replyRowsAt(3, parsed)?.shapeFrom([time, prefix])?.template?.includes('prefix}: ') === true;
-  };
-  assert.equal(isOld('Nov 20 15:18:31', 'doveadm(17087)'), true);
-  assert.equal(isOld('Nov 20 15:18:39.403534', 'doveadm(18052): '), false);
-  assert.equal(isOld('Nov 20 15:18:39.403534', ''), false);
-});
-
 void test('mailbox status all: where the GUID stands', () => {
   const cells = ['INBOX', '1', '0', '2', '3', '0', '4', '5', 'ab'.repeat(16), '0'];
   assert.ok(!columns('mailbox status|all|*', cells)?.includes('deleted'));
   assert.ok(columns('mailbox status|all|*', cells.toSpliced(3, 0, '0'))?.includes('deleted'));
-});
-
-void test('mailbox status all: the row of each release tells its columns, also where it is the only one', () => {
-  const late = everyLate.map((one) => one['mailbox status'] ?? []);
-  for (const fields of late) {
-    const shown = statusFields.filter((field) => fields.includes(field) || !late.flat().includes(field));
-    const keys = ['mailbox', ...shown];
-    const cells = keys.map((key) => (key === 'guid' ? 'ab'.repeat(16) : '7'));
-    for (const minor of [undefined, 3, fields.length > 0 ? 4 : 2]) {
-      assert.equal(columns('mailbox status|all|*', cells, minor), keys.join(' '), String(minor));
-      assert.equal(
-        columns('mailbox status|all|*', [...cells, ...cells], minor),
-        keys.join(' '),
-        String(minor),
-      );
-    }
-  }
 });
 
 void test('a server that says what it is has the columns of its series', () => {

@@ -103,29 +103,6 @@ test('a long value leaves as it comes, in the form of a short one', () => {
   assert.equal(longs('json'), '[{"uid":"1","text":"a\\nb"},{"uid":"1","text":"a\\nb"}]');
 });
 
-test('a reply that broke off within a row', () => {
-  const brokenOff = (format: Format, isCut: boolean): string => {
-    const pieces: string[] = [];
-    const printer = createRowPrinter(
-      shapeOf('flow', 'a b'),
-      { format, hidesTitles: true, hasUsers: false },
-      (piece) => pieces.push(piece.toString()),
-    );
-    printer.cell(Buffer.from('1'), !isCut);
-    printer.end();
-    return pieces.join('');
-  };
-  for (const isCut of [false, true]) {
-    assert.equal(brokenOff('json', isCut), '[{"a":"1"}]');
-    assert.equal(brokenOff('tab', isCut), '1\n');
-    assert.equal(brokenOff('flow', isCut), 'a=1 \n');
-    assert.equal(brokenOff('pager', isCut), 'a: 1\n');
-    assert.equal(brokenOff('table', isCut), '1\n');
-  }
-  const template = shapeOf('formatted', 'a b', '%{a}: %{b}\n');
-  assert.equal(printed({}, ['1', '2', '3'], template), '1: 2\n3\n');
-});
-
 test('JSON has no bytes that are no UTF-8', () => {
   const cell = Buffer.concat([Buffer.from('q"\\/\b\f\x1b\x7f\u2028\ud83d\ude00'), Buffer.of(0xed, 0xa0)]);
   assert.deepEqual(JSON.parse(printed({ format: 'json' }, [cell], shapeOf('flow', 'a'))), [
@@ -148,15 +125,6 @@ test('a column of a table is as wide as its widest value, and an empty value is 
   );
 });
 
-test('the widths of a table come from its first hundred rows', () => {
-  const shape = shapeOf('table', 'n m');
-  const rows = Array.from({ length: 250 }, (_, n) => [n === 200 ? 'longer' : String(n), 'x']).flat();
-  const lines = printed({ hidesTitles: true }, rows, shape).split('\n');
-  assert.equal(lines.length, 251);
-  assert.match(lines[99] ?? '', /^99 x/);
-  assert.match(lines[200] ?? '', /^longer x/);
-});
-
 for (const [format, shape] of [
   ['table', shapeOf('table', 'text')],
   ['formatted', shapeOf('formatted', 'text', '%{text}')],
@@ -177,15 +145,3 @@ for (const [format, shape] of [
     assert.throws(() => printer.cell(piece, false), CommandFault);
   });
 }
-
-test('a table holds its first rows up to the same limit', () => {
-  const printer = createRowPrinter(
-    shapeOf('table', 'text'),
-    { format: 'table', hidesTitles: false, hasUsers: false },
-    () => undefined,
-  );
-  const cell = Buffer.alloc(1 << 20, 'x');
-  const count = bounds.tableBytes / cell.length;
-  for (let n = 0; n < count; n += 1) printer.cell(cell, true);
-  assert.throws(() => printer.cell(cell, true), CommandFault);
-});

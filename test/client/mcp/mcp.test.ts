@@ -4,7 +4,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import * as z from 'zod';
 import { bounds } from '../../../src/host/bounds/bounds.js';
@@ -226,29 +225,6 @@ void test('many calls at once go one after another, and too many are refused', a
   assert.equal(mostRunning, 1);
 });
 
-void test('calls that are canceled while they wait leave their places to others', async (t) => {
-  const { agent, backend } = await open(t);
-  await agent.call('quota_get', { user, reason });
-  let release: () => void = () => undefined;
-  gate = new Promise((resolve) => {
-    release = resolve;
-  });
-  const first = agent.call('quota_get', { user, reason });
-  await until(() => running === 1, 'the first call at the backend');
-  const cancel = new AbortController();
-  const canceled = Array.from({ length: bounds.agentCalls - 1 }, () =>
-    agent.client.callTool({ name: 'quota_get', arguments: { user, reason } }, { signal: cancel.signal }),
-  );
-  const crowded = await agent.call('quota_get', { user, reason });
-  assert.equal(errorOf(crowded), 'too-many-calls');
-  cancel.abort();
-  for (const each of canceled) await assert.rejects(each);
-  const next = Array.from({ length: 3 }, () => agent.call('quota_get', { user, reason }));
-  release();
-  assert.deepEqual((await Promise.all([first, ...next])).map(errorOf), Array<undefined>(4).fill(undefined));
-  assert.equal(backend.commands.length, 5);
-});
-
 void test('a gate that is away, restarted, or ends in the middle of a call', async (t) => {
   const { agent, daemon, configuration } = await open(t);
   assert.equal(errorOf(await agent.call('quota_get', { user, reason })), undefined);
@@ -341,70 +317,4 @@ void test('a host that goes away, and one that writes what is no message', { tim
   assert.equal(backend.commands.length, 2);
   hostile.child.stdin.end();
   assert.deepEqual(await hostile.ended, [0, null]);
-});
-
-void test('nothing is served before initialize, and no version whose batches are not', async (t) => {
-  const { daemon, backend } = await openGateway(t, { backend: { script }, policy });
-  const host = openHost(t, ['--socket', daemon.path('support.sock')], false);
-  let text = '';
-  host.child.stdout.on('data', (chunk: Buffer) => {
-    text += chunk.toString();
-  });
-  const call = { name: 'quota_get', arguments: { user, reason } };
-  host.ask({ id: 1, method: 'tools/list' });
-  host.ask({ id: 2, method: 'tools/call', params: call });
-  host.ask({ id: 3, method: 'initialize', params: { protocolVersion: '2025-06-18' } });
-  host.ask({ id: 4, method: 'tools/call', params: call });
-  host.ask({ id: 5, ...initialize('2025-03-26') });
-  host.ask({ id: 6, method: 'tools/call', params: call });
-  await until(
-    () => text.includes('"id":6'),
-    () => text,
-  );
-  const answers = new Map(
-    text
-      .trim()
-      .split('\n')
-      .map((each) => answerOfHost.parse(JSON.parse(each)))
-      .map((each) => [each.id, each]),
-  );
-  for (const id of [1, 2, 3, 4]) assert.equal(answers.get(id)?.error?.code, -32_600, String(id));
-  const version = answers.get(5)?.result?.protocolVersion;
-  assert.ok(version !== undefined && version > '2025-03-26', version);
-  assert.equal(backend.commands.length, 1);
-});
-
-const answerOfHost = z.object({
-  id: z.number(),
-  error: z.object({ code: z.number() }).optional(),
-  result: z.object({ protocolVersion: z.string().optional() }).optional(),
-});
-
-void test('a host that reads no answers is not read', { timeout: 60_000 }, async (t) => {
-  const host = openHost(t, ['--socket', '/nonexistent/dovegate.sock']);
-  const rssMiB = (): number =>
-    Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${host.child.pid}/status`, 'utf8'))?.[1]) / 1024;
-  let asked = 0;
-  const call = { method: 'tools/call', params: { name: 'next_rows', arguments: { cursor: 'x' } } };
-  for (let isStuck = false; !isStuck; ) {
-    asked += 1;
-    if (host.ask({ id: asked + 1, ...call })) continue;
-    isStuck = await Promise.race([
-      once(host.child.stdin, 'drain').then(() => false),
-      new Promise<boolean>((resolve) => setTimeout(resolve, 3000, true)),
-    ]);
-    // An answer has some 250 bytes.
-    assert.ok(asked < 40_000, `${asked} calls were read`);
-  }
-  assert.ok(rssMiB() < 250, `${rssMiB()} MiB`);
-  let answers = 0;
-  host.child.stdout.on('data', (chunk: Buffer) => {
-    answers += chunk.toString().split('\n').length - 1;
-  });
-  await until(
-    () => answers === asked + 1,
-    () => `${answers} of ${asked + 1} answers`,
-  );
-  host.child.stdin.end();
-  assert.deepEqual(await host.ended, [0, null]);
 });

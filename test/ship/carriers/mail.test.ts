@@ -254,31 +254,3 @@ void test('each step may take minutes, and the answer to the mail ten', async (t
     assert.equal(late.clock.timers, 0);
   }
 });
-
-void test('without an answer to the mail nobody knows whether it was taken', async (t) => {
-  const never = await openThinker(t, ['.']);
-  await never.isHeld();
-  await never.clock.advance(bounds.noticeMailEndMs - 1);
-  assert.deepEqual(never.now, { slow: 1, ended: undefined });
-  await never.clock.advance(1);
-  assert.equal(await never.ends(), 'NoticeFault: unanswered');
-  assert.equal(never.clock.timers, 0);
-  const gone = await openSmtpServer(t, {
-    think: (command, socket) => (command === '.' ? new Promise(() => socket.destroy()) : undefined),
-  });
-  assert.equal(await faultOf(send({ port: gone.port })), 'unanswered');
-  // Before its end it was not taken.
-  const early = await openSmtpServer(t, {
-    think: (command, socket) => (command === 'DATA' ? new Promise(() => socket.destroy()) : undefined),
-  });
-  assert.equal(await faultOf(send({ port: early.port })), 'unreachable');
-});
-
-void test('some addresses are refused: the mail counts as taken', async (t: TestContext) => {
-  let refused = 0;
-  const server = await openSmtpServer(t, {
-    say: (command) => (command === 'RCPT' && (refused += 1) === 1 ? '550 evil words' : undefined),
-  });
-  await send({ port: server.port });
-  assert.equal(server.mails.length, 1);
-});

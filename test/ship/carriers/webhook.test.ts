@@ -282,21 +282,3 @@ void test('TLS: the authority and the name are verified, and a missing file is a
   said[3] = '-';
   assert.deepEqual(said, ['tls-failed', 'tls-failed', '-', '-', 'ca-file', 'secret-file', 'secret-file']);
 });
-
-void test('names are looked up a few at a time, so that a name server that is silent leaves room for files', async () => {
-  const asked: (() => void)[] = [];
-  const lookup = createLookup((_name, _options, callback) => {
-    asked.push(() => callback(null, [{ address: '192.0.2.7', family: 4 }]));
-  });
-  const found: unknown[] = [];
-  for (const name of ['a', 'b', 'c', 'd'])
-    lookup(`${name}.example`, { all: name !== 'a' }, (_error, address) => found.push(address));
-  assert.equal(asked.length, 2);
-  asked[0]?.();
-  assert.deepEqual(found, ['192.0.2.7']);
-  assert.equal(asked.length, 2 + 1);
-  for (const answer of asked.slice(1)) answer();
-  assert.equal(asked.length, 4);
-  asked[3]?.();
-  assert.deepEqual(found[3], [{ address: '192.0.2.7', family: 4 }]);
-});

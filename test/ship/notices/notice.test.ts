@@ -107,25 +107,6 @@ void test('docs/access-approve.md shows a request as a program and as people in 
   assert.equal(fences.find(({ language }) => language === 'text')?.text, `${chatText(notice)}\n`);
 });
 
-void test('the end of a request is when it lapses, the end of a grant is that of the access', () => {
-  const { for: length, decide_by: lapses, until } = noticeFor(usualRequest).facts;
-  assert.deepEqual([length, lapses, until], ['1h', usualRequest.until, undefined]);
-  const granted = noticeFor({ ...usualRequest, action: 'granted', approvals: 1 }).facts;
-  assert.deepEqual(
-    [granted.for, granted.decide_by, granted.until],
-    [undefined, undefined, usualRequest.until],
-  );
-  assert.equal(noticeFor({ ...usualRequest, duration_ms: 'x' }).facts.for, undefined);
-  // Of break-glass nobody is asked to decide anything.
-  const glass = noticeFor({ ...usualRequest, approvals: 0 });
-  assert.equal(glass.facts.decide_by, undefined);
-  assert.match(mailOf(glass).text, /This is a notice only\. For more, use "dovegate requests"/);
-  assert.match(
-    mailOf(noticeFor(usualRequest)).text,
-    /This is a notice only\. To decide, use "dovegate requests"/,
-  );
-});
-
 void test('which records make a notice, and which receiver gets it', () => {
   const eventOf = (facts: AccessFacts): string | undefined =>
     noticeOf(accessLine(1, timeMs, facts), source)?.event;

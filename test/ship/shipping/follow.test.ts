@@ -1,7 +1,7 @@
 // Goal: every record that is on disk is given out once, in its order, whatever happens to the files meanwhile. What must not happen:
 // a record that is not on disk yet, a gap or damage that is not told, a journal that is taken for another one.
 import assert from 'node:assert/strict';
-import { renameSync, writeFileSync } from 'node:fs';
+import { renameSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import {
   beginning,
@@ -114,24 +114,6 @@ void test('segments that go under its feet: what is open is read to its end, wha
   assert.deepEqual(fresh.faults, []);
 });
 
-void test('a segment that is compressed while its place is looked for: nothing is left out', async (t) => {
-  for (let turns = 0; turns < 12; turns += 1) {
-    const journal = openDiskJournal(t);
-    const { all, faults, follower, position } = follow(t, journal);
-    journal.write(3);
-    await all();
-    const before = position();
-    journal.write(4);
-    journal.rotate();
-    journal.write(1);
-    await follower.seek(before);
-    const rest = all();
-    for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
-    journal.compress(1);
-    assert.deepEqual([await rest, faults], [journal.lines.slice(3), []], `after ${turns} turns`);
-  }
-});
-
 void test('damage is stepped over and told, however long it is', async (t) => {
   const journal = openDiskJournal(t);
   const { all, faults } = follow(t, journal);
@@ -151,23 +133,6 @@ void test('damage is stepped over and told, however long it is', async (t) => {
   journal.writeRaw((journal.lines[0] ?? '').replace('"seq":1,', '"seq":8,').concat('\n'));
   journal.seq = 8;
   assert.equal((await all()).length, journal.lines.length - before + 1);
-});
-
-void test('a compressed segment that cannot be read further costs what is behind it, and no more', async (t) => {
-  const journal = openDiskJournal(t);
-  const { all, faults } = follow(t, journal);
-  journal.write(10);
-  assert.equal((await all()).length, 10);
-  journal.rotate();
-  journal.remove(2);
-  writeFileSync(`${journal.directory}/00000002.jsonl.gz`, 'not gzip');
-  journal.rotate();
-  journal.write(5);
-  assert.deepEqual(await all(), journal.lines.slice(10));
-  assert.deepEqual(
-    faults.map(({ kind }) => kind),
-    ['damaged'],
-  );
 });
 
 void test('a journal that is not what was shipped is given out anew, as a whole', async (t) => {

@@ -83,18 +83,6 @@ void test('the waits after each answer', async (t) => {
     await waitAfter(t, { status }, bounds.otlpRefusedMs);
 });
 
-void test('Retry-After as a date, and a stop while it waits', async (t) => {
-  const date = new Date(Math.ceil(createFakeClock().wallMs() / 1000) * 1000 + 5_000).toUTCString();
-  const { clock, open, hurry } = await openCarrier(t, { status: 503, retryAfter: date });
-  const line = await open();
-  await assert.rejects(line.send(batch));
-  line.close(false);
-  const waiting = assert.rejects(open(), /enough/);
-  await clock.advance(4_000);
-  hurry.abort(new Error('enough'));
-  await waiting;
-});
-
 void test('partial success: no more is refused than was sent, and it is reported once a minute', async (t) => {
   const body = '{"partialSuccess":{"rejectedLogRecords":"999999","errorMessage":"no"}}';
   const { carrier, clock, open, rejections } = await openCarrier(t, { status: 200, body });

@@ -1,8 +1,7 @@
 // Goal: a receiver gets every record in its order, again where it may have lost some, and nobody else notices whether it is there.
 // What must not happen: a record that is not on disk, a gap, a dial without a pause, a timer or transport that stays behind.
 import assert from 'node:assert/strict';
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { renameSync } from 'node:fs';
 import { test } from 'node:test';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { TransportFault, UpstreamFault } from '../../../src/host/ports/faults.js';
@@ -231,31 +230,6 @@ void test('the end: what is left goes out, and the receiver is waited for, but n
   }
 });
 
-void test('what reaches the disk while the last look begins goes out, too', async (t) => {
-  const story = openStory(t);
-  const { dialler, journal, records, until } = story;
-  let look = (): void => undefined;
-  const shipper: Shipper = await story.start({
-    untilSeq() {
-      const { seq } = journal;
-      look();
-      return seq;
-    },
-  });
-  await until(() => shipper.state.at === 'connected');
-  let ending: Promise<void> | undefined;
-  look = () => {
-    look = () => undefined;
-    journal.write(3);
-    ending = shipper.end(5000);
-  };
-  shipper.nudge();
-  await until(() => at(dialler.ends, 0).peer.isEnded);
-  assert.deepEqual(records(0), journal.lines);
-  at(dialler.ends, 0).peer.end();
-  await ending;
-});
-
 /** Enough that something is safe: more than a MiB, more than a minute ago. */
 async function shipMuch(story: Story, shipper: Shipper): Promise<void> {
   const { clock, journal, until } = story;
@@ -287,24 +261,6 @@ void test('where it stands is kept, and the next run goes on there', async (t) =
   await until(() => records(1).at(-1) === journal.lines.at(-1));
   assert.deepEqual(records(1), journal.lines.slice(safeSeq));
   await ended(story, second);
-});
-
-void test('a position that cannot be kept is told once and stops nothing', async (t) => {
-  const story = openStory(t);
-  const { journal, records, until } = story;
-  const way = join(journal.directory, 'state');
-  const running = await story.start();
-  writeFileSync(way, 'in the way');
-  await shipMuch(story, running);
-  await until(() => kinds(story).includes('ship-position-failed'));
-  await shipMuch(story, running);
-  assert.deepEqual(records(0), journal.lines);
-  assert.equal(running.safe.seq, 0);
-  assert.deepEqual(kinds(story), ['ship-connected', 'ship-position-failed']);
-  rmSync(way);
-  await shipMuch(story, running);
-  await until(() => running.safe.seq > 0);
-  await ended(story, running);
 });
 
 void test('a journal that cannot be read is told, and shipped when it can be', async (t) => {

@@ -234,25 +234,6 @@ void test('other bytes under the right name: the block is stored beside it, and 
   }
 });
 
-void test('the same block, there already: nothing is said', async (t) => {
-  const story = openStory(t);
-  story.journal.write(30);
-  const first = await story.start();
-  await story.end(first);
-  const [name] = story.names();
-  assert.ok(name !== undefined);
-  // As after a kill between the answer and the note of it, with a list that is behind.
-  const blind = openStory(t, 8640, (store) => ({ ...store, list: async function* () {} }));
-  blind.journal.write(30);
-  mkdirSync(dirname(blind.path(name)), { recursive: true });
-  writeFileSync(blind.path(name), readFileSync(story.path(name)));
-  const shipping = await blind.start();
-  await blind.end(shipping);
-  assert.equal(shipping.sinks[0]?.safe.seq, 30);
-  assert.deepEqual(blind.kinds(), ['ship-connected']);
-  assert.equal(blind.names().length, 1);
-});
-
 void test('names ahead of the head, and behind it, stop nothing', async (t) => {
   const story = openStory(t);
   story.journal.write(30);
