@@ -3,7 +3,6 @@
 
 import {
   createHash,
-  createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
   type KeyObject,
@@ -69,11 +68,6 @@ const purposeIds = { server: '1.3.6.1.5.5.7.3.1', client: '1.3.6.1.5.5.7.3.2' };
 
 export function makeKeys(): Keys {
   return keysOf(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey);
-}
-
-/** Throws OpenSSL's error for a text that is not a private key. */
-export function readKeys(keyPem: string): Keys {
-  return keysOf(createPrivateKey(keyPem));
 }
 
 function keysOf(privateKey: KeyObject): Keys {

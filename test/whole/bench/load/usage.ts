@@ -149,12 +149,6 @@ export function daemonProbe(pid: number): Probe {
   };
 }
 
-/** Processor time of a process so far, with that of threads that have ended. */
-export function processorSeconds(pid: number): number {
-  const fields = fieldsOf(read(`${pid}/stat`) ?? '');
-  return ((Number(fields[11]) + Number(fields[12])) * tickUs) / 1e6;
-}
-
 /** Of a process now: memory of its own, without files, and the most that was resident so far. */
 export function memoryMiB(pid: number): { readonly anonymous: number; readonly peak: number } {
   const of = (name: string, text = ''): number =>
