@@ -24,14 +24,14 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Instrumenter } from '@stryker-mutator/instrumenter';
 import { transform } from 'esbuild';
 import { root, run } from './setup.mjs';
 
-/** The code of each module, and the tests that answer for it: its own, and those of modules that are built on it. */
+/** The code of each module, and the tests that answer for it beside the stories: its own, and those of modules that are built on it. */
 const modules = {
   policy: {
     code: ['src/rules/policy'],
@@ -86,6 +86,34 @@ function filesBelow(path, ending) {
     .map((name) => join(path, name))
     .toSorted();
 }
+
+/** Each opens a whole gate in the process of the test. */
+const gates = ['test/kit/gate/memory-engine.ts', 'test/kit/gate/own-gate.ts'];
+/** By file, the files that it and its imports load. */
+const importsOf = new Map();
+
+function addImports(file, all = new Set()) {
+  if (all.has(file) || !existsSync(join(root, file))) return all;
+  all.add(file);
+  if (!importsOf.has(file)) {
+    const found = readFileSync(join(root, file), 'utf8').matchAll(
+      /(?:^(?:import|export) (?!type )[^;']*?from |^import |\bimport\()'(\.[^']+)\.js'/gm,
+    );
+    importsOf.set(
+      file,
+      [...found].map(([, path]) => `${join(dirname(file), path)}.ts`),
+    );
+  }
+  for (const path of importsOf.get(file)) addImports(path, all);
+  return all;
+}
+
+/** Tests of a whole gate in their own process that load a module's code: they count as tests of the module. */
+const storiesOf = (code) =>
+  filesBelow('test', '.test.ts').filter((file) => {
+    const loaded = addImports(file);
+    return gates.some((kit) => loaded.has(kit)) && code.some((each) => loaded.has(each));
+  });
 
 /** The text of a mutant's place, and the line in which it begins. */
 function placeOf(text, { start, end }) {
@@ -390,8 +418,7 @@ async function mutate(name, { sample, seed, places, testName }) {
   );
   const trier = createTrier(
     await lookAtTests(
-      folders
-        .flatMap((path) => filesBelow(path, '.test.ts'))
+      [...new Set([...folders.flatMap((path) => filesBelow(path, '.test.ts')), ...storiesOf(files)])]
         .filter((file) => file.includes(testName) && !measuresTime.test(file))
         .map((file) => join(copy, file.replace(/\.ts$/, '.js'))),
     ),
