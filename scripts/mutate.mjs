@@ -242,13 +242,16 @@ function endGroup({ pid }) {
   }
 }
 
-/** Bytes that the files below a folder take; holes take none. Files are removed meanwhile. */
+/** Bytes that the files below a folder take; holes take none. Files and folders are removed meanwhile. */
 function bytesBelow(folder) {
-  if (!existsSync(folder)) return 0;
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).reduce(
-    (sum, name) => sum + 512 * (lstatSync(join(folder, name), { throwIfNoEntry: false })?.blocks ?? 0),
-    0,
-  );
+  try {
+    return readdirSync(folder, { recursive: true, encoding: 'utf8' }).reduce(
+      (sum, name) => sum + 512 * (lstatSync(join(folder, name), { throwIfNoEntry: false })?.blocks ?? 0),
+      0,
+    );
+  } catch {
+    return 0; // a folder was removed while it was read; the next look sees it whole
+  }
 }
 
 /** Processor time of a process so far: a busy machine must not make a mutant late. Linux. */
