@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { commandNamed } from '../../../src/doveadm/commands/catalog.js';
 import { parseArguments } from '../../../src/doveadm/commands/parse.js';
-import { Locks } from '../../../src/gate/access/locks.js';
+import type { Locks } from '../../../src/gate/access/locks.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { LockBook, type LockEntry } from '../../../src/journal/records/lock-book.js';
 import { replyPacket } from '../../kit/gate/memory-backend.js';

@@ -173,3 +173,20 @@ void test('while nobody asks somebody looks; a reply is as good as a look', asyn
   await story.clock.advance(60_000);
   assert.deepEqual([story.calls.length, story.clock.timers], [3, 0]);
 });
+
+void test('since when it is up or down is one time, however often it is asked', async () => {
+  const { clock, health } = open();
+  const startedMs = health.changedMs;
+  assert.equal(startedMs, clock.wallMs());
+  await clock.advance(1_234.5);
+  health.dialFailed(refused, true);
+  const downMs = health.changedMs;
+  assert.equal(downMs, clock.wallMs());
+  await clock.advance(333.3);
+  health.dialFailed(refused, true);
+  assert.deepEqual([health.state.at === 'up', health.changedMs], [false, downMs]);
+  await clock.advance(0.4);
+  health.dialled();
+  assert.equal(health.changedMs, clock.wallMs());
+  assert.ok(health.changedMs > downMs);
+});
