@@ -31,7 +31,7 @@ needs() {
 		echo "/usr/sbin/rsyslogd rsyslog"; echo "/usr/lib/*/rsyslog/lmnsd_gtls.so rsyslog-gnutls"
 		echo "/usr/bin/prometheus prometheus";;
 	fleet)
-		echo "/usr/sbin/nats-server nats-server"; echo "ip iproute2"; echo "prlimit util-linux"; echo "rclone rclone"
+		echo "prlimit util-linux"; echo "rclone rclone"
 		echo "/usr/lib/*/faketime/libfaketimeMT.so.1 libfaketime"; echo "mkfs.ext4 e2fsprogs";;
 	debian) echo "debootstrap debootstrap";;
 	systemd) needs debian; echo "systemd-nspawn systemd-container"; echo "rpmbuild rpm"; echo "ip iproute2";;

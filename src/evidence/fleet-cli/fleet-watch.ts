@@ -1,5 +1,5 @@
-// `dovegate audit fleet watch`: reads the streams in rounds, each as `verify` does it, reports each problem at its beginning and its
-// end, and writes metrics and a status. An unreachable server is reported, and not taken for the silence of hosts. Every request of a
+// `dovegate audit fleet watch`: reads the store in rounds, each as `verify` does it, reports each problem at its beginning and its
+// end, and writes metrics and a status. An unreachable store is reported, and not taken for the silence of hosts. Every request of a
 // round has a time limit, so no server can keep it waiting.
 
 import { backOffMs } from '../../host/concurrency/back-off.js';

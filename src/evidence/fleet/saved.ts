@@ -12,7 +12,7 @@ export const stateFormat = 5;
 const word = text(bounds.fleetLineBytes);
 const kind = z.enum(findingKinds);
 
-/** The required head of a chain: after a stream was restored, or from a line kept elsewhere. */
+/** The required head of a chain: after a store was restored, or from a line kept elsewhere. */
 export const expectedHead = z.strictObject({
   host: word,
   journal: word,

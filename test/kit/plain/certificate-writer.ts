@@ -67,10 +67,7 @@ const extensionIds = {
 const purposeIds = { server: '1.3.6.1.5.5.7.3.1', client: '1.3.6.1.5.5.7.3.2' };
 
 export function makeKeys(): Keys {
-  return keysOf(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey);
-}
-
-function keysOf(privateKey: KeyObject): Keys {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const spki = createPublicKey(privateKey).export({ type: 'spki', format: 'der' });
   const keyPem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   return { privateKey, keyPem, spki, identifier: createHash('sha1').update(spki).digest() };

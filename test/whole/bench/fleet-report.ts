@@ -91,8 +91,10 @@ try {
     listed.set(`host${at}`, { key: (first[at] ?? like)?.key });
   }
   const config = join(state, 'fleet.yaml');
-  const nowhere = { nats: 'tls://127.0.0.1:1', ca: '/nowhere', credentials: '/nowhere' };
-  writeFileSync(config, JSON.stringify({ ...nowhere, hosts: Object.fromEntries(listed), state }));
+  writeFileSync(
+    config,
+    JSON.stringify({ store: 'file:///nowhere', hosts: Object.fromEntries(listed), state }),
+  );
   say(
     'hosts, records, segments of a host',
     `${hosts}, ${hosts * records}, ${listSegments(first[0]?.directory ?? '').length}`,

@@ -129,7 +129,7 @@ test('pages that lead to one another can be followed together: their configurati
 /** Programs of the system that the pages call, and words of the shell, besides dovegate. */
 const foreign = new Set(
   `apt-get aws base64 buildah cat chmod chown cp curl docker done doveadm dovecot dpkg-deb export for grep groupadd install journalctl
-  kubectl ln ls mkdir mv node git gpasswd nats-server npm openssl promtool python3 rclone rm rsync runuser scp sed sh source ssh sudo systemctl
+  kubectl ln ls mkdir mv node git gpasswd npm openssl promtool python3 rclone rm rsync runuser scp sed sh source ssh sudo systemctl
   systemd-sysusers systemd-tmpfiles tail tar timeout umask userdel usermod zgrep`.split(/\s+/),
 );
 

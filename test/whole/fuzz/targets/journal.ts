@@ -1,4 +1,4 @@
-// The journal as it is read by verifiers and searches, proofs, what a stream of the fleet holds, and the ring of a process that ended.
+// The journal as it is read by verifiers and searches, proofs, what a store of a fleet holds, and the ring of a process that ended.
 
 import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
