@@ -8,7 +8,7 @@ import { parseTime } from '../../host/words/instants.js';
 import { formatJsonLines, printable } from '../../host/words/text.js';
 import { agoWords } from '../../host/words/words.js';
 import { readFleetSettings } from '../cli/fleet-places.js';
-import { describeVerdict, describeVerifiers, printGates } from './gate-table.js';
+import { describeLocks, describeVerdict, describeVerifiers, printGates } from './gate-table.js';
 import { readStatus } from './state-folder.js';
 
 const oldMs = 60_000;
@@ -42,7 +42,7 @@ export async function fleetStatus(screen: Screen, config: string, isJson: boolea
     await screen.print(
       screen.paint(isOld ? 'doubtful' : 'faint', isOld ? `${age}; nothing watches the store now` : age),
     );
-    for (const line of describeVerifiers(status)) await screen.print(line);
+    for (const line of [...describeVerifiers(status), ...describeLocks(status)]) await screen.print(line);
     await screen.print('');
     await printGates(screen, status);
   }

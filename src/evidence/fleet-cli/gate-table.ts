@@ -3,10 +3,13 @@
 import type { Screen } from '../../host/output/screen.js';
 import { type Column, createTable } from '../../host/output/table.js';
 import { printable } from '../../host/words/text.js';
-import { plural } from '../../host/words/words.js';
+import { durationWords, plural } from '../../host/words/words.js';
 import { formatMoment, reportHidden } from '../cli/audit-table.js';
 import { noHost } from '../fleet/findings.js';
 import type { FleetFinding, FleetStatus, GateRow } from '../fleet/shapes.js';
+
+/** Hosts that are named. */
+const lackingMax = 10;
 
 const columns: readonly Column<GateRow>[] = [
   {
@@ -27,11 +30,17 @@ const columns: readonly Column<GateRow>[] = [
     text: ({ driftMs }) => (driftMs === undefined ? '-' : `${(driftMs / 1000).toFixed(1)} s`),
     goes: 4,
   },
+  {
+    name: 'WAIT',
+    isNumber: true,
+    text: ({ waitMs }) => (waitMs === undefined ? '-' : durationWords(waitMs)),
+    goes: 5,
+  },
   { name: 'PROGRAM', text: ({ program }) => printable(program ?? '-'), cellsMin: 8, goes: 2 },
-  { name: 'OPEN', isNumber: true, text: ({ open }) => String(open), goes: 5 },
+  { name: 'OPEN', isNumber: true, text: ({ open }) => String(open), goes: 6 },
   { name: 'FINDINGS', isNumber: true, text: ({ findings }) => String(findings) },
   { name: 'DIFFERS', text: ({ differs }) => printable(differs.join(', ')), cellsMin: 10, goes: 1 },
-  { name: 'JOURNAL', text: ({ journal }) => journal ?? '-', goes: 6 },
+  { name: 'JOURNAL', text: ({ journal }) => journal ?? '-', goes: 7 },
 ];
 
 /** A row for each gate, then all kept findings. */
@@ -42,6 +51,18 @@ export async function printGates(screen: Screen, { gates, findings }: FleetStatu
   if (findings.length > 0) await screen.print('');
   for (const finding of findings) await screen.print(screen.paint('bad', formatFinding(finding)));
   reportHidden(screen, table.hidden());
+}
+
+export function describeLocks({ locks = [] }: FleetStatus): readonly string[] {
+  return locks.map(({ target, since, on, lacking }) => {
+    const named = lacking.slice(0, lackingMax).join(', ');
+    const more = lacking.length > lackingMax ? `, and ${lacking.length - lackingMax} more` : '';
+    const of =
+      lacking.length === 0
+        ? plural(on, 'host')
+        : `${on} of ${plural(on + lacking.length, 'host')}, not ${named}${more}`;
+    return printable(`locked since ${since}: ${target}: ${of}`);
+  });
 }
 
 export function describeVerifiers({ verifiers = [] }: FleetStatus): readonly string[] {

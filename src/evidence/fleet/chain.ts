@@ -2,8 +2,9 @@
 // always those of a record whose own hash is right. A fault is reported once, at the first line that shows it, and the chain is followed on
 // from there. Memory does not grow with the number of records.
 
+import { lockTarget } from '../../doveadm/codes/lock-target.js';
 import { bounds } from '../../host/bounds/bounds.js';
-import { isCount, isText, parseLine } from '../../host/values/values.js';
+import { asText, isCount, isText, parseLine } from '../../host/values/values.js';
 import { parseTime } from '../../host/words/instants.js';
 import { createArgumentsCheck } from '../../journal/records/arguments-check.js';
 import { genesisHash, type Link, readLink } from '../../journal/records/ledger.js';
@@ -50,6 +51,8 @@ export const openMax = bounds.fleetOpen;
 const policiesMax = bounds.fleetPolicies;
 /** Hashes of the last records, for comparison with those of blocks that overlap. */
 const recentMax = bounds.fleetRecent;
+/** Locks that are in force: more than a gate has at once. */
+const locksMax = bounds.fleetLocks;
 /** Holes that may be filled; beyond it the oldest stays a finding. */
 const gapsMax = bounds.fleetGaps;
 /** A match of this part of a hash cannot be chance. */
@@ -60,7 +63,7 @@ const driftWindowMs = 600_000;
 const headBytes = 320;
 const admissionBytes = 2048;
 
-const ownEvents: ReadonlySet<string> = new Set(['start', 'checkpoint', 'retire', 'reload']);
+const ownEvents: ReadonlySet<string> = new Set(['start', 'checkpoint', 'retire', 'reload', 'lock']);
 
 const compare = 'compare the host\'s own journal ("dovegate audit verify" there)';
 
@@ -88,6 +91,8 @@ export class Chain {
   /** Policy and version of the last admission: usually the next one has the same. */
   #policyText = '';
   #storedMs = 0;
+  /** Of the block's first record that was not here yet. */
+  #firstTime = '';
   #isFirstLine = false;
   #records = 0;
   #late: Late | undefined;
@@ -193,6 +198,7 @@ export class Chain {
   /** Returns the number of records that continue the chain. */
   takeBlock({ name, storedMs, text: lines }: StoredBlock): number {
     this.#storedMs = storedMs;
+    this.#firstTime = '';
     this.#records = 0;
     this.#late = undefined;
     this.#ownGapFrom = this.state.seq + 1;
@@ -289,7 +295,10 @@ export class Chain {
     state.hash = link.hash;
     state.storedMs = this.#storedMs;
     state.unsignedMs ??= this.#storedMs;
-    if (head !== undefined) state.time = head.time;
+    if (head !== undefined) {
+      state.time = head.time;
+      this.#firstTime ||= head.time;
+    }
     this.#remember(seq, link.hash);
     if (this.#context.awaited.size > 0) this.#meet(link, head);
   }
@@ -434,6 +443,7 @@ export class Chain {
       this.#policyText = '';
       if (this.#context.tellsPolicies) this.#notePolicies(record, link.seq, head);
     }
+    if (event === 'lock') this.#noteLock(record, head);
     if (isText(program)) state.program = shown(program);
     if (isText(catalog)) state.catalog = shown(catalog);
     for (const { kind, text: found } of event === 'start' ? damagesOf(record) : [])
@@ -443,6 +453,22 @@ export class Chain {
       this.#tell('unlinked', link.seq, `head is not the hash of the record before; ${compare}`, head);
     }
     this.#noteSignature(text, record, link.seq, head);
+  }
+
+  #noteLock(record: Readonly<Record<string, unknown>>, { time }: LineHead): void {
+    const { state } = this;
+    const { action, lock: id, at } = record;
+    const isMade = action === 'locked' || action === 'held';
+    if (!isText(id) || id.length > wordCharsMax || !(isMade || action === 'unlocked' || action === 'expired'))
+      return;
+    const others = state.locks.filter(([one]) => one !== id);
+    const [user, backend, listener, to] = ['user', 'backend', 'listener', 'to'].map((key) =>
+      asText(record[key]),
+    );
+    const atMs = parseTime(asText(at) ?? time);
+    const target = shown(lockTarget({ user, backend, listener, to }));
+    state.locks =
+      isMade && atMs !== undefined ? [...others, [id, target, atMs] as const].slice(-locksMax) : others;
   }
 
   #notePolicies({ policies, was, by }: Readonly<Record<string, unknown>>, seq: number, head: LineHead): void {
@@ -484,6 +510,7 @@ export class Chain {
     const timeMs = this.#records === 0 ? undefined : parseTime(state.time);
     if (timeMs === undefined) return;
     const driftMs = timeMs - this.#storedMs;
+    state.waitMs = Math.max(state.waitMs, this.#storedMs - (parseTime(this.#firstTime) ?? this.#storedMs));
     if (state.driftMs === undefined || this.#storedMs - state.driftSinceMs >= driftWindowMs) {
       state.driftBeforeMs = state.driftMs;
       state.driftSinceMs = this.#storedMs;

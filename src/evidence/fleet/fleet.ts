@@ -11,7 +11,7 @@ import type { ForkedName } from '../store/names.js';
 import { type Awaited, awaitRecord, Chain, type Late } from './chain.js';
 import type { ReadCheckpoint, SignedHead } from './checkpoint.js';
 import { Findings, type FoundOf, noHost } from './findings.js';
-import { currentOf, type Gates, judgeMirror, judgeNow, rowsOf, unsignedOf } from './judge.js';
+import { currentOf, type Gates, judgeMirror, judgeNow, locksOf, rowsOf, unsignedOf } from './judge.js';
 import { FleetLog, type VerifierKeys } from './log.js';
 import {
   type ExpectedHead,
@@ -290,6 +290,7 @@ class Verifier implements Fleet {
       store: this.#options.store,
       records: this.records,
       gates: rowsOf(this.#gates(), findings),
+      locks: locksOf(this.#gates(), nowMs),
       findings,
       checkpoint: this.#log.own.last,
       verifiers: this.#log.verifiers(),

@@ -3,7 +3,7 @@
 import { formatTime, parseTime } from '../../host/words/instants.js';
 import { plural } from '../../host/words/words.js';
 import { type Chain, openMax } from './chain.js';
-import type { ExpectedHost, FleetFinding, GateRow } from './shapes.js';
+import type { ExpectedHost, FleetFinding, FleetLock, GateRow } from './shapes.js';
 
 export interface Gates {
   readonly hosts: ReadonlyMap<string, ExpectedHost>;
@@ -178,6 +178,7 @@ export function rowsOf(gates: Gates, found: readonly FleetFinding[]): readonly G
       lastSeen: formatTime(storedMs),
       lastTime: timeOf(time).time,
       driftMs: current.driftMs,
+      waitMs: current.state.waitMs,
       program,
       catalog,
       policies: Object.fromEntries(current.policies),
@@ -186,6 +187,26 @@ export function rowsOf(gates: Gates, found: readonly FleetFinding[]): readonly G
       differs: (differing.get(host) ?? []).map(({ word }) => word),
     };
   });
+}
+
+const lockedMs = 7 * 86_400_000;
+
+/** Locks of the last 7 days that are in force on some listed host. */
+export function locksOf({ hosts, chains }: Gates, nowMs: number): readonly FleetLock[] {
+  const found = new Map<string, Map<string, number>>();
+  for (const host of hosts.keys()) {
+    for (const [, target, atMs] of currentOf(chains.get(host) ?? [])?.state.locks ?? []) {
+      if (nowMs - atMs > lockedMs) continue;
+      const on = found.get(target) ?? new Map<string, number>();
+      found.set(target, on.set(host, Math.max(atMs, on.get(host) ?? 0)));
+    }
+  }
+  return [...found].map(([target, on]) => ({
+    target,
+    since: formatTime(Math.max(...on.values())),
+    on: on.size,
+    lacking: [...hosts.keys()].filter((host) => !on.has(host)),
+  }));
 }
 
 /** Checked for the form of a time, because it comes from a record. */

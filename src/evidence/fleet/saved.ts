@@ -70,6 +70,10 @@ const chain = z.strictObject({
   driftMs: distanceMs.optional(),
   driftBeforeMs: distanceMs.optional(),
   driftSinceMs: distanceMs,
+  /** The longest between a record and its block. */
+  waitMs: distanceMs,
+  /** In force: id, what is locked, since when by the host's clock. */
+  locks: z.array(z.tuple([word, word, distanceMs]).readonly()),
   program: word.optional(),
   catalog: word.optional(),
   signedSeq: count,
@@ -106,6 +110,8 @@ export function newChain(host: string, journal: string): ChainState {
     carriesLeft: 0,
     isForeign: false,
     driftSinceMs: 0,
+    waitMs: 0,
+    locks: [],
     signedSeq: 0,
     unfollowed: 0,
     open: [],

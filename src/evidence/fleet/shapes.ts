@@ -92,6 +92,8 @@ export interface GateRow {
   readonly lastTime?: string | undefined;
   /** Record time against the store's, of the last block, in milliseconds; positive: the host's clock is ahead. */
   readonly driftMs?: number | undefined;
+  /** The longest between a record and its block, in milliseconds: within that, a record can have been kept back. */
+  readonly waitMs?: number | undefined;
   readonly program?: string | undefined;
   readonly catalog?: string | undefined;
   /** Version of each policy by its name, as its newest admission has it. */
@@ -102,6 +104,16 @@ export interface GateRow {
   readonly differs: readonly string[];
 }
 
+/** What was locked in the last days, and on which hosts it is. */
+export interface FleetLock {
+  /** As `dovegate lock` takes it. */
+  readonly target: string;
+  /** RFC 3339: of the newest. */
+  readonly since: string;
+  readonly on: number;
+  readonly lacking: readonly string[];
+}
+
 /** The file `status.json` in the verifier's state directory: what `fleet status` prints and the page shows. */
 export interface FleetStatus {
   readonly at: string;
@@ -109,6 +121,7 @@ export interface FleetStatus {
   readonly store: string;
   readonly records: number;
   readonly gates: readonly GateRow[];
+  readonly locks?: readonly FleetLock[] | undefined;
   readonly findings: readonly FleetFinding[];
   /** Absent: the store can be read. Else since when (RFC 3339) it cannot, and why. */
   readonly away?: { readonly since: string; readonly text: string } | undefined;

@@ -214,6 +214,7 @@ const values = {
   fleetPolicies: 1000,
   fleetRecent: 512,
   fleetGaps: 64,
+  fleetLocks: 256,
   fleetAwaited: 16,
   fleetChains: 32,
   fleetStrangers: 100,

@@ -9,6 +9,7 @@ import { isBlockName } from '../../../src/evidence/store/names.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { Ledger } from '../../../src/journal/records/ledger.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
+import { held, lockExpired, locked } from '../../kit/plain/lock-records.js';
 import {
   block,
   blocks,
@@ -146,6 +147,38 @@ void test('so many hashes of the last records are kept', () => {
   const text = savedText(fleet);
   assert.ok(text.includes(hash(bounds.fleetRecent)));
   assert.ok(!text.includes(hash(bounds.fleetRecent + 1)));
+});
+
+// bounds.fleetLocks
+void test('locks that are in force are compared over the listed hosts; a block that was late is the longest wait', () => {
+  const hosts = ['gate1', 'gate2', 'gate3'];
+  const day = 86_400_000;
+  const fleet = fleetOf(hosts);
+  for (const [at, host] of hosts.entries()) {
+    const id = `${at}`.repeat(32);
+    const gate = new PaperGate(key.secretPem, id);
+    if (at < 2) gate.put(locked('L1', started));
+    gate.put(locked('L3', started, { to: 'dave' }));
+    gate.put(held('L2', started - 8 * day));
+    if (at > 0) gate.put({ ...lockExpired('L3', started), to: 'dave' });
+    const late = { ...block(gate.lines.slice(2), host, id), storedMs: started + at * minuteMs };
+    takeAll(fleet, [block(gate.lines.slice(0, 2), host, id), late]);
+  }
+  const since = '2026-11-20T08:00:00.000Z';
+  const { locks, gates } = fleet.status(started);
+  assert.deepEqual(locks, [
+    { target: 'carol', since, on: 2, lacking: ['gate3'] },
+    { target: 'dave', since, on: 1, lacking: ['gate2', 'gate3'] },
+  ]);
+  assert.deepEqual(
+    gates.map(({ waitMs }) => waitMs),
+    [0, minuteMs, 2 * minuteMs],
+  );
+  const gate = new PaperGate();
+  for (let each = 0; each < bounds.fleetLocks + 3; each += 1) gate.put(locked(`L${each}-`, started));
+  const many = fleetOf();
+  takeAll(many, blocks(gate.lines, 100));
+  assert.equal(savedText(many).match(/"L\d+-"/g)?.length, bounds.fleetLocks);
 });
 
 // bounds.fleetPolicies
