@@ -52,6 +52,8 @@ const savedJournal = z
     waiting: z.array(word).readonly(),
     /** Some records, and when each was stored (milliseconds since 1970): how old those were that are removed. */
     times: z.array(z.tuple([count, distanceMs]).readonly()).readonly(),
+    /** Since 1970, and what was stored in it: objects, and their bytes. */
+    day: z.tuple([count, count, count]).readonly(),
   })
   .readonly();
 export type SavedJournal = z.infer<typeof savedJournal>;

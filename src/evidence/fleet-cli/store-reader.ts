@@ -9,6 +9,7 @@ import { systemClock } from '../../host/machine/clock.js';
 import { type ObjectStore, type ObjectVersion, StoreFault } from '../../host/ports/store.js';
 import { formatTime } from '../../host/words/instants.js';
 import { printable } from '../../host/words/text.js';
+import { bytesWords } from '../../host/words/words.js';
 import { mirrorIn } from '../cli/fleet-places.js';
 import type { ReadCheckpoint } from '../fleet/checkpoint.js';
 import { noHost } from '../fleet/findings.js';
@@ -39,6 +40,9 @@ const timesMax = 8;
 /** Clocks of store and verifier may differ by the rest. */
 const agePart = 0.9;
 const objectsPerSave = 1_000;
+const dayMs = 86_400_000;
+/** How often a gate may use its credit of a day, which it has twice: restarts give it some more. */
+const creditTimes = 3;
 /** Lines of a verifier that a new reader looks at, and how many verifiers. */
 const linesMax = 64;
 const verifiersMax = 2 * bounds.fleetVerifiers;
@@ -83,6 +87,8 @@ interface Cursor {
   /** They fill a hole whose end is missing too. */
   waiting: string[];
   times: (readonly [seq: number, storedMs: number])[];
+  /** The last day of which there are blocks. */
+  day: readonly [day: number, objects: number, bytes: number];
 }
 
 /** What of it was looked at in this run. */
@@ -106,19 +112,20 @@ interface Listed {
 /** `saved`: the state of `fleet`. `told`: earlier reports, kept with it. */
 export function createStoreReader(
   fleet: Fleet,
-  settings: Pick<FleetSettings, 'hosts' | 'keepMs' | 'state'>,
+  settings: Pick<FleetSettings, 'hosts' | 'keepMs' | 'state' | 'objectsPerDay' | 'bytesPerDay'>,
   store: ObjectStore,
   saved: SavedState | undefined,
   folder: Pick<StateFolder, 'save'>,
   told: () => readonly string[],
   mirror: Mirror,
 ): StoreReader {
-  const { hosts, keepMs, state } = settings;
+  const { hosts, keepMs, state, bytesPerDay } = settings;
+  const objectsMax = 2 * creditTimes * settings.objectsPerDay;
   const leastMs = Math.max(pauseMs.least, hosts.size * pauseMs.ofHost);
   const cursors = new Map<string, Cursor>(
-    (saved?.journals ?? []).map(({ folder: of, names, waiting, times }) => [
+    (saved?.journals ?? []).map(({ folder: of, names, waiting, times, day }) => [
       of,
-      { names: [...names], waiting: [...waiting], times: [...times] },
+      { names: [...names], waiting: [...waiting], times: [...times], day },
     ]),
   );
   /** By the folder of a verifier: the last line that was read; `isWanted`: it and all behind it must be found again. */
@@ -182,9 +189,7 @@ export function createStoreReader(
     },
     save() {
       mirror.save();
-      const journals = [...cursors].map(
-        ([of, { names, waiting, times }]): SavedJournal => ({ folder: of, names, waiting, times }),
-      );
+      const journals = [...cursors].map(([of, cursor]): SavedJournal => ({ folder: of, ...cursor }));
       folder.save({
         journals,
         lines: [...lines].map(([below, { name }]) => [below, name] as const),
@@ -396,7 +401,7 @@ export function createStoreReader(
   async function lookAtJournal(host: string, journal: string, looking: Looking): Promise<boolean> {
     const { signal, isWhole, take } = looking;
     const below = journalFolder(host, journal);
-    const cursor = cursors.get(below) ?? { names: [], waiting: [], times: [] };
+    const cursor: Cursor = cursors.get(below) ?? { names: [], waiting: [], times: [], day: [0, 0, 0] };
     const isFirst = cursor.names.length === 0;
     cursors.set(below, cursor);
     const known = new Set(cursor.names);
@@ -492,7 +497,8 @@ export function createStoreReader(
       await compareBlock(entry, name, end, looking);
       return index(cursor, entry.name);
     }
-    const { text, storedMs: atMs } = await contentOf(entry, name, looking);
+    const { text, storedMs: atMs, bytes } = await contentOf(entry, name, looking);
+    countOfDay(cursor, name, [Math.floor(atMs / dayMs), text?.length ?? 0, bytes], take);
     const { faults } = fleet;
     const findings = fleet.take({ name, storedMs: atMs, text });
     const isMirroredNow = mirror.take({ name, storedMs: atMs, text }, fleet.faults === faults, fleet.late);
@@ -521,12 +527,37 @@ export function createStoreReader(
     }
   }
 
+  /** A full block needs no credit. */
+  function countOfDay(
+    cursor: Cursor,
+    { host, journal, first }: BlockName,
+    [day, length, size]: readonly [number, number, number],
+    take: Take,
+  ): void {
+    const [before, ...known] = cursor.day;
+    if (day < before) return;
+    const [had, hadBytes] = day === before ? known : [0, 0];
+    const [many, bytes] = [had + (length < bounds.storeBlockBytes / 2 ? 1 : 0), hadBytes + size];
+    cursor.day = [day, many, bytes];
+    const isMany = had <= objectsMax && many > objectsMax;
+    if (!isMany && !(hadBytes <= bytesPerDay && bytes > bytesPerDay)) return;
+    const what = isMany
+      ? `more than ${objectsMax} objects (objects_per_day)`
+      : `more than ${bytesWords(bytesPerDay)} (bytes_per_day)`;
+    tellTooMuch(host, journal, first, `it has put ${what} on ${formatTime(day * dayMs).slice(0, 10)}`, take);
+  }
+
+  function tellTooMuch(host: string, journal: string, seq: number, what: string, take: Take): void {
+    const text = `${what}: somebody fills the store with its credential, or it needs more; look what its gate sends, and end the credential if that is less`;
+    note('too-much', host, text, take, journal, seq);
+  }
+
   /** The lines of an object: of its newest version if they join under its name, else of the oldest one of which that is true. */
   async function contentOf(
     { name: listed, versions }: Listed,
     name: BlockName,
     looking: Looking,
-  ): Promise<{ readonly text: Buffer | undefined; readonly storedMs: number }> {
+  ): Promise<{ readonly text: Buffer | undefined; readonly storedMs: number; readonly bytes: number }> {
     const { signal, take } = looking;
     const isHidden = versions[0]?.isMarker === true;
     const newest = isHidden ? undefined : await readOne(listed, undefined, signal);
@@ -547,7 +578,7 @@ export function createStoreReader(
       return one;
     }
     looking.wrong += 1;
-    return newest ?? { text: undefined, storedMs: systemClock.wallMs() };
+    return newest ?? { text: undefined, storedMs: systemClock.wallMs(), bytes: 0 };
   }
 
   async function versionsOf(name: string, signal: AbortSignal): Promise<readonly ObjectVersion[]> {
@@ -563,7 +594,7 @@ export function createStoreReader(
       const read = await store.read(name, { bytesMax: bounds.storeBlockBytes, signal, ...of });
       // A time to come would keep a host from being silent.
       const atMs = Math.min(read.storedMs, systemClock.wallMs());
-      return { text: await textOfBlock(read.bytes), storedMs: atMs };
+      return { text: await textOfBlock(read.bytes), storedMs: atMs, bytes: read.bytes.length };
     } catch (fault) {
       if (isStoreAway(fault)) throw fault;
       return undefined;
@@ -613,7 +644,7 @@ export function createStoreReader(
     const { signal, take } = looking;
     const { seq: end = 0, from = 1 } = fleet.endOf(host, journal) ?? {};
     let next = from;
-    let [checked, strange, isPast] = [0, 0, false];
+    let [checked, strange, again, isPast] = [0, 0, 0, false];
     for await (const page of entriesOf(journalFolder(host, journal), undefined, signal)) {
       for (const entry of page) {
         const name = parseName(entry.name);
@@ -624,6 +655,8 @@ export function createStoreReader(
         if (isPast) break;
         const { first, last } = name;
         const isDoubtful = entry.versions.length > 1 || first < next;
+        // A lifecycle rule hides what is old.
+        if (entry.versions[0]?.isMarker !== true) again += entry.versions.length - (first < next ? 0 : 1);
         if (first > next && !fleet.lacks({ ...name, first: next, last: first - 1 }))
           tellCut(host, journal, [next, first - 1], cursor, take);
         if (isDoubtful && !fleet.lacks(name) && (checked += 1) <= strangeMax)
@@ -632,6 +665,8 @@ export function createStoreReader(
       }
       if (isPast || strange > strangeMax) break;
     }
+    if (again > objectsMax)
+      tellTooMuch(host, journal, from, `${again} objects and versions have what is there already`, take);
     if (next <= end && strange <= strangeMax && !fleet.lacks({ host, journal, first: next, last: end }))
       tellCut(host, journal, [next, end], cursor, take);
   }

@@ -2,7 +2,7 @@
 // The rule: all problems at once, each with its place, including those of the files that it names.
 
 import * as z from 'zod';
-import { bounds } from '../../host/bounds/bounds.js';
+import { asWritten, bounds } from '../../host/bounds/bounds.js';
 import { isOfThisMachine } from '../../host/ports/peer.js';
 import type { StorePlace } from '../../host/store/open-store.js';
 import { type Cursor } from '../../rules/config/cursor.js';
@@ -15,16 +15,16 @@ import {
   file,
   type HostAndPort,
   parseHostAndPort,
-  parseSize,
   publicKeyText,
   section,
-  sizeForm,
+  size,
   strict,
   text,
   timer,
   without,
 } from '../../rules/config/schema-parts.js';
 import {
+  dailyObjects,
   isFolderUrl,
   storeExample,
   storePlaceOf,
@@ -47,6 +47,9 @@ const verifier = strict('a verifier', {
     publicKeyText,
   ),
 });
+
+/** A few blocks. */
+const mirrorRange = { least: 4 << 20, most: Number.MAX_SAFE_INTEGER, error: 'must be at least 4MiB' };
 
 const fleetSchema = section(
   'the settings of a fleet',
@@ -78,7 +81,9 @@ const fleetSchema = section(
       '127.0.0.1:9148',
     ),
     mirror_keep: as('mirrorKeepMs', duration('400d')),
-    mirror_share: text('a size, as 100GiB').optional(),
+    mirror_share: as('mirrorBytes', size(asWritten.fleetMirrorBytes, mirrorRange)),
+    objects_per_day: dailyObjects,
+    bytes_per_day: size('10GiB'),
   },
   undefined,
   {
@@ -98,7 +103,7 @@ const fleetSchema = section(
 );
 
 type RawFleet = z.infer<typeof fleetSchema>;
-const decided = ['store', 'hosts', 'verifiers', 'metrics', 'mirrorShare'] as const;
+const decided = ['store', 'hosts', 'verifiers', 'metrics'] as const;
 
 /** Files are absolute paths. Without a checkpoint key, one is made in `state`. */
 export interface FleetSettings extends Omit<RawFleet, (typeof decided)[number]> {
@@ -109,8 +114,6 @@ export interface FleetSettings extends Omit<RawFleet, (typeof decided)[number]> 
   readonly verifiers: ReadonlyMap<string, readonly string[]>;
   /** An address of loopback; undefined: none. */
   readonly metrics: HostAndPort | undefined;
-  /** What the mirror of each host may take of the verifier's disk. */
-  readonly mirrorBytes: number;
 }
 
 export type FleetReader = 'state' | 'journals';
@@ -192,7 +195,6 @@ function settingsOf(
     hosts,
     verifiers: verifiersAt(raw.verifiers, cursor, keyFiles),
     metrics: metricsAt(raw.metrics, cursor),
-    mirrorBytes: sizeAt(raw.mirrorShare, cursor, 'mirror_share', mirrorBytesMin) ?? bounds.fleetMirrorBytes,
   };
   return raw.store && { ...settings, place: storePlaceOf(raw.store, raw.prefix).place };
 }
@@ -290,20 +292,3 @@ function metricsAt(written: string, cursor: Cursor): FleetSettings['metrics'] {
     cursor.error(['metrics'], 'must be off, or an address of this machine with a port, as 127.0.0.1:9148');
   return at;
 }
-
-function sizeAt(
-  written: string | undefined,
-  cursor: Cursor,
-  key: string,
-  leastBytes = 1,
-): number | undefined {
-  if (written === undefined) return undefined;
-  const bytes = parseSize(written);
-  const least = leastBytes > 1 ? `, and at least ${leastBytes / (1 << 20)}MiB` : '';
-  if (bytes === undefined || bytes < leastBytes)
-    cursor.error([key], `must be a size: ${sizeForm}, as 100GiB${least}`);
-  return bytes;
-}
-
-/** A few blocks. */
-const mirrorBytesMin = 4 << 20;

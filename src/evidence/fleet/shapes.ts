@@ -49,6 +49,8 @@ export const findingKinds = [
   'policy-changed',
   /** The host's clock is ahead of the store's. */
   'clock-apart',
+  /** A host has more objects or bytes of a day than its credit lets its gate put, or much that is there already. */
+  'too-much',
   /** The mirror of a host has taken its share of the verifier's disk. */
   'mirror-full',
   /** Records are not in the mirror, and the store keeps them for less than half of `keep` any more, or has dropped them. */

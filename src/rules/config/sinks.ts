@@ -13,7 +13,6 @@ import {
   ca,
   certificateConflicts,
   clientOf,
-  count,
   file,
   type HostAndPort,
   hasNone,
@@ -25,7 +24,7 @@ import {
   text,
   urlOf,
 } from './schema-parts.js';
-import { isFolderUrl, placeOf, storePlaceOf, storePrefix, storeUrl } from './store-place.js';
+import { dailyObjects, isFolderUrl, placeOf, storePlaceOf, storePrefix, storeUrl } from './store-place.js';
 
 function checkHost(host: string, context: z.core.$RefinementCtx): void {
   if (!isHostWord(host))
@@ -51,9 +50,9 @@ const storeKeys = {
   credentials: as('credentialsFile', file('a file with the keys of the bucket').optional()).describe(
     'store: a file in the form of AWS with the keys of the bucket',
   ),
-  objects_per_day: count(24, 8640)
-    .prefault(288)
-    .describe('store: objects that it gets a day; as many again for records that must be there in seconds'),
+  objects_per_day: dailyObjects.describe(
+    'store: objects that it gets a day; as many again for records that must be there in seconds',
+  ),
 };
 
 const otlpKeys = {

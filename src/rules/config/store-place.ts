@@ -2,7 +2,7 @@
 
 import { isOfThisMachine } from '../../host/ports/peer.js';
 import type { StorePlace } from '../../host/store/open-store.js';
-import { parsed, text, urlOf } from './schema-parts.js';
+import { count, parsed, text, urlOf } from './schema-parts.js';
 
 export const storeExample = 'https://s3.example.com/audit-trail or file:///srv/trail';
 
@@ -25,6 +25,9 @@ export const storePrefix = text('a folder of the store')
     error: 'must be words of letters, digits, dots, dashes and underscores with slashes between, as dovegate',
   })
   .prefault('dovegate');
+
+/** The credit of a gate, and what its verifier expects. */
+export const dailyObjects = count(24, 8640).prefault(288);
 
 export function isFolderUrl(url: URL): boolean {
   return url.protocol === 'file:';

@@ -29,6 +29,8 @@ const settingsAt = (state: string, prefix = 'dovegate'): FleetSettings => ({
   metrics: undefined,
   keepMs: 1,
   mirrorBytes: 1 << 30,
+  objectsPerDay: 288,
+  bytesPerDay: 1 << 30,
   mirrorKeepMs: 0,
 });
 
@@ -44,7 +46,9 @@ void test('one process has it; what was saved is there for the next one', async 
   );
   assert.equal(folder.load(), undefined);
   const saved: SavedState = {
-    journals: [{ folder: 'gate1/ab/', names: ['gate1/ab/x'], waiting: [], times: [[7, 8]] }],
+    journals: [
+      { folder: 'gate1/ab/', names: ['gate1/ab/x'], waiting: [], times: [[7, 8]], day: [20000, 3, 700] },
+    ],
     lines: [['_verifiers/verifier/', 'x']],
     behindMs: [['gate1', 8]],
     fleet: { some: 'state' },

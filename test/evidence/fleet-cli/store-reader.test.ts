@@ -10,8 +10,8 @@ import { packBlock } from '../../../src/evidence/store/block.js';
 import { type BlockName, formatName, journalFolder } from '../../../src/evidence/store/names.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { type ObjectStore, StoreFault } from '../../../src/host/ports/store.js';
-import { openFolder } from '../../kit/plain/folder.js';
-import { nameOf } from '../../whole/fleet/fleet-lab.js';
+import { type Owner, openFolder } from '../../kit/plain/folder.js';
+import { nameOf, openTrail } from '../../whole/fleet/fleet-lab.js';
 import { PaperGate } from '../fleet/paper-store.js';
 
 const gate = new PaperGate();
@@ -95,6 +95,27 @@ function* without(end: (at: number) => string): Generator<string> {
   for (let at = 1; ; at += 1) yield end(at);
 }
 
+/** A verifier of these hosts, which lets one be silent for ever. */
+function openReader(
+  owner: Owner,
+  store: ObjectStore,
+  names: readonly string[],
+  more: { readonly keepMs?: number; readonly objectsPerDay?: number; readonly bytesPerDay?: number } = {},
+) {
+  const hosts = new Map(names.map((host) => [host, { key: undefined, silentMs: 1e15 }] as const));
+  const state = openFolder(owner);
+  const settings = { hosts, state, keepMs: 0, objectsPerDay: 8640, bytesPerDay: 1 << 30, ...more };
+  const { keepMs } = settings;
+  const of = { hosts, keepMs, openMs: 1e15, driftMs: undefined, wallMs: Date.now };
+  const fleet = createFleet({ ...of, store: store.place });
+  const shares = new Map(names.map((host) => [host, 1 << 30]));
+  const never = (): void => assert.fail();
+  const mirror = openMirror({ state, shares, full: never, lacks: never, keepMs: Infinity });
+  const folder = { save: () => undefined };
+  const reader = createStoreReader(fleet, settings, store, undefined, folder, () => [], mirror);
+  return { fleet, mirror, reader };
+}
+
 test('a store that lies: what it costs, and what is said', { timeout: 120_000 }, async (t) => {
   const cases: Readonly<Record<string, Lies & { readonly kinds: readonly string[] }>> = {
     'names without an end that are none': {
@@ -119,27 +140,7 @@ test('a store that lies: what it costs, and what is said', { timeout: 120_000 },
   for (const [what, { kinds, ...lies }] of Object.entries(cases))
     await t.test(what, async (owner) => {
       const { store, counts } = await lyingStore(lies);
-      const hosts = new Map(
-        ['evil', 'honest'].map((host) => [host, { key: undefined, silentMs: 3_600_000 }] as const),
-      );
-      const fleet = createFleet({
-        store: store.place,
-        hosts,
-        openMs: 1e9,
-        driftMs: undefined,
-        wallMs: Date.now,
-      });
-      const state = openFolder(owner);
-      const mirror = openMirror({
-        state,
-        shares: new Map([...hosts.keys()].map((host) => [host, 1 << 30])),
-        full: () => assert.fail(),
-        lacks: () => assert.fail(),
-        keepMs: Infinity,
-      });
-      const settings = { hosts, keepMs: 0, state };
-      const folder = { save: () => undefined };
-      const reader = createStoreReader(fleet, settings, store, undefined, folder, () => [], mirror);
+      const { fleet, mirror, reader } = openReader(owner, store, ['evil', 'honest']);
       for (let round = 0; round < 3; round += 1)
         await reader.look(new AbortController().signal, true, () => undefined);
       assert.equal(mirror.endOf('honest', gate.id), gate.lines.length);
@@ -161,27 +162,7 @@ test('a time to come keeps no host from being silent', async (t) => {
     names: () => [formatName(blockName(1))],
     storedMs: nowMs + 1e12,
   });
-  const hosts = new Map([['evil', { key: undefined, silentMs: 1000 }]]);
-  const fleet = createFleet({ store: store.place, hosts, openMs: 1e9, driftMs: undefined, wallMs: Date.now });
-  const state = openFolder(t);
-  const shares = new Map([['evil', 1 << 30]]);
-  const mirror = openMirror({
-    state,
-    shares,
-    full: () => assert.fail(),
-    lacks: () => assert.fail(),
-    keepMs: Infinity,
-  });
-  const folder = { save: () => undefined };
-  const reader = createStoreReader(
-    fleet,
-    { hosts, keepMs: 0, state },
-    store,
-    undefined,
-    folder,
-    () => [],
-    mirror,
-  );
+  const { reader } = openReader(t, store, ['evil']);
   await reader.look(new AbortController().signal, true, () => undefined);
   assert.ok(reader.storedMs <= Date.now());
 });
@@ -206,30 +187,7 @@ test('what a lifecycle rule hides when it is old enough is no finding, and what 
       },
       read: () => Promise.resolve({ bytes, storedMs }),
     };
-    const hosts = new Map([['honest', { key: undefined, silentMs: 1e15 }]]);
-    const keepMs = 10 * 86_400_000;
-    const fleet = createFleet({
-      store: store.place,
-      hosts,
-      openMs: 1e15,
-      driftMs: undefined,
-      keepMs,
-      wallMs: Date.now,
-    });
-    const state = openFolder(t);
-    const shares = new Map([['honest', 1 << 30]]);
-    const never = (): void => assert.fail();
-    const mirror = openMirror({ state, shares, full: never, lacks: never, keepMs: Infinity });
-    const folder = { save: () => undefined };
-    const reader = createStoreReader(
-      fleet,
-      { hosts, keepMs, state },
-      store,
-      undefined,
-      folder,
-      () => [],
-      mirror,
-    );
+    const { fleet, reader } = openReader(t, store, ['honest'], { keepMs: 10 * 86_400_000 });
     await reader.look(new AbortController().signal, true, () => undefined);
     isHidden = true;
     for (let round = 0; round < 2; round += 1)
@@ -240,4 +198,32 @@ test('what a lifecycle rule hides when it is old enough is no finding, and what 
       kinds,
     );
   }
+});
+
+test('more objects or bytes of a day than the credit gives, and much that is there already', async (t) => {
+  const trail = openTrail(t);
+  const lines = { id: gate.id, lines: gate.lines };
+  await trail.send('honest', lines, 6);
+  const foundBy = async (more: { readonly objectsPerDay?: number; readonly bytesPerDay?: number }) => {
+    const { fleet, reader } = openReader(t, trail.store, ['honest'], more);
+    for (let round = 0; round < 2; round += 1)
+      await reader.look(new AbortController().signal, true, () => undefined);
+    return fleet.judge(Date.now()).map(({ kind, seq, text }) => `${kind} ${seq} ${text.split(':')[0]}`);
+  };
+  const day = new Date().toISOString().slice(0, 10);
+  assert.deepEqual(await foundBy({ objectsPerDay: 2 }), []);
+  assert.deepEqual(await foundBy({ objectsPerDay: 1 }), [
+    `too-much 37 it has put more than 6 objects (objects_per_day) on ${day}`,
+  ]);
+  assert.match(
+    (await foundBy({ bytesPerDay: 1000 })).join(),
+    /^too-much \d+ it has put more than 1,000 bytes /,
+  );
+  // The same records again, in other blocks.
+  await trail.send('honest', lines, 3);
+  const again = await foundBy({ objectsPerDay: 2 });
+  assert.ok(
+    again.some((each) => each.endsWith(' objects and versions have what is there already')),
+    again.join(),
+  );
 });

@@ -154,14 +154,14 @@ void test('locks that are in force are compared over the listed hosts; a block t
   const hosts = ['gate1', 'gate2', 'gate3'];
   const day = 86_400_000;
   const fleet = fleetOf(hosts);
-  for (const [at, host] of hosts.entries()) {
-    const id = `${at}`.repeat(32);
+  for (const [number, host] of hosts.entries()) {
+    const id = `${number}`.repeat(32);
     const gate = new PaperGate(key.secretPem, id);
-    if (at < 2) gate.put(locked('L1', started));
+    if (number < 2) gate.put(locked('L1', started));
     gate.put(locked('L3', started, { to: 'dave' }));
     gate.put(held('L2', started - 8 * day));
-    if (at > 0) gate.put({ ...lockExpired('L3', started), to: 'dave' });
-    const late = { ...block(gate.lines.slice(2), host, id), storedMs: started + at * minuteMs };
+    if (number > 0) gate.put({ ...lockExpired('L3', started), to: 'dave' });
+    const late = { ...block(gate.lines.slice(2), host, id), storedMs: started + number * minuteMs };
     takeAll(fleet, [block(gate.lines.slice(0, 2), host, id), late]);
   }
   const since = '2026-11-20T08:00:00.000Z';

@@ -39,6 +39,8 @@ void test('the least that can be said, and what is taken for the rest', () => {
     metrics: { host: '127.0.0.1', port: 9148 },
     mirrorKeepMs: 400 * 86_400_000,
     mirrorBytes: 100 * 1024 ** 3,
+    objectsPerDay: 288,
+    bytesPerDay: 10 * 1024 ** 3,
   });
 });
 
@@ -62,6 +64,8 @@ void test('all that can be said; files are meant from where fleet.yaml lies', ()
       'keep: 30d',
       'mirror_keep: 3650d',
       'mirror_share: 1TiB',
+      'objects_per_day: 720',
+      'bytes_per_day: 1GiB',
     ].join('\n'),
   );
   assert.deepEqual(problems, []);
@@ -77,6 +81,7 @@ void test('all that can be said; files are meant from where fleet.yaml lies', ()
   assert.deepEqual(settings?.hosts.get('gate1'), { key, silentMs: 90_000 });
   assert.deepEqual(settings?.hosts.get('gate2'), { key, silentMs: 900_000 });
   assert.deepEqual([settings?.mirrorKeepMs, settings?.mirrorBytes], [3650 * 86_400_000, 1024 ** 4]);
+  assert.deepEqual([settings?.objectsPerDay, settings?.bytesPerDay], [720, 1024 ** 3]);
   assert.equal(settings?.metrics, undefined);
 });
 
