@@ -6,7 +6,7 @@ import { countWords, durationWords, plural } from '../../host/words/words.js';
 import type { Done } from '../answers/api.js';
 import { sentenceOf } from './api.js';
 import { Ago, Button, Name, Segments, Sentence, Sign, Time } from './kit.js';
-import { steadyMs, useLive } from './live.js';
+import { steadyMs, useLive, useToday } from './live.js';
 import { Link, usePlace } from './location.js';
 import { tryPieces } from './running.js';
 import { mayDo, showTheme, themeChoice, useSession } from './session.js';
@@ -68,7 +68,7 @@ export function Bar({ onHelp }: { readonly onHelp: () => void }) {
 
 export function Foot({ isUtc, onUtc }: { readonly isUtc: boolean; readonly onUtc: () => void }) {
   const { me } = useSession();
-  const today = useLive((live) => live.today);
+  const today = useToday();
   const head = useLive(({ now }) => now?.head);
   const [theme, setTheme] = useState(themeChoice.read);
   return (
@@ -104,7 +104,7 @@ export function Foot({ isUtc, onUtc }: { readonly isUtc: boolean; readonly onUtc
         }}
       />
       <span class="zone">
-        times: {zoneWords(today?.at ?? me.ends)}{' '}
+        times: {zoneWords(today)}{' '}
         <Button kind="small" isDown={isUtc} onClick={onUtc}>
           all in UTC
         </Button>

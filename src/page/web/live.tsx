@@ -9,8 +9,8 @@ import { type Today, todayAt } from './wording.js';
 export interface LiveState extends Live {
   /** Nothing was received for 5 s: the data may be out of date. */
   readonly isStale: boolean;
-  /** By the daemon's clock, in the current time zone; undefined before the first state. */
-  readonly today: Today | undefined;
+  /** By the daemon's clock, before the first state by the browser's; in the current time zone. */
+  readonly today: Today;
 }
 
 export const steadyMs = createSteadyClock(
@@ -24,7 +24,7 @@ class News {
     heardMs: undefined,
     trouble: undefined,
     isStale: false,
-    today: undefined,
+    today: todayAt(new Date().toISOString(), undefined),
   };
   readonly #readers = new Set<() => void>();
 
@@ -72,7 +72,7 @@ export function useLive<Part>(part: (live: LiveState) => Part): Part {
 
 /** A timestamp of the daemon's current day, for `localTime`. */
 export function useToday(): string {
-  return useLive((live) => live.today)?.at ?? new Date().toISOString();
+  return useLive((live) => live.today).at;
 }
 
 /** The daemon's clock, for times such as "an hour ago": the browser's may be wrong. Undefined: not known yet. */
@@ -94,7 +94,7 @@ function followInto(news: News, session: Session): () => void {
   let last: Live = news.live;
   let drawnMs = -Infinity;
   let drawing: number | undefined;
-  const today = (): Today | undefined => last.now && todayAt(last.now.at, news.live.today);
+  const today = (): Today => todayAt(last.now?.at ?? new Date().toISOString(), news.live.today);
   const draw = (): void => {
     window.clearTimeout(drawing);
     drawing = undefined;
