@@ -99,7 +99,7 @@ async function checkForm(
   // Their services are not part of these instances, and servers die of that.
   if (!/^(?:replicator|director) /.test(own.command.name)) assert.notEqual(raw.status, 'EOF', title);
   const strangers = twins.worlds
-    .flatMap((world) => world.changed())
+    .flatMap((world) => [...world.changed().keys()])
     .filter((user) => own.users?.has(user) === false);
   assert.deepEqual(strangers, [], title);
   for (const world of twins.worlds) world.restore();

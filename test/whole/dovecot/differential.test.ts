@@ -135,7 +135,7 @@ async function compareBatch(twins: TwinWorlds, batch: readonly Case[], tally: Ta
   const forSeveral = accepted.filter((one) => !isForOne(one));
   const problems = await compareAll(twins, forAlice, tally);
   for (const world of twins.worlds) {
-    for (const user of world.changed()) if (user !== alice) problems.push(`${user} is changed`);
+    problems.push(...strangersIn(world, new Set([alice])));
   }
   problems.push(...(await compareAll(twins, [...forOthers, ...forSeveral], tally)));
   const difference = differenceOfFiles(twins);
@@ -185,16 +185,21 @@ async function compareApart(twins: TwinWorlds, batch: readonly AcceptedCase[]): 
     for (const world of twins.worlds) world.restore();
     const { problem } = await compareOne(twins, one);
     const users = one.claim.users;
-    const changed = twins.worlds.flatMap((world) => world.changed());
-    const stranger = changed.find((user) => users !== undefined && !users.has(user));
+    const [stranger] = twins.worlds.flatMap((world) =>
+      users === undefined ? [] : strangersIn(world, users),
+    );
     const difference = differenceOfFiles(twins);
-    const why =
-      problem ??
-      (stranger === undefined ? undefined : `${stranger} is changed`) ??
-      (difference === undefined ? undefined : `files of ${difference}`);
+    const why = problem ?? stranger ?? (difference === undefined ? undefined : `files of ${difference}`);
     if (why !== undefined) found.push(`${describeLine(one)} [${one.made}]\n    ${why}`);
   }
   return found;
+}
+
+/** Changed, and none of these. */
+function strangersIn(world: World, users: ReadonlySet<string>): string[] {
+  return [...world.changed()].flatMap(([user, files]) =>
+    users.has(user) ? [] : `${user} is changed: ${files.join(' ')}`,
+  );
 }
 
 /** What the refused lines would have done. */

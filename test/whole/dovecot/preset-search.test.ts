@@ -114,7 +114,7 @@ async function search(
       const kind = `${one.preset} ${one.kind} ${one.what}`;
       if (!effects.has(kind)) effects.set(kind, one);
     }
-    if (world.changed().length > 0 || !isDeepStrictEqual(after, before)) world.restore();
+    if (world.changed().size > 0 || !isDeepStrictEqual(after, before)) world.restore();
     return true;
   };
   const plans = policies.map((policy) => {

@@ -73,8 +73,8 @@ export interface World {
   restore(): void;
   /** Every file of every user, made comparable: path and size. */
   files(): ReadonlyMap<string, readonly string[]>;
-  /** Users below whose homes anything was written since `restore`, down to the indexes. */
-  changed(): string[];
+  /** Users below whose homes anything was written since `restore`, down to the indexes: with what. */
+  changed(): ReadonlyMap<string, readonly string[]>;
 }
 
 /** What is common to the worlds of a release. */
@@ -266,18 +266,22 @@ async function openWorld(
       copyMail(template, mail, stamps);
     },
     changed() {
-      const users = new Set<string>();
+      const names: string[] = [];
       const seen = new Set<string>();
       for (const entry of readdirSync(mail, { withFileTypes: true, recursive: true })) {
         if (entry.isDirectory()) continue;
         const path = join(entry.parentPath, entry.name);
         const name = relative(mail, path);
         seen.add(name);
-        if (stamps.get(name) !== stampOf(path)) users.add(name);
+        if (stamps.get(name) !== stampOf(path)) names.push(name);
       }
-      for (const name of stamps.keys()) if (!seen.has(name)) users.add(name);
-      const homes = [...users].map((name) => name.split('/')[0] ?? '').filter((name) => name.includes('@'));
-      return [...new Set(homes)];
+      for (const name of stamps.keys()) if (!seen.has(name)) names.push(name);
+      const homes = new Map<string, string[]>();
+      for (const name of names) {
+        const [home = '', ...below] = name.split('/');
+        if (home.includes('@')) homes.set(home, [...(homes.get(home) ?? []), below.join('/')]);
+      }
+      return homes;
     },
     files() {
       const found = new Map<string, string[]>();
