@@ -54,11 +54,16 @@ service auth {
     merged: 'drops the domain of names (auth_username_format)',
   });
   await lab.addUsers(['ceo:{PLAIN}pw::::::']);
-  const policy = '\n    users: ["*@sales.example.com"]\n    allow: [mailbox list]';
+  const policy =
+    '\n    users: ["*@sales.example.com"]\n    logs: full\n    allow: [mailbox list, mailbox status]';
   const gateway = await openRealGateway(t, lab, { policy });
   const list = ['mailbox', 'list', '-u', 'ceo@sales.example.com'];
   const open = await gateway.doveadm(list);
   assert.equal(open.exit, 0, open.text);
+  // Dovecot's own line names another user, and is not passed on.
+  const failed = await gateway.doveadm([...list.with(1, 'status'), 'messages', 'Nope']);
+  assert.equal(failed.exit, 68, failed.text);
+  assert.match(failed.stderr, /the backend says: not found/);
   const resolve = `mail_users: { resolve: ${lab.folder}/run/dovegate-userdb }`;
   await gateway.reload({ policy, more: resolve });
   const closed = await gateway.doveadm(list);
