@@ -158,7 +158,7 @@ void test('a server that refuses, is silent, floods or goes away', async (t) => 
     },
   });
   assert.equal(await faultOf(send({ port: drips.port }, { clock })), 'timeout');
-  assert.ok(performance.now() - startMs < 10_000, String(bounds.noticeMailStepMs));
+  assert.ok(performance.now() - startMs < bounds.noticeMailStepMs);
   const written = { bytes: 0 };
   for (const piece of ['e'.repeat(1000), `220-${'e'.repeat(500)}\r\n`, '250 evil\r\n']) {
     written.bytes = 0;

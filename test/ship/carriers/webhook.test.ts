@@ -233,7 +233,7 @@ void test('a hostile receiver costs its time and a few bytes', async (t) => {
     );
   });
   assert.equal(await faultOf(post(slow, fast)), 'timeout');
-  assert.ok(performance.now() - startMs < 10_000, String(bounds.noticeMs));
+  assert.ok(performance.now() - startMs < 2 * bounds.noticeMs);
   // Nobody listens.
   assert.equal(await faultOf(post({ url: 'http://127.0.0.1:1/', format: 'text' })), 'connection-refused');
   for (const code of ['ENOTFOUND', 'EAI_AGAIN']) {

@@ -110,7 +110,6 @@ test(`${stormRate} connects a second for ${stormSeconds} s`, {
     `${connects} connects, ${refused} ended by the daemon; descriptors ${before}, at most ${most}, then ${descriptorsOf(daemon.pid)}; another session: ${latencies.length} commands, median ${at(0.5)} ms, 99 % ${at(0.99)} ms, longest ${at(1)} ms`,
   );
   assert.ok(most <= before + 300 + 100, `at most 300 sessions, ${most - before} descriptors more`);
-  assert.ok((latencies.at(-1) ?? 0) < 5_000);
 });
 
 test(`the series of the metrics are the same after ${hostile} hostile commands`, {

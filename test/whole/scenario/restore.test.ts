@@ -7,11 +7,11 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import { startDaemon } from '../../kit/gate/daemon.js';
 import { auditRecords, openGateway } from '../../kit/gate/gateway.js';
 import { runWarm } from '../../kit/gate/warm-program.js';
 import { openRawClient } from '../../kit/plain/raw-client.js';
+import { until } from '../../kit/plain/until.js';
 
 const audit =
   '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, checkpoint_interval: 50ms }';
@@ -50,13 +50,21 @@ for (const [what, { order, lost, faults }] of cases)
   void test(`a copy of a running gate: ${what}`, async (t) => {
     const { daemon, client } = await openGateway(t, { audit });
     const one = await client();
+    let asked = 0;
+    const completed = () => auditRecords(daemon).filter(({ event }) => event === 'completion');
     const ask = async (): Promise<void> => {
       for (let count = 0; count < 5; count += 1) {
         // oxlint-disable-next-line no-await-in-loop -- one after the other
         assert.equal((await one.ask(quota)).status, '+');
       }
-      // So that a checkpoint names them; a file has no event to wait for.
-      await pause(200);
+      asked += 5;
+      await until(() => completed().length === asked, 'all are on disk');
+      const seq = Number(completed().at(-1)?.['seq']);
+      const names = (text: unknown): boolean => JSON.parse(String(text)).seq > seq;
+      await daemon.waitForLog(
+        ({ event, text }) => event === 'audit-checkpoint' && names(text),
+        'a checkpoint that names them',
+      );
     };
     await ask();
     for (const name of order) {

@@ -44,11 +44,16 @@ test('who holds on to what was closed takes no descriptor from others', async (t
     ['who says what is no line', '127.0.0.2', 'HELO\n'],
     ['who says a wrong password', '127.0.0.3', `${version}${wrong}`],
   ] as const) {
-    await Promise.all(Array.from({ length: 60 }, () => holdOn(t, gate, from, bytes)));
     const more = (): number => descriptorsOf(gate) - before;
-    t.diagnostic(`${what}: ${more()} descriptors more`);
-    // A close that waits for its peer takes five seconds.
-    await until(() => more() <= 2 * 8, `${what}: no descriptors for those who were closed`, 4_000);
+    // A close that waits for its peer takes five seconds each time; a machine that is busy with other tests may once.
+    for (let tries = 3, tookMs = Number.POSITIVE_INFINITY; tookMs > 4_000; tries -= 1) {
+      assert.ok(tries > 0, `${what}: ${tookMs} ms`);
+      await Promise.all(Array.from({ length: 60 }, () => holdOn(t, gate, from, bytes)));
+      const endedMs = performance.now();
+      await until(() => more() <= 2 * 8, `${what}: no descriptors for those who were closed`);
+      tookMs = performance.now() - endedMs;
+      t.diagnostic(`${what}: ${Math.round(tookMs)} ms`);
+    }
   }
 });
 
