@@ -23,6 +23,8 @@ const kinds = ['each second', '20 a second', 'spanning', 'silent'] as const;
 type Way = (typeof ways)[number];
 type Kind = (typeof kinds)[number];
 const silentMs = 10_000;
+/** Longer than a command may wait for its turn at the gate. */
+const timeoutMs = 120_000;
 
 interface Begun {
   readonly way: Way;
@@ -118,7 +120,12 @@ audit: { directory: audit, memory: audit.ring, memory_size: 1MiB }
   });
   return Promise.all(
     all.map(async ({ way, kind, user }) => {
-      const session = await openRawClient({ owner: t, path: daemon.path('support.sock'), minor: 2 });
+      const session = await openRawClient({
+        owner: t,
+        path: daemon.path('support.sock'),
+        minor: 2,
+        timeoutMs,
+      });
       return new Client(lab, way, kind, user, session);
     }),
   );
@@ -241,7 +248,7 @@ async function restartOnce(lab: Lab, clients: readonly Client[], restart: number
   writeFileSync(join(lab.folder, 'extra.conf'), settingsOf(lab.series, restart));
   await lab.start();
   const awayMs = performance.now() - stopMs;
-  const direct = await openRawClient({ path: lab.unixPreauth, minor: 2 });
+  const direct = await openRawClient({ path: lab.unixPreauth, minor: 2, timeoutMs });
   await until(
     async () => (await limitAt(direct, userOf('unix', 'silent'))) === restart,
     'an answer of the new one',
