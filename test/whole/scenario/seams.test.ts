@@ -511,7 +511,7 @@ async function callWrongly(t: TestContext, stage: Stage): Promise<void> {
 const phases = [
   ['the page is killed under 20 watchers and a report: no command notices, and it is back at once', killPage],
   [
-    'the daemon is killed: streams say so within a second, nothing of records is answered, sessions are kept',
+    'the daemon is killed: streams say so at once, nothing of records is answered, sessions are kept',
     killDaemon,
   ],
   ['the daemon is killed during a report: it ends as failed, or it was recorded', killDuringReport],
