@@ -3,15 +3,22 @@
 //
 //   <110>1 2026-11-20T08:22:34.123Z gate1 dovegate 812 admission [dovegate@32473 seq="17"] {"seq":17,"time":"...", ... }
 
+import { basename } from 'node:path';
+import { parseTime } from '../../host/words/instants.js';
 import { type TrailFile } from '../../journal/files/trail.js';
 import { readClaim, readLink } from '../../journal/records/ledger.js';
+import { readHead } from '../../journal/records/record.js';
+import { findRecord, lastRecord } from '../reading/held-record.js';
 import { feedVerifier } from '../reading/search-trail.js';
 import { createVerifier, type TrailOptions, type Verdict } from '../trail/verify.js';
+import type { MirroredHost } from './fleet-places.js';
 
 export interface Received {
   readonly verdict: Verdict;
   readonly copies: number;
   readonly others: number;
+  /** Of a fleet: what its store has of this journal. */
+  readonly stored?: { readonly host: string; readonly lastSeq: number } | undefined;
 }
 
 const recordStart = Buffer.from('{"seq":');
@@ -26,6 +33,7 @@ export async function verifyReceived(
   files: readonly TrailFile[],
   fromSeq: number | undefined,
   options: Omit<TrailOptions, 'isPart'>,
+  hosts?: readonly MirroredHost[],
 ): Promise<Received> {
   const isReceived = options.isShipped === true;
   const verifier = createVerifier({ ...options, isPart: fromSeq !== undefined });
@@ -58,7 +66,14 @@ export async function verifyReceived(
     isBegun = true;
     verifier.takeLine(bytes, isWhole);
   });
-  return { verdict: verifier.finish(), copies, others };
+  const received = { verdict: verifier.finish(), copies, others };
+  return hosts === undefined ? received : compareWithStore(received, hosts, hashOf);
+
+  /** The beginning of a record's hash; undefined: it is too far back, or not here. */
+  function hashOf(seq: number): string | undefined {
+    const at = (seq % seenMax) * halfBytes;
+    return seqs[seq % seenMax] === seq ? halves.toString('hex', at, at + halfBytes) : undefined;
+  }
 
   /** Also remembers it. */
   function wasSeen(seq: number, hash: string): boolean {
@@ -71,6 +86,57 @@ export async function verifyReceived(
     return false;
   }
 }
+
+/**
+ * What was sent live, against what the store of a fleet has in its mirror. Both are chains of one journal, so one equal record says that
+ * all before it are equal. `hosts`: their mirrors.
+ */
+async function compareWithStore(
+  received: Received,
+  hosts: readonly MirroredHost[],
+  hashOf: (seq: number) => string | undefined,
+): Promise<Received> {
+  const { verdict } = received;
+  const { journal, lastSeq = 0, lastTime, keys, signedSeq = 0 } = verdict;
+  const withFault = (kind: 'missing' | 'changed', seq: number | undefined, text: string): Received => ({
+    ...received,
+    verdict: {
+      ...verdict,
+      faults: [...verdict.faults, { file: '', line: 0, seq, kind, text }],
+      faultCount: verdict.faultCount + 1,
+    },
+  });
+  const of = hosts.flatMap(({ host, key, paths }) =>
+    paths.filter((path) => basename(path) === journal).map((path) => ({ host, key, path })),
+  )[0];
+  const end = of && (await lastRecord(of.path));
+  if (of === undefined || end === undefined)
+    return withFault('missing', undefined, `the store has nothing of journal ${journal ?? 'without a name'}`);
+  const { host, key, path } = of;
+  const stored = { host, lastSeq: end.seq };
+  if (key !== undefined && keys.length > 0 && !keys.includes(key))
+    return withFault('changed', undefined, `no key that is listed for ${host} signed it`);
+  const seq = Math.min(lastSeq, end.seq);
+  const held = seq === end.seq ? end : await findRecord(path, seq);
+  const live = hashOf(seq);
+  if (typeof held !== 'string' && live !== undefined && !held.hash.startsWith(live))
+    return withFault(
+      'changed',
+      seq,
+      `the store has another record ${seq} of ${host}: one of the two was written anew`,
+    );
+  const behindMs = (parseTime(lastTime) ?? 0) - (parseTime(readHead(end.line)?.time ?? '') ?? 0);
+  if (lastSeq > end.seq && behindMs > onTheWayMs)
+    return withFault(
+      'missing',
+      end.seq + 1,
+      `the store lacks records ${end.seq + 1} to ${lastSeq} of ${host}, which were received (signed up to ${signedSeq})`,
+    );
+  return { ...received, stored };
+}
+
+/** So old records are in the store, and its verifier has read them. */
+const onTheWayMs = 900_000;
 
 /** The first match: neither structured data nor a record contains it again, as quotes are escaped. Undefined: none. */
 function recordIn(line: Buffer, isReceived: boolean): Buffer | undefined {

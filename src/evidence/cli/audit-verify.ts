@@ -76,7 +76,16 @@ const openShownMax = 5;
 export async function auditVerify(screen: Screen, places: Places, flags: VerifyFlags): Promise<number> {
   const { from: fromSeq, unsigned = false, received = false } = flags;
   const extra = flags.checkpoint === undefined ? [] : [readCheckpoint(flags.checkpoint)];
-  const journals = await flushedJournalsOf(screen, places);
+  const { fleet } = places;
+  // What a log store received is compared with what the fleet's store has.
+  const stored =
+    received && fleet !== undefined && places.paths.length > 0
+      ? (await import('./fleet-places.js')).mirroredHosts(screen, fleet)
+      : undefined;
+  const journals = await flushedJournalsOf(
+    screen,
+    stored === undefined ? places : { ...places, fleet: undefined },
+  );
   const { paths, signKeyFile, stateDirectory, hosts } = journals;
   // Undefined: directories, files or a fleet were named.
   const config =
@@ -119,10 +128,12 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
   }
   if (named.length > 0) {
     const files = named.map((path) => fileAt(path, received));
-    const options = { trustedKeys: general.keys, kept: extra, isShipped: received, faultsMax };
-    const found = await verifyReceived(files, fromSeq, options);
+    const listed = stored?.flatMap(({ key }) => (key === undefined ? [] : [key])) ?? [];
+    const trust = { ...general, keys: [...general.keys, ...listed] };
+    const options = { trustedKeys: trust.keys, kept: extra, isShipped: received, faultsMax };
+    const found = await verifyReceived(files, fromSeq, options, stored);
     const target = named.map((path) => (path === '-' ? 'standard input' : path)).join(' ');
-    await report(target, files, { ...found, verdict: withMissing(found.verdict, fromSeq, true) }, general);
+    await report(target, files, { ...found, verdict: withMissing(found.verdict, fromSeq, true) }, trust);
   }
   await screen.flush();
   return isGood ? exitCodes.ok : exitCodes.failed;
@@ -392,7 +403,7 @@ function withFault(verdict: Verdict, fault: TrailFault, isLast = false): Verdict
 }
 
 function describe(checked: Checked, isReceived: boolean, screen: Screen): string {
-  const { verdict, copies, others, pathOf, isPassed } = checked;
+  const { verdict, copies, others, stored, pathOf, isPassed } = checked;
   const { records, firstSeq, lastSeq, firstTime, lastTime, journal } = verdict;
   const { faults, faultCount } = verdict;
   const range = firstSeq === undefined ? '' : `, seq ${firstSeq} to ${lastSeq ?? firstSeq}`;
@@ -406,6 +417,7 @@ function describe(checked: Checked, isReceived: boolean, screen: Screen): string
     const skipped = `${plural(copies, 'repeated record')} and ${plural(others, 'line')} of other programs`;
     lines.push(`  ${skipped} skipped`);
   }
+  if (stored !== undefined) lines.push(`  ${describeStored(stored, lastSeq ?? 0)}`);
   if (verdict.isTorn)
     lines.push('  the last line has no end: a crash, or a record that is being written now');
   if (verdict.isNewer) lines.push('  a later release wrote this: keys that it added were not checked');
@@ -432,6 +444,13 @@ function describe(checked: Checked, isReceived: boolean, screen: Screen): string
     lines.push(screen.paint('bad', text));
   }
   return lines.join('\n');
+}
+
+function describeStored({ host, lastSeq: end }: NonNullable<Received['stored']>, lastSeq: number): string {
+  if (end === lastSeq) return `the store has all of it, and nothing more of ${host}`;
+  if (end > lastSeq)
+    return `the store has all of it, and ${plural(end - lastSeq, 'later record')} of ${host} that are not here`;
+  return `the store has it up to seq ${end} of ${host}; what is later is of the last 15 min, and may be on its way`;
 }
 
 function describeFault({ file, line, seq, kind, text }: Fault<string>, pathOf: Checked['pathOf']): string {
@@ -496,6 +515,7 @@ function formatReport(checked: Checked, isReceived: boolean): string {
     torn: verdict.isTorn,
     newer: verdict.isNewer,
     ...(isReceived && { copies, others }),
+    ...(checked.stored && { stored_host: checked.stored.host, stored_seq: checked.stored.lastSeq }),
   });
 }
 

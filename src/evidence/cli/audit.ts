@@ -117,7 +117,10 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .option('--socket <path>', `${socketHelp}; it checks with its own key`)
     .option('--from <seq>', 'start at the segment that holds this record', parseSeq)
     .option('--checkpoint <file>', 'a checkpoint kept elsewhere, such as the last one in the log')
-    .option('--received', 'the file of a syslog receiver: skip lines of other programs and repeated records')
+    .option(
+      '--received',
+      'files of a log store: skip lines of other programs and repeated records; with --fleet, compare them with its store',
+    )
     .option('--accept-key', "trust this host's own key, which signed the end; for root, with --config")
     .option('--unsigned', 'pass even if signatures were not checked')
     .option('--json', 'one line of JSON for each journal')

@@ -17,6 +17,7 @@ import type { Fleet } from '../fleet/fleet.js';
 import type { FleetSettings } from '../fleet/parse-fleet.js';
 import type { ExpectedHead } from '../fleet/saved.js';
 import type { FleetFinding, FleetFindingKind } from '../fleet/shapes.js';
+import { findRecord } from '../reading/held-record.js';
 import { fitsName, textOfBlock } from '../store/block.js';
 import {
   type BlockName,
@@ -29,7 +30,6 @@ import {
   parseName,
   verifiersFolder,
 } from '../store/names.js';
-import { findRecord } from './held-record.js';
 import type { Mirror } from './mirror.js';
 import type { SavedJournal, SavedState, StateFolder } from './state-folder.js';
 

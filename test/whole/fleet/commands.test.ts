@@ -9,6 +9,7 @@ import type { FleetStatus } from '../../../src/evidence/fleet/shapes.js';
 import { writeJournal } from '../../evidence/cli/shown.js';
 import { runWarm } from '../../kit/gate/warm-program.js';
 import { kindsOf, openDesk, openTrail, readLines, trusted } from './fleet-lab.js';
+import { HandJournal, putAll } from './hand-journal.js';
 
 /** Of the segments in a directory, compressed or not, by their names. */
 function textsIn(directory: string): ReadonlyMap<string, Buffer> {
@@ -262,4 +263,45 @@ void test('gates that are listed before they are there', { timeout: 600_000 }, a
   const report = await desk.read('report', '--mailbox', 'nobody@example.com');
   assert.equal(report.exit, 1, report.text);
   assert.match(report.text, /gate3: no signature was checked/);
+});
+
+void test('what a log store received is compared with the store', { timeout: 600_000 }, async (t) => {
+  const trail = openTrail(t);
+  // Of an hour ago.
+  const journal = new HandJournal({ host: 'gate1', clockMs: -3_600_000 }).work(10).work(2);
+  await putAll(trail.store, [journal.block()]);
+  const inStore = journal.seq;
+  const desk = openDesk(t, trail, { gate1: { key: journal.signKey?.key ?? '', silent_after: '1d' } });
+  assert.equal((await desk.run('verify')).exit, 0);
+  const compare = async (lines: readonly string[]) => {
+    writeFileSync(
+      desk.at('received.log'),
+      lines.map((line) => `Nov 20 08:22:34 gate1 dovegate[812]: ${line}`).join(''),
+    );
+    return desk.read('verify', '--received', desk.at('received.log'));
+  };
+  const same = await compare(journal.lines);
+  assert.equal(same.exit, 0, same.text);
+  assert.match(same.text, /^ {2}the store has all of it, and nothing more of gate1$/m);
+  const less = await compare(journal.lines.slice(0, -5));
+  assert.equal(less.exit, 0, less.text);
+  assert.match(less.text, /^ {2}the store has all of it, and 5 later records of gate1 that are not here$/m);
+  const fork = await compare(journal.copy(undefined, 24).work(5).lines);
+  assert.equal(fork.exit, 1, fork.text);
+  assert.match(fork.text, /changed: the store has another record \d+ of gate1/);
+  const other = await compare(new HandJournal({ host: 'gate1', signKey: journal.signKey }).work(3).lines);
+  assert.match(other.text, /missing: the store has nothing of journal [0-9a-f]{32}/);
+  const ahead = journal.copy();
+  ahead.exchange({ time: Date.now() - 3_500_000 });
+  const onTheWay = await compare(ahead.lines);
+  assert.equal(onTheWay.exit, 0, onTheWay.text);
+  assert.match(
+    onTheWay.text,
+    new RegExp(`the store has it up to seq ${inStore} of gate1; what is later is of the last`),
+  );
+  ahead.exchange({ time: Date.now() }, false);
+  const lacking = await compare(ahead.lines);
+  assert.equal(lacking.exit, 1, lacking.text);
+  const lacks = `seq ${inStore + 1}: missing: the store lacks records ${inStore + 1} to ${ahead.seq} of gate1`;
+  assert.ok(lacking.text.includes(`${lacks}, which were received (signed up to ${inStore})`), lacking.text);
 });

@@ -3,8 +3,8 @@
 import { statSync } from 'node:fs';
 import { readPiecesBack } from '../../journal/files/read-back.js';
 import { eachLine, findTrail, firstSeqOf, type TrailFile } from '../../journal/files/trail.js';
-import { readClaim, readLink } from '../../journal/records/ledger.js';
-import { fromLast } from '../reading/search-trail.js';
+import { type Link, readClaim, readLink } from '../../journal/records/ledger.js';
+import { fromLast } from './search-trail.js';
 
 /** What the mirror has of a record. `gone`: it begins later; `absent`: it should be there. */
 export type Held = { readonly hash: string; readonly prev: string } | 'gone' | 'absent';
@@ -21,6 +21,26 @@ export async function findRecord(directory: string, seq: number): Promise<Held> 
   // No signature says where a mirror begins. `audit verify` looks for the reason.
   if (file === files[0] && ((await firstSeqOf(file)) ?? 0) > seq) return 'gone';
   return findIn(file, seq);
+}
+
+/** The last record of a mirrored journal, with its line. Rejects with a JournalFault. */
+export async function lastRecord(directory: string): Promise<(Link & { readonly line: string }) | undefined> {
+  for (const file of findTrail([directory]).files.toReversed()) {
+    for await (const piece of readPiecesBack(
+      file,
+      () => pieceBytes,
+      () => true,
+    )) {
+      if (piece === undefined) break;
+      let last: (Link & { readonly line: string }) | undefined;
+      eachLine(piece, (line) => {
+        const link = readLink(line);
+        if (link?.isIntact === true) last = { ...link, line: line.toString() };
+      });
+      if (last !== undefined) return last;
+    }
+  }
+  return undefined;
 }
 
 async function findIn(file: TrailFile, seq: number): Promise<Held> {
