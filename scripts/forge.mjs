@@ -20,7 +20,7 @@ if (!kinds.every((kind) => all.includes(kind)) || !Number.isSafeInteger(seed) ||
 }
 
 install();
-run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']);
+run(process.execPath, ['scripts/build-test.mjs']);
 console.log(`seed ${seed}, ${minutes} minutes: ${kinds.join(', ')}`);
 const env = {
   ...process.env,

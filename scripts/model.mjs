@@ -31,7 +31,7 @@ if (
 }
 
 install();
-run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']);
+run(process.execPath, ['scripts/build-test.mjs']);
 console.log(`seed ${seed}, ${minutes} minutes: ${models.join(', ')}`);
 const env = { ...process.env, DOVEGATE_SEED: String(seed) };
 if (values.depth !== undefined) env.DOVEGATE_DEPTH = values.depth;

@@ -474,8 +474,7 @@ if (positionals.length === 0 || positionals.some((name) => !isModule(name))) {
   );
   process.exit(64);
 }
-if (!values.built)
-  run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.json']);
+if (!values.built) run(process.execPath, ['scripts/build-test.mjs']);
 try {
   for (const name of positionals)
     await mutate(name, {

@@ -12,8 +12,6 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
-  rmSync,
-  statSync,
   writeFileSync,
 } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
@@ -201,29 +199,8 @@ export async function ownRun() {
   process.exit(128 + constants.signals[signaled]);
 }
 
-/**
- * Builds the program to dist/, and everything (with tests and demo) to build/; with `parts`, of the tests only those of these parts.
- * Outputs of deleted sources go.
- */
-export function build(parts = []) {
-  rmSync(join(root, 'build'), { recursive: true, force: true });
-  const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-  if (!existsSync(tsc) || !statSync(tsc).isFile()) {
-    console.error('the TypeScript compiler is not installed; run npm ci');
-    process.exit(1);
-  }
+/** Builds the program to dist/, and everything (with tests and demo) to build/. */
+export function build() {
   run(process.execPath, ['scripts/build.mjs']);
-  if (parts.length > 0) {
-    mkdirSync(join(root, 'build'));
-    const project = {
-      extends: '../tsconfig.json',
-      compilerOptions: { rootDir: '..', outDir: '.' },
-      include: ['../src', ...parts.map((part) => `../test/${part}`)],
-      exclude: ['../src/page/web', '../test/page/browser'],
-    };
-    writeFileSync(join(root, 'build/tsconfig.json'), JSON.stringify(project));
-  }
-  run(process.execPath, [tsc, '-p', parts.length > 0 ? 'build/tsconfig.json' : 'tsconfig.json']);
-  run(process.execPath, [tsc, '-p', 'tsconfig.web.json', '--outDir', 'build/src']);
-  run(process.execPath, ['scripts/copy-web.mjs', 'build/src/page/web']);
+  run(process.execPath, ['scripts/build-test.mjs']);
 }

@@ -5,8 +5,7 @@
 //   node scripts/test.mjs full            everything: `npm run test:full`
 //   node scripts/test.mjs check           lint, types, and unit tests beside what differs from the last commit
 //   node scripts/test.mjs STAGE...        these, whole: lint unit package scenario browser fuzz dovecot audit fleet systemd container
-//   node scripts/test.mjs PART...         the unit tests of parts of src/, and no others are built: host doveadm rules journal gate
-// evidence ship page client
+//   node scripts/test.mjs PART...         the unit tests of parts of src/: host doveadm rules journal gate evidence ship page client
 //   node scripts/test.mjs file PATH...    single test files (test/doveadm/protocol/command.test.ts)
 //   node scripts/test.mjs plan [STAGE...] what would be done, and nothing else
 //
@@ -238,8 +237,7 @@ if (isPlan) process.exit(0);
 
 installPackages(stages);
 install();
-// Of parts alone, the tests of the others are not built.
-build(tested.every((stage) => parts.includes(stage)) ? tested : []);
+build();
 
 if (stages.includes('lint')) {
   run(process.execPath, [
@@ -248,6 +246,8 @@ if (stages.includes('lint')) {
     '--error-on-warnings',
   ]);
   run(process.execPath, [join(root, 'node_modules/oxlint/bin/oxlint'), '--type-aware', '--deny-warnings']);
+  for (const project of ['tsconfig.json', 'tsconfig.web.json'])
+    run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', project]);
 }
 const entries = tested.flatMap((stage) => entriesOf(stage).map(([name, files]) => ({ stage, name, files })));
 const { counts: total, took } = await runPool(inOrder(entries));

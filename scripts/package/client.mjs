@@ -23,7 +23,8 @@ function compile(folder) {
     moduleResolution: 'bundler',
     verbatimModuleSyntax: false,
     declaration: true,
-    sourceMap: false,
+    noEmit: false,
+    incremental: false,
     typeRoots: [join(root, 'node_modules/@types')],
   };
   const project = join(folder, 'tsconfig.json');

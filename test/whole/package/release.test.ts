@@ -19,7 +19,7 @@ import { test } from 'node:test';
 import { root } from '../../architecture/project.js';
 
 const copied =
-  'package.json package-lock.json tsconfig.json tsconfig.web.json .npmrc .gitignore LICENSE scripts/setup.mjs scripts/copy-web.mjs scripts/release.mjs';
+  'package.json package-lock.json .npmrc .gitignore LICENSE scripts/setup.mjs scripts/build-test.mjs scripts/copy-web.mjs scripts/release.mjs';
 const envOf = (at: string): NodeJS.ProcessEnv => ({
   ...process.env,
   PATH: `${join(at, '.git/tools')}:${process.env['PATH']}`,
@@ -62,7 +62,8 @@ function withProject(use: (project: Project) => void): void {
     return output;
   };
   try {
-    for (const folder of ['scripts', 'src/page/web']) mkdirSync(join(at, folder), { recursive: true });
+    for (const folder of ['scripts', 'src/page/web', 'test'])
+      mkdirSync(join(at, folder), { recursive: true });
     for (const name of copied.split(' ')) cpSync(join(root, name), join(at, name));
     setVersion(join(at, 'package.json'), '0.1.0', 1);
     setVersion(join(at, 'package-lock.json'), '0.1.0', 2);
