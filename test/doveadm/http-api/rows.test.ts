@@ -1,6 +1,7 @@
 // Rows: byte for byte as Dovecot prints them, in every cut of the reply; and what was not whole is never made whole.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import * as fc from 'fast-check';
 import {
   type AnswerColumn,
   type AnswerEncoder,
@@ -11,6 +12,7 @@ import {
   quote,
   usernameColumn,
 } from '../../../src/doveadm/http-api/rows.js';
+import { escapeText } from '../../../src/doveadm/protocol/lines.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { chunkings, cutEvery } from '../../kit/plain/chunkings.js';
 
@@ -121,6 +123,14 @@ void test('each byte that is no UTF-8 becomes U+FFFD', () => {
     assert.equal(rows(columns('a', 'b'), Buffer.from([...bytes, 9, 0x41, 9])), `[{"a":"${text}","b":"A"}]`);
 });
 
+void test('a reply that ends within a cell or a row is not whole', () => {
+  for (const body of ['x', 'x\t', 'x\ty', 'x\ty\tx', 'x\ty\tx\t', '\x01', 'x\ty\t\x01', '\xc3'])
+    assert.equal(rows(columns('a', 'b'), Buffer.from(body, 'latin1')), undefined, JSON.stringify(body));
+  assert.equal(rows([], '\t'), undefined);
+  assert.equal(withinRow(createRowsEncoder(columns('a', 'b#')), 'x\t1\t\t\xc3\t'), 'sss-sss-');
+  assert.equal(withinRow(createJsonEncoder(), '{}'), '--');
+});
+
 void test('of answers of the gate the objects, as a list or the only one', () => {
   for (const [isList, body, json] of [
     [true, '', '[]'],
@@ -137,6 +147,26 @@ void test('of answers of the gate the objects, as a list or the only one', () =>
     for (const { name, chunks } of chunkings(Buffer.from(body)))
       assert.equal(encode(createObjectsEncoder(isList), chunks), json, `${body} ${name}`);
   assert.equal(withinRow(createObjectsEncoder(true), 'a\t{}\t\tb\t'), 'ssss-ss-');
+});
+
+void test('whatever a server sends, what is whole is JSON with the rows that were sent', () => {
+  const cell = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.constantFrom('1', '-', '', '\0', '\x01', '\u2028', '"'),
+  );
+  fc.assert(
+    fc.property(fc.array(fc.tuple(cell, cell), { maxLength: 4 }), (sent) => {
+      const body = sent.map((row) => row.map((each) => `${escapeText(each)}\t`).join('')).join('');
+      const json = encode(createRowsEncoder(columns('a', 'b#')), [Buffer.from(body)]);
+      const plain = (text: string): string => Buffer.from(text).toString();
+      const read: unknown = JSON.parse(json ?? '');
+      const expected = sent.map(([a, b]) => ({
+        a: plain(a),
+        b: /^(?:0|[1-9]\d*)$/.test(b) ? Number(b) : plain(b),
+      }));
+      assert.deepEqual(read, expected);
+    }),
+  );
 });
 
 void test('the JSON of user goes through as it is, and only whole', () => {

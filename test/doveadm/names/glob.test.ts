@@ -172,6 +172,69 @@ void test('what is a mask', () => {
   for (const text of ['*', 'a?', 'bob*@example.com']) assert.equal(isMask(text), true);
 });
 
+/** The definition, by a table of what is left of both: its cost is the product of their lengths. */
+function mayOverlapByDefinition(mask: string, pattern: string): boolean {
+  const known = new Map<string, boolean>();
+  const ask = (i: number, j: number): boolean => {
+    const key = `${i} ${j}`;
+    let answer = known.get(key);
+    if (answer === undefined) {
+      const [a, b] = [mask[i], pattern[j]];
+      if (a === undefined && b === undefined) answer = true;
+      else if (a === '*') answer = ask(i + 1, j) || (b !== undefined && ask(i, j + 1));
+      else if (b === '*') answer = ask(i, j + 1) || (a !== undefined && ask(i + 1, j));
+      else
+        answer =
+          a !== undefined && b !== undefined && (a === b || a === '?' || b === '?') && ask(i + 1, j + 1);
+      known.set(key, answer);
+    }
+    return answer;
+  };
+  return pattern === '**' || pattern === '*' || ask(0, 0);
+}
+
+void test('whether masks and patterns overlap is what the definition says', () => {
+  fc.assert(
+    fc.property(
+      fc.string({ unit: fc.constantFrom('a', 'b', '@', '*', '?'), maxLength: 9 }),
+      fc.string({ unit: fc.constantFrom('a', 'b', '@', '*'), maxLength: 9 }),
+      (mask, pattern) => {
+        assert.equal(mayOverlap(mask, new GlobList([pattern])), mayOverlapByDefinition(mask, pattern));
+      },
+    ),
+    { numRuns: 4_000 * rounds },
+  );
+});
+
+/** Dovecot's own matching of a mask, as an expression of the language. */
+function masks(mask: string, text: string): boolean {
+  const source = mask.replace(/[*?]|[^*?]/gu, (sign) =>
+    sign === '*' ? '.*' : sign === '?' ? '.' : sign.replace(/[.+^${}()|[\]\\]/g, '\\$&'),
+  );
+  return new RegExp(`^${source}$`, 's').test(text);
+}
+
+const signs = fc.string({ unit: fc.constantFrom('a', 'b', '@', '*', '?'), maxLength: 6 });
+const patternsOfMask = fc.string({ unit: fc.constantFrom('a', 'b', '@', '*'), maxLength: 6 });
+const userOfMask = fc
+  .tuple(
+    fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 1, maxLength: 3 }),
+    fc.option(fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 1, maxLength: 3 })),
+  )
+  .map(([name, realm]) => (realm === null ? name : `${name}@${realm}`));
+
+void test('no user that a mask matches is outside of what it is within, or inside of what it does not overlap', () => {
+  fc.assert(
+    fc.property(signs, fc.array(patternsOfMask, { maxLength: 3 }), userOfMask, (mask, globs, name) => {
+      if (!masks(mask, name)) return;
+      const list = new GlobList(globs);
+      if (isWithin(mask, list)) assert.ok(list.matches(name));
+      if (!mayOverlap(mask, list)) assert.ok(!list.matches(name));
+    }),
+    { numRuns: 4_000 * rounds },
+  );
+});
+
 void test('<user> is one folder, whatever the name of the user is', () => {
   const places = new GlobList(['mdbox:/backup/*/<user>', 'maildir:/mail/<user>/**'], { isLocation: true });
   const isOwn = (text: string, user: string | undefined): boolean => places.matches(text, user);

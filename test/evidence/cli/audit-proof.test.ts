@@ -74,3 +74,18 @@ void test('nothing is proved from a journal with a fault, without a signature, o
   const { complaints } = await prove(t, directory, { text: 'E7' }, { key: [] });
   assert.match(complaints, /no --key was given/);
 });
+
+// The first line that is printed comes after the check and the search: what is replaced then is copied into the proof.
+void test('a file that is replaced after the check is an error', async (t) => {
+  const directory = await writeJournal(t, 40);
+  const name = join(directory, '00000001.jsonl');
+  const screen = keepScreen();
+  const print = (text: string): Promise<void> => {
+    if (screen.lines().length === 0)
+      writeFileSync(name, readFileSync(name, 'utf8').replace(/"seq":2,/, '"seq":2, '));
+    return screen.print(text);
+  };
+  const places = { config: undefined, paths: [directory] };
+  const made = auditProof({ ...screen, print }, places, { text: 'E30' }, { key: [keyFile(t)] });
+  await assert.rejects(made, { code: 'unreadable', message: /is not what it was when it was checked/ });
+});

@@ -809,6 +809,24 @@ void test('whoever has a grant is told no number of mails, but that of the rule'
   assert.deepEqual(sent(), ['expunge']);
 });
 
+void test('who gave access does not approve it again as another user, where the first approval does not count any more', async () => {
+  const { as, setMails, exchanges, carol } = await openTeams([
+    '{ command: expunge, approvals: 2, for: 30m }',
+  ]);
+  setMails(3);
+  const given = '-u|bob@example.org|--reason|x|--|expunge|mailbox|Trash|all';
+  const { item, text } = await ask(carol, `||dovegate grant|--to|anna@support|${given}`);
+  assert.equal(item?.state, 'requested', text);
+  const desk = exchanges.access;
+  const { rights } = desk;
+  const leads = rights.policies.get('leads');
+  assert.ok(leads !== undefined);
+  desk.turnTo({ ...rights, policies: new Map([...rights.policies, ['leads', { ...leads, approve: [] }]]) });
+  const again = await ask(await as(people['carol-admin']), `||dovegate approve|${item.id}`);
+  assert.match(again.text, /you gave this access, so another person must approve it/);
+  assert.doesNotMatch(again.text, /mails match/);
+});
+
 void test('an approval that would give a grant for fewer mails than match is refused', async () => {
   const { as, records, setMails, anna, carol } = await openTeams([
     '{ command: expunge, approvals: 2, for: 30m }',

@@ -122,3 +122,23 @@ void describe('a change whose client has left', () => {
     assert.deepEqual([completion?.outcome, completion?.sent], ['unknown', true]);
   });
 });
+
+void test('who leaves in the moment in which its answer is whole takes nothing from the one who got its upstream', async () => {
+  const one = memorySettings.replace('connections: 2', 'connections: 1');
+  for (let steps = 0; steps < 60; steps += 1) {
+    const engine = openMemoryEngine({ settings: one });
+    engine.setAnswer(() => undefined);
+    const first = await engine.client(1);
+    const second = await engine.client(1);
+    await first.line('|alice@example.org|quota get');
+    await second.line('|bob@example.org|quota get');
+    engine.commands[0]?.end.peer.send(replyPacket('\n+\n'));
+    for (let step = 0; step < steps; step += 1) await Promise.resolve();
+    first.peer.vanish();
+    await settle();
+    engine.commands.at(-1)?.end.peer.send(replyPacket('\n+\n'));
+    await settle();
+    const bobs = engine.records.filter(({ record }) => record.user === 'bob@example.org').at(-1)?.record;
+    assert.deepEqual([steps, bobs?.event, bobs?.outcome], [steps, 'completion', 'ok']);
+  }
+});

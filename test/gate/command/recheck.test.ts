@@ -273,3 +273,19 @@ void test('several backends that are replaced: each is asked where it is now, on
   const rows = said().match(/imap/g)?.length;
   assert.deepEqual([engine.commands.length, asked.toSorted(), rows], [0, ['127.0.0.1', '127.0.0.3'], 2]);
 });
+
+void test('it is sent there only if it is still allowed, and its user still lives there', async () => {
+  const moved = elsewhere
+    .replace('connections: 2 }', 'connections: 2 }, mail2: { address: "unix:/run/two" }')
+    .replace('backend: mail1', 'backend: mail2');
+  const cases: readonly (readonly [settings: string, said: RegExp])[] = [
+    [elsewhere.replace(allows, 'allow: [mailbox list'), /\n-NOPERM\n$/],
+    [moved, /\n-TEMPFAIL\n$/],
+  ];
+  for (const [settings, said] of cases) {
+    const waits = await waiting();
+    const next = replaceBackend(waits, settings);
+    assert.match(await waits.go(), said);
+    assert.deepEqual([waits.engine.commands.length, next.commands.length], [2, 0]);
+  }
+});

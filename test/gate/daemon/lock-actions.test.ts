@@ -489,6 +489,29 @@ void test('a step of a lift that is not recorded is not done', async () => {
   assert.equal(engine.exchanges.access.locks.entries.length, 1);
 });
 
+void test('whose name is one of the mail user who is held, by the userdb, does not lift that', async () => {
+  let isAnswering = true;
+  const asked: string[] = [];
+  const { onPage, hold, unlock } = openWithUserdb((users) => {
+    asked.push(...users);
+    return isAnswering ? (users.includes('carol@example.org') ? ['bob@example.org'] : []) : undefined;
+  });
+  assert.equal((await hold(bob)).kind, 'done');
+  const own = await unlock(bob, onPage('carol'));
+  assert.deepEqual(
+    [own.kind, own.text],
+    [
+      'refused',
+      'nobody lifts a hold of their own mail, and carol@example.org is a name of that user; ask two others',
+    ],
+  );
+  assert.ok(asked.includes('carol'), 'also without the domain');
+  isAnswering = false;
+  assert.match((await unlock(bob, onPage('anna'))).text, /^the userdb does not answer/);
+  isAnswering = true;
+  assert.match((await unlock(bob, onPage('anna'))).text, /stays held until a second person/);
+});
+
 void test('the other names of a mail user are asked for again until the userdb has said them', async () => {
   let isAnswering = false;
   const { engine, parts, hold } = openWithUserdb(() => (isAnswering ? ['bob@example.org'] : undefined));
@@ -568,5 +591,34 @@ void test('a lift whose operator is locked, or whose first asker is, while its r
       started.entries.map((each) => [started.shown(each).target, each.asked?.record.by]),
       [[target, whom === 'carol' ? 'anna' : undefined]],
     );
+  }
+});
+
+void test('who asked to lift a hold and was locked since does not count, and the next one is the first', async () => {
+  const byLogin: Acting = { by: 'root', uid: 0, user: 'root', loginUid: 64_123, loginUser: 'dave' };
+  for (const [whom, first] of [
+    ['anna', undefined],
+    ['dave', byLogin],
+  ] as const) {
+    const { engine, onPage, lock, unlock, hold } = open();
+    const { locks } = engine.exchanges.access;
+    const asked = () => locks.entries.find(({ locked }) => locked.user !== undefined)?.asked?.record.by;
+    await hold(bob);
+    engine.setJournal('hold');
+    const late = unlock(bob, first ?? onPage('anna'));
+    await settle();
+    const locked = lock(whom, root);
+    await settle();
+    engine.setJournal('take');
+    await locked;
+    assert.match((await late).text, / is locked by root/);
+    assert.equal(asked(), undefined);
+    await unlock(whom, root);
+    await unlock(bob, first ?? onPage('anna'));
+    assert.notEqual(asked(), undefined);
+    assert.equal((await lock(whom, root)).kind, 'done');
+    assert.equal(asked(), undefined);
+    assert.match((await unlock(bob, onPage('carol'))).text, /stays held until a second person/);
+    assert.equal(asked(), 'carol');
   }
 });

@@ -238,6 +238,20 @@ void test('a peer that others wait for in vain is given up: a read ends, a chang
   }
 });
 
+void test('a reply ends for others, whether its client is waited for or not, and never looks complete', async () => {
+  for (const isFull of [true, false]) {
+    const story = isFull ? await startFull(true, 60_000) : start();
+    story.backend.send(replyPacket('row\t'));
+    await settle();
+    story.upstream.pace.yieldLease(0);
+    const { value, closeFor } = await story.end();
+    assert.deepEqual([value, closeFor], [{ kind: 'over-share' }, 'aborted']);
+    assert.ok(story.backend.isReset);
+    assert.ok(!story.got().includes('+'));
+    story.upstream.pace.yieldLease(0);
+  }
+});
+
 void test('a change cannot be ended for others', async () => {
   const story = await startFull(false, 60_000);
   assert.equal(story.upstream.pace.transfer, undefined);

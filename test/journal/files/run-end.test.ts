@@ -26,6 +26,7 @@ import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
 import {
   append,
   carry,
+  chained,
   checkpoint,
   faultsOf,
   kill,
@@ -384,6 +385,7 @@ function readWholeFrom({ directory }: Place): string[] {
 
 const yearMs = 400 * 86_400_000;
 const stepBack = (): JournalRecord => ({ time: Date.now(), event: 'clock', step_ms: -yearMs });
+const names = { journal: 'ab'.repeat(16), format: 1, program: 'dovegate test' };
 
 function admitted(place: Place): unknown[] {
   return readWhole(place.directory)
@@ -452,6 +454,30 @@ void test('a ring that is gone after a crash is missing, although ring.json is g
   stop(startRun(place, { hasRing: true }));
   const { faults, forgotten } = await verdictOf(place, place.state);
   assert.deepEqual([faults.length, forgotten.length], [0, 1]);
+});
+
+void test('after a crash a compressed segment needs a signature as a plain one does', async (t) => {
+  for (const isReadable of [true, false]) {
+    const place = placeFor(t);
+    const run = startRun(place);
+    write(run, admission('A'), completion('A'));
+    kill(run);
+    const last: { seq: number; hash: string } = JSON.parse(lastLine(place));
+    const before = { segment: '00000001.jsonl', segment_hash: last.hash, head: last.hash };
+    const head = { time: Date.now(), event: 'checkpoint', ...names, ...before, oldest_seq: 1 } as const;
+    const { line } = sealLine(last.seq + 1, encodeBody({ ...head, steps_ms: -yearMs }), last.hash);
+    const bytes = gzipSync([line, ...chained(line, forged)].join(''));
+    const file = join(place.directory, '00000002.jsonl.gz');
+    writeFileSync(file, isReadable ? bytes : bytes.subarray(0, -9), { mode: 0o600 });
+    const next = startRun(place);
+    const moved = isReadable ? '00000002.jsonl.appended' : '00000002.jsonl.gz.appended';
+    assert.equal(next.found.appended?.file, moved);
+    stop(next);
+    assert.ok(existsSync(join(place.directory, moved)) && !existsSync(file));
+    assert.deepEqual(admitted(place), ['A']);
+    assert.deepEqual(await faultsOf(place, place.state), ['journal-appended']);
+    assert.equal(stepsOf(place), 0);
+  }
 });
 
 void test('a step of the clock back counts for retention by its signature, which follows at once', (t) => {
