@@ -1,4 +1,4 @@
-// The daemon starter against small stand-in programs: nothing keeps running, and a secret is found in every form.
+// The daemon starter against a small stand-in program: a secret is found in every form.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,14 +6,8 @@ import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { type Daemon, startDaemon } from '../gate/daemon.js';
 import { type Owner, openFolder } from '../plain/folder.js';
-import { isRunning, runProgram } from '../plain/program.js';
 
 const greeting = `console.log(JSON.stringify({ level: 'info', event: 'started', argv: process.argv.slice(2) }));`;
-const good = `console.error('on stderr');
-  process.on('SIGHUP', () => console.log(JSON.stringify({ event: 'reloaded' })));
-  process.on('SIGTERM', () => process.exit(3));
-  setInterval(() => undefined, 1000);
-  ${greeting}`;
 
 async function start(owner: Owner, code: string, files: Record<string, string> = {}): Promise<Daemon> {
   const folder = openFolder(owner);
@@ -25,31 +19,6 @@ async function start(owner: Owner, code: string, files: Record<string, string> =
     files: { ...files, 'stand-in.mjs': code },
   });
 }
-
-void test('ends with the process that started it, also when that is told to end', async (t) => {
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    const stand = join(openFolder(t), 'stand-in.mjs');
-    writeFileSync(stand, good);
-    const starter = join(openFolder(t), 'starter.mjs');
-    const kit = new URL('../gate/daemon.js', import.meta.url).href;
-    writeFileSync(
-      starter,
-      `import { startDaemon } from ${JSON.stringify(kit)};
-       const daemon = await startDaemon({ after() {} }, { config: '', program: ${JSON.stringify(stand)}, folder: ${JSON.stringify(openFolder(t))} });
-       console.log(daemon.pid);
-       process.kill(process.pid, ${JSON.stringify(signal)});`,
-    );
-    const result = await runProgram(process.execPath, [starter]);
-    assert.equal(result.exit, signal === 'SIGTERM' ? 143 : 130, result.stderr);
-    const pid = Number(result.stdout);
-    assert.ok(pid > 0);
-    // The kernel may take a moment to bury what was killed.
-    for (let round = 0; isRunning(pid) && round < 1000; round += 1) {
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    assert.equal(isRunning(pid), false);
-  }
-});
 
 void test('finds a secret in every form, but not in the files that were given', async (t) => {
   const secret = 'hunter/2 "ü"';
