@@ -6,7 +6,7 @@ import type { AccessCell, AccessPolicy, AccessTable } from '../answers/api.js';
 import { type AccessRow, accessRows, isNone, rowsWith } from './access.js';
 import { useAnswer } from './asked.js';
 import { Effect } from './badge.js';
-import { AsCommand, Button, Empty, Name, Panel, Pending, Sign } from './kit.js';
+import { AsCommand, Button, Empty, Fact, Name, Panel, Pending, Sign } from './kit.js';
 import { useLive } from './live.js';
 import { go, Link } from './location.js';
 import { Playground, Rule } from './playground.js';
@@ -33,15 +33,8 @@ export function AccessScreen({ query }: ScreenProps) {
     <>
       <Playground rows={table.rows} query={query} />
       <Panel
-        title={
-          <>
-            Who may do what{' '}
-            <span class="count">
-              {rows.length < all.length && `${countWords(rows.length)} of `}
-              {countWords(all.length)}
-            </span>
-          </>
-        }
+        title="Who may do what"
+        count={`${rows.length < all.length ? `${countWords(rows.length)} of ` : ''}${countWords(all.length)}`}
         controls={
           <>
             <Link to="/policies">What was changed in the policies</Link>
@@ -240,11 +233,11 @@ function PolicyInWords({ policy, approvesOnPage }: PolicyProps) {
           </p>
         )}
         <dl class="facts">
-          <Fact name="for users" texts={users} />
-          {except.length > 0 && <Fact name="but not" texts={except} />}
-          {limits.length > 0 && <Fact name="at most" texts={limits} />}
-          {policy.approve.length > 0 && <Fact name="may approve requests of" texts={policy.approve} />}
-          {shadow !== undefined && <Fact name="candidate beside it" texts={[shadow]} />}
+          <Steps name="for users" texts={users} />
+          {except.length > 0 && <Steps name="but not" texts={except} />}
+          {limits.length > 0 && <Steps name="at most" texts={limits} />}
+          {policy.approve.length > 0 && <Steps name="may approve requests of" texts={policy.approve} />}
+          {shadow !== undefined && <Steps name="candidate beside it" texts={[shadow]} />}
         </dl>
         <Rules title="allows" rules={allow} empty="It has no rule that allows anything." />
         {deny.length > 0 && <Rules title="denies, whatever is allowed" rules={deny} empty="" />}
@@ -256,7 +249,7 @@ function PolicyInWords({ policy, approvesOnPage }: PolicyProps) {
               empty=""
             />
             <dl class="facts">
-              <Fact
+              <Steps
                 name="who approves or reviews it"
                 texts={approvers.length === 0 ? ['nobody: no policy has it in `approve`'] : approvers}
               />
@@ -268,18 +261,15 @@ function PolicyInWords({ policy, approvesOnPage }: PolicyProps) {
   );
 }
 
-function Fact({ name, texts }: { readonly name: string; readonly texts: readonly string[] }) {
+function Steps({ name, texts }: { readonly name: string; readonly texts: readonly string[] }) {
   return (
-    <div>
-      <dt>{name}</dt>
-      <dd>
-        {texts.map((text) => (
-          <span key={text} class="step">
-            <Name value={text} max={120} />
-          </span>
-        ))}
-      </dd>
-    </div>
+    <Fact name={name}>
+      {texts.map((text) => (
+        <span key={text} class="step">
+          <Name value={text} max={120} />
+        </span>
+      ))}
+    </Fact>
   );
 }
 

@@ -44,3 +44,33 @@ export function useAnswer<T>(
   }, [key]);
   return of === key ? asked : { ...asked, isBusy: key !== undefined };
 }
+
+/** Asks again and again, `pauseOf` an answer after it. A refusal stands beside the last answer until the next one. */
+export function useAgain<T>(
+  key: string,
+  pauseOf: (value: T | undefined) => number,
+  ask: (signal: AbortSignal) => Promise<T>,
+): Pick<Asked<T>, 'value' | 'fault'> {
+  const [known, setKnown] = useState<Pick<Asked<T>, 'value' | 'fault'>>({});
+  useEffect(() => {
+    const leaving = new AbortController();
+    const { signal } = leaving;
+    let timer: number | undefined;
+    const look = async (): Promise<void> => {
+      let value: T | undefined;
+      try {
+        value = await ask(signal);
+        if (!signal.aborted) setKnown({ value });
+      } catch (error) {
+        if (!signal.aborted) setKnown((before) => ({ ...before, fault: sentenceOf(error) }));
+      }
+      if (!signal.aborted) timer = window.setTimeout(() => void look(), pauseOf(value));
+    };
+    void look();
+    return () => {
+      leaving.abort();
+      window.clearTimeout(timer);
+    };
+  }, [key]);
+  return known;
+}

@@ -117,11 +117,8 @@ export function BackendsScreen() {
         {said}
       </p>
       <Panel
-        title={
-          <>
-            Backends <span class="count">{countWords(now.backends.length)}</span>
-          </>
-        }
+        title="Backends"
+        count={countWords(now.backends.length)}
         controls={
           <Button
             kind="small"

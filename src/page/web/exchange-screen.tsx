@@ -1,23 +1,24 @@
 // Screen "exchange": one command, the line of its time, who, what, why, the log of its backend, its session and its place in the chain.
 
 import type { ComponentChildren } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { recordTitle, requesterOf, requestOf, rowOfDeed, type StoryRow } from '../../evidence/story/row.js';
 import type { TrailEnd, TrailLine } from '../../evidence/views/trail.js';
 import { countWords, durationWords } from '../../host/words/words.js';
 import { textIn, valueText } from '../../journal/records/stored.js';
-import { AskFault, sentenceOf } from './api.js';
+import { AskFault } from './api.js';
+import { useAnswer } from './asked.js';
 import { Effect, Outcome, Words } from './badge.js';
 import {
   argumentsOf,
   type CommandStory,
   chainOf,
-  type Fact,
   type LifeStep,
   type StoredRecord,
+  type Fact as StoryFact,
   tryPath,
 } from './exchange.js';
-import { AsCommand, Button, Empty, Name, Panel, Sentence, Time } from './kit.js';
+import { AsCommand, Button, Empty, Fact, Name, Panel, Sentence, Sentences, Time } from './kit.js';
 import { Link } from './location.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { useSession } from './session.js';
@@ -35,31 +36,22 @@ interface Answer {
 
 export function ExchangeScreen({ params: [wanted = ''] }: ScreenProps) {
   const { api, me } = useSession();
-  const [answer, setAnswer] = useState<Answer>();
-  const [fault, setFault] = useState<string>();
   const [tries, setTries] = useState(0);
-  useEffect(() => {
-    const own = new AbortController();
-    setAnswer(undefined);
-    setFault(undefined);
-    const read = async (): Promise<void> => {
-      const found: Found[] = [];
-      let end: TrailEnd | undefined;
-      const asked = { body: { wanted }, signal: own.signal };
-      for await (const line of api.lines<TrailLine>('POST /api/trail/show', asked)) {
-        if ('found' in line) found.push(line.found);
-        else if ('end' in line) ({ end } = line);
-      }
-      if (end === undefined) throw new AskFault(0, 'The answer ended too early.');
-      if (!own.signal.aborted) setAnswer({ found, end });
-    };
-    read().catch((error: unknown) => {
-      if (!own.signal.aborted) setFault(sentenceOf(error));
-    });
-    return () => own.abort();
-  }, [wanted, tries]);
+  const {
+    value: answer,
+    fault,
+    isBusy,
+  } = useAnswer<Answer>(`${tries} ${wanted}`, async (signal) => {
+    const found: Found[] = [];
+    const asked = { body: { wanted }, signal };
+    for await (const line of api.lines<TrailLine>('POST /api/trail/show', asked)) {
+      if ('found' in line) found.push(line.found);
+      else if ('end' in line) return { found, end: line.end };
+    }
+    throw new AskFault(0, 'The answer ended too early.');
+  });
 
-  if (fault !== undefined)
+  if (fault !== undefined && !isBusy)
     return (
       <>
         <p role="alert" class="said bad">
@@ -68,7 +60,7 @@ export function ExchangeScreen({ params: [wanted = ''] }: ScreenProps) {
         <Button onClick={() => setTries(tries + 1)}>Try again</Button>
       </>
     );
-  if (answer === undefined) return <p role="status">Reading the records of this command …</p>;
+  if (answer === undefined || isBusy) return <p role="status">Reading the records of this command …</p>;
   const { end } = answer;
   const all = answer.found.map(({ record }) => record);
   return (
@@ -194,11 +186,7 @@ function Shown({ story, all, end, isLimited }: ShownProps) {
       </div>
       {end.notes !== undefined && end.notes.length > 0 && (
         <div class="said bad">
-          {end.notes.slice(0, 10).map((note) => (
-            <p key={note}>
-              <Sentence text={note} />
-            </p>
-          ))}
+          <Sentences texts={end.notes.slice(0, 10)} />
         </div>
       )}
       <details>
@@ -245,11 +233,7 @@ function Answer({ story, end: { content } }: Pick<ShownProps, 'story' | 'end'>) 
           {tookMs !== undefined && <>, took {durationOf(tookMs)}</>}
         </span>
       </p>
-      {remarks.map((sentence) => (
-        <p key={sentence}>
-          <Sentence text={sentence} />
-        </p>
-      ))}
+      <Sentences texts={remarks} />
       {asked.reason !== '' && (
         <p>
           Reason given: <Name value={asked.reason} max={300} />
@@ -320,17 +304,14 @@ function durationOf(ms: number): string {
   return ms > 0 && ms < 100 ? `${ms.toFixed(ms < 10 ? 2 : 1)} ms` : durationWords(ms);
 }
 
-function Facts({ facts }: { readonly facts: readonly Fact[] }) {
+function Facts({ facts }: { readonly facts: readonly StoryFact[] }) {
   if (facts.length === 0) return <Empty>No record says it.</Empty>;
   return (
     <dl class="told">
       {facts.map(({ what, value }) => (
-        <div key={what}>
-          <dt>{what}</dt>
-          <dd>
-            <Name value={value} max={160} />
-          </dd>
-        </div>
+        <Fact key={what} name={what}>
+          <Name value={value} max={160} />
+        </Fact>
       ))}
     </dl>
   );
@@ -450,14 +431,9 @@ export function Raw({ record }: { readonly record: StoredRecord }) {
   return (
     <dl class="told raw">
       {Object.entries(record).map(([key, value]) => (
-        <div key={key}>
-          <dt>
-            <Name value={key} />
-          </dt>
-          <dd>
-            <Name value={valueText(value)} max={200} isCode />
-          </dd>
-        </div>
+        <Fact key={key} name={<Name value={key} />}>
+          <Name value={valueText(value)} max={200} isCode />
+        </Fact>
       ))}
     </dl>
   );

@@ -3,7 +3,7 @@
 import type { FleetGate, FleetSeen, FleetShown } from '../../evidence/views/fleet.js';
 import { countWords, plural } from '../../host/words/words.js';
 import { gateState, judgeFleet, lagOf } from './fleet.js';
-import { Ago, Empty, Name, Panel, Sentence, Sign } from './kit.js';
+import { Ago, Empty, Name, Panel, Sentences, Sign } from './kit.js';
 import { type Column, Table } from './table.js';
 
 const columns: readonly Column<FleetGate>[] = [
@@ -47,21 +47,10 @@ export function FleetPart({ fleet }: { readonly fleet: FleetShown }) {
         <h2>
           <Sign tone={tone}>{title}</Sign>
         </h2>
-        {sentences.map((text) => (
-          <p key={text}>
-            <Sentence text={text} />
-          </p>
-        ))}
+        <Sentences texts={sentences} />
       </section>
       {seen !== undefined && (
-        <Panel
-          title={
-            <>
-              Fleet <span class="count">{plural(seen.gates.length, 'gate', 'gates')}</span>
-            </>
-          }
-          isTable
-        >
+        <Panel title="Fleet" count={plural(seen.gates.length, 'gate', 'gates')} isTable>
           <Table
             label="Gates"
             rows={seen.gates}

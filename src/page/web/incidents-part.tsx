@@ -2,10 +2,10 @@
 // drained, restarted, reloaded or killed, when, how long, by whom, and what it has cost. A row, or its mark in the strip, shows the time
 // around it.
 
-import { useEffect, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import { plural } from '../../host/words/words.js';
 import type { Incidents } from '../answers/history.js';
-import { sentenceOf } from './api.js';
+import { useAgain } from './asked.js';
 import { Effect } from './badge.js';
 import { Try } from './bar.js';
 import { Duration, Empty, Name, Panel, Pending, Segments, Sentence, Sign, Time } from './kit.js';
@@ -45,33 +45,6 @@ function toneOf({ kind, isLost }: Incident): Tone {
   return kind === 'restarted' && isLost === true ? 'warn' : tones[kind];
 }
 
-function useIncidents(): { readonly incidents?: Incidents; readonly fault?: string } {
-  const { api } = useSession();
-  const [known, setKnown] = useState<ReturnType<typeof useIncidents>>({});
-  useEffect(() => {
-    const leaving = new AbortController();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const ask = async (): Promise<void> => {
-      const { signal } = leaving;
-      try {
-        const incidents = await api.json<Incidents>('GET /api/incidents', { signal });
-        setKnown({ incidents });
-      } catch (error) {
-        if (signal.aborted) return;
-        const fault = sentenceOf(error);
-        setKnown((before) => ({ ...before, fault }));
-      }
-      timer = setTimeout(() => void ask(), againMs);
-    };
-    void ask();
-    return () => {
-      leaving.abort();
-      clearTimeout(timer);
-    };
-  }, [api]);
-  return known;
-}
-
 const spans = [
   { value: '1', text: 'last hour' },
   { value: '6', text: '6 h' },
@@ -79,7 +52,12 @@ const spans = [
 ] as const;
 
 export function IncidentsPart() {
-  const { incidents, fault } = useIncidents();
+  const { api } = useSession();
+  const { value: incidents, fault } = useAgain(
+    'incidents',
+    () => againMs,
+    (signal) => api.json<Incidents>('GET /api/incidents', { signal }),
+  );
   const [hours, setHours] = useState<(typeof spans)[number]['value']>('24');
   const [seen, setSeen] = useState<string>();
   const until = incidents?.until ?? '';

@@ -61,14 +61,7 @@ export function KeysScreen() {
   ];
   return (
     <>
-      <Panel
-        title={
-          <>
-            Accounts, keys and certificates <span class="count">{countWords(value.rows.length)}</span>
-          </>
-        }
-        isTable
-      >
+      <Panel title="Accounts, keys and certificates" count={countWords(value.rows.length)} isTable>
         <Table
           label="Accounts, keys and certificates"
           rows={value.rows}

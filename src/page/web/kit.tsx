@@ -73,6 +73,49 @@ export function Sentence({ text, isExact }: { readonly text: string; readonly is
   );
 }
 
+/** Sentences of the daemon, a paragraph each. */
+export function Sentences({ texts, kind }: { readonly texts: readonly string[]; readonly kind?: string }) {
+  return (
+    <>
+      {texts.map((text) => (
+        <p key={text} class={kind}>
+          <Sentence text={text} />
+        </p>
+      ))}
+    </>
+  );
+}
+
+/** A list of texts of others. */
+export function Names({ values }: { readonly values: readonly string[] }) {
+  return (
+    <ul>
+      {values.map((value) => (
+        <li key={value}>
+          <Name value={value} max={400} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+interface FactProps {
+  readonly name: ComponentChildren;
+  /** Nothing is drawn without a value. */
+  readonly children: ComponentChildren;
+}
+
+/** A row of a list of facts (`dl`). */
+export function Fact({ name, children }: FactProps) {
+  if (children === undefined || children === false) return null;
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
 interface TimeProps {
   /** RFC 3339. */
   readonly at: string;
@@ -183,6 +226,8 @@ export function Empty({ children }: { readonly children: ComponentChildren }) {
 
 interface PanelProps {
   readonly title: ComponentChildren;
+  /** How many there are. */
+  readonly count?: ComponentChildren;
   /** Name for screen readers; absent: it is not a region of its own. */
   readonly label?: string;
   readonly controls?: ComponentChildren;
@@ -192,11 +237,13 @@ interface PanelProps {
   readonly children: ComponentChildren;
 }
 
-export function Panel({ title, label, controls, isTable, tone, children }: PanelProps) {
+export function Panel({ title, count, label, controls, isTable, tone, children }: PanelProps) {
   return (
     <section class={tone === undefined ? 'panel' : `panel tone ${tone}`} aria-label={label}>
       <header>
-        <h2>{title}</h2>
+        <h2>
+          {title} {count !== undefined && <span class="count">{count}</span>}
+        </h2>
         {controls !== undefined && <div class="controls">{controls}</div>}
       </header>
       {isTable === true ? children : <div class="inside">{children}</div>}
@@ -264,6 +311,22 @@ interface PendingProps {
 /** Shown instead of a missing answer: why it is missing, or that it is awaited. */
 export function Pending({ fault, children }: PendingProps) {
   return <Empty>{fault === undefined ? children : <Sentence text={fault} />}</Empty>;
+}
+
+interface ReadingProps {
+  /** Undefined: not known yet. */
+  readonly of: { readonly bytes: number; readonly ofBytes: number } | undefined;
+}
+
+export function Reading({ of }: ReadingProps) {
+  const isKnown = of !== undefined && of.ofBytes > 0;
+  return (
+    <progress
+      value={isKnown ? of.bytes : undefined}
+      max={isKnown ? of.ofBytes : undefined}
+      aria-label="Read of the journal"
+    />
+  );
 }
 
 interface ButtonProps {

@@ -2,7 +2,7 @@
 
 import { plural } from '../../host/words/words.js';
 import type { LookedThrough } from '../answers/api.js';
-import { Sentence, Sign, Time } from './kit.js';
+import { Sentences, Sign, Time } from './kit.js';
 
 export function Looked({ looked }: { readonly looked: LookedThrough }) {
   const { records, from, to, isAll, readTo, notes } = looked;
@@ -33,11 +33,7 @@ export function Looked({ looked }: { readonly looked: LookedThrough }) {
           </Sign>
         </p>
       )}
-      {notes.map((note) => (
-        <p key={note} class="faint">
-          <Sentence text={note} />
-        </p>
-      ))}
+      <Sentences texts={notes} kind="faint" />
     </>
   );
 }

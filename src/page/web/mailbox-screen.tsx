@@ -8,7 +8,7 @@ import { countWords, plural } from '../../host/words/words.js';
 import type { AskReport } from '../answers/requests.js';
 import { sentenceOf } from './api.js';
 import { Class } from './badge.js';
-import { AsCommand, Button, Empty, Field, Name, Sentence, Sign, saveFile } from './kit.js';
+import { AsCommand, Button, Empty, Field, Name, Reading, Sentence, Sign, saveFile } from './kit.js';
 import { go, Link } from './location.js';
 import {
   askOf,
@@ -166,11 +166,7 @@ function Shown({ question, round, onAgain }: ShownProps) {
             First the whole journal is checked, so that the report can say whether it is complete:{' '}
             {progress !== undefined && <span class="number">{progressWords(progress)}</span>}
           </p>
-          <progress
-            value={progress === undefined || progress.ofBytes === 0 ? undefined : progress.bytes}
-            max={progress === undefined || progress.ofBytes === 0 ? undefined : progress.ofBytes}
-            aria-label="Read of the journal"
-          />
+          <Reading of={progress} />
         </div>
       )}
       {head !== undefined && (

@@ -273,15 +273,8 @@ function Running({ onKill }: { readonly onKill: (command: RunningCommand) => voi
   ];
   return (
     <Panel
-      title={
-        <>
-          Running now{' '}
-          <span class="count">
-            {countWords(count - waiting)}
-            {waiting > 0 && `, waiting ${countWords(waiting)}`}
-          </span>
-        </>
-      }
+      title="Running now"
+      count={`${countWords(count - waiting)}${waiting > 0 ? `, waiting ${countWords(waiting)}` : ''}`}
       isTable
     >
       <Table

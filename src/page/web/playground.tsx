@@ -6,7 +6,7 @@ import type { Explain } from '../answers/requests.js';
 import { sentenceOf } from './api.js';
 import { Decision, Effect } from './badge.js';
 import { Choice, LongField, TakeAlong } from './fields.js';
-import { AsCommand, Button, Field, Name, Panel, Sentence } from './kit.js';
+import { AsCommand, Button, Fact, Field, Name, Names, Panel, Sentence } from './kit.js';
 import { go } from './location.js';
 import { useSession } from './session.js';
 import { decisionSign } from './signs.js';
@@ -208,6 +208,7 @@ function Answer({ answer }: { readonly answer: Explained }) {
     series,
     test,
   } = answer;
+  const shown = (text: string | undefined) => text !== undefined && <Name value={text} max={400} />;
   const where = noBackend ?? (backends.length === 0 ? undefined : backends.join(', '));
   return (
     <section class={`answer ${decisionSign(answer.decision).tone}`} aria-label="Answer">
@@ -218,35 +219,31 @@ function Answer({ answer }: { readonly answer: Explained }) {
         <Sentence text={answer.text} />
       </p>
       <dl class="facts">
-        <Fact name="requester" text={answer.principal} />
-        <Fact name="policy" text={answer.policy} />
+        <Fact name="requester">{shown(answer.principal)}</Fact>
+        <Fact name="policy">{shown(answer.policy)}</Fact>
         {sent.length > 0 && (
-          <Fact
-            name={answer.decision === 'allow' ? 'would be sent as' : 'in canonical form'}
-            text={formatCommand(sent)}
-            isCode
-          />
+          <Fact name={answer.decision === 'allow' ? 'would be sent as' : 'in canonical form'}>
+            <Name value={formatCommand(sent)} max={400} isCode />
+          </Fact>
         )}
-        <Fact name="concerns" text={answer.concerns} />
+        <Fact name="concerns">{shown(answer.concerns)}</Fact>
         {answer.effect !== undefined && (
-          <div>
-            <dt>effect</dt>
-            <dd>
-              <Effect effect={answer.effect} content={answer.content} />
-            </dd>
-          </div>
+          <Fact name="effect">
+            <Effect effect={answer.effect} content={answer.content} />
+          </Fact>
         )}
-        <Fact
-          name="backend"
-          text={
+        <Fact name="backend">
+          {shown(
             where === undefined || series.length === 0
               ? where
-              : `${where} (parsed as Dovecot ${series.join(', ')})`
-          }
-        />
-        {terms.length > 0 && <Fact name="on terms" text={terms.join('; ')} />}
+              : `${where} (parsed as Dovecot ${series.join(', ')})`,
+          )}
+        </Fact>
+        {terms.length > 0 && <Fact name="on terms">{shown(terms.join('; '))}</Fact>}
         {later.map((text) => (
-          <Fact key={text} name="not yet known" text={text} />
+          <Fact key={text} name="not yet known">
+            {shown(text)}
+          </Fact>
         ))}
       </dl>
       {rule !== undefined && (
@@ -260,26 +257,14 @@ function Answer({ answer }: { readonly answer: Explained }) {
           <h4>The rule that comes nearest to allowing it</h4>
           <Rule rule={nearest} />
           <p>What it misses:</p>
-          <ul>
-            {nearest.missing.map((text) => (
-              <li key={text}>
-                <Name value={text} max={400} />
-              </li>
-            ))}
-          </ul>
+          <Names values={nearest.missing} />
         </>
       )}
       {toAllow.map(({ into, edit, lines, also }) => (
         <details key={into} open>
           <summary>To allow it</summary>
           {also.length > 0 && <p>The lines below would allow as well:</p>}
-          <ul>
-            {also.map((text) => (
-              <li key={text}>
-                <Name value={text} max={400} />
-              </li>
-            ))}
-          </ul>
+          <Names values={also} />
           <p>
             To allow it, <Name value={edit} max={200} />:
           </p>
@@ -294,13 +279,7 @@ function Answer({ answer }: { readonly answer: Explained }) {
       {differs.length > 0 && (
         <>
           <h4>The series of Dovecot differ</h4>
-          <ul>
-            {differs.map((text) => (
-              <li key={text}>
-                <Name value={text} max={400} />
-              </li>
-            ))}
-          </ul>
+          <Names values={differs} />
         </>
       )}
       {test !== undefined && (
@@ -316,24 +295,6 @@ function Answer({ answer }: { readonly answer: Explained }) {
   );
 }
 
-interface FactProps {
-  readonly name: string;
-  readonly text: string | undefined;
-  readonly isCode?: boolean;
-}
-
-function Fact({ name, text, isCode }: FactProps) {
-  if (text === undefined) return null;
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>
-        <Name value={text} max={400} isCode={isCode === true} />
-      </dd>
-    </div>
-  );
-}
-
 export function Rule({ rule }: { readonly rule: RuleShown }) {
   return (
     <div class="rule">
@@ -345,15 +306,7 @@ export function Rule({ rule }: { readonly rule: RuleShown }) {
           </span>
         )}
       </p>
-      {rule.says.length > 0 && (
-        <ul>
-          {rule.says.map((text) => (
-            <li key={text}>
-              <Name value={text} max={400} />
-            </li>
-          ))}
-        </ul>
-      )}
+      {rule.says.length > 0 && <Names values={rule.says} />}
     </div>
   );
 }

@@ -66,11 +66,8 @@ export function PoliciesScreen({ query }: ScreenProps) {
         <>
           <Looked looked={value.looked} />
           <Panel
-            title={
-              <>
-                Changes <span class="count">{countWords(value.periods.length)}</span>
-              </>
-            }
+            title="Changes"
+            count={countWords(value.periods.length)}
             controls={
               <div class="saving">
                 <Button onClick={() => window.print()}>Print</Button>

@@ -6,8 +6,23 @@ import type { ReceiverNow } from '../../gate/now/now.js';
 import { bytesWords, countWords, plural } from '../../host/words/words.js';
 import type { Refused } from '../answers/api.js';
 import { sentenceOf } from './api.js';
+import { useAgain } from './asked.js';
 import { FleetPart } from './fleet-part.js';
-import { AsCommand, Button, Empty, Name, Panel, Sentence, Sign, Tile, Time } from './kit.js';
+import {
+  AsCommand,
+  Button,
+  Empty,
+  Fact,
+  Name,
+  Panel,
+  Pending,
+  Reading,
+  Sentence,
+  Sentences,
+  Sign,
+  Tile,
+  Time,
+} from './kit.js';
 import { judgeProof, progressWords } from './proof.js';
 import { useSession } from './session.js';
 import { Table } from './table.js';
@@ -19,11 +34,10 @@ const watchMs = 2_000;
 export function ProofScreen() {
   const { proof, fault, look } = useProof();
   const check = useCheck(look);
-  if (proof === undefined)
-    return <Empty>{fault === '' ? 'Looking at the journal …' : <Sentence text={fault} />}</Empty>;
+  if (proof === undefined) return <Pending fault={fault}>Looking at the journal …</Pending>;
   return (
     <>
-      {fault !== '' && (
+      {fault !== undefined && (
         <p class="said bad" role="status">
           <Sentence text={fault} />
         </p>
@@ -65,29 +79,12 @@ export function ProofScreen() {
 
 function useProof() {
   const { api } = useSession();
-  const [proof, setProof] = useState<Proof | undefined>();
-  const [fault, setFault] = useState('');
-  const isWatched = proof?.running !== undefined;
   const [asked, setAsked] = useState(0);
-  useEffect(() => {
-    const leaving = new AbortController();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const ask = async (): Promise<void> => {
-      try {
-        setProof(await api.json<Proof>('GET /api/proof', { signal: leaving.signal }));
-        setFault('');
-      } catch (error) {
-        if (leaving.signal.aborted) return;
-        setFault(sentenceOf(error));
-      }
-      timer = setTimeout(() => void ask(), isWatched ? watchMs : lookMs);
-    };
-    void ask();
-    return () => {
-      leaving.abort();
-      clearTimeout(timer);
-    };
-  }, [api, asked, isWatched]);
+  const { value: proof, fault } = useAgain<Proof>(
+    String(asked),
+    (known) => (known?.running === undefined ? lookMs : watchMs),
+    (signal) => api.json<Proof>('GET /api/proof', { signal }),
+  );
   return { proof, fault, look: () => setAsked((before) => before + 1) };
 }
 
@@ -145,11 +142,7 @@ function Verdict({ proof }: { readonly proof: Proof }) {
       <h2>
         <Sign tone={tone}>{title}</Sign>
       </h2>
-      {sentences.map((text) => (
-        <p key={text}>
-          <Sentence text={text} />
-        </p>
-      ))}
+      <Sentences texts={sentences} />
       {steps.length > 0 && (
         <ol>
           {steps.map((text) => (
@@ -184,11 +177,7 @@ function Check({ proof, check }: { readonly proof: Proof; readonly check: CheckS
             )}
             <span class="number">{progressWords(shown)}</span>
           </p>
-          <progress
-            value={shown.ofBytes === 0 ? undefined : shown.bytes}
-            max={shown.ofBytes === 0 ? undefined : shown.ofBytes}
-            aria-label="Read of the journal"
-          />
+          <Reading of={shown} />
           {isOthers ? (
             <p class="faint">One check runs at a time. Its result will stand here.</p>
           ) : (
@@ -248,18 +237,12 @@ function Stored({ proof }: { readonly proof: Proof }) {
         </Tile>
       </div>
       <dl class="facts">
-        <div>
-          <dt>Key that signs</dt>
-          <dd>
-            <Name value={key} isCode max={60} />
-          </dd>
-        </div>
-        <div>
-          <dt>Journal</dt>
-          <dd>
-            <Name value={journal} isCode max={60} />
-          </dd>
-        </div>
+        <Fact name="Key that signs">
+          <Name value={key} isCode max={60} />
+        </Fact>
+        <Fact name="Journal">
+          <Name value={journal} isCode max={60} />
+        </Fact>
       </dl>
       <p class="faint">
         Somebody who owns this host could make another journal with another key. So compare the key with one

@@ -126,15 +126,8 @@ interface ListedProps {
 function Listed({ title, by, items, of, controls }: ListedProps) {
   return (
     <Panel
-      title={
-        <>
-          {title}{' '}
-          <span class="count">
-            {items.length < of.length && `${countWords(items.length)} of `}
-            {countWords(of.length)}
-          </span>
-        </>
-      }
+      title={title}
+      count={`${items.length < of.length ? `${countWords(items.length)} of ` : ''}${countWords(of.length)}`}
       controls={controls}
       isTable
     >

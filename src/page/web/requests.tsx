@@ -9,7 +9,7 @@ import type { AccessTable, Approvals } from '../answers/api.js';
 import { useApprovals } from './approvals.js';
 import { Effect, Words } from './badge.js';
 import { Confirm } from './dialog.js';
-import { Ago, Button, Field, Name, Panel, Sentence, Time } from './kit.js';
+import { Ago, Button, Fact, Field, Name, Panel, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
 import {
   afterWords,
@@ -163,15 +163,11 @@ export function Told({ item, policies }: ToldProps) {
   ];
   return (
     <dl class="told">
-      {facts.map(
-        ([what, value]) =>
-          value !== undefined && (
-            <div key={what}>
-              <dt>{what}</dt>
-              <dd>{value}</dd>
-            </div>
-          ),
-      )}
+      {facts.map(([what, value]) => (
+        <Fact key={what} name={what}>
+          {value}
+        </Fact>
+      ))}
     </dl>
   );
 }

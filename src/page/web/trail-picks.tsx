@@ -4,7 +4,7 @@ import type { Exclusion } from '../../evidence/story/leave-out.js';
 import { isExchange, isOfRequests } from '../../evidence/story/row.js';
 import { notOk } from '../../gate/outcome/class.js';
 import { Dialog } from './dialog.js';
-import { Button, Chip, Name, Segments } from './kit.js';
+import { Button, Chip, Fact, Name, Segments } from './kit.js';
 import { go } from './location.js';
 import { pathOf } from './route.js';
 import { canLeaveOut, type QueryKey, queryKeys, type Terms } from './trail-query.js';
@@ -141,28 +141,25 @@ export function Picks({ row, wanted, onWanted, onClose }: PicksProps) {
         {keys.map(({ key, label }) => {
           const value = queryValue(row, key);
           return (
-            <div key={key}>
-              <dt>{label}</dt>
-              <dd>
-                <Name value={value} max={120} />
-                <div class="chips">
-                  <Button
-                    kind="small"
-                    label={`only ${labelOf(key)} ${value}`}
-                    onClick={() => onWanted({ ...wanted, terms: { ...wanted.terms, [key]: value } })}
-                  >
-                    only this
-                  </Button>
-                  <Button
-                    kind="small"
-                    label={`without ${labelOf(key)} ${value}`}
-                    onClick={() => onWanted({ ...wanted, not: [...wanted.not, { key, value }] })}
-                  >
-                    without this
-                  </Button>
-                </div>
-              </dd>
-            </div>
+            <Fact key={key} name={label}>
+              <Name value={value} max={120} />
+              <div class="chips">
+                <Button
+                  kind="small"
+                  label={`only ${labelOf(key)} ${value}`}
+                  onClick={() => onWanted({ ...wanted, terms: { ...wanted.terms, [key]: value } })}
+                >
+                  only this
+                </Button>
+                <Button
+                  kind="small"
+                  label={`without ${labelOf(key)} ${value}`}
+                  onClick={() => onWanted({ ...wanted, not: [...wanted.not, { key, value }] })}
+                >
+                  without this
+                </Button>
+              </div>
+            </Fact>
           );
         })}
       </dl>

@@ -10,7 +10,7 @@ import { sentenceOf } from './api.js';
 import { useAnswer } from './asked.js';
 import { CausesPart } from './causes-part.js';
 import { About, ExchangeScreen, Raw } from './exchange-screen.js';
-import { AsCommand, Button, Empty, Name, Panel, Sentence, saveFile } from './kit.js';
+import { AsCommand, Button, Empty, Name, Panel, Sentence, Sentences, saveFile } from './kit.js';
 import { useDaemonMs } from './live.js';
 import { entryName, go, Link } from './location.js';
 import { pathOf, type ScreenProps } from './route.js';
@@ -319,20 +319,13 @@ function Results(props: ResultsProps) {
       <div class={opened === undefined ? undefined : 'beside'}>
         <Panel
           title={
-            <>
-              {parsed.filter.outcome === notOk
-                ? 'What did not go well'
-                : (parsed.filter.kind ?? 'command') === 'command' && parsed.filter.by === undefined
-                  ? 'Commands'
-                  : 'What people did'}{' '}
-              <span class="count">
-                {isThrough ? '' : 'the newest '}
-                {onlyCounted === undefined
-                  ? countWords(rows.length)
-                  : `${plural(rows.length, 'row')}, and ${onlyCounted}`}
-              </span>
-            </>
+            parsed.filter.outcome === notOk
+              ? 'What did not go well'
+              : (parsed.filter.kind ?? 'command') === 'command' && parsed.filter.by === undefined
+                ? 'Commands'
+                : 'What people did'
           }
+          count={`${isThrough ? '' : 'the newest '}${onlyCounted === undefined ? countWords(rows.length) : `${plural(rows.length, 'row')}, and ${onlyCounted}`}`}
           controls={<Columns columns={columns} onColumns={onColumns} />}
           isTable
         >
@@ -502,23 +495,14 @@ function NothingFound({ found, terms }: { readonly found: Finding | undefined; r
 }
 
 function Notes({ found }: { readonly found: Finding | undefined }) {
-  const retired = retiredTexts(found?.retired ?? []);
   const notes = found?.notes ?? [];
   return (
     <>
-      {retired.map((text) => (
-        <p class="hint" key={text}>
-          <Sentence text={text} />
-        </p>
-      ))}
+      <Sentences texts={retiredTexts(found?.retired ?? [])} kind="hint" />
       {notes.length > 0 && (
         <div class="said bad">
           <p>{plural(notes.length, 'place', 'places')} of the journal could not be read as it should be:</p>
-          {notes.slice(0, 10).map((note) => (
-            <p key={note}>
-              <Sentence text={note} />
-            </p>
-          ))}
+          <Sentences texts={notes.slice(0, 10)} />
           <p>
             <Link to="/proof">The screen "Proof"</Link> says what can be trusted.
           </p>
