@@ -32,8 +32,8 @@ export interface FleetGate {
   kill(): Promise<void>;
   /** Also `dovegate ship`, which is started again. */
   killShip(): Promise<void>;
-  /** Both in order; how the daemon ended. */
-  stop(): Promise<Exit>;
+  /** Both in order, the second when `sent` has resolved; how the daemon ended. */
+  stop(sent?: () => Promise<void>): Promise<Exit>;
   /** Again, on what it left; `dovegate ship` too, where it was stopped. */
   start(): Promise<void>;
   /** Records that the receiver does not have yet. */
@@ -140,9 +140,10 @@ export async function openShippingGate(owner: Owner, options: ShippingGateOption
       await ship.kill();
       ship = await startShip(owner, first);
     },
-    async stop() {
+    async stop(sent) {
       const exit = await daemon.stop();
       // Once it was told the last record, it sends that too.
+      await sent?.();
       assert.deepEqual(await ship.stop(), { code: 0, signal: null });
       isShipping = false;
       return exit;

@@ -1,5 +1,5 @@
 // Goal: a bucket with a lock gets every record of several gates once, byte for byte, whatever is killed and whenever, from a gateway that
-// spoils a third of the requests. DOVEGATE_ROUNDS=50 makes the 50 kills of each of 3 gates.
+// spoils a third of the requests. DOVEGATE_ROUNDS=50 makes 3 gates with 20,000 records and 50 kills each.
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { systemClock } from '../../../src/host/machine/clock.js';
@@ -33,6 +33,7 @@ test('gates and what ships for them are killed: a bucket behind a bad network ha
     gates: rounds > 1 ? 3 : 2,
     receiver: `store: "${url.replace(gateway.origin, proxy)}", credentials: store.ini`,
     files: { 'store.ini': readFileSync(credentialsFile, 'utf8') },
+    verifier: { store: url, credentials: credentialsFile },
     store,
     calm: () => {
       isCalm = true;

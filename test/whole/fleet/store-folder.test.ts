@@ -1,5 +1,5 @@
-// Goal: a folder gets every record of several gates once, byte for byte, whatever is killed and whenever. DOVEGATE_ROUNDS=50 makes the 50
-// kills of each of 3 gates.
+// Goal: a folder gets every record of several gates once, byte for byte, whatever is killed and whenever. DOVEGATE_ROUNDS=50 makes 3
+// gates with 20,000 records and 50 kills each.
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openFolder as openStore } from '../../../src/host/store/folder.js';
@@ -16,6 +16,7 @@ test('gates and what ships for them are killed: a folder has it all', {
     kills: rounds,
     gates: rounds > 1 ? 3 : 2,
     receiver: `store: "file://${root}"`,
+    verifier: { store: `file://${root}` },
     store: openStore(root, 'dovegate'),
     root: join(root, 'dovegate'),
   });

@@ -1,5 +1,5 @@
 // Gates that put their records into one store, while they and the processes that ship are killed; then the store is compared with their
-// journals, byte for byte, and read without any program of ours but the one that verifies lines.
+// journals, byte for byte, read without any program of ours but the one that verifies lines, and by a verifier.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,6 +10,8 @@ import { type BlockName, formatName, parseName } from '../../../src/evidence/sto
 import type { ObjectStore } from '../../../src/host/ports/store.js';
 import { runDovegate } from '../../kit/gate/daemon.js';
 import { type Owner, openFolder } from '../../kit/plain/folder.js';
+import { until } from '../../kit/plain/until.js';
+import { openDesk } from './fleet-lab.js';
 import { assertSameLines, type FleetGate, openShippingGate } from './gate.js';
 
 export interface StoreStory {
@@ -18,6 +20,8 @@ export interface StoreStory {
   /** Of `audit.ship`, but for the host; YAML on the line. */
   readonly receiver: string;
   readonly files?: Readonly<Record<string, string>>;
+  /** Of the verifier's fleet.yaml: where the store is. */
+  readonly verifier: Readonly<Record<string, string>>;
   /** To look at what is there. */
   readonly store: ObjectStore;
   /** Where the objects are files: they are verified as they are. */
@@ -46,7 +50,12 @@ export async function killAndCompare(owner: Owner, story: StoreStory): Promise<s
   const folder = openFolder(owner);
   for (const { host, gate } of gates) {
     await gate.rest();
-    assert.deepEqual(await gate.stop(), { code: 0, signal: null });
+    const isStored = async (): Promise<boolean> => {
+      const last = (await namesOf(story.store, host)).at(-1)?.last ?? 0;
+      return last === gate.journal().toString('latin1').split('\n').length - 1;
+    };
+    const sent = () => until(isStored, () => `all is stored\n${gate.ship.output()}`, 300_000);
+    assert.deepEqual(await gate.stop(sent), { code: 0, signal: null });
     assert.ok(!/"event":"(?:ship-conflict|audit-forked|ship-missing|ship-damaged)"/.test(gate.ship.output()));
     const stored = await linesOf(story.store, host);
     assertSameLines(stored.lines, gate.journal());
@@ -62,28 +71,33 @@ export async function killAndCompare(owner: Owner, story: StoreStory): Promise<s
     objects += stored.objects;
     overlaps += stored.overlaps;
   }
+  const keys = gates.map(({ host, gate }) => [host, { key: gate.key }] as const);
+  const found = await openDesk(owner, { folder }, Object.fromEntries(keys), story.verifier).verify();
+  assert.deepEqual([found.findings, found.records], [[], records], found.text);
   const seconds = ((performance.now() - beganMs) / 1000).toFixed(0);
   return `${gates.length} gates, ${records} records in ${objects} objects, ${overlaps} of them overlap; ${story.kills} SIGKILLs of each gate and of each dovegate ship; ${seconds} s`;
 }
 
 /** A little more than a block is open. */
 const pauseMs = 11_000;
+/** Before each kill; a command has two records, so 50 rounds have 20,000. */
+const answers = 100;
 
 async function killMany(gate: FleetGate, kills: number): Promise<void> {
   for (let round = 0; round < kills; round += 1) {
-    await gate.untilAnswered(60);
+    await gate.untilAnswered(answers);
     await pause(Math.random() * pauseMs);
     await gate.killShip();
-    await gate.untilAnswered(60);
+    await gate.untilAnswered(answers);
     await pause(Math.random() * pauseMs);
     await gate.kill();
     await gate.start();
   }
-  await gate.untilAnswered(60);
+  await gate.untilAnswered(answers);
 }
 
-/** All lines of a host, each once; an object that holds lines of another one must have the same. */
-async function linesOf(store: ObjectStore, host: string) {
+/** In the order of their ends. */
+async function namesOf(store: ObjectStore, host: string): Promise<readonly BlockName[]> {
   const names: BlockName[] = [];
   for await (const page of store.list(`${host}/`)) {
     for (const text of page) {
@@ -92,6 +106,12 @@ async function linesOf(store: ObjectStore, host: string) {
       names.push(name);
     }
   }
+  return names.toSorted((one, other) => one.last - other.last);
+}
+
+/** All lines of a host, each once; an object that holds lines of another one must have the same. */
+async function linesOf(store: ObjectStore, host: string) {
+  const names = await namesOf(store, host);
   const lines: string[] = [];
   let overlaps = 0;
   for (const name of names.toSorted((one, other) => one.first - other.first)) {
