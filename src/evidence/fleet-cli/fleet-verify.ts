@@ -82,14 +82,17 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
       if (compareCheckpoints(folder, fleet).length > 0) found = fleet.judge(nowMs);
     }
     const older = kept === undefined ? [] : fleet.olderThanStore(kept.heads);
-    const findings = [...found, ...(await whatMirrorLacks(settings.state, older))];
+    const unread = [...reader.unread].map(([host, why]): FleetFinding => {
+      const text = `the store gives nothing of it: ${why}; look what is different about its objects`;
+      return { kind: 'silent', host, text };
+    });
+    const findings = [...found, ...unread, ...(await whatMirrorLacks(settings.state, older))];
     reader.save();
     const { failed } = await mirror.tend(systemClock.wallMs());
     if (failed !== undefined)
       screen.complain(`dovegate: ${printable(`the mirror is not compressed: ${failed}`)}`);
     const status: FleetStatus = {
-      ...fleet.status(nowMs),
-      findings,
+      ...fleet.status(nowMs, findings),
       checkpoint: describeCheckpoint(folder),
     };
     folder.writeStatus(status);

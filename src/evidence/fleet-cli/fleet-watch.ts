@@ -321,7 +321,7 @@ class Watch {
     });
     const nowMs = systemClock.wallMs();
     for (const line of this.#book.update(this.#findings, nowMs)) this.#print(line);
-    this.#status = { ...fleet.status(knownMs), findings: this.#findings };
+    this.#status = fleet.status(knownMs, this.#findings);
   }
 
   /** Reported at once, even if much is still to be read. */

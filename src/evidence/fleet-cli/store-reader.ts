@@ -47,11 +47,13 @@ const creditTimes = 3;
 const linesMax = 64;
 const verifiersMax = 2 * bounds.fleetVerifiers;
 const hostsAtOnce = 8;
-/** In a look at one host: how long it may take, and how many of its names may be wrong. */
+/** In a look at one host: how long it may take, and after which time no object is begun; how many of its names may be wrong. */
 const hostMs = 60_000;
+const openMs = 45_000;
 const strangeMax = 1_000;
-/** Names of hosts and journals, and lines of verifiers, are listed again after this time. */
+/** Names of hosts, and lines of verifiers, are listed again after this time; the journals of a host: */
 const levelMs = 600_000;
+const journalsMs = 300_000;
 /** Bounds of the pause between two looks at a host, which grow with their number: where nothing came, and where the next is expected. */
 const pauseMs = { least: 5_000, ofHost: 10, most: 60_000, expected: 300_000, unseen: 15_000 } as const;
 /** The store is asked at least so often. */
@@ -63,11 +65,14 @@ export interface StoreReader {
   readonly fleet: Fleet;
   /** When the last block was stored, by the store's clock; 0: none in this run. */
   readonly storedMs: number;
+  /** Blocks that were read and are what they should be. */
   readonly objects: number;
   /** False: this credential may not list versions, so what is hidden or overwritten is not seen. */
   readonly hasVersions: boolean;
   /** What a host had stored before that time (milliseconds since 1970) was read; 0: not in this run. */
   knownMs(host: string): number;
+  /** By host: why the store, which answers for others, did not let it be read in its last look. */
+  readonly unread: ReadonlyMap<string, string>;
   /** By host: when the first block that is not in the mirror was stored. Absent: all that were read are there. */
   readonly behindMs: ReadonlyMap<string, number>;
   /**
@@ -134,6 +139,7 @@ export function createStoreReader(
   );
   const behindMs = new Map<string, number>(saved?.behindMs);
   const looks = new Map<string, HostLook>();
+  const unread = new Map<string, string>();
   let levelsMs = -Infinity;
   let lookedMs = -Infinity;
   let storedMs = 0;
@@ -159,6 +165,7 @@ export function createStoreReader(
       return hasVersions;
     },
     knownMs: (host) => looks.get(host)?.knownMs ?? 0,
+    unread,
     behindMs,
     async look(signal, isWhole, take) {
       if (isWhole || systemClock.now() - levelsMs >= levelMs) {
@@ -295,12 +302,22 @@ export function createStoreReader(
     const lookAtEach = async (): Promise<void> => {
       for (const [host, look] of waiting) {
         if (stop.signal.aborted) return;
+        const wallMs = systemClock.wallMs();
         try {
-          if (!(await lookAtHost(host, look, stop.signal, isWhole, take))) isDone = false;
+          const isRead = await inTime(stop.signal, (own) => lookAtHost(host, look, own, isWhole, take));
+          unread.delete(host);
+          if (!isRead) isDone = false;
         } catch (fault) {
           if (fault instanceof StoreFault && (fault.code === 'bad-answer' || fault.code === 'too-large')) {
             note('malformed', host, `its names cannot be listed: ${fault.message}`, take);
             look.nextMs = systemClock.now() + pauseMs.most;
+            continue;
+          }
+          if (fault instanceof StoreFault && (await isThere(stop.signal))) {
+            // It counts as looked at: a host of which nothing is to be had is silent.
+            look.knownMs = wallMs;
+            look.nextMs = systemClock.now() + pauseMs.most;
+            unread.set(host, fault.message);
             continue;
           }
           faults.push(fault);
@@ -315,6 +332,34 @@ export function createStoreReader(
     return isDone;
   }
 
+  /** The store answers, whatever it does with a host. */
+  async function isThere(signal: AbortSignal): Promise<boolean> {
+    try {
+      for await (const _ of store.list('', { isLevel: true, signal })) break;
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Its signal aborts with this one, or when a look at one host has taken its time. */
+  async function inTime<Value>(
+    signal: AbortSignal,
+    run: (own: AbortSignal) => Promise<Value>,
+  ): Promise<Value> {
+    const own = new AbortController();
+    const onAbort = (): void => own.abort(signal.reason);
+    const late = `it was not read within ${hostMs / 1000} s`;
+    const timer = systemClock.setTimer(hostMs, () => own.abort(new StoreFault('away', late)));
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      return await run(own.signal);
+    } finally {
+      timer.cancel();
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
   async function lookAtHost(
     host: string,
     look: HostLook,
@@ -323,8 +368,8 @@ export function createStoreReader(
     take: Take,
   ): Promise<boolean> {
     const startMs = systemClock.now();
-    const isOver = (): boolean => systemClock.now() - startMs > hostMs;
-    if (isWhole || look.nextMs === 0 || startMs - look.listedMs >= levelMs) {
+    const isOver = (): boolean => systemClock.now() - startMs > openMs;
+    if (isWhole || look.nextMs === 0 || startMs - look.listedMs >= journalsMs) {
       look.journals = await journalsOf(host, signal, take);
       look.listedMs = startMs;
     }
@@ -336,11 +381,8 @@ export function createStoreReader(
         (await lookAtJournal(host, journal, { signal, isWhole, isOver, look, take, wrong: 0 })) && isDone;
     const isNew = look.objects > before;
     if (isNew && seen > 0) look.gapMs = look.storedMs - seen;
-    // Nothing came when it was expected: perhaps there is another journal.
-    if (!isNew && systemClock.wallMs() - look.storedMs > Math.max(2 * look.gapMs, pauseMs.most))
-      look.listedMs = -Infinity;
     if (isDone) look.knownMs = wallMs;
-    look.nextMs = systemClock.now() + (isDone ? pauseOf(host, look, isNew) : 0);
+    look.nextMs = systemClock.now() + (isDone || !isNew ? pauseOf(host, look, isNew) : 0);
     return isDone;
   }
 
@@ -497,6 +539,7 @@ export function createStoreReader(
       await compareBlock(entry, name, end, looking);
       return index(cursor, entry.name);
     }
+    const { wrong } = looking;
     const { text, storedMs: atMs, bytes } = await contentOf(entry, name, looking);
     countOfDay(cursor, name, [Math.floor(atMs / dayMs), text?.length ?? 0, bytes], take);
     const { faults } = fleet;
@@ -508,8 +551,10 @@ export function createStoreReader(
     }
     storedMs = Math.max(storedMs, atMs);
     look.storedMs = Math.max(look.storedMs, atMs);
-    objects += 1;
-    look.objects += 1;
+    if (looking.wrong === wrong) {
+      objects += 1;
+      look.objects += 1;
+    }
     index(cursor, entry.name);
     const lastMs = cursor.times.at(-1)?.[1] ?? -Infinity;
     if (name.last > end && atMs - lastMs >= keepMs / timesMax)

@@ -90,7 +90,8 @@ export interface Fleet {
   accepted(): readonly KeptFinding[];
   /** The state for its file: to be written as JSON at once, since it shares parts with what goes on. */
   save(): unknown;
-  status(nowMs: number): FleetStatus;
+  /** `findings`: what `judge` returned; default: judged now. */
+  status(nowMs: number, findings?: readonly FleetFinding[]): FleetStatus;
 }
 
 /** A host that is set up again at each start has a journal for each; beyond the limit the one that was silent longest is dropped. */
@@ -283,8 +284,7 @@ class Verifier implements Fleet {
     return state;
   }
 
-  status(nowMs: number): FleetStatus {
-    const findings = this.#judge(nowMs);
+  status(nowMs: number, findings = this.#judge(nowMs)): FleetStatus {
     return {
       at: formatTime(nowMs),
       store: this.#options.store,

@@ -199,7 +199,7 @@ const values = {
   otlpRefusedMs: '1m',
   storeAnswerMs: '60s',
   storeSilentMs: '20s',
-  storePageBytes: '32MiB',
+  storePageBytes: '4MiB',
   storePages: 4096,
   storeWordBytes: '64KiB',
   storeBatchBytes: '256KiB',

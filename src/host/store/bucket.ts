@@ -61,7 +61,7 @@ export function openBucket({
       const delimiter: Parameters = options?.isLevel === true ? { delimiter: '/' } : {};
       const after: Parameters = options?.after === undefined ? {} : { 'start-after': base + options.after };
       const first = { 'list-type': '2', 'encoding-type': 'url', prefix: base + prefix, ...delimiter };
-      const pages = pagesOf(first, after, (found) => ({
+      const pages = pagesOf(first, after, options?.signal, (found) => ({
         'continuation-token': found.text('NextContinuationToken'),
       }));
       for await (const page of namesIn(prefix, pages, options)) yield page.map(({ name }) => name);
@@ -69,7 +69,7 @@ export function openBucket({
     async *versions(prefix, options) {
       const after: Parameters = options?.after === undefined ? {} : { 'key-marker': base + options.after };
       const first = { versions: '', 'encoding-type': 'url', prefix: base + prefix };
-      const pages = pagesOf(first, after, (found) => ({
+      const pages = pagesOf(first, after, options?.signal, (found) => ({
         'key-marker': textOf(found.text('NextKeyMarker')),
         'version-id-marker': found.text('NextVersionIdMarker'),
       }));
@@ -123,13 +123,19 @@ export function openBucket({
     }
   }
 
-  async function* pagesOf(first: Parameters, after: Parameters, nextOf: (found: Xml) => Parameters) {
+  async function* pagesOf(
+    first: Parameters,
+    after: Parameters,
+    signal: AbortSignal | undefined,
+    nextOf: (found: Xml) => Parameters,
+  ) {
     let next = after;
     let emptyPages = 0;
     for (let pages = 0; pages < bounds.storePages; pages += 1) {
       const { body } = await request('GET', undefined, {
         asked: { ...first, ...next },
         bytesMax: bounds.storePageBytes,
+        signal,
       });
       const found = readXml(body);
       if (found.text('IsTruncated') === undefined)
@@ -147,11 +153,10 @@ export function openBucket({
   async function* namesIn(
     prefix: string,
     pages: AsyncIterable<Xml>,
-    { after = '', isLevel, signal }: ListOptions = {},
+    { after = '', isLevel }: ListOptions = {},
   ): AsyncGenerator<readonly ObjectVersion[]> {
     let last = '';
     for await (const { entries } of pages) {
-      signal?.throwIfAborted();
       const sorted = entries.map(({ key, ...entry }) => ({ ...entry, key: bytesOf(key) }));
       // The two kinds of a level come in two lists.
       if (isLevel === true) sorted.sort((one, other) => (one.key < other.key ? -1 : 1));

@@ -23,10 +23,15 @@ const hash = 'ab'.repeat(32);
 const nowMs = Date.now();
 
 interface Lies {
-  /** Names of the host `evil`, in their order, perhaps without an end. */
+  /** Names of the host `evil`, in their order, perhaps without an end. May throw. */
   readonly names: () => Iterable<string>;
   readonly bytes?: Buffer;
   readonly storedMs?: number;
+}
+
+interface Case extends Lies {
+  readonly kinds: readonly string[];
+  readonly why?: string;
 }
 
 /** With one block of a host that is as it should be. */
@@ -117,7 +122,7 @@ function openReader(
 }
 
 test('a store that lies: what it costs, and what is said', { timeout: 120_000 }, async (t) => {
-  const cases: Readonly<Record<string, Lies & { readonly kinds: readonly string[] }>> = {
+  const cases: Readonly<Record<string, Case>> = {
     'names without an end that are none': {
       names: () => without((at) => `${journalFolder('evil', evil)}${String(at).padStart(11, '0')}/junk`),
       kinds: ['malformed'],
@@ -136,14 +141,22 @@ test('a store that lies: what it costs, and what is said', { timeout: 120_000 },
       bytes: Buffer.alloc(0),
       kinds: ['changed'],
     },
+    'answers that are cut, for one host': {
+      names() {
+        throw new StoreFault('away', 'it is cut');
+      },
+      kinds: [],
+      why: 'it is cut',
+    },
   };
-  for (const [what, { kinds, ...lies }] of Object.entries(cases))
+  for (const [what, { kinds, why, ...lies }] of Object.entries(cases))
     await t.test(what, async (owner) => {
       const { store, counts } = await lyingStore(lies);
       const { fleet, mirror, reader } = openReader(owner, store, ['evil', 'honest']);
       for (let round = 0; round < 3; round += 1)
         await reader.look(new AbortController().signal, true, () => undefined);
       assert.equal(mirror.endOf('honest', gate.id), gate.lines.length);
+      assert.equal(reader.unread.get('evil'), why);
       const found = fleet.judge(Date.now()).filter(({ kind }) => kind !== 'never-seen');
       assert.deepEqual(
         [...new Set(found.map(({ host, kind }) => `${host} ${kind}`))],
