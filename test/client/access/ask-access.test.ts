@@ -155,6 +155,20 @@ void test('the list begins with what waits for the reader', async (t) => {
   assert.ok(!hostile.text.includes('\u202e') && !hostile.text.includes('\u001b'), hostile.text);
 });
 
+void test('JSON on a terminal has no character that nobody sees, and is the same value', async (t) => {
+  // Bidirectional, zero width, C1, a tag, a variation selector, fillers and a blank symbol.
+  const reason = 'a\u202eb\u200bc\u009bd\u{e0041}e\ufe0ff\u3164g\u034fh\u2800i\ufffc';
+  const shown = { ...item, reason };
+  const gate = await openGate(t, { requests: [shown], access: [shown], revoke: [shown] });
+  for (const args of [['requests'], ['requests', id], ['revoke', id]] as const) {
+    const [verb, ...more] = args;
+    const { stdout } = await gate.run(verb, '--json', ...more);
+    const text = stdout.toString();
+    assert.match(text, /^[\n -~]*$/, verb);
+    assert.deepEqual([JSON.parse(text)].flat(), [shown]);
+  }
+});
+
 void test('one in full; approve, refuse, revoke, review and grant', async (t) => {
   const done = {
     ...item,
@@ -185,6 +199,22 @@ void test('one in full; approve, refuse, revoke, review and grant', async (t) =>
     `|dovegate review|--|${id}`,
     '|dovegate grant|--to=anna@support|--user=bob|--reason=ticket 4711|--|fetch|--|hdr.subject|mailbox|INBOX|all',
   ]);
+});
+
+void test('a refusal is said in the words of dovegate, with the exit code of its status', async (t) => {
+  const gate = await openGate(t, {
+    approve: [
+      '-NOPERM',
+      `dovegate: a request is approved by another person than its requester [denied], id ${id}`,
+    ],
+    review: ['-NOTFOUND', 'dovegate: no such grant'],
+    request: ['-TEMPFAIL', 'dovegate: 5 requests of anna@support are open'],
+  });
+  const own = await gate.run('approve', id);
+  assert.equal(own.exit, 77);
+  assert.equal(own.stderr, 'dovegate: a request is approved by another person than its requester\n');
+  assert.equal((await gate.run('review', id)).exit, 68);
+  assert.equal((await gate.run('request', ...why, ...fetchWords)).exit, 75);
 });
 
 void test('wrong usage is 64, and nothing is asked', async (t) => {
@@ -262,6 +292,24 @@ void test('send --request sends, and where policy denies it asks, waits and send
   assert.equal(not.exit, 77);
   assert.match(not.stderr, /refused: no/);
   assert.equal(refused.asked.filter((line) => !line.includes('dovegate')).length, 1);
+});
+
+void test('send --request asks nothing where a rule or a grant allows the command, or another answer comes', async (t) => {
+  const allowed = await openGate(t, {});
+  const sent = await allowed.run('send', ...sendArgs, '--format', 'tab', ...fetchWords);
+  assert.deepEqual([sent.exit, sent.stdout.toString(), sent.stderr], [0, 'hdr.subject\nsubject\n', '']);
+  assert.deepEqual(allowed.asked, [fetchLine]);
+  // What a backend denies, no approver can change.
+  for (const [status, text, exit] of [
+    ['-NOPERM', 'Permission denied', 77],
+    ['-TEMPFAIL', 'dovegate: over the rate [over-limit]', 75],
+  ] as const) {
+    const gate = await openGate(t, { send: [[status, text]] });
+    const said = await gate.run('send', ...sendArgs, ...fetchWords);
+    assert.equal(said.exit, exit, said.text);
+    assert.ok(said.stderr.includes(text), said.stderr);
+    assert.deepEqual(gate.asked, [fetchLine]);
+  }
 });
 
 void test('send --request waits for an own open request of the same command, user and reason', async (t) => {

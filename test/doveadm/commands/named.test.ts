@@ -2,7 +2,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { allSeries, commandNamed, commandsOf, type Series } from '../../../src/doveadm/commands/catalog.js';
-import { errorTypeOf, hasFile, readNamedCommand, userMaskOf } from '../../../src/doveadm/commands/named.js';
+import {
+  errorTypeOf,
+  hasFile,
+  keyOfNamed,
+  readNamedCommand,
+  userMaskOf,
+} from '../../../src/doveadm/commands/named.js';
 import { parseNamed } from '../../../src/doveadm/commands/parse.js';
 import { RequestDecoder } from '../../../src/doveadm/http-api/request.js';
 import type { JsonValue, NamedParameter } from '../../../src/doveadm/protocol/command.js';
@@ -88,6 +94,29 @@ void test('what a command gets that could not be read', () => {
   for (const code of ['unknown-option', 'value-type', 'number-invalid'] as const)
     assert.equal(errorTypeOf(code), 'invalidRequest');
   assert.equal(errorTypeOf('argument-missing'), 'exitCode');
+});
+
+void test('different parameters have different keys', () => {
+  const all = [
+    '{}',
+    '{"a":"b"}',
+    '{"a":1}',
+    '{"a":2}',
+    '{"a":"1"}',
+    '{"a":["1"]}',
+    '{"a":["1","2"]}',
+    '{"a":["1","3"]}',
+    '{"a":[],"1":[]}',
+    '{"a":true}',
+    '{"a":"true"}',
+    '{"a":null}',
+    '{"a":[1]}',
+    '{"a":{}}',
+    '{"a":"","b":""}',
+    '{"b":"","a":""}',
+  ];
+  const keys = all.map((json) => keyOfNamed(parameters(json)));
+  assert.equal(new Set(keys).size, all.length);
 });
 
 void test('a command has so many values, and so much text, and no more', () => {

@@ -9,6 +9,7 @@ import {
   touchedUsers,
   userdbContent,
 } from '../../../src/doveadm/meaning/reach.js';
+import { isAddress } from '../../../src/doveadm/names/glob.js';
 import { maskCovers } from '../../../src/doveadm/names/mask.js';
 import { accept } from '../commands/reading.js';
 import { withoutArguments } from './parsed-command.js';
@@ -127,6 +128,27 @@ test('no command of scope server touches the user of the line', () => {
   }
 });
 
+test('what who and kick take for an address', () => {
+  const addresses = [
+    '192.0.2.1',
+    '192.0.2.0/24',
+    '::1',
+    '[::1]',
+    'fe80::1%eth0',
+    '10.1',
+    '0x7f000001',
+    '0x7f.1',
+    '010.1',
+    '1/8',
+    '0X0A.1',
+    'eve/8',
+    '10.',
+  ];
+  for (const value of addresses) assert.equal(isAddress(value), true, value);
+  for (const value of ['eve', '1234', 'eve@192.0.2.1', '0xeve', 'a.b', '1.2.3.4.5', 'x10.1'])
+    assert.equal(isAddress(value), false, value);
+});
+
 test('masks cover texts, and take no longer than they must', () => {
   const yes: [string, string][] = [
     ['*', ''],
@@ -188,6 +210,17 @@ for (const [line, minor, shown] of settled) {
     });
   }
 }
+
+test('`-A` on a line without a user is for all users, whatever the minor; a mask there stays a column', () => {
+  for (const minor of [0, 1, 2, 3, 4]) {
+    const settledUser = reconcileUserOptions(accept('2.4', ['quota get', '-A']), '', minor);
+    assert.ok(settledUser.kind === 'reconciled' && settledUser.isAllUsers, String(minor));
+    assert.equal(settledUser.wantsUsernameCell, false);
+    assert.ok(settledUser.parsed.values.has('all-users'));
+  }
+  const masked = reconcileUserOptions(accept('2.4', ['quota get', '-u', '*']), '', 2);
+  assert.ok(masked.kind === 'reconciled' && !masked.isAllUsers);
+});
 
 test('names are completed before they are compared', () => {
   const parsed = accept('2.4', ['quota get', '-u', 'bob']);

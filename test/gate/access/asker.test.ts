@@ -6,8 +6,10 @@ import {
   type ApprovalRights,
   type Asker,
   countingApprovals,
+  countsFor,
   isMadeBy,
   loginOf,
+  otherOriginsOf,
   whyNoApproval,
   whyNotAsk,
 } from '../../../src/gate/access/asker.js';
@@ -195,6 +197,37 @@ void test('a request is that of its owner and of whoever gave it, as whomever', 
   assert.equal(isMade('carol@x', ['key:desk']), true);
   assert.equal(isMade('carol@x', ['user:dave']), false);
   assert.equal(isMade('page:carol', ['page:carol', 'name:carol']), true);
+});
+
+void test('a request counts for its client, also under another origin; not for the login that a process shows', () => {
+  const nobody = new Persons(new Map());
+  const asking = (peer: Partial<Peer>, origin: string, proof: Proof = kernel) => ({
+    origin,
+    otherOrigins: otherOriginsOf({ listener: 'x', ...peer }, proof),
+  });
+  const hers = { uid: 2, user: 'carol' };
+  const counts = (asker: ReturnType<typeof asking>, record: Partial<AccessRecord>, now = persons): boolean =>
+    countsFor(asker, requested('R1', 0, { identities: [], ...record }), now);
+  // Her entry came: the request has her uid alone.
+  assert.equal(counts(asking(hers, 'person:carol'), { peer: hers }), true);
+  // It went.
+  assert.equal(counts(asking(hers, 'uid:2'), { origin: 'person:carol', peer: hers }, nobody), true);
+  const byKey = asking({}, 'key:desk', { kind: 'key', name: 'desk', stamp: '1' });
+  const recorded = {
+    origin: 'person:carol',
+    peer: { address: '127.0.0.1' },
+    identities: ['key:desk', 'name:desk'],
+  };
+  assert.equal(counts(byKey, recorded, nobody), true);
+  assert.equal(counts(byKey, { origin: 'key:desk', peer: { address: '127.0.0.1' } }, nobody), true);
+  // Another identity of hers.
+  assert.equal(counts(asking({ uid: 3 }, 'person:carol'), { origin: 'key:desk', peer: {} }), true);
+  for (const record of [
+    { peer: { uid: 9, login_uid: 2 }, identities: ['uid:9', 'uid:2', 'name:carol'] },
+    { principal: 'page:eve', peer: hers, origin: 'page:eve' },
+    { peer: { uid: 4, user: 'dave' } },
+  ])
+    assert.equal(counts(asking(hers, 'person:carol'), record), false, JSON.stringify(record));
 });
 
 void test('a command as it would be typed, without its secrets', () => {

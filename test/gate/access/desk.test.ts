@@ -199,6 +199,17 @@ void test('denied with the command that asks, requested, approved, used, used up
   assert.deepEqual(actions, ['requested', 'approved', 'granted', 'used-up']);
 });
 
+void test('a reason of a step is one line of text', async () => {
+  const { anna, carol } = await openTeams();
+  const asked = await requestOf(anna, reading);
+  for (const step of ['refuse', 'revoke']) {
+    const { text } = await ask(carol, `||dovegate ${step}|--reason|no\u001b[31m way|${asked.id}`);
+    assert.match(text, /a reason is one line of text/, step);
+  }
+  const [still] = (await ask(carol, '||dovegate requests')).items;
+  assert.equal(still?.state, 'requested');
+});
+
 void test('where the rule is written is for approvers and operators', async () => {
   const { as, exchanges, anna } = await openTeams();
   const asked = await requestOf(anna, reading);
@@ -551,6 +562,29 @@ void test('a journal that takes nothing: no request, no grant; an end counts all
   assert.ok(last !== undefined);
 });
 
+void test('a command that the journal has not at all gives no use back, also after a restart', async () => {
+  const { as, records, setJournal, anna } = await openTeams();
+  const { id } = await requestOf(anna, reading);
+  await ask(await as(people.carol), `||dovegate approve|${id}`);
+  await ask(anna, readingLine);
+  const used = (): number | undefined => bookOf(records).book.find(id)?.used;
+  assert.equal(used(), 1);
+  // The memory of the journal has no room for admissions, and some for completions.
+  setJournal('full');
+  assert.match((await ask(anna, readingLine)).text, /audit-failed/);
+  setJournal('take');
+  const last = records.at(-1)?.record;
+  assert.deepEqual([last?.event, last?.sent], ['completion', false]);
+  assert.equal(used(), 1);
+  // It is another matter where the disk is full, and the record comes later.
+  setJournal('later');
+  assert.match((await ask(anna, readingLine)).text, /audit-failed/);
+  setJournal('take');
+  assert.equal(used(), 1);
+  await ask(anna, readingLine);
+  assert.match((await ask(anna, readingLine)).text, /on-request/);
+});
+
 void test('what one principal, and the process, can hold or ask is bounded', async () => {
   const { clock, exchanges, anna } = await openTeams();
   const wish = '-u|bob@example.org|--reason|x|--|mailbox list|INBOX';
@@ -754,6 +788,55 @@ void test('an approval that does not count any more is not shown, and another on
   assert.deepEqual(sent(), ['mailbox subscribe']);
 });
 
+void test('an approval that did not count when another one arrived never counts again, also after a restart', async () => {
+  const { as, exchanges, records, settings: configured } = openDesk();
+  const desk = exchanges.access;
+  const { id } = await requestOf(
+    await as(people.anna),
+    `-u|bob@example.org|--reason|x|--|mailbox subscribe|Sent`,
+  );
+  const [carol, dave] = [await as(people.carol), await as(people.dave)];
+  await ask(carol, `||dovegate approve|${id}`);
+  const { rights } = desk;
+  const persons = new Map(configured.persons);
+  persons.delete('carol');
+  desk.turnTo({ ...rights, persons: personsOf(persons) });
+  await ask(dave, `||dovegate approve|${id}`);
+  desk.turnTo(rights);
+  const [item] = desk.all(1);
+  assert.deepEqual(
+    item?.approved_by.map(({ principal }) => principal),
+    ['dave@support'],
+  );
+  const { book, restarted } = bookOf(records);
+  const again = restarted(Date.now());
+  for (const each of [book, again]) assert.equal(each.find(id)?.approvals.length, 1);
+  const last = await ask(carol, `||dovegate approve|${id}`);
+  assert.deepEqual([last.item?.state, last.item?.approved_by.length], ['granted', 2], last.text);
+});
+
+void test('the record of a search that counts mails for a request names it', async () => {
+  const { as, recordsOf, carol } = await openTeams();
+  const { id } = await requestOf(await as(people.anna), reading);
+  await ask(carol, `||dovegate access|${id}`);
+  const { item } = await ask(carol, `||dovegate grant|--to|anna@support|${unasked}`);
+  const admissions = recordsOf('admission');
+  const counts = admissions.filter(({ command }) => command === 'search');
+  assert.deepEqual(
+    counts.map(({ principal, request }) => [principal, request]),
+    [
+      ['anna@support', id],
+      ['carol@support', id],
+      ['carol@support', item?.id],
+    ],
+  );
+  const asked = new Map(admissions.map((record) => [record.id, record.command]));
+  assert.deepEqual(
+    counts.map(({ for: exchange }) => asked.get(exchange)),
+    ['dovegate request', 'dovegate access', 'dovegate grant'],
+  );
+});
+
 void test('access without approval counts for a day, also after its review and a restart', async () => {
   const { records, clock, anna, carol } = await openTeams();
   for (let count = 0; count < 3; count += 1) {
@@ -807,6 +890,23 @@ void test('whoever has a grant is told no number of mails, but that of the rule'
   setMails(4);
   await ask(anna, '|bob@example.org|expunge|mailbox|Junk|all');
   assert.deepEqual(sent(), ['expunge']);
+});
+
+void test('who gave access sees no number of mails, as whomever', async () => {
+  const { as, setMails, carol } = await openTeams();
+  setMails(3);
+  const { item, text } = await ask(carol, `||dovegate grant|--to|anna@support|${unasked}`);
+  assert.deepEqual([item?.state, item?.matches], ['granted', undefined], text);
+  const seen = async (who: Partial<Peer>): Promise<number | undefined> => {
+    const shown = await ask(await as(who), `||dovegate access|${item?.id ?? ''}`);
+    assert.equal(shown.item?.id, item?.id, shown.text);
+    return shown.item?.matches;
+  };
+  assert.equal(await seen(people['carol-admin']), undefined);
+  const job = await as({ uid: 1007, user: 'job', loginUid: 1002, loginUser: 'carol' });
+  assert.match((await ask(job, `||dovegate access|${item?.id ?? ''}`)).text, /access-denied/);
+  assert.equal(await seen({ uid: 1003, user: 'dave', loginUid: 1002 }), undefined);
+  assert.equal(await seen(people.dave), 3);
 });
 
 void test('who gave access does not approve it again as another user, where the first approval does not count any more', async () => {
@@ -1171,6 +1271,21 @@ void test('one human with many uids has one share of requests, and of access wit
   assert.match(broken.at(-1) ?? '', /access without approval is given 3 times a day/);
 });
 
+void test('access without approval is counted on where the owner of a range gets or loses its uid', async () => {
+  const away = { ...people.anna, uid: 100_001, user: undefined, rangeOwners: [{ user: 'anna' }] };
+  const back = { ...away, rangeOwners: [{ uid: 1001, user: 'anna' }] };
+  for (const [first, then] of [
+    [away, { ...back, uid: 100_002 }],
+    [away, people.anna],
+    [people.anna, away],
+    [back, people.anna],
+  ] as const) {
+    const { as } = openDesk();
+    for (let at = 0; at < bounds.accessBroken; at += 1) await requestOf(await as(first), emergency);
+    assert.match((await ask(await as(then), `||dovegate request|${emergency}`)).text, /3 times a day/);
+  }
+});
+
 void test('a container whose owner in /etc/subuid is unknown, or no user, gets nothing that somebody must approve', async () => {
   const { as } = openDesk();
   const from = (rangeOwners: Peer['rangeOwners']) =>
@@ -1213,6 +1328,27 @@ void test('a user of the same name and another uid has nothing of what the first
   // Nor does the one use up what the other has a day.
   for (let at = 0; at < bounds.accessBroken; at += 1) await requestOf(namesake, emergency);
   assert.equal((await requestOf(anna, emergency)).state, 'granted');
+});
+
+void test('what a person asked for stays theirs when their entry loses an identity', async () => {
+  const { as, exchanges } = openDesk();
+  const desk = exchanges.access;
+  // The uid of carol-admin.
+  const { id } = await requestOf(await as({ uid: 1004, user: 'cron', loginUid: 1004 }), reading);
+  const carol = { users: ['carol'], accounts: [], keys: [], page: [], oidc: undefined };
+  desk.turnTo({ ...desk.rights, persons: personsOf(new Map([['carol', carol]])) });
+  assert.match(
+    (await ask(await as(people.carol), `||dovegate approve|${id}`)).text,
+    /a request of their own/,
+  );
+});
+
+void test('a process that says it is of the login of another person uses none of that person up', async () => {
+  const { as } = openDesk();
+  const job = { uid: 1009, user: 'cron', loginUid: 1001, loginUser: 'anna' };
+  for (let at = 0; at < bounds.accessBroken; at += 1) await requestOf(await as(job), emergency);
+  assert.match((await ask(await as(job), `||dovegate request|${emergency}`)).text, /3 times a day/);
+  assert.equal((await requestOf(await as(people.anna), emergency)).state, 'granted');
 });
 
 // bounds.accessKeptPercent

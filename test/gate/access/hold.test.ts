@@ -144,6 +144,21 @@ void test('the forms of a line', () => {
     assert.deepEqual(refusal(user, line, where), expected, `${user} ${line}`);
 });
 
+void test('all users: the list without those that are held, where the policy names each', () => {
+  const attempt = attemptOf('', ['expunge', '-A', 'mailbox', 'INBOX', 'all']);
+  const holds = [holdOf(bob), holdOf('carol@example.com', ['carol@example.com', 'caro@example.com'])];
+  const saying = (users: readonly string[]): string | undefined =>
+    refusalOfHolds(holds, attempt, { users: new GlobList(users), except: new GlobList(['root@example.com']) })
+      ?.why;
+  const start = '"expunge" deletes mail; send it with `dovegate send --users LIST`, a list';
+  assert.equal(
+    saying([anna, bob, 'caro@example.com', 'dora@example.com', 'root@example.com']),
+    `${start}, which has anna@example.com dora@example.com`,
+  );
+  assert.equal(saying([anna, '*@example.org']), `${start} without the users that are held`);
+  assert.equal(saying([bob]), `${start} without the users that are held`);
+});
+
 void test('nothing is listed before it is read, and then no more users than it shows', () => {
   let looked = 0;
   class Counted extends GlobList {

@@ -6,15 +6,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { commandNamed } from '../../../src/doveadm/commands/catalog.js';
 import { parseArguments } from '../../../src/doveadm/commands/parse.js';
-import type { Locks } from '../../../src/gate/access/locks.js';
+import { AccessJournal } from '../../../src/gate/access/access-journal.js';
+import { Locks } from '../../../src/gate/access/locks.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { LockBook, type LockEntry } from '../../../src/journal/records/lock-book.js';
 import { replyPacket } from '../../kit/gate/memory-backend.js';
 import { allSynced, type MemoryEngine, openMemoryEngine } from '../../kit/gate/memory-engine.js';
-import { settle } from '../../kit/plain/fake-clock.js';
+import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
 import { locked } from '../../kit/plain/lock-records.js';
 
 const hour = 3_600_000;
+const fail = () => Promise.reject(new Error('no disk'));
 const isFree = () => undefined;
 const good = replyPacket('\n+\n');
 const settings = `
@@ -303,6 +305,21 @@ void test('in force before its record: a disk that fails gets it later, and the 
   );
 });
 
+void test('a lock whose record comes after a step of the clock has its end by the clock of then', async () => {
+  for (const leapMs of [30 * 24 * hour, -30 * 24 * hour]) {
+    const engine = open();
+    engine.setJournal('refuse');
+    await lockIn(engine).recorded;
+    engine.clock.leap(leapMs);
+    engine.setJournal('take');
+    await engine.clock.advance(2_000);
+    const [{ until = '', action } = {}] = engine.recordsOf('lock');
+    assert.equal(action, 'locked');
+    const leftMs = Date.parse(until) - engine.clock.wallMs();
+    assert.ok(Math.abs(leftMs - 2 * hour + 2_000) < 5, `${leftMs}`);
+  }
+});
+
 void test('a lift takes effect once its record is on disk', async () => {
   const engine = open();
   const { lock, recorded } = lockIn(engine);
@@ -346,6 +363,26 @@ void test('a lock ends after its time, whatever becomes of the wall clock', asyn
       ['locked', 'expired'],
     );
     assert.equal(locks.size, 0);
+  }
+});
+
+void test('a step of the clock between the journal and the locks of a start neither ends nor prolongs one', () => {
+  for (const leapMs of [0, 30 * 24 * hour, -30 * 24 * hour]) {
+    const clock = createFakeClock();
+    const book = new LockBook();
+    book.follow(locked('L1', clock.wallMs()));
+    const records = book.carried(clock.wallMs() + hour / 2);
+    clock.leap(leapMs);
+    const journal = new AccessJournal(
+      { append: () => undefined, appendDurable: fail, checkpoint: fail },
+      clock,
+    );
+    const locks = new Locks({ clock, journal, newId: () => '', onMade: () => undefined }, records);
+    const [lock] = locks.entries;
+    assert.ok(lock);
+    assert.equal(locks.shown(lock).until, new Date(clock.wallMs() + hour / 2).toISOString());
+    clock.advanceNow(hour / 2);
+    assert.deepEqual(locks.entries, []);
   }
 });
 
@@ -412,6 +449,30 @@ void test('a hold stops what waits, what counts its mails, and lifts with its se
   assert.equal(locks.size, 1);
   assert.equal(await locks.lift(lock, { by: 'carol', reason: 'over' }, isFree), undefined);
   assert.equal(locks.size, 0);
+});
+
+void test('a hold without an end outlasts every step of the clock; one with an end expires', async () => {
+  const engine = open();
+  lockIn(engine, ofBob);
+  lockIn(engine, { ...ofBob, forMs: hour });
+  engine.clock.leap(4_000 * 24 * hour);
+  await engine.clock.advance(hour);
+  const { locks } = engine.exchanges.access;
+  assert.deepEqual(
+    locks.entries.map((lock) => locks.shown(lock).until),
+    [undefined],
+  );
+});
+
+void test('kill ends what a hold stops, and not what it lets through', async () => {
+  const engine = open();
+  engine.setAnswer(() => undefined);
+  const clients = [await engine.client(2, anna), await engine.client(2, carol)];
+  for (const [at, client] of clients.entries())
+    await client.line(at === 0 ? expungeIn('bob@example.org') : quota);
+  const { persons } = engine.exchanges.access.locks;
+  const { count } = lockIn(engine, ofBob, (lock) => engine.service.killBound(lock, persons));
+  assert.equal(count, 1);
 });
 
 void test('who may not name the held user reads neither the user nor the reason', async () => {

@@ -189,6 +189,22 @@ void test('a mailbox behind an alias is that of the approver too, or it is not a
   assert.equal((await ask(anna, nobody)).item?.state, 'requested');
 });
 
+void test('a grant for an alias ends where the alias becomes that of another user', async () => {
+  const { as, own, sent, clock } = openRoutes();
+  const [anna, carol] = [await as(people.anna), await as(people.carol)];
+  const words = '|fetch|text|mailbox|INBOX|all';
+  const { item, text } = await ask(anna, `||dovegate request|-u|desk@example.org|--reason|x|--${words}`);
+  assert.ok(item, text);
+  assert.deepEqual(item.users, ['desk@example.org', 'bob1@example.org']);
+  assert.equal((await ask(carol, `||dovegate approve|${item.id}`)).item?.state, 'granted');
+  await ask(anna, `|desk@example.org${words}`);
+  assert.deepEqual(sent('fetch'), ['desk@example.org 127.0.0.1']);
+  own.desk = 'eve2@example.org';
+  await clock.advance(3_600_000);
+  assert.match((await ask(anna, `|desk@example.org${words}`)).text, /\[on-request\]/);
+  assert.equal(sent('fetch').length, 1);
+});
+
 void test('a reload in the middle: no request of a rule that is gone, no approval by a right that is gone', async () => {
   const routes = openRoutes();
   const { as, own, exchanges, records, offered } = routes;
