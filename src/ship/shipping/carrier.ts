@@ -61,10 +61,4 @@ export interface Line {
 /** The receiver holds another journal under this one's id. Nothing is sent there any more. */
 export class ForkedFault extends Error {
   override readonly name = 'ForkedFault';
-  /** False: other writers of it were not notified yet. */
-  readonly isMarked: boolean;
-  constructor(message: string, isMarked: boolean, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
-    this.isMarked = isMarked;
-  }
 }

@@ -123,9 +123,9 @@ export function startShipper(options: ShipperOptions) {
       const { fault, connectedMs } = await attempt();
       await follower.close();
       await keep();
-      if (fault instanceof ForkedFault) become({ at: 'forked', text: fault.message });
-      const isOver = fault === undefined || (fault instanceof ForkedFault && fault.isMarked);
-      if (isOver || ending.signal.aborted) return;
+      const isForked = fault instanceof ForkedFault;
+      if (isForked) become({ at: 'forked', text: fault.message });
+      if (fault === undefined || isForked || ending.signal.aborted) return;
       become({ at: 'away', ...shipFaultOf(fault) });
       failures = connectedMs >= steadyMs ? 1 : failures + 1;
       const dueMs = clock.now() + backOffMs(failures, delayMsMin, 10_000, options.chance());

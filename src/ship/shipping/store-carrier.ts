@@ -277,7 +277,7 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
           const text = isHere
             ? `${has}, and here record ${link.seq} is another one`
             : `${has}, and here it ends with ${untilSeq()}`;
-          throw new ForkedFault(text, true);
+          throw new ForkedFault(text);
         }
       }
       const [first] = strange;
