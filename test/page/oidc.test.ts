@@ -516,7 +516,7 @@ void test('a session keeps no claims, neither of its sign-in nor of a renewal', 
   issuer.faults = { claims: { groups: ['mail-leads', ...Array<string>(40_000).fill('a')] } };
   await enter(0);
   const before = await used();
-  const count = 40;
+  const count = 20;
   let held = 0;
   /** When the last answer was read. */
   const isFree = async (): Promise<boolean> => {

@@ -70,7 +70,7 @@ export interface OidcIssuer {
   readonly answers: readonly string[];
   /** Requests so far, as `METHOD /path`. */
   readonly requests: readonly string[];
-  /** Signs by a new key from now on, and publishes it alone. */
+  /** Signs by another key from now on, and publishes it alone. */
   changeKey(): void;
   /** Ends the account of a person: nothing of theirs is renewed. */
   remove(sub: string): void;
@@ -85,6 +85,10 @@ interface Grant {
   readonly redirect: string;
 }
 
+// For all issuers of this process: to make a pair is dear. The first one is published by none.
+const makePair = () => generateKeyPairSync('rsa', { modulusLength: 2048 });
+const [foreign, first, second] = [makePair(), makePair(), makePair()];
+
 const base64url = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 export async function openOidcIssuer(owner: Owner, options: OidcIssuerOptions): Promise<OidcIssuer> {
@@ -97,9 +101,8 @@ export async function openOidcIssuer(owner: Owner, options: OidcIssuerOptions): 
     hasRefresh = true,
     hasSignOut = false,
   } = options;
-  let keys = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  let keys = first;
   let kid = 'one';
-  const foreign = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const people = new Map<string, IssuerPerson>();
   const codes = new Map<string, Grant>();
   const refreshing = new Map<string, Grant>();
@@ -274,8 +277,8 @@ export async function openOidcIssuer(owner: Owner, options: OidcIssuerOptions): 
     answers,
     requests,
     changeKey() {
-      keys = generateKeyPairSync('rsa', { modulusLength: 2048 });
-      kid = `after ${kid}`;
+      keys = second;
+      kid = 'two';
     },
     remove: (sub) => void people.delete(sub),
     async stop() {

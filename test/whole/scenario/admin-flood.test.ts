@@ -16,7 +16,7 @@ import { askHttp, type HttpPlace } from '../../kit/plain/ask-http.js';
 import { freePorts } from '../../kit/plain/free-ports.js';
 
 const connections = 200 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
-const probes = 20;
+const probes = 9;
 
 /** What an occupying connection sends. */
 const occupiers = {

@@ -27,7 +27,7 @@ import {
   troubleOf,
 } from '../../kit/plain/history.js';
 
-const rounds = 20 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
+const rounds = 8 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const firstSeed = Number(process.env['DOVEGATE_SEED'] ?? 1);
 const mailboxes = ['alice@example.org', 'bob@other.org', 'boss@example.org'];
 
