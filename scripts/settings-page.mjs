@@ -2,9 +2,38 @@
 import { describedSchema } from '../build/src/rules/config/json-schema.js';
 import { wrapped } from './wrap.mjs';
 
-/** Maps whose values are conditions, parameters or targets; a rule is listed once. */
-const leaves = /(\.where|\.with|server_commands)$/;
-const rule = /^policies\.NAME\.(allow|deny|on_request)\[\]\./;
+/** Maps whose values are conditions, parameters or targets, and those that one line describes whole. */
+const leaves =
+  /(\.where|server_commands|^listeners\.NAME\.policies|\.hash|^policies\.NAME\.use|^tests\[\]\.as|^persons\.NAME|^limits\.deadline|\.mail|^policies\..*\.reason|\.people\.NAME\.oidc)$/;
+
+/** What several sections have alike is listed once, by a name in capitals. */
+const families = [
+  {
+    name: 'RULE',
+    head: 'Rules (`policies.NAME.allow[]`, `deny[]`, `on_request[]`)',
+    at: /^policies\.NAME\.(allow|deny|on_request)\[\](?=\.)/,
+  },
+  {
+    name: 'PEERS',
+    head: 'Persons of this host (`listeners.NAME.peers`, `listeners.NAME.policies[].peers`)',
+    at: /^listeners\.NAME\.peers(?=\.)/,
+  },
+  {
+    name: 'TLS',
+    head: 'TLS of sockets (`listeners.NAME.tls`, `admin.tls`, `admin.page.tls`)',
+    at: /^(listeners\.NAME|admin|admin\.page)\.tls(?=\.)/,
+  },
+  {
+    name: 'PROOF',
+    head: 'Proofs (`listeners.NAME.accounts.NAME`, `admin.page.people.NAME`)',
+    at: /^(listeners\.NAME\.accounts|admin\.page\.people)\.NAME(?=\.(certificate_name|password_hash)$)/,
+  },
+  {
+    name: 'SERVER',
+    head: 'Servers that are connected to (`backends.NAME`, `audit.ship[]`, `notices.NAME`, `admin.page.oidc`)',
+    at: /^(backends\.NAME|audit\.ship\[\]|notices\.NAME|admin\.page\.oidc)(?=\.(ca|server_name)$)/,
+  },
+];
 
 /** Every setting of a schema: its path and its node. */
 function* settingsIn(node, path) {
@@ -22,7 +51,9 @@ function* settingsIn(node, path) {
       : []),
   ]);
   const isMap = parts.some((part) => part.properties || typeof part.additionalProperties === 'object');
-  if (!isMap && !path.endsWith('[]')) yield [path, node];
+  // A list of maps, as a map of maps, is no setting of its own; but where rules are listed says what they do.
+  const isList = inner.length > 0 && !path.startsWith('policies.');
+  if (!isMap && !isList && !path.endsWith('[]')) yield [path, node];
   for (const [key, value] of inner) yield* settingsIn(value, key);
 }
 
@@ -71,12 +102,8 @@ function sectionsOf(found) {
   for (const [path, node] of found) {
     const first = path.split(/[.[]/)[0];
     const isTop = first === path && !/object|array/.test(node.type);
-    const name =
-      first === 'RULE'
-        ? 'Rules (`policies.NAME.allow[]`, `deny[]`, `on_request[]`)'
-        : isTop
-          ? 'Top'
-          : `\`${first}\``;
+    const family = families.find((each) => each.name === first);
+    const name = family?.head ?? (isTop ? 'Top' : `\`${first}\``);
     sections.set(name, [...(sections.get(name) ?? []), [path, node]]);
   }
   return sections;
@@ -96,11 +123,11 @@ function lineOf(path, node) {
 export function formatSettingsPage() {
   const found = new Map();
   for (const [path, node] of settingsIn(describedSchema(), '')) {
-    const isOfRule = rule.test(path);
+    const family = families.find(({ at }) => at.test(path));
+    const name = family ? path.replace(family.at, family.name) : path;
     // The conditions of rules have a page of their own.
-    if (isOfRule && path.replace(rule, '').includes('[')) continue;
-    const name = isOfRule ? `RULE.${path.replace(rule, '')}` : path;
-    // Keys of several lists are described once.
+    if (/^RULE.*\[/.test(name)) continue;
+    // Keys of several sections are described once.
     if (!found.has(name)) found.set(name, node);
   }
   const missing = [...found].filter(([, { description }]) => description === undefined);

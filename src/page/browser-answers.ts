@@ -531,7 +531,7 @@ function loginsOf(page: PageSettings | undefined, guard: LoginGuard): Logins {
   const accounts = (page?.people ?? []).map(({ name, certificateName, passwordHash: written }) => {
     const passwordHash = written === undefined ? undefined : parsePasswordHash(written);
     if (typeof passwordHash === 'string') throw new Error(`${name}: the password hash ${passwordHash}`);
-    return { name, policy: pageName, passwordHash, certificateName, keyPins: [] };
+    return { name, policy: pageName, passwordHash, certificateName };
   });
   return new Logins(pageName, accounts, guard);
 }

@@ -74,10 +74,9 @@ const whatFor: Readonly<Record<string, string>> = {
   'receiver-client': 'shown to the receiver',
 };
 
-function proofsOf({ passwordHash, certificateName, keyPins }: AccountSettings): string {
-  const certificate = certificateName ?? (keyPins.length === 0 ? undefined : 'the key of its certificate');
+function proofsOf({ passwordHash, certificateName }: AccountSettings): string {
   return [
     ...(passwordHash === undefined ? [] : ['password']),
-    ...(certificate === undefined ? [] : [`certificate ${certificate}`]),
+    ...(certificateName === undefined ? [] : [`certificate ${certificateName}`]),
   ].join(' or ');
 }

@@ -12,7 +12,6 @@ import { messageOf } from '../host/ports/faults.js';
 import type { Clock } from '../host/ports/machine.js';
 import { networkOf } from '../host/ports/peer.js';
 import { parseTime } from '../host/words/instants.js';
-import type { Settings } from '../rules/config/settings.js';
 import { isKey, reportTokenPrefix } from '../rules/keys/key.js';
 import { type Daemon, whyNotShown } from './daemon.js';
 import { jsonReply, type PageReply, refusedReply } from './http/page-request.js';
@@ -27,11 +26,6 @@ export interface OwnerParts {
   readonly guard: Pick<LoginGuard, 'turns' | 'wrongKeys'>;
   /** A token that opens nothing. */
   readonly refused: (peer: HttpPeer) => void;
-}
-
-/** The policies whose people owners see by name. */
-export function peopleShownBy(policies: Settings['policies']): string[] {
-  return [...policies.values()].flatMap(({ name, ownerSees }) => (ownerSees === 'people' ? [name] : []));
 }
 
 export function createOwnerAnswers(parts: OwnerParts): (call: OwnerCall) => Promise<PageReply> {
@@ -63,9 +57,8 @@ export function createOwnerAnswers(parts: OwnerParts): (call: OwnerCall) => Prom
     try {
       const { user } = await daemon.openReport(token, peer.address ?? '-', head.generation);
       known(`owner of ${user}`);
-      const people = peopleShownBy(settings.policies);
       const { directory, ownKey } = head;
-      const asked = { mailbox: user, fromMs, nowMs, people };
+      const asked = { mailbox: user, fromMs, nowMs };
       await daemon.flush().catch(() => undefined);
       const task = { long: 'owner', directory, ownKey, asked } as const;
       const made = await withinTime(signal, (given) => partOf(looks.readLong(task, 'owners', given)));

@@ -24,7 +24,6 @@ import { createFleetLook } from './fleet-look.js';
 import { jsonReply, type PageHandler, type PageRequest, refusedReply } from './http/page-request.js';
 import { LookRefused, type Looks } from './looks.js';
 import { seesOwnOnly } from './now-answers.js';
-import { peopleShownBy } from './owner-answers.js';
 
 export interface ProofParts {
   readonly clock: Pick<Clock, 'now' | 'wallMs' | 'setTimer'>;
@@ -151,8 +150,7 @@ export function createProofHandlers(
     const nowMs = clock.wallMs();
     const { directory, ownKey, host } = toldNow().head;
     if (form === 'owner') {
-      const { policies } = toldNow().settings;
-      const owned: OwnerAsked = { mailbox: fold(mailbox), fromMs, nowMs, people: peopleShownBy(policies) };
+      const owned: OwnerAsked = { mailbox: fold(mailbox), fromMs, nowMs };
       await daemon.flush().catch(() => undefined);
       const made = looks.readLong({ long: 'owner', directory, ownKey, asked: owned }, name, signal);
       return eventReply(request, ownerSteps(request, made, owned), () => undefined);

@@ -49,11 +49,11 @@ export function sinksOf(settings: readonly SinkSettings[]): readonly Sink[] {
   }));
 }
 
-function demandOf({ serverName, caFile, keyPins, client }: SyslogSinkSettings): TlsDemand {
+function demandOf({ serverName, caFile, client }: SyslogSinkSettings): TlsDemand {
   return {
     serverName,
     ca: caFile === undefined ? undefined : readText(caFile),
-    keyPins,
+    keyPins: [],
     certificate:
       client === undefined
         ? undefined

@@ -426,7 +426,6 @@ void test('a certificate: of one person, while its authority counts', async () =
   const { ask, now, refusals, records } = desk({ people: [dave, ...usual], authorities });
   const certificate = (...names: string[]): TlsPeer => ({
     names,
-    keyPin: '00',
     fingerprint: '00',
     authorities,
   });

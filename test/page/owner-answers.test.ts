@@ -83,7 +83,7 @@ void test('the mailbox is the one that the gate says; the time is that of the qu
   assert.deepEqual(opened, [[token, '192.0.2.1', '7']]);
   await ask({ query: 'since=2026-01-01&user=bob@example.com' });
   const asked = tasks.map((task) => (task.long === 'owner' ? task.asked : undefined));
-  const common = { mailbox: 'alice@example.com', nowMs, people: [] };
+  const common = { mailbox: 'alice@example.com', nowMs };
   assert.deepEqual(asked, [
     { ...common, fromMs: nowMs - 7_776_000_000 },
     { ...common, fromMs: Date.UTC(2026, 0, 1) },

@@ -89,7 +89,7 @@ const table = {
   ),
   'too-many': unread(
     'more users, masks, fields or flags than one command line may name, or above 16 KiB of arguments of a command that reads content',
-    'use several commands, or raise `limits.users` or `max_users` of the rule',
+    'use several commands, or raise `limits.users`',
   ),
   'line-too-long': refused(
     'USAGE',

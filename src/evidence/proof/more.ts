@@ -111,7 +111,7 @@ const known = {
   login: 'name policy',
   policy:
     'name mode users except use allow deny onRequest added isForEverybody allowByCommand denyByCommand onRequestByCommand limits requests weight contact shadow place usersPlace exceptPlace written effectiveText version',
-  rule: 'place command meaning where query users rootEquivalent masks shared allUsers content maxUsers expiresMs obligations terms hash',
+  rule: 'place command meaning where query users rootEquivalent masks shared allUsers content expiresMs obligations terms hash',
   obligations: 'reason limit limitKey alsoLimit maxMatches approvedMatches deadlineMs',
   terms: 'approvals forMs uses',
   page: 'people',
@@ -385,14 +385,7 @@ function deniedBefore({ policy, rule, command, fresh }: Compared, was: Policy): 
 /** Whether an observing policy serves all that the rule allows. */
 function isWithinObserving(rule: Rule, command: Command): boolean {
   const { grant, isAdded, input, params } = command;
-  if (
-    grant === 'never' ||
-    isAdded ||
-    input === 'duplex' ||
-    rule.maxUsers !== undefined ||
-    mayHaveMasks(rule, command)
-  )
-    return false;
+  if (grant === 'never' || isAdded || input === 'duplex' || mayHaveMasks(rule, command)) return false;
   return params.every((parameter) => {
     if (!mayBeGiven(rule, command, parameter)) return true;
     const { role, caution, danger } = parameter;

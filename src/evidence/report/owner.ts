@@ -1,6 +1,6 @@
-// The report of a mailbox as its owner sees it: class of access, team, time, reason, grant and approvals, and names of staff only where a
-// policy says `owner_sees: people`. No command, no argument, no other user, no client and no file is named. Pure. Of what stands in a
-// record the team, the reason and the id of a grant come through, and each is made harmless here.
+// The report of a mailbox as its owner sees it: class of access, team, time, reason, grant and approvals. No name of staff, no command, no
+// argument, no other user, no client and no file is named. Pure. Of what stands in a record the team, the reason and the id of a grant come
+// through, and each is made harmless here.
 
 import { formatTime } from '../../host/words/instants.js';
 import { formatJson, printable } from '../../host/words/text.js';
@@ -17,8 +17,6 @@ export interface OwnerAsked {
   readonly mailbox: string;
   readonly fromMs: number | undefined;
   readonly nowMs: number;
-  /** The policies with `owner_sees: people`. */
-  readonly people: readonly string[];
 }
 
 /** Commands of one day that look alike to the owner. Texts are harmless for a terminal and must be escaped for HTML. */
@@ -30,11 +28,9 @@ export interface ReportedRow {
   readonly what: string;
   /** The name of the policy. */
   readonly team: string;
-  /** Only with `owner_sees: people`. */
-  readonly who?: string | undefined;
   readonly reason: string;
   readonly grant?: string | undefined;
-  /** A team or a name for each approver; none: nobody before it. Undefined with a grant: not in the kept records any more. */
+  /** A team for each approver; none: nobody before it. Undefined with a grant: not in the kept records any more. */
   readonly approved_by?: readonly string[] | undefined;
   /** RFC 3339: up to then the approvers kept it from the owner. */
   readonly kept_until?: string | undefined;
@@ -85,7 +81,6 @@ export async function makeOwnerReport(journal: Reported, asked: OwnerAsked): Pro
   let isGranted = false;
   for await (const { grant } of touches(journal, filter, mailbox)) isGranted ||= grant !== '';
   const ofGrant = isGranted ? await journal.grants?.(fromMs) : undefined;
-  const people = new Set(asked.people);
   const rows = new Map<string, { -readonly [Key in keyof ReportedRow]: ReportedRow[Key] }>();
   let without_effect = 0;
   let left_out = 0;
@@ -95,7 +90,7 @@ export async function makeOwnerReport(journal: Reported, asked: OwnerAsked): Pro
       without_effect += 1;
       continue;
     }
-    const row = rowOf(touch, people);
+    const row = rowOf(touch);
     const { from, until: _, commands: _c, ...alike } = row;
     const key = JSON.stringify([touch.day, alike]);
     const known = rows.get(key);
@@ -139,16 +134,15 @@ export async function makeOwnerReport(journal: Reported, asked: OwnerAsked): Pro
   return { report, fromSeq: firstSeq, toSeq: lastSeq, isDamaged: faultCount > 0 };
 }
 
-function rowOf(touch: Touch, people: ReadonlySet<string>): ReportedRow {
-  const { time, requester, grant, given } = touch;
-  const shown = shownToOwner({ ...touch, principal: requester, given }, (policy) => people.has(policy));
+function rowOf(touch: Touch): ReportedRow {
+  const { time, grant } = touch;
+  const shown = shownToOwner(touch);
   return {
     from: time,
     until: time,
     class: touch.class,
     what: whatOf.get(touch.class) ?? touch.class,
     team: printable(shown.team === '' ? 'unknown' : shown.team),
-    ...(shown.person !== undefined && { who: printable(shown.person) }),
     reason: printable(shown.reason),
     ...(grant !== '' && {
       grant: printable(grant),
@@ -212,7 +206,7 @@ const columns: readonly (readonly [string, (row: ReportedRow) => string])[] = [
   ['Last', ({ until }) => printable(until)],
   ['What', noteOf],
   ['Commands', ({ commands }) => String(commands)],
-  ['Team', ({ team, who }) => (who === undefined ? team : `${team}: ${who}`)],
+  ['Team', ({ team }) => team],
   ['Reason', ({ reason }) => reason],
   [
     'Approved by',

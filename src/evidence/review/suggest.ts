@@ -388,7 +388,6 @@ function traitsOf(policy: Policy): Readonly<Record<string, Plain>> {
     ...(policy.logs === 'filtered' ? {} : { logs: policy.logs }),
     ...(policy.debug ? { debug: true } : {}),
     ...(policy.contact === undefined ? {} : { contact: policy.contact }),
-    ...(policy.ownerSees === 'people' && { owner_sees: policy.ownerSees }),
     ...(policy.weight === 1 ? {} : { weight: policy.weight }),
   };
 }
@@ -436,7 +435,7 @@ function plainOf(value: unknown): Plain {
 /** The meaning of a rule has its numbers as texts. */
 function withNumbers(rule: Plain): Plain {
   if (typeof rule !== 'object' || Array.isArray(rule)) return rule;
-  const numbers = new Set(['approvals', 'uses', 'max_matches', 'max_users']);
+  const numbers = new Set(['approvals', 'uses', 'max_matches']);
   return Object.fromEntries(
     Object.entries(rule).map(([key, value]) => [key, numbers.has(key) ? Number(value) : value]),
   );

@@ -1,20 +1,16 @@
-// What the owner of a mailbox is shown of those who touched it: the team, the reason, and who approved it; a name only where the policy of
-// that person says so. What a grant keeps from the owner (`quiet_ms`) is shown after its end.
+// What the owner of a mailbox is shown of those who touched it: the team, the reason, and who approved it; never a name. What a grant
+// keeps from the owner (`quiet_ms`) is shown after its end.
 
 import { asNumber } from '../../host/values/values.js';
 import { type AccessEntry, countedFor } from '../../journal/records/access-book.js';
 import { pagePrefix } from '../../journal/records/stored.js';
 
-/** Whether the people of a team are named; '': those of the page, who have no policy. */
-type SeesPeople = (team: string) => boolean;
-
 /** One command that may have touched the mailbox. Texts are as recorded: callers make them harmless. */
 interface OwnerTouch {
   readonly policy: string;
-  readonly principal: string;
   readonly reason: string;
   /** Of the grant; undefined: its records are not kept any more. */
-  readonly given: GivenToOwner | undefined;
+  readonly given?: GivenToOwner | undefined;
 }
 
 /** What the owner is shown of a grant. */
@@ -26,11 +22,10 @@ export interface GivenToOwner {
 }
 
 interface OwnerRow {
-  /** The policy; with `owner_sees: people` the name, too. */
+  /** The policy. */
   readonly team: string;
-  readonly person?: string | undefined;
   readonly reason: string;
-  /** A team or a name for each; none: access without an approval. Undefined: not known any more. */
+  /** A team for each; none: access without an approval. Undefined: not known any more. */
   readonly approvedBy: readonly string[] | undefined;
   /** Unix ms: up to then it was kept from the owner. */
   readonly quietUntilMs?: number | undefined;
@@ -43,23 +38,23 @@ function quietEndMs({ granted }: Pick<AccessEntry, 'granted'>): number | undefin
 }
 
 /** The one place where something is left out, or not. */
-export function shownToOwner(touch: OwnerTouch, seesPeople: SeesPeople): OwnerRow {
-  const { policy, principal, reason, given } = touch;
+export function shownToOwner({ policy, reason, given }: OwnerTouch): OwnerRow {
   const quietUntilMs = given?.quietUntilMs;
   return {
     team: policy,
-    ...(seesPeople(policy) && { person: principal }),
     reason,
-    approvedBy: given?.approvers?.map((approver) => shownApprover(approver, seesPeople)),
+    approvedBy: given?.approvers?.map(shownApprover),
     ...(quietUntilMs !== undefined && { quietUntilMs }),
   };
 }
 
-function shownApprover(
-  { policy, principal }: { readonly policy: string; readonly principal: string },
-  seesPeople: SeesPeople,
-): string {
-  if (seesPeople(policy)) return principal;
+function shownApprover({
+  policy,
+  principal,
+}: {
+  readonly policy: string;
+  readonly principal: string;
+}): string {
   return principal.startsWith(pagePrefix) ? 'the page' : policy;
 }
 

@@ -46,7 +46,7 @@ function limitsOf(
     minRateBytes: limits.minRateBytes,
     idleTimeoutMs: backend.idleTimeoutMs,
     maxLifetimeMs: backend.maxLifetimeMs,
-    freshForMs: backend.address.kind === 'unix' ? Number.POSITIVE_INFINITY : backend.freshForMs,
+    freshForMs: backend.address.kind === 'unix' ? Number.POSITIVE_INFINITY : bounds.upstreamFreshMs,
     redialMs,
     redialMaxMs,
     lookEveryMs: isWatched ? lookWatchedMs : lookEveryMs,

@@ -55,10 +55,10 @@ export function createDoors(
 }
 
 function accountOf({ passwordHash: written, ...account }: ListenerSettings['accounts'][number]): Account {
-  const { name, policy, certificateName, keyPins } = account;
+  const { name, policy, certificateName } = account;
   const passwordHash = written === undefined ? undefined : parsePasswordHash(written);
   if (typeof passwordHash === 'string') throw new Error(`account ${name}: the password hash ${passwordHash}`);
-  return { name, policy, passwordHash, certificateName, keyPins };
+  return { name, policy, passwordHash, certificateName };
 }
 
 /** `numbers` resolves the names in the settings. */

@@ -142,10 +142,10 @@ export class Logins {
     const network = placeOf(address);
     history.succeeded({ network, name: `${owner.name}@${this.#listener}` }, clock.now());
     keyUses.used(this.#listener, owner.name, clock.wallMs(), network);
-    const { authorities, keyPin, fingerprint } = certificate;
+    const { authorities, fingerprint } = certificate;
     const stamp = stampOf(owner);
     const login = { account: owner.name, stamp, shown: sha256Hex(`${stamp} ${fingerprint}`), authorities };
-    return { kind: 'account', login, certificate: owner.certificateName ?? `sha256:${keyPin}` };
+    return { kind: 'account', login, certificate: owner.certificateName ?? '' };
   }
 
   /** Rejects only if no hash can be computed at all. */

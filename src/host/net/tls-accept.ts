@@ -8,7 +8,6 @@ import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls';
 import { systemCodeOf, TransportFault } from '../ports/faults.js';
 import type { TlsOffer, TlsPeer } from '../ports/transport.js';
 import { foldAscii } from '../words/text.js';
-import { keyPinOf } from './tls-connect.js';
 
 export interface AcceptedTls {
   readonly socket: TLSSocket;
@@ -108,7 +107,7 @@ function peerOf(tls: TLSSocket, authorities: readonly string[]): TlsPeer | undef
   const why = verifyFault(tls);
   if (why !== undefined) throw new Error(`the client's certificate does not count (${why})`);
   const { fingerprint256: fingerprint } = certificate;
-  return { names: namesIn(certificate), keyPin: keyPinOf(certificate), fingerprint, authorities };
+  return { names: namesIn(certificate), fingerprint, authorities };
 }
 
 /** Undefined: valid. Node keeps it in the handle for its own server (20, 22 and 24): without the handle, no certificate is valid. */

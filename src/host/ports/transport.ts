@@ -51,7 +51,7 @@ export const closeReasons = {
   'not-reusable': ['after this command, or this reply, it must not serve another'],
   'reply-timeout': ['no answer in time', "look into the backend's log"],
   probed: ['it was only to see whether the backend greets'],
-  renewed: ['a command that changes something came more than `fresh_for` after its dial'],
+  renewed: ['a command that changes something came more than 1 s after its dial'],
   stale: ['its Dovecot was stopped; the process that served it still runs'],
   aborted: ['the command on it was given up'],
   'receiver-stall': ['a receiver of records took nothing', 'repair the receiver'],
@@ -101,8 +101,6 @@ export interface TlsOffer {
 export interface TlsPeer {
   /** Names in the certificate, DNS names in lower case; the common name only if there is no other name. */
   readonly names: readonly string[];
-  /** Lower-case hex SHA-256 of its SubjectPublicKeyInfo. */
-  readonly keyPin: string;
   /** SHA-256 of the whole certificate, as text. */
   readonly fingerprint: string;
   /** The `clientCa` that it was verified under. */

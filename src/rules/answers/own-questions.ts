@@ -53,7 +53,6 @@ export function judgeOwn(
       aliases: [],
       masks: [],
       named: 0,
-      isCrowd: false,
       everybody: 'none',
       shared: undefined,
       soleUser: undefined,

@@ -291,13 +291,12 @@ function reachOf(rule: Rule, policy: Pick<Policy, 'isForEverybody'>): string[] {
   ];
 }
 
-function termsOf({ obligations, expiresMs, maxUsers }: Rule): string[] {
+function termsOf({ obligations, expiresMs }: Rule): string[] {
   const { reason, limit, maxMatches, deadlineMs, emergency } = obligations;
   return [
     ...(reason ? [needsReason] : []),
     ...(limit === undefined ? [] : [`at most ${formatRate(limit)}`]),
     ...(maxMatches === undefined ? [] : [`at most ${maxMatches} mails at once`]),
-    ...(maxUsers === undefined ? [] : [`at most ${maxUsers} users in one command`]),
     ...(deadlineMs === undefined ? [] : [`waits ${formatDuration(deadlineMs)} for the reply`]),
     ...(expiresMs === undefined ? [] : [`until ${formatEnd(expiresMs)}`]),
     ...(emergency ? ['also while the audit disk is almost full'] : []),

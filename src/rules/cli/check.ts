@@ -145,14 +145,10 @@ function everybodyAt(socket: ListenerSocket): string {
 }
 
 /** How an account can log in; never the hash. */
-function proofsOf({ passwordHash, certificateName, keyPins }: AccountSettings): string {
-  const pins = keyPins.length === 0 ? '' : ` with key ${keyPins.map((pin) => `sha256:${pin}`).join(' or ')}`;
-  const hasCertificate = certificateName !== undefined || keyPins.length > 0;
+function proofsOf({ passwordHash, certificateName }: AccountSettings): string {
   return [
     ...(passwordHash === undefined ? [] : ['a password']),
-    ...(hasCertificate
-      ? [`a certificate${certificateName === undefined ? '' : ` of ${certificateName}`}${pins}`]
-      : []),
+    ...(certificateName === undefined ? [] : [`a certificate of ${certificateName}`]),
   ].join(', or by ');
 }
 

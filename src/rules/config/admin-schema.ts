@@ -8,7 +8,7 @@ import { type PageRole, pageRoles } from '../identity/roles.js';
 import type { Cursor } from './cursor.js';
 import {
   as,
-  certificateName,
+  ca,
   file,
   fileMode,
   flag,
@@ -17,13 +17,15 @@ import {
   hostName,
   isCheap,
   listOf,
+  logins,
   named,
   oneOf,
-  passwordHash,
   section,
   socketFile,
   text,
+  tlsFiles,
   userPatterns,
+  without,
   word,
 } from './schema-parts.js';
 
@@ -72,13 +74,12 @@ const pagePerson = section(
   'a person',
   {
     user: hostName.optional().describe('the user of this host, by name or number; needs `unix`'),
-    certificate_name: certificateName('a name in the certificate')
+    ...logins,
+    oidc: personOidc
       .optional()
-      .describe('a name in their client certificate; needs `tcp` and `tls.client_ca`'),
-    password_hash: passwordHash('a hash that dovegate hash-password printed')
-      .optional()
-      .describe('hash of their password, from `dovegate hash-password`; needs `tcp`'),
-    oidc: personOidc.optional().describe('who they are to the issuer of `admin.page.oidc`'),
+      .describe(
+        'who they are to the issuer: one of `email` (that it verified), `sub`, or `group` (all of its members are this person of the page)',
+      ),
     role: oneOf(pageRoles)
       .optional()
       .describe(
@@ -144,19 +145,10 @@ const page = section(
     tcp: tcpPlace(9147)
       .optional()
       .describe('address and port of the page for browsers; beyond loopback with `tls` only; default: none'),
-    tls: section('TLS of the page', {
-      certificate: file('a file with a certificate and its chain (PEM)').describe(
-        'file with the certificate of the page and its chain (PEM)',
-      ),
-      key: file('a file with the key of the certificate (PEM)'),
-      client_ca: file('a file of CA certificates (PEM)')
-        .optional()
-        .describe('file with the authorities of certificates of people (PEM)'),
-    }).optional(),
+    tls: section('TLS of the page', tlsFiles).optional(),
     unix: socketFile('the path of a UNIX socket')
       .optional()
       .describe('path of the socket where people of this host ask; the kernel says who connects'),
-    mode: fileMode('0660').describe('permission bits of that socket, in quotes'),
     group: word
       .optional()
       .describe('group of that socket, where systemd does not make it; default: the group of the page'),
@@ -170,9 +162,7 @@ const page = section(
         client_secret_file: file('a file with the secret of that client').describe(
           'file with the secret of that client; only the process of the page reads it',
         ),
-        ca: as('caFile', file('a file of CA certificates (PEM)').optional()).describe(
-          "file with the authorities of the issuer (PEM); default: the system's",
-        ),
+        ca,
       },
       'sign-in at an issuer of OpenID Connect',
       {},
@@ -193,13 +183,10 @@ const page = section(
       '.: needs unix, tcp, or both': (_, at) => !at.isWritten('unix') && !at.isWritten('tcp'),
     },
     'key-conflict': {
-      'mode group: is for unix, which is not there': (_, at) => !at.isWritten('unix'),
+      'group: is for unix, which is not there': (_, at) => !at.isWritten('unix'),
       'tls: is for tcp, which is not there': (_, at) => !at.isWritten('tcp'),
     },
     'no-effect': {
-      // Connecting needs the permission to write. Clients are checked by name, so an open mode is no problem.
-      'mode: lets only root and the user of the daemon connect; say a group and "0660"': ({ unix, mode }) =>
-        unix !== undefined && (mode & 0o022) === 0,
       'unix: lets nobody in: no person has a user': ({ people }) =>
         Object.keys(people).length > 0 && lacks(people, 'user'),
       'oidc: lets nobody in: no person has oidc': ({ people }, at) =>
@@ -234,12 +221,7 @@ export const admin = section(
     tcp: tcpPlace(9146)
       .optional()
       .describe('address and port of the admin endpoints; beyond loopback with `tls` and `token_file` only'),
-    tls: section('TLS of the admin endpoints', {
-      certificate: file('a file with a certificate and its chain (PEM)').describe(
-        'file with the certificate of `admin.tcp` and its chain (PEM)',
-      ),
-      key: file('a file with the key of the certificate (PEM)'),
-    }).optional(),
+    tls: section('TLS of the admin endpoints', without(tlsFiles, 'client_ca')).optional(),
     token_file: file('a file with a token').optional().describe('file with the token for `admin.tcp`'),
     page: page.optional(),
     door: socketFile("the path of a UNIX socket for the page's process")

@@ -5,9 +5,7 @@ import { bounds } from '../../host/bounds/bounds.js';
 import { isLoopback, parseNetwork } from '../../host/ports/peer.js';
 import type { Cursor } from './cursor.js';
 import {
-  certificateName,
   count,
-  file,
   fileMode,
   flag,
   hasNone,
@@ -16,34 +14,31 @@ import {
   isCheap,
   isSecondOf,
   listOf,
+  logins,
   named,
   oneOf,
-  passwordHash,
-  pins,
   section,
   socketFile,
   strict,
   text,
+  tlsFiles,
   word,
 } from './schema-parts.js';
 
-/** Texts for docs: whom the users, and whom the groups are. */
-function peers(users: string, groups: string) {
-  return section(
-    'peers',
-    {
-      users: listOf(hostName, 'users, by name or uid').default([]).describe(users),
-      groups: listOf(hostName, 'groups, by name or gid').default([]).describe(groups),
+const peers = section(
+  'peers',
+  {
+    users: listOf(hostName, 'users, by name or uid').default([]).describe('names or uids'),
+    groups: listOf(hostName, 'groups, by name or gid').default([]).describe('names or gids'),
+  },
+  'persons of this machine, by the word of the kernel: these users, and whoever is in these groups',
+  {
+    'invalid-value': {
+      '.: names nobody; add users or groups, or leave it out': (each) =>
+        each.users.length + each.groups.length === 0,
     },
-    'persons of this machine, by the word of the kernel: these users, and whoever is in these groups',
-    {
-      'invalid-value': {
-        '.: names nobody; add users or groups, or leave it out': (each) =>
-          each.users.length + each.groups.length === 0,
-      },
-    },
-  ).optional();
-}
+  },
+).optional();
 
 const policyName = text('the name of a policy');
 
@@ -52,12 +47,10 @@ const tls = section(
   {
     mode: oneOf(['starttls', 'implicit', 'off'])
       .prefault('starttls')
-      .describe('by STARTTLS, from the first byte (default with `http`), or none (loopback)'),
-    certificate: file('a file with the certificate and its chain (PEM)').optional(),
-    key: file('a file with the private key of the certificate (PEM)')
-      .optional()
-      .describe('its private key, PEM without a passphrase'),
-    client_ca: file('a file with the authorities whose client certificates count (PEM)').optional(),
+      .describe('listeners only: by STARTTLS, from the first byte (default with `http`), or none (loopback)'),
+    certificate: tlsFiles.certificate.optional(),
+    key: tlsFiles.key.optional(),
+    client_ca: tlsFiles.client_ca,
   },
   'TLS of a TCP socket; mode is starttls when it is not said, and implicit where the protocol is http',
   {
@@ -77,9 +70,7 @@ const account = section(
   'an account',
   {
     policy: policyName.describe('policy of the account'),
-    password_hash: passwordHash('a hash, as dovegate hash-password prints it').optional(),
-    certificate_name: certificateName('a name in the client certificate').optional(),
-    key_pins: pins.default([]).describe('only these keys of client certificates: `sha256:...`'),
+    ...logins,
   },
   'somebody who comes by TCP; a password or a certificate proves it',
   {
@@ -87,7 +78,6 @@ const account = section(
       '.: could never log in; add password_hash (see dovegate hash-password), or certificate_name': hasNone(
         'password_hash',
         'certificate_name',
-        'key_pins',
       ),
     },
     doubtful: {
@@ -128,7 +118,9 @@ const httpKey = section(
         ],
         { error: 'must be a hash, as dovegate key new prints it, or a list of hashes' },
       )
-      .describe('hash of a key, as `dovegate key new` prints it; or a list'),
+      .describe(
+        'hash of a key, as `dovegate key new` prints it; or a list of `{ hash, until }` while it is replaced',
+      ),
     policy: policyName.describe('policy of the key'),
     expires: day.optional().describe('day after which the key is refused'),
     from: networks.describe('networks that the key may be used from'),
@@ -194,17 +186,14 @@ export const listener = section(
       .describe('sessions at once of one uid or one address'),
     policies: listOf(
       section('a policy and whose it is', {
-        peers: peers('names or uids that the policy is for', 'names or gids that the policy is for'),
+        peers,
         policy: policyName.describe('its name'),
       }),
       'policies, as [{ peers: { groups: [mail-admins] }, policy: admin }, { policy: support }]',
     )
       .optional()
-      .describe('policies by person, first match wins: `{ peers, policy }`'),
-    peers: peers(
-      'names or uids that may connect; default: everybody who can open the socket',
-      'names or gids that may connect',
-    ),
+      .describe('policies by person, first match wins: `{ peers, policy }`; without `peers`: for all others'),
+    peers,
     from: networks.describe('networks that may connect by TCP; default: every address'),
     tls: tls.optional(),
     accounts: named(account, 'accounts').default({}),
@@ -261,12 +250,10 @@ export const listener = section(
         each.unix !== undefined && (each.mode & 0o002) !== 0 && each.peers === undefined,
     },
     'no-effect': {
-      'tls.client_ca: has no effect: no account has a certificate_name or key_pins': (each, at) =>
+      'tls.client_ca: has no effect: no account has a certificate_name': (each, at) =>
         each.tls?.mode !== 'off' &&
         (at.size('accounts') > 0 || at.has('keys')) &&
-        at
-          .keys('accounts')
-          .every((name) => hasNone('certificate_name', 'key_pins')({}, at.down('accounts', name))),
+        at.keys('accounts').every((name) => hasNone('certificate_name')({}, at.down('accounts', name))),
     },
   },
   (values, at) => {
@@ -300,36 +287,21 @@ function checkLogins({ protocol, tls: own, accounts, keys }: Logins, at: Cursor)
     const path = at.has('accounts') ? ['accounts'] : isHttp && at.has('keys') ? ['keys'] : [];
     at.error(path, `needs ${what}: nobody else can log in by TCP`, 'missing-key');
   }
-  const earlier: (readonly [string, RawAccount])[] = [];
-  for (const [name, each] of Object.entries(accounts)) {
+  const owners = new Map<string, string>();
+  for (const [name, { certificateName: certificate }] of Object.entries(accounts)) {
+    if (certificate === undefined) continue;
     const here = at.down('accounts', name);
-    for (const key of ['certificate_name', 'key_pins']) {
-      if (!here.has(key) || own === undefined) continue;
-      if (own.mode === 'off') here.error([key], 'needs TLS: without it no certificate is shown');
-      else if (own.clientCa === undefined)
-        here.error(
-          [key],
-          'needs tls.client_ca: the authority whose client certificates count',
-          'missing-key',
-        );
-    }
-    if (each.certificateName === undefined && each.keyPins.length === 0) continue;
-    const [other, same] = earlier.find(([, one]) => isNeverApart(one, each)) ?? [];
-    const isName = each.certificateName !== undefined && each.certificateName === same?.certificateName;
-    const key = isName ? 'certificate_name' : 'key_pins';
-    if (other !== undefined)
-      here.error([key], `is the certificate of account ${other} already`, 'defined-twice');
-    earlier.push([name, each]);
+    const owner = owners.get(certificate);
+    if (own?.mode === 'off')
+      here.error(['certificate_name'], 'needs TLS: without it no certificate is shown');
+    else if (own !== undefined && own.clientCa === undefined)
+      here.error(
+        ['certificate_name'],
+        'needs tls.client_ca: the authority whose client certificates count',
+        'missing-key',
+      );
+    if (owner !== undefined)
+      here.error(['certificate_name'], `is the certificate of account ${owner} already`, 'defined-twice');
+    owners.set(certificate, name);
   }
-}
-
-/**
- * Whether some certificates of one account always match the other too: by its name, or by a key for which the other one demands no name.
- * Conflicts that depend on a certificate's content are found at the login.
- */
-function isNeverApart(one: RawAccount, other: RawAccount): boolean {
-  const isSameName = one.certificateName === other.certificateName;
-  if (one.keyPins.length === 0 || other.keyPins.length === 0) return isSameName;
-  const isAnyName = one.certificateName === undefined || other.certificateName === undefined;
-  return (isSameName || isAnyName) && one.keyPins.some((pin) => other.keyPins.includes(pin));
 }

@@ -254,14 +254,13 @@ type EffectiveParts = Omit<
   | 'usersPlace'
   | 'exceptPlace'
   | 'contact'
-  | 'ownerSees'
   | 'use'
   | 'shadow'
   | 'written'
   | 'effectiveText'
   | 'version'
 > &
-  Pick<PolicyParts, 'contact' | 'ownerSees'>;
+  Pick<PolicyParts, 'contact'>;
 
 function effectiveText(
   { mailUsers, catalog }: Pick<PolicyReading, 'mailUsers' | 'catalog'>,
@@ -271,7 +270,7 @@ function effectiveText(
   },
 ): string {
   const { rate, distinctUsers, atOnce } = policy.limits;
-  const { mode, users, except, logs, debug, contact, ownerSees, weight, allow, deny } = policy;
+  const { mode, users, except, logs, debug, contact, weight, allow, deny } = policy;
   const { onRequest, requests, approve } = policy;
   const isUsual = requests.open === usualRequests.open && requests.waitMs === usualRequests.waitMs;
   const text = {
@@ -288,7 +287,6 @@ function effectiveText(
         logs,
         debug,
         contact,
-        owner_sees: ownerSees === 'people' ? ownerSees : undefined,
         weight: weight === 1 ? undefined : weight,
         limits: {
           rate: rate && formatRate(rate),

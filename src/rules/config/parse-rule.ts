@@ -132,7 +132,6 @@ function parseRule(
     reason,
     limit,
     maxMatches,
-    maxUsers,
     deadlineMs,
     emergency,
     expires,
@@ -171,7 +170,6 @@ function parseRule(
     query: where?.query,
     users: users && usersOf(users, kind, reading),
     ...grants,
-    maxUsers,
     expiresMs,
     obligations: {
       reason: reason === 'required',
@@ -270,12 +268,12 @@ function parseExpiry(
 
 /** Keys for limits, expiry and terms, which do not change the identity of a rule. */
 const terms = new Set([
-  ...'limit reason expires emergency max_matches max_users deadline'.split(' '),
+  ...'limit reason expires emergency max_matches deadline'.split(' '),
   ...requestTermKeys,
 ]);
 
 /** In the one spelling of a rule all scalars are texts, but for these: a text of policies must be one that can be read. */
-const counts = new Set(['max_matches', 'max_users', 'approvals', 'uses']);
+const counts = new Set(['max_matches', 'approvals', 'uses']);
 
 /** The rule in one spelling, and the key of its counter: the same without its terms. */
 function meaningOf(cursor: Cursor, kind: RuleKind | 'request'): { meaning: unknown; limitKey: string } {

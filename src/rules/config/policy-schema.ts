@@ -28,7 +28,6 @@ import {
 /** Persons who may have to approve one request. */
 const approvalsMax = 5;
 const usesMax = 10_000;
-const requestUsersMax = 10;
 /** Undecided requests that one principal may have. */
 const openMax = 10;
 
@@ -114,10 +113,11 @@ const ruleKeys = {
 
 const ruleMap = section('a rule', {
   ...ruleKeys,
-  reason: oneOf(['required']).optional().describe('`required`: the client must give a reason'),
-  max_users: count(1, 1_000)
+  reason: oneOf(['required'])
     .optional()
-    .describe('users that one command line may name; default `limits.users`'),
+    .describe(
+      '`required`: the client must give a reason; `on_request` also takes `{ regex }` for the reason of the request',
+    ),
   masks: flag().describe('permits masks where the command takes them'),
   all_users: flag().describe('permits `-A` and lists of users, in a policy for everybody'),
 });
@@ -138,9 +138,6 @@ const requestRuleMap = section('a rule of on_request', {
       error: 'must be the full name of a command, or a list of them',
     })
     .describe('its full name; of `on_request` also a list, for one rule each'),
-  max_users: count(1, requestUsersMax)
-    .optional()
-    .describe('users that one command line may name; default `limits.users`'),
   reason: z
     .union(
       [
@@ -154,7 +151,9 @@ const requestRuleMap = section('a rule of on_request', {
       { error: 'must be required, or a map with the key regex' },
     )
     .optional()
-    .describe('of `on_request`: `{ regex }` for the reason of the request'),
+    .describe(
+      '`required`: the client must give a reason; of `on_request` also `{ regex }`, what it must match',
+    ),
   approvals: count(0, approvalsMax)
     .prefault(1)
     .describe(`${ofRequests}persons who must approve; 0 (break-glass): none, and it must be reviewed`),
@@ -219,7 +218,7 @@ export const policy = section(
       .describe('patterns on users that it never covers'),
     use: listOf(use, 'presets, as [presets/support-desk]')
       .default([])
-      .describe('shipped presets: a name, or `{ preset, with }`'),
+      .describe('shipped presets: a name, or `{ preset, with }` with values of its parameters'),
     allow: rules.default([]).describe('rules; what none of them allows is denied'),
     deny: rules
       .default([])
@@ -248,11 +247,6 @@ export const policy = section(
       .regex(/^[^\p{Cc}\p{Zl}\p{Zp}]{1,200}$/u, { error: 'must be one line of at most 200 characters' })
       .optional()
       .describe('whom to ask, as "helpdesk@example.com": shown to who is denied'),
-    owner_sees: oneOf(['team', 'people'])
-      .prefault('team')
-      .describe(
-        'what owners of mailboxes see of who looked: the name of the policy, or also names of people',
-      ),
     weight: count(1, 100)
       .prefault(1)
       .describe('turns of each requester while others wait for the same backend'),
@@ -272,7 +266,7 @@ export const person = section(
       .optional()
       .describe('email address, or subject, at the issuer of the page'),
   },
-  'which identities are the same human',
+  'the identities of one human, who decides about no request of their own: names of `users` (of this host), `accounts`, `keys` and `page`, and `oidc`, the email address or subject at the issuer',
 );
 
 const testKeys = {
@@ -304,7 +298,11 @@ export const policyTest = section(
       user: as('name', word.optional()).describe('name of who asks'),
       groups: listOf(word, 'groups').default([]).describe('groups of who asks'),
       account: word.optional().describe('account of who asks, at a TCP listener'),
-    }).optional(),
+    })
+      .optional()
+      .describe(
+        'who asks: `{ user, groups }`, or at a TCP listener `{ account }`; default: anybody who may connect',
+      ),
     ...testKeys,
   },
   'a command line and what the policy must say of it',

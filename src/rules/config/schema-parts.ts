@@ -214,7 +214,7 @@ export function file(what: string, unless?: RegExp) {
 }
 
 export const ca = as('caFile', file('a file of CA certificates (PEM)').optional()).describe(
-  "accepted authorities, PEM; default: the system's",
+  "file with the accepted authorities (PEM); default: the system's",
 );
 
 /** Text that `parse` takes; a text instead of a value says what is wrong. */
@@ -276,6 +276,25 @@ export function certificateName(what: string) {
     })
     .transform(foldAscii);
 }
+
+/** How somebody without a socket of this host proves who they are. */
+export const logins = {
+  certificate_name: certificateName('a name in the certificate')
+    .optional()
+    .describe('a name in their client certificate; needs `tls.client_ca`'),
+  password_hash: passwordHash('a hash, as dovegate hash-password prints it')
+    .optional()
+    .describe('hash of their password, as `dovegate hash-password` prints it'),
+};
+
+/** TLS of a socket that clients come to by TCP. */
+export const tlsFiles = {
+  certificate: file('a file with the certificate and its chain (PEM)'),
+  key: file('a file with the private key of the certificate (PEM)').describe(
+    'its private key, PEM without a passphrase',
+  ),
+  client_ca: file('a file with the authorities whose client certificates count (PEM)').optional(),
+};
 
 /** Text of one spelling; one sentence for all that is not of it. */
 export function matching(pattern: RegExp, error: string) {

@@ -123,7 +123,9 @@ const backend = section(
       .describe('what a Dovecot gets that is newer than this dovegate knows: everything, reads, nothing'),
     shared_namespaces: listOf(sharedPrefix, 'prefixes, as ["shared/"]')
       .optional()
-      .describe('prefixes of its shared, public and virtual namespaces, `[]` for none'),
+      .describe(
+        'prefixes of its shared, public and virtual namespaces, `[]` for none; or list all of its namespaces in `namespaces`',
+      ),
     namespaces: listOf(namespace, 'namespaces, as [{ prefix: "INBOX/", inbox: true }]')
       .min(1, { error: 'must hold at least one namespace' })
       .optional()
@@ -138,9 +140,6 @@ const backend = section(
       'an idle upstream beyond `idle` is closed after this time',
     ),
     max_lifetime: timer(asWritten.upstreamLifetimeMs).describe('an upstream is replaced after this time'),
-    fresh_for: timer(asWritten.upstreamFreshMs).describe(
-      'by TCP, a command that changes something gets an upstream that was dialled at most so long ago',
-    ),
     connect_timeout: timer(asWritten.connectMs).describe('time for a connection and TLS'),
     greeting_timeout: timer(asWritten.greetingMs).describe('time for the greeting and the login'),
     drained: flag().describe('`true`: its commands get `-TEMPFAIL`, running ones finish'),
@@ -163,8 +162,6 @@ const backend = section(
       'ca server_name key_pins: has no effect without TLS': (each) => tlsOf(each) === 'off',
       'allow_plaintext: has no effect unless tls is off': (each) =>
         each.allowPlaintext && tlsOf(each) !== 'off',
-      'fresh_for: has no effect on a UNIX socket, whose path shows a restart': (each, at) =>
-        each.address.kind === 'unix' && at.isWritten('fresh_for'),
     },
     'key-conflict': {
       'shared_namespaces: is the short form of namespaces, which lists the shared ones too; remove one of them':
@@ -327,7 +324,11 @@ const noticeReceiver = section(
       .prefault('json')
       .describe('`json`: Standard Webhooks; `text`: `{"text": "..."}` for Slack, Mattermost and Rocket.Chat'),
     ca,
-    mail: noticeMail.optional().describe('instead of `webhook`: a mail, sent by the package `nodemailer`'),
+    mail: noticeMail
+      .optional()
+      .describe(
+        'instead of `webhook`: `{ to, from, server }`, a mail by the package `nodemailer`; `server` is `HOST:PORT`, beyond loopback with STARTTLS and a verified certificate',
+      ),
     events: listOf(oneOf(noticeEvents), 'events, as [requested, break-glass]')
       .min(1, { error: `must hold at least one of: ${noticeEvents.join(', ')}` })
       .prefault([...noticeEvents])
@@ -422,6 +423,8 @@ const limits = section('the limits', {
         'the same for removals, and for `sync` and `backup`',
       ),
     }).prefault({}),
+  ).describe(
+    'from sending to the first byte of the reply, by effect: `read` 10m, `session` 1m, `write` 30m, `admin` 10m, `destroy` (also `sync` and `backup`) 30m',
   ),
 });
 

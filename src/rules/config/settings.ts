@@ -161,7 +161,7 @@ export function policyTestsOf({ tests }: Pick<Settings, 'tests'>): readonly Poli
 
 /** How the names of mail users are read; see identity/user-name. */
 export interface MailUserSettings extends RawMailUsers {
-  /** `limits.users`: users that one command line may name where its rule has no `max_users`. */
+  /** `limits.users`: users that one command line may name. */
   readonly perLineMax: number;
 }
 
@@ -191,7 +191,7 @@ export interface AdminSettings extends Omit<RawAdmin, 'page'> {
 }
 
 /** There is at least one of `socket` and `tcp`, and TLS where `tcp` is beyond this machine. */
-export interface PageSettings extends Omit<RawPage, 'unix' | 'mode' | 'group' | 'people'> {
+export interface PageSettings extends Omit<RawPage, 'unix' | 'group' | 'people'> {
   /** The socket where the kernel identifies people; absent: no person has a `user`. */
   readonly socket?: UnixSocket;
   /** At least one; no two have one user, one certificate, or one identity at the issuer. */

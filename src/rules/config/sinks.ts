@@ -19,7 +19,6 @@ import {
   hostAndPort,
   isSecondOf,
   parsed,
-  pins,
   section,
   text,
   urlOf,
@@ -37,7 +36,6 @@ const syslogKeys = {
   server_name: text("the name in the receiver's certificate")
     .optional()
     .describe('syslog: name or IP address in its certificate; default: the host'),
-  key_pins: pins.default([]).describe('syslog: accepted keys, besides chain and name: `sha256:...`'),
 };
 const storeKeys = {
   prefix: storePrefix.describe('store: what the names of all objects begin with; one for the whole fleet'),
@@ -151,7 +149,7 @@ interface AnySinkSettings extends Pick<RawSink, 'caFile'> {
   readonly client?: { readonly certificateFile: string; readonly keyFile: string };
 }
 
-export interface SyslogSinkSettings extends AnySinkSettings, HostAndPort, Pick<RawSink, 'keyPins'> {
+export interface SyslogSinkSettings extends AnySinkSettings, HostAndPort {
   readonly kind: 'syslog';
   readonly serverName: string;
 }
@@ -216,13 +214,12 @@ const settingsOf: {
     raw: RawSink,
   ) => Extract<SinkSettings, { kind: Kind }> | undefined;
 } = {
-  syslog: ({ syslog: place, serverName, keyPins, ...raw }) =>
+  syslog: ({ syslog: place, serverName, ...raw }) =>
     place && {
       kind: 'syslog',
       name: nameOf(place),
       ...place,
       serverName: serverName ?? place.host,
-      keyPins,
       ...sharedOf(raw),
     },
   store: ({ store: url, prefix, hostWord, credentialsFile, objectsPerDay, ...raw }) =>

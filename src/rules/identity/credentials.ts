@@ -92,14 +92,12 @@ export interface ScryptCost {
   readonly p: number;
 }
 
-/** An account of a listener. At least one of the three proofs is there. */
+/** An account of a listener. At least one of the two proofs is there. */
 export interface Account {
   readonly name: string;
   readonly policy: string;
   readonly passwordHash: PasswordHash | undefined;
   readonly certificateName: string | undefined;
-  /** Lower-case hex SHA-256 of its certificate's SubjectPublicKeyInfo, any of them; empty: any key. */
-  readonly keyPins: readonly string[];
 }
 
 export interface Login {
@@ -172,8 +170,8 @@ export function decoyOf({ cost, salt, hash }: PasswordHash): PasswordHash {
   return { text: '', cost, salt: randomBytes(salt.length), hash: randomBytes(hash.length) };
 }
 
-export function stampOf({ name, policy, passwordHash, certificateName, keyPins }: Account): string {
-  return sha256Hex(JSON.stringify([name, policy, passwordHash?.text ?? '', certificateName ?? '', keyPins]));
+export function stampOf({ name, policy, passwordHash, certificateName }: Account): string {
+  return sha256Hex(JSON.stringify([name, policy, passwordHash?.text ?? '', certificateName ?? '']));
 }
 
 /**
@@ -188,12 +186,10 @@ export function isTrustedBy({ authorities }: Login, now: readonly string[] | und
 }
 
 export function isCertificateOf(
-  { certificateName, keyPins }: Account,
-  certificate: { readonly names: readonly string[]; readonly keyPin: string },
+  { certificateName }: Account,
+  certificate: { readonly names: readonly string[] },
 ): boolean {
-  if (certificateName === undefined && keyPins.length === 0) return false;
-  if (keyPins.length > 0 && !keyPins.includes(certificate.keyPin)) return false;
-  if (certificateName === undefined) return true;
+  if (certificateName === undefined) return false;
   const wanted = foldAscii(certificateName);
   return certificate.names.some((name) => foldAscii(name) === wanted);
 }

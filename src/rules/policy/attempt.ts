@@ -44,8 +44,6 @@ export interface Attempt {
   readonly masks: readonly AttemptMask[];
   /** The number of users and masks as written; a rule may limit it. */
   readonly named: number;
-  /** More than `limits.users`: only a rule with a number of its own may allow it. */
-  readonly isCrowd: boolean;
   /** Why all users are affected: an option, or a listing without users; `unknown`: the users cannot be determined. */
   readonly everybody: 'none' | 'option' | 'listing' | 'unknown';
   /** The parameter that reaches into shared namespaces. */
@@ -106,9 +104,9 @@ export function attemptOf(
   const inArguments = command.scope === 'user' ? touched.users.slice(1) : touched.users;
   const named = touched.users.length + touched.masks.length;
   // Checked before any work for each of them.
-  const namedMax = Math.max(userNames.perLineMax, usersMaxOf(context.policy, command));
+  const namedMax = userNames.perLineMax;
   if (named > namedMax) {
-    const why = `is given more than ${namedMax} users (limits.users, or max_users of a rule)`;
+    const why = `is given more than ${namedMax} users (limits.users)`;
     return unparsable('too-many', `"${command.name}" ${why}; use several commands`);
   }
   if (touched.masks.length > masksMax) {
@@ -147,7 +145,6 @@ export function attemptOf(
     aliases,
     masks: [...touched.masks, ...strangers].map((mask) => maskOf(given, mask, userNames)),
     named,
-    isCrowd: named > userNames.perLineMax,
     everybody,
     shared: sharedNamed ?? openSharedReach(given, sharedNamespaces),
     isSharedUnsaid: sharedNamespaces === undefined,
@@ -165,16 +162,6 @@ const none: readonly never[] = [];
 /** Nothing is known of what a command shows that a site added. */
 export function readsContent({ effect, content, command }: Attempt): boolean {
   return effect === 'read' && (content.length > 0 || command.isAdded);
-}
-
-function usersMaxOf(
-  { allowByCommand, onRequestByCommand }: AttemptContext['policy'],
-  { name }: Command,
-): number {
-  let most = 0;
-  for (const rules of [allowByCommand, onRequestByCommand])
-    for (const { maxUsers = 0 } of rules.get(name) ?? none) most = Math.max(most, maxUsers);
-  return most;
 }
 
 /** Most commands have neither; these share two lists. */

@@ -183,7 +183,6 @@ function whyBeyond(attempt: Attempt): string | undefined {
   if (parameter !== undefined) return `its "${parameter.name}" ${beyondObserving.parameter}`;
   if (parsed.values.has('all-users') || attempt.everybody !== 'none') return beyondObserving.all;
   if (masks.length > 0) return beyondObserving.mask;
-  if (attempt.isCrowd) return beyondObserving.crowd;
   return attempt.user === undefined && command.scope === 'user' ? beyondObserving.nobody : undefined;
 }
 
@@ -196,7 +195,6 @@ export const beyondObserving = {
   other: 'it concerns a user beside the one whose mail it is about',
   all: 'it is for all users, or names none',
   mask: 'it is for a mask of users',
-  crowd: 'it names more users than limits.users permits',
   nobody: 'it names no user',
 } as const;
 

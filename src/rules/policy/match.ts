@@ -66,7 +66,6 @@ const checks: readonly Check[] = [
   missesTime,
   missesGrant,
   missesUsers,
-  missesNumber,
   missesEverybody,
   missesMasks,
   missesShared,
@@ -94,18 +93,6 @@ function missesUsers(rule: Rule, { attempt }: Asked): string | undefined {
   const isInside = (user: string): boolean => users.matches(user);
   if (attempt.users.every(isInside) && attempt.aliases.every(isInside)) return undefined;
   return 'the rule holds for other users only';
-}
-
-function missesNumber(rule: Rule, { attempt }: Asked): string | undefined {
-  const { maxUsers } = rule;
-  if (maxUsers === undefined) {
-    return attempt.isCrowd
-      ? `it names ${attempt.named} users, more than limits.users: the rule must say max_users`
-      : undefined;
-  }
-  return attempt.named > maxUsers
-    ? `it names ${attempt.named} users, and the rule says max_users: ${maxUsers}`
-    : undefined;
 }
 
 export interface UnmetConditions {

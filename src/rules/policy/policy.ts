@@ -139,8 +139,6 @@ export interface Rule {
   readonly shared: boolean;
   readonly allUsers: boolean;
   readonly content: boolean;
-  /** Users that one command line may name; undefined: as many as `limits.users` says. */
-  readonly maxUsers: number | undefined;
   readonly expiresMs: number | undefined;
   readonly obligations: Obligations;
 }
@@ -229,8 +227,6 @@ export interface PolicyTraits {
   readonly debug: boolean;
   /** Whom to ask: shown to who is denied. */
   readonly contact?: string;
-  /** What owners of mailboxes see of who looked; absent: `team`, the name of the policy. */
-  readonly ownerSees?: 'team' | 'people';
   /** Turns of each of its principals among the waiters for the same backend; usually 1. */
   readonly weight: number;
   readonly limits: { readonly rate?: Rate; readonly distinctUsers?: Rate; readonly atOnce?: number };

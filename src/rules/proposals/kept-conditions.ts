@@ -49,9 +49,7 @@ export function keepConditions(
   const named = [...new Set(attempts.flatMap((attempt) => [...attempt.users, ...attempt.aliases]))];
   const users = areUsersUnmet ? named : (near.users?.texts ?? (isForAll ? undefined : ofCommand));
   const where = whereOf(near, sights, unmet, mapOf(own));
-  const { max_users, expires, ...terms } = termsOf(near);
-  const most = Math.max(...attempts.map((attempt) => attempt.named));
-  const isOver = near.maxUsers !== undefined && most > near.maxUsers;
+  const { expires, ...terms } = termsOf(near);
   const hasEnded = near.expiresMs !== undefined && near.expiresMs <= trial.nowMs;
   return {
     rule: {
@@ -60,7 +58,6 @@ export function keepConditions(
       ...(users === undefined ? {} : { users }),
       ...more,
       ...terms,
-      ...(max_users === undefined ? {} : { max_users: isOver ? most : max_users }),
       ...(expires === undefined || hasEnded ? {} : { expires }),
     },
     unmet: [
@@ -68,7 +65,6 @@ export function keepConditions(
         unmet.flatMap(({ parameters, isQueryUnmet }) => [...parameters, ...(isQueryUnmet ? ['query'] : [])]),
       ),
       ...(areUsersUnmet ? ['users'] : []),
-      ...(isOver ? ['max_users'] : []),
       ...(hasEnded ? ['expires'] : []),
     ],
   };

@@ -106,7 +106,6 @@ export function termsOf(rule: Rule): RuleText {
     ...(reason ? { reason: 'required' } : {}),
     ...(limit === undefined ? {} : { limit: formatRate(limit) }),
     ...(maxMatches === undefined ? {} : { max_matches: maxMatches }),
-    ...(rule.maxUsers === undefined ? {} : { max_users: rule.maxUsers }),
     ...(deadlineMs === undefined ? {} : { deadline: formatDuration(deadlineMs) }),
     ...(emergency ? { emergency: true } : {}),
     ...(rule.expiresMs === undefined ? {} : { expires: formatEnd(rule.expiresMs) }),

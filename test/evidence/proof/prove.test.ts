@@ -192,7 +192,6 @@ void test('a setting that no proof knows leaves it undecided, by its name', () =
     ['  p:', '  p:\n    approve: [q]', 'policies.p.approve'],
     ['  p:', '  p:\n    logs: full', 'policies.p.logs'],
     ['  p:', '  p:\n    debug: true', 'policies.p.debug'],
-    ['  p:', '  p:\n    owner_sees: people', 'policies.p.owner_sees'],
     [', from: [10.0.0.0/8]', '', 'listeners.api.keys.panel.from'],
     ['keys: { panel: {', 'keys: { panel: { owner_reports: true,', 'listeners.api.keys.panel.owner_reports'],
     ['$0', '$1', 'listeners.api.keys.panel.hash'],

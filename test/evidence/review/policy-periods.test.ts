@@ -249,7 +249,7 @@ const presets = readdirSync('config/presets')
     given[name] === undefined ? `presets/${name}` : `{ preset: presets/${name}, with: { ${given[name]} } }`,
   );
 const terms = [
-  '{ command: expunge, max_matches: 5, max_users: 3, limit: 20/hour, reason: required, deadline: 5m }',
+  '{ command: expunge, max_matches: 5, limit: 20/hour, reason: required, deadline: 5m }',
   '{ command: fetch, where: { field: [uid, flags], query: { larger: { at_least: 1MiB } } }, expires: 2030-01-01 }',
   '{ command: search, content: true, all_users: true, shared: true, emergency: true }',
 ];

@@ -241,7 +241,7 @@ void test('what an operator wrote stays as it is; only what no rule allows is ne
     contact: helpdesk@example.com
     deny: [mailbox delete]
     allow:
-      - { command: mailbox create, where: { mailbox: ["Projects/*"] }, reason: required, limit: 5/day, max_users: 7, expires: 2099-01-01 }
+      - { command: mailbox create, where: { mailbox: ["Projects/*"] }, reason: required, limit: 5/day, expires: 2099-01-01 }
       - { command: reload, root_equivalent: true }
       - sieve list`,
     'bob@example.com: mailbox create Projects/x',
@@ -266,7 +266,6 @@ void test('what an operator wrote stays as it is; only what no rule allows is ne
       - command: mailbox create
         expires: "2099-01-01"
         limit: 5/day
-        max_users: 7
         reason: required
         where: { mailbox: ["Projects/*"] }
       # once by dave@support, last 2026-11-20 11:59 UTC; effect: admin
@@ -278,7 +277,6 @@ void test('what an operator wrote stays as it is; only what no rule allows is ne
       #   where: { mailbox: [Other] }
       #   reason: required
       #   limit: 5/day
-      #   max_users: 7
       #   expires: "2099-01-01"
       # not used at listener support since 2026-11-20 11:57 UTC
       - sieve list

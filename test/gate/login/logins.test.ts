@@ -17,7 +17,7 @@ async function account(
   const hash =
     password === undefined ? undefined : parsePasswordHash(await hashPassword(Buffer.from(password), cheap));
   if (typeof hash === 'string') assert.fail(hash);
-  return { name, policy: 'jobs', passwordHash: hash, certificateName: undefined, keyPins: [], ...more };
+  return { name, policy: 'jobs', passwordHash: hash, certificateName: undefined, ...more };
 }
 
 function trying(user: string, password: string, more: Partial<PasswordTry> = {}): PasswordTry {
@@ -79,7 +79,7 @@ void test('a name of 128 characters is remembered as it is, a longer one by its 
 void test('a name that is no account, or has no password, costs a hash like any other', async () => {
   const accounts = [
     await account('migrator', 'secret'),
-    await account('robot', undefined, { keyPins: ['ab'] }),
+    await account('robot', undefined, { certificateName: 'robot' }),
   ];
   const logins = new Logins('jobs', accounts, createLoginGuard(clock));
   const costs = new Map<string, number>();
@@ -156,27 +156,26 @@ void test('an unknown name waits like a wrong password, before and after the tok
 });
 
 void test('a certificate is enough, with its own name only', async () => {
-  const pin = 'ab'.repeat(32);
   const accounts = [
     await account('backup', 'other secret', { certificateName: 'backup.example.com' }),
-    await account('robot', undefined, { keyPins: [pin] }),
+    await account('robot', undefined, { certificateName: 'robot' }),
     await account('migrator', 'secret'),
   ];
   const logins = new Logins('jobs', accounts, createLoginGuard(clock));
-  const byCertificate = (names: readonly string[], keyPin: string, address: string, fingerprint = 'f') => {
-    const owner = logins.byCertificate({ names, keyPin, fingerprint, authorities: ['ours'] }, address);
+  const byCertificate = (names: readonly string[], address: string, fingerprint = 'f') => {
+    const owner = logins.byCertificate({ names, fingerprint, authorities: ['ours'] }, address);
     return owner.kind === 'account' ? owner : assert.equal(owner.kind, 'nobody');
   };
-  const backup = byCertificate(['backup.example.com'], 'cd', '192.0.2.1');
+  const backup = byCertificate(['backup.example.com'], '192.0.2.1');
   assert.deepEqual([backup?.login.account, backup?.certificate], ['backup', 'backup.example.com']);
   // Another certificate is the same account, and no proof of who had the one before.
-  const renewed = byCertificate(['backup.example.com'], 'cd', '192.0.2.1', 'g');
+  const renewed = byCertificate(['backup.example.com'], '192.0.2.1', 'g');
   assert.equal(renewed?.login.stamp, backup?.login.stamp);
   assert.notEqual(renewed?.login.shown, backup?.login.shown);
-  assert.equal(byCertificate(['backup.example.com'], 'cd', '192.0.2.1')?.login.shown, backup?.login.shown);
-  const robot = byCertificate([], pin, '2001:db8::1');
-  assert.deepEqual([robot?.login.account, robot?.certificate], ['robot', `sha256:${pin}`]);
-  assert.equal(byCertificate(['migrator'], 'cd', '192.0.2.2'), undefined);
+  assert.equal(byCertificate(['backup.example.com'], '192.0.2.1')?.login.shown, backup?.login.shown);
+  const robot = byCertificate(['Robot'], '2001:db8::1');
+  assert.deepEqual([robot?.login.account, robot?.certificate], ['robot', 'robot']);
+  assert.equal(byCertificate(['migrator'], '192.0.2.2'), undefined);
   // What is known of a place afterwards.
   const places = ['192.0.2.1', networkOf('2001:db8::2'), '192.0.2.2'];
   assert.deepEqual(
@@ -193,7 +192,7 @@ void test('a certificate is enough, with its own name only', async () => {
 });
 
 void test('a listener without any hash lets nobody in by a password', async () => {
-  for (const accounts of [[], [await account('robot', undefined, { keyPins: ['ab'] })]]) {
+  for (const accounts of [[], [await account('robot', undefined, { certificateName: 'robot' })]]) {
     const logins = new Logins('jobs', accounts, createLoginGuard(clock));
     assert.equal(await resultOf(logins, trying('robot', '')), 'failed');
     assert.equal(await resultOf(logins, trying('robot', 'x')), 'failed');
@@ -227,7 +226,7 @@ void test('after a reload: the same account goes on, one that changed or is gone
 void test('a certificate proves as much as the authorities that it was verified under: one of them gone, and it proves nothing', async () => {
   const accounts = [await account('backup', 'secret', { certificateName: 'backup' })];
   const logins = new Logins('jobs', accounts, createLoginGuard(clock));
-  const shown = { names: ['backup'], keyPin: 'cd', fingerprint: 'f', authorities: ['first', 'second'] };
+  const shown = { names: ['backup'], fingerprint: 'f', authorities: ['first', 'second'] };
   const owner = logins.byCertificate(shown, '192.0.2.1');
   assert.ok(owner.kind === 'account');
   const { login: certified } = owner;

@@ -21,7 +21,6 @@ import { createMemoryTransport } from '../../kit/plain/memory-transport.js';
 const version = 'VERSION\tdoveadm-server\t1\t0\n';
 const shown = {
   names: ['backup.example.com'],
-  keyPin: 'ab'.repeat(32),
   fingerprint: 'ab',
   authorities: ['authority'],
 };
@@ -32,7 +31,7 @@ const offer: TlsOffer = {
 };
 const hash = parsePasswordHash(await hashPassword(Buffer.from('secret'), 10));
 if (typeof hash === 'string') assert.fail(hash);
-const common = { policy: 'support', certificateName: undefined, keyPins: [], passwordHash: undefined };
+const common = { policy: 'support', certificateName: undefined, passwordHash: undefined };
 const accounts: readonly Account[] = [
   { ...common, name: 'migrator', passwordHash: hash },
   { ...common, name: 'backup', certificateName: 'backup.example.com' },

@@ -64,7 +64,7 @@ async function stepsOfRefusals(
 // bounds.refusedSessions
 void test('a refused connection at a full listener costs the same with 100 sessions and with 1,500', async (t) => {
   const robot = { name: 'robot', policy: 'support', passwordHash: undefined, certificateName: 'robot' };
-  const logins = new Logins('support', [{ ...robot, keyPins: [] }], createLoginGuard(createFakeClock()));
+  const logins = new Logins('support', [robot], createLoginGuard(createFakeClock()));
   const access = { ...kernelAccess, isPreauthenticated: false, logins } as const;
   const kinds = {
     'of one person': { peerOf: () => ({ listener: 'support', uid: 1000 }), isTcp: false },

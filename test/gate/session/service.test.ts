@@ -130,7 +130,7 @@ void test('who comes by TCP and is turned away is gone at once: nobody counts wh
 void test('silent strangers of many addresses keep nobody out, and take no place from an address where somebody logged in lately', async () => {
   const guard = createLoginGuard(createFakeClock());
   const account = { name: 'robot', policy: 'support', passwordHash: undefined };
-  const logins = new Logins('support', [{ ...account, certificateName: 'robot', keyPins: [] }], guard);
+  const logins = new Logins('support', [{ ...account, certificateName: 'robot' }], guard);
   const access = { ...kernelAccess, isPreauthenticated: false, logins } as const;
   const engine = openMemoryEngine({ access: () => access });
   const listener = { ...engine.listener, unauthenticatedMax: 2 };
@@ -141,7 +141,7 @@ void test('silent strangers of many addresses keep nobody out, and take no place
   };
   const strangers = [serve('192.0.2.1'), serve('192.0.2.2')];
   const all = () => [...strangers, known].map(({ closedFor }) => closedFor);
-  logins.byCertificate({ names: ['robot'], keyPin: '', fingerprint: '', authorities: [] }, '192.0.2.3');
+  logins.byCertificate({ names: ['robot'], fingerprint: '', authorities: [] }, '192.0.2.3');
   const known = serve('192.0.2.3');
   assert.deepEqual(all(), ['sessions-limit', undefined, undefined]);
   for (const address of ['192.0.2.4', '192.0.2.5']) assert.equal(serve(address).closedFor, undefined);

@@ -108,20 +108,15 @@ const account: Account = {
   policy: 'migration',
   passwordHash: undefined,
   certificateName: 'jobs.example.com',
-  keyPins: [],
 };
 
-void test('a certificate is of an account by its name, its key, or both where both are asked for', () => {
-  const pin = 'ab'.repeat(32);
-  const shown = { names: ['Other.example.com', 'JOBS.example.com', 'Backup'], keyPin: pin };
+void test('a certificate is of an account by its name', () => {
+  const shown = { names: ['Other.example.com', 'JOBS.example.com', 'Backup'] };
   const cases: readonly (readonly [Partial<Account>, boolean])[] = [
     [{}, true],
     [{ certificateName: 'jobs.example' }, false],
-    [{ keyPins: ['cd'.repeat(32), pin] }, true],
-    [{ keyPins: ['cd'.repeat(32)] }, false],
-    [{ certificateName: undefined, keyPins: [pin] }, true],
     [{ certificateName: undefined }, false],
-    [{ certificateName: 'nobody', keyPins: [pin] }, false],
+    [{ certificateName: 'nobody' }, false],
     // The sign for kelvin: its small letter is that of the alphabet, and it is another name all the same.
     [{ certificateName: 'bac\u212Aup' }, false],
     [{ certificateName: 'backup' }, true],
@@ -140,7 +135,6 @@ void test('the stamp changes with everything that an account is', () => {
     { passwordHash },
     { certificateName: 'other' },
     { certificateName: undefined },
-    { keyPins: ['ab'] },
   ];
   const stamps = variants.map((changed) => stampOf({ ...account, ...changed }));
   assert.equal(new Set(stamps).size, variants.length);

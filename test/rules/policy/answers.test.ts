@@ -231,7 +231,7 @@ function shortened(text: string): string {
 /** What policy looks at, where it is not the usual. */
 function attemptText(judgement: Judged): string[] {
   const { attempt } = judgement;
-  const { user, users, aliases, masks, named, isCrowd, everybody, shared, isSharedUnsaid, content } = attempt;
+  const { user, users, aliases, masks, named, everybody, shared, isSharedUnsaid, content } = attempt;
   const isPlain = JSON.stringify(users) === JSON.stringify(user === undefined ? [] : [user]);
   const touched = usersTouchedBy(attempt);
   const seen = [
@@ -244,7 +244,7 @@ function attemptText(judgement: Judged): string[] {
     ...masks.map(
       ({ parameter, value, isUserMask }) => `${isUserMask ? 'mask' : 'not a mask'} ${parameter}=${value}`,
     ),
-    ...(named === users.length && !isCrowd ? [] : [`${named} named${isCrowd ? ', a crowd' : ''}`]),
+    ...(named === users.length ? [] : [`${named} named`]),
     ...(everybody === 'none' ? [] : [`everybody ${everybody}`]),
     ...(shared === undefined ? [] : [`shared ${shared}${isSharedUnsaid ? ' (unsaid)' : ''}`]),
     ...(content.length === 0 ? [] : [`content ${content.join(', ')}`]),

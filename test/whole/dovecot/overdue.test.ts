@@ -11,8 +11,8 @@ onDovecot('a change after its deadline', openRealDovecot, async (t, lab) => {
   const gate = await openRealGateway(t, lab, {
     connections: 1,
     idle: 1,
-    // The change shall go to the process that is stopped.
-    backend: 'fresh_for: 1h',
+    // By a UNIX socket the change goes to the process that is stopped: by TCP, to a new one.
+    way: 'unix',
     allow: ['{ command: mailbox create, deadline: 500ms }'],
   });
   await until(() => gate.daemon.logs.some(({ event }) => event === 'upstream-opened'), 'the upstream');

@@ -9,7 +9,7 @@ export const tooLateTicks = 20;
 export const transferTicks = 6;
 const speedTicks = 4;
 export const windowTicks = 20;
-/** `fresh_for`, 1 s: an upstream of so many ticks takes no change. */
+/** 1 s: an upstream of so many ticks takes no change. */
 export const freshTicks = 2;
 
 /** `slow`: 100 KB/s; `stall`: nothing moves; `fast`: never waited for; `change`: may not be ended. */
