@@ -270,6 +270,29 @@ for (const [phase, { changes, said, hangsIn }] of Object.entries(phases)) {
   });
 }
 
+void test('aborted before it began, and in the moment in which the connection stood', async () => {
+  const clock = createFakeClock();
+  const dialler = createMemoryDialler();
+  await assert.rejects(
+    greet(memoryTarget(), dialler.connect, clock, AbortSignal.abort('early')),
+    (fault) => fault === 'early',
+  );
+  assert.equal(dialler.dials, 0);
+  const controller = new AbortController();
+  const late = greet(
+    memoryTarget(),
+    async (address, signal) => {
+      const transport = await dialler.connect(address, signal);
+      controller.abort('late');
+      return transport;
+    },
+    clock,
+    controller.signal,
+  );
+  await assert.rejects(late, (fault) => fault === 'late');
+  assert.deepEqual([dialler.dials, dialler.open.length, clock.timers], [1, 0, 0]);
+});
+
 void test('PROTOCOL 12 trap 18: a rotated password: the next one on a connection of its own, in the order of the files', async () => {
   const tried: string[] = [];
   const offered = ['old', 'new', 'newer'];
@@ -291,6 +314,67 @@ void test('PROTOCOL 12 trap 18: a rotated password: the next one on a connection
   assert.deepEqual(tried, ['old', 'new']);
   assert.equal(greeted.transport, at(story.dialler.ends, 1).transport);
   story.assertTidy(1);
+});
+
+void test('only a refused password makes it try the next one', async () => {
+  const two = { ...clear, passwords: () => Promise.resolve([new Secret('a'), new Secret('b')]) };
+  const refused = start(two);
+  refused.dialler.onAccept(({ peer }) => {
+    peer.send(`${version(2)}-\n`);
+    void peer.receive((bytes) => bytes.includes('PLAIN')).then(() => peer.send('-\n'));
+  });
+  await assertFault(refused.running, 'auth-rejected');
+  assert.equal(refused.dialler.dials, 2);
+  refused.assertTidy(0);
+  const silent = start(two);
+  silent.dialler.onAccept(({ peer }) => peer.send(`${version(2)}-\n`));
+  await settle();
+  await silent.clock.advance(2_000);
+  await assertFault(silent.running, 'dial-timeout');
+  assert.equal(silent.dialler.dials, 1);
+  silent.assertTidy(0);
+});
+
+void test('passwords are read at each dial; one that cannot be read is a refusal without a dial', async () => {
+  let reads = 0;
+  const passwords = (): Promise<Secret[]> => {
+    reads += 1;
+    return reads === 1 ? Promise.resolve([]) : Promise.reject(new Error('/etc/p: EACCES'));
+  };
+  const clock = createFakeClock();
+  const dialler = createMemoryDialler();
+  dialler.onAccept(({ peer }) => peer.send(`${version(2)}+\n`));
+  const never = new AbortController().signal;
+  await greet(memoryTarget({ passwords }), dialler.connect, clock, never);
+  const second = greet(memoryTarget({ passwords }), dialler.connect, clock, never);
+  await assertFault(second, 'auth-rejected', /EACCES/);
+  assert.deepEqual([reads, dialler.dials, clock.timers], [2, 1, 0]);
+});
+
+void test('one of several that cannot be read is no refusal while another is taken; it is named where none is', async () => {
+  const unread = new Error('/etc/next: is empty');
+  const other = new Error('/etc/last: ENOENT');
+  const cases: readonly (readonly [(Secret | Error)[], taken: string, number, RegExp | undefined])[] = [
+    [[new Secret('a'), unread], 'a', 1, undefined],
+    [[unread, new Secret('b')], 'b', 1, undefined],
+    [[new Secret('a'), unread, new Secret('c')], 'c', 2, undefined],
+    [[new Secret('a'), unread, new Secret('c')], 'none', 2, /cannot be read: \/etc\/next: is empty/],
+    [[unread, other], 'none', 0, /cannot be read: \/etc\/next: is empty/],
+  ];
+  for (const [passwords, taken, dials, fault] of cases) {
+    const story = start({ ...clear, passwords: () => Promise.resolve(passwords) });
+    story.dialler.onAccept(({ peer }) => {
+      peer.send(`${version(2)}-\n`);
+      const line = `PLAIN\t${Buffer.from(`\0doveadm\0${taken}`).toString('base64')}\n`;
+      void peer
+        .receive((bytes) => bytes.includes('PLAIN') && bytes.at(-1) === 0x0a)
+        .then((bytes) => peer.send(bytes.includes(line) ? '+\n' : '-\n'));
+    });
+    if (fault === undefined) await story.running;
+    else await assertFault(story.running, 'auth-rejected', fault);
+    assert.equal(story.dialler.dials, dials);
+    story.assertTidy(fault === undefined ? 1 : 0);
+  }
 });
 
 void test('a password file on a mount that hangs: a refusal in time, without a dial, and given up at once', async () => {

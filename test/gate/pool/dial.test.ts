@@ -3,9 +3,10 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { dialUpstream, probeBackend } from '../../../src/gate/pool/dial.js';
+import { dialUpstream, probeBackend, sharingReads } from '../../../src/gate/pool/dial.js';
 import type { PoolOptions } from '../../../src/gate/pool/pool.js';
 import { UpstreamFault } from '../../../src/host/ports/faults.js';
+import { Secret } from '../../../src/rules/identity/credentials.js';
 import {
   at,
   carelessOwner,
@@ -15,7 +16,7 @@ import {
   memoryTarget,
   replyPacket,
 } from '../../kit/gate/memory-backend.js';
-import { createFakeClock } from '../../kit/plain/fake-clock.js';
+import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
 import { poolLimits } from './pooled.js';
 
 function open(said: string | Buffer | null = greeting(2), changes: Partial<PoolOptions> = {}) {
@@ -104,4 +105,52 @@ void test('given up at any time: its reason, and nothing stays open', async () =
     await isGivenUp;
     assert.deepEqual([story.dialler.open.length, story.clock.timers], [0, 0]);
   }
+});
+
+void test('whatever else a dial throws is a fault too', async () => {
+  const story = open(null, { connect: () => Promise.reject(new Error('no more descriptors')) });
+  await assert.rejects(
+    story.dial(),
+    (fault) =>
+      fault instanceof UpstreamFault && fault.code === 'dial-refused' && /descriptors/.test(fault.message),
+  );
+});
+
+void test('a look greets and goes', async () => {
+  const story = open();
+  await story.look();
+  assert.deepEqual([story.dialler.dials, story.dialler.open.length, story.clock.timers], [1, 0, 0]);
+  assert.equal(at(story.dialler.ends, 0).transport.closedFor, 'probed');
+  story.dialler.setAnswer('refuse');
+  await assert.rejects(story.look(), (fault) => fault instanceof UpstreamFault && fault.phase === 'dial');
+  const silent = open(null);
+  const looking = silent.look();
+  const isGivenUp = assert.rejects(looking, (reason) => reason === 'given up');
+  await settle();
+  silent.abort('given up');
+  await isGivenUp;
+  assert.equal(silent.dialler.open.length, 0);
+});
+
+void test('a password file that hangs is read once, however many dial', async () => {
+  let reads = 0;
+  let fail: (fault: unknown) => void = () => undefined;
+  const target = sharingReads(
+    memoryTarget({
+      passwords() {
+        reads += 1;
+        if (reads > 1) return Promise.resolve([new Secret('p')]);
+        return new Promise((_resolve, reject) => {
+          fail = reject;
+        });
+      },
+    }),
+    () => undefined,
+  );
+  const both = [target.passwords(), target.passwords()];
+  assert.equal(reads, 1);
+  fail(new Error('EIO'));
+  for (const each of both) await assert.rejects(each, /EIO/);
+  assert.equal((await target.passwords()).length, 1);
+  assert.equal(reads, 2);
 });

@@ -146,6 +146,35 @@ void test('what is down is told once, and that it is back once', async () => {
   assert.deepEqual(firsts, ['error', ...Array<string>(9).fill('debug')]);
 });
 
+void test('failures are counted by the step that failed', () => {
+  const { health } = open();
+  health.dialFailed(refused, false);
+  health.dialFailed(new UpstreamFault('dial-timeout', 'silent', undefined, 'greeting'), false);
+  health.dialFailed(new UpstreamFault('tls-failed', 'pin'), false);
+  health.dialFailed(new UpstreamFault('auth-rejected', 'wrong'), false);
+  health.leaseEnded('reply-timeout', undefined);
+  health.leaseEnded('wire-fault', undefined);
+  for (const reason of ['aborted', 'not-reusable', undefined] as const) health.leaseEnded(reason, undefined);
+  health.leaseEnded('peer-gone', 'other');
+  assert.deepEqual(health.failed, { dial: 1, tls: 1, greeting: 1, authentication: 1, reply: 2 });
+});
+
+void test('several dials that fail together are one failure; a dial that was good for a moment ends no row', async () => {
+  const story = open();
+  for (let n = 0; n < 7; n += 1) story.health.dialFailed(refused, false);
+  story.health.dialFailed(refused, true);
+  assert.equal(story.clock.nextTimerMs, 100);
+  await story.clock.advance(100);
+  story.health.dialled();
+  story.health.dialFailed(refused, true);
+  assert.equal(story.clock.nextTimerMs, 200);
+  await story.clock.advance(200);
+  story.health.dialled();
+  await story.clock.advance(2_000);
+  story.health.dialFailed(refused, true);
+  assert.equal(story.clock.nextTimerMs, 100);
+});
+
 void test('while nobody asks somebody looks; a reply is as good as a look', async () => {
   const story = open();
   await story.clock.advance(60_000);

@@ -3,9 +3,17 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { type PasswordRead, sharingReads } from '../../../src/gate/pool/dial.js';
 import { createDials, type DialsOwner } from '../../../src/gate/pool/dials.js';
 import type { Upstream } from '../../../src/gate/pool/upstream.js';
-import { carelessOwner, createMemoryDialler, memoryTarget } from '../../kit/gate/memory-backend.js';
+import { Secret } from '../../../src/rules/identity/credentials.js';
+import {
+  at,
+  carelessOwner,
+  createMemoryDialler,
+  greeting,
+  memoryTarget,
+} from '../../kit/gate/memory-backend.js';
 import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
 import { poolLimits } from './pooled.js';
 
@@ -42,6 +50,9 @@ function open() {
   return { dialler, clock, told, upstreams, dials };
 }
 
+const greets = ({ dialler }: ReturnType<typeof open>): void =>
+  dialler.onAccept(({ peer }) => peer.send(greeting(2)));
+
 // bounds.dialsPerBackend
 void test('so many at once, and not more', async () => {
   const story = open();
@@ -54,4 +65,47 @@ void test('so many at once, and not more', async () => {
   assert.deepEqual([story.dials.count, story.clock.timers], [0, 0]);
   assert.ok(!story.told.some((word) => word.startsWith('failed')), 'what was given up is no fault');
   assert.deepEqual(story.dials.health.failed.dial, 0);
+});
+
+void test('one that died at once and unused counts as a dial that failed', async () => {
+  const story = open();
+  greets(story);
+  story.dials.dial();
+  await settle();
+  const upstream = at(story.upstreams, 0);
+  upstream.release(1_000);
+  upstream.close('lifetime');
+  story.dials.lost(upstream);
+  assert.deepEqual([story.told.at(-1), story.dials.health.failed.greeting], ['failed closed-early', 1]);
+  const { length } = story.told;
+  await story.clock.advance(1_000);
+  story.dials.lost(upstream);
+  assert.equal(story.told.filter((word) => word.startsWith('failed')).length, 1);
+  assert.ok(story.told.length >= length);
+  story.dials.abort('end');
+  story.dials.health.rest();
+  await settle();
+  assert.equal(story.clock.timers, 0);
+});
+
+void test('a password file that cannot be read while another one serves is told once, until it changes', async () => {
+  const unread = new Error('/etc/next: EACCES');
+  const empty = new Error('/etc/next: is empty');
+  const good = new Secret('good');
+  const reads: readonly (readonly PasswordRead[])[] = [
+    [good, unread],
+    [good, unread],
+    [good, good],
+    [unread, good],
+    [empty, good],
+    [empty, empty],
+  ];
+  const notes: string[] = [];
+  let read = -1;
+  const target = sharingReads(
+    memoryTarget({ passwords: () => Promise.resolve(reads[read] ?? assert.fail('one too many')) }),
+    (text) => void notes.push(text),
+  );
+  for (read = 0; read < reads.length; read += 1) await target.passwords();
+  assert.deepEqual(notes, ['/etc/next: EACCES', '/etc/next: EACCES', '/etc/next: is empty']);
 });

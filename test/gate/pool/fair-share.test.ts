@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { demandedRate } from '../../../src/gate/pool/fair-share.js';
 import type { SlowClient, Transfer } from '../../../src/gate/pool/lease.js';
+import { greeting, memoryTarget } from '../../kit/gate/memory-backend.js';
 import { settle } from '../../kit/plain/fake-clock.js';
 import { type Asked, type Leasing, openPool, type PooledStory } from './pooled.js';
 
@@ -246,6 +247,21 @@ void test('of a reply of which nothing comes no rate is demanded; after 10 s one
   story.pool.drain();
 });
 
+void test('no rate is demanded of a client that was slow while its backend is silent', async () => {
+  const story = openPool({ ...wide, connections: 1 });
+  const hog = move(story, await story.leased({ principal: 'hog@jobs' }), 8_192);
+  story.lease({ principal: 'victim@support' });
+  await story.clock.advance(4_000);
+  const pace = hog.leasing.upstream?.pace;
+  assert.ok(pace?.transfer);
+  pace.end(story.clock.now());
+  const { startMs, movedBytes } = pace.transfer;
+  pace.transfer = { startMs, movedBytes, giveUp: (why) => void hog.given.push(why) };
+  assert.deepEqual(await endedAfter(story, 5_900, [hog]), [false]);
+  assert.deepEqual(await endedAfter(story, 1_000, [hog]), [true]);
+  story.pool.drain();
+});
+
 void test('changes on all upstreams are left alone, however long others wait', async () => {
   const story = openPool({ ...wide, connections: 2 });
   const changes = [1, 2].map(() => story.lease({ principal: 'hog@jobs' }));
@@ -306,5 +322,24 @@ void test('a neighbor of the hog is not ended for it', async () => {
     victims.map(({ outcome }) => outcome),
     ['leased', 'leased'],
   );
+  story.pool.drain();
+});
+
+void test('nothing ends while a dial for the waiter is under way', async () => {
+  const target = memoryTarget({ greetingTimeoutMs: 60_000 });
+  const story = openPool({ ...wide, connections: 2 }, { minor: null, target });
+  const first = story.lease({ principal: 'hog@jobs' });
+  await settle();
+  story.dialler.ends[0]?.peer.send(greeting(2));
+  await settle();
+  const hog = move(story, first, 90_000);
+  const victim = story.lease({ principal: 'victim@support' });
+  await settle();
+  assert.equal(story.dialler.dials, 2);
+  await story.clock.advance(20_000);
+  assert.deepEqual([hog.given, victim.outcome], [[], 'waiting']);
+  story.dialler.ends[1]?.peer.send(greeting(2));
+  await settle();
+  assert.equal(victim.outcome, 'leased');
   story.pool.drain();
 });

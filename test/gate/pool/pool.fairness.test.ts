@@ -83,6 +83,17 @@ void test('PROTOCOL 8.1: server commands have an upstream each, first and last, 
   story.pool.drain();
 });
 
+void test('with one connection, server commands and mail commands take turns', async () => {
+  const story = openPool({ connections: 1, queue: 50, queueTimeoutMs: 600_000 });
+  const all: Leasing[] = [];
+  for (let n = 0; n < 5; n += 1) all.push(story.lease({ principal: 'who@support', isFresh: true }));
+  for (let n = 0; n < 5; n += 1) all.push(story.lease({ principal: 'mail@jobs' }));
+  const order: string[] = [];
+  for (let n = 0; n < 10; n += 1) for (const each of await round(story, all)) order.push(each.principal);
+  assert.deepEqual(order.slice(0, 9).join(' '), `who@support${' mail@jobs who@support'.repeat(4)}`);
+  story.pool.drain();
+});
+
 for (const [weight, rounds] of [
   [1, 8],
   [4, 4],
@@ -107,6 +118,19 @@ for (const [weight, rounds] of [
     story.pool.drain();
   });
 }
+
+void test('with one connection, a newcomer is served before the next turn of a principal whose round is over', async () => {
+  const story = openPool({ connections: 1, queue: 50, queueTimeoutMs: 600_000 });
+  const all = Array.from({ length: 9 }, () => story.lease({ principal: 'a@support', weight: 2 }));
+  // The round of a@support ends with its fourth command; nobody else waits until then.
+  for (let n = 0; n < 3; n += 1) await round(story, all);
+  const newcomers = ['b@support', 'c@support'].map((principal) => story.lease({ principal }));
+  const order: string[] = [];
+  for (let n = 0; n < 5; n += 1)
+    for (const each of await round(story, [...all, ...newcomers])) order.push(each.principal);
+  assert.deepEqual(order, ['a@support', 'b@support', 'c@support', 'a@support', 'a@support']);
+  story.pool.drain();
+});
 
 void test('a queue that is full of one principal shuts out no other', async () => {
   const story = openPool({ connections: 1, queue: 10 });

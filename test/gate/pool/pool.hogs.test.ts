@@ -184,6 +184,36 @@ void test('no client is given up for a principal that has its half already', asy
   story.pool.drain();
 });
 
+void test('a client is given up for a command that must be alone only where that makes a place for it', async () => {
+  const story = openPool({ ...wide, connections: 4 });
+  const held = await story.leased({ principal: 'paused@support' });
+  const servers = await Promise.all(
+    ['b@jobs', 'c@jobs'].map((principal) => story.leased({ principal, isFresh: true })),
+  );
+  await story.leased({ principal: 'd@jobs' });
+  const waiter = await story.leased({ principal: 'e@jobs', isFresh: true });
+  assert.deepEqual([leasedOf(servers, 'b@jobs'), leasedOf(servers, 'c@jobs')], [1, 1]);
+  assert.equal(await isGivenUp(story, held), false, 'an upstream for any command');
+  assert.equal(waiter.outcome, 'waiting');
+  assert.ok(servers[0]);
+  assert.equal(await isGivenUp(story, servers[0]), true, 'one of the half for server commands');
+  assert.equal(waiter.outcome, 'leased');
+  story.pool.drain();
+});
+
+void test('no client on an upstream of a server command is given up for others, while the next server command takes its place', async () => {
+  const story = openPool({ ...wide, connections: 4 });
+  const server = await story.leased({ principal: 'a@jobs', isFresh: true });
+  for (const principal of ['b@jobs', 'c@jobs']) await story.leased({ principal });
+  await story.leased({ principal: 'd@jobs', isFresh: true });
+  const plain = await story.leased({ principal: 'e@support' });
+  // The only one that could be helped is its own.
+  const own = await story.leased({ principal: 'a@jobs', isFresh: true });
+  assert.equal(await isGivenUp(story, server), false);
+  assert.deepEqual([plain.outcome, own.outcome], ['waiting', 'waiting']);
+  story.pool.drain();
+});
+
 void test('no client is given up while there is room and the backend is dialled', async () => {
   const story = openPool({ ...wide, connections: 16 }, { minor: null });
   const held = story.lease({ principal: 'paused@support' });

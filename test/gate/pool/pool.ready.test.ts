@@ -162,6 +162,36 @@ for (const idle of [1, 3])
     await assertEnds(story);
   });
 
+void test('one that stops then is down with the first dial that fails', async () => {
+  const story = openPool({ connections: 4, idle: 1 });
+  story.pool.start();
+  await settle();
+  story.dialler.setAnswer('refuse');
+  for (const { peer } of story.dialler.open) peer.end();
+  await settle();
+  const next = await story.leased();
+  assert.ok(next.outcome instanceof UpstreamFault && next.outcome.code === 'dial-refused');
+  assert.deepEqual([story.dialler.dials, story.pool.snapshot().health], [2, 'down']);
+  await assertEnds(story);
+});
+
+for (const idle of [1, 3])
+  void test(`a backend that greets and keeps none of ${idle} connections is not dialled in a circle`, async () => {
+    const limits = { connections: 3, idle, redialMs: 500, redialMaxMs: 4_000 };
+    const story = openPool(limits, { minor: null });
+    story.dialler.onAccept(({ peer }) => {
+      peer.send(greeting(2));
+      setImmediate(() => peer.end());
+    });
+    story.pool.start();
+    for (let n = 0; n < 600; n += 1) await story.clock.advance(100);
+    const { dials } = story.dialler;
+    assert.ok(dials >= 10 && dials <= 25 * idle, `${dials} dials in a minute`);
+    assert.ok(story.pool.snapshot().failed.greeting >= 10);
+    assert.equal(story.events.filter(({ kind }) => kind === 'backend-down').length > 0, true);
+    await assertEnds(story);
+  });
+
 void test('drained by an operator: idle ones go, who waits and comes is refused, what runs ends; and back', async () => {
   const story = openPool({ connections: 2, idle: 1 });
   story.pool.start();
@@ -191,6 +221,18 @@ void test('drained by an operator: idle ones go, who waits and comes is refused,
   await assertEnds(story);
   story.pool.setDrained(false);
   assert.equal(story.pool.snapshot().health, 'drained', 'nothing leads back from the end of the daemon');
+});
+
+void test('drained from the beginning: started, it dials nothing before it is enabled', async () => {
+  const story = openPool({ connections: 2, idle: 1 });
+  story.pool.setDrained(true);
+  story.pool.start();
+  await story.clock.advance(60_000);
+  assert.equal(story.dialler.dials, 0);
+  story.pool.setDrained(false);
+  await settle();
+  assert.deepEqual(poolSizes(story.pool), [0, 1, 0, 0]);
+  await assertEnds(story);
 });
 
 void test('a backend that was down is dialled by itself after a drain, and by the pool of a reload; its outage ends once', async () => {

@@ -277,6 +277,27 @@ void test('one of two dials fails: who waits is not told before the other has fa
   }
 });
 
+void test('while others serve, a failed dial holds back the next one, then it is tried again', async () => {
+  const story = openPool({ connections: 2, redialMs: 500 });
+  const running = await story.leased();
+  story.dialler.setAnswer('refuse');
+  const waiting = [await story.leased(), await story.leased()];
+  assert.equal(story.dialler.dials, 2);
+  await story.clock.advance(499);
+  assert.equal(story.dialler.dials, 2);
+  await story.clock.advance(1);
+  assert.equal(story.dialler.dials, 3);
+  story.dialler.setAnswer('accept');
+  // The pause doubles.
+  await story.clock.advance(999);
+  assert.equal(story.dialler.dials, 3);
+  await story.clock.advance(1);
+  assert.deepEqual([story.dialler.dials, ...waiting.map(({ outcome }) => outcome)], [4, 'leased', 'waiting']);
+  await running.finish();
+  for (const leasing of waiting) await leasing.finish();
+  await assertEnds(story);
+});
+
 void test('the one that served goes while the next dial is held back: it is dialled at once', async () => {
   const story = openPool({ connections: 2, redialMs: 500 });
   const running = await story.leased();
@@ -327,6 +348,22 @@ void test('a wrong password: many clients do not make many logins', async () => 
   assert.equal(story.dialler.dials, dials + 2);
 });
 
+void test('a dial that worked makes a failure before it old', async () => {
+  const story = openPool({ redialMs: 500 }, { minor: null });
+  const two = [story.lease(), story.lease()];
+  await settle();
+  at(story.dialler.ends, 0).peer.send('VERSION\tdoveadm-client\t1\t2\n-\n');
+  await settle();
+  at(story.dialler.ends, 1).peer.send(greeting(2));
+  await settle();
+  await at(two, 0).finish();
+  await at(two, 1).finish('not-reusable');
+  const next = await story.leased();
+  assert.equal(next.outcome, 'waiting', 'it dials, and does not repeat a fault that is over');
+  assertSizes(story, '1 0 0 1');
+  await assertEnds(story);
+});
+
 void test('another series than before: idle ones go at once, leased ones when they come back', async () => {
   const story = openPool({ connections: 3 }, { minor: null });
   const minors = [2, 2, 3];
@@ -343,6 +380,38 @@ void test('another series than before: idle ones go at once, leased ones when th
   await first.finish();
   assert.deepEqual(closings(story), ['mail1-2 series-changed', 'mail1-1 series-changed']);
   assertSizes(story, '0 1 0 0');
+  await assertEnds(story);
+});
+
+void test('another series than before, found by a dial that nobody waits for any more', async () => {
+  const story = openPool({ connections: 2 }, { minor: null });
+  const first = await story.leased();
+  const second = await story.leased();
+  at(story.dialler.ends, 0).peer.send(greeting(2));
+  await settle();
+  await first.finish();
+  assert.equal(second.outcome, 'leased');
+  await second.finish();
+  assertSizes(story, '1 1 0 0');
+  at(story.dialler.ends, 1).peer.send(greeting(4));
+  await settle();
+  assert.deepEqual(closings(story), ['mail1-1 series-changed']);
+  assertSizes(story, '0 1 0 0');
+  await assertEnds(story);
+});
+
+void test('a newer Dovecot is told once, also after it was away', async () => {
+  const story = openPool({ connections: 2 }, { minor: 5 });
+  const told = (): unknown[] =>
+    story.events.flatMap((event) => (event.kind === 'backend-newer' ? [event] : []));
+  const first = await story.leased();
+  const second = await story.leased();
+  assert.deepEqual(told(), [
+    { kind: 'backend-newer', level: 'warn', backend: 'mail1', minor: 5, newer: 'reads' },
+  ]);
+  assert.ok(story.pool.snapshot().isNewer);
+  await first.finish();
+  await second.finish();
   await assertEnds(story);
 });
 
@@ -418,6 +487,20 @@ void test('a change gets an upstream that was dialled just now, a read any; the 
   await assertEnds(story);
 });
 
+void test('a change that waits is not passed over for reads that take the old upstream', async () => {
+  const story = openPool({ connections: 1, freshForMs: 1_000 });
+  const first = await story.leased();
+  await story.clock.advance(1_000);
+  const change = await story.leased({ isYoung: true });
+  const read = await story.leased();
+  await first.finish();
+  assert.deepEqual([change.upstream?.id, read.outcome], ['mail1-2', 'waiting']);
+  await change.finish();
+  assert.equal(read.upstream?.id, 'mail1-2');
+  await read.finish();
+  await assertEnds(story);
+});
+
 void test('while nothing may be dialled, a change waits, and reads go on with what is there', async () => {
   const story = openPool({ connections: 3, freshForMs: 1_000 });
   const [held, other] = [await story.leased(), await story.leased()];
@@ -468,6 +551,16 @@ void test('drain: while it dials, greets, waits, or is held back', async () => {
     for (const leasing of running) await leasing.finish();
     await assertEnds(story);
   }
+});
+
+void test('drain in the moment in which the greeting came', async () => {
+  const story = openPool({}, { minor: null });
+  const waiting = await story.leased();
+  at(story.dialler.ends, 0).peer.send(greeting(2));
+  story.pool.drain();
+  await settle();
+  assertRefused(waiting, 'draining');
+  await assertEnds(story);
 });
 
 void test('an upstream that comes back goes to whose turn it is at once, and is never idle between', async () => {

@@ -101,6 +101,33 @@ void test('handed over after a clean end it serves the next command at once; wit
   assert.throws(() => upstream.handOver(), { name: 'AssertionError' });
 });
 
+void test('calls in a state that forbids them are bugs', () => {
+  const idle = open().upstream;
+  idle.release(idleMs);
+  const closed = open().upstream;
+  closed.close('draining');
+  const calls: Readonly<Record<string, (upstream: Upstream) => unknown>> = {
+    lease: (upstream) => upstream.lease(),
+    release: (upstream) => upstream.release(idleMs),
+    handOver: (upstream) => upstream.handOver(),
+    write: (upstream) => upstream.write([Buffer.from('x')]),
+  };
+  const forbidden = [
+    [open().upstream, ['lease']],
+    [idle, ['release', 'handOver', 'write']],
+    [closed, ['lease', 'release', 'handOver', 'write']],
+  ] as const;
+  for (const [upstream, names] of forbidden) {
+    for (const name of names) {
+      assert.throws(
+        () => calls[name]?.(upstream),
+        { name: 'AssertionError' },
+        `${name} while ${upstream.state.at}`,
+      );
+    }
+  }
+});
+
 void test('closed once, for the first reason; the owner is told once', async () => {
   for (const isAbrupt of [false, true]) {
     const { peer, upstream, told, clock } = open();
@@ -150,6 +177,17 @@ void test('PROTOCOL 12 trap 15: log lines come in order with the reply, cut ones
   assert.deepEqual(await next(upstream), ['warning slow', 'body x\t', `error ${'e'.repeat(49)}`, 'status +']);
 });
 
+void test('channels that nobody knows are passed over', async () => {
+  const { peer, upstream } = open();
+  const other = replyPacket('secret');
+  other[0] = 0x49;
+  peer.send(Buffer.concat([other, replyPacket('\n+\n')]));
+  assert.deepEqual(await next(upstream), ['status +']);
+  upstream.release(idleMs);
+  assert.equal(upstream.state.at, 'idle');
+  upstream.close('draining');
+});
+
 void test('PROTOCOL 12 trap 4: what came behind the greeting: log lines are told, and the upstream serves', async () => {
   const rest = Buffer.concat([logPacket('info', 'hello'), logPacket('info', 'and more')]);
   const { peer, upstream, told } = open({ rest });
@@ -181,6 +219,11 @@ void test('a frame that is too large behind the greeting, with a log line before
     () => open({ rest: Buffer.concat([logPacket('info', 'x'), huge]) }),
     isWireFault('bad-frame'),
   );
+});
+
+void test('a log line behind the greeting, and then what is no answer at all', () => {
+  const rest = Buffer.concat([logPacket('info', 'x'), replyPacket('\n!\n')]);
+  assert.throws(() => open({ rest }), isWireFault('bad-status'));
 });
 
 void test('PROTOCOL 8, 12 trap 14: whatever is said while idle ends it, and a log line among it is told', async () => {
@@ -304,6 +347,13 @@ void test('gone: a TransportFault, and a log line that was not ended is told whe
   await assert.rejects(upstream.next(), isTransportFault);
   upstream.close('peer-gone');
   assert.deepEqual(told, ['panic Panic:', 'closed peer-gone']);
+});
+
+void test('closed while somebody reads: the read rejects', async () => {
+  const { upstream } = open();
+  const reading = upstream.next();
+  upstream.close('reply-timeout', true);
+  await assert.rejects(reading, isTransportFault);
 });
 
 void test('raw: all of the output channel as it is, log lines apart, our side ended before theirs', async () => {
