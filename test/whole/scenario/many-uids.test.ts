@@ -120,7 +120,7 @@ for (const uids of [1, many]) {
       const { human, path, daemon } = await open(t, {
         policy: policy.replace('limits: { at_once: 2 }', 'limits: { at_once: 8 }'),
         audit:
-          '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 64KiB, segment: 4MiB, max_size: 256KiB }',
+          '{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 64KiB, segment: 4MiB, max_size: 512KiB }',
       });
       const other = await openRawClient({ path: daemon.path('panel.sock'), minor: 2, owner: t });
       // No two lines are alike, so that compressed segments have some size.
@@ -130,9 +130,9 @@ for (const uids of [1, many]) {
       for (let round = 0; round < 30 && seen.refused === 0; round += 1) {
         // The other team writes a twentieth of it, on a slow machine too: otherwise the largest writer would be that team.
         const [answered] = await Promise.all([
-          human.connect({ path, uids, connects: 200, atOnce: 4, line }),
+          human.connect({ path, uids, connects: 400, atOnce: 4, line }),
           (async () => {
-            for (let asked = 0; asked < 10; asked += 1) {
+            for (let asked = 0; asked < 20; asked += 1) {
               const startMs = performance.now();
               const { status } = await other.ask({ user: 'bob@example.org', fields: ['quota get'] });
               assert.equal(status, '+');

@@ -100,7 +100,7 @@ test(`${phases} times ${reloadsEach} reloads leave nothing`, {
     const state = { isOver: false };
     const working = clients.map(async (worker) => {
       // Something runs in each configuration; as much as can be would only keep the reloads waiting.
-      for (; !state.isOver; await pause(50)) await ask(worker);
+      for (; !state.isOver; await pause(150)) await ask(worker);
     });
     for (let n = 1; n <= reloadsEach; n += 1) {
       const number = phase * reloadsEach + n;
