@@ -19,15 +19,15 @@ onDovecot('the owner sees who read the mail', openRealDovecot, async (t, lab) =>
   const uid = process.getuid?.() ?? -1;
   const gateway = await openRealGateway(t, lab, {
     listeners: `  panel:
-  tcp: 127.0.0.1:${port}
-  protocol: http
-  tls: { mode: off }
-  keys: { panel: { hash: "${hashKey(key)}", policy: panels, owner_reports: true, expires: 2099-01-01 } }`,
+    tcp: 127.0.0.1:${port}
+    protocol: http
+    tls: { mode: off }
+    keys: { panel: { hash: "${hashKey(key)}", policy: panels, owner_reports: true, expires: 2099-01-01 } }`,
     policy: `\n    users: ["*@example.org"]\n    allow: [{ command: fetch, content: true }]`,
     policies: '  panels: { users: ["*@example.org"], allow: [quota get] }',
     more: `admin:
-door: door.sock
-page: { tcp: "127.0.0.1:${pagePort}", unix: page.sock, people: { ourselves: { user: "${uid}", role: view } } }`,
+  door: door.sock
+  page: { tcp: "127.0.0.1:${pagePort}", unix: page.sock, people: { ourselves: { user: "${uid}", role: view } } }`,
   });
   const page = await startPage(t, gateway.daemon);
   const client = await gateway.client({ minor: 3 });
