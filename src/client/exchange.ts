@@ -6,7 +6,6 @@ import { readSaid } from '../doveadm/codes/said.js';
 import { unescapeLenient } from '../doveadm/protocol/lines.js';
 import { DotEncoder, slicesOfLine } from '../doveadm/protocol/text.js';
 import type { LogLine, Status } from '../doveadm/reply/reply.js';
-import { bounds } from '../host/bounds/bounds.js';
 import { TransportFault, WireFault } from '../host/ports/faults.js';
 import type { Clock } from '../host/ports/machine.js';
 import type { Transport } from '../host/ports/transport.js';
@@ -31,7 +30,7 @@ export function namedRow(names: readonly string[], row: Row): NamedRow {
 
 const TAB = 0x09;
 const SOH = 0x01;
-const logsMax = bounds.clientLogs;
+const logsMax = 64;
 
 export class Exchange {
   /** `sending`: a byte of it may have left. */

@@ -6,7 +6,6 @@ import { ofMinor } from '../doveadm/protocol/minors.js';
 import { serverOf } from '../doveadm/protocol/releases.js';
 import { createMultiplexDecoder, logChannel, outputChannel } from '../doveadm/reply/multiplex.js';
 import { LogDecoder, type LogLine, ReplyDecoder, type Status } from '../doveadm/reply/reply.js';
-import { bounds } from '../host/bounds/bounds.js';
 import { WireFault } from '../host/ports/faults.js';
 import type { Clock } from '../host/ports/machine.js';
 import type { CloseReason, Transport } from '../host/ports/transport.js';
@@ -69,9 +68,9 @@ export interface SessionOptions {
   readonly replyBytesMax?: number;
 }
 
-const frameBytesMax = bounds.clientFrameBytes;
-const statusBytesMax = bounds.clientStatusBytes;
-const logLineBytesMax = bounds.clientLogLineBytes;
+const frameBytesMax = 16 * 1024 ** 2;
+const statusBytesMax = 8192;
+const logLineBytesMax = 65_536;
 
 /** Takes over a transport on which our next byte begins a command line, and closes it. `minor`: the lower of both sides'. */
 export function createSession(

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CommandFailed, SessionFault } from '../../src/client/client-command.js';
-import { bounds } from '../../src/host/bounds/bounds.js';
 import { logPacket, replyPacket } from '../kit/gate/memory-backend.js';
 import { settle } from '../kit/plain/fake-clock.js';
 import { openSession, quota } from './opened.js';
@@ -257,11 +256,10 @@ void test('a tag goes before its command, is checked, and not sent to a server t
   assert.equal(old.peer.received().toString(), '\talice\tquota get\n');
 });
 
-// bounds.clientFrameBytes, bounds.clientStatusBytes
 void test('a frame, or a status, that is too long ends the session', async () => {
   const head = Buffer.alloc(5);
-  head.writeUInt32BE(bounds.clientFrameBytes + 1, 1);
-  const status = replyPacket(`\n-${'X'.repeat(bounds.clientStatusBytes)}`);
+  head.writeUInt32BE(16 * 1024 ** 2 + 1, 1);
+  const status = replyPacket(`\n-${'X'.repeat(8192)}`);
   for (const bytes of [head, status]) {
     const { session, peer, closedFor } = openSession(2);
     const rows = session.run(quota);
@@ -271,19 +269,18 @@ void test('a frame, or a status, that is too long ends the session', async () =>
   }
 });
 
-// bounds.clientLogLineBytes, bounds.clientLogs
 void test('log lines are cut, and so many are kept for a failure', async () => {
   const { session, peer } = openSession(3);
   const rows = session.run(quota);
-  peer.send(logPacket('error', 'x'.repeat(bounds.clientLogLineBytes + 1)));
-  for (let n = 0; n < bounds.clientLogs; n += 1) peer.send(logPacket('error', `line ${n}`));
+  peer.send(logPacket('error', 'x'.repeat(65_536 + 1)));
+  for (let n = 0; n < 64; n += 1) peer.send(logPacket('error', `line ${n}`));
   peer.send(replyPacket('\n-NOUSER\n'));
   await assert.rejects(rows, (fault) => {
     assert.ok(fault instanceof CommandFailed);
     const [first] = fault.logs;
     assert.deepEqual(
-      [fault.logs.length, first?.isCut, (first?.text.length ?? 0) <= bounds.clientLogLineBytes],
-      [bounds.clientLogs, true, true],
+      [fault.logs.length, first?.isCut, (first?.text.length ?? 0) <= 65_536],
+      [64, true, true],
     );
     return true;
   });

@@ -6,7 +6,6 @@ import { readSentCommand, type TypedCommand } from '../../doveadm/commands/typed
 import { replyRowsAt } from '../../doveadm/meaning/columns.js';
 import { effectOf } from '../../doveadm/meaning/reach.js';
 import { serverOf } from '../../doveadm/protocol/releases.js';
-import { bounds } from '../../host/bounds/bounds.js';
 import { CommandFault } from '../../host/output/output.js';
 import { CommandFailed, type Session, SessionFault } from '../connect.js';
 import { exitCodeOfFault, messageOfFault, type ServerDoor } from '../doveadm/server-door.js';
@@ -63,7 +62,7 @@ export function isHarmless({ typed, isDryRun }: Pick<BulkCommand, 'typed' | 'isD
 }
 
 /** Size of one user's rows that are held for its result. */
-const rowsCharsMax = bounds.bulkRowChars;
+const rowsCharsMax = 16 * 1024 ** 2;
 
 /** Repeating does not help against these. */
 const lasting: ReadonlySet<string> = new Set([

@@ -3,8 +3,9 @@
 // docs/client-shell.md lists each difference.
 
 import { columnOf, type ReplyColumn, type ReplyShape } from '../../doveadm/meaning/columns.js';
-import { bounds } from '../../host/bounds/bounds.js';
 import { CommandFault } from '../../host/output/output.js';
+
+const tableBytesMax = 16 * 1024 ** 2;
 
 export const allFormats = ['table', 'tab', 'json', 'flow', 'pager'] as const;
 
@@ -253,10 +254,10 @@ function createHeld() {
   return {
     write(bytes: Buffer): void {
       heldBytes += bytes.length;
-      if (heldBytes > bounds.tableBytes)
+      if (heldBytes > tableBytesMax)
         throw new CommandFault(
           tempFail,
-          `this format holds at most ${bounds.tableBytes} bytes at once; use --format tab or json`,
+          `this format holds at most ${tableBytesMax} bytes at once; use --format tab or json`,
         );
       pieces.push(bytes);
     },

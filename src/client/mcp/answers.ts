@@ -2,9 +2,12 @@
 // fit are kept for a while, and a cursor leads to them. No byte of a mail server stands outside of the marked JSON, and none in it can end
 // it or hide in it.
 
-import { bounds } from '../../host/bounds/bounds.js';
 import { randomBytes } from '../../host/machine/clock.js';
 import type { Clock } from '../../host/ports/machine.js';
+
+const keptMs = 600_000;
+
+const keptBytesMax = 16 * 1024 ** 2;
 
 export type Cells = Readonly<Record<string, string>>;
 
@@ -83,8 +86,8 @@ export function createAnswers(clock: Clock): Answers {
     let bytes = 0;
     for (const result of kept.values()) bytes += result.bytes;
     for (const [id, result] of kept) {
-      const isOver = kept.size > 8 || bytes > bounds.agentKeptBytes;
-      if (!isOver && clock.now() - result.usedMs < bounds.agentKeptMs) return;
+      const isOver = kept.size > 8 || bytes > keptBytesMax;
+      if (!isOver && clock.now() - result.usedMs < keptMs) return;
       kept.delete(id);
       bytes -= result.bytes;
     }
@@ -94,7 +97,7 @@ export function createAnswers(clock: Clock): Answers {
   function sweepLater(): void {
     if (isSweeping) return;
     isSweeping = true;
-    clock.setTimer(bounds.agentKeptMs, () => {
+    clock.setTimer(keptMs, () => {
       isSweeping = false;
       dropOld();
       if (kept.size > 0) sweepLater();
@@ -163,7 +166,7 @@ function pagesOf(rows: readonly Cells[]): readonly Page[] | undefined {
     for (const part of partsOf(row)) {
       const size = Buffer.byteLength(part.json) + 1;
       total += size;
-      if (total > bounds.agentKeptBytes) return undefined;
+      if (total > keptBytesMax) return undefined;
       if (held.length > 0 && (bytes + size > pageBytes || part.continues)) close();
       continues ||= part.continues;
       held.push(part.json);

@@ -19,6 +19,8 @@ import { accessTools, askAccess, cellsOfItem, readAccess, requestableRights } fr
 import { type Answer, type Cells, createAnswers, cursorPattern, failure } from './answers.js';
 import { type CommandTool, commandOf, commandTools, type Tool } from './tools.js';
 
+const callsMax = 16;
+
 export interface AgentCalls {
   /** The tools of now. Rejects with a sentence if the gate does not answer. */
   list(signal: AbortSignal): Promise<readonly Tool[]>;
@@ -65,7 +67,7 @@ export function createAgentCalls({
   /** One at a time. Undefined: too many wait. A call that is canceled while it waits leaves the line at once. */
   async function inTurn<T>(signal: AbortSignal, use: () => Promise<T>): Promise<T | undefined> {
     signal.throwIfAborted();
-    if (inLine >= bounds.agentCalls) return undefined;
+    if (inLine >= callsMax) return undefined;
     inLine += 1;
     let leave: (() => void) | undefined;
     try {
@@ -146,7 +148,7 @@ export function createAgentCalls({
           (await inTurn(signal, () => send(name, given, signal))) ??
           failure({
             error: 'too-many-calls',
-            message: `More than ${bounds.agentCalls} calls wait. Call again when others have ended.`,
+            message: `More than ${callsMax} calls wait. Call again when others have ended.`,
             ran: 'no',
           })
         );

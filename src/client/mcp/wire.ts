@@ -9,13 +9,14 @@ import {
   parseJSONRPCMessage,
   type Transport,
 } from '@modelcontextprotocol/server';
-import { bounds } from '../../host/bounds/bounds.js';
 import { asObject, isText } from '../../host/values/values.js';
+
+const messageBytesMax = 4 * 1024 ** 2;
 
 const parseError = -32_700;
 const invalidRequest = -32_600;
 
-const tooLong = `a line has at most ${bounds.agentMessageBytes} bytes`;
+const tooLong = `a line has at most ${messageBytesMax} bytes`;
 
 export function createWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream): Transport {
   let held: Buffer[] = [];
@@ -68,7 +69,7 @@ export function createWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream)
     if (isSkipping) return;
     held.push(piece);
     bytes += piece.length;
-    if (bytes <= bounds.agentMessageBytes) return;
+    if (bytes <= messageBytesMax) return;
     isSkipping = true;
     held = [];
     refuse(undefined, invalidRequest, tooLong);

@@ -6,7 +6,6 @@
 // hexadecimal digits in lower case). Bytes to bytes, one pass, nothing is kept but the beginning of a character or of a number. What was
 // not whole upstream is never made whole. What is called whole is valid JSON, whatever a server sends.
 
-import { bounds } from '../../host/bounds/bounds.js';
 import { unescapeLenient } from '../protocol/lines.js';
 import { JsonReader, type JsonSink } from './json.js';
 
@@ -88,7 +87,7 @@ export function createRowsEncoder(columns: readonly AnswerColumn[]): AnswerEncod
 }
 
 /** User names in replies are shorter. */
-const firstCellMax = bounds.replyUserBytes;
+const firstCellMax = 1 * 1024;
 
 /** Keeps the rows whose first cell, a user name, passes. `cells`: the number in a row. A name beyond the limit does not pass. */
 export function createUserFilter(
@@ -334,8 +333,8 @@ function characterBytes(bytes: Buffer, at: number): number {
 }
 
 /** Depth of what servers print; a guard only. */
-const depthMax = bounds.replyJsonDepth;
-const nameBytesMax = bounds.replyJsonNameBytes;
+const depthMax = 32;
+const nameBytesMax = 64 * 1024;
 
 /**
  * Passes on the JSON that `user` prints instead of cells. Complete only if it is one whole JSON text; each byte outside of UTF-8 becomes

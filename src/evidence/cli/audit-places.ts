@@ -20,6 +20,8 @@ import type { Settings } from '../../rules/config/settings.js';
 import { ownSignKeyName, publicKeyName } from '../../rules/keys/sign-key.js';
 import type { MirroredHost } from './fleet-places.js';
 
+const answerMs = 5000;
+
 /** As given on the command line; without any, the journal of the standard configuration. */
 export interface Places {
   readonly config: string | undefined;
@@ -220,7 +222,7 @@ const reasonCharsMax = 200;
 export async function askFlushed(screen: Screen, socket: string | undefined): Promise<void> {
   if (socket === undefined) return;
   try {
-    const limits = { clock: systemClock, ms: bounds.flushedAnswerMs, bytesMax: bounds.daemonAnswerBytes };
+    const limits = { clock: systemClock, ms: answerMs, bytesMax: bounds.daemonAnswerBytes };
     const where = { socketPath: socket, path: '/flushed', agent: false };
     const { status, body } = await ask(where, undefined, limits);
     if (status === 200) return;

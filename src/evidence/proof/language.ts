@@ -2,8 +2,9 @@
 // users. Each set is a machine over code points; they are walked together, breadth first, so that the shortest text is found. All code
 // points between two neighboring ends of ranges move every machine alike, so that one of them stands for all.
 
-import { bounds } from '../../host/bounds/bounds.js';
 import { parseRegex } from '../../rules/policy/regex-parser.js';
+
+const statesMax = 50_000;
 
 export type Ranges = readonly (readonly [low: number, high: number])[];
 
@@ -159,7 +160,7 @@ export function findText(
         if (behind === undefined) continue;
         const key = keyOf(behind);
         if (seen.has(key)) continue;
-        if (seen.size >= bounds.proofStates) return { kind: 'too-much' };
+        if (seen.size >= statesMax) return { kind: 'too-much' };
         seen.add(key);
         next.push(behind);
       }

@@ -15,7 +15,6 @@ import {
 } from '../../doveadm/commands/catalog.js';
 import { touchedUsers } from '../../doveadm/meaning/reach.js';
 import { createUserNames } from '../../doveadm/names/user-name.js';
-import { bounds } from '../../host/bounds/bounds.js';
 import { predicateOf } from '../../host/kinds/kinds.js';
 import { foldAscii } from '../../host/words/text.js';
 import { mayBeGiven, mayBeObserved } from '../../rules/answers/command-list.js';
@@ -88,7 +87,7 @@ export interface ProofOptions {
 }
 
 /** Longest proof; beyond it the statement is undecided. */
-export const proofMs = bounds.proofMs;
+export const proofMs = 10_000;
 
 /** What a command may do, or does: each is asked of what is possible first, then of a command line. */
 interface Facts {
@@ -305,7 +304,7 @@ export class Doubts {
 export const timeIsUp = `the time for it (${proofMs / 1000} s) ran out, or it has too many cases; name fewer users or policies`;
 
 /** Lines that are tried for one rule. */
-export const linesMax = bounds.proofLines;
+export const linesMax = 400;
 
 export function prove(statement: NeverStatement, settings: Settings, { nowMs, isOver }: ProofOptions): Proof {
   const world = worldOf(settings, nowMs, isOver);

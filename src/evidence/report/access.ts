@@ -1,7 +1,6 @@
 // Access on request, as auditors read it: who had access to whose mail, granted by whom, how it was used, and what was never used. A story
 // (`evidence/story/grant`) for each id of a trail. What is left out for want of memory is counted, and the answer says so.
 
-import { bounds } from '../../host/bounds/bounds.js';
 import { asList, asText, asTexts, isText, parseLine } from '../../host/values/values.js';
 import { formatTime } from '../../host/words/instants.js';
 import { plural } from '../../host/words/words.js';
@@ -34,7 +33,7 @@ export interface AccessAsked {
 }
 
 const itemsMax = 20_000;
-const openMax = bounds.openSearched;
+const openMax = 200_000;
 const idTexts = [',"grant":"', ',"request":"'].map((text) => Buffer.from(text));
 
 export function createAccessLedger({ sinceMs, untilMs, user, by }: AccessAsked): AccessLedger {

@@ -1,7 +1,6 @@
 // Why what a search finds did not go well: alike commands, and requests for access, in one row with their number, the first and the last
 // time, and who it was. A fold over rows, in any order; it holds the first causes that it meets, and counts what came of further ones.
 
-import { bounds } from '../../host/bounds/bounds.js';
 import { isText } from '../../host/values/values.js';
 import { textIn } from '../../journal/records/stored.js';
 import { backendOf, classOfRow, isExchange, outcomeOf, requesterOf, type StoryRow } from '../story/row.js';
@@ -9,8 +8,8 @@ import { whyWords } from '../story/words.js';
 import type { CauseShown, Causes } from '../views/trail.js';
 
 const causesMax = 200;
-const requestersMax = bounds.ownerRequesters;
-const charsMax = bounds.ownerNameChars;
+const requestersMax = 20;
+const charsMax = 400;
 
 type Open = { -readonly [Key in keyof CauseShown]: CauseShown[Key] } & { readonly requesters: string[] };
 

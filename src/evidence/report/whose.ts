@@ -2,7 +2,6 @@
 // rows, in any order; it holds the first mail users that it meets, and counts further ones. What one command showed is said in `touch`.
 
 import { countedForOf } from '../../gate/outcome/class.js';
-import { bounds } from '../../host/bounds/bounds.js';
 import { asList, isText } from '../../host/values/values.js';
 import { asCut } from '../../journal/records/stored.js';
 import { askedOf } from '../story/content.js';
@@ -13,8 +12,8 @@ import type { OwnerShown, Whose } from '../views/trail.js';
 import { isForAll, showedOf } from './touch.js';
 
 const ownersMax = 1000;
-const requestersMax = bounds.ownerRequesters;
-const charsMax = bounds.ownerNameChars;
+const requestersMax = 20;
+const charsMax = 400;
 
 type Open = { -readonly [Key in keyof OwnerShown]: OwnerShown[Key] } & { readonly requesters: string[] };
 

@@ -5,7 +5,6 @@
 import { nearestName } from '../../doveadm/names/nearest-name.js';
 import type { TrailFilter } from '../../gate/door/trail-filter.js';
 import { classOfOutcome, notOk, outcomeWords, type RowKind, rowKinds } from '../../gate/outcome/class.js';
-import { bounds } from '../../host/bounds/bounds.js';
 import {
   asCount,
   asList,
@@ -71,7 +70,7 @@ export interface TrailSearch {
 }
 
 /** Exchanges without completion; a forged journal must not fill the memory. */
-const waitingMax = bounds.openSearched;
+const waitingMax = 200_000;
 /**
  * Bytes of those admissions and their argument records. Beyond the limit an admission is not found, or only the first and last of its
  * arguments are shown.

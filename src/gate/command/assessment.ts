@@ -7,7 +7,6 @@ import type { Series } from '../../doveadm/commands/catalog.js';
 import type { MailboxNames } from '../../doveadm/names/mailbox-names.js';
 import type { CommandLine } from '../../doveadm/protocol/command.js';
 import type { Server } from '../../doveadm/protocol/releases.js';
-import { bounds } from '../../host/bounds/bounds.js';
 import type { Queueing } from '../../host/concurrency/limits.js';
 import type { Clock } from '../../host/ports/machine.js';
 import type { Address } from '../../host/ports/transport.js';
@@ -219,11 +218,11 @@ export interface KnownLine {
   sent: { readonly server: Server; readonly command: OutgoingCommand } | undefined;
 }
 
-const lineBytesMax = bounds.rememberedLineBytes;
+const lineBytesMax = 512;
 
 /** Numbers for scopes: a scope's text has 150 bytes or more, which would be copied and hashed with each line. */
 const scopes = new Map<string, string>();
-const scopesMax = bounds.lineScopes;
+const scopesMax = 1000;
 let scopeCount = 0;
 
 /** The number of a session's scope: with the bytes of a line it is the key of a remembered line. Scopes never share a number. */

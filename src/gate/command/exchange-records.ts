@@ -107,7 +107,7 @@ export function recordedJudgement(
 }
 
 /** Secret words that get a digest of their own. More digests would need more room than a record has. */
-const digestsMax = bounds.secretDigests;
+const digestsMax = 128;
 
 /**
  * From the 129th secret word of a line on, each has the digest of all remaining ones, joined by NUL: separate digests for a line of 4,000

@@ -5,7 +5,6 @@
 // least recently is served first. Sessions that used almost nothing do not wait while there is room for them.
 
 import assert from 'node:assert';
-import { bounds } from '../../host/bounds/bounds.js';
 import type { Clock } from '../../host/ports/machine.js';
 
 /** Recent use of a session, or of all sessions of an origin, in decaying milliseconds. */
@@ -31,7 +30,7 @@ const forgottenShare = 0.05;
 /** Less than this does not need a reset at the end of the turn. */
 const countedMs = 0.25;
 /** Tracked origins; those whose use has decayed are dropped first. */
-const originsMax = bounds.lineTurnPrincipals;
+const originsMax = 1000;
 
 /** Callbacks of one turn that serve waiting sessions: more lines than a turn has room for, and few for the loop. */
 const slotsMax = 32;

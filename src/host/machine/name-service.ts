@@ -18,6 +18,8 @@ import { type NameProcess, type NameQuestion, type ProcessAnswer, startNameProce
 import { NameTurns } from './name-turns.js';
 import { parseSubUidAnswer, type SubUidRange, SubUidTable } from './sub-uids.js';
 
+const keptMax = 1000;
+
 /** `crowded`: it got no turn in time. `unasked`: a range of subordinate uids holds it. */
 export type UserAnswer =
   | { readonly kind: 'found'; readonly name: string }
@@ -347,7 +349,7 @@ class KeptAnswers<Answer> {
   set(key: number | string, answer: Answer): void {
     this.#kept.delete(key);
     const [oldest] = this.#kept.keys();
-    if (oldest !== undefined && this.#kept.size >= bounds.accountNames) this.#kept.delete(oldest);
+    if (oldest !== undefined && this.#kept.size >= keptMax) this.#kept.delete(oldest);
     this.#kept.set(key, { answer, sinceMs: this.#clock.now() });
   }
 

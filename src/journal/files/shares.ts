@@ -19,7 +19,7 @@ const smallShare = bounds.smallWriterPercent / 100;
 const originsMax = 512;
 const partsPerWindow = 8;
 /** Parts from several runs may be short; the oldest two are joined. */
-const partsMax = bounds.writerParts;
+const partsMax = 24;
 const namedMax = 5;
 const format = 1;
 

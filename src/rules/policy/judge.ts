@@ -114,7 +114,7 @@ interface CacheBounds<Answer> {
 }
 
 /** Longest key that is kept, in UTF-16 units. Stops long lines from pushing out everything else. */
-const keyMax = bounds.judgementKeyChars;
+const keyMax = 1024;
 
 /**
  * Cached answers by key, each until its time (Unix milliseconds; undefined: for the life of its policy). The least recently used are

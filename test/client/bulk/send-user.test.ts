@@ -61,7 +61,6 @@ void test('failures of a change and of a read', () => {
   }
 });
 
-// bounds.bulkRowChars
 void test('rows of a user are held up to a size, and beyond it none is shown', async () => {
   for (const [rows, isCut] of [
     [16, false],

@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as z from 'zod';
 import { createAnswers, encodeData } from '../../../src/client/mcp/answers.js';
-import { bounds } from '../../../src/host/bounds/bounds.js';
 import { type AgentAnswer, agentAnswer } from '../../kit/gate/agent.js';
 import { createFakeClock } from '../../kit/plain/fake-clock.js';
 
@@ -20,17 +19,17 @@ void test('a kept result goes after a while without use', () => {
   const clock = createFakeClock();
   const answers = createAnswers(clock);
   const { cursor } = agentAnswer(answers.rows({}, [row])).said;
-  clock.advanceNow(bounds.agentKeptMs - 1);
+  clock.advanceNow(600_000 - 1);
   assert.equal(agentAnswer(answers.next(String(cursor))).isError, false);
-  clock.advanceNow(bounds.agentKeptMs - 1);
+  clock.advanceNow(600_000 - 1);
   assert.equal(agentAnswer(answers.next(String(cursor))).isError, false);
-  clock.advanceNow(bounds.agentKeptMs);
+  clock.advanceNow(600_000);
   assert.equal(agentAnswer(answers.next(String(cursor))).said['error'], 'unknown-cursor');
 });
 
 void test('kept results have a size together, and one of more is refused', () => {
   const answers = createAnswers(createFakeClock());
-  const half = Array.from({ length: Math.ceil(bounds.agentKeptBytes / 200_000) }, () => row);
+  const half = Array.from({ length: Math.ceil((16 * 1024 ** 2) / 200_000) }, () => row);
   const cursors = [half, half].map((rows) => String(agentAnswer(answers.rows({}, rows)).said['cursor']));
   assert.deepEqual(
     cursors.map((cursor) => agentAnswer(answers.next(cursor)).isError),

@@ -6,7 +6,6 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import * as z from 'zod';
-import { bounds } from '../../../src/host/bounds/bounds.js';
 import { type Agent, type AgentAnswer, agentAnswer, agentProgram, openAgent } from '../../kit/gate/agent.js';
 import { startDaemon } from '../../kit/gate/daemon.js';
 import { type Gateway, openGateway, recordsOf } from '../../kit/gate/gateway.js';
@@ -215,13 +214,11 @@ void test('many calls at once go one after another, and too many are refused', a
   gate = new Promise((resolve) => {
     release = resolve;
   });
-  const calls = Array.from({ length: bounds.agentCalls + 20 }, () =>
-    agent.call('quota_get', { user, reason }),
-  );
+  const calls = Array.from({ length: 16 + 20 }, () => agent.call('quota_get', { user, reason }));
   assert.equal(errorOf(await (calls.at(-1) ?? assert.fail())), 'too-many-calls');
   release();
   const errors = (await Promise.all(calls)).map(errorOf);
-  assert.equal(errors.filter((each) => each === undefined).length, bounds.agentCalls);
+  assert.equal(errors.filter((each) => each === undefined).length, 16);
   assert.equal(mostRunning, 1);
 });
 
@@ -284,7 +281,7 @@ void test('a host that goes away, and one that writes what is no message', { tim
   assert.equal(backend.commands.length, 1);
   release();
 
-  // An old host, lines that are no message, and one above bounds.agentMessageBytes: each has an error, and the next is read.
+  // An old host, lines that are no message, and one that is too long: each has an error, and the next is read.
   const hostile = openHost(t, args);
   let text = '';
   hostile.child.stdout.on('data', (chunk: Buffer) => {

@@ -5,7 +5,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createWhose } from '../../../src/evidence/report/whose.js';
 import type { ExchangeRow } from '../../../src/evidence/trail/search.js';
-import { bounds } from '../../../src/host/bounds/bounds.js';
 import { settingsOf, sound } from '../../rules/config/sound.js';
 import { grantId, record } from '../review/recording.js';
 
@@ -87,7 +86,6 @@ void test('to whom, under how many grants, and when last', () => {
   assert.deepEqual([owner.granted, owner.lastTime, owner.isMoreRequesters], [1, later, false]);
 });
 
-// bounds.ownerRequesters, bounds.ownerNameChars
 void test('users and requesters that are too many are counted, and a name that is too long is not held', () => {
   const one = row(text);
   const of = (more: object): ExchangeRow => ({ fields: { ...one.fields, ...more }, completedSeq: 2 });
@@ -96,12 +94,12 @@ void test('users and requesters that are too many are counted, and a name that i
     const user = `user${at}@example.com`;
     book.take(of({ user, users: [user] }));
   }
-  const long = 'x'.repeat(bounds.ownerNameChars + 1);
+  const long = 'x'.repeat(400 + 1);
   book.take(of({ user: long, users: [long] }));
-  for (let at = 0; at < bounds.ownerRequesters + 5; at += 1)
+  for (let at = 0; at < 20 + 5; at += 1)
     book.take(of({ user: 'user3@example.com', users: ['user3@example.com'], principal: `p${at}@x` }));
   const { owners, further } = book.finish();
   assert.deepEqual([owners.length, further], [1000, 8]);
   assert.equal(owners[0]?.user, 'user3@example.com');
-  assert.deepEqual([owners[0].requesters.length, owners[0].isMoreRequesters], [bounds.ownerRequesters, true]);
+  assert.deepEqual([owners[0].requesters.length, owners[0].isMoreRequesters], [20, true]);
 });

@@ -77,7 +77,6 @@ function openReloader() {
 
 const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
-// bounds.reloads
 void test('200 requests while one runs: one reload follows, of what the file holds then, and all get its result', async () => {
   const { reloader, reads, finishAll, fileIs } = openReloader();
   const first = reloader.reload({ by: 'root' });

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createLineShare, createLineTurns, type LineShare } from '../../../src/gate/session/line-turns.js';
-import { bounds } from '../../../src/host/bounds/bounds.js';
 import { settle } from '../../kit/plain/fake-clock.js';
 
 /** Turns of the loop by hand: each runs what was scheduled before it, one after the other. */
@@ -151,11 +150,10 @@ void test('of the sessions of one principal that wait, the one that used least i
   assert.deepEqual(served, ['team/heavy', 'team/0', 'team/1', 'team/2', 'team/last', 'team/heavy']);
 });
 
-// bounds.lineTurnPrincipals
 void test('in a full table those are forgotten first whose use has faded', async () => {
   const { line, served, turn } = open();
   void line('heavy', 200);
-  const others = 3 * bounds.lineTurnPrincipals;
+  const others = 3 * 1000;
   for (let at = 0; at < others; at += 1) void line(`other${at}`, 0.01);
   for (let count = 0; count < 100; count += 1) await turn();
   assert.equal(served.length, others + 1);

@@ -44,14 +44,14 @@ const rows: readonly Row[] = items
 /** These need no line there: nobody outside of the program sees that they are reached. */
 const unseen = new Set(
   `
-readAheadPieces strangerPieces refusedStepMs httpLingerMs accountNames accountMuteQuestions
+readAheadPieces strangerPieces refusedStepMs httpLingerMs accountMuteQuestions
 accountWaitingPerTurn accountOwnQuestions subUidOwners droppedLineBytes droppedLineMs uncountedLineBytes
-httpPieceBytes lineTurnPrincipals questionSources judgementKeyChars rememberedLineBytes lineScopes
-overdueLinesPerOrigin overdueOrigins secretDigests writerParts heldErrors replyJsonDepth replyJsonNameBytes
-replyUserBytes lookupBytes clientFrameBytes clientStatusBytes clientLogLineBytes fleetOpen fleetPolicies
+httpPieceBytes questionSources 
+overdueLinesPerOrigin overdueOrigins heldErrors 
+lookupBytes fleetOpen fleetPolicies
 fleetRecent fleetGaps fleetLocks fleetAwaited fleetAwaitedForOthers userUidsAgainMs accessHintChars accessApprovals
 doorStreamOpens doorStreamMs doorCallMs doorBodyBytes doorBriefBytes doorCallBytes doorKibibyteMs doorListMs
-doorStepMs doorWords doorPlaceWords doorNameChars doorTextChars doorCertificates ownerNameChars noticeHeadBytes
+doorStepMs doorWords doorPlaceWords doorNameChars doorTextChars doorCertificates noticeHeadBytes
 adminHeadBytes adminHeadFields adminUnreadMs doorConnections doorLists doorStreams fleetAwaitedChains
 fleetCheckpointBytes fleetKeys fleetStrangers fleetVerifierKeys storeAnswerMs storeSilentMs storePageBytes
 storePages storeWordBytes storeBatchBytes oidcSubChars oidcTokenChars pageHeadFields subUidBytes
@@ -62,7 +62,7 @@ outageRequesters receiverFaultChars
 );
 
 /** The form of the code is the bound: no code takes the value. */
-const byForm = new Set(['bufferedPercent', 'reloads', 'pastPolicies']);
+const byForm = new Set(['bufferedPercent']);
 
 function filesIn(folder: string, end: string): readonly string[] {
   return readdirSync(new URL(folder, root), { withFileTypes: true }).flatMap((entry) => {

@@ -6,7 +6,6 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { bounds } from '../../../src/host/bounds/bounds.js';
 import { Shares } from '../../../src/journal/files/shares.js';
 import { admission, keepAll, openFor, type Watched } from './opening.js';
 import { temporaryDirectory } from './reading.js';
@@ -114,7 +113,6 @@ void test('in a full journal all are refused but those who wrote less than 1 %',
   );
 });
 
-// bounds.writerParts
 void test('the parts of many short runs are joined, and no byte is lost', () => {
   let text: string | undefined;
   for (let run = 0; run < 100; run += 1) {
@@ -125,7 +123,7 @@ void test('the parts of many short runs are joined, and no byte is lost', () => 
   }
   const { parts } = JSON.parse(text ?? '');
   // And the one that goes on.
-  assert.equal(parts.length, bounds.writerParts + 1);
+  assert.equal(parts.length, 24 + 1);
   assert.equal(
     parts.reduce((sum: number, { all }: { all: number }) => sum + all, 0),
     1_000,
