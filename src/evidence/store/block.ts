@@ -1,8 +1,9 @@
 // A block of a journal in a store: verbatim lines, compressed. What fits a name is a block in which every line's `prev`
 // and `hash` join, from FIRST to LAST: a later version with true ends and an altered middle does not.
 
+import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
-import { gunzip, gzip } from 'node:zlib';
+import { createGunzip, gunzip, gzip } from 'node:zlib';
 import { bounds } from '../../host/bounds/bounds.js';
 import { systemCodeOf } from '../../host/ports/faults.js';
 import { readLink } from '../../journal/records/ledger.js';
@@ -21,6 +22,13 @@ export async function textOfBlock(bytes: Buffer): Promise<Buffer | undefined> {
     if (code.startsWith('Z_') || code === 'ERR_BUFFER_TOO_LARGE') return undefined;
     throw cause;
   }
+}
+
+/** SHA-256 of its lines, which are not kept. Rejects with the error of what is not compressed. */
+export async function digestInBlock(bytes: Buffer): Promise<string> {
+  const digest = createHash('sha256');
+  for await (const piece of createGunzip().end(bytes)) digest.update(piece);
+  return digest.digest('hex');
 }
 
 /** Each line, without its LF. */
