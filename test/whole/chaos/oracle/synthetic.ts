@@ -1,6 +1,6 @@
 // A small run as the driver would leave it, made up: a journal with a right chain and signatures, and what clients and backends saw.
 // Tests change one thing and look for the finding.
-import { createHash, createHmac, generateKeyPairSync, sign } from 'node:crypto';
+import { createHash, createHmac, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -26,7 +26,9 @@ export interface Evidence {
 
 const { publicKey, privateKey } = generateKeyPairSync('ed25519');
 const pem = publicKey.export({ type: 'spki', format: 'pem' });
-const rawKey = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url').toString('base64');
+const rawKey = Buffer.from(createPublicKey(pem).export({ format: 'jwk' }).x ?? '', 'base64url').toString(
+  'base64',
+);
 const hmacKey = 'a'.repeat(64);
 const policyText = 'policies: {}\n';
 const policyHash = sha(policyText);
