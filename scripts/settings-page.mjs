@@ -19,6 +19,11 @@ const families = [
     at: /^listeners\.NAME\.peers(?=\.)/,
   },
   {
+    name: 'SOCKET',
+    head: 'UNIX sockets (`listeners.NAME`, `admin`, `admin.page`)',
+    at: /^(listeners\.NAME|admin|admin\.page)(?=\.(mode|owner|group)$)/,
+  },
+  {
     name: 'TLS',
     head: 'TLS of sockets (`listeners.NAME.tls`, `admin.tls`, `admin.page.tls`)',
     at: /^(listeners\.NAME|admin|admin\.page)\.tls(?=\.)/,

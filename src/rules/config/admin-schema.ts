@@ -149,6 +149,7 @@ const page = section(
     unix: socketFile('the path of a UNIX socket')
       .optional()
       .describe('path of the socket where people of this host ask; the kernel says who connects'),
+    mode: fileMode('0660').describe('permission bits of that socket, in quotes'),
     group: word
       .optional()
       .describe('group of that socket, where systemd does not make it; default: the group of the page'),
@@ -183,10 +184,13 @@ const page = section(
       '.: needs unix, tcp, or both': (_, at) => !at.isWritten('unix') && !at.isWritten('tcp'),
     },
     'key-conflict': {
-      'group: is for unix, which is not there': (_, at) => !at.isWritten('unix'),
+      'mode group: is for unix, which is not there': (_, at) => !at.isWritten('unix'),
       'tls: is for tcp, which is not there': (_, at) => !at.isWritten('tcp'),
     },
     'no-effect': {
+      // Connecting needs the permission to write. Clients are checked by name, so an open mode is no problem.
+      'mode: lets only root and the user of the daemon connect; say a group and "0660"': ({ unix, mode }) =>
+        unix !== undefined && (mode & 0o022) === 0,
       'unix: lets nobody in: no person has a user': ({ people }) =>
         Object.keys(people).length > 0 && lacks(people, 'user'),
       'oidc: lets nobody in: no person has oidc': ({ people }, at) =>

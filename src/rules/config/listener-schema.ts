@@ -167,9 +167,9 @@ export const listener = section(
         error: 'must be the FileDescriptorName= of a socket unit, without blanks and colons',
       })
       .optional(),
-    mode: fileMode('0660').describe('permission bits of the UNIX socket, in quotes'),
+    mode: fileMode('0660').describe('permission bits, in quotes; of `admin` 0600'),
     owner: word.optional().describe("user that owns the UNIX socket; default: the daemon's"),
-    group: word.optional().describe("group of the UNIX socket; default: the daemon's"),
+    group: word.optional().describe('its group; default: that of the daemon or the page'),
     protocol: oneOf(['doveadm', 'http'])
       .prefault('doveadm')
       .describe("what clients speak: Dovecot's doveadm protocol, or its HTTP API"),

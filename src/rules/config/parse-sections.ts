@@ -151,16 +151,12 @@ export function parseAudit({ audit, state, limits }: RawConfiguration, cursor: C
   };
 }
 
-/** Connecting needs the permission to write. */
-const pageSocketMode = 0o660;
-
 /** `fold`: of the mail users that a person of the page may see. */
 export function adminOf({ page: written, ...rest }: RawAdmin, fold: (user: string) => string): AdminSettings {
   if (written === undefined) return rest;
-  const { unix: path, group, people, ...plain } = written;
+  const { unix: path, mode, group, people, ...plain } = written;
   const socket =
-    path !== undefined &&
-    ({ kind: 'unix', path, mode: pageSocketMode, ...(group !== undefined && { group }) } as const);
+    path !== undefined && ({ kind: 'unix', path, mode, ...(group !== undefined && { group }) } as const);
   return {
     ...rest,
     page: {

@@ -191,7 +191,7 @@ export interface AdminSettings extends Omit<RawAdmin, 'page'> {
 }
 
 /** There is at least one of `socket` and `tcp`, and TLS where `tcp` is beyond this machine. */
-export interface PageSettings extends Omit<RawPage, 'unix' | 'group' | 'people'> {
+export interface PageSettings extends Omit<RawPage, 'unix' | 'mode' | 'group' | 'people'> {
   /** The socket where the kernel identifies people; absent: no person has a `user`. */
   readonly socket?: UnixSocket;
   /** At least one; no two have one user, one certificate, or one identity at the issuer. */
