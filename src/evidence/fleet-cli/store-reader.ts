@@ -21,7 +21,6 @@ import { findRecord } from '../reading/held-record.js';
 import { fitsName, textOfBlock } from '../store/block.js';
 import {
   type BlockName,
-  formatName,
   isBlockName,
   isForkedName,
   isVerifierName,
@@ -51,6 +50,9 @@ const hostsAtOnce = 8;
 const hostMs = 60_000;
 const openMs = 45_000;
 const strangeMax = 1_000;
+/** Journals of a host that are read, and objects of one in which a signature is looked for where a host has more. */
+const journalsMax = 2 * bounds.fleetChains;
+const probesMax = 8;
 /** Names of hosts, and lines of verifiers, are listed again after this time; the journals of a host: */
 const levelMs = 600_000;
 const journalsMs = 300_000;
@@ -102,6 +104,8 @@ interface HostLook {
   /** Milliseconds of the monotonic clock. */
   listedMs: number;
   nextMs: number;
+  /** The last look. */
+  tookMs: number;
   storedMs: number;
   gapMs: number;
   objects: number;
@@ -111,7 +115,10 @@ interface HostLook {
 
 interface Listed {
   readonly name: string;
+  /** Empty: they were not listed. */
   readonly versions: readonly ObjectVersion[];
+  /** Those of the same block under its other name. */
+  readonly copies?: readonly ObjectVersion[];
 }
 
 /** `saved`: the state of `fleet`. `told`: earlier reports, kept with it. */
@@ -242,6 +249,7 @@ export function createStoreReader(
       journals: [],
       listedMs: -Infinity,
       nextMs: 0,
+      tookMs: 0,
       storedMs: storedMsOf,
       gapMs: 0,
       objects: 0,
@@ -252,26 +260,50 @@ export function createStoreReader(
   /** The last lines of each verifier, and all behind those that were read. */
   async function readLines(signal: AbortSignal, take: Take): Promise<void> {
     const folders: string[] = [];
-    for await (const page of store.list(verifiersFolder, { isLevel: true, signal })) {
-      folders.push(...page.filter((name) => name.endsWith('/')));
-      if (folders.length >= verifiersMax) break;
-    }
-    for (const below of folders.slice(0, verifiersMax)) {
-      const { name: read, isWanted = false } = lines.get(below) ?? {};
-      let names: string[] = [];
-      for await (const page of store.list(below, {
-        signal,
-        ...(read !== undefined && !isWanted && { after: read }),
-      }))
-        names = [...names, ...page].filter(
-          (name, at, all) => at >= all.length - linesMax || (isWanted && name >= (read ?? '')),
-        );
-      for (const name of names) {
-        const bytes = await lineOf(name, signal);
-        lines.set(below, { name });
-        if (bytes === undefined) note('malformed', noHost, `${shown(name)} is no line of a verifier`, take);
-        else take(fleet.takeLine(bytes, shown(name)));
+    unread.delete(noHost);
+    await apart(noHost, signal, take, async () => {
+      for await (const page of store.list(verifiersFolder, { isLevel: true, signal })) {
+        folders.push(...page.filter((name) => name.endsWith('/')));
+        if (folders.length >= verifiersMax) break;
       }
+    });
+    for (const below of folders.slice(0, verifiersMax))
+      await apart(noHost, signal, take, () => readLinesOf(below, signal, take));
+  }
+
+  async function readLinesOf(below: string, signal: AbortSignal, take: Take): Promise<void> {
+    const { name: read, isWanted = false } = lines.get(below) ?? {};
+    let names: string[] = [];
+    for await (const page of store.list(below, {
+      signal,
+      ...(read !== undefined && !isWanted && { after: read }),
+    }))
+      names = [...names, ...page].filter(
+        (name, at, all) => at >= all.length - linesMax || (isWanted && name >= (read ?? '')),
+      );
+    for (const name of names) {
+      const bytes = await lineOf(name, signal);
+      lines.set(below, { name });
+      if (bytes === undefined) note('malformed', noHost, `${shown(name)} is no line of a verifier`, take);
+      else take(fleet.takeLine(bytes, shown(name)));
+    }
+  }
+
+  /** A fault below a host, or below the verifiers, is theirs alone where the store answers otherwise. False: there was one. */
+  async function apart(
+    host: string,
+    signal: AbortSignal,
+    take: Take,
+    run: () => Promise<void>,
+  ): Promise<boolean> {
+    try {
+      await run();
+      return true;
+    } catch (fault) {
+      if (!(fault instanceof StoreFault) || signal.aborted || !(await isThere(signal))) throw fault;
+      if (fault.code === 'away' || fault.code === 'refused') unread.set(host, fault.message);
+      else note('malformed', host, `its names cannot be listed: ${fault.message}`, take);
+      return false;
     }
   }
 
@@ -297,29 +329,26 @@ export function createStoreReader(
     const onAbort = (): void => stop.abort(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     let isDone = true;
-    const waiting = due.values();
+    // One that takes long, as it did before, keeps no other one waiting.
+    const waiting = due.toSorted(([, one], [, other]) => one.tookMs - other.tookMs).values();
     const faults: unknown[] = [];
     const lookAtEach = async (): Promise<void> => {
       for (const [host, look] of waiting) {
         if (stop.signal.aborted) return;
         const wallMs = systemClock.wallMs();
+        const startMs = systemClock.now();
         try {
-          const isRead = await inTime(stop.signal, (own) => lookAtHost(host, look, own, isWhole, take));
-          unread.delete(host);
-          if (!isRead) isDone = false;
+          const isRead = await apart(host, stop.signal, take, async () => {
+            if (!(await inTime(stop.signal, (own) => lookAtHost(host, look, own, isWhole, take))))
+              isDone = false;
+            unread.delete(host);
+          });
+          look.tookMs = systemClock.now() - startMs;
+          if (isRead) continue;
+          // It counts as looked at: a host of which nothing is to be had is silent.
+          look.knownMs = wallMs;
+          look.nextMs = systemClock.now() + pauseMs.most;
         } catch (fault) {
-          if (fault instanceof StoreFault && (fault.code === 'bad-answer' || fault.code === 'too-large')) {
-            note('malformed', host, `its names cannot be listed: ${fault.message}`, take);
-            look.nextMs = systemClock.now() + pauseMs.most;
-            continue;
-          }
-          if (fault instanceof StoreFault && (await isThere(stop.signal))) {
-            // It counts as looked at: a host of which nothing is to be had is silent.
-            look.knownMs = wallMs;
-            look.nextMs = systemClock.now() + pauseMs.most;
-            unread.set(host, fault.message);
-            continue;
-          }
           faults.push(fault);
           stop.abort(fault);
         }
@@ -370,7 +399,7 @@ export function createStoreReader(
     const startMs = systemClock.now();
     const isOver = (): boolean => systemClock.now() - startMs > openMs;
     if (isWhole || look.nextMs === 0 || startMs - look.listedMs >= journalsMs) {
-      look.journals = await journalsOf(host, signal, take);
+      look.journals = await journalsOf(host, signal, isOver, take);
       look.listedMs = startMs;
     }
     const wallMs = systemClock.wallMs();
@@ -396,7 +425,12 @@ export function createStoreReader(
     return Math.min(Math.max(dueMs, leastMs), mostMs, leftMs + 1);
   }
 
-  async function journalsOf(host: string, signal: AbortSignal, take: Take): Promise<readonly string[]> {
+  async function journalsOf(
+    host: string,
+    signal: AbortSignal,
+    isOver: () => boolean,
+    take: Take,
+  ): Promise<readonly string[]> {
     const found: string[] = [];
     let strange = 0;
     for await (const page of store.list(`${host}/`, { isLevel: true, signal })) {
@@ -410,14 +444,44 @@ export function createStoreReader(
     // Also those of which nothing is left.
     const known = [...cursors.keys()].filter((name) => name.startsWith(`${host}/`));
     const others = found.filter((name) => !cursors.has(name));
-    const chosen = [...known, ...others].slice(0, 2 * bounds.fleetChains);
-    const lacking = known.length + others.length - chosen.length;
+    let all: readonly string[] = [...known, ...others];
+    const vouched = new Set<string>();
+    if (all.length > journalsMax) {
+      // Anybody with its credential can make any number of others.
+      for (const journal of fleet.vouchedOf(host)) vouched.add(journalFolder(host, journal));
+      for (const name of all) {
+        if (vouched.size >= journalsMax || isOver()) break;
+        if (!vouched.has(name) && (await isSigned(host, name, signal))) vouched.add(name);
+      }
+      all = [...new Set([...vouched, ...all])];
+    }
+    const chosen = all.slice(0, journalsMax);
+    const lacking = all.length - chosen.length;
     if (lacking > 0) note('malformed', host, `it has ${lacking} more journals than are read`, take);
     const began = new Map<string, number>();
     if (chosen.length > 1) for (const name of chosen) began.set(name, await beganMs(name, signal));
+    const order = (name: string): number => began.get(name) ?? 0;
     return chosen
-      .toSorted((one, other) => (began.get(one) ?? 0) - (began.get(other) ?? 0))
+      .toSorted(
+        (one, other) => Number(vouched.has(other)) - Number(vouched.has(one)) || order(one) - order(other),
+      )
       .map((name) => name.slice(host.length + 1, -1));
+  }
+
+  /** One of its first objects joins, and has a signature of the host's key. */
+  async function isSigned(host: string, below: string, signal: AbortSignal): Promise<boolean> {
+    let probes = 0;
+    for await (const page of store.list(below, { signal })) {
+      for (const listed of page) {
+        const name = parseBlockName(listed);
+        if (name === undefined) continue;
+        const text = (await readOne(listed, undefined, signal))?.text;
+        if (text !== undefined && fitsName(text, name) && fleet.isSigned(host, text)) return true;
+        probes += 1;
+        if (probes >= probesMax) return false;
+      }
+    }
+    return false;
   }
 
   /** When the first block of a journal was stored: of two journals the one that began later is the new one. */
@@ -467,15 +531,37 @@ export function createStoreReader(
       fresh = [];
     }
     if (!(await takeAll(fresh, cursor, looking))) return false;
-    for (const name of unseen) tellGone(name, cursor, take);
-    cursor.names = cursor.names.filter((name) => !unseen.has(name));
+    if (looking.wrong > strangeMax) {
+      const what = `more than ${strangeMax} of its names and objects are not what they should be, and what is behind them waits`;
+      tellTooMuch(host, journal, undefined, what, take);
+    } else {
+      for (const name of unseen) tellGone(name, cursor, take);
+      cursor.names = cursor.names.filter((name) => !unseen.has(name));
+    }
     if (cursor.names.length === 0) cursors.delete(below);
     if (isWhole && !isFirst) await compareNames(host, journal, cursor, looking);
     return true;
   }
 
-  /** Each name with its versions, the newest first. */
+  /** Each name with its versions, the newest first, and with those of its copy, which sorts right before it. */
   async function* entriesOf(
+    below: string,
+    after: string | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly Listed[]> {
+    let last: Listed | undefined;
+    for await (const page of versionsBelow(below, after, signal)) {
+      const whole: Listed[] = [];
+      for (const entry of page) {
+        const isCopied = last?.name === copyNameOf(entry.name);
+        whole.push(isCopied ? { ...entry, copies: last?.versions ?? [] } : entry);
+        last = entry;
+      }
+      yield whole;
+    }
+  }
+
+  async function* versionsBelow(
     below: string,
     after: string | undefined,
     signal: AbortSignal,
@@ -500,11 +586,13 @@ export function createStoreReader(
         return;
       } catch (fault) {
         if (!(fault instanceof StoreFault) || fault.code !== 'refused') throw fault;
-        hasVersions = false;
       }
     }
-    for await (const page of store.list(below, options))
+    // Where names may not be listed either, nothing is known of versions.
+    for await (const page of store.list(below, options)) {
+      hasVersions = false;
       yield page.map((name) => ({ name, versions: [{ name, version: '', isMarker: false }] }));
+    }
   }
 
   /** Those behind the last record fill holes from their ends; then those that go on. False: not all were taken. */
@@ -560,7 +648,8 @@ export function createStoreReader(
     if (name.last > end && atMs - lastMs >= keepMs / timesMax)
       cursor.times = [...cursor.times, [name.last, atMs] as const].slice(-timesMax);
     take(findings);
-    if (fleet.lacks(name)) cursor.waiting = [...cursor.waiting, entry.name].slice(-namesMax);
+    if (looking.wrong === wrong && fleet.lacks(name))
+      cursor.waiting = [...cursor.waiting, entry.name].slice(-namesMax);
     if (objects % objectsPerSave === 0) reader.save();
     if (fleet.late === undefined || cursor.waiting.length === 0) return;
     const { waiting } = cursor;
@@ -592,14 +681,20 @@ export function createStoreReader(
     tellTooMuch(host, journal, first, `it has put ${what} on ${formatTime(day * dayMs).slice(0, 10)}`, take);
   }
 
-  function tellTooMuch(host: string, journal: string, seq: number, what: string, take: Take): void {
+  function tellTooMuch(
+    host: string,
+    journal: string,
+    seq: number | undefined,
+    what: string,
+    take: Take,
+  ): void {
     const text = `${what}: somebody fills the store with its credential, or it needs more; look what its gate sends, and end the credential if that is less`;
     note('too-much', host, text, take, journal, seq);
   }
 
   /** The lines of an object: of its newest version if they join under its name, else of the oldest one of which that is true. */
   async function contentOf(
-    { name: listed, versions }: Listed,
+    { name: listed, versions, copies = [] }: Listed,
     name: BlockName,
     looking: Looking,
   ): Promise<{ readonly text: Buffer | undefined; readonly storedMs: number; readonly bytes: number }> {
@@ -607,10 +702,10 @@ export function createStoreReader(
     const isHidden = versions[0]?.isMarker === true;
     const newest = isHidden ? undefined : await readOne(listed, undefined, signal);
     if (newest?.text !== undefined && fitsName(newest.text, name)) return newest;
-    const copies = name.isCopy ? [] : [formatName({ ...name, isCopy: true })];
-    const older = [...versions].toReversed();
-    for (const each of versions.length === 0 ? [listed, ...copies] : copies)
-      older.push(...(await versionsOf(each, signal)).toReversed());
+    const older = [...versions.toReversed(), ...copies.toReversed()];
+    if (versions.length === 0)
+      for (const each of name.isCopy ? [listed] : [listed, copyNameOf(listed)])
+        older.push(...(await versionsOf(each, signal)).toReversed());
     for (const { name: of, version, isMarker } of older) {
       if (isMarker) continue;
       const one = await readOne(of, version, signal);
@@ -761,6 +856,11 @@ function shown(name: string): string {
 
 function folderOf(name: string): string {
   return name.slice(0, name.lastIndexOf('/') + 1);
+}
+
+/** Of a block; any other name comes back as it is. */
+function copyNameOf(name: string): string {
+  return name.replace(/\.jsonl\.gz$/, '.2.jsonl.gz');
 }
 
 /** A name that sorts before this one, and behind all that do. */

@@ -6,6 +6,7 @@
 // host's (a retire record names the segment before); else its beginning is `missing`.
 
 import { bounds } from '../../host/bounds/bounds.js';
+import { parseLine } from '../../host/values/values.js';
 import { formatTime } from '../../host/words/instants.js';
 import type { ForkedName } from '../store/names.js';
 import { type Awaited, awaitRecord, Chain, type Late } from './chain.js';
@@ -23,7 +24,7 @@ import {
   stateFormat,
 } from './saved.js';
 import type { ExpectedHost, FleetFinding, FleetStatus, StoredBlock } from './shapes.js';
-import type { HostKeys } from './signatures.js';
+import { type HostKeys, judgeSignature } from './signatures.js';
 
 export interface FleetOptions {
   /** Where the objects are. */
@@ -56,6 +57,10 @@ export interface Fleet {
   endOf(host: string, journal: string): { readonly from: number; readonly seq: number } | undefined;
   /** Whether records are missing that this block may have. */
   lacks(of: Pick<StoredBlock['name'], 'host' | 'journal' | 'first' | 'last'>): boolean;
+  /** Journals of a host that were signed by its key, or that were here before, or in the line of a verifier. */
+  vouchedOf(host: string): readonly string[];
+  /** Whether one of the last signatures in a block of the host is right. */
+  isSigned(host: string, text: Buffer): boolean;
   readonly records: number;
   /** The records of the last block that filled a hole; undefined: none did. */
   readonly late: Late | undefined;
@@ -98,6 +103,8 @@ export interface Fleet {
 const chainsPerHostMax = bounds.fleetChains;
 /** Journals of unlisted hosts: a stranger with a credential must not fill the memory. */
 const strangersMax = bounds.fleetStrangers;
+/** Of a block: each costs a check. */
+const signaturesMax = 4;
 const awaitedChainsMax = bounds.fleetAwaitedChains;
 
 /** `saved`: a result of `save`; throws a TypeError with a sentence for any other value. */
@@ -177,6 +184,25 @@ class Verifier implements Fleet {
 
   lacks(name: Pick<StoredBlock['name'], 'host' | 'journal' | 'first' | 'last'>): boolean {
     return this.#find(name.host, name.journal)?.lacks(name) === true;
+  }
+
+  vouchedOf(host: string): readonly string[] {
+    const signed = (this.#chains.get(host) ?? []).filter(({ state }) => state.signedSeq > 0);
+    const awaited = [...this.#awaited].filter(([key, { size }]) => size > 0 && key.startsWith(`${host} `));
+    return [
+      ...signed.map(({ state }) => state.journal),
+      ...awaited.map(([key]) => key.slice(host.length + 1)),
+    ];
+  }
+
+  isSigned(host: string, text: Buffer): boolean {
+    const { listed, named } = this.#keysOf(host);
+    const lines = text.toString('latin1').split('\n');
+    const signed = lines.filter((line) => line.includes('"signature":"')).slice(-signaturesMax);
+    return signed.some((latin1) => {
+      const line = Buffer.from(latin1, 'latin1').toString();
+      return judgeSignature(line, parseLine(line) ?? {}, { listed, named: [...named] }).kind === 'vouches';
+    });
   }
 
   heads(): readonly SignedHead[] {
@@ -327,7 +353,11 @@ class Verifier implements Fleet {
       this.#report({ kind: 'forked', host: copier, journal, text }, true);
     }
     if (chains.length >= chainsPerHostMax) {
-      const oldest = chains.toSorted((one, other) => one.state.storedMs - other.state.storedMs)[0];
+      // Those that nobody signed go first.
+      const isSigned = ({ state }: Chain): number => Number(state.signedSeq > 0);
+      const oldest = chains.toSorted(
+        (one, other) => isSigned(one) - isSigned(other) || one.state.storedMs - other.state.storedMs,
+      )[0];
       if (oldest !== undefined) this.#forget(chains, oldest);
     }
     const state = newChain(host, journal);

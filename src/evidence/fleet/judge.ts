@@ -13,11 +13,13 @@ export interface Gates {
   readonly driftMs: number | undefined;
 }
 
-/** The present journal: the one with the latest block. */
+/** The present journal: of those that have records, the one with the latest block. */
 export function currentOf(chains: readonly Chain[]): Chain | undefined {
   let current: Chain | undefined;
   for (const chain of chains) {
-    if (current === undefined || chain.state.storedMs >= current.state.storedMs) current = chain;
+    const had = current?.state ?? chain.state;
+    const order = Math.sign(chain.state.seq) - Math.sign(had.seq) || chain.state.storedMs - had.storedMs;
+    if (order >= 0) current = chain;
   }
   return current;
 }
@@ -40,7 +42,8 @@ export function judgeNow(gates: Gates, nowMs: number): readonly FleetFinding[] {
   for (const [host, { silentMs }] of gates.hosts) {
     const current = currentOf(gates.chains.get(host) ?? []);
     if (current === undefined || current.state.seq === 0) {
-      const text = `nothing came from it yet; look whether it has a receiver "store" in audit.ship, and "host: ${host}" there`;
+      const what = current === undefined ? 'nothing' : 'no record';
+      const text = `${what} came from it yet; look whether it has a receiver "store" in audit.ship, and "host: ${host}" there`;
       findings.push({ kind: 'never-seen', host, text });
       continue;
     }

@@ -125,11 +125,11 @@ test('a store that lies: what it costs, and what is said', { timeout: 120_000 },
   const cases: Readonly<Record<string, Case>> = {
     'names without an end that are none': {
       names: () => without((at) => `${journalFolder('evil', evil)}${String(at).padStart(11, '0')}/junk`),
-      kinds: ['malformed'],
+      kinds: ['malformed', 'too-much'],
     },
     'blocks without an end that are none': {
       names: () => without((at) => formatName(blockName(at))),
-      kinds: ['changed'],
+      kinds: ['changed', 'too-much'],
     },
     'a bomb': {
       names: () => [formatName(blockName(1))],
