@@ -7,7 +7,7 @@ import { gidsOf, ourselves } from '../../host/machine/accounts.js';
 import {
   isMissing,
   ownerOf,
-  readText,
+  readUnpiped,
   type Trusted,
   trustedByUs,
   whyUnreadable,
@@ -36,7 +36,7 @@ export function readFleetSettings(
   const content = readAsked(path);
   const us = trustedByUs();
   const filesFor = (trusted: Trusted): FleetFiles => ({
-    readText,
+    readText: readUnpiped,
     whyUnreadable,
     isMissing,
     whyUnsafe: (file, isSecret) => whyUnsafe(file, isSecret, file === path ? us : trusted),
@@ -59,7 +59,7 @@ function settingsOf<Settings>(
 /** The text of a file from the command line. Throws a CommandFault. */
 export function readAsked(path: string): string {
   try {
-    return readText(path);
+    return readUnpiped(path);
   } catch (cause) {
     throw new CommandFault(exitCodes.configuration, `${path} cannot be read`, cause);
   }

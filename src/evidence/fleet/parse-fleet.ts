@@ -3,6 +3,7 @@
 
 import * as z from 'zod';
 import { asWritten, bounds } from '../../host/bounds/bounds.js';
+import { messageOf } from '../../host/ports/faults.js';
 import { isOfThisMachine } from '../../host/ports/peer.js';
 import type { StorePlace } from '../../host/store/open-store.js';
 import { type Cursor } from '../../rules/config/cursor.js';
@@ -223,8 +224,8 @@ function keyAt(path: string | undefined, cursor: Cursor, files: FleetFiles | und
   if (path === undefined) return undefined;
   if (publicKeyText.test(path)) return parsePublicKey(path);
   if (files?.isMissing(path) === true) return withoutKey(cursor, path);
-  if (!checkFile(cursor.down('key'), path, files, false) || files === undefined) return undefined;
-  const content = files.readText(path);
+  const content = keyTextOf(path, cursor, files);
+  if (content === undefined) return undefined;
   if (content.trim() === '') return withoutKey(cursor, path);
   const key = parsePublicKey(content);
   if (key === undefined)
@@ -233,6 +234,22 @@ function keyAt(path: string | undefined, cursor: Cursor, files: FleetFiles | und
       `${path} holds no Ed25519 key; write the base64 of a public key, or name such a file`,
     );
   return key;
+}
+
+/** Undefined: it cannot be read here, or that is an error. */
+function keyTextOf(path: string, cursor: Cursor, files: FleetFiles | undefined): string | undefined {
+  if (!checkFile(cursor.down('key'), path, files, false) || files === undefined) return undefined;
+  try {
+    const content = files.readText(path);
+    if (!content.includes('PRIVATE KEY')) return content;
+    cursor.error(
+      ['key'],
+      `${path} is a private key, which stays with its owner; name a file with the public one`,
+    );
+  } catch (cause) {
+    cursor.error(['key'], `${path} cannot be read: ${messageOf(cause)}`, 'unreadable-file');
+  }
+  return undefined;
 }
 
 function withoutKey(cursor: Cursor, path: string): string {
@@ -275,8 +292,9 @@ function verifiersAt(
 /** `cursor`: at a verifier. The key itself, or those of a file: a PEM text, or base64 with a line for each, oldest first. */
 function verifierKeysAt(path: string, cursor: Cursor, files: FleetFiles | undefined): readonly string[] {
   if (publicKeyText.test(path)) return verifierKeysIn(path) ?? [];
-  if (!checkFile(cursor.down('key'), path, files, false) || files === undefined) return [];
-  const keys = verifierKeysIn(files.readText(path));
+  const content = keyTextOf(path, cursor, files);
+  if (content === undefined) return [];
+  const keys = verifierKeysIn(content);
   if (keys !== undefined) return keys;
   cursor.error(
     ['key'],

@@ -60,6 +60,10 @@ void test('root and a verifier of another user', { skip }, async (t) => {
   assert.match(read(), /store\.ini belongs to uid 61234, who can change it/);
   own(state, 0o700, service);
 
+  writeFileSync(config, JSON.stringify({ ...text, hosts: { gate1: { key: '/dev/zero' } }, state }));
+  assert.match(read(), /\/dev\/zero (cannot be read|can be changed)/);
+  writeFileSync(config, JSON.stringify({ ...text, hosts: { gate1: null }, state }));
+
   const settings = readFleetSettings(config, { complain: () => undefined });
   await assert.rejects(
     openStateFolder(settings),

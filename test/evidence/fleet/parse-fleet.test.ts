@@ -7,7 +7,7 @@ import { type FleetFiles, parseFleetSettings } from '../../../src/evidence/fleet
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { makeSignKey, parsePublicKey } from '../../../src/rules/keys/sign-key.js';
 
-const { key, publicPem } = makeSignKey();
+const { key, publicPem, secretPem } = makeSignKey();
 
 const files: FleetFiles = {
   readText: (path) => (path.endsWith('.pub') ? publicPem : 'no key'),
@@ -116,6 +116,27 @@ void test('every problem at once, each at its place', () => {
       '9:1 name: must be letters, digits, dashes and underscores, at most 63, as audit-1',
       '10:1 prefix: must be words of letters, digits, dots, dashes and underscores with slashes between, as dovegate',
     ],
+  );
+});
+
+void test('a file of a key that has no end, and a private key', () => {
+  const at = (readText: FleetFiles['readText']): string[] =>
+    parse('store: file:///srv/trail\nhosts: { gate1: { key: k } }\nverifiers: { a: { key: k } }', {
+      ...files,
+      readText,
+    }).problems.map(({ message }) => message);
+  const endless = '/etc/dovegate/k cannot be read: it is longer';
+  assert.deepEqual(
+    at(() => {
+      throw new Error('it is longer');
+    }),
+    [endless, endless],
+  );
+  const secret =
+    '/etc/dovegate/k is a private key, which stays with its owner; name a file with the public one';
+  assert.deepEqual(
+    at(() => secretPem),
+    [secret, secret],
   );
 });
 
