@@ -86,7 +86,8 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
       const text = `the store gives nothing of it: ${why}; look what is different about its objects`;
       return { kind: 'silent', host, text };
     });
-    const findings = [...found, ...unread, ...(await whatMirrorLacks(settings.state, older))];
+    const known = found.filter(({ kind, host }) => kind !== 'never-seen' || !reader.unread.has(host));
+    const findings = [...known, ...unread, ...(await whatMirrorLacks(settings.state, older))];
     reader.save();
     const { failed } = await mirror.tend(systemClock.wallMs());
     if (failed !== undefined)

@@ -21,6 +21,7 @@ import { findRecord } from '../reading/held-record.js';
 import { fitsName, textOfBlock } from '../store/block.js';
 import {
   type BlockName,
+  formatName,
   isBlockName,
   isForkedName,
   isVerifierName,
@@ -470,16 +471,13 @@ export function createStoreReader(
 
   /** One of its first objects joins, and has a signature of the host's key. */
   async function isSigned(host: string, below: string, signal: AbortSignal): Promise<boolean> {
-    let probes = 0;
     for await (const page of store.list(below, { signal })) {
-      for (const listed of page) {
-        const name = parseBlockName(listed);
-        if (name === undefined) continue;
-        const text = (await readOne(listed, undefined, signal))?.text;
+      const names = page.map((listed) => parseBlockName(listed)).filter(isBlockName);
+      for (const name of names.slice(0, probesMax)) {
+        const text = (await readOne(formatName(name), undefined, signal))?.text;
         if (text !== undefined && fitsName(text, name) && fleet.isSigned(host, text)) return true;
-        probes += 1;
-        if (probes >= probesMax) return false;
       }
+      return false;
     }
     return false;
   }
