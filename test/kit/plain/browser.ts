@@ -206,6 +206,8 @@ export function findFaintText(page: Page): Promise<string[]> {
   return runAxe(page, firstRows, { runOnly: ['color-contrast', 'link-in-text-block'] });
 }
 
+const isGrey = async (page: Page): Promise<boolean> => (await page.locator('.old').count()) > 0;
+
 async function runAxe(
   page: Page,
   what: string,
@@ -215,7 +217,14 @@ async function runAxe(
   const isThere = await page.evaluate<boolean>('"axe" in globalThis');
   if (!isThere) await page.evaluate(axeSource);
   const options = JSON.stringify({ resultTypes: ['violations'], ...more });
-  const { violations } = await page.evaluate<AxeResult>(`axe.run(${what}, ${options})`);
+  let violations: AxeResult['violations'] = [];
+  // What is old is shown grey: on a busy machine a page is so for a moment.
+  for (let left = 5; left > 0; left -= 1) {
+    const wasGrey = await isGrey(page);
+    ({ violations } = await page.evaluate<AxeResult>(`axe.run(${what}, ${options})`));
+    if (violations.length === 0 || !(wasGrey || (await isGrey(page)))) break;
+    await page.locator('.old').waitFor({ state: 'detached' });
+  }
   return violations.flatMap(({ id, impact, nodes }) =>
     nodes.map(
       ({ html, failureSummary = '' }) =>
