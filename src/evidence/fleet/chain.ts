@@ -187,11 +187,11 @@ export class Chain {
     const next =
       'find out which machine has the right journal, and give the other one a directory for a new journal';
     if (known !== undefined && hash.startsWith(known)) {
-      const text = `a gate stopped shipping: its journal ends with record ${seq}, and the store has more of it; its end was cut off or put back from a copy: ${next}`;
+      const text = `a mark says that a gate stopped shipping: its journal ends with record ${seq}, and the store has more of it; its end was cut off or put back from a copy: ${next}`;
       this.#tell('cut-at-host', seq + 1, text);
       return;
     }
-    const text = `a gate stopped shipping: its record ${seq} is not in the store, which has other ones of its journal; two machines write one journal: ${next}`;
+    const text = `a mark says that a gate stopped shipping: its record ${seq} is another one than the store has, and no block shows it; two machines write one journal, or somebody forged the mark: ${next}`;
     this.#tell('forked', seq, text);
   }
 
