@@ -30,6 +30,17 @@ export async function sealCheckpoint(
   const seen = { heads: fleet.heads(), findings: countFindings(findings) };
   const before = newestLine(fleet, parseSignKey(secretPem).key, folder);
   folder.addCheckpoint(signCheckpoint(seen, before, secretPem, nowMs).line);
+  await putCheckpoints(store, folder, verifier, fleet, warn);
+}
+
+/** Those that are not in the store yet; a failure is a warning. Rejects with a CommandFault. */
+export async function putCheckpoints(
+  store: ObjectStore,
+  folder: StateFolder,
+  verifier: string,
+  fleet: Fleet,
+  warn: (text: string) => void,
+): Promise<void> {
   try {
     for (const line of folder.lastCheckpoints(recentMax)) {
       const { seq = 0, hash = '' } = readCheckpoint(line) ?? {};

@@ -13,7 +13,13 @@ import { mirrorIn, readFleetSettings } from '../cli/fleet-places.js';
 import type { SignedHead } from '../fleet/checkpoint.js';
 import type { FleetFinding, FleetStatus } from '../fleet/shapes.js';
 import { findRecord } from '../reading/held-record.js';
-import { compareCheckpoints, describeCheckpoint, readKeptLine, sealCheckpoint } from './checkpoints.js';
+import {
+  compareCheckpoints,
+  describeCheckpoint,
+  putCheckpoints,
+  readKeptLine,
+  sealCheckpoint,
+} from './checkpoints.js';
 import { describeVerdict, describeVerifiers, printGates } from './gate-table.js';
 import { openMirrorOf } from './mirror.js';
 import { openFleet, openStoreOf, whyUnlisted } from './open-settings.js';
@@ -74,10 +80,10 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     fleet.seeMirrored(reader.behindMs);
     let found = fleet.judge(nowMs);
     const read = fleet.records - recordsBefore;
-    if (read > 0) {
-      await sealCheckpoint(store, folder, settings, fleet, found, nowMs, (text) =>
-        screen.complain(`dovegate: ${printable(text)}`),
-      );
+    const warn = (text: string): void => screen.complain(`dovegate: ${printable(text)}`);
+    if (read === 0) await putCheckpoints(store, folder, settings.name, fleet, warn);
+    else {
+      await sealCheckpoint(store, folder, settings, fleet, found, nowMs, warn);
       // In a file restored from a copy, the new line follows a gap: found now, so that one acceptance is enough.
       if (compareCheckpoints(folder, fleet).length > 0) found = fleet.judge(nowMs);
     }

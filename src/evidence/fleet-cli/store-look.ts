@@ -10,13 +10,14 @@ import { openStore } from '../../host/store/open-store.js';
 import { plural } from '../../host/words/words.js';
 import { hostWordOf } from '../../rules/config/fleet-names.js';
 import { isSinkOf, type SinkSettings, type StoreSinkSettings } from '../../rules/config/sinks.js';
-import { parseBlockName } from '../store/names.js';
+import { parseBlockName, recordsOfShard, shardFolder } from '../store/names.js';
 
 const lookMs = 20_000;
 const dayMs = 86_400_000;
 /** A store that has lost its beginning although what is left is younger than that keeps too little for an investigation. */
 const youngMs = 7 * dayMs;
 const listedMax = 5_000;
+const lostTodo = 'look whether the right disk is mounted there, and who may delete there';
 
 export interface StoreLookOptions {
   readonly clock: Clock;
@@ -45,7 +46,14 @@ async function lookAtSink(
   const { hostWord: host = hostWordOf(hostName()) } = sink;
   try {
     const kept = await lookAtKept(name, host, store, clock, stop.signal);
-    return [...kept, lookAtLock(name, await store.describe(stop.signal)), ...lookAtWay(name, sink, told)];
+    const way = listOf(told?.['shipping']).find((each) => textOf(each['sink']) === sink.name);
+    const lost = await lookAtStored(name, host, Number(way?.['safe_seq'] ?? 0), store, stop.signal);
+    return [
+      ...kept,
+      ...lost,
+      lookAtLock(name, await store.describe(stop.signal)),
+      ...lookAtWay(name, sink, way),
+    ];
   } catch (fault) {
     if (!(fault instanceof StoreFault)) throw fault;
     const [todo, command] = adviceFor(fault, host);
@@ -94,6 +102,37 @@ async function lookAtKept(
   return looks;
 }
 
+/** `safeSeq`: the last record that the gate has stored, as it says. Are it and those before it there? Rejects with a StoreFault. */
+async function lookAtStored(
+  name: string,
+  host: string,
+  safeSeq: number,
+  store: ObjectStore,
+  signal: AbortSignal,
+): Promise<readonly Look[]> {
+  if (safeSeq === 0) return [];
+  for await (const page of store.list(`${host}/`, { isLevel: true, signal })) {
+    for (const folder of page) {
+      // A block is in the shard of its first record.
+      const after = shardFolder(host, folder.split('/')[1] ?? '', Math.max(0, safeSeq - recordsOfShard));
+      const gaps: string[] = [];
+      let next: number | undefined;
+      for await (const names of store.list(folder, { after, signal })) {
+        for (const each of names) {
+          const { first = Infinity, last = 0 } = parseBlockName(each) ?? {};
+          if (first > safeSeq) continue;
+          if (next !== undefined && first > next) gaps.push(`${next} to ${first - 1}`);
+          next = Math.max(next ?? 0, last + 1);
+        }
+      }
+      if (next === undefined || next <= safeSeq) continue;
+      if (gaps.length === 0) return [];
+      return [bad(name, `records ${gaps.slice(0, 5).join(', ')} are not there, and were stored`, lostTodo)];
+    }
+  }
+  return [bad(name, `record ${safeSeq} is not there, and was stored`, lostTodo)];
+}
+
 function lookAtLock(name: string, { kind, versions, lock }: StoreFacts): Look {
   const what = `${name}, lock`;
   if (kind === 'folder')
@@ -116,14 +155,13 @@ function lookAtLock(name: string, { kind, versions, lock }: StoreFacts): Look {
   return ok(what, `${lock.mode}${days}`);
 }
 
-function lookAtWay(name: string, sink: StoreSinkSettings, told: Values | undefined): readonly Look[] {
-  const way = listOf(told?.['shipping']).find((each) => textOf(each['sink']) === sink.name);
+function lookAtWay(name: string, sink: StoreSinkSettings, way: Values | undefined): readonly Look[] {
   if (way === undefined || way['state'] !== 'connected') return [];
   const lag = Number(way['lag_records']);
   const { objectsPerDay } = sink;
   const minutes = Math.ceil(1440 / objectsPerDay);
   const most = `with ${objectsPerDay} objects a day a record waits ${minutes} min at most`;
-  return [ok(`${name}, records`, lag === 0 ? `all are there; ${most}` : `${lag} wait; ${most}`)];
+  return [ok(`${name}, records`, lag === 0 ? `none waits; ${most}` : `${lag} wait; ${most}`)];
 }
 
 /** The remedy, and its command. */
@@ -137,7 +175,7 @@ function adviceFor({ code }: StoreFault, host: string): readonly [string, string
     case 'gone':
       return ['make the bucket or the folder, or correct `store` in audit.ship'];
     case 'away':
-      return ['look whether the store runs, and at the firewall'];
+      return ['look whether the store runs, or is mounted, and at the firewall'];
     case 'too-large':
     case 'bad-answer':
       return ['look whether `store` in audit.ship is a bucket, and what writes there'];

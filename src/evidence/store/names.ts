@@ -10,7 +10,7 @@
 
 import { hostWordForm as word } from '../../rules/config/fleet-names.js';
 
-const recordsOfShard = 100_000;
+export const recordsOfShard = 100_000;
 
 export interface BlockName {
   readonly kind: 'block';

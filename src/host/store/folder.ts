@@ -4,7 +4,7 @@
 
 import { constants } from 'node:fs';
 import { link, mkdir, open, readdir, stat, unlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { syncFolder } from '../machine/regular-file.js';
 import { messageOf, systemCodeOf } from '../ports/faults.js';
 import { type ListOptions, type ObjectStore, StoreFault, type StoreFaultCode } from '../ports/store.js';
@@ -25,9 +25,14 @@ const codes: Readonly<Record<string, StoreFaultCode>> = {
   ENXIO: 'bad-answer',
 };
 
-/** `root`, above the store, must be there: without its mount, the path would lead to a disk of this machine. What is below it is made. */
+/**
+ * `root`, above the store, must be there, and stay the same: without its mount, the path leads to a disk of this machine. What is below
+ * it is made.
+ */
 export function openFolder(root: string, below: string): ObjectStore {
   const base = join(root, below);
+  /** Device and inode of `root`, when something was listed or put. */
+  let identity: string | undefined;
   /** The directory of the last object: made, and without files of a killed process. */
   let ready: { readonly folder: string; readonly done: Promise<void> } | undefined;
   let made = 0;
@@ -69,39 +74,84 @@ export function openFolder(root: string, below: string): ObjectStore {
       const path = pathOf(name);
       const folder = dirname(path);
       return orFault(name, async () => {
-        if (ready?.folder !== folder) ready = { folder, done: prepare(folder) };
-        await ready.done.catch((cause: unknown) => {
-          ready = undefined;
-          throw cause;
-        });
-        made += 1;
-        const part = join(folder, `${unfinished}${process.pid}-${made}`);
-        const file = await open(part, 'wx', 0o640);
+        // While it is open, nobody can unmount it. It may be a directory that this user cannot list.
+        const held = await open(root, constants.O_RDONLY | constants.O_DIRECTORY).catch(() => undefined);
         try {
-          await file.writeFile(bytes);
-          await file.sync();
-        } catch (cause) {
-          await unlink(part).catch(() => undefined);
-          throw cause;
+          await compareRoot();
+          const answer = await putIn(folder, path, bytes);
+          await compareRoot();
+          return answer;
         } finally {
-          await file.close();
+          await held?.close();
         }
-        let answer: 'stored' | 'there' = 'stored';
-        try {
-          await link(part, path);
-        } catch (cause) {
-          if (systemCodeOf(cause) !== 'EEXIST') throw cause;
-          answer = 'there';
-        } finally {
-          await unlink(part).catch(() => undefined);
-        }
-        await syncFolder(folder);
-        return answer;
       });
     },
     describe: () => Promise.resolve({ kind: 'folder', versions: 'off', lock: { mode: 'off' } }),
     close: () => undefined,
   };
+
+  async function orFault<Value>(name: string, work: () => Promise<Value>): Promise<Value> {
+    try {
+      return await work();
+    } catch (cause) {
+      if (cause instanceof StoreFault) throw cause;
+      const code = systemCodeOf(cause);
+      const isGone = await stat(root).then(
+        () => false,
+        (fault: unknown) => systemCodeOf(fault) === 'ENOENT',
+      );
+      if (isGone) throw new StoreFault('away', `${root} is not there (ENOENT)`);
+      throw new StoreFault(codes[code] ?? 'away', `${join(base, name)}: ${code || messageOf(cause)}`, cause);
+    }
+  }
+
+  async function compareRoot(): Promise<void> {
+    const known = identity;
+    identity = await identify();
+    if (known === undefined || known === identity) return;
+    // What was made in the other one is not below this path.
+    ready = undefined;
+    throw new StoreFault(
+      'away',
+      `${root} is another folder than before: was something mounted or unmounted?`,
+    );
+  }
+
+  async function identify(): Promise<string> {
+    const { dev, ino } = await stat(root, { bigint: true });
+    return `${dev} ${ino}`;
+  }
+
+  async function putIn(folder: string, path: string, bytes: Uint8Array): Promise<'stored' | 'there'> {
+    if (ready?.folder !== folder) ready = { folder, done: prepare(folder) };
+    await ready.done.catch((cause: unknown) => {
+      ready = undefined;
+      throw cause;
+    });
+    made += 1;
+    const part = join(folder, `${unfinished}${process.pid}-${made}`);
+    const file = await open(part, 'wx', 0o640);
+    try {
+      await file.writeFile(bytes);
+      await file.sync();
+    } catch (cause) {
+      await unlink(part).catch(() => undefined);
+      throw cause;
+    } finally {
+      await file.close();
+    }
+    let answer: 'stored' | 'there' = 'stored';
+    try {
+      await link(part, path);
+    } catch (cause) {
+      if (systemCodeOf(cause) !== 'EEXIST') throw cause;
+      answer = 'there';
+    } finally {
+      await unlink(part).catch(() => undefined);
+    }
+    await syncFolder(folder);
+    return answer;
+  }
 
   /** No part of a name leads out of the store, or to a file that is being written. */
   function pathOf(name: string): string {
@@ -112,10 +162,20 @@ export function openFolder(root: string, below: string): ObjectStore {
 
   /** Makes it, on disk with all above it; removes what a killed process left in it. */
   async function prepare(folder: string): Promise<void> {
-    await stat(root);
-    const first = await mkdir(folder, { recursive: true, mode: 0o750 });
-    if (first !== undefined) {
-      for (let at = folder; at.length >= first.length; at = dirname(at)) await syncFolder(dirname(at));
+    // One after the other: `recursive` says ENOENT where a file system is read-only, and would make `root`.
+    let at = root;
+    for (const part of relative(root, folder).split('/')) {
+      const above = at;
+      at = join(above, part);
+      try {
+        await mkdir(at, 0o750);
+        await syncFolder(above);
+      } catch (cause) {
+        // What is there may be in a folder that this user cannot write.
+        await stat(at).catch(() => {
+          throw cause;
+        });
+      }
     }
     // One process writes to a directory. Another one would lose a file before its link, and put it again.
     for (const entry of await readdir(folder)) {
@@ -130,6 +190,7 @@ export function openFolder(root: string, below: string): ObjectStore {
     signal?.throwIfAborted();
     const folder = prefix === '' ? base : pathOf(prefix.slice(0, -1));
     const entries = await orFault(prefix, async () => {
+      identity ??= await identify();
       try {
         return await readdir(folder, { withFileTypes: true });
       } catch (cause) {
@@ -169,18 +230,4 @@ async function* pagesOf(
 /** As a store orders its names; of ours, which are ASCII, the order of characters is that of bytes. */
 function byBytes(one: string, other: string): number {
   return one < other ? -1 : one === other ? 0 : 1;
-}
-
-async function orFault<Value>(name: string, work: () => Promise<Value>): Promise<Value> {
-  try {
-    return await work();
-  } catch (cause) {
-    if (cause instanceof StoreFault) throw cause;
-    const code = systemCodeOf(cause);
-    throw new StoreFault(
-      codes[code] ?? 'away',
-      `${name || 'the folder'}: ${code || messageOf(cause)}`,
-      cause,
-    );
-  }
 }

@@ -132,6 +132,11 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
       const had = safe;
       const end = await findEnd();
       if (end !== undefined) safe = end;
+      if (had.seq > 0 && end === undefined && (await isOther()))
+        throw new ReceiverFault(
+          'refused',
+          `${store.place} holds nothing of this journal, and had record ${had.seq}: mount what had it; for a new store, remove the place of this receiver (docs/shipping.md)`,
+        );
       // An agent may move objects away, and retention may remove them: what was stored is not sent again unasked.
       if (had.seq > 0 && end === undefined)
         options.restarted(
@@ -143,6 +148,14 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
       if (isNext) await putFrozen();
       frozen = undefined;
       await follower.seek(safe);
+    }
+
+    /** A folder without this journal's own one, which nobody removes with its objects: another disk is at its path, or none. */
+    async function isOther(): Promise<boolean> {
+      if ((await store.describe(signal)).kind !== 'folder') return false;
+      for await (const page of store.list(`${host}/`, { isLevel: true, signal }))
+        if (page.includes(journalFolder(host, journal))) return false;
+      return true;
     }
 
     /** Puts the open block. */

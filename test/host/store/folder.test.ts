@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openFolder as openStore } from '../../../src/host/store/folder.js';
-import { openFolder } from '../../kit/plain/folder.js';
+import { endBefore, openFolder } from '../../kit/plain/folder.js';
 import { faultOf, namesOf, testStore } from './store-suite.js';
 
 testStore('folder', (t) =>
@@ -23,8 +24,35 @@ test('what a killed process left is skipped by readers, and removed by the next 
 test('a folder whose mount is missing is a fault, and is not made', async (t) => {
   const root = join(openFolder(t), 'mount');
   const store = openStore(root, 'p');
-  await assert.rejects(namesOf(store, ''), faultOf('gone'));
-  await assert.rejects(store.put('h/x', Buffer.from('x'), { ifAbsent: true }), faultOf('gone'));
+  await assert.rejects(namesOf(store, ''), faultOf('away'));
+  await assert.rejects(store.read('h/x', { bytesMax: 10 }), faultOf('away'));
+  await assert.rejects(store.put('h/x', Buffer.from('x'), { ifAbsent: true }), (fault: Error) => {
+    assert.ok(fault.message.includes(root), fault.message);
+    return faultOf('away')(fault);
+  });
+});
+
+test('another folder in its place is a fault of the first put, and nothing is made there', async (t) => {
+  const root = join(openFolder(t), 'mount');
+  mkdirSync(root);
+  const store = openStore(root, 'p');
+  assert.deepEqual(await namesOf(store, ''), []);
+  renameSync(root, `${root}.away`);
+  mkdirSync(root);
+  await assert.rejects(store.put('h/x', Buffer.from('x'), { ifAbsent: true }), faultOf('away'));
+  assert.deepEqual(readdirSync(root), []);
+});
+
+test('a file system that is mounted read-only is named so', (t) => {
+  const root = openFolder(t);
+  const isMounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'ro', 'none', root]).status === 0;
+  if (!isMounted) return t.skip('nothing can be mounted here (needs root)');
+  endBefore(root, () => Promise.resolve(spawnSync('umount', [root])));
+  const store = openStore(root, 'p');
+  return assert.rejects(store.put('h/x', Buffer.from('x'), { ifAbsent: true }), (fault: Error) => {
+    assert.match(fault.message, /EROFS/);
+    return faultOf('refused')(fault);
+  });
 });
 
 test('no name leads out of the folder, and no link is followed', async (t) => {

@@ -1,7 +1,17 @@
 // Goal: a store has each record once, in blocks whose names fix what they hold. Phases: blocks, credit, urgent records; a stop at each
 // moment; names and bytes of somebody else; a journal that was put back. What must not happen: a hole, a record twice, a stop for a name.
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
@@ -17,7 +27,7 @@ import { openShipping, type Shipping } from '../../../src/ship/shipping/shipping
 import { createStoreCarrier } from '../../../src/ship/shipping/store-carrier.js';
 import { createMemoryDialler } from '../../kit/gate/memory-backend.js';
 import { createFakeClock } from '../../kit/plain/fake-clock.js';
-import { openFolder } from '../../kit/plain/folder.js';
+import { endBefore, openFolder } from '../../kit/plain/folder.js';
 import { openDiskJournal } from './journal-on-disk.js';
 import { turn } from './shipping-story.js';
 
@@ -369,6 +379,81 @@ void test('a folder that cannot be written: it says why, and goes on when it can
   mkdirSync(story.root);
   chmodSync(story.root, 0o755);
   await story.until(() => shipping.sinks[0]?.state.at === 'connected');
+  await story.end(shipping);
+  story.assertWhole();
+});
+
+const runs = (...command: readonly [string, ...string[]]): boolean =>
+  spawnSync(command[0], command.slice(1)).status === 0;
+
+interface Way {
+  /** Puts the store's disk over the path. False: not here. */
+  readonly mount: (root: string, disk: string) => boolean;
+  readonly unmount: (root: string, disk: string) => void;
+}
+
+const ways: Readonly<Record<string, Way>> = {
+  renamed: {
+    mount(root, disk) {
+      rmdirSync(root);
+      renameSync(disk, root);
+      return true;
+    },
+    unmount(root, disk) {
+      renameSync(root, disk);
+      mkdirSync(root);
+    },
+  },
+  'unmounted (root)': {
+    mount: (root, disk) => runs('mount', '--bind', disk, root),
+    unmount: (root) => assert.ok(runs('umount', root)),
+  },
+};
+
+for (const [way, { mount, unmount }] of Object.entries(ways)) {
+  void test(`a folder that is ${way} under ship: nothing is made in its place, and nothing is missing later`, async (t) => {
+    const story = openStory(t);
+    const disk = openFolder(t);
+    if (!mount(story.root, disk)) return t.skip('nothing can be mounted here');
+    endBefore(story.root, () => Promise.resolve(runs('umount', '-l', story.root)));
+    story.journal.write(20);
+    let shipping = await story.start();
+    await story.until(() => shipping.sinks[0]?.safe.seq === story.journal.seq);
+    const had = story.journal.seq;
+    unmount(story.root, disk);
+    for (const isRestart of [false, true]) {
+      if (isRestart) {
+        await story.end(shipping);
+        story.journal.write(5);
+        shipping = await story.start();
+      } else story.write(5);
+      await story.until(() => shipping.sinks[0]?.state.at === 'away');
+      await story.pass(12_000);
+      assert.deepEqual(readdirSync(story.root), []);
+      assert.equal(shipping.sinks[0]?.safe.seq, had);
+    }
+    mount(story.root, disk);
+    await story.until(() => shipping.sinks[0]?.safe.seq === story.journal.seq);
+    await story.end(shipping);
+    story.assertWhole();
+    const [told] = story.events.filter(({ kind }) => kind === 'ship-away');
+    assert.ok(told?.text.includes(story.root), told?.text);
+  });
+}
+
+void test('an empty store in the place of the known one is told, and filled when its position is forgotten', async (t) => {
+  const story = openStory(t);
+  story.journal.write(20);
+  let shipping = await story.start();
+  await story.end(shipping);
+  rmSync(join(story.root, 'dovegate'), { recursive: true });
+  shipping = await story.start();
+  await story.until(() => shipping.sinks[0]?.state.at === 'away');
+  await story.end(shipping);
+  assert.deepEqual(readdirSync(story.root), []);
+  assert.match(story.events.at(-1)?.text ?? '', /holds nothing of this journal, and had record 20/);
+  story.forget();
+  shipping = await story.start();
   await story.end(shipping);
   story.assertWhole();
 });
