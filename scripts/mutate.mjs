@@ -242,7 +242,7 @@ function endGroup({ pid }) {
   }
 }
 
-/** Bytes that the files below a folder take; holes take none. Files and folders are removed meanwhile. */
+/** How many bytes of disk the files below a folder use. Files and folders may be removed while it counts. */
 function bytesBelow(folder) {
   try {
     return readdirSync(folder, { recursive: true, encoding: 'utf8' }).reduce(

@@ -353,7 +353,7 @@ class Verifier implements Fleet {
       this.#report({ kind: 'forked', host: copier, journal, text }, true);
     }
     if (chains.length >= chainsPerHostMax) {
-      // Those that nobody signed go first.
+      // Journals without a signed record are forgotten first.
       const isSigned = ({ state }: Chain): number => Number(state.signedSeq > 0);
       const oldest = chains.toSorted(
         (one, other) => isSigned(one) - isSigned(other) || one.state.storedMs - other.state.storedMs,

@@ -1,6 +1,6 @@
 // The report of a mailbox as its owner sees it: class of access, team, time, reason, grant and approvals. No name of staff, no command, no
-// argument, no other user, no client and no file is named. Pure. Of what stands in a record the team, the reason and the id of a grant come
-// through, and each is made harmless here.
+// argument, no other user, no client and no file is named. Pure. The only texts taken from a record are the team, the reason and the id of
+// a grant; control characters in them are escaped here.
 
 import { formatTime } from '../../host/words/instants.js';
 import { formatJson, printable } from '../../host/words/text.js';
@@ -30,7 +30,7 @@ export interface ReportedRow {
   readonly team: string;
   readonly reason: string;
   readonly grant?: string | undefined;
-  /** A team for each approver; none: nobody before it. Undefined with a grant: not in the kept records any more. */
+  /** The team of each approver; empty: nobody approved before the access. Undefined beside a grant: those records are no longer kept. */
   readonly approved_by?: readonly string[] | undefined;
   /** RFC 3339: up to then the approvers kept it from the owner. */
   readonly kept_until?: string | undefined;

@@ -24,7 +24,7 @@ export async function textOfBlock(bytes: Buffer): Promise<Buffer | undefined> {
   }
 }
 
-/** SHA-256 of its lines, which are not kept. Rejects with the error of what is not compressed. */
+/** SHA-256 of the lines in a block, in hex, without holding them all in memory. Rejects if the bytes are not gzip. */
 export async function digestInBlock(bytes: Buffer): Promise<string> {
   const digest = createHash('sha256');
   for await (const piece of createGunzip().end(bytes)) digest.update(piece);

@@ -74,7 +74,7 @@ export function openFolder(root: string, below: string): ObjectStore {
       const path = pathOf(name);
       const folder = dirname(path);
       return orFault(name, async () => {
-        // While it is open, nobody can unmount it. It may be a directory that this user cannot list.
+        // An open folder cannot be unmounted. If this user may not list it, opening fails, and the comparison alone must do.
         const held = await open(root, constants.O_RDONLY | constants.O_DIRECTORY).catch(() => undefined);
         try {
           await compareRoot();

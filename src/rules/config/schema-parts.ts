@@ -277,7 +277,7 @@ export function certificateName(what: string) {
     .transform(foldAscii);
 }
 
-/** How somebody without a socket of this host proves who they are. */
+/** The proofs of people and accounts that connect by TCP. */
 export const logins = {
   certificate_name: certificateName('a name in the certificate')
     .optional()

@@ -150,7 +150,7 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
       await follower.seek(safe);
     }
 
-    /** A folder without this journal's own one, which nobody removes with its objects: another disk is at its path, or none. */
+    /** The folder is there, but this journal's folder in it is gone. Who removes objects leaves it, so the disk is missing or another. */
     async function isOther(): Promise<boolean> {
       if ((await store.describe(signal)).kind !== 'folder') return false;
       for await (const page of store.list(`${host}/`, { isLevel: true, signal }))
