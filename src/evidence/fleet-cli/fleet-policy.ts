@@ -63,13 +63,10 @@ function policyOf(
   ];
   if (isVerifier)
     statements.push(allow(['s3:GetBucketVersioning', 's3:GetBucketObjectLockConfiguration'], ''));
-  if (aws)
-    statements.push({
-      Effect: 'Deny',
-      Principal: { AWS: [principal] },
-      Action: ['s3:PutObject'],
-      Resource: [arn(`/${own}`)],
-      Condition: { Null: { 's3:if-none-match': 'true' } },
-    });
+  const deny = (actions: readonly string[], more?: object) =>
+    statements.push({ ...allow(actions, `/${own}`, more), Effect: 'Deny' });
+  // On Ceph who may put an object is its owner, and an owner may lock and publish it.
+  deny(['s3:PutObjectRetention', 's3:PutObjectLegalHold', 's3:PutObjectAcl', 's3:PutObjectVersionAcl']);
+  if (aws) deny(['s3:PutObject'], { Condition: { Null: { 's3:if-none-match': 'true' } } });
   return { Version: '2012-10-17', Statement: statements };
 }

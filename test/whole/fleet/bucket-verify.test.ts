@@ -38,6 +38,17 @@ async function blocksOf(owner: TestContext, host: string) {
   return { lines, blocks };
 }
 
+/** What is well formed is refused for its right alone. */
+const bodies: Readonly<Record<string, string>> = {
+  retention:
+    '<Retention><Mode>COMPLIANCE</Mode><RetainUntilDate>2099-01-01T00:00:00Z</RetainUntilDate></Retention>',
+  'legal-hold': '<LegalHold><Status>ON</Status></LegalHold>',
+  acl: `<AccessControlPolicy><Owner><ID>gate1</ID></Owner><AccessControlList><Grant>
+    <Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="Group">
+    <URI>http://acs.amazonaws.com/groups/global/AllUsers</URI></Grantee><Permission>READ</Permission>
+    </Grant></AccessControlList></AccessControlPolicy>`,
+};
+
 const packed = (lines: readonly string[]): Promise<Buffer> => packBlock(Buffer.from(lines.join('')));
 
 test('a bucket with a lock: rights, thieves, and what was overwritten or hidden', {
@@ -78,6 +89,9 @@ test('a bucket with a lock: rights, thieves, and what was overwritten or hidden'
       ['gate1', 'writes for another host', 'PUT', `${bucket}/${prefix}/gate2/x`],
       ['gate1', 'writes as a verifier', 'PUT', `${bucket}/${prefix}/_verifiers/verifier/x`],
       ['gate1', 'deletes an own object', 'DELETE', own],
+      ['gate1', 'locks an own object for longer', 'PUT', `${own}?retention`],
+      ['gate1', 'holds an own object', 'PUT', `${own}?legal-hold`],
+      ['gate1', 'publishes an own object', 'PUT', `${own}?acl`],
       ['gate1', 'lists another host', 'GET', `${bucket}?list-type=2&prefix=${prefix}%2Fgate2%2F`],
       ['gate1', 'lists all', 'GET', `${bucket}?list-type=2`],
       ['gate1', 'gives itself rights', 'PUT', `${bucket}?policy`],
@@ -89,7 +103,13 @@ test('a bucket with a lock: rights, thieves, and what was overwritten or hidden'
     ];
     for (const [user, what, method, path] of tries)
       await assert.rejects(
-        gateway.ask(method, path, method === 'PUT' ? 'x' : '', {}, user),
+        gateway.ask(
+          method,
+          path,
+          method === 'PUT' ? (bodies[path.split('?')[1] ?? ''] ?? 'x') : '',
+          {},
+          user,
+        ),
         /: 403 /,
         `${user} ${what}`,
       );
