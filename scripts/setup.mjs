@@ -12,6 +12,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
@@ -151,6 +152,23 @@ export function ownMemory() {
   });
 }
 
+/**
+ * Tests that are somebody else start the built program: where only root may enter the checkout, as below its home, it gets a second place,
+ * which ends with this run. DOVEGATE_CHECKOUT says where.
+ */
+function openCheckout() {
+  if (process.geteuid?.() !== 0 || process.env.DOVEGATE_MEMORY === undefined) return;
+  let isOpen = true;
+  for (let at = root; at !== dirname(at); at = dirname(at)) isOpen &&= (statSync(at).mode & 0o001) !== 0;
+  if (isOpen) return;
+  const place = join(process.env.DOVEGATE_MEMORY, 'checkout');
+  mkdirSync(place);
+  if (spawnSync('mount', ['--bind', root, place], { stdio: 'inherit' }).status === 0)
+    process.env.DOVEGATE_CHECKOUT = place;
+  else
+    console.error(`only root may enter ${root}, so tests that are somebody else fail: move it, as to /srv`);
+}
+
 /** Of the process that does the work: it need not make namespaces again. */
 const insideName = 'DOVEGATE_INSIDE';
 
@@ -162,6 +180,7 @@ const insideName = 'DOVEGATE_INSIDE';
 export async function ownRun() {
   if (process.env[insideName] !== undefined) {
     delete process.env[insideName];
+    openCheckout();
     return;
   }
   ownMemory();

@@ -14,7 +14,10 @@ import { projectRoot } from '../plain/root.js';
 import { type AuditLine, findSecrets, readAudit } from '../plain/traces.js';
 
 /** dist/main.js beside the build folder that this file runs from (build/test/kit). */
-export const builtProgram = fileURLToPath(new URL('dist/main.js', projectRoot));
+export const builtProgram = join(
+  process.env['DOVEGATE_CHECKOUT'] ?? fileURLToPath(projectRoot),
+  'dist/main.js',
+);
 
 /** The same program as modules, as they are written: for what counts by module. */
 export const unbundledProgram = fileURLToPath(new URL('build/src/main.js', projectRoot));
