@@ -18,8 +18,11 @@ needs() {
 		if [ "$(uname -m)" = x86_64 ]; then
 			echo "qemu-aarch64-static qemu-user-static"; echo "/usr/aarch64-linux-gnu/lib/libstdc++.so.6 libstdc++6-arm64-cross"
 		fi;;
-	unit | host | doveadm | rules | journal | gate | evidence | ship | page | client) echo "mkfs.ext4 e2fsprogs"; echo "mount mount"; echo "setpriv util-linux";;
-	scenario) echo "setpriv util-linux"; echo "newuidmap uidmap"; echo "zsh zsh"; echo "fish fish";;
+	unit | host | doveadm | rules | journal | gate | evidence | ship | page | client)
+		echo "curl curl"; echo "openssl openssl"; echo "mkfs.ext4 e2fsprogs"; echo "mount mount"; echo "setpriv util-linux";;
+	scenario)
+		echo "setpriv util-linux"; echo "newuidmap uidmap"; echo "zsh zsh"; echo "fish fish"
+		echo "python3 python3"; echo "openssl openssl";;
 	browser)
 		echo "setpriv util-linux"; echo "/usr/bin/chromium chromium"
 		echo "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf fonts-dejavu-core";;
@@ -40,7 +43,8 @@ needs() {
 		echo "/usr/sbin/haproxy haproxy"; echo "cc gcc"; echo "/usr/include/stdio.h libc6-dev"
 		echo "/usr/include/openssl/ssl.h libssl-dev";;
 	sudo) echo "/usr/bin/sudo sudo";;
-	lint | fuzz) ;;
+	fuzz) echo "python3 python3"; echo "openssl openssl";;
+	lint) ;;
 	*) fail "unknown stage $1";;
 	esac
 }
