@@ -4,12 +4,9 @@
 import assert from 'node:assert/strict';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { builtProgram } from '../../kit/gate/daemon.js';
 import { runProgram } from '../../kit/plain/program.js';
-import { projectRoot } from '../../kit/plain/root.js';
 import { backendPassword, onDovecot, openRealDovecot } from './real-gateway.js';
-
-const program = fileURLToPath(new URL('dist/main.js', projectRoot));
 
 onDovecot('advice that helps', openRealDovecot, async (t, lab) => {
   const folder = mkdtempSync(join(lab.folder, 'advice-'));
@@ -35,7 +32,7 @@ state: state
 audit: { directory: state/audit, memory: off }
 `,
   );
-  const doctor = await runProgram(process.execPath, [program, 'doctor', '--config', file]);
+  const doctor = await runProgram(process.execPath, [builtProgram, 'doctor', '--config', file]);
   const about = (look: string): string =>
     new RegExp(`^bad +${look} .*$`, 'm').exec(doctor.text)?.[0] ?? doctor.text;
   await t.test('TLS from the first byte where STARTTLS is, and the other way round', () => {
@@ -58,7 +55,7 @@ audit: { directory: state/audit, memory: off }
       assert.ok(about('listener support').includes(`${gone}, the folder of `), doctor.text);
       assert.ok(doctor.text.includes(make), doctor.text);
       const launcher = ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath];
-      const serve = [program, 'serve', '--no-last', '--config', file];
+      const serve = [builtProgram, 'serve', '--no-last', '--config', file];
       const started = await runProgram('setpriv', [...launcher, ...serve]);
       assert.equal(started.exit, 78, started.text);
       assert.ok(
