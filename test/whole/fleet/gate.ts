@@ -49,7 +49,7 @@ export interface FleetGate {
 }
 
 /** Between two commands of a client: what else runs on the machine gets its turn. */
-const restMs = 4;
+const restMs = 20;
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
 
 export interface ShippingGateOptions {
