@@ -5,7 +5,9 @@
 // Prints ratios, then what a command costs whom; needs root, as every lab of a real Dovecot does.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { openLab } from '../../kit/plain/dovecot-lab.js';
+import { openRawClient } from '../../kit/plain/raw-client.js';
 import { type Gate, type LoadOptions, missingPackages, withBench } from './load/bench-processes.js';
 import { openReport } from './load/report.js';
 import { type Measured, measureRounds, ratioOf } from './load/rounds.js';
@@ -65,6 +67,21 @@ await withBench(async (bench) => {
   };
   const through = (gate: Gate, clients: number) => load(gate.socket, clients, {}, daemonProbe(gate.pid));
 
+  /** Median milliseconds of a command after more than a second of silence: then a change over TCP gets an upstream of its own. */
+  const rested = async (gate: Gate, ...fields: readonly string[]): Promise<number> => {
+    const client = await openRawClient({ owner: bench, path: gate.socket, minor: 2 });
+    const took: number[] = [];
+    for (let at = 0; at < 15; at += 1) {
+      await pause(1_100);
+      const startMs = performance.now();
+      const { status } = await client.ask({ user: alice, fields });
+      took.push(performance.now() - startMs);
+      if (status !== '+') throw new Error(`${fields.join(' ')}: ${status}`);
+    }
+    client.close();
+    return took.toSorted((one, other) => one - other)[7] ?? Number.NaN;
+  };
+
   // Programs count with Dovecot, whose work they do; the shell that starts them is among them, and sudo.
   const doveadm = ['/usr/bin/doveadm', '-c', join(lab.folder, 'dovecot.conf'), 'mailbox', 'status'];
   const program = [...doveadm, '-u', alice, 'messages', 'INBOX'];
@@ -123,6 +140,13 @@ await withBench(async (bench) => {
     `mailbox status, Dovecot ${lab.version}: us of processor time of a command (context switches of a command); kernel: of all of them`,
     'commands/s',
     measured,
+  );
+  const [read, change] = [
+    await rested(tlsGate, 'mailbox', 'status', 'messages', 'INBOX'),
+    await rested(tlsGate, 'mailbox', 'subscribe', 'INBOX'),
+  ];
+  report.note(
+    `after a second of silence, over STARTTLS: a read ${read.toFixed(1)} ms, a change, which is dialled for, ${change.toFixed(1)} ms`,
   );
 });
 report.finish();

@@ -117,7 +117,7 @@ export interface BenchDaemon extends Gate {
 
 /** Installs what packages.sh has for it; what stands in the way, if anything. */
 export async function missingPackages(stage: string): Promise<string | undefined> {
-  const script = join(here, '../../../scripts/packages.sh');
+  const script = fileURLToPath(new URL('scripts/packages.sh', projectRoot));
   const { exit, text } = await runProgram('bash', [script, stage], { timeoutMs: 5 * 60_000 });
   return exit === 0 ? undefined : text.trim();
 }
@@ -307,7 +307,7 @@ policies:
   support:
     users: ["*@example.org"]
     except: ["ceo@example.org"]
-    allow: [mailbox list, mailbox status, quota get, { command: fetch, content: true }]
+    allow: [mailbox list, mailbox status, mailbox subscribe, quota get, { command: fetch, content: true }]
 ${policies}
 state: ${name}-state
 audit: { directory: ${name}-audit, strict: [${synced ? 'read, ' : ''}write, destroy, session, admin], memory: ${ring}${hasShip ? `, door: ${name}-ship.sock` : ''}${audit} }
