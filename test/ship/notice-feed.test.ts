@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { bounds } from '../../src/host/bounds/bounds.js';
@@ -18,6 +18,7 @@ import { NoticeFault } from '../../src/ship/notices/notice-fault.js';
 import { closeBefore, temporaryDirectory } from '../journal/files/reading.js';
 import { type AccessFacts, accessBody, usualRequest } from '../kit/plain/access-record.js';
 import { createFakeClock, type FakeClock } from '../kit/plain/fake-clock.js';
+import { idle } from '../kit/plain/idle.js';
 import { until } from '../kit/plain/until.js';
 import { type DiskJournal, openDiskJournal } from './shipping/journal-on-disk.js';
 
@@ -104,15 +105,15 @@ function tell(t: TestContext): Story {
       for (let turns = 0; !isSo(); turns += 1) {
         if (turns > 20_000) assert.fail('it does not come');
         await clock.advance(stepMs);
-        await pause(1);
+        await idle();
       }
     },
   };
   return story;
 }
 
-/** So much real time that a feed has read what there is. */
-const read = (): Promise<void> => pause(100);
+/** Until a feed has read what there is. */
+const read = idle;
 
 /** With a feed that has read the journal to its end. */
 async function begin(t: TestContext) {
@@ -259,7 +260,7 @@ void test('a server that answers nothing gets each mail twice, a few at a time, 
   for (let turns = 0; (await asideNow()) !== '1,2,3,4,5,6,7,8'; turns += 1) {
     assert.ok(turns < 10_000, String(await asideNow()));
     await story.clock.advance(100);
-    await pause(1);
+    await idle();
   }
   await feed.close();
   assert.equal(story.attempts.most, bounds.noticesAside);

@@ -12,6 +12,7 @@ import { closeBefore, temporaryDirectory } from '../journal/files/reading.js';
 import { doorHead } from '../kit/gate/now.js';
 import { accessBody, usualRequest } from '../kit/plain/access-record.js';
 import { listenHere } from '../kit/plain/free-ports.js';
+import { idle } from '../kit/plain/idle.js';
 import { until } from '../kit/plain/until.js';
 import { type DiskJournal, openDiskJournal } from './shipping/journal-on-disk.js';
 
@@ -74,7 +75,7 @@ void test('a receiver that never answers, one that floods and one that is down d
   assert.equal(notices.receivers.length, 0);
   notices.reached(journal.seq);
   await until(() => notices.receivers.length === 4, 'the feeds');
-  await pause(200);
+  await idle();
   for (let at = 0; at < 20; at += 1) journal.writeBodies(accessBody(Date.now(), usualRequest));
   // On disk, and not known to be: nothing is sent.
   assert.deepEqual(good.ids, []);

@@ -1,9 +1,7 @@
 // A shipper between a journal on disk and receivers in memory, with a clock turned by hand.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import type { Transform } from 'node:stream';
 import type { TestContext } from 'node:test';
-import { Gzip } from 'node:zlib';
 import type { ShipEvent } from '../../../src/gate/door/ship-event.js';
 import type { Clock } from '../../../src/host/ports/machine.js';
 import type { Connect, TlsDemand } from '../../../src/host/ports/transport.js';
@@ -12,7 +10,8 @@ import { createPositionFile, type PositionFile } from '../../../src/ship/shippin
 import { type Shipper, type ShipperOptions, startShipper } from '../../../src/ship/shipping/shipper.js';
 import { createSyslogCarrier } from '../../../src/ship/shipping/syslog-carrier.js';
 import { createMemoryDialler, type DialledEnd, type MemoryDialler } from '../../kit/gate/memory-backend.js';
-import { createFakeClock, type FakeClock, settle } from '../../kit/plain/fake-clock.js';
+import { createFakeClock, type FakeClock } from '../../kit/plain/fake-clock.js';
+import { idle } from '../../kit/plain/idle.js';
 import { type DiskJournal, openDiskJournal } from './journal-on-disk.js';
 import { readFrames } from './rfc5424.js';
 
@@ -98,30 +97,9 @@ export function openStory(t: TestContext, clockOf: (clock: FakeClock) => Clock =
   };
 }
 
-/** What compresses or inflates now; nothing else says that this goes on. */
-const squeezing = new Set<Transform>();
-const streams: Pick<Transform, '_transform'> = Object.getPrototypeOf(Object.getPrototypeOf(Gzip.prototype));
-const transform = streams._transform;
-streams._transform = function (this: Transform, piece, encoding, done) {
-  squeezing.add(this);
-  // One that finds more than it may have ends without a word.
-  this.once('close', () => squeezing.delete(this));
-  transform.call(this, piece, encoding, (fault, data) => {
-    squeezing.delete(this);
-    done(fault, data);
-  });
-};
-
-/**
- * A millisecond passes, but not while a file is being read or written, or something is compressed: that takes real time, which the clock
- * has to wait for.
- */
+/** A millisecond passes, but not while a file is being read or written, or something is compressed. */
 export async function turn(clock: FakeClock): Promise<void> {
-  do await settle();
-  while (
-    squeezing.size > 0 ||
-    process.getActiveResourcesInfo().some((name) => /^FSReq|CloseReq$/.test(name))
-  );
+  await idle();
   clock.advanceNow(1);
 }
 
