@@ -11,10 +11,11 @@ import { createStoreReader } from '../../../src/evidence/fleet-cli/store-reader.
 import { formatName } from '../../../src/evidence/store/names.js';
 import type { ObjectStore } from '../../../src/host/ports/store.js';
 import { type Owner, openFolder } from '../../kit/plain/folder.js';
+import { onlyRoot } from '../../kit/plain/skipped.js';
 import { openTrail, type Trail } from '../../whole/fleet/fleet-lab.js';
 import { HandJournal, putAll } from '../../whole/fleet/hand-journal.js';
 
-const asRoot = { skip: process.getuid?.() !== 0 && 'only root can be another user' };
+const asRoot = onlyRoot('can be another user');
 
 /** Two hosts, `evil` and `honest`, with a journal each in two blocks. */
 async function openHosts(owner: Owner) {

@@ -9,13 +9,12 @@ import { openStateFolder } from '../../../src/evidence/fleet-cli/state-folder.js
 import { CommandFault } from '../../../src/host/output/output.js';
 import { exitCodes } from '../../../src/host/ports/machine.js';
 import { openFolder } from '../../kit/plain/folder.js';
+import { onlyRoot } from '../../kit/plain/skipped.js';
 
 // Without a name on any machine.
 const [service, stranger] = [61_234, 61_235];
 
-const skip = process.getuid?.() === 0 ? false : 'only root can give files to another user';
-
-void test('root and a verifier of another user', { skip }, async (t) => {
+void test('root and a verifier of another user', onlyRoot('can give files to another user'), async (t) => {
   const folder = openFolder(t);
   const at = (name: string): string => join(folder, name);
   const [config, key, state] = [at('fleet.yaml'), at('store.ini'), at('state')];

@@ -15,11 +15,11 @@ import { fileURLToPath } from 'node:url';
 import { openFolder } from '../plain/folder.js';
 import { runProgram } from '../plain/program.js';
 import { projectRoot } from '../plain/root.js';
+import { onlyRoot } from '../plain/skipped.js';
 import { until } from '../plain/until.js';
 
 const scriptOf = (name: string): string => new URL(`scripts/${name}`, projectRoot).href;
-const isRoot = process.getuid?.() === 0;
-const asRoot = { skip: !isRoot && 'only root makes namespaces and mounts' };
+const asRoot = onlyRoot('makes namespaces and mounts');
 
 /** It never ends. Without `set -e` a step that fails would leave nothing to find, and the test would pass. */
 const holding = `import { spawn, spawnSync } from 'node:child_process';

@@ -12,8 +12,9 @@ import { authority, hash } from '../../kit/gate/tcp-gate.js';
 import { runWarm } from '../../kit/gate/warm-program.js';
 import { openFolder } from '../../kit/plain/folder.js';
 import { runProgram } from '../../kit/plain/program.js';
+import { onlyRoot } from '../../kit/plain/skipped.js';
 
-const onlyRoot = process.getuid?.() === 0 ? false : 'only root can be another user';
+const { skip } = onlyRoot('can be another user');
 const nobody = 65_534;
 const become = `chown -R ${nobody}:${nobody} . && exec setpriv --reuid ${nobody} --regid ${nobody} --clear-groups "$@"`;
 const launcher = ['sh', '-c', become, 'sh'];
@@ -31,7 +32,7 @@ const support = 'support: { unix: support.sock, policy: support }';
 const tls = `jobs: { tcp: "127.0.0.1:24299", tls: { certificate: tls.crt, key: tls.key }, accounts: { job: { password_hash: "${hash}", policy: support } } }`;
 
 void test('a socket for a group that the daemon is not in: the start names the group and the command', {
-  skip: onlyRoot,
+  skip,
 }, async (t) => {
   const config = configOf('support: { unix: support.sock, group: daemon, policy: support }');
   await assert.rejects(startDaemon(t, { config, launcher }), (fault) => {
@@ -46,10 +47,10 @@ void test('a socket for a group that the daemon is not in: the start names the g
 });
 
 /** Why this process cannot look with the rights of another user; `check` then sees what root sees. */
-function whyNoSwitch(): string | false {
+function whyNoSwitch(): string | undefined {
   try {
     process.seteuid?.(process.geteuid?.() ?? 0);
-    return onlyRoot;
+    return skip;
   } catch {
     return 'the Node 20 of Debian permits no change of rights (CVE-2024-22017)';
   }
@@ -118,7 +119,7 @@ void test('check as root looks with the rights of the user that the journal belo
   assert.equal(limited.exit, 0, limited.text);
 });
 
-void test('a reload with a key that only root reads says who must own it', { skip: onlyRoot }, async (t) => {
+void test('a reload with a key that only root reads says who must own it', { skip }, async (t) => {
   const issued = authority.issue({ names: ['localhost'] });
   const daemon = await startDaemon(t, {
     config: configOf(support),
@@ -134,7 +135,7 @@ void test('a reload with a key that only root reads says who must own it', { ski
 });
 
 void test('a journal and a configuration that this user may not read: who may, in words', {
-  skip: onlyRoot,
+  skip,
 }, async (t) => {
   const folder = openFolder(t);
   chmodSync(folder, 0o755);

@@ -15,10 +15,10 @@ import { askHttp } from '../../kit/plain/ask-http.js';
 import { openFolder } from '../../kit/plain/folder.js';
 import { freePorts } from '../../kit/plain/free-ports.js';
 import { openRawClient } from '../../kit/plain/raw-client.js';
-import { skipped } from '../../kit/plain/skipped.js';
+import { onlyRoot } from '../../kit/plain/skipped.js';
 import { until } from '../../kit/plain/until.js';
 
-const asRoot = process.getuid?.() === 0 ? {} : skipped('only root can be several users');
+const asRoot = onlyRoot('can be several users');
 const carolsUid = 77_001;
 const policy = `
     users: ["*@example.org"]

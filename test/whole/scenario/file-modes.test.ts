@@ -13,6 +13,7 @@ import { openGateway } from '../../kit/gate/gateway.js';
 import { runWarm } from '../../kit/gate/warm-program.js';
 import { openFolder } from '../../kit/plain/folder.js';
 import { runProgram } from '../../kit/plain/program.js';
+import { onlyRoot } from '../../kit/plain/skipped.js';
 
 const config = `version: 1
 include: [conf.d/*.yaml]
@@ -192,12 +193,12 @@ test('a symbolic link is judged by where it stands and by where it leads', async
   assert.match(stands.found[0]?.message ?? '', /links, on the way to .*mail1.password, can be changed/);
 });
 
-const isRoot = process.getuid?.() === 0;
+const { skip } = onlyRoot('can give files to another user');
 /** A uid and a gid that are nobody's here. */
 const stranger = 47_011;
 
 test("another owner or group that may write is an error; root's group is not", {
-  skip: !isRoot,
+  skip,
 }, async (t) => {
   const folder = soundFolder(t);
   const main = join(folder, 'dovegate.yaml');
@@ -227,7 +228,7 @@ test("another owner or group that may write is an error; root's group is not", {
   );
 });
 
-test('check counts the owner of the audit directory as the daemon', { skip: !isRoot }, async (t) => {
+test('check counts the owner of the audit directory as the daemon', { skip }, async (t) => {
   const folder = soundFolder(t);
   chownSync(join(folder, 'mail1.password'), stranger, 0);
   assert.equal((await check(folder)).exit, 78);
@@ -244,7 +245,7 @@ test('check counts the owner of the audit directory as the daemon', { skip: !isR
 });
 
 test('volumes of Kubernetes: a world-writable sticky directory, links of root, a group of ours', {
-  skip: !isRoot,
+  skip,
 }, async (t) => {
   const folder = soundFolder(t);
   const volume = join(folder, 'secret');

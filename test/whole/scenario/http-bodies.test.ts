@@ -8,10 +8,10 @@ import { test } from 'node:test';
 import type { Daemon } from '../../kit/gate/daemon.js';
 import { openGateway } from '../../kit/gate/gateway.js';
 import { askRaw, encodePost, openRawHttp } from '../../kit/plain/raw-http.js';
-import { skipped } from '../../kit/plain/skipped.js';
+import { onlyRoot } from '../../kit/plain/skipped.js';
 import { until } from '../../kit/plain/until.js';
 
-const asRoot = process.getuid?.() === 0 ? {} : skipped('only root can be several users');
+const asRoot = onlyRoot('can be several users');
 const mebibyte = 1024 * 1024;
 const listeners = `
   one: { unix: one.sock, protocol: http, mode: "0666", policy: support }

@@ -11,10 +11,10 @@ import { startDaemon } from '../../kit/gate/daemon.js';
 import { auditRecords, openGateway } from '../../kit/gate/gateway.js';
 import { type Person, speakAs } from '../../kit/plain/person.js';
 import { projectRoot } from '../../kit/plain/root.js';
+import { onlyRoot } from '../../kit/plain/skipped.js';
 import { until } from '../../kit/plain/until.js';
 
-const isRoot = process.getuid?.() === 0;
-const asRoot = isRoot ? {} : { skip: 'only root can be somebody else' };
+const asRoot = onlyRoot('can be somebody else');
 
 /** No account of the machine has these numbers. */
 const desk = 64_001;

@@ -10,7 +10,7 @@ import { type Daemon, startDaemon } from '../../kit/gate/daemon.js';
 import { auditRecords, openGateway } from '../../kit/gate/gateway.js';
 import { askHttp } from '../../kit/plain/ask-http.js';
 import { openRawClient, type RawClient } from '../../kit/plain/raw-client.js';
-import { skipped } from '../../kit/plain/skipped.js';
+import { onlyRoot } from '../../kit/plain/skipped.js';
 import { until } from '../../kit/plain/until.js';
 
 const listeners = `
@@ -19,7 +19,7 @@ const listeners = `
 const policy = `
     users: ["*@example.org"]
     allow: [quota get, { command: mailbox list, emergency: true }]`;
-const asRoot = process.getuid?.() === 0 ? {} : skipped('only root can be several users');
+const asRoot = onlyRoot('can be several users');
 const bytesMax = 512 << 10;
 const audit = (size = '512KiB') =>
   `{ directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 64KiB, segment: 4MiB, max_size: ${size} }`;

@@ -20,12 +20,11 @@ import { askPageAs } from '../../kit/plain/ask-page.js';
 import { openFolder } from '../../kit/plain/folder.js';
 import { freePorts } from '../../kit/plain/free-ports.js';
 import { openRawClient } from '../../kit/plain/raw-client.js';
-import { skipped } from '../../kit/plain/skipped.js';
+import { isRoot, onlyRoot } from '../../kit/plain/skipped.js';
 import { runTool, withSmallDisk } from '../../kit/plain/small-disk.js';
 import { until } from '../../kit/plain/until.js';
 
-const isRoot = process.getuid?.() === 0;
-const asRoot = isRoot ? {} : skipped('only root can be several users');
+const asRoot = onlyRoot('can be several users');
 /** A process that has a login already cannot take another one. */
 const hasLogin = isRoot && readFileSync('/proc/self/loginuid', 'utf8').trim() !== String(2 ** 32 - 1);
 const [carol, otto, rita, clara] = [41_101, 41_102, 41_103, 77_101];
@@ -33,7 +32,7 @@ const held = 'user:bob@example.org';
 const lockFor = ['--for', '1h', '--reason', 'stolen'] as const;
 
 test('a locked human is out of the page also behind sudo, and is not both who lift a hold', {
-  skip: hasLogin ? 'this process has a login' : !isRoot && 'only root can be several users',
+  skip: hasLogin ? 'this process has a login' : asRoot.skip,
 }, async (t) => {
   const [port = 0] = await freePorts(1);
   const { daemon } = await openGateway(t, {

@@ -8,11 +8,11 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { type GatewayOptions, openGateway } from '../../kit/gate/gateway.js';
 import { openRawClient } from '../../kit/plain/raw-client.js';
-import { skipped } from '../../kit/plain/skipped.js';
+import { onlyRoot } from '../../kit/plain/skipped.js';
 import { manyUidsOwner, openManyUids } from '../../kit/plain/sub-uids.js';
 import { until } from '../../kit/plain/until.js';
 
-const asRoot = process.getuid?.() === 0 ? {} : skipped('only root can replace files of the host');
+const asRoot = onlyRoot('can replace files of the host');
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const many = 40 * rounds;
 

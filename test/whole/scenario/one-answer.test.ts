@@ -20,9 +20,9 @@ import {
   readLine,
 } from '../../kit/plain/one-answer.js';
 import { openRawClient } from '../../kit/plain/raw-client.js';
-import { skipped } from '../../kit/plain/skipped.js';
+import { onlyRoot } from '../../kit/plain/skipped.js';
 
-const asRoot = process.getuid?.() === 0 ? {} : skipped('only root can be several users');
+const asRoot = onlyRoot('can be several users');
 const { wide } = answerTables;
 /** Every third line of the table; an upload needs its text, and is a scenario of its own. */
 const lines = wide.lines.filter(([, , words], at) => at % 3 !== 1 && !words.startsWith('save')).slice(0, 30);

@@ -10,9 +10,9 @@ import { openGateway } from '../../kit/gate/gateway.js';
 import { openFolder } from '../../kit/plain/folder.js';
 import { type Person, speakAs } from '../../kit/plain/person.js';
 import { openRawClient } from '../../kit/plain/raw-client.js';
-import { skipped } from '../../kit/plain/skipped.js';
+import { onlyRoot } from '../../kit/plain/skipped.js';
 
-const asRoot = process.getuid?.() === 0 ? {} : skipped('only root can be several users');
+const asRoot = onlyRoot('can be several users');
 const listeners = `
   support: { unix: support.sock, mode: "0666", policy: support }`;
 const policy = `

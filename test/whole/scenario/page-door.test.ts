@@ -15,10 +15,10 @@ import { runWarm } from '../../kit/gate/warm-program.js';
 import { askPageAs } from '../../kit/plain/ask-page.js';
 import { freePorts } from '../../kit/plain/free-ports.js';
 import { askRaw, type HttpAnswer, type RawHttpOptions } from '../../kit/plain/raw-http.js';
+import { isRoot, onlyRoot } from '../../kit/plain/skipped.js';
 import { until } from '../../kit/plain/until.js';
 
 const ourUid = process.getuid?.() ?? -1;
-const isRoot = ourUid === 0;
 const uids = { audit: 41_001, view: 41_003, operate: 41_004, stranger: 41_005 } as const;
 
 /** A process that has a login already cannot take another one. */
@@ -309,9 +309,7 @@ test('people by their users', async (t) => {
     'a page of somebody else: a foreign Host, a foreign Origin, a cross-site POST change and show nothing',
     () => comeFromElsewhere(stage),
   );
-  await t.test('each role at each endpoint', { skip: !isRoot && 'only root can be somebody else' }, () =>
-    tryEachRole(stage),
-  );
+  await t.test('each role at each endpoint', onlyRoot('can be somebody else'), () => tryEachRole(stage));
 });
 
 test('TLS, a password and certificates of people', async (t) => {

@@ -18,10 +18,10 @@ import { type TestContext, test } from 'node:test';
 import type { Daemon } from '../../kit/gate/daemon.js';
 import { auditRecords, openGateway } from '../../kit/gate/gateway.js';
 import { openFolder } from '../../kit/plain/folder.js';
+import { onlyRoot } from '../../kit/plain/skipped.js';
 import { until } from '../../kit/plain/until.js';
 
-const asRoot =
-  process.getuid?.() === 0 ? {} : { skip: 'only root makes mount namespaces and control groups' };
+const asRoot = onlyRoot('makes mount namespaces and control groups');
 
 /** Of every Debian. */
 const perl = '/usr/bin/perl';

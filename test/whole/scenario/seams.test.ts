@@ -21,6 +21,7 @@ import { runWarm } from '../../kit/gate/warm-program.js';
 import { askPageAs } from '../../kit/plain/ask-page.js';
 import { freePorts } from '../../kit/plain/free-ports.js';
 import type { RawClient } from '../../kit/plain/raw-client.js';
+import { onlyRoot } from '../../kit/plain/skipped.js';
 import { until } from '../../kit/plain/until.js';
 
 const ourUid = process.getuid?.() ?? -1;
@@ -421,50 +422,39 @@ async function callWrongly(t: TestContext, stage: Stage): Promise<void> {
     client.close();
   });
 
-  await t.test(
-    'a process of somebody else',
-    { skip: ourUid !== 0 && 'only root can be somebody else' },
-    async () => {
-      const door = daemon.path('door.sock');
-      chmodSync(daemon.folder, 0o711);
-      const asked = [
-        ['/settings', '', 'GET'],
-        ['/now', '', 'GET'],
-        ['/facts', '', 'GET'],
-        ['/traffic', '', 'GET'],
-        ['/flush', '{}'],
-        ['/record', JSON.stringify(look(auditor))],
-      ] as const;
-      const kept = await askPageAs(stranger, door, asked);
-      assert.deepEqual(
-        kept.map(({ status }) => status),
-        asked.map(() => 0),
-        'the mode of the socket',
-      );
-      // The mode is not the only thing that keeps others out.
-      chmodSync(door, 0o666);
-      const refused = await askPageAs(stranger, door, asked);
-      for (const { status, body } of refused) {
-        assert.equal(status, 403, body);
-        assert.deepEqual(JSON.parse(body), { code: 'person', text: 'this process may not ask here' });
-      }
-      // A page that runs as the wrong user says so.
-      const launcher = [
-        'setpriv',
-        '--reuid',
-        String(stranger),
-        '--regid',
-        String(stranger),
-        '--clear-groups',
-      ];
-      const args = ['--door', door];
-      const { folder } = daemon;
-      const config = stage.without('auditor');
-      const other = await startDaemon(t, { config, folder, command: 'page', args, launcher });
-      const { text } = await other.waitForLog(isAway, 'that it is refused');
-      assert.match(String(text), /^dovegate refuses at \S+door\.sock: this process may not ask here$/);
-    },
-  );
+  await t.test('a process of somebody else', onlyRoot('can be somebody else'), async () => {
+    const door = daemon.path('door.sock');
+    chmodSync(daemon.folder, 0o711);
+    const asked = [
+      ['/settings', '', 'GET'],
+      ['/now', '', 'GET'],
+      ['/facts', '', 'GET'],
+      ['/traffic', '', 'GET'],
+      ['/flush', '{}'],
+      ['/record', JSON.stringify(look(auditor))],
+    ] as const;
+    const kept = await askPageAs(stranger, door, asked);
+    assert.deepEqual(
+      kept.map(({ status }) => status),
+      asked.map(() => 0),
+      'the mode of the socket',
+    );
+    // The mode is not the only thing that keeps others out.
+    chmodSync(door, 0o666);
+    const refused = await askPageAs(stranger, door, asked);
+    for (const { status, body } of refused) {
+      assert.equal(status, 403, body);
+      assert.deepEqual(JSON.parse(body), { code: 'person', text: 'this process may not ask here' });
+    }
+    // A page that runs as the wrong user says so.
+    const launcher = ['setpriv', '--reuid', String(stranger), '--regid', String(stranger), '--clear-groups'];
+    const args = ['--door', door];
+    const { folder } = daemon;
+    const config = stage.without('auditor');
+    const other = await startDaemon(t, { config, folder, command: 'page', args, launcher });
+    const { text } = await other.waitForLog(isAway, 'that it is refused');
+    assert.match(String(text), /^dovegate refuses at \S+door\.sock: this process may not ask here$/);
+  });
 
   // bounds.doorConnections, bounds.doorStreams
   await t.test('too many connections and streams', async () => {

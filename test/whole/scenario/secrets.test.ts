@@ -12,7 +12,7 @@ import { runWarm } from '../../kit/gate/warm-program.js';
 import { askHttp } from '../../kit/plain/ask-http.js';
 import { openRawClient } from '../../kit/plain/raw-client.js';
 import { lineOf, secretWords, user } from '../../kit/plain/secret-lines.js';
-import { skipped } from '../../kit/plain/skipped.js';
+import { onlyRoot } from '../../kit/plain/skipped.js';
 import { findSecrets } from '../../kit/plain/traces.js';
 
 interface Asked {
@@ -66,7 +66,7 @@ function everything(series: Series): string {
   return `\n    users: ["*"]\n    logs: full\n    allow:\n${rules.join('\n')}`;
 }
 
-const asRoot = process.getuid?.() === 0 ? {} : skipped('only root can be several users');
+const asRoot = onlyRoot('can be several users');
 
 /** Each is for another user, of whom ten refusals a second have records; above that they are counted. */
 const deniedListeners = Array.from({ length: 6 }, (_, at) => `denied${at}`);

@@ -21,14 +21,13 @@ import { openSyslogReceiver, type SyslogReceiver } from '../../kit/gate/syslog-r
 import { askHttp } from '../../kit/plain/ask-http.js';
 import { askPageAs } from '../../kit/plain/ask-page.js';
 import { openFolder } from '../../kit/plain/folder.js';
-import { skipped } from '../../kit/plain/skipped.js';
+import { isRoot, onlyRoot } from '../../kit/plain/skipped.js';
 import { until } from '../../kit/plain/until.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const authority = makeAuthority({ name: 'receivers' });
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
-const isRoot = process.getuid?.() === 0;
-const asRoot = isRoot ? {} : skipped('only root can be somebody else');
+const asRoot = onlyRoot('can be somebody else');
 const stranger = 41_005;
 const shipUid = 41_006;
 

@@ -11,10 +11,10 @@ import { auditRecords, openGateway } from '../../kit/gate/gateway.js';
 import { fakePrograms } from '../../kit/plain/names.js';
 import { type Person, speakAs } from '../../kit/plain/person.js';
 import { openRawClient } from '../../kit/plain/raw-client.js';
-import { skipped } from '../../kit/plain/skipped.js';
+import { onlyRoot } from '../../kit/plain/skipped.js';
 import { until } from '../../kit/plain/until.js';
 
-const asRoot = process.getuid?.() === 0 ? {} : skipped('only root can be somebody else');
+const asRoot = onlyRoot('can be somebody else');
 
 const listeners = ['support', 'other']
   .map((name) => `\n  ${name}: { unix: ${name}.sock, mode: "0666", policy: support }`)
