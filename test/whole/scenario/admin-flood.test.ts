@@ -9,10 +9,10 @@
 
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { openGateway } from '../../kit/gate/gateway.js';
 import { askHttp, type HttpPlace } from '../../kit/plain/ask-http.js';
+import { countDescriptors } from '../../kit/plain/descriptors.js';
 import { freePorts } from '../../kit/plain/free-ports.js';
 
 const connections = 200 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
@@ -76,8 +76,7 @@ for (const door of ['tcp', 'unix'] as const) {
       more: `admin: { unix: admin.sock, tcp: "127.0.0.1:${port}" }`,
     });
     const place = door === 'tcp' ? { host: '127.0.0.1', port } : { socketPath: daemon.path('admin.sock') };
-    const descriptors = (): number => readdirSync(`/proc/${daemon.pid}/fd`).length;
-    const before = descriptors();
+    const more = countDescriptors(t, daemon.pid);
     for (const [kind, bytes, again] of Object.entries(occupiers).flatMap(
       ([each, sent]) =>
         [
@@ -104,7 +103,7 @@ for (const door of ['tcp', 'unix'] as const) {
           );
         if (status === 0) unanswered += 1;
         longestMs = Math.max(longestMs, performance.now() - startMs);
-        most = Math.max(most, descriptors() - before);
+        most = Math.max(most, more());
       }
       child.stdin?.end();
       const opened = (await all).split('\n').pop();

@@ -2,11 +2,12 @@
 // for it and keeps at most one connection to it, and the gate serves its clients. One process ships to a receiver of each kind at once.
 // What must not happen: a command that fails, a connection that is left open beside the next one, a flood that is taken for ever.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { startShip } from '../../kit/gate/daemon.js';
 import { openGateway } from '../../kit/gate/gateway.js';
 import { type HostileServer, openHostileSyslog, syslogMisdeeds } from '../../kit/gate/hostile-syslog.js';
+import { descriptorsOf, seesDescriptors } from '../../kit/plain/descriptors.js';
 import { until } from '../../kit/plain/until.js';
 
 const commands = 200;
@@ -22,14 +23,6 @@ const said: Readonly<Record<string, RegExp>> = {
 function memoryMiB(pid: number, line: 'VmRSS' | 'VmHWM'): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   return Number(new RegExp(`^${line}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1024;
-}
-
-function isConnection(pid: number, descriptor: string): boolean {
-  try {
-    return readlinkSync(`/proc/${pid}/fd/${descriptor}`).startsWith('socket:');
-  } catch {
-    return false; // closed meanwhile
-  }
 }
 
 test('hostile receivers of syslog: bounded memory, one connection each, and every command is answered', {
@@ -48,7 +41,7 @@ test('hostile receivers of syslog: bounded memory, one connection each, and ever
   const ship = await startShip(t, daemon);
   const before = memoryMiB(ship.pid, 'VmRSS');
   const connectionsOf = (): number =>
-    readdirSync(`/proc/${ship.pid}/fd`).filter((fd) => isConnection(ship.pid, fd)).length;
+    descriptorsOf(ship.pid).filter((each) => each.startsWith('socket:')).length;
 
   const one = await client();
   for (let at = 0; at < commands; at += 1) {
@@ -66,7 +59,7 @@ test('hostile receivers of syslog: bounded memory, one connection each, and ever
   }
   assert.equal((await one.ask({ user: 'alice@example.org', fields: ['quota get'] })).status, '+');
   // And two to the gate.
-  await until(() => connectionsOf() <= receivers.size + 2, 'one connection to each');
+  if (seesDescriptors(t)) await until(() => connectionsOf() <= receivers.size + 2, 'one connection to each');
   for (const [pid, from] of [
     [ship.pid, before],
     [daemon.pid, ofGate],

@@ -5,7 +5,7 @@
 // thread or a record of the gate more.
 
 import assert from 'node:assert/strict';
-import { chmodSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -15,6 +15,7 @@ import { auditRecords, type Gateway, openGateway } from '../../kit/gate/gateway.
 import { runWarm } from '../../kit/gate/warm-program.js';
 import { accessBody, usualRequest } from '../../kit/plain/access-record.js';
 import { askHttp } from '../../kit/plain/ask-http.js';
+import { descriptorsOf, seesDescriptors } from '../../kit/plain/descriptors.js';
 import { listenHere } from '../../kit/plain/free-ports.js';
 import { until } from '../../kit/plain/until.js';
 import { openDiskJournal } from '../../ship/shipping/journal-on-disk.js';
@@ -170,21 +171,16 @@ void test('killed between sending and storing, a second process, then a receiver
 });
 
 /** What a process holds: descriptors by kind and file, threads. */
-function heldBy({ pid, folder }: Daemon): readonly string[] {
-  const of = (fd: string): string => {
-    try {
-      return readlinkSync(`/proc/${pid}/fd/${fd}`)
-        .replace(folder, '')
-        .replace(/\[\d+\]/, '')
-        .replace(/\d{4,}/, 'N')
-        .replaceAll(/dg-\w+/g, 'dg');
-    } catch {
-      return '';
-    }
-  };
-  const descriptors = readdirSync(`/proc/${pid}/fd`).map(of);
+function heldBy({ pid, folder }: Daemon, isSeen: boolean): readonly string[] {
+  const descriptors = (isSeen ? descriptorsOf(pid) : []).map((each) =>
+    each
+      .replace(folder, '')
+      .replace(/\[\d+\]/, '')
+      .replace(/\d{4,}/, 'N')
+      .replaceAll(/dg-\w+/g, 'dg'),
+  );
   const threads = /^Threads:\s+\d+$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[0] ?? '';
-  return [...descriptors.filter((each) => each !== ''), threads].toSorted();
+  return [...descriptors, threads].toSorted();
 }
 
 async function ask({ client }: Gateway): Promise<void> {
@@ -221,10 +217,11 @@ void test('the gate is the same with notices and without', { timeout: 600_000 },
   const both = [await open(''), await open(noticesTo(chat.port))];
   await until(() => chat.ids.length > 0, 'the notice');
   // What one of them does at a moment, as each second, ends; the other one may do it a moment later.
-  let held = both.map(({ daemon }) => heldBy(daemon));
+  const isSeen = seesDescriptors(t);
+  let held = both.map(({ daemon }) => heldBy(daemon, isSeen));
   await until(
     () => {
-      held = both.map(({ daemon }) => heldBy(daemon));
+      held = both.map(({ daemon }) => heldBy(daemon, isSeen));
       return JSON.stringify(held[0]) === JSON.stringify(held[1]);
     },
     () => `both hold the same: ${JSON.stringify(held)}`,

@@ -4,13 +4,12 @@
 // happen: a right one that is not answered; more connections held than the limits permit; a proven session that is closed for a newcomer.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readdirSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { hashKey, keyBytes, makeKey } from '../../../src/rules/keys/key.js';
-import type { Daemon } from '../../kit/gate/daemon.js';
 import { openGateway } from '../../kit/gate/gateway.js';
 import { authority, filesOf, hash, isServed, password } from '../../kit/gate/tcp-gate.js';
+import { countDescriptors } from '../../kit/plain/descriptors.js';
 import { freePorts } from '../../kit/plain/free-ports.js';
 import { openRawClient } from '../../kit/plain/raw-client.js';
 import { askRaw, authorizationOf, encodePost, openRawHttp } from '../../kit/plain/raw-http.js';
@@ -21,8 +20,6 @@ const strangers = 520;
 const keysAsked = 25;
 const loginsAsked = 10;
 const sessionsPerPeer = 500;
-
-const descriptorsOf = ({ pid }: Daemon): number => readdirSync(`/proc/${pid}/fd`).length;
 
 async function openBoth(t: TestContext) {
   const [panel = 0, jobs = 0] = await freePorts(2);
@@ -100,7 +97,7 @@ test('right keys and right logins get through beside those who prove nothing', {
   timeout: 300_000,
 }, async (t) => {
   const gate = await openBoth(t);
-  const before = descriptorsOf(gate.daemon);
+  const more = countDescriptors(t, gate.daemon.pid);
   const kept = await openRawHttp({ port: gate.panel, tls: { ca: gate.ca, serverName: 'localhost' } });
   t.after(() => kept.close());
   const askKept = async (): Promise<number> => {
@@ -126,14 +123,14 @@ test('right keys and right logins get through beside those who prove nothing', {
       const asking = askWhile(askKept);
       const right = await answered(many, one).finally(asking.end);
       assert.deepEqual([...new Set(await asking.ended)], [200], 'a proven session stays');
-      const more = descriptorsOf(gate.daemon) - before;
+      const held = more();
       const made = await running.end();
       const name = port === gate.panel ? 'keys' : 'logins';
-      t.diagnostic(`${what}: ${right} of ${many} ${name}; ${made} connections, ${more} descriptors`);
+      t.diagnostic(`${what}: ${right} of ${many} ${name}; ${made} connections, ${held} descriptors`);
       if (right < many) missed.push(`${what}: ${right} of ${many} ${name}`);
-      assert.ok(more <= 2 * sessionsPerPeer + 50, `${more} descriptors more`);
+      assert.ok(held <= 2 * sessionsPerPeer + 50, `${held} descriptors more`);
     }
   }
   assert.deepEqual(missed, []);
-  await until(() => descriptorsOf(gate.daemon) <= before + 30, 'descriptors as before');
+  await until(() => more() <= 30, 'descriptors as before');
 });

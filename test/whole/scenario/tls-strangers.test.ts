@@ -2,17 +2,15 @@
 // were refused, or sent away, and do not hang up; then an honest login. What must not happen: a descriptor for each of them.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
 import net from 'node:net';
 import { type TestContext, test } from 'node:test';
 import tls from 'node:tls';
 import { type Gate, isServed, openGate } from '../../kit/gate/tcp-gate.js';
+import { countDescriptors, needsDescriptors } from '../../kit/plain/descriptors.js';
 import { until } from '../../kit/plain/until.js';
 
 const version = 'VERSION\tdoveadm-server\t1\t2\n';
 const wrong = `PLAIN\t${Buffer.from('\0migrator\0wrong').toString('base64')}\n`;
-
-const descriptorsOf = ({ daemon }: Gate): number => readdirSync(`/proc/${daemon.pid}/fd`).length;
 
 /** How long a stop takes without strangers; 0: not measured yet. */
 let calmMs = 0;
@@ -36,15 +34,14 @@ async function holdOn(t: TestContext, gate: Gate, localAddress: string, bytes: s
   return socket;
 }
 
-test('who holds on to what was closed takes no descriptor from others', async (t) => {
+test('who holds on to what was closed takes no descriptor from others', needsDescriptors, async (t) => {
   const gate = await openGate(t, { sessions: '8', from: '[127.0.0.0/24]', tls: '{ mode: off }' });
-  const before = descriptorsOf(gate);
+  const more = countDescriptors(t, gate.daemon.pid);
   for (const [what, from, bytes] of [
     ['who is not let in', '127.0.1.1', ''],
     ['who says what is no line', '127.0.0.2', 'HELO\n'],
     ['who says a wrong password', '127.0.0.3', `${version}${wrong}`],
   ] as const) {
-    const more = (): number => descriptorsOf(gate) - before;
     // A close that waits for its peer takes five seconds each time; a machine that is busy with other tests may once.
     for (let tries = 3, tookMs = Number.POSITIVE_INFINITY; tookMs > 4_000; tries -= 1) {
       assert.ok(tries > 0, `${what}: ${tookMs} ms`);
@@ -64,7 +61,7 @@ test('broken handshakes by the hundred leave nothing', { timeout: 300_000 }, asy
     { tls: implicit, sessions: '400', sessions_per_peer: '400' },
     'limits: { handshake: 1s }',
   );
-  const before = descriptorsOf(gate);
+  const more = countDescriptors(t, gate.daemon.pid);
   const hello = Buffer.from('16030100c8010000c40303', 'hex');
   const breaks: readonly ((socket: net.Socket) => void)[] = [
     (socket) => socket.end(),
@@ -100,7 +97,6 @@ test('broken handshakes by the hundred leave nothing', { timeout: 300_000 }, asy
     assert.equal(sockets.length, 128);
   }
   assert.ok(await isServed(await gate.login({ tls: 'implicit' })));
-  const more = (): number => descriptorsOf(gate) - before;
   t.diagnostic(`${more()} descriptors more`);
   // The honest one, its upstream, and who was just closed.
   await until(() => more() <= 16, 'no descriptors for broken handshakes');
