@@ -22,8 +22,10 @@ import { runWarm } from '../../kit/gate/warm-program.js';
 import { askHttp } from '../../kit/plain/ask-http.js';
 import { freePorts } from '../../kit/plain/free-ports.js';
 import { openRawClient, type RawClient } from '../../kit/plain/raw-client.js';
+import { onlyRoot } from '../../kit/plain/skipped.js';
 import { until } from '../../kit/plain/until.js';
 
+const asRoot = onlyRoot('can be several users');
 const rounds = 3 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const annas = [64_101, 64_102];
 const others = [64_201, 64_202, 64_203, 64_204, 64_205, 64_206, 64_207, 64_208];
@@ -99,7 +101,7 @@ async function isLocked(client: RawClient): Promise<boolean> {
   return status === '-NOPERM';
 }
 
-test('what a lock stops', async (t) => {
+test('what a lock stops', asRoot, async (t) => {
   let release = (): void => undefined;
   const released = new Promise<void>((resolve) => {
     release = resolve;
@@ -285,7 +287,7 @@ async function lockEachWay({ as, program, daemon, tcp, http }: Opened): Promise<
   assert.equal((await verify(daemon)).exit, 0);
 }
 
-test('locks and holds survive restarts, kill -9, and a `state` or a journal of before', async (t) => {
+test('locks and holds survive restarts, kill -9, and a `state` or a journal of before', asRoot, async (t) => {
   const opened = await open(t);
   const { as, program, daemon: first, backend } = opened;
   let daemon = first;
