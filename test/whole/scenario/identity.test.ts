@@ -115,6 +115,12 @@ test(
 );
 
 test('descriptors that run out: the surplus is refused and told, the others keep their service, nothing spins', async (t) => {
+  // A test that fails kills the program that started it, and a daemon that is left would hold the test's output open.
+  // It ends before the backend, which waits for its connections.
+  let pid = 0;
+  t.after(() => {
+    if (pid > 0 && existsSync(`/proc/${pid}`)) process.kill(pid, 'SIGKILL');
+  });
   const { daemon: first, backend } = await openGateway(t, { more: 'limits: { handshake: 60s }' });
   const config = readFileSync(first.configFile, 'utf8');
   await first.stop();
@@ -129,11 +135,6 @@ const child = spawn('/bin/sh', ['-c', 'ulimit -n 400; exec "$0" "$@"', process.e
 process.on('SIGTERM', () => child.kill('SIGTERM'));
 child.on('exit', (code) => process.exit(code ?? 1));`,
   );
-  // A test that fails kills the program that started it, and a daemon that is left would hold the test's output open.
-  let pid = 0;
-  t.after(() => {
-    if (pid > 0 && existsSync(`/proc/${pid}`)) process.kill(pid, 'SIGKILL');
-  });
   const daemon = await startDaemon(t, {
     folder: first.folder,
     program,
