@@ -16,7 +16,8 @@ end() {
 trap 'end 143' TERM
 "$@" 3<&- &
 program=$!
-{ cat <&3 > /dev/null; kill -TERM $$; } &
+# The second is for what a run without namespaces leaves behind after its own end.
+{ cat <&3 > /dev/null; kill -TERM $$ 2> /dev/null || kill -KILL 0; } &
 exec 3<&-
 wait "$program"; code=$?
 [ $$ != 1 ] || end $code
