@@ -35,7 +35,7 @@ const whole = ['client/doveadm/doveadm', 'gate/cli/serve-command', 'journal/file
 /** Below src/: threads that read configurations; what both load is one more file. */
 const readers = ['page/look-thread', 'rules/setup/configuration-thread'];
 /** The same of the daemon, but for what it loads later: a start reads no part that others of the program need. */
-const daemon = ['serve'];
+const daemon = ['gate/daemon/serve'];
 /** What imports any of these, or the printer of a log, when it is called loads that file, and has no copy of it. */
 const apart = {
   name: 'apart',

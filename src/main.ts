@@ -12,10 +12,7 @@ async function run(name: string, args: readonly string[]): Promise<number> {
     return doveadm(args, process.env);
   }
   if (args[0] === 'send') return (await import('./client/doveadm/send-command.js')).runSend(args);
-  if (args[0] === 'serve') {
-    const { runServe } = await import('./gate/cli/serve-command.js');
-    return runServe(args, async () => (await import('./serve.js')).serveGate);
-  }
+  if (args[0] === 'serve') return (await import('./gate/cli/serve-command.js')).runServe(args);
   const isHelp = args.length === 0 || (args.length === 1 && /^(?:-h|--help|--version)$/.test(args[0] ?? ''));
   if (isHelp) return (await import('./help.js')).runHelp(args);
   return (await import('./program.js')).runDovegate(args);

@@ -26,7 +26,6 @@ const parts: Readonly<Record<Part, (program: Command, end: End) => void>> = {
         stores: async (...asked) =>
           (await import('./evidence/fleet-cli/store-look.js')).lookAtStores(...asked),
       },
-      loadServe: async () => (await import('./serve.js')).serveGate,
     }),
   rules: (program, end) =>
     addPolicyCommands(program, end, {

@@ -1,4 +1,4 @@
-// The nine parts of src/, in the order of their line, as data. main.ts, program.ts, serve.ts and help.ts stand on top of it.
+// The nine parts of src/, in the order of their line, as data. main.ts, program.ts and help.ts stand on top of it.
 
 export interface Part {
   readonly name: string;
@@ -29,8 +29,8 @@ export const parts: readonly Part[] = [
   {
     name: 'rules',
     face: words(`
-      answers/command-list answers/explanation answers/own-questions answers/policy-tests answers/read-answer answers/rights
-      answers/statement cli/named-listener cli/rules-commands cli/test config/admin-schema config/cursor config/fault
+      answers/command-list answers/explanation answers/own-questions answers/policy-tests answers/read-answer answers/recorded-line
+      answers/rights answers/statement cli/named-listener cli/rules-commands cli/test config/admin-schema config/cursor config/fault
       config/fleet-names config/kept-files config/parse-client config/parse-settings config/parse-yaml config/policy-list
       config/problem config/receiver config/schema-parts config/settings config/sink-files config/sinks config/store-place config/validate
       config/without-doubtful identity/credentials identity/human identity/origin identity/person identity/principal
@@ -59,7 +59,7 @@ export const parts: readonly Part[] = [
     name: 'gate',
     face: words(`
       access/access-item access/access-words access/ending-words access/item access/steps cli/ask-status cli/gate-commands
-      cli/operate cli/serve-command daemon/life daemon/serve door/door door/door-client door/extract-head door/filter door/filter-shape
+      cli/operate cli/serve-command daemon/life door/door door/door-client door/extract-head door/filter door/filter-shape
       door/parse door/ship door/ship-event door/trail-filter health/daemon-look health/listener-look health/look health/looks
       health/start-look login/logins now/now now/operator now/problems now/running outcome/class outcome/next outcome/owner
       telemetry/codes telemetry/log
@@ -73,7 +73,7 @@ export const parts: readonly Part[] = [
       cli/audit cli/evidence-commands cli/journal-look cli/prove cli/replay fleet-cli/fleet fleet-cli/store-look
       formats/otlp formats/severity
       proof/more proof/words reading/read-incidents reading/read-long reading/read-trail reading/search-trail reading/unseen
-      report/owner report/report review/policy-periods review/policy-words review/replay review/sightings review/spent
+      report/owner report/report review/policy-periods review/policy-words review/replay review/sightings
       review/suggest story/content story/incidents store/block store/names story/leave-out story/row trail/export trail/search views/asked
       views/extract views/fleet views/look views/proof views/trail views/view
     `),

@@ -6,6 +6,7 @@ import { parse, stringify } from 'yaml';
 import { bounds } from '../../host/bounds/bounds.js';
 import { asObject, asText, asTexts, parseLine } from '../../host/values/values.js';
 import { textIn } from '../../journal/records/stored.js';
+import { RecordedAssessor } from '../../rules/answers/recorded-line.js';
 import type { ListedBackend, ListedListener, PolicyList } from '../../rules/config/policy-list.js';
 import type { Judgement } from '../../rules/policy/judge.js';
 import { strikesAlways } from '../../rules/policy/match.js';
@@ -14,7 +15,7 @@ import { Limiter } from '../../rules/policy/terms.js';
 import { parseAlone } from '../../rules/proposals/alone.js';
 import type { ExchangeRow } from '../trail/search.js';
 import { type Change, changesBetween, listOf, type TextOf } from './policy-changes.js';
-import { RecordedAssessor, recordedLine } from './recorded.js';
+import { recordedLine } from './recorded.js';
 import { changesMax, replayAnswer, whichPolicy } from './replay.js';
 
 type Stored = Readonly<Record<string, unknown>>;

@@ -2,6 +2,7 @@
 // of a journal come in one after the other, and only what differs is kept.
 
 import { bounds } from '../../host/bounds/bounds.js';
+import { type RecordedAssessment, RecordedAssessor } from '../../rules/answers/recorded-line.js';
 import { type ListenerSettings, loginsOf, type Settings } from '../../rules/config/settings.js';
 import { parsePrincipal, policyOfAnybody } from '../../rules/identity/principal.js';
 import { type Assessment, describeObstacle } from '../../rules/policy/assess.js';
@@ -18,7 +19,7 @@ import type { Policy, RulePlace } from '../../rules/policy/policy.js';
 import { Limiter } from '../../rules/policy/terms.js';
 import type { RecordedLine } from '../../rules/proposals/seen-line.js';
 import type { ExchangeRow } from '../trail/search.js';
-import { type RecordedAssessment, RecordedAssessor, recordedLine } from './recorded.js';
+import { recordedLine } from './recorded.js';
 import type { LeftOutWhy } from './sightings.js';
 
 /** What became of a command by policy, in the words of policy tests where they have one. */

@@ -1,13 +1,14 @@
 // What was seen of each line in the records: how often, when, by whom, and what became of it; for suggest and replay.
 
 import type { AddedCommands } from '../../doveadm/commands/catalog.js';
+import type { RecordedAssessor, UnjudgeableWhy } from '../../rules/answers/recorded-line.js';
 import type { Attempt } from '../../rules/policy/attempt.js';
 import type { Decision } from '../../rules/policy/decide.js';
 import { rulesOf } from '../../rules/policy/outcome.js';
 import type { Policy } from '../../rules/policy/policy.js';
 import type { SeenLine, Understood } from '../../rules/proposals/seen-line.js';
 import type { ExchangeRow } from '../trail/search.js';
-import { type RecordedAssessor, recordedLine, type UnjudgeableWhy } from './recorded.js';
+import { recordedLine } from './recorded.js';
 
 /** A row that is left out: it cannot be judged, or nobody's work sent it. */
 export type LeftOutWhy = UnjudgeableWhy | 'probe';

@@ -8,6 +8,7 @@ import { asList, asObject } from '../../host/values/values.js';
 import { formatDuration } from '../../host/words/durations.js';
 import { formatTime } from '../../host/words/instants.js';
 import { plural, timesWords } from '../../host/words/words.js';
+import { RecordedAssessor } from '../../rules/answers/recorded-line.js';
 import type { Settings } from '../../rules/config/settings.js';
 import { noAllUsers } from '../../rules/policy/assess.js';
 import type { Attempt } from '../../rules/policy/attempt.js';
@@ -43,7 +44,7 @@ import {
   usesOf,
   whyNotAllowed,
 } from '../../rules/proposals/suggested-rule.js';
-import { RecordedAssessor } from './recorded.js';
+
 import { leftOutWords, type Sightings, understand } from './sightings.js';
 
 export interface SuggestRequest {

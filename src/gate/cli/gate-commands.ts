@@ -10,19 +10,18 @@ import type { DoctorOptions } from './doctor.js';
 import type { KillOptions } from './kill.js';
 import type { lock as lockTarget, unlock as unlockTarget } from './lock.js';
 import type { ReloadOptions, WhichDaemon } from './operate.js';
-import { addServe, type LoadServe } from './serve-command.js';
+import { addServe } from './serve-command.js';
 import type { StatusOptions } from './status.js';
 
 /** What parts above the gate do for it; the program hands it in. */
 export interface GateNeeds {
   readonly looks: OtherLooks;
-  readonly loadServe: LoadServe;
 }
 
 export function addGateCommands(program: Command, end: End, needs: GateNeeds): void {
   addInit(program, end);
   addDoctor(program, end, needs);
-  addDaemonCommands(program, end, needs);
+  addDaemonCommands(program, end);
   addHashPassword(program, end);
   addKey(program, end);
 }
@@ -96,8 +95,8 @@ function addDoctor(program: Command, end: End, needs: GateNeeds): void {
     });
 }
 
-function addDaemonCommands(program: Command, end: End, needs: GateNeeds): void {
-  addServe(program, end, needs.loadServe);
+function addDaemonCommands(program: Command, end: End): void {
+  addServe(program, end);
   const withDaemon = (command: Command): Command =>
     command
       .addOption(configOption('the configuration file, which names the admin socket; it may have problems'))

@@ -28,8 +28,9 @@ import { createRedactor, makeHmacKey, type Redactor } from '../../journal/record
 import { type ListedSettings, policyListOf } from '../../rules/config/policy-list.js';
 import type { AuditSettings, Settings } from '../../rules/config/settings.js';
 import { makeSignKey, ownSignKeyName, parseSignKey } from '../../rules/keys/sign-key.js';
-import { type Limiter, type RebuildMoment, rebuiltMs } from '../../rules/policy/terms.js';
+import { type Limiter, rebuiltMs } from '../../rules/policy/terms.js';
 import type { Log } from '../telemetry/log.js';
+import { createSpent } from './spent.js';
 
 /** Opening reads the remains of a crash, which an exchange of hours can spread over many segments: it gets this many deadlines. */
 const openDeadlines = 30;
@@ -420,19 +421,11 @@ export function openSignKey({ audit, state }: Pick<Settings, 'audit' | 'state'>)
 /** A start must not take minutes: with the default size this is 512 MiB, read in seconds. */
 const filesMax = 8;
 
-/** Counts commands of past records in a limiter, by the policies of now. Its records come as pieces of whole lines, the oldest first. */
-export type CreateSpent = (
-  settings: Settings,
-  limiter: Limiter,
-  moment: RebuildMoment,
-) => { take(piece: Buffer): void; finish(): number };
-
 /** Runs before the daemon serves. Unreadable records are reported and do not prevent the start. */
 export async function rebuildLimits(
   settings: Settings,
   journal: OpenJournal,
   limiter: Limiter,
-  createSpent: CreateSpent,
   clock: Clock,
   log: Log,
 ): Promise<void> {

@@ -38,14 +38,7 @@ import type { Opened, Own } from './life.js';
 import type { Lifecycle } from './lifecycle.js';
 import { createListeners, type Listeners } from './listeners.js';
 import { followNames, whyNobodyOperates, whyNotShown, withLocks, wordsOfTarget } from './lock-actions.js';
-import {
-  type CreateSpent,
-  createLossLog,
-  openAudit,
-  openRedactor,
-  openSignKey,
-  rebuildLimits,
-} from './open-audit.js';
+import { createLossLog, openAudit, openRedactor, openSignKey, rebuildLimits } from './open-audit.js';
 import { Acknowledged, createAct, DrainedBackends } from './operator.js';
 import { createOutages } from './outages.js';
 import { Pools } from './pools.js';
@@ -55,10 +48,7 @@ import { createDoors, createServed, Switch, sessionsWithin } from './served.js';
 import { type OpenShipDoor, openShipDoor } from './ship-door.js';
 import { Shipped } from './shipped.js';
 
-/** What a gate has of its machine and of parts above it. */
-export interface Machine extends Pick<Own, 'log' | 'clock' | 'native' | 'passed' | 'names' | 'findPeer'> {
-  readonly createSpent: CreateSpent;
-}
+export type Machine = Pick<Own, 'log' | 'clock' | 'native' | 'passed' | 'names' | 'findPeer'>;
 
 /** How the journal's close ended. */
 export interface JournalEnd {
@@ -312,7 +302,7 @@ type Rights = Awaited<ReturnType<typeof openRights>>;
 /** Who is who, who is locked, what is granted, and what of the limits is used up. */
 async function openRights(
   settings: Settings,
-  { clock, log, names, createSpent }: Machine,
+  { clock, log, names }: Machine,
   journal: OpenJournal,
   { lasting, exchanges }: Engine,
   opened: Opened,
@@ -342,7 +332,7 @@ async function openRights(
   for (const text of [...stay, whyNobodyOperates(settings, locks) ?? []].flat())
     log.report({ event: 'configuration-warning', level: 'warn', text });
   opened.add('access on request', () => access.close());
-  await rebuildLimits(settings, journal, limiter, createSpent, clock, log);
+  await rebuildLimits(settings, journal, limiter, clock, log);
   return { users, persons };
 }
 

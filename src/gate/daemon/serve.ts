@@ -19,7 +19,6 @@ import { createLog, type Log } from '../telemetry/log.js';
 import type { Refusal } from './closed.js';
 import { type FatalErrors, Opened, type Own, openProcess, UncaughtError, watchFatalErrors } from './life.js';
 import { drain, Lifecycle } from './lifecycle.js';
-import type { CreateSpent } from './open-audit.js';
 import { hangs, type JournalEnd, type OpenGate, openGate } from './open-gate.js';
 import { lookAt } from './running.js';
 
@@ -40,7 +39,7 @@ export interface ServeOptions {
 }
 
 /** Runs until a signal ends it; resolves to the exit code. */
-export async function serve({ config, last }: ServeOptions, createSpent: CreateSpent): Promise<number> {
+export async function serve({ config, last }: ServeOptions): Promise<number> {
   nameProcess('serve');
   const why = ourselves().isRoot
     ? (await import('../../rules/setup/unit.js')).whyNotAsRoot(config)
@@ -57,7 +56,7 @@ export async function serve({ config, last }: ServeOptions, createSpent: CreateS
   try {
     const own = await fatal.race(openProcess(log, fatal, opened));
     // Nobody is served yet, so nobody waits for the parser. A thread for it would cost a tenth of the start.
-    end = await live(await loadFirst(config, last, log), config, own, createSpent);
+    end = await live(await loadFirst(config, last, log), config, own);
   } catch (fault) {
     end = endOf(fault, log);
   }
@@ -85,12 +84,7 @@ async function loadFirst(config: string, mayBeLast: boolean, log: Log): Promise<
 }
 
 /** All phases. Without a gate behind them, the clients of systemd's sockets are refused. Rejects with an UncaughtError. */
-async function live(
-  loaded: LoadedConfiguration,
-  config: string,
-  own: Own,
-  createSpent: CreateSpent,
-): Promise<End> {
+async function live(loaded: LoadedConfiguration, config: string, own: Own): Promise<End> {
   const { log, passed } = own;
   const { settings } = loaded;
   if (settings === undefined) {
@@ -105,7 +99,7 @@ async function live(
   }
   log.setLevel(settings.log.level);
   for (const text of loaded.problems) log.report({ event: 'configuration-warning', level: 'warn', text });
-  const end = await liveWith(settings, loaded, config, own, createSpent);
+  const end = await liveWith(settings, loaded, config, own);
   const { failedStart } = end;
   if (failedStart === undefined || passed.length === 0) return end;
   const text = 'dovegate could not start; its log says why';
@@ -130,7 +124,6 @@ async function liveWith(
   loaded: LoadedConfiguration,
   config: string,
   own: Own,
-  createSpent: CreateSpent,
 ): Promise<End> {
   const { log, fatal } = own;
   const opened = new Opened(log);
@@ -138,9 +131,8 @@ async function liveWith(
   let isDrained = false;
   const end: End = { code: exitCodes.ok, isHanging: false };
   try {
-    const machine = { ...own, createSpent };
     const configuration = { settings, kept: loaded.kept, last: loaded.last, file: config };
-    const daemon = await fatal.race(openGate(configuration, machine, lifecycle, opened, end));
+    const daemon = await fatal.race(openGate(configuration, own, lifecycle, opened, end));
     await fatal.race(serveUntilStopped(daemon, own));
     await fatal.race(drainSessions(daemon, own));
     isDrained = true;

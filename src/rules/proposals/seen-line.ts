@@ -1,29 +1,18 @@
 // A line that was seen in the records, and what it means: what a rule is written for.
 
-import type { Series } from '../../doveadm/commands/catalog.js';
+import type { RestoredLine } from '../answers/recorded-line.js';
 import type { Attempt } from '../policy/attempt.js';
 import type { Decision } from '../policy/decide.js';
 import type { OutcomeKind } from '../policy/outcome.js';
 
-export interface RecordedLine {
+export interface RecordedLine extends RestoredLine {
   readonly kind: 'line';
-  readonly timeMs: number;
-  readonly listener: string;
-  readonly principal: string;
-  readonly user: string;
-  readonly touched: readonly string[];
-  /** The name as one word, then the canonical arguments. */
-  readonly words: readonly string[];
-  readonly series: readonly Series[];
   readonly policy: string | undefined;
   /** Its decision: `deny` also if only the stated reason was missing. */
   readonly decision: 'allow' | 'deny';
   /** The line that decided, as `FILE:LINE`. */
   readonly rule: string | undefined;
   readonly text: string | undefined;
-  /** The client's announced minor; undefined: the record is older than that key. */
-  readonly client: number | undefined;
-  readonly backend: string | undefined;
   /** It was allowed, but an obstacle stopped it before it was sent. */
   readonly isObstructed: boolean;
   /** The mail server answered with an error. */
@@ -36,7 +25,6 @@ export interface RecordedLine {
   readonly matches: number | undefined;
   /** What became of it by policy. */
   readonly done: OutcomeKind;
-  readonly isGranted: boolean;
   /** Some words are digests: rules on them cannot be evaluated. */
   readonly isOpaque: boolean;
 }

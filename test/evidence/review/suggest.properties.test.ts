@@ -10,9 +10,9 @@ import {
   type Series,
 } from '../../../src/doveadm/commands/catalog.js';
 import { createUserNames } from '../../../src/doveadm/names/user-name.js';
-import { RecordedAssessor } from '../../../src/evidence/review/recorded.js';
 import { Sightings, understand } from '../../../src/evidence/review/sightings.js';
 import { suggest } from '../../../src/evidence/review/suggest.js';
+import { RecordedAssessor } from '../../../src/rules/answers/recorded-line.js';
 import { formatProblem } from '../../../src/rules/config/problem.js';
 import type { Settings } from '../../../src/rules/config/settings.js';
 import type { SeenLine } from '../../../src/rules/proposals/seen-line.js';

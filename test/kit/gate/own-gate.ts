@@ -2,7 +2,6 @@
 // no signal and no exit.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createSpent } from '../../../src/evidence/review/spent.js';
 import { Opened } from '../../../src/gate/daemon/life.js';
 import { Lifecycle } from '../../../src/gate/daemon/lifecycle.js';
 import { type JournalEnd, type OpenGate, openGate } from '../../../src/gate/daemon/open-gate.js';
@@ -60,7 +59,7 @@ export async function openOwnGate(owner: Owner, options: OwnGateOptions): Promis
   const names = createNameService(systemClock);
   opened.add('the name service', () => names.close());
   const findPeer = createFindPeer(native, systemClock, names);
-  const machine = { log, clock: systemClock, native, names, findPeer, passed: [], createSpent };
+  const machine = { log, clock: systemClock, native, names, findPeer, passed: [] };
   const configuration = { ...loaded, settings: loaded.settings, file };
   try {
     const gate = await openGate(configuration, machine, new Lifecycle(), opened, end);

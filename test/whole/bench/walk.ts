@@ -30,7 +30,7 @@ function closureOf(entry: string): ReadonlySet<string> {
   return reached;
 }
 
-const loaded = [...closureOf('src/serve.ts')].map((file) => textOf(file).split('\n').length - 1);
+const loaded = [...closureOf('src/gate/daemon/serve.ts')].map((file) => textOf(file).split('\n').length - 1);
 const lines = loaded.reduce((sum, count) => sum + count, 0);
 console.log(`serve loads ${loaded.length} files with ${lines} lines\n`);
 

@@ -2,12 +2,12 @@
 // clock that leaps, words that are known by their digest only), or a limit used up by what was never sent.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createSpent } from '../../../src/evidence/review/spent.js';
+import { createSpent } from '../../../src/gate/daemon/spent.js';
 import { encodeBody, encodeRecord } from '../../../src/journal/records/encode.js';
 import { type AuditRecord, isOwnRecord, type JournalRecord } from '../../../src/journal/records/record.js';
 import { Limiter, limitAsks } from '../../../src/rules/policy/terms.js';
+import { admission, grantId, recordedMs, type Sent } from '../../evidence/review/recording.js';
 import { parse, settingsOf, sound } from '../../rules/config/sound.js';
-import { admission, grantId, recordedMs, type Sent } from './recording.js';
 
 const limited = settingsOf(
   sound.replace(

@@ -1,15 +1,15 @@
 // What past records mean for limits: destroying commands that were sent lately count again after a restart. Input: pieces of whole lines of
 // a journal, oldest first. Irrelevant lines are not parsed. A command that was never sent counts for nothing. In doubt it counts.
 
-import { asText, asTexts, parseLine } from '../../host/values/values.js';
+import { asText, asTexts, parseLine, type StoredRecord } from '../../host/values/values.js';
 import { asDistanceMs, asTimeMs } from '../../journal/records/record.js';
 import { argumentCount, joinArguments } from '../../journal/records/stored.js';
+import { RecordedAssessor, restoreLine } from '../../rules/answers/recorded-line.js';
 import type { Settings } from '../../rules/config/settings.js';
 import { originOfRecord } from '../../rules/identity/origin.js';
 import { rulesOf } from '../../rules/policy/outcome.js';
 import type { Obligations, Policy } from '../../rules/policy/policy.js';
 import { type Limiter, limitAsks, type RebuildMoment, rebuiltMs } from '../../rules/policy/terms.js';
-import { RecordedAssessor, recordedLine } from './recorded.js';
 
 export interface Spent {
   take(piece: Buffer): void;
@@ -17,12 +17,10 @@ export interface Spent {
   finish(): number;
 }
 
-type Stored = Readonly<Record<string, unknown>>;
-
 interface Held {
-  readonly record: Stored;
+  readonly record: StoredRecord;
   readonly agoMs: number;
-  readonly parts: Stored[];
+  readonly parts: StoredRecord[];
 }
 
 /** A refused exchange has its two records side by side, so only few must be held to see that it was not sent. */
@@ -65,7 +63,7 @@ export function createSpent(settings: Settings, limiter: Limiter, moment: Rebuil
     },
   };
 
-  function hold(id: string, record: Stored): void {
+  function hold(id: string, record: StoredRecord): void {
     if (record['event'] !== 'admission' || record['decision'] !== 'allow') return;
     const timeMs = asTimeMs(record['time']);
     // Without the steps of the clock; an unknown time counts as now.
@@ -78,7 +76,7 @@ export function createSpent(settings: Settings, limiter: Limiter, moment: Rebuil
     spend(oldest[1]);
   }
 
-  function addArguments(id: string, record: Stored): void {
+  function addArguments(id: string, record: StoredRecord): void {
     const exchange = held.get(id);
     if (exchange !== undefined && exchange.parts.length < argumentCount(exchange.record))
       exchange.parts.push(record);
@@ -99,16 +97,15 @@ export function createSpent(settings: Settings, limiter: Limiter, moment: Rebuil
     counted += 1;
   }
 
-  function judgeAgain(policy: Policy, record: Stored) {
-    const row = { fields: record, admittedSeq: undefined, completedSeq: undefined, completedTime: undefined };
-    const line = recordedLine(row, policy.added);
-    if (line?.kind !== 'line') return undefined;
+  function judgeAgain(policy: Policy, record: StoredRecord) {
+    const line = restoreLine(record, policy.added);
+    if (typeof line === 'string') return undefined;
     const { judgement } = assessor.assess(line, policy).assessment;
     return judgement.kind === 'judged' ? judgement : undefined;
   }
 }
 
-function obligationsOf(policy: Policy, record: Stored): Obligations | undefined {
+function obligationsOf(policy: Policy, record: StoredRecord): Obligations | undefined {
   if (record['version'] !== policy.version) return undefined;
   const rule = [...policy.allow, ...policy.onRequest].find(
     ({ place }) => `${place.file}:${place.line}` === record['rule'],
