@@ -6,9 +6,9 @@ import { changedWords, hitWords, type Incident } from '../evidence/story/inciden
 import { formatCell } from '../evidence/trail/export.js';
 import { createCover } from '../evidence/views/view.js';
 import type { MadeNow } from '../gate/door/door.js';
+import type { FoundCode } from '../gate/now/found-codes.js';
 import type { BackendNow, Now } from '../gate/now/now.js';
 import { drainWords } from '../gate/now/operator.js';
-import type { FoundCode } from '../gate/now/problems.js';
 import type { Endpoint } from './answers/api.js';
 import { isAmong } from './browser-answers.js';
 import type { Daemon } from './daemon.js';

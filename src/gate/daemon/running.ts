@@ -20,8 +20,14 @@ import {
 import type { AccessDesk } from '../access/desk.js';
 import type { DoorPage } from '../door/parse.js';
 import type { Loaded } from '../now/operator.js';
-import { foundCodes } from '../now/problems.js';
-import type { Fault, PageTold, Running, RunningBackend, RunningCertificate } from '../now/running.js';
+import {
+  type Fault,
+  forkedMeans,
+  type PageTold,
+  type Running,
+  type RunningBackend,
+  type RunningCertificate,
+} from '../now/running.js';
 import type { Service } from '../session/service.js';
 import { errorCodes, lookupCodes, meaningIn, noticeCodes, shipCodes } from '../telemetry/codes.js';
 import type { Log } from '../telemetry/log.js';
@@ -168,7 +174,7 @@ export function lookAt(gate: Gate): Running {
           sink.state === 'away'
             ? faultOf(shipCodes, code, text)
             : sink.state === 'forked'
-              ? faultOf(foundCodes, 'audit-forked', text)
+              ? { code: 'audit-forked', text, why: forkedMeans }
               : undefined,
       })),
     ship() {

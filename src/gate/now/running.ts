@@ -205,7 +205,9 @@ export interface RunningJournal {
   readonly whyNoMemory: string | undefined;
 }
 
-/** A receiver of records. `forked`: it holds another journal under the id of this one. */
+export const forkedMeans: Meaning = ['the store holds another journal under the id of this one'];
+
+/** A receiver of records. `forked`: as `forkedMeans`. */
 export interface RunningSink {
   readonly name: string;
   readonly state: ReceiverNow['state'];

@@ -8,7 +8,7 @@ import { journalCodes } from '../../host/ports/faults.js';
 import type { exitCodes } from '../../host/ports/machine.js';
 import { closeReasons } from '../../host/ports/transport.js';
 import { problemCodes } from '../../rules/config/problem.js';
-import { foundCodes } from '../now/problems.js';
+import { foundCodes } from '../now/found-codes.js';
 import type { Meaning } from '../now/running.js';
 import { lookupCodes, noticeCodes, shipCodes } from './codes.js';
 import { logCodes } from './log-codes.js';
