@@ -9,6 +9,7 @@ import {
   type DoorCall,
   type DoorFacts,
   type DoorHead,
+  type DoorNow,
   type DoorOpened,
   type DoorTraffic,
   type MadeNow,
@@ -40,6 +41,7 @@ import type { PageRole } from '../rules/identity/roles.js';
 import { settingsIn } from '../rules/setup/configuration-text.js';
 import { namesIn } from '../rules/setup/peers.js';
 import type { PageCaller } from './http/page-request.js';
+import { troubleOf } from './trouble-words.js';
 
 export interface Told {
   readonly head: DoorHead;
@@ -120,8 +122,8 @@ export class Daemon {
   /** States of the daemon, for as long as somebody watches. Rejects with a DoorFault. */
   async *states(signal: AbortSignal): AsyncGenerator<MadeNow> {
     for await (const line of this.#parts.client.lines('now', signal)) {
-      const made: MadeNow = JSON.parse(line);
-      yield made;
+      const { now, ...made }: DoorNow = JSON.parse(line);
+      yield { ...made, now: { ...now, troubles: now.troubles.map(troubleOf) } };
     }
   }
 

@@ -2,8 +2,7 @@
 // and commands take the story and read no record for such a conclusion. What the records do not say is `unknown`, never guessed.
 
 import type { Drain } from '../../gate/now/operator.js';
-import { backendMet, countedForOf } from '../../gate/outcome/class.js';
-import { givenOf } from '../../gate/outcome/next.js';
+import { backendMet, countedForOf, givenOf } from '../../gate/outcome/class.js';
 import { ownerOf, type TroubleOwner } from '../../gate/outcome/owner.js';
 import { asList, asTexts, type StoredRecord } from '../../host/values/values.js';
 import { numberIn, textIn } from '../../journal/records/stored.js';

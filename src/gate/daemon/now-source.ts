@@ -3,7 +3,7 @@
 
 import { hostName } from '../../host/machine/process.js';
 import { formatTime } from '../../host/words/instants.js';
-import type { MadeNow } from '../door/door.js';
+import type { DoorNow } from '../door/door.js';
 import type { BackendNow, JournalNow, ReceiverNow, RunningCommand } from '../now/now.js';
 import type { Loaded } from '../now/operator.js';
 import { type FoundProblem, findProblems, keyOf, stateOf, whyDown } from '../now/problems.js';
@@ -20,7 +20,7 @@ export function judge(running: Running, watch: NowWatch): readonly FoundProblem[
   return problems;
 }
 
-export function makeNow(running: Running, watch: NowWatch, nowMs: number): MadeNow {
+export function makeNow(running: Running, watch: NowWatch, nowMs: number): DoorNow {
   const { exchanges, atMs, version, started, configHash } = running;
   const loaded = withoutFiles(running.loaded);
   const found = judge(running, watch);

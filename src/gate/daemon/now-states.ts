@@ -3,11 +3,11 @@
 
 import { Wakes } from '../../host/concurrency/waiting.js';
 import type { Clock, Timer } from '../../host/ports/machine.js';
-import type { MadeNow } from '../door/door.js';
+import type { DoorNow } from '../door/door.js';
 
 export interface NowStatesParts {
   readonly clock: Pick<Clock, 'now' | 'setTimer'>;
-  readonly make: () => MadeNow;
+  readonly make: () => DoorNow;
   readonly onFailed: (fault: unknown) => void;
   readonly onWatched?: (isWatched: boolean) => void;
 }

@@ -1,16 +1,17 @@
 // What the daemon remembers of the last minutes for people who look at it: how many commands ended and how, the last refusals and failures,
 // failed logins, stalls. `observe` runs for every command and allocates nothing there. The memory is the same after a year. No text of a
-// client or a backend is shown, only sentences of ours with names of the configuration.
+// client or a backend is told: codes, sentences of ours, and names of the configuration.
 
 import type { Clock, Timer } from '../../host/ports/machine.js';
 import { networkOf } from '../../host/ports/peer.js';
 import { formatTime } from '../../host/words/instants.js';
 import { keyRefusals } from '../../rules/keys/key.js';
 import { countedAs, History } from '../now/history.js';
-import type { Trouble } from '../now/now.js';
+import type { TroubleFacts } from '../now/now.js';
 import { Standing } from '../now/problems.js';
 import { RefusedLogins } from '../now/refused-logins.js';
 import type { Running } from '../now/running.js';
+import { givenOf } from '../outcome/class.js';
 import {
   type EngineEvent,
   type ExchangeEnded,
@@ -19,14 +20,12 @@ import {
   loginFailures,
   type SessionRefused,
 } from '../outcome/events.js';
-import { denialWords, givenOf, nextWords, ranWords } from '../outcome/next.js';
-import { ownerOf, ownerWords } from '../outcome/owner.js';
-import { errorCodes, meaningIn } from '../telemetry/codes.js';
+import { ownerOf } from '../outcome/owner.js';
 
 type Troubling = ExchangeEnded | LoginFailed | SessionRefused;
 
 export interface TroubleRow {
-  readonly row: Trouble;
+  readonly row: TroubleFacts;
   readonly user: string;
 }
 
@@ -230,13 +229,13 @@ function rowOf(event: Troubling, atMs: number): TroubleRow {
     const { account, address, why, type } = event;
     const isKey = why !== undefined && account !== undefined;
     const from = networkOf(address ?? '-');
-    const text = isKey ? `The key ${keyRefusals[why]} (${from}).` : `${capital(loginFailures[type])}.`;
+    const text = isKey ? `the key ${keyRefusals[why]} (${from})` : loginFailures[type];
     const principal = isKey ? account : from;
     return { row: { at, kind: 'login', principal, listener, text, owner: 'requester' }, user: '' };
   }
   if (isEngineEvent(event, 'session-refused')) {
     const principal = event.principal ?? '-';
-    const text = 'No session: not among its peers or networks, or a limit of sessions is reached.';
+    const text = 'no session: not among its peers or networks, or a limit of sessions is reached';
     return { row: { at, kind: 'denied', principal, listener, text, owner: 'requester' }, user: '' };
   }
   const { exchange, outcome } = event;
@@ -248,34 +247,16 @@ function rowOf(event: Troubling, atMs: number): TroubleRow {
     ...(command === undefined ? {} : { command }),
     ...(backend === undefined ? {} : { backend }),
   };
-  const { denial, error } = event;
-  const owner = ownerOf(event);
-  const by = denial !== undefined || owner === 'policy' ? { policy: event.policy } : {};
+  const { denial, error, policy, rule, lock, text, isQuoting } = event;
   const found = isRecorded(event) ? { id } : {};
-  const next = nextWords(owner, { denial, error, backend, policy: event.policy, place: placeWords(event) });
-  const isSaid = next === ownerWords(owner, { backend });
-  const why = { text: sentenceOf(event), owner, ...(!isSaid && { next }), ...by };
-  return { row: { at, ...found, kind, principal, ...where, ...why }, user };
-}
-
-/** As the client got it; where that repeats words of a client or a backend, what its code means. */
-function sentenceOf(ended: ExchangeEnded): string {
-  const { denial, rule, policy, error, text, isQuoting, lock } = ended;
-  if (denial !== undefined) {
-    const place = placeWords({ rule });
-    return `${capital(denialWords(denial, { policy, place, isOffered: error === 'on-request' }))}.`;
-  }
-  // The name of a mail user is for some only, and so is the reason; Now has both for them under that id.
-  if (lock !== undefined) return isQuoting ? `A mailbox is locked or held: ${lock}.` : `${text}.`;
-  const said = (isQuoting ? undefined : text) ?? meaningIn(errorCodes, error ?? '')[0];
-  return `${capital(ranWords(said, givenOf(ended)))}.`;
-}
-
-/** The place of the rule that decided; '': no rule did. */
-function placeWords({ rule }: Pick<ExchangeEnded, 'rule'>): string {
-  return rule === undefined ? '' : `${rule.file}:${rule.line}`;
-}
-
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  const ended = {
+    denial,
+    error,
+    said: isQuoting ? undefined : text,
+    lock,
+    policy,
+    place: rule === undefined ? '' : `${rule.file}:${rule.line}`,
+    givenBytes: givenOf(event),
+  };
+  return { row: { at, ...found, kind, principal, ...where, owner: ownerOf(event), ended }, user };
 }

@@ -5,7 +5,7 @@
 import type { NoticeReceiver } from '../../rules/config/receiver.js';
 import type { PageRole } from '../../rules/identity/roles.js';
 import type { AccessItem } from '../access/access-item.js';
-import type { JournalNow, Now } from '../now/now.js';
+import type { JournalNow, Now, TroubleFacts } from '../now/now.js';
 
 /** Raised by a change that the other side cannot work with: a page works with a daemon of the same version. */
 export const doorVersion = 1;
@@ -14,7 +14,7 @@ export const doorVersion = 1;
 export const doorCalls = {
   /** -> lines: a DoorHead, the lines of the settings, an empty line; again after each reload; a DoorBeat each second. */
   settings: 'GET /settings',
-  /** -> lines of MadeNow, 1 a second, at most 5 while the daemon gets better or worse. */
+  /** -> lines of DoorNow, 1 a second, at most 5 while the daemon gets better or worse. */
   now: 'GET /now',
   /** -> DoorFacts. */
   facts: 'GET /facts',
@@ -63,6 +63,11 @@ export interface DoorBeat {
   readonly locked?:
     | readonly { readonly words: readonly string[]; readonly isForName: boolean; readonly why: string }[]
     | undefined;
+}
+
+/** As the door tells it: sentences about troubles are the page's to make. */
+export interface DoorNow extends Omit<MadeNow, 'now'> {
+  readonly now: Omit<Now, 'troubles'> & { readonly troubles: readonly TroubleFacts[] };
 }
 
 /** What is shown now, without mail users, and whom the rows named: one for each, `''` for nobody. */

@@ -1,5 +1,6 @@
 // How the gate is now, as a door and the page show it.
 
+import type { DecisionCode } from '../../doveadm/codes/decisions.js';
 import type { TroubleOwner } from '../outcome/owner.js';
 import type { Drain, Loaded } from './operator.js';
 
@@ -127,6 +128,24 @@ export interface Trouble {
   /** The next step, and the person for it. */
   readonly next?: string;
   readonly policy?: string;
+}
+
+/** A trouble as the gate tells it: the sentence and the next step of a command's are made of its codes by who shows it. */
+export type TroubleFacts = Omit<Trouble, 'text' | 'next' | 'user' | 'policy'> &
+  ({ readonly text: string } | { readonly ended: EndedFacts });
+
+export interface EndedFacts {
+  readonly denial?: DecisionCode | undefined;
+  readonly error?: string | undefined;
+  /** The sentence that its client got; absent where that repeats words of a client or a backend. */
+  readonly said?: string | undefined;
+  /** The lock or hold that stopped it. */
+  readonly lock?: string | undefined;
+  readonly policy: string;
+  /** Of the rule that decided; '': no rule did. */
+  readonly place: string;
+  /** As `givenOf` says. */
+  readonly givenBytes: number;
 }
 
 /**

@@ -63,3 +63,17 @@ export function backendMet(
 ): string {
   return sent !== true && classOfOutcome(outcome) === 'denied' ? '' : backend;
 }
+
+/** What dovegate itself says in an answer is shorter, and is counted with it. */
+const ownBytesMax = 4096;
+
+/** Bytes of a backend's answer that went to the client, so it ran; 0: nothing shows that some did. */
+export function givenOf({
+  bytesIn,
+  bytesOut,
+}: {
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}): number {
+  return bytesIn > 0 && bytesOut > ownBytesMax ? bytesOut : 0;
+}

@@ -1,4 +1,4 @@
-// How a command ended, in the sentence that its client got, and the next step: from the codes of its end, for the gate and for readers.
+// How a command ended, in the sentence that its client got, and the next step, from the codes of its end. For readers: no gate makes it.
 
 import { codes, isCode, plain, sentenceOf } from '../../doveadm/codes/codes.js';
 import { type DecisionCode, decisionCodes, isDecisionCode } from '../../doveadm/codes/decisions.js';
@@ -46,24 +46,10 @@ export function nextWords(
 }
 
 interface NextFacts {
-  readonly denial: string | undefined;
-  readonly error: string | undefined;
+  readonly denial?: string | undefined;
+  readonly error?: string | undefined;
   readonly backend?: string | undefined;
   readonly policy: string;
   readonly place: string;
   readonly until?: string | undefined;
-}
-
-/** What dovegate itself says in an answer is shorter, and is counted with it. */
-const ownBytesMax = 4096;
-
-/** Bytes of a backend's answer that went to the client, so it ran; 0: nothing shows that some did. */
-export function givenOf({
-  bytesIn,
-  bytesOut,
-}: {
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-}): number {
-  return bytesIn > 0 && bytesOut > ownBytesMax ? bytesOut : 0;
 }

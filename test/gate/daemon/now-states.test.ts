@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NowStates } from '../../../src/gate/daemon/now-states.js';
-import type { MadeNow } from '../../../src/gate/door/door.js';
+import type { DoorNow } from '../../../src/gate/door/door.js';
 import { emptyNow as empty } from '../../kit/gate/now.js';
 import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
 
@@ -77,8 +77,8 @@ function open() {
   return story;
 }
 
-function last(lines: readonly string[]): MadeNow {
-  const made: MadeNow = JSON.parse(lines.at(-1) ?? '');
+function last(lines: readonly string[]): DoorNow {
+  const made: DoorNow = JSON.parse(lines.at(-1) ?? '');
   return made;
 }
 

@@ -1,10 +1,12 @@
-// Goal: the last refusals and failures as sentences of our own, in constant memory, without a word of a client or a backend.
+// Goal: the last refusals and failures, in constant memory and without a word of a client or a backend, and the page's sentences of them.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { lockSaying } from '../../../src/doveadm/codes/locks.js';
 import { NowWatch } from '../../../src/gate/daemon/now-watch.js';
+import type { Trouble } from '../../../src/gate/now/now.js';
 import type { ExchangeEnded, LoginFailed } from '../../../src/gate/outcome/events.js';
 import { judgeEnding } from '../../../src/gate/outcome/outcome.js';
+import { troubleOf } from '../../../src/page/trouble-words.js';
 import { ended as example } from '../../kit/gate/exchange-ended.js';
 import { createFakeClock } from '../../kit/plain/fake-clock.js';
 
@@ -16,12 +18,16 @@ const ended: ExchangeEnded = {
 };
 const ours = (text: string) => ({ text, isQuoting: false }) as const;
 
-function textOf(more: Partial<ExchangeEnded>): string | undefined {
+function shown(watch: NowWatch): readonly Trouble[] {
+  const rows = watch.troubles().map(({ row }) => troubleOf(row));
+  assert.doesNotMatch(JSON.stringify(rows), /zuluq7/);
+  return rows;
+}
+
+function shownOf(more: Partial<ExchangeEnded>): Trouble | undefined {
   const watch = new NowWatch(createFakeClock());
   watch.observe({ ...ended, ...more });
-  const [row] = watch.troubles();
-  assert.doesNotMatch(JSON.stringify(row?.row ?? ''), /zuluq7/);
-  return row?.row.text;
+  return shown(watch)[0];
 }
 
 const rule = { file: '/etc/dovegate/policies/support.yaml', line: 14, column: 3 };
@@ -79,7 +85,7 @@ const sentences: readonly (readonly [
   ['a code of nobody', { ...failed, error: 'lookup-zuluq7' }, 'It failed.'],
 ];
 for (const [what, more, text] of sentences) {
-  void test(`a command: ${what}`, () => assert.equal(textOf(more), text));
+  void test(`a command: ${what}`, () => assert.equal(shownOf(more)?.text, text));
 }
 
 const lock = {
@@ -99,7 +105,8 @@ for (const [target, isNamed, text] of [
   void test(`a lock: ${text}`, () => {
     const saying = lockSaying({ ...lock, target }, isNamed);
     const verdict = judgeEnding({ kind: 'locked', lock: lock.id, isNamed, ...saying });
-    assert.equal(textOf({ ...denied, ...verdict, isQuoting: verdict.isQuoting === true }), text);
+    const trouble = shownOf({ ...denied, ...verdict, isQuoting: verdict.isQuoting === true });
+    assert.equal(trouble?.text, text);
   });
 
 const login: LoginFailed = {
@@ -123,9 +130,8 @@ void test('logins: what the peer called itself is not shown, the name of a key i
   watch.observe({ ...login, account: 'webmail', why: 'address' });
   const refused = { kind: 'session-refused', level: 'warn', listener: 'support' } as const;
   watch.observe({ ...refused, principal: 'uid:1000', text: 'zuluq7' });
-  assert.doesNotMatch(JSON.stringify(watch.troubles()), /zuluq7/);
   assert.deepEqual(
-    watch.troubles().map(({ row: { kind, principal, listener, text } }) => [kind, principal, listener, text]),
+    shown(watch).map(({ kind, principal, listener, text }) => [kind, principal, listener, text]),
     [
       [
         'denied',
@@ -143,9 +149,7 @@ void test('logins: what the peer called itself is not shown, the name of a key i
 
 void test('each row says who can change it, and a denial its policy', () => {
   const owners = (more: Partial<ExchangeEnded>): readonly unknown[] => {
-    const watch = new NowWatch(createFakeClock());
-    watch.observe({ ...ended, ...more });
-    const [{ row } = {}] = watch.troubles();
+    const row = shownOf(more);
     return [row?.owner, row?.policy];
   };
   assert.deepEqual(owners({ ...denied, denial: 'no-rule' }), ['policy', 'support']);
@@ -234,11 +238,7 @@ void test('those that are the same are one row, also with others in between: the
 });
 
 void test('what can be done about a denial stands with it, and nothing where the cause says it all', () => {
-  const next = (more: Partial<ExchangeEnded>): string | undefined => {
-    const watch = new NowWatch(createFakeClock());
-    watch.observe({ ...ended, ...more });
-    return watch.troubles()[0]?.row.next;
-  };
+  const next = (more: Partial<ExchangeEnded>): string | undefined => shownOf(more)?.next;
   const writer = 'the person who writes policies, if this should be allowed (no rule yet, policy support)';
   assert.equal(next({ ...denied, denial: 'no-rule' }), writer);
   assert.equal(
@@ -256,7 +256,7 @@ void test('a record that could not be written: nothing was sent to any backend',
   const watch = new NowWatch(createFakeClock());
   for (const backend of ['mail1', 'mail2'])
     watch.observe({ ...ended, ...failed, backend, error: 'audit-reserve' });
-  const [{ row } = {}, ...others] = watch.troubles();
+  const [row, ...others] = shown(watch);
   assert.deepEqual([row?.backend, row?.count, others], [undefined, 2, []]);
   assert.doesNotMatch(row?.text ?? '', /`/);
 });

@@ -9,7 +9,7 @@ import { NowWatch } from '../../../src/gate/daemon/now-watch.js';
 import { Acknowledged, createAct } from '../../../src/gate/daemon/operator.js';
 import { createOutages } from '../../../src/gate/daemon/outages.js';
 import { faultNow } from '../../../src/gate/daemon/running.js';
-import type { MadeNow } from '../../../src/gate/door/door.js';
+import type { DoorNow, MadeNow } from '../../../src/gate/door/door.js';
 import type { Running, RunningExchange } from '../../../src/gate/now/running.js';
 import { type CountedExchanges, createMetrics } from '../../../src/gate/telemetry/metrics.js';
 import { JournalFault } from '../../../src/host/ports/faults.js';
@@ -18,6 +18,7 @@ import { formatRing, RingReader, RingWriter } from '../../../src/journal/files/r
 import { createWriter } from '../../../src/journal/files/writer.js';
 import { encodeRecord } from '../../../src/journal/records/encode.js';
 import type { AuditRecord, RecordRoom } from '../../../src/journal/records/record.js';
+import { troubleOf } from '../../../src/page/trouble-words.js';
 import { policyListOf } from '../../../src/rules/config/policy-list.js';
 import type { Settings } from '../../../src/rules/config/settings.js';
 import { noHuman } from '../../../src/rules/identity/human.js';
@@ -397,7 +398,8 @@ export async function writeHistory(directory: string, chance: Chance): Promise<W
         locks: locks.entries.map((lock) => locks.shown(lock)),
         exchanges: engine.service.running(),
       };
-      return JSON.parse(JSON.stringify(makeNow(running, watch, clock.now()).now));
+      const now: DoorNow['now'] = JSON.parse(JSON.stringify(makeNow(running, watch, clock.now()).now));
+      return { ...now, troubles: now.troubles.map(troubleOf) };
     }
 
     function keepPolicies(settings: Settings): void {
