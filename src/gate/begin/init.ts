@@ -20,6 +20,7 @@ import { CommandFault, plain, stderr, stdout } from '../../host/output/output.js
 import { exitCodes } from '../../host/ports/machine.js';
 import { formatJsonLines, formatWords } from '../../host/words/text.js';
 import { runTests } from '../../rules/answers/policy-tests.js';
+import { checkBeside } from '../../rules/config/check-beside.js';
 import { parseSettings } from '../../rules/config/parse-settings.js';
 import { formatProblem } from '../../rules/config/problem.js';
 import {
@@ -418,7 +419,7 @@ function write(answers: Answers, machine: Machine): Written {
     }
     files.file(directory, configurationName, text, daemon === undefined ? 0o600 : 0o640, readers);
     const configuration = join(directory, configurationName);
-    const loaded = loadConfiguration(configuration, { beside: inspectBeside });
+    const loaded = loadConfiguration(configuration, { beside: inspectBeside, checkBeside });
     const { settings } = loaded;
     if (settings === undefined)
       throw new CommandFault(

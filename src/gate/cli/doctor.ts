@@ -13,6 +13,7 @@ import { openScreen, type Screen } from '../../host/output/screen.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import { formatJsonLines, formatWords } from '../../host/words/text.js';
 import { plural } from '../../host/words/words.js';
+import { checkBeside } from '../../rules/config/check-beside.js';
 import { findSettings } from '../../rules/config/parse-settings.js';
 import { isSocket, type Settings } from '../../rules/config/settings.js';
 import { withoutDoubtful } from '../../rules/config/without-doubtful.js';
@@ -53,6 +54,7 @@ export async function doctor(
     const facts = typeof dovecot === 'string' ? undefined : dovecot;
     const loaded = loadConfiguration(config, {
       beside: inspectBeside,
+      checkBeside,
       unitUid: service?.uid,
       dovecot: facts,
     });

@@ -45,7 +45,8 @@ async function checkAndSignal(config: string, pid: string | undefined): Promise<
   delete process.env['CREDENTIALS_DIRECTORY'];
   const { loadConfiguration } = await import('../../rules/setup/configuration.js');
   const { summarise } = await import('../../rules/setup/inspect.js');
-  const loaded = loadConfiguration(config);
+  const { checkBeside } = await import('../../rules/config/check-beside.js');
+  const loaded = loadConfiguration(config, { checkBeside });
   for (const problem of loaded.problems) stderr(plainLines(problem));
   if (loaded.settings === undefined)
     throw new CommandFault(exitCodes.configuration, `${summarise(config, loaded)}; nothing was reloaded`);

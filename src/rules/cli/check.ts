@@ -7,6 +7,7 @@ import { CommandFault, formatPlace, stdout } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import { formatEnd } from '../../host/words/instants.js';
 import { formatJson } from '../../host/words/text.js';
+import { checkBeside } from '../config/check-beside.js';
 import {
   type AccountSettings,
   formatListenerSocket,
@@ -44,6 +45,7 @@ export async function check(
   const dovecot = await askDovecot().finally(release);
   const loaded = loadConfiguration(config, {
     beside: inspectBeside,
+    checkBeside,
     dovecot: typeof dovecot === 'string' ? undefined : dovecot,
   });
   if (json) {

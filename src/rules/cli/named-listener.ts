@@ -5,6 +5,7 @@ import { gidsOf, userNameOf } from '../../host/machine/accounts.js';
 import { CommandFault, formatPlace } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import type { AnswerRow } from '../answers/rights.js';
+import { checkBeside } from '../config/check-beside.js';
 import { meantBy, type Places, placeIn } from '../config/problem.js';
 import type { ListenerSettings, Settings } from '../config/settings.js';
 import { type Principal, principalOf } from '../identity/principal.js';
@@ -36,7 +37,7 @@ type DaemonPlace =
 
 /** The settings of a file without errors. Throws a CommandFault with all problems. */
 export function openSettings(config: string): Settings {
-  const loaded = loadConfiguration(config, { asksForFiles: false });
+  const loaded = loadConfiguration(config, { asksForFiles: false, checkBeside });
   if (loaded.settings !== undefined) return loaded.settings;
   const lines = [...loaded.problems, summarise(config, loaded)];
   throw new CommandFault(exitCodes.configuration, lines.join('\n'));

@@ -13,8 +13,6 @@ import { userOfAcl } from '../../doveadm/meaning/reach.js';
 import { GlobList, isAddress, isMask } from '../../doveadm/names/glob.js';
 import { createUserNames, type UserNames } from '../../doveadm/names/user-name.js';
 import { foldAscii } from '../../host/words/text.js';
-import { isStatement, readStatement } from '../answers/statement.js';
-import { policyOfAnybody } from '../identity/principal.js';
 import { strikesAlways } from '../policy/match.js';
 import {
   formatTarget,
@@ -27,15 +25,8 @@ import {
 import { comparesValues } from '../policy/value-test.js';
 import { checkRequests } from './check-requests.js';
 import type { Cursor } from './cursor.js';
-import { meantBy, unknownName } from './problem.js';
-import {
-  formatListenerSocket,
-  isStatementTest,
-  type ListenerSettings,
-  loginsOf,
-  type Person,
-  type Settings,
-} from './settings.js';
+import { unknownName } from './problem.js';
+import { formatListenerSocket, type ListenerSettings, loginsOf, type Settings } from './settings.js';
 
 /** Reports problems. `written` is the whole configuration, `valid` its valid part, from which the settings were made. */
 export function checkSettings(settings: Settings, written: Cursor, valid: Cursor, isPart: boolean): void {
@@ -46,7 +37,6 @@ export function checkSettings(settings: Settings, written: Cursor, valid: Cursor
   checkPolicies(settings, written, valid);
   checkPeople(settings, valid);
   if (!isPart) checkRequests(settings, written, valid);
-  checkTests(settings, valid, written.keys('listeners'));
 }
 
 function checkPresence(written: Cursor): void {
@@ -464,48 +454,4 @@ function leavesMailboxOut({ command, shared, where, query }: Rule, added: AddedC
     params.some(({ role }) => role === 'search-query'),
   );
   return isSearch && !(isQueryTest(query, 'keys') && query.conditions.some(({ key }) => key === 'mailbox'));
-}
-
-/**
- * Names in a test must exist, and the test must name the client where it matters. `cursor` stands at the configuration; `listeners`: the
- * written names.
- */
-function checkTests(settings: Settings, cursor: Cursor, listeners: readonly string[]): void {
-  for (const [index, written] of settings.tests.entries()) {
-    if (isStatementTest(written)) {
-      const statement = readStatement(written.prove, settings);
-      if (isStatement(statement, 'bad')) cursor.error(['tests', index, 'prove'], statement.message);
-      if (isStatement(statement, 'more'))
-        cursor.error(
-          ['tests', index, 'prove'],
-          'needs two configurations: dovegate prove --against FILE decides it',
-        );
-      continue;
-    }
-    const { listener: name, as } = written;
-    if (!listeners.includes(name)) {
-      const message = unknownName('listener', name, listeners);
-      cursor.error(['tests', index, 'listener'], message, 'unknown-name');
-    }
-    const listener = settings.listeners.find((each) => each.name === name);
-    const message = listener === undefined ? undefined : whyNobody(listener, as);
-    if (message !== undefined) cursor.error(['tests', index], message);
-  }
-}
-
-/** Why a test's `as` can match no client at this listener; undefined: it can. */
-function whyNobody(listener: ListenerSettings, as: Person | undefined): string | undefined {
-  const { name } = listener;
-  const names = loginsOf(listener).map((each) => each.name);
-  if (names.length > 0) {
-    if (as?.account === undefined)
-      return `does not say which account asks (as: { account: NAME }); listener ${name} has: ${names.join(', ')}`;
-    if (names.includes(as.account)) return undefined;
-    const hint = meantBy(as.account, names, `; there are: ${names.join(', ')}`);
-    return `listener ${name} has no account ${JSON.stringify(as.account)}${hint}`;
-  }
-  if (as?.account !== undefined)
-    return `names an account, and listener ${name} has none: the kernel says who asks there`;
-  if (as !== undefined || policyOfAnybody(listener) !== undefined) return undefined;
-  return `does not say who asks (as), and listener ${name} has no policy for everybody`;
 }

@@ -40,14 +40,23 @@ export interface ParsedSettings {
   readonly placeAt: (path: string) => Place;
 }
 
-/**
- * Reads a configuration. `problems` holds warnings only, when there are settings. `nowMs`: for warnings about rules that are over.
- * `isPart`: policies without the rest, so whether somebody could approve, and how long the journal is kept, is not known.
- */
+interface ParseOptions {
+  /** For warnings about rules that are over. */
+  readonly nowMs?: number;
+  /** Policies without the rest, so whether somebody could approve, and how long the journal is kept, is not known. */
+  readonly isPart?: boolean;
+  /** What else is checked, for a person: as `checkBeside`. */
+  readonly checkBeside?: CheckBeside | undefined;
+}
+
+/** `written` is the whole configuration, `valid` its valid part, from which the settings were made. */
+export type CheckBeside = (settings: Settings, written: Cursor, valid: Cursor) => void;
+
+/** Reads a configuration. `problems` holds warnings only, when there are settings. */
 export function parseSettings(
   file: string,
   read: ReadFiles,
-  { nowMs, isPart = false }: { readonly nowMs?: number; readonly isPart?: boolean } = {},
+  { nowMs, isPart = false, checkBeside }: ParseOptions = {},
 ): ParsedSettings {
   const problems = new ProblemList();
   const sources = new Sources(read, problems);
@@ -58,7 +67,9 @@ export function parseSettings(
   if (root !== undefined && valid !== undefined) {
     settings = build(valid.value, valid.cursor, { sources, problems, nowMs, places });
     // Names are checked against the written ones, so that one mistake is not reported again at each use.
-    checkSettings(settings, createCursor(root, problems), valid.cursor, isPart);
+    const written = createCursor(root, problems);
+    checkSettings(settings, written, valid.cursor, isPart);
+    checkBeside?.(settings, written, valid.cursor);
   }
   return {
     ...(settings !== undefined && !problems.hasErrors && { settings }),

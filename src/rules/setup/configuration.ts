@@ -22,7 +22,7 @@ export function loadConfiguration(
 ): LoadedConfiguration {
   const nowMs = systemClock.wallMs();
   const kept = keeping(copy?.read ?? readFromDisk);
-  const parsed = parseSettings(file, kept.read, { nowMs });
+  const parsed = parseSettings(file, kept.read, { nowMs, checkBeside: options.checkBeside });
   const settings = parsed.settings && withJournalGroup(parsed.settings);
   const files = copy === undefined ? parsed.files : new Map([[copy.path, undefined]]);
   const inspected = [...inspect(settings, files, options)].flat();

@@ -27,7 +27,7 @@ import { credentialsFolder } from '../../host/machine/process.js';
 import { systemListFile } from '../../host/machine/system-trust.js';
 import { formatWords } from '../../host/words/text.js';
 import { plural } from '../../host/words/words.js';
-import type { ParsedSettings, ProblemReport } from '../config/parse-settings.js';
+import type { CheckBeside, ParsedSettings, ProblemReport } from '../config/parse-settings.js';
 import type { Finding, Problem } from '../config/problem.js';
 import type { Settings } from '../config/settings.js';
 import { tlsFilesOf } from './certificates.js';
@@ -64,6 +64,8 @@ export interface LoadOptions {
   readonly asksForFiles?: boolean;
   /** For a person who checks: the daemon may run as another user (`daemonUidOf`), and what concerns others than it is looked at, too. */
   readonly beside?: InspectBeside;
+  /** Also for a person, who may ask for no file. */
+  readonly checkBeside?: CheckBeside;
   readonly unitUid?: number | undefined;
   readonly dovecot?: DovecotHere | undefined;
 }

@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { recordedBytesMax } from '../../../src/rules/config/parse-sections.js';
+import { parseSettings } from '../../../src/rules/config/parse-settings.js';
 import { timerMsMax } from '../../../src/rules/config/schema-parts.js';
-import { settingsOf, sound, told } from './sound.js';
+import { memoryFiles, settingsOf, sound, told } from './sound.js';
 
 void test('half of the memory of records holds the records of the longest line, whatever was asked for', () => {
   for (const [line, kib] of [
@@ -37,4 +38,21 @@ void test('records have so many receivers', () => {
     `${sound}audit: { ship: [${Array.from({ length: count }, (_, at) => `{ syslog: "logs${at}:6514" }`).join(', ')}] }\n`;
   assert.equal(settingsOf(text(bounds.shipReceivers)).audit.ship.length, bounds.shipReceivers);
   assert.match(told(text(bounds.shipReceivers + 1)).join(), /audit\.ship: must hold at most 16 receivers/);
+});
+
+void test('a mistake in `tests` is told to a person who checks, and stops no gate', () => {
+  const text = `${sound}tests:
+  - { listener: suport, command: [quota, get], expect: allow }
+  - { listener: support, command: [quota, get], expect: allow, as: { account: panel } }
+  - { prove: policy suport may only read }
+  - { prove: nobody may do more than before }
+  - { prove: policy support may only read }
+`;
+  assert.deepEqual(told(text), [
+    '13:7: tests[0].listener: there is no listener "suport"; did you mean support?',
+    '14:5: tests[1]: names an account, and listener support has none: the kernel says who asks there',
+    '15:7: tests[2].prove: there is no policy "suport"; did you mean support?',
+    '16:7: tests[3].prove: needs two configurations: dovegate prove --against FILE decides it',
+  ]);
+  assert.deepEqual(parseSettings('d.yaml', memoryFiles({ 'd.yaml': text })).problems, []);
 });

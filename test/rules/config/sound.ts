@@ -1,6 +1,7 @@
 // A configuration without a problem, in memory; the tests of this folder change parts of it and see what is told.
 import assert from 'node:assert/strict';
 import { GlobList } from '../../../src/doveadm/names/glob.js';
+import { checkBeside } from '../../../src/rules/config/check-beside.js';
 import { type ParsedSettings, parseSettings } from '../../../src/rules/config/parse-settings.js';
 import { type Finding, formatProblem, placeIn } from '../../../src/rules/config/problem.js';
 import type { ReadFiles } from '../../../src/rules/config/read-files.js';
@@ -45,7 +46,9 @@ policies:
 ${policies}`;
 
 export function parse(text: string): ParsedSettings {
-  return parseSettings('/etc/dovegate/d.yaml', memoryFiles({ '/etc/dovegate/d.yaml': text }));
+  return parseSettings('/etc/dovegate/d.yaml', memoryFiles({ '/etc/dovegate/d.yaml': text }), {
+    checkBeside,
+  });
 }
 
 /** The settings of a text in which nothing may be wrong. */
