@@ -19,13 +19,7 @@ import {
 } from '../policy/policy.js';
 import { type Cursor, createCursor } from './cursor.js';
 import type { CatalogSettings } from './parse-catalog.js';
-import {
-  checkReach,
-  checkRequestable,
-  parseRequestRules,
-  parseRules,
-  type RuleReading,
-} from './parse-rule.js';
+import { parseRequestRules, parseRules, type RuleReading } from './parse-rule.js';
 import { entryOf, listLike, type MapNode, type Node, placeOf, sourceOf } from './parse-yaml.js';
 import { policy as policySchema, preset as presetSchema, type RawPolicy } from './policy-schema.js';
 import type { ProblemList } from './problem.js';
@@ -110,7 +104,7 @@ function parsePolicy(
   const beside = raw.shadow === undefined ? candidate : named && candidateIn(named, name);
   const shadow = beside && parseShadow(name, beside, reading);
   const effective = effectiveText(reading, text);
-  const policy = createPolicy({
+  return createPolicy({
     ...text,
     place: cursor.place(),
     users: new GlobList(text.users),
@@ -124,9 +118,6 @@ function parsePolicy(
     effectiveText: effective,
     version: sha256Hex(effective),
   });
-  checkReach(policy, cursor);
-  checkRequestable(policy, cursor);
-  return policy;
 }
 
 function writtenAt(cursor: Cursor, key: string): WrittenList | undefined {

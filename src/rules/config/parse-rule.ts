@@ -1,4 +1,4 @@
-// Reads one rule, and checks whether it could ever match.
+// Reads one rule, and refuses one that could never match.
 
 import { stringify } from 'yaml';
 import {
@@ -9,15 +9,12 @@ import {
   commandsOf,
   parameterNamed,
 } from '../../doveadm/commands/catalog.js';
-import { exceedsNamedUsers } from '../../doveadm/meaning/reach.js';
-import { GlobList, mayOverlap } from '../../doveadm/names/glob.js';
+import { GlobList } from '../../doveadm/names/glob.js';
 import { foldFor } from '../../doveadm/names/user-name.js';
 import { sha256Hex } from '../../host/values/digest.js';
 import { foldAscii } from '../../host/words/text.js';
 import {
   isRequestTerm,
-  isValueTest,
-  type Policy,
   parseInstant,
   type RequestRule,
   type RequestTerms,
@@ -294,78 +291,3 @@ function meaningOf(cursor: Cursor, kind: RuleKind | 'request'): { meaning: unkno
     limitKey: sha256Hex(about + text),
   };
 }
-
-/** Warns about rules without effect: those for everybody in a policy with limited users; those covered by an earlier rule. */
-export function checkReach(policy: Policy, cursor: Cursor): void {
-  // A preset is written for policies of either kind.
-  const own = policy.allow.filter((each) => !each.place.file.startsWith('presets/'));
-  for (const rule of own) {
-    if (rule.allUsers && !policy.isForEverybody) {
-      const message =
-        'all_users: true has no effect: the policy must hold for users: ["*"] and except nobody';
-      cursor.warning(['allow'], message, undefined, rule.place);
-    }
-    checkUsers(policy, rule, cursor, 'allow');
-    const rules = policy.allowByCommand.get(rule.command) ?? [];
-    const first = rules.slice(0, rules.indexOf(rule)).find((earlier) => allowsAllOf(earlier, rule, policy));
-    if (first === undefined) continue;
-    const { reason, limit, maxMatches, deadlineMs } = rule.obligations;
-    const hasTerms = reason || [limit, maxMatches, deadlineMs].some((term) => term !== undefined);
-    const message = `is never reached: line ${first.place.line} allows all of it${hasTerms ? ', without its terms' : ''}`;
-    cursor.warning(['allow'], message, undefined, rule.place);
-  }
-}
-
-/** The same for `on_request`: users of others, what no request can name, and what is allowed without a request. */
-export function checkRequestable(policy: Policy, cursor: Cursor): void {
-  for (const rule of policy.onRequest) {
-    checkUsers(policy, rule, cursor, 'on_request');
-    if (exceedsNamedUsers(rule.command)) {
-      const message = `never matches: a request is for the users that it names, and "${rule.command}" concerns others too`;
-      cursor.warning(['on_request'], message, undefined, rule.place);
-    }
-    const first = policy.allowByCommand
-      .get(rule.command)
-      ?.find((earlier) => allowsAllOf(earlier, rule, policy));
-    if (first === undefined) continue;
-    const message = `nobody needs to request it: line ${first.place.line} allows all of it`;
-    cursor.warning(['on_request'], message, undefined, rule.place);
-  }
-}
-
-function checkUsers(policy: Policy, rule: Rule, cursor: Cursor, list: 'allow' | 'on_request'): void {
-  if (!isOfUser(rule, policy) || rule.users?.texts.some((text) => mayHoldFor(policy, text)) !== false) return;
-  const message = 'never matches: the policy does not hold for these users';
-  cursor.warning([list], message, undefined, rule.place);
-}
-
-/** Other commands may name no user at all; then the users of a rule do not matter. */
-function isOfUser({ command }: Rule, { added }: Policy): boolean {
-  return commandsNamed(command, added).every(({ scope }) => scope !== 'server');
-}
-
-function mayHoldFor({ users, except }: Policy, pattern: string): boolean {
-  return mayOverlap(pattern, users) && !except.isEverything && !except.matches(pattern);
-}
-
-/** Whether the earlier rule certainly allows everything that the later one does. */
-function allowsAllOf(earlier: Rule, later: Rule, { added }: Policy): boolean {
-  const isConditional =
-    earlier.where !== undefined || earlier.users !== undefined || earlier.expiresMs !== undefined;
-  const grants = ['rootEquivalent', 'masks', 'shared', 'allUsers', 'content'] as const;
-  if (isConditional || grants.some((grant) => later[grant] && !earlier[grant])) return false;
-  return (later.where ?? []).every(({ parameter, test }) => {
-    const commands = commandsNamed(later.command, added);
-    const cautions = commands.map((command) => {
-      const found = parameterNamed(command, parameter);
-      return found === undefined ? 'free' : found.caution;
-    });
-    // A rule without conditions does not allow parameters that must be named; nor a mask, except by its literal value.
-    return (
-      isValueTest(test, 'absent') ||
-      (cautions.every((caution) => caution === 'free') && !userMasks.has(parameter))
-    );
-  });
-}
-
-const userMasks: ReadonlySet<string> = new Set(['mask', 'user', 'user-mask']);

@@ -336,12 +336,15 @@ export interface ServerCommandRules {
 
 /** Every backend that a route can lead to, in the order of `backends`; a passdb may name any of them. */
 export function reachable(routes: readonly Route[], backends: readonly string[]): readonly string[] {
-  const named = new Set<string>();
-  for (const { target } of routes) {
-    if (target.kind === 'passdb') return backends;
-    for (const name of target.kind === 'spread' ? target.backends : [target.backend]) named.add(name);
-  }
+  if (routes.some(({ target }) => target.kind === 'passdb')) return backends;
+  const named = new Set(routes.flatMap(({ target }) => backendsOf(target)));
   return backends.filter((name) => named.has(name));
+}
+
+/** Those that it names. */
+export function backendsOf(target: RouteTarget): readonly string[] {
+  if (target.kind === 'passdb') return [];
+  return target.kind === 'spread' ? target.backends : [target.backend];
 }
 
 /** The route for people: `-> mail1`, `-> one of mail1, mail2 by name`. */

@@ -3,6 +3,7 @@
 
 import { parse } from 'yaml';
 import { asObject } from '../../host/values/values.js';
+import { checkBeside } from '../config/check-beside.js';
 import { type ParsedSettings, parseSettings } from '../config/parse-settings.js';
 import type { ReadFiles } from '../config/read-files.js';
 import { formatValue } from './policy-text.js';
@@ -57,5 +58,5 @@ export function parseAlone({
     glob: () => [],
     ...(presetText && { presetText }),
   };
-  return parseSettings(aroundFile, read, { isPart: true });
+  return parseSettings(aroundFile, read, { isPart: true, checkBeside });
 }

@@ -29,7 +29,7 @@ policies:
     allow:
       - { command: expunge, where: { query: { mailbox: [Trash], savedbefore: { at_least: 30d } } } }
       - { command: fetch, where: { field: { regex: "(uid|date)+" }, query: any } }
-      - { command: quota get, limit: 5/hour }
+      - { command: quota get, limit: 5/hour, root_equivalent: true }
 ${Array.from({ length: rules }, (_, at) => rule(at)).join('')}    deny: [{ command: mailbox list }]
 tests: [{ listener: support, user: anna, command: [quota get], expect: allow }]
 `;
