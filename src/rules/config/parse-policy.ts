@@ -12,7 +12,6 @@ import {
   createPolicy,
   formatRate,
   type Policy,
-  type PolicyParts,
   type Rule,
   usualRequests,
   type WrittenList,
@@ -238,27 +237,13 @@ function policyIn(policies: MapNode, name: string): MapNode | undefined {
   return isMap<Scalar, Node>(only) ? only : undefined;
 }
 
-type EffectiveParts = Omit<
-  Required<PolicyParts>,
-  | 'added'
-  | 'place'
-  | 'usersPlace'
-  | 'exceptPlace'
-  | 'contact'
-  | 'use'
-  | 'shadow'
-  | 'written'
-  | 'effectiveText'
-  | 'version'
-> &
-  Pick<PolicyParts, 'contact'>;
+/** As its file and its presets have it. */
+type WrittenPolicy = Omit<RawPolicy, 'use' | 'shadow' | 'allow' | 'deny' | 'onRequest'> &
+  Pick<Policy, 'name' | 'allow' | 'deny' | 'onRequest'>;
 
 function effectiveText(
   { mailUsers, catalog }: Pick<PolicyReading, 'mailUsers' | 'catalog'>,
-  policy: Omit<EffectiveParts, 'users' | 'except'> & {
-    readonly users: readonly string[];
-    readonly except: readonly string[];
-  },
+  policy: WrittenPolicy,
 ): string {
   const { rate, distinctUsers, atOnce } = policy.limits;
   const { mode, users, except, logs, debug, contact, weight, allow, deny } = policy;
