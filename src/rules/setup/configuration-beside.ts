@@ -1,10 +1,11 @@
 // Reads a configuration in a thread, for a process that serves clients: the reading of 2 MiB takes seconds, to take the settings over a
 // small part of it, and the parser and its memory are gone with the thread. Files with secrets are read on the main thread only.
 
-import { Worker } from 'node:worker_threads';
+import assert from 'node:assert/strict';
 import type { Clock } from '../../host/ports/machine.js';
+import { Thread } from '../../host/threads/thread.js';
 import type { Finding } from '../config/problem.js';
-import { settingsIn, type ThreadAnswers, type ThreadOrder } from './configuration-text.js';
+import { settingsIn, type ThreadAnswer, type ThreadOrder } from './configuration-text.js';
 import {
   inspect,
   type LoadedConfiguration,
@@ -41,66 +42,39 @@ const answerMs = 30_000;
 export async function loadBeside(
   file: string,
   clock: Clock,
-  options: LoadOptions & { readonly deadlineMs?: number } = {},
+  { deadlineMs = answerMs, ...options }: LoadOptions & { readonly deadlineMs?: number } = {},
 ): Promise<LoadedConfiguration> {
-  const thread = openThread(clock, options.deadlineMs ?? answerMs);
+  const thread = new Thread<ThreadOrder, ThreadAnswer | Error>(
+    new URL('./configuration-thread.js', import.meta.url),
+    { name: 'configuration' },
+    (cause) => new Error(`reading failed: ${cause}`),
+  );
+  threads += 1;
+  const ask = async (order: ThreadOrder): Promise<ThreadAnswer> => {
+    const late = `no answer within ${deadlineMs / 1000} s; does the file system of an include hang?`;
+    const timer = clock.setTimer(deadlineMs, () => thread.giveUp(late));
+    const answer = await thread.ask(order);
+    timer.cancel();
+    if (answer instanceof Error) throw answer;
+    return answer;
+  };
   try {
-    const { files, text } = await thread.ask({ kind: 'read', file, nowMs: clock.wallMs() });
-    const settings = text === undefined ? undefined : withJournalGroup(settingsIn(text));
+    const read = await ask({ kind: 'read', file, nowMs: clock.wallMs() });
+    assert.ok(read.kind === 'read');
+    const settings = read.text === undefined ? undefined : withJournalGroup(settingsIn(read.text));
     const inspected: Finding[] = [];
-    for (const problems of inspect(settings, files, options)) {
+    for (const problems of inspect(settings, read.files, options)) {
       inspected.push(...problems);
       await clock.nextTurn();
     }
-    const { report, kept } = await thread.ask({ kind: 'report', inspected });
-    return loadedOf(settings, report, kept);
+    const told = await ask({ kind: 'report', inspected });
+    assert.ok(told.kind === 'report');
+    return loadedOf(settings, told.report, told.kept);
   } finally {
     // Not awaited: a thread that hangs in the kernel ends only when the kernel returns.
-    thread.end();
+    void thread.end().then(() => {
+      threads -= 1;
+      if (threads === 0) for (const resolve of ending) resolve();
+    });
   }
-}
-
-function openThread(clock: Clock, deadlineMs: number) {
-  threads += 1;
-  const worker = new Worker(new URL('./configuration-thread.js', import.meta.url), {
-    // The thread gets no flags and variables of the program.
-    env: {},
-    execArgv: [],
-    name: 'configuration',
-  });
-  let settle: ((fault: Error) => void) | undefined;
-  /** Why there are no more answers: the thread may end between two orders. */
-  let ended: Error | undefined;
-  const end = (fault: Error): void => {
-    ended ??= fault;
-    settle?.(ended);
-  };
-  worker.on('error', (fault) => end(new Error(`reading failed: ${fault.message}`, { cause: fault })));
-  worker.on('exit', () => {
-    threads -= 1;
-    if (threads === 0) for (const resolve of ending) resolve();
-    end(new Error('reading failed: the thread ended'));
-  });
-  return {
-    ask<Kind extends keyof ThreadAnswers>(
-      order: ThreadOrder & { readonly kind: Kind },
-    ): Promise<ThreadAnswers[Kind]> {
-      return new Promise((resolve, reject) => {
-        if (ended !== undefined) return reject(ended);
-        const late = `reading failed: no answer within ${deadlineMs / 1000} s; does the file system of an include hang?`;
-        const timer = clock.setTimer(deadlineMs, () => end(new Error(late)));
-        settle = (fault) => {
-          timer.cancel();
-          reject(fault);
-        };
-        worker.once('message', (answer: ThreadAnswers[Kind]) => {
-          timer.cancel();
-          resolve(answer);
-        });
-        // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-        worker.postMessage(order);
-      });
-    },
-    end: () => void worker.terminate(),
-  };
 }

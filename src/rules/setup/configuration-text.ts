@@ -15,15 +15,14 @@ export type ThreadOrder =
   | { readonly kind: 'read'; readonly file: string; readonly nowMs: number }
   | { readonly kind: 'report'; readonly inspected: readonly Finding[] };
 
-/** Its answer to each order. */
-export interface ThreadAnswers {
-  /** The files with the settings that name them; and the settings, if there are any. */
-  readonly read: {
-    readonly files: ReadonlyMap<string, Asking | undefined>;
-    readonly text: string | undefined;
-  };
-  readonly report: { readonly report: ProblemReport; readonly kept: string };
-}
+/** Its answer to each order; of the first the files with the settings that name them, and the settings, if there are any. */
+export type ThreadAnswer =
+  | {
+      readonly kind: 'read';
+      readonly files: ReadonlyMap<string, Asking | undefined>;
+      readonly text: string | undefined;
+    }
+  | { readonly kind: 'report'; readonly report: ProblemReport; readonly kept: string };
 
 /** In place of a value that JSON does not have. */
 type Tagged =
