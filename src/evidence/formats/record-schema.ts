@@ -7,11 +7,9 @@ import { allEffects } from '../../doveadm/commands/catalog.js';
 import { type Form, itemKeys, type RecordKey, recordKeys, rowOf } from '../../journal/records/keys.js';
 import { journalFormat } from '../../journal/records/ledger.js';
 import {
-  type AccessAction,
   type AuditRecord,
   isOwnRecord,
   type JournalRecord,
-  type LockAction,
   type RecordedOutcome,
 } from '../../journal/records/record.js';
 
@@ -73,26 +71,6 @@ const closed: Readonly<Partial<Record<RecordKey, Schema>>> = {
   scope: words('command', 'user'),
   case: words('keep'),
 };
-
-const accessActions = namesOf<AccessAction>({
-  requested: 1,
-  approved: 1,
-  granted: 1,
-  refused: 1,
-  revoked: 1,
-  expired: 1,
-  'used-up': 1,
-  reviewed: 1,
-  ended: 1,
-});
-const lockActions = namesOf<LockAction>({
-  locked: 1,
-  held: 1,
-  'unlock-asked': 1,
-  words: 1,
-  unlocked: 1,
-  expired: 1,
-});
 
 const definitions: Readonly<Record<string, Schema>> = {
   time: {
@@ -167,8 +145,16 @@ const events: Readonly<
     has: ['action', 'error'],
     actions: ['down', 'up', 'cost', 'stop'],
   },
-  access: { means: 'a step of access on request', has: ['action'], actions: accessActions },
-  lock: { means: 'a lock, or its end', has: ['action'], actions: lockActions },
+  access: {
+    means: 'a step of access on request',
+    has: ['action'],
+    actions: 'requested approved granted refused revoked expired used-up reviewed ended'.split(' '),
+  },
+  lock: {
+    means: 'a lock, or its end',
+    has: ['action'],
+    actions: ['locked', 'held', 'unlock-asked', 'words', 'unlocked', 'expired'],
+  },
 };
 
 /** The JSON Schema (2020-12) of a record. */

@@ -31,30 +31,15 @@ type AuditEvent =
    * reached the disk. `reason` is why; `action` as of a backend, without `stuck`.
    */
   | 'journal'
-  /** A request for temporary access, or what became of one; `action` is an {@link AccessAction}. */
+  /** A request for temporary access, or what became of one. */
   | 'access'
   /**
-   * A lock, which stops somebody or something, or its end; `action` is a {@link LockAction}. What it stops: `user` (with all of its
-   * names in `users`), `backend`, `listener`, or else the human with these `identities`, whose name or key is `to`.
+   * A lock, which stops somebody or something, or its end. What it stops: `user` (with all of its names in `users`), `backend`,
+   * `listener`, or else the human with these `identities`, whose name or key is `to`. Of `action`: `held`: a hold of a mail user, which
+   * stops only what could change the mail, and need not end. `unlock-asked`: the first of the two who lift a hold, with their
+   * `identities`. `words`: more `identities` and `users` of the record before it, for which that had no room.
    */
   | 'lock';
-
-/**
- * `held`: a hold of a mail user, which stops only what could change the mail, and need not end. `unlock-asked`: the first of the two who
- * lift a hold, with their `identities`. `words`: more `identities` and `users` of the record before it, for which that had no room.
- */
-export type LockAction = 'locked' | 'held' | 'unlock-asked' | 'words' | 'unlocked' | 'expired';
-
-export type AccessAction =
-  | 'requested'
-  | 'approved'
-  | 'granted'
-  | 'refused'
-  | 'revoked'
-  | 'expired'
-  | 'used-up'
-  | 'reviewed'
-  | 'ended';
 
 /** Other than usual: `brief`: at most 2 KiB; `whole`: with all arguments and users, also of a read. */
 export type RecordRoom = 'brief' | 'whole';

@@ -1,14 +1,14 @@
 // Records of temporary access as the gate makes them, for the tests of the journal and of its readers.
 
 import { formatTime } from '../../../src/host/words/instants.js';
-import type { AccessAction, AccessRecord } from '../../../src/journal/records/record.js';
+import type { AccessRecord } from '../../../src/journal/records/record.js';
 
 export const owner = 'bob@support';
 export const approver = 'carol@leads';
 
 type Change = Partial<Omit<AccessRecord, 'event' | 'action'>>;
 
-function access(action: AccessAction, time: number, change: Change): AccessRecord {
+function access(action: string, time: number, change: Change): AccessRecord {
   return { time, event: 'access', action, users: ['anna@example.com'], ...change };
 }
 

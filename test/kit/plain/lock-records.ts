@@ -1,11 +1,11 @@
 // Records of locks as the gate makes them, for the tests of the journal and of its readers.
 
 import { formatTime } from '../../../src/host/words/instants.js';
-import type { LockAction, LockRecord } from '../../../src/journal/records/record.js';
+import type { LockRecord } from '../../../src/journal/records/record.js';
 
 type Change = Partial<Omit<LockRecord, 'event' | 'action'>>;
 
-function lock(action: LockAction, id: string, time: number, change: Change): LockRecord {
+function lock(action: string, id: string, time: number, change: Change): LockRecord {
   return { time, event: 'lock', action, lock: id, ...change };
 }
 
