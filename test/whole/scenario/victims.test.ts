@@ -63,8 +63,9 @@ describe('clients of one principal on all upstreams', { concurrency: true }, () 
     ['reads nothing', 'client-stall'],
     ['reads 32 KB/s', 'client-slow'],
     ['save goes on with 8 KB/s', 'client-slow'],
-    ['reads 400 KB/s', 'over-share'],
-    ['save goes on with 400 KB/s', 'over-share'],
+    // On a busy machine such a client is slower than it means to be.
+    ['reads 400 KB/s', 'over-share', 'client-slow'],
+    ['save goes on with 400 KB/s', 'over-share', 'client-slow'],
   ];
   for (const [kind, ...errors] of attacks) {
     void test(`${kind}: another principal is served`, { timeout: 300_000 }, async (t) => {
