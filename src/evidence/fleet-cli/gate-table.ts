@@ -43,11 +43,12 @@ const columns: readonly Column<GateRow>[] = [
   { name: 'JOURNAL', text: ({ journal }) => journal ?? '-', goes: 7 },
 ];
 
-/** A row for each gate, then all kept findings. */
+/** A row for each gate, then what is not proved of them, then all kept findings. */
 export async function printGates(screen: Screen, { gates, findings }: FleetStatus): Promise<void> {
   const table = createTable(columns, screen);
   for (const gate of gates) for (const line of table.add(gate)) await screen.print(line);
   for (const line of table.finish()) await screen.print(line);
+  for (const line of gates.flatMap(describeUnproved)) await screen.print(line);
   if (findings.length > 0) await screen.print('');
   for (const finding of findings) await screen.print(screen.paint('bad', formatFinding(finding)));
   reportHidden(screen, table.hidden());
@@ -73,6 +74,14 @@ export function describeVerifiers({ verifiers = [] }: FleetStatus): readonly str
         : `verifier ${name}: line ${seq}, at ${at}`,
     ),
   );
+}
+
+function describeUnproved({ host, isKeyless, seq = 0, signedSeq = 0 }: GateRow): readonly string[] {
+  const count = seq - signedSeq;
+  const are = count === 1 ? 'is' : 'are';
+  const some = `${plural(count, 'record')} behind record ${signedSeq} ${are} not proved yet: no signature covers them`;
+  const text = isKeyless === true ? 'nothing of it is proved: fleet.yaml lists no key of it' : some;
+  return isKeyless === true || count > 0 ? [printable(`${host}: ${text}`)] : [];
 }
 
 function formatFinding({ kind, host, seq, text }: FleetFinding): string {

@@ -2,6 +2,10 @@
 // of names behind the last ones that were read, so that late, forked and hidden objects near the end show at once; a whole look lists all
 // names, also those of hosts and journals. An object whose lines do not join under its name is looked for among its older versions. What a
 // list says is not trusted: names that are none of ours are findings, and each host has a bound of time and of such names in a look.
+//
+// Anybody with the credential of a host can chain lines after its last ones: the hashes have no key. So, of a host whose key is listed, a
+// block is taken up to its last signed checkpoint, with the blocks before it that lead there: the first line of a block names the hash of
+// the record before it, and the name of the block with this record ends with that hash. Other blocks are held: they are not proved yet.
 
 import { join } from 'node:path';
 import { bounds } from '../../host/bounds/bounds.js';
@@ -10,15 +14,16 @@ import { type ObjectStore, type ObjectVersion, StoreFault } from '../../host/por
 import { formatTime } from '../../host/words/instants.js';
 import { printable } from '../../host/words/text.js';
 import { bytesWords } from '../../host/words/words.js';
+import { readClaim } from '../../journal/records/ledger.js';
 import { mirrorIn } from '../cli/fleet-places.js';
 import type { ReadCheckpoint } from '../fleet/checkpoint.js';
 import { noHost } from '../fleet/findings.js';
 import type { Fleet } from '../fleet/fleet.js';
 import type { FleetSettings } from '../fleet/parse-fleet.js';
 import type { ExpectedHead } from '../fleet/saved.js';
-import type { FleetFinding, FleetFindingKind } from '../fleet/shapes.js';
+import type { FleetFinding, FleetFindingKind, StoredBlock } from '../fleet/shapes.js';
 import { findRecord } from '../reading/held-record.js';
-import { fitsName, textOfBlock } from '../store/block.js';
+import { fitsName, textOfBlock, upTo } from '../store/block.js';
 import {
   type BlockName,
   formatName,
@@ -28,6 +33,7 @@ import {
   journalFolder,
   parseBlockName,
   parseName,
+  shardFolder,
   verifiersFolder,
 } from '../store/names.js';
 import type { Mirror } from './mirror.js';
@@ -51,6 +57,8 @@ const hostsAtOnce = 8;
 const hostMs = 60_000;
 const openMs = 45_000;
 const strangeMax = 1_000;
+/** Held blocks of a journal that are remembered, those of 14 days with the usual credit; others are read again in each look. */
+const heldMax = 4_096;
 /** Journals of a host that are read, and objects of one in which a signature is looked for where a host has more. */
 const journalsMax = 2 * bounds.fleetChains;
 const probesMax = 8;
@@ -89,11 +97,26 @@ export interface StoreReader {
   save(): void;
 }
 
+/** A block of which not all records are proved. */
+interface Held {
+  readonly name: string;
+  readonly of: BlockName;
+  readonly storedMs: number;
+  /** Of its first line; undefined: it is not what its name says. */
+  readonly prev: string | undefined;
+  /** It was compared with the proved records up to that one. */
+  readonly seenSeq: number;
+}
+
 interface Cursor {
   /** The last ones that were read, as the store lists them. */
   names: string[];
   /** They fill a hole whose end is missing too. */
   waiting: string[];
+  /** Read in this run. */
+  held: Held[];
+  /** Where the last look of this run ended, if it did not see all names; else empty. */
+  from: string;
   times: (readonly [seq: number, storedMs: number])[];
   /** The last day of which there are blocks. */
   day: readonly [day: number, objects: number, bytes: number];
@@ -112,6 +135,12 @@ interface HostLook {
   objects: number;
   /** What was stored before was read: milliseconds since 1970. */
   knownMs: number;
+}
+
+interface Content {
+  readonly text: Buffer | undefined;
+  readonly storedMs: number;
+  readonly bytes: number;
 }
 
 interface Listed {
@@ -138,7 +167,7 @@ export function createStoreReader(
   const cursors = new Map<string, Cursor>(
     (saved?.journals ?? []).map(({ folder: of, names, waiting, times, day }) => [
       of,
-      { names: [...names], waiting: [...waiting], times: [...times], day },
+      { ...newCursor(), names: [...names], waiting: [...waiting], times: [...times], day },
     ]),
   );
   /** By the folder of a verifier: the last line that was read; `isWanted`: it and all behind it must be found again. */
@@ -204,7 +233,9 @@ export function createStoreReader(
     },
     save() {
       mirror.save();
-      const journals = [...cursors].map(([of, cursor]): SavedJournal => ({ folder: of, ...cursor }));
+      const journals = [...cursors].map(([of, { names, waiting, times, day }]): SavedJournal => {
+        return { folder: of, names, waiting, times, day };
+      });
       folder.save({
         journals,
         lines: [...lines].map(([below, { name }]) => [below, name] as const),
@@ -216,6 +247,16 @@ export function createStoreReader(
   };
   if (lacksRecords) reader.rewind([]);
   return reader;
+
+  /** The listed key of the host of a name. */
+  function keyOf(name: string): string | undefined {
+    return hosts.get(name.slice(0, name.indexOf('/')))?.key;
+  }
+
+  /** The last record that was taken. */
+  function endOf({ host, journal }: Pick<BlockName, 'host' | 'journal'>): number {
+    return fleet.endOf(host, journal)?.seq ?? 0;
+  }
 
   /** The hosts that are there, and the lines of all verifiers. */
   async function readLevels(signal: AbortSignal, take: Take): Promise<void> {
@@ -406,9 +447,13 @@ export function createStoreReader(
     const wallMs = systemClock.wallMs();
     const { storedMs: seen, objects: before } = look;
     let isDone = true;
-    for (const journal of look.journals)
-      isDone =
-        (await lookAtJournal(host, journal, { signal, isWhole, isOver, look, take, wrong: 0 })) && isDone;
+    for (const journal of look.journals) {
+      const below = journalFolder(host, journal);
+      const cursor = cursors.get(below) ?? newCursor();
+      cursors.set(below, cursor);
+      const looking = { cursor, signal, isWhole, isOver, look, take, wrong: 0 };
+      isDone = (await lookAtJournal(host, journal, looking)) && isDone;
+    }
     const isNew = look.objects > before;
     if (isNew && seen > 0) look.gapMs = look.storedMs - seen;
     if (isDone) look.knownMs = wallMs;
@@ -492,25 +537,33 @@ export function createStoreReader(
   }
 
   interface Looking {
+    readonly cursor: Cursor;
     readonly signal: AbortSignal;
     readonly isWhole: boolean;
     readonly isOver: () => boolean;
     readonly look: HostLook;
     readonly take: Take;
+    /** The last block that was read: the next one may prove the rest of it. */
+    last?: readonly [name: string, content: Content];
     /** Names and objects of this journal that are not what they should be. */
     wrong: number;
   }
 
-  /** False: there is more. What is behind a thousand wrong ones is not read: a stranger may have put there as many as there is room for. */
+  /** False: there is more. What is behind a thousand wrong ones waits for the next look: a stranger may have put there any number. */
   async function lookAtJournal(host: string, journal: string, looking: Looking): Promise<boolean> {
-    const { signal, isWhole, take } = looking;
+    const { cursor, signal, isWhole, take } = looking;
     const below = journalFolder(host, journal);
-    const cursor: Cursor = cursors.get(below) ?? { names: [], waiting: [], times: [], day: [0, 0, 0] };
     const isFirst = cursor.names.length === 0;
-    cursors.set(below, cursor);
-    const known = new Set(cursor.names);
-    const after = known.size < namesMax ? undefined : cursor.names[0];
-    const unseen = new Set(cursor.names.slice(after === undefined ? 0 : 1));
+    const held = cursor.held.map(({ name }) => name);
+    const known = new Set([...cursor.names, ...held]);
+    const next = endOf({ host, journal }) + 1;
+    // Junk with high numbers must not hide the next true block.
+    const ahead = `${shardFolder(host, journal, next)}${String(next).padStart(16, '0')}`;
+    const oldest = cursor.names.length < namesMax ? undefined : cursor.names[0];
+    const near = oldest === undefined || oldest < ahead ? oldest : ahead;
+    const after = cursor.from === '' ? near : justBefore(cursor.from);
+    cursor.from = '';
+    const unseen = new Set([...known].filter((name) => name > (after ?? '')));
     let fresh: Listed[] = [];
     for await (const page of entriesOf(below, after, signal)) {
       for (const entry of page) {
@@ -523,20 +576,25 @@ export function createStoreReader(
         else if (entry.versions[0]?.isMarker === true && isBlockName(name))
           await contentOf(entry, name, looking);
       }
-      if (looking.wrong > strangeMax) break;
+      if (looking.wrong > strangeMax) {
+        cursor.from = page.at(-1)?.name ?? '';
+        break;
+      }
       if (fresh.length < objectsPerSave) continue;
-      if (!(await takeAll(fresh, cursor, looking))) return false;
+      if (!(await takeAll(fresh, looking))) return false;
       fresh = [];
     }
-    if (!(await takeAll(fresh, cursor, looking))) return false;
+    if (!(await takeAll(fresh, looking))) return false;
+    noteUnproved(host, journal, cursor);
     if (looking.wrong > strangeMax) {
       const what = `more than ${strangeMax} of its names and objects are not what they should be, and what is behind them waits`;
       tellTooMuch(host, journal, undefined, what, take);
     } else {
-      for (const name of unseen) tellGone(name, cursor, take);
+      for (const name of unseen) if (!held.includes(name)) tellGone(name, cursor, take);
       cursor.names = cursor.names.filter((name) => !unseen.has(name));
+      cursor.held = cursor.held.filter(({ name }) => !unseen.has(name));
     }
-    if (cursor.names.length === 0) cursors.delete(below);
+    if (cursor.names.length + cursor.held.length === 0) cursors.delete(below);
     if (isWhole && !isFirst) await compareNames(host, journal, cursor, looking);
     return true;
   }
@@ -594,21 +652,25 @@ export function createStoreReader(
   }
 
   /** Those behind the last record fill holes from their ends; then those that go on. False: not all were taken. */
-  async function takeAll(fresh: readonly Listed[], cursor: Cursor, looking: Looking): Promise<boolean> {
+  async function takeAll(fresh: readonly Listed[], looking: Looking): Promise<boolean> {
+    const { cursor } = looking;
     const all = fresh.map((entry) => ({ entry, name: parseName(entry.name) }));
     const blocks = all.flatMap(({ entry, name }) => (isBlockName(name) ? [{ entry, name }] : []));
-    const isBehind = ({ name }: { readonly name: BlockName }): boolean =>
-      name.last <= (fleet.endOf(name.host, name.journal)?.seq ?? 0);
+    const isBehind = ({ name }: { readonly name: BlockName }): boolean => name.last <= endOf(name);
     const behind = blocks.filter(isBehind).toSorted((one, other) => other.name.last - one.name.last);
     const ahead = blocks
       .filter((one) => !isBehind(one))
       .toSorted((one, other) => one.name.first - other.name.first || one.name.last - other.name.last);
+    const wrongMax = looking.wrong + strangeMax;
     for (const { entry, name } of [...behind, ...ahead]) {
       looking.signal.throwIfAborted();
-      if (looking.isOver()) return false;
-      if (looking.wrong > strangeMax) break;
-      await takeBlock(entry, name, cursor, looking);
+      const isOver = looking.isOver();
+      if (isOver || looking.wrong > wrongMax) cursor.from = entry.name;
+      if (isOver) return false;
+      if (looking.wrong > wrongMax) break;
+      await (keyOf(entry.name) === undefined ? takeBlock : takeProved)(entry, name, looking);
     }
+    if (!(await compareHeld(looking))) return false;
     for (const { entry, name } of all) {
       if (!isForkedName(name)) continue;
       looking.take(fleet.takeMark(name, systemClock.wallMs()));
@@ -617,46 +679,129 @@ export function createStoreReader(
     return true;
   }
 
-  async function takeBlock(entry: Listed, name: BlockName, cursor: Cursor, looking: Looking): Promise<void> {
-    const { take, look } = looking;
-    const end = fleet.endOf(name.host, name.journal)?.seq ?? 0;
+  async function takeBlock(entry: Listed, name: BlockName, looking: Looking): Promise<void> {
+    const { cursor } = looking;
+    const end = endOf(name);
     const isFarBehind = name.last <= end - bounds.fleetRecent && !fleet.lacks(name);
     if (isFarBehind) {
       await compareBlock(entry, name, end, looking);
       return index(cursor, entry.name);
     }
-    const { wrong } = looking;
-    const { text, storedMs: atMs, bytes } = await contentOf(entry, name, looking);
-    countOfDay(cursor, name, [Math.floor(atMs / dayMs), text?.length ?? 0, bytes], take);
+    const content = await newContentOf(entry, name, looking);
+    index(cursor, entry.name);
+    await takeLines(entry.name, { ...content, name }, looking);
+  }
+
+  /** Takes it up to its last signature, with those before it that lead there, and holds what no signature covers. */
+  async function takeProved(entry: Listed, of: BlockName, looking: Looking): Promise<void> {
+    const { cursor } = looking;
+    const end = endOf(of);
+    if (of.last <= end) return takeBlock(entry, of, looking);
+    const content = await newContentOf(entry, of, looking);
+    const { text, storedMs: atMs } = content;
+    const [signedSeq, findings] = fleet.readSignatures({ ...content, name: of });
+    looking.take(findings);
+    const prev = text && readClaim(text.subarray(0, text.indexOf(0x0a)))?.prev;
+    const own: Held = { name: entry.name, of, storedMs: atMs, prev, seenSeq: signedSeq };
+    const path: Held[] = [];
+    for (let at = signedSeq > end ? own : undefined; at !== undefined; ) {
+      const next: Held = at;
+      path.unshift(next);
+      at = next.of.first <= end + 1 ? undefined : cursor.held.find((one) => isBefore(one, next));
+    }
+    cursor.held = cursor.held.filter((one) => !path.includes(one));
+    for (const { name: listed, of: block } of path) {
+      const read =
+        listed === entry.name ? content : await contentOf({ name: listed, versions: [] }, block, looking);
+      const part = read.text && upTo(block, read.text, Math.min(block.last, signedSeq));
+      if (block.last <= signedSeq) index(cursor, listed);
+      await takeLines(listed, { ...read, name: block, ...part }, looking);
+    }
+    looking.last = [entry.name, content];
+    if (signedSeq < of.last && (path.length > 0 || cursor.held.length < heldMax)) cursor.held.push(own);
+  }
+
+  /** Held ones that begin at a proved record: they have the same one, or another one. False: not all were compared. */
+  async function compareHeld(looking: Looking): Promise<boolean> {
+    const { cursor } = looking;
+    const isDue = ({ of, seenSeq }: Held): boolean => of.first <= endOf(of) && seenSeq < endOf(of);
+    for (const one of cursor.held.filter(isDue)) {
+      const { name, of, prev } = one;
+      const end = endOf(of);
+      looking.signal.throwIfAborted();
+      if (looking.isOver()) return false;
+      cursor.held.splice(cursor.held.indexOf(one), 1);
+      const entry = { name, versions: [] };
+      // One that was wrong is read once more in the next look.
+      if (prev === undefined) continue;
+      if (of.last <= end) await takeBlock(entry, of, looking);
+      else {
+        const content = await contentOf(entry, of, looking);
+        const part = content.text && upTo(of, content.text, end);
+        const isSame = await takeLines(name, { ...content, name: of, ...part }, looking);
+        if (isSame) cursor.held.push({ ...one, seenSeq: end });
+        else index(cursor, name);
+      }
+    }
+    return true;
+  }
+
+  /** What is held, for the status and the findings. */
+  function noteUnproved(host: string, journal: string, { held }: Cursor): void {
+    const blocks = held.filter(({ prev }) => prev !== undefined);
+    let seq = endOf({ host, journal });
+    for (const { of } of blocks.toSorted((one, other) => one.of.first - other.of.first))
+      if (of.first <= seq + 1) seq = Math.max(seq, of.last);
+    const times = blocks.map(({ storedMs: ms }) => ms);
+    const unproved = { seq, sinceMs: Math.min(...times), storedMs: Math.max(...times) };
+    fleet.noteUnproved(host, journal, blocks.length === 0 ? undefined : unproved);
+    if (blocks.length > 0 && !behindMs.has(host)) behindMs.set(host, unproved.sinceMs);
+  }
+
+  /** It counts for the look and for the credit of the day. */
+  async function newContentOf(entry: Listed, name: BlockName, looking: Looking): Promise<Content> {
+    const { cursor, wrong, look } = looking;
+    const content = await contentOf(entry, name, looking);
+    const { text, storedMs: atMs, bytes } = content;
+    countOfDay(cursor, name, [Math.floor(atMs / dayMs), text?.length ?? 0, bytes], looking.take);
+    storedMs = Math.max(storedMs, atMs);
+    look.storedMs = Math.max(look.storedMs, atMs);
+    if (looking.wrong !== wrong) return content;
+    objects += 1;
+    look.objects += 1;
+    if (objects % objectsPerSave === 0) reader.save();
+    return content;
+  }
+
+  /** `listed`: the object that has them. False: something is wrong with them. */
+  async function takeLines(listed: string, block: StoredBlock, looking: Looking): Promise<boolean> {
+    const { cursor } = looking;
+    const { name, text, storedMs: atMs } = block;
+    if (text === undefined && keyOf(listed) !== undefined) return false;
+    const end = endOf(name);
     const { faults } = fleet;
-    const findings = fleet.take({ name, storedMs: atMs, text });
-    const isMirroredNow = mirror.take({ name, storedMs: atMs, text }, fleet.faults === faults, fleet.late);
+    const findings = fleet.take(block);
+    const isClean = fleet.faults === faults;
+    const isMirroredNow = mirror.take(block, isClean, fleet.late);
     if (hosts.has(name.host)) {
       if (isMirroredNow) behindMs.delete(name.host);
       else if (!behindMs.has(name.host)) behindMs.set(name.host, atMs);
     }
-    storedMs = Math.max(storedMs, atMs);
-    look.storedMs = Math.max(look.storedMs, atMs);
-    if (looking.wrong === wrong) {
-      objects += 1;
-      look.objects += 1;
-    }
-    index(cursor, entry.name);
     const lastMs = cursor.times.at(-1)?.[1] ?? -Infinity;
     if (name.last > end && atMs - lastMs >= keepMs / timesMax)
       cursor.times = [...cursor.times, [name.last, atMs] as const].slice(-timesMax);
-    take(findings);
-    if (looking.wrong === wrong && fleet.lacks(name))
-      cursor.waiting = [...cursor.waiting, entry.name].slice(-namesMax);
-    if (objects % objectsPerSave === 0) reader.save();
-    if (fleet.late === undefined || cursor.waiting.length === 0) return;
+    looking.take(findings);
+    if (text !== undefined && fleet.lacks(name) && fitsName(text, name))
+      cursor.waiting = [...cursor.waiting, listed].slice(-namesMax);
+    if (fleet.late === undefined || cursor.waiting.length === 0) return isClean;
     const { waiting } = cursor;
     cursor.waiting = [];
     for (const each of waiting.toReversed()) {
       const again = parseName(each);
-      if (isBlockName(again) && each !== entry.name)
-        await takeBlock({ name: each, versions: [] }, again, cursor, looking);
+      if (isBlockName(again) && each !== listed)
+        await takeBlock({ name: each, versions: [] }, again, looking);
     }
+    return isClean;
   }
 
   /** A full block needs no credit. */
@@ -695,8 +840,9 @@ export function createStoreReader(
     { name: listed, versions, copies = [] }: Listed,
     name: BlockName,
     looking: Looking,
-  ): Promise<{ readonly text: Buffer | undefined; readonly storedMs: number; readonly bytes: number }> {
-    const { signal, take } = looking;
+  ): Promise<Content> {
+    const { signal, take, last } = looking;
+    if (last?.[0] === listed) return last[1];
     const isHidden = versions[0]?.isMarker === true;
     const newest = isHidden ? undefined : await readOne(listed, undefined, signal);
     if (newest?.text !== undefined && fitsName(newest.text, name)) return newest;
@@ -716,7 +862,12 @@ export function createStoreReader(
       return one;
     }
     looking.wrong += 1;
-    return newest ?? { text: undefined, storedMs: systemClock.wallMs(), bytes: 0 };
+    const wrong = newest ?? { text: undefined, storedMs: systemClock.wallMs(), bytes: 0 };
+    if (keyOf(listed) === undefined) return wrong;
+    // No signature covers lines that do not join.
+    const what = `the object ${listed} is no block of records: it was changed, or somebody else put it there; look who may write there`;
+    note('changed', name.host, what, take, name.journal, name.first);
+    return { ...wrong, text: undefined };
   }
 
   async function versionsOf(name: string, signal: AbortSignal): Promise<readonly ObjectVersion[]> {
@@ -850,6 +1001,15 @@ const anyBlock = `${'0'.repeat(32)}/${anyOfJournal}`;
 
 function shown(name: string): string {
   return printable(name.slice(0, 300));
+}
+
+function newCursor(): Cursor {
+  return { names: [], waiting: [], held: [], from: '', times: [], day: [0, 0, 0] };
+}
+
+/** Its last record is the one that the first line of `next` names. */
+function isBefore({ of, prev }: Held, next: Held): boolean {
+  return prev !== undefined && of.last === next.of.first - 1 && of.hash === next.prev;
 }
 
 function folderOf(name: string): string {

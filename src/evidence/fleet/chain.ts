@@ -7,14 +7,14 @@ import { bounds } from '../../host/bounds/bounds.js';
 import { asText, isCount, isText, parseLine } from '../../host/values/values.js';
 import { parseTime } from '../../host/words/instants.js';
 import { createArgumentsCheck } from '../../journal/records/arguments-check.js';
-import { genesisHash, type Link, readLink } from '../../journal/records/ledger.js';
+import { genesisHash, type Link, readClaim, readLink } from '../../journal/records/ledger.js';
 import { type LineHead, readHead, readWord } from '../../journal/records/record.js';
 import { type BlockName, type ForkedName, formatName } from '../store/names.js';
 import { createRunEnds } from '../trail/run-ends.js';
 import { damagesOf } from '../trail/verify.js';
 import type { ChainState, Gap } from './saved.js';
 import type { FleetFinding, FleetFindingKind, StoredBlock } from './shapes.js';
-import { type HostKeys, judgeSignature, shown, wordCharsMax } from './signatures.js';
+import { type HostKeys, judgeSignature, type Signature, shown, wordCharsMax } from './signatures.js';
 
 /** A record that must be found, because it was there before. */
 export interface Awaited {
@@ -59,6 +59,7 @@ const gapsMax = bounds.fleetGaps;
 const recentChars = 32;
 /** Clocks are compared by the best of the last blocks: those of a gate that catches up are late although its clock may be right. */
 const driftWindowMs = 600_000;
+const checkpointText = Buffer.from(',"event":"checkpoint"');
 /** The beginning of a record with its time, event and ids, and of an admission with its policy. */
 const headBytes = 320;
 const admissionBytes = 2048;
@@ -73,6 +74,15 @@ export interface Late {
   readonly last: number;
 }
 
+/** What the store has after the newest signed record of a journal, and no signature covers. */
+export interface Unproved {
+  /** The last record without a hole before it. */
+  readonly seq: number;
+  /** When the first and the last block of it were stored. */
+  readonly sinceMs: number;
+  readonly storedMs: number;
+}
+
 interface Behind {
   readonly line: Buffer;
   readonly link: Link;
@@ -81,6 +91,8 @@ interface Behind {
 
 export class Chain {
   readonly state: ChainState;
+  /** Undefined: all that was read is taken. */
+  unproved: Unproved | undefined;
   readonly #context: ChainContext;
   readonly #arguments = createArgumentsCheck();
   readonly #runs: ReturnType<typeof createRunEnds>;
@@ -98,6 +110,8 @@ export class Chain {
   #late: Late | undefined;
   /** Holes from that record on are this block's own. */
   #ownGapFrom = 0;
+  /** Hashes of signed records that `signedSeqIn` found last: a check takes as long as that of 50 lines. */
+  #signed = new Set<string>();
   /** Lines of the block that are not behind the last known record. */
   #behind: Behind[] = [];
 
@@ -193,6 +207,33 @@ export class Chain {
     }
     const text = `a mark says that a gate stopped shipping: its record ${seq} is another one than the store has, and no block shows it; two machines write one journal, or somebody forged the mark: ${next}`;
     this.#tell('forked', seq, text);
+  }
+
+  /** The last record of a block, whose lines join, that is a checkpoint of this journal with a valid signature; 0: none. */
+  signedSeqIn(text: Buffer): number {
+    let signedSeq = 0;
+    this.#signed = new Set();
+    for (let at = text.indexOf(checkpointText); at >= 0; at = text.indexOf(checkpointText, at + 1)) {
+      const line = text.subarray(text.lastIndexOf(0x0a, at) + 1, text.indexOf(0x0a, at));
+      const whole = line.toString();
+      const { seq = 0, hash = '' } = readClaim(line) ?? {};
+      const record = parseLine(whole) ?? {};
+      // A key may sign for several journals.
+      if (record['journal'] !== this.state.journal) continue;
+      const said = judgeSignature(whole, record, this.#context.keys);
+      if (said.kind === 'vouches') {
+        signedSeq = seq;
+        this.#signed.add(hash);
+      } else if (said.kind !== 'none') this.#tellSignature(said, seq, readHead(whole.slice(0, headBytes)));
+    }
+    return signedSeq;
+  }
+
+  /** The last record that was read, proved or not, and when the newest block was stored. */
+  get seen(): { readonly seq: number; readonly storedMs: number } {
+    const { seq, storedMs } = this.state;
+    const { seq: unprovedSeq = 0, storedMs: unprovedMs = 0 } = this.unproved ?? {};
+    return { seq: Math.max(seq, unprovedSeq), storedMs: Math.max(storedMs, unprovedMs) };
   }
 
   /** Returns the number of records that continue the chain. */
@@ -452,7 +493,7 @@ export class Chain {
     if (event === 'checkpoint' && record['head'] !== link.prev) {
       this.#tell('unlinked', link.seq, `head is not the hash of the record before; ${compare}`, head);
     }
-    this.#noteSignature(text, record, link.seq, head);
+    this.#noteSignature(text, record, link, head);
   }
 
   #noteLock(record: Readonly<Record<string, unknown>>, { time }: LineHead): void {
@@ -479,10 +520,13 @@ export class Chain {
     this.#tell('policy-changed', seq, text, head);
   }
 
-  #noteSignature(text: string, record: Readonly<Record<string, unknown>>, seq: number, head: LineHead): void {
+  #noteSignature(text: string, record: Readonly<Record<string, unknown>>, link: Link, head: LineHead): void {
     const { state } = this;
+    const { seq, hash } = link;
     const wasSigned = state.signedSeq > 0;
-    const said = judgeSignature(text, record, this.#context.keys);
+    const said: Signature = this.#signed.has(hash)
+      ? { kind: 'vouches' }
+      : judgeSignature(text, record, this.#context.keys);
     const isRetire = head.event === 'retire';
     const { oldest_seq: oldest } = record;
     // The retention limit counts by the record's own signature: a later one proves only that the record stood there.
@@ -492,17 +536,24 @@ export class Chain {
       state.signedSeq = seq;
       state.signedTime = parseTime(head.time) === undefined ? undefined : head.time;
       state.unsignedMs = undefined;
-      state.untrusted = undefined;
-    } else if (said.kind === 'bad-signature') {
-      this.#tell('bad-signature', seq, `${said.text}; ${compare}`, head);
-    } else if (isRetire && !counts) {
+      // A later one may have been read already.
+      if ((state.untrusted?.seq ?? 0) <= seq) state.untrusted = undefined;
+    } else if (isRetire && !counts && said.kind !== 'bad-signature') {
       const why = said.kind === 'none' ? 'this record is not signed' : said.text;
       this.#tell('untrusted', seq, `${why}, so it explains no gap at the host; ${compare}`, head);
-    } else if (said.kind === 'untrusted' && state.untrusted === undefined) {
-      const what = `${said.text}; put its key into "hosts", or look who runs this gate`;
-      const finding = this.#finding('untrusted', seq, what, head);
-      if (!this.#context.isAccepted(finding)) state.untrusted = finding;
-    }
+    } else if (said.kind !== 'none') this.#tellSignature(said, seq, head);
+  }
+
+  #tellSignature(
+    { kind, text }: Extract<Signature, { readonly text: string }>,
+    seq: number,
+    head: LineHead | undefined,
+  ): void {
+    if (kind === 'bad-signature') return this.#tell(kind, seq, `${text}; ${compare}`, head);
+    if (this.state.untrusted !== undefined) return;
+    const what = `${text}; put its key into "hosts", or look who runs this gate`;
+    const finding = this.#finding(kind, seq, what, head);
+    if (!this.#context.isAccepted(finding)) this.state.untrusted = finding;
   }
 
   #noteDrift(): void {

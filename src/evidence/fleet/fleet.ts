@@ -9,7 +9,7 @@ import { bounds } from '../../host/bounds/bounds.js';
 import { parseLine } from '../../host/values/values.js';
 import { formatTime } from '../../host/words/instants.js';
 import type { ForkedName } from '../store/names.js';
-import { type Awaited, awaitRecord, Chain, type Late } from './chain.js';
+import { type Awaited, awaitRecord, Chain, type Late, type Unproved } from './chain.js';
 import type { ReadCheckpoint, SignedHead } from './checkpoint.js';
 import { Findings, type FoundOf, noHost } from './findings.js';
 import { currentOf, type Gates, judgeMirror, judgeNow, locksOf, rowsOf, unsignedOf } from './judge.js';
@@ -49,6 +49,13 @@ export interface FleetOptions {
 export interface Fleet {
   /** Takes a block of a journal, in the order of their records as far as possible. Returns new findings, in their order. */
   take(block: StoredBlock): readonly FleetFinding[];
+  /**
+   * The last record of a block, whose lines join, that is a checkpoint signed by a key of its host, 0: none; and new findings about other
+   * signatures in it. The block is not taken.
+   */
+  readSignatures(block: StoredBlock): readonly [signedSeq: number, findings: readonly FleetFinding[]];
+  /** Undefined: every record of this journal that was read is taken. */
+  noteUnproved(host: string, journal: string, unproved: Unproved | undefined): void;
   /** Takes the mark of a gate that stopped. */
   takeMark(mark: ForkedName, storedMs: number): readonly FleetFinding[];
   /** Takes a line of a verifier; `place`: its object, for sentences. Those of a verifier in their order. */
@@ -156,12 +163,22 @@ class Verifier implements Fleet {
   take(block: StoredBlock): readonly FleetFinding[] {
     this.late = undefined;
     this.#news = [];
-    const chain = this.#chainOf(block.name.host, block.name.journal, block.storedMs);
+    const chain = this.#chainOfBlock(block);
     if (chain === undefined) return this.#news;
-    if (chain.state.beganMs === 0) chain.state.beganMs = block.storedMs;
     this.records += chain.takeBlock(block);
     this.late = chain.late;
     return this.#news;
+  }
+
+  readSignatures(block: StoredBlock): readonly [number, readonly FleetFinding[]] {
+    this.#news = [];
+    const signedSeq = this.#chainOfBlock(block)?.signedSeqIn(block.text ?? Buffer.alloc(0)) ?? 0;
+    return [signedSeq, this.#news];
+  }
+
+  noteUnproved(host: string, journal: string, unproved: Unproved | undefined): void {
+    const chain = this.#find(host, journal);
+    if (chain !== undefined) chain.unproved = unproved;
   }
 
   takeMark(mark: ForkedName, storedMs: number): readonly FleetFinding[] {
@@ -268,7 +285,7 @@ class Verifier implements Fleet {
       const { host, journal, kind } = finding;
       const chain = this.#chains.get(host)?.find(({ state }) => state.journal === journal);
       // A whole reading finds the next record of the same key.
-      const toSeq = kind === 'untrusted' ? chain?.state.seq : undefined;
+      const toSeq = kind === 'untrusted' ? chain?.seen.seq : undefined;
       this.#findings.addAccepted({ ...finding, toSeq }, nowMs);
     }
     // Nothing counts as missing before the search for it has ended.
@@ -325,6 +342,12 @@ class Verifier implements Fleet {
 
   #find(host: string, journal: string): Chain | undefined {
     return this.#chains.get(host)?.find(({ state }) => state.journal === journal);
+  }
+
+  #chainOfBlock({ name, storedMs }: StoredBlock): Chain | undefined {
+    const chain = this.#chainOf(name.host, name.journal, storedMs);
+    if (chain?.state.beganMs === 0) chain.state.beganMs = storedMs;
+    return chain;
   }
 
   /** `storedMs`: of the block that came of it. */
@@ -395,7 +418,8 @@ class Verifier implements Fleet {
       keys: this.#keysOf(host),
       awaited: this.#awaitedOf(host, journal),
       isPruned: (storedMs: number) => this.#isFirstOf(storedMs),
-      report: (finding: FleetFinding) => this.#report(finding),
+      // A signature is checked when its block is read, and when it is taken.
+      report: (finding: FleetFinding) => this.#report(finding, finding.kind === 'bad-signature'),
       filled: (seq: number) => {
         const hole = { kind: 'missing', host, journal, seq } as const;
         this.#findings.remove(hole);

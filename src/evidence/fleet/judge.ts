@@ -17,8 +17,8 @@ export interface Gates {
 export function currentOf(chains: readonly Chain[]): Chain | undefined {
   let current: Chain | undefined;
   for (const chain of chains) {
-    const had = current?.state ?? chain.state;
-    const order = Math.sign(chain.state.seq) - Math.sign(had.seq) || chain.state.storedMs - had.storedMs;
+    const had = current?.seen ?? chain.seen;
+    const order = Math.sign(chain.seen.seq) - Math.sign(had.seq) || chain.seen.storedMs - had.storedMs;
     if (order >= 0) current = chain;
   }
   return current;
@@ -29,10 +29,11 @@ export function unsignedOf(chain: Chain, expected: ExpectedHost | undefined, now
   const { state } = chain;
   if (expected?.key === undefined) return undefined;
   if (state.untrusted !== undefined) return state.untrusted;
-  if (state.unsignedMs === undefined || nowMs - state.unsignedMs <= expected.silentMs) return undefined;
+  const sinceMs = state.unsignedMs ?? chain.unproved?.sinceMs;
+  if (sinceMs === undefined || nowMs - sinceMs <= expected.silentMs) return undefined;
   const { host, journal, signedSeq } = state;
-  const since = formatTime(state.unsignedMs);
-  const text = `no checkpoint of the listed key since ${since}: nothing vouches for its records ${signedSeq + 1} to ${state.seq}; look whether the gate still signs (audit.sign_key)`;
+  const since = formatTime(sinceMs);
+  const text = `no checkpoint of the listed key since ${since}: nothing vouches for its records ${signedSeq + 1} to ${Math.max(signedSeq + 1, chain.seen.seq)}; look whether the gate still signs (audit.sign_key)`;
   const finding: FleetFinding = { kind: 'untrusted', host, journal, seq: signedSeq + 1, time: since, text };
   return finding;
 }
@@ -41,13 +42,14 @@ export function judgeNow(gates: Gates, nowMs: number): readonly FleetFinding[] {
   const findings: FleetFinding[] = [];
   for (const [host, { silentMs }] of gates.hosts) {
     const current = currentOf(gates.chains.get(host) ?? []);
-    if (current === undefined || current.state.seq === 0) {
+    if (current === undefined || current.seen.seq === 0) {
       const what = current === undefined ? 'nothing' : 'no record';
       const text = `${what} came from it yet; look whether it has a receiver "store" in audit.ship, and "host: ${host}" there`;
       findings.push({ kind: 'never-seen', host, text });
       continue;
     }
-    const { storedMs, journal, seq } = current.state;
+    const { journal } = current.state;
+    const { storedMs, seq } = current.seen;
     if (nowMs - storedMs > silentMs) {
       const time = formatTime(storedMs);
       const how = current.isStopped ? ' (its last record says that it was stopped)' : '';
@@ -167,12 +169,14 @@ export function rowsOf(gates: Gates, found: readonly FleetFinding[]): readonly G
   return [...hosts].toSorted().map((host) => {
     const current = currentOf(gates.chains.get(host) ?? []);
     const findings = found.filter((one) => one.host === host).length;
-    if (current === undefined || current.state.seq === 0)
-      return { host, policies: {}, open: 0, findings, differs: [] };
-    const { journal, seq, hash, signedSeq, signedTime, storedMs, time, program, catalog, unfollowed } =
-      current.state;
+    const isKeyless = gates.hosts.get(host)?.key === undefined || undefined;
+    if (current === undefined || current.seen.seq === 0)
+      return { host, isKeyless, policies: {}, open: 0, findings, differs: [] };
+    const { journal, hash, signedSeq, signedTime, time, program, catalog, unfollowed } = current.state;
+    const { seq, storedMs } = current.seen;
     return {
       host,
+      isKeyless,
       journal,
       seq,
       hash,

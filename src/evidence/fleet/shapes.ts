@@ -81,8 +81,12 @@ export interface ExpectedHost {
 
 export interface GateRow {
   readonly host: string;
+  /** Without a listed key, any line that goes on is taken, and nothing is proved. */
+  readonly isKeyless?: boolean | undefined;
   readonly journal?: string | undefined;
+  /** The last record that is in the store, proved or not. */
   readonly seq?: number | undefined;
+  /** Of the last record that was taken. */
   readonly hash?: string | undefined;
   /** Seq up to which a trusted signature holds. */
   readonly signedSeq?: number | undefined;

@@ -66,7 +66,8 @@ function judgeHost(
   const { verdict: last } = chosen.at(-1) ?? {};
   const isChecked = chosen.at(-1)?.isChecked === true;
   const doubts = judged.flatMap((one) => one.doubts);
-  if (last === undefined) doubts.push({ code: 'empty', text: 'no record came from it yet', isSerious: true });
+  if (last === undefined)
+    doubts.push({ code: 'empty', text: 'no proved record came from it yet', isSerious: true });
   if (chosen.length > 1) {
     const text = `it had ${chosen.length} journals in this time: what an earlier one lost at its end is not known`;
     doubts.push({ code: 'ends-earlier', text, isSerious: true });

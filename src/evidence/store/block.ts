@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { createGunzip, gunzip, gzip } from 'node:zlib';
 import { bounds } from '../../host/bounds/bounds.js';
 import { systemCodeOf } from '../../host/ports/faults.js';
-import { readLink } from '../../journal/records/ledger.js';
+import { readClaim, readLink } from '../../journal/records/ledger.js';
 import type { BlockName } from './names.js';
 
 /** What an object has of these lines. */
@@ -39,6 +39,17 @@ export function* linesOf(text: Buffer): Generator<Buffer> {
     yield text.subarray(start, end);
     start = end + 1;
   }
+}
+
+/** The lines of a block up to that record, which is one of its own, and their name. */
+export function upTo(name: BlockName, text: Buffer, seq: number) {
+  let [start, end] = [0, 0];
+  for (let at = name.first; at <= seq; at += 1) {
+    start = end;
+    end = text.indexOf(0x0a, start) + 1;
+  }
+  const hash = readClaim(text.subarray(start, end - 1))?.hash ?? '';
+  return { name: { ...name, last: seq, hash }, text: text.subarray(0, end) };
 }
 
 /** Whether it is the content of that name. */

@@ -43,18 +43,22 @@ export const signKey = makeSignKey();
 
 /**
  * A closed journal of several segments, signed with `signKey`: exchanges E0, E1, ... with the usual user. What the journal
- * compressed by itself is plain again, so that it does not matter how far it came.
+ * compressed by itself is plain again, so that it does not matter how far it came. `isSigned`: each fifth record is a checkpoint, and all
+ * are in one segment.
  */
 export async function writeJournal(
   t: TestContext,
   exchanges = 40,
   change: (record: AuditRecord, count: number) => AuditRecord = (record) => record,
+  isSigned = false,
 ): Promise<string> {
   const directory = join(temporaryDirectory(t), 'audit');
-  const { journal } = await openWatched(directory, { segmentBytes: 8192, signKey: signKey.secretPem });
+  const segmentBytes = isSigned ? 1 << 20 : 8192;
+  const { journal } = await openWatched(directory, { segmentBytes, signKey: signKey.secretPem });
   for (let count = 0; count < exchanges; count += 1) {
     await journal.appendDurable(change(admission(`E${count}`), count));
     journal.append(change(completion(`E${count}`), count));
+    if (isSigned && count % 2 === 0) await journal.checkpoint();
   }
   await journal.close();
   for (const name of readdirSync(directory).filter((file) => file.endsWith('.gz'))) {

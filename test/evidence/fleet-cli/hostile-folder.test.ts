@@ -1,14 +1,15 @@
 // Goal: what a host does in its own folder costs the others nothing: modes, pipes, empty files and journals in number. What must not
-// happen: another host that is not read, a true journal that junk hides, or a finding about anybody else.
+// happen: another host that is not read, a true journal or block that junk hides, or a finding about anybody else.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { createFleet } from '../../../src/evidence/fleet/fleet.js';
 import { openMirror } from '../../../src/evidence/fleet-cli/mirror.js';
 import { createStoreReader } from '../../../src/evidence/fleet-cli/store-reader.js';
-import { formatName } from '../../../src/evidence/store/names.js';
+import { formatName, shardFolder } from '../../../src/evidence/store/names.js';
 import type { ObjectStore } from '../../../src/host/ports/store.js';
 import { type Owner, openFolder } from '../../kit/plain/folder.js';
 import { onlyRoot } from '../../kit/plain/skipped.js';
@@ -44,6 +45,8 @@ function openReader(owner: Owner, trail: Trail, journals: readonly HandJournal[]
   return {
     fleet,
     reader,
+    mirror,
+    state,
     look: (isWhole = true) => reader.look(new AbortController().signal, isWhole, () => undefined),
     found: () => fleet.judge(Date.now()).map(({ host, kind }) => `${host} ${kind}`),
     endOf: ({ host, journal }: HandJournal) => mirror.endOf(host, journal),
@@ -127,4 +130,94 @@ test('junk journals in number hide no true one, from a new verifier or when all 
   await verifier.look();
   assert.equal(verifier.fleet.endOf('evil', evil.journal)?.seq, evil.seq);
   assert.ok(!verifier.found().some((each) => each.endsWith(' never-seen') || each.endsWith(' cut-in-store')));
+});
+
+test('junk that joins, in number: the signed block among it is found, and each is read a few times', async (t) => {
+  const { trail, evil, honest } = await openHosts(t);
+  let reads = 0;
+  const read: ObjectStore['read'] = (name, options) => {
+    reads += 1;
+    return trail.store.read(name, options);
+  };
+  const counted = { ...trail, store: { ...trail.store, read } };
+  const verifier = openReader(t, counted, [evil, honest]);
+  await verifier.look();
+  const forged = evil.copy(null);
+  const junk = 4_600;
+  for (let count = 0; count < junk; count += 1) {
+    const one = forged.copy(null);
+    one.exchange({ user: `junk${count}@example.org` });
+    const { name, text } = one.block(evil.seq + 1, evil.seq + 1);
+    writeFileSync(trail.pathOf(formatName(name)), gzipSync(text));
+  }
+  const looks = async (): Promise<number> => {
+    reads = 0;
+    for (let isDone = false; !isDone; ) isDone = await verifier.look(false);
+    return reads;
+  };
+  await verifier.look();
+  const again = await looks();
+  assert.ok(again < junk / 4, `${again} reads`);
+  assert.equal(verifier.endOf(evil), evil.seq);
+  // It sorts behind all of them.
+  await putAll(trail.store, [evil.work(3).block(23)]);
+  for (const one of [verifier, openReader(t, counted, [evil, honest])]) {
+    while (!(await one.look())) continue;
+    assert.equal(one.endOf(evil), evil.seq);
+    assert.deepEqual([...new Set(one.found().toSorted())], ['evil forked', 'evil too-much']);
+  }
+});
+
+test('names and objects that are none, in number: the block behind them is found, in some looks', async (t) => {
+  const { trail, evil, honest } = await openHosts(t);
+  const verifier = openReader(t, trail, [evil, honest]);
+  await verifier.look();
+  const { host, journal } = evil;
+  mkdirSync(dirname(trail.pathOf(`${shardFolder(host, journal, 1e9)}mark`)), { recursive: true });
+  for (let count = 0; count < 2_500; count += 1) {
+    const hash = String(count).padStart(64, '0');
+    const path = trail.pathOf({ kind: 'block', host, journal, first: 23, last: 23, hash, isCopy: false });
+    writeFileSync(count % 2 === 0 ? path : path.replace('.jsonl.gz', '.junk'), '');
+    writeFileSync(trail.pathOf(formatName({ kind: 'forked', host, journal, seq: 1e9 + count, hash })), '');
+  }
+  await putAll(trail.store, [evil.work(3).block(23)]);
+  let looks = 0;
+  for (; verifier.endOf(evil) < evil.seq; looks += 1) {
+    assert.ok(looks < 10, `${verifier.endOf(evil)} of ${evil.seq}`);
+    await verifier.look();
+  }
+  assert.ok(looks > 1);
+  await putAll(trail.store, [evil.work(3).block(30)]);
+  for (looks = 0; verifier.endOf(evil) < evil.seq; looks += 1) {
+    assert.ok(looks < 10, `${verifier.endOf(evil)} of ${evil.seq}`);
+    await verifier.look();
+  }
+});
+
+test('records before a hole, and bytes that are wrong at first, are proved when what leads to them is there', async (t) => {
+  const { trail, evil, honest } = await openHosts(t);
+  const verifier = openReader(t, trail, [evil, honest]);
+  const textOf = ({ host, journal }: HandJournal): string =>
+    readFileSync(join(verifier.state, 'journals', host, journal, '00000001.jsonl'), 'utf8');
+  const work = (): readonly [number, number] => {
+    const first = evil.seq + 1;
+    evil.exchange();
+    return [first, evil.seq];
+  };
+  await verifier.look();
+  const [signed, before, hole, wrong] = [evil.seq, work(), work(), work()];
+  evil.work(1);
+  const end = evil.block(wrong[1] + 1);
+  await putAll(trail.store, [evil.block(...before), end]);
+  const place = trail.pathOf(formatName(evil.block(...wrong).name));
+  writeFileSync(place, 'junk');
+  await verifier.look();
+  assert.deepEqual(verifier.found(), ['evil changed', 'evil missing']);
+  assert.equal(textOf(evil), [...evil.lines.slice(0, signed), end.text].join(''));
+  await putAll(trail.store, [evil.block(...hole)]);
+  writeFileSync(place, gzipSync(evil.block(...wrong).text));
+  await verifier.look();
+  assert.deepEqual(verifier.found(), ['evil changed']);
+  await verifier.mirror.tend(Date.now());
+  assert.equal(textOf(evil), evil.lines.join(''));
 });

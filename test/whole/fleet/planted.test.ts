@@ -64,8 +64,8 @@ const rows: Readonly<Record<string, Row>> = {
   nothing,
   byte: {
     known: [],
-    fresh: ['changed'],
-    whole: ['changed'],
+    fresh: ['changed', 'missing'],
+    whole: ['changed', 'missing'],
     async plant({ blocks, replace }) {
       const text = Buffer.from(blocks[2]?.text ?? '');
       text[text.indexOf('anna')] = 0x41;
@@ -86,8 +86,8 @@ const rows: Readonly<Record<string, Row>> = {
   },
   swapped: {
     known: [],
-    fresh: ['malformed'],
-    whole: ['malformed'],
+    fresh: ['changed', 'missing'],
+    whole: ['changed', 'missing'],
     plant({ pathOf, replace }) {
       const [one, other] = [readFileSync(pathOf(2)), readFileSync(pathOf(3))];
       replace(2, other);
@@ -96,8 +96,8 @@ const rows: Readonly<Record<string, Row>> = {
   },
   rewritten: {
     known: [],
-    fresh: ['unlinked'],
-    whole: ['unlinked'],
+    fresh: ['changed', 'missing'],
+    whole: ['changed', 'missing'],
     async plant({ journal, replace }) {
       const lines = journal.lines.slice(12, 18);
       lines[2] = rewritten(lines[2] ?? '', (body) => body.replace('@example.org', '@example.net'));
@@ -125,8 +125,8 @@ const rows: Readonly<Record<string, Row>> = {
     },
   },
   'replayed-number': {
-    known: ['malformed'],
-    fresh: ['malformed'],
+    known: ['changed'],
+    fresh: ['changed'],
     plant: ({ journal, trail }) =>
       putAll(trail.store, [journal.blockOf(journal.lines.slice(18, 24), { first: 101, last: 106 })]),
   },
@@ -157,9 +157,36 @@ const rows: Readonly<Record<string, Row>> = {
     plant: (planted) => putAll(planted.trail.store, [otherEnd(planted, 13, 3).block(13, 18)]),
   },
   'fork-overtakes': {
+    known: ['forked'],
+    fresh: ['forked'],
+    plant: (planted) => putAll(planted.trail.store, [otherEnd(planted, 37, 12).block(37, 60)]),
+  },
+  // A copied machine, which has the key.
+  'twin-overtakes': {
     known: ['forked', 'unlinked'],
     fresh: ['forked', 'unlinked'],
-    plant: (planted) => putAll(planted.trail.store, [otherEnd(planted, 37, 12).block(37, 60)]),
+    plant: (planted) => putAll(planted.trail.store, [otherEnd(planted, 37, 12).block(37)]),
+  },
+  // Another journal that the same key signs: its records, under the name of this one.
+  spliced: {
+    known: [],
+    fresh: [],
+    async plant({ host, journal, trail }) {
+      const other = new HandJournal({ host, signKey: journal.signKey }).work(25);
+      await putAll(trail.store, [journal.blockOf(other.lines.slice(42))]);
+    },
+  },
+  'unsigned-end': {
+    known: ['untrusted'],
+    fresh: ['untrusted'],
+    async plant({ journal, trail }) {
+      const next = journal.copy();
+      next.exchange();
+      const [begin, end] = [next.block(43, 43), next.block(44)];
+      await putAll(trail.store, [begin, end]);
+      const hourAgo = new Date(Date.now() - 3_600_000);
+      utimesSync(trail.pathOf(formatName(begin.name)), hourAgo, hourAgo);
+    },
   },
   'junk-in-host': {
     known: ['malformed'],
@@ -239,7 +266,8 @@ const rows: Readonly<Record<string, Row>> = {
       const next = makeSignKey();
       const before = journal.copy();
       before.checkpoint({ next_key: next.key });
-      await putAll(trail.store, [before.copy(next).work(2).block(43)]);
+      const after = before.copy(next).work(2);
+      await putAll(trail.store, [after.block(43, 43), after.block(44, 45), after.block(46)]);
     },
   },
   'other-policy': {
@@ -341,4 +369,115 @@ test('each fault is found where it was planted, and nothing else', { timeout: 30
   t.diagnostic(
     `${Object.keys(rows).length} rows: ${known.findings.length} and ${read.findings.length} findings`,
   );
+});
+
+/**
+ * What a thief with the credential of a host, and without its key, puts there: lines chained to record `behind`, from record `from` on,
+ * before or after the true block of the same numbers.
+ */
+interface Forgery {
+  readonly behind: number;
+  readonly exchanges: number;
+  readonly from?: number;
+  readonly isLate?: boolean;
+}
+
+const forgeries: Readonly<Record<string, Forgery>> = {
+  'as-long': { behind: 8, exchanges: 2 },
+  shorter: { behind: 8, exchanges: 1 },
+  longer: { behind: 8, exchanges: 20 },
+  'behind-signed': { behind: 6, exchanges: 3 },
+  // It has the last true signature in it.
+  'with-signed': { behind: 8, exchanges: 3, from: 5 },
+  'in-a-hole': { behind: 8, exchanges: 5, from: 14 },
+  'after-true': { behind: 8, exchanges: 2, isLate: true },
+  'after-signed': { behind: 15, exchanges: 3, isLate: true },
+};
+
+test('lines that no signature covers are not proved, whichever come first', {
+  timeout: 300_000,
+}, async (t) => {
+  const trail = openTrail(t);
+  const worlds = Object.entries(forgeries).map(([host, forgery]) => ({
+    host,
+    forgery,
+    journal: new HandJournal({ host }).work(2),
+  }));
+  for (const { journal } of worlds) journal.exchange();
+  const hosts: Hosts = Object.fromEntries(
+    worlds.map(({ host, journal }) => [host, { key: journal.signKey?.key ?? '' }]),
+  );
+  const put = (of: (journal: HandJournal) => HandBlock) =>
+    putAll(
+      trail.store,
+      worlds.map(({ journal }) => of(journal)),
+    );
+  const forge = async (isNow: (forgery: Forgery) => boolean): Promise<void> => {
+    for (const { journal, forgery } of worlds.filter((world) => isNow(world.forgery))) {
+      const { behind, exchanges, from = behind + 1 } = forgery;
+      const forged = journal.copy(null, behind);
+      for (let count = 0; count < exchanges; count += 1)
+        forged.exchange({ user: 'forged@example.org', users: ['forged@example.org'] });
+      await putAll(trail.store, [forged.block(from)]);
+    }
+  };
+  const desks = [openDesk(t, trail, hosts), openDesk(t, trail, hosts), openDesk(t, trail, hosts)] as const;
+  const [seen, late, fresh] = desks;
+  /** The kinds that are found, and every mirror has exactly what the newest checkpoint covers. */
+  const kinds = async (desk: typeof seen, ...flags: string[]) => {
+    const { findings, text } = await desk.verify(...flags);
+    for (const { host, journal } of worlds) {
+      const folder = join(desk.state, 'journals', host, journal.journal);
+      const mirror = readFileSync(join(folder, '00000001.jsonl'), 'utf8');
+      const signed = journal.lines.findLastIndex((line) => line.includes('"event":"checkpoint"')) + 1;
+      assert.equal(mirror, journal.lines.slice(0, signed).join(''), `${host}\n${text}`);
+    }
+    return kindsAt({ findings: findings.filter(({ host }) => host !== '-') });
+  };
+  const nothingForged = async (desk: typeof seen): Promise<void> => {
+    const report = await desk.read('report', '--mailbox', 'forged@example.org');
+    assert.match(report.text, /nothing missing, no command touched this mailbox/);
+  };
+
+  await put((journal) => journal.block(1, 8));
+  assert.deepEqual(await kinds(seen), {});
+  await forge(({ isLate }) => isLate !== true);
+  assert.deepEqual([await kinds(seen), await kinds(late)], [{}, {}]);
+  const row = seen.status().gates.find(({ host }) => host === 'as-long');
+  assert.deepEqual([row?.seq, row?.signedSeq], [12, 6]);
+  for (const command of ['verify', 'status'])
+    assert.match((await seen.run(command)).text, /^as-long: 6 records behind record 6 are not proved yet/m);
+  const report = await seen.read('report', '--mailbox', 'forged@example.org');
+  assert.match(report.text, /^ {2}as-long: complete to .* \(record 6\), signed to record 6 by /m);
+  await nothingForged(seen);
+
+  for (const { journal } of worlds) {
+    journal.exchange();
+    journal.exchange();
+  }
+  await put((journal) => journal.block(9, 12));
+  assert.deepEqual(await kinds(seen), {});
+  await forge(({ isLate, behind }) => isLate === true && behind < 9);
+  assert.deepEqual(await kinds(seen), {});
+  for (const { journal } of worlds) journal.work(1);
+  await put((journal) => journal.block(13));
+  await forge(({ behind }) => behind > 9);
+  const forked = (but: readonly string[]) =>
+    Object.fromEntries(
+      Object.keys(forgeries).flatMap((host) => (but.includes(host) ? [] : [[host, ['forked']] as const])),
+    );
+  const some = forked(['after-signed']);
+  for (const desk of [seen, late]) assert.deepEqual(await kinds(desk), some);
+  assert.deepEqual(await kinds(fresh), some);
+  for (const { journal } of worlds) journal.work(3);
+  await put((journal) => journal.block(16));
+  for (const desk of desks) {
+    assert.deepEqual(await kinds(desk), forked([]));
+    assert.deepEqual(await kinds(desk, '--whole'), forked([]));
+    // The next run compares all names.
+    assert.deepEqual(await kinds(desk), forked([]));
+    assert.deepEqual(await kinds(desk, '--accept'), {});
+    assert.deepEqual(await kinds(desk), {});
+    await nothingForged(desk);
+  }
 });

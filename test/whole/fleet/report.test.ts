@@ -33,7 +33,10 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
   const trail = openTrail(t);
   const make = (host: string): HandJournal => {
     const gate = new HandJournal({ host });
-    for (let count = 0; count < 3; count += 1) gate.exchange({ user: alice, users: [alice] });
+    for (let count = 0; count < 3; count += 1) {
+      gate.exchange({ user: alice, users: [alice] });
+      if (count === 0) gate.checkpoint();
+    }
     gate.exchange({ user: 'bob@example.org', users: ['bob@example.org'] });
     gate.exchange({ user: undefined, users: ['*'], command: 'quota recalc', args: ['-A'] });
     gate.checkpoint();
@@ -54,7 +57,7 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
   };
   const desk = openDesk(t, trail, hosts);
   await putAll(trail.store, [silent.block(), whole.block(), unkeyed.block()]);
-  await putAll(trail.store, [damaged.block(1, 3), damaged.block(6)]);
+  await putAll(trail.store, [damaged.block(1, 4), damaged.block(7)]);
 
   const report = async (...flags: string[]) => {
     const done = await desk.read('report', '--mailbox', alice, '--json', ...flags);
@@ -81,11 +84,13 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
   });
 
   await t.test('each host has its verdict', async () => {
-    assert.equal((await desk.run('verify')).exit, 1);
+    const verified = await desk.run('verify');
+    assert.equal(verified.exit, 1);
+    assert.match(verified.text, /^unkeyed: nothing of it is proved: fleet\.yaml lists no key of it$/m);
     const { exit, verdict, of, rows, text } = await report();
     assert.equal(exit, 1, text);
     assert.equal(verdict.complete, false);
-    // Records 4 and 5 of the damaged one are its second command.
+    // Records 5 and 6 of the damaged one are its second command.
     assert.deepEqual(countsOf(rows), [0, 3, 4, 4, 4]);
     assert.equal(verdict.commands, 15);
     assert.deepEqual(of('whole'), { complete: true, codes: [] });
@@ -95,12 +100,12 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
     assert.deepEqual(of('absent'), { complete: false, codes: ['empty'] });
     assert.ok(
       verdict.doubts.some(({ text: why }) =>
-        /^damaged: .*: seq 4: missing: records 4 to 5 are missing/.test(why),
+        /^damaged: .*: seq 5: missing: records 5 to 6 are missing/.test(why),
       ),
       text,
     );
     const kept = verdict.hosts.find(({ host }) => host === 'whole');
-    assert.deepEqual([kept?.seq, kept?.signed_seq, kept?.signed_by], [12, 12, whole.signKey?.key]);
+    assert.deepEqual([kept?.seq, kept?.signed_seq, kept?.signed_by], [13, 13, whole.signKey?.key]);
   });
 
   await t.test('a view of some users shows what it would show on a gate, whatever is asked', async () => {
@@ -151,8 +156,8 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
     const table = await desk.read('report', '--mailbox', alice);
     assert.equal(table.exit, 1);
     assert.match(table.text, /^NOT proved complete from .*: \d+ reasons stand below; what was found: /m);
-    assert.match(table.text, /^ {2}whole: complete to .* UTC \(record 12\), signed to record 12 by /m);
-    assert.match(table.text, /^ {2}damaged: NOT proved complete, verified to .* UTC \(record 12\)/m);
+    assert.match(table.text, /^ {2}whole: complete to .* UTC \(record 13\), signed to record 13 by /m);
+    assert.match(table.text, /^ {2}damaged: NOT proved complete, verified to .* UTC \(record 13\)/m);
     assert.match(table.text, /^ {2}absent: NOT proved complete: no record$/m);
     assert.match(table.text, /^DAY +HOST +REQUESTER /m);
     assert.match(table.text, /^\S+ +whole +anna@support /m);

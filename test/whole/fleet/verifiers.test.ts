@@ -30,7 +30,7 @@ const kindsOf = ({ findings }: Pick<FleetStatus, 'findings'>): string[] =>
 
 void test('two verifiers, and a key that is replaced', { timeout: 600_000 }, async (t) => {
   const trail = openTrail(t);
-  const journal = readLines(await writeJournal(t));
+  const journal = readLines(await writeJournal(t, 40, undefined, true));
   const part = (from: number, to: number): Lines => ({ ...journal, lines: journal.lines.slice(from, to) });
   let sent = 20;
   const more = async (): Promise<void> => {

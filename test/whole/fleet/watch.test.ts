@@ -35,8 +35,8 @@ function textOf({ path, isCompressed }: TrailFile): string {
 
 void test('watch, from its start to its end', { timeout: 600_000 }, async (t) => {
   const trail = openTrail(t);
-  const one = readLines(await writeJournal(t));
-  const two = readLines(await writeJournal(t));
+  const one = readLines(await writeJournal(t, 40, undefined, true));
+  const two = readLines(await writeJournal(t, 40, undefined, true));
   const part = (lines: Lines, from: number, to: number): Lines => ({
     ...lines,
     lines: lines.lines.slice(from, to),
