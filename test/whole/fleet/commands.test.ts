@@ -209,12 +209,14 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
       return all.map(({ Effect, Action, Resource }) => `${Effect} ${Action.join(',')} ${Resource.join()}`);
     };
     const arn = 'arn:aws:s3:::audit-trail';
+    const locks = 's3:PutObjectRetention,s3:PutObjectLegalHold,s3:PutObjectAcl,s3:PutObjectVersionAcl';
     assert.deepEqual(await policyOf('gate1'), [
       `Allow s3:PutObject ${arn}/dovegate/gate1/*`,
       `Allow s3:GetObject ${arn}/dovegate/gate1/*`,
       `Allow s3:ListBucket ${arn}`,
+      `Deny ${locks} ${arn}/dovegate/gate1/*`,
     ]);
-    assert.deepEqual((await policyOf('gate1', '--aws')).slice(3), [
+    assert.deepEqual((await policyOf('gate1', '--aws')).slice(4), [
       `Deny s3:PutObject ${arn}/dovegate/gate1/*`,
     ]);
     assert.deepEqual((await policyOf('verifier')).slice(0, 2), [
