@@ -79,7 +79,7 @@ export function describeVerifiers({ verifiers = [] }: FleetStatus): readonly str
 function describeUnproved({ host, isKeyless, seq = 0, signedSeq = 0 }: GateRow): readonly string[] {
   const count = seq - signedSeq;
   const are = count === 1 ? 'is' : 'are';
-  const some = `${plural(count, 'record')} behind record ${signedSeq} ${are} not proved yet: no signature covers them`;
+  const some = `${plural(count, 'record')} behind record ${signedSeq} ${are} not proved yet: no signature covers ${count === 1 ? 'it' : 'them'}`;
   const text = isKeyless === true ? 'nothing of it is proved: fleet.yaml lists no key of it' : some;
   return isKeyless === true || count > 0 ? [printable(`${host}: ${text}`)] : [];
 }

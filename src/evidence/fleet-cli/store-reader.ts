@@ -62,6 +62,8 @@ const heldMax = 4_096;
 /** Journals of a host that are read, and objects of one in which a signature is looked for where a host has more. */
 const journalsMax = 2 * bounds.fleetChains;
 const probesMax = 8;
+/** Folders of a host, each asked for a signature where it has more than are read. */
+const foundMax = 20_000;
 /** Names of hosts, and lines of verifiers, are listed again after this time; the journals of a host: */
 const levelMs = 600_000;
 const journalsMs = 300_000;
@@ -485,7 +487,7 @@ export function createStoreReader(
         else if ((strange += 1) <= bounds.fleetFindings)
           note('malformed', host, `${shown(name)} is no folder of a journal`, take);
       }
-      if (strange > strangeMax || found.length > strangeMax) break;
+      if (strange > strangeMax || found.length > foundMax) break;
     }
     // Also those of which nothing is left.
     const known = [...cursors.keys()].filter((name) => name.startsWith(`${host}/`));
@@ -501,9 +503,16 @@ export function createStoreReader(
       }
       all = [...new Set([...vouched, ...all])];
     }
-    const chosen = all.slice(0, journalsMax);
-    const lacking = all.length - chosen.length;
-    if (lacking > 0) note('malformed', host, `it has ${lacking} more journals than are read`, take);
+    const isFlooded = all.length > journalsMax;
+    // Nothing of the others could be taken.
+    const chosen = isFlooded && keyOf(`${host}/`) !== undefined ? [...vouched] : all.slice(0, journalsMax);
+    if (isFlooded)
+      note(
+        'malformed',
+        host,
+        `it has more than ${journalsMax} journals, of which the signed ones are read`,
+        take,
+      );
     const began = new Map<string, number>();
     if (chosen.length > 1) for (const name of chosen) began.set(name, await beganMs(name, signal));
     const order = (name: string): number => began.get(name) ?? 0;
@@ -707,7 +716,7 @@ export function createStoreReader(
     for (let at = signedSeq > end ? own : undefined; at !== undefined; ) {
       const next: Held = at;
       path.unshift(next);
-      at = next.of.first <= end + 1 ? undefined : cursor.held.find((one) => isBefore(one, next));
+      at = next.of.first <= end + 1 ? undefined : await findBefore(next, looking);
     }
     cursor.held = cursor.held.filter((one) => !path.includes(one));
     for (const { name: listed, of: block } of path) {
@@ -719,6 +728,27 @@ export function createStoreReader(
     }
     looking.last = [entry.name, content];
     if (signedSeq < of.last && (path.length > 0 || cursor.held.length < heldMax)) cursor.held.push(own);
+  }
+
+  /** The block before it: held, or found by its name among more than can be held. */
+  async function findBefore(next: Held, looking: Looking): Promise<Held | undefined> {
+    const { signal, cursor } = looking;
+    const known = cursor.held.find((one) => isBefore(one, next));
+    if (known !== undefined) return known;
+    const { host, journal, first } = next.of;
+    const after = shardFolder(host, journal, endOf(next.of));
+    for await (const page of store.list(journalFolder(host, journal), { after, signal })) {
+      if (looking.isOver()) return undefined;
+      for (const name of page) {
+        const of = parseBlockName(name);
+        if (of?.last !== first - 1 || of.hash !== next.prev) continue;
+        const { text, storedMs: atMs } = await contentOf({ name, versions: [] }, of, looking);
+        const prev = text && readClaim(text.subarray(0, text.indexOf(0x0a)))?.prev;
+        if (prev !== undefined) return { name, of, storedMs: atMs, prev, seenSeq: 0 };
+      }
+      if (page.some((name) => (parseBlockName(name)?.first ?? 0) >= first)) return undefined;
+    }
+    return undefined;
   }
 
   /** Held ones that begin at a proved record: they have the same one, or another one. False: not all were compared. */

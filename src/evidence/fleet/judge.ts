@@ -18,7 +18,11 @@ export function currentOf(chains: readonly Chain[]): Chain | undefined {
   let current: Chain | undefined;
   for (const chain of chains) {
     const had = current?.seen ?? chain.seen;
-    const order = Math.sign(chain.seen.seq) - Math.sign(had.seq) || chain.seen.storedMs - had.storedMs;
+    // One of which nothing is proved takes no other's place: anybody with the credential can make it.
+    const order =
+      Math.sign(chain.state.seq) - Math.sign((current ?? chain).state.seq) ||
+      Math.sign(chain.seen.seq) - Math.sign(had.seq) ||
+      chain.seen.storedMs - had.storedMs;
     if (order >= 0) current = chain;
   }
   return current;
@@ -49,7 +53,8 @@ export function judgeNow(gates: Gates, nowMs: number): readonly FleetFinding[] {
       continue;
     }
     const { journal } = current.state;
-    const { storedMs, seq } = current.seen;
+    // A thief's lines are no life; `unsignedOf` tells of a gate that never signed.
+    const { storedMs, seq } = current.state.seq > 0 ? current.state : current.seen;
     if (nowMs - storedMs > silentMs) {
       const time = formatTime(storedMs);
       const how = current.isStopped ? ' (its last record says that it was stopped)' : '';

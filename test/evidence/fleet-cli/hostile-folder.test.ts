@@ -2,7 +2,7 @@
 // happen: another host that is not read, a true journal or block that junk hides, or a finding about anybody else.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
@@ -28,11 +28,11 @@ async function openHosts(owner: Owner) {
 }
 
 /** A new verifier of them. */
-function openReader(owner: Owner, trail: Trail, journals: readonly HandJournal[]) {
+function openReader(owner: Owner, trail: Trail, journals: readonly HandJournal[], silentMs = 1e15) {
   const state = openFolder(owner);
   chmodSync(state, 0o777);
   const hosts = new Map(
-    journals.map(({ host, signKey }) => [host, { key: signKey?.key, silentMs: 1e15 }] as const),
+    journals.map(({ host, signKey }) => [host, { key: signKey?.key, silentMs }] as const),
   );
   const of = { hosts, keepMs: 0, openMs: 1e15, driftMs: undefined, wallMs: Date.now };
   const fleet = createFleet({ ...of, store: trail.store.place });
@@ -130,6 +130,19 @@ test('junk journals in number hide no true one, from a new verifier or when all 
   await verifier.look();
   assert.equal(verifier.fleet.endOf('evil', evil.journal)?.seq, evil.seq);
   assert.ok(!verifier.found().some((each) => each.endsWith(' never-seen') || each.endsWith(' cut-in-store')));
+  // More of them than a list has at once, and a journal that the gate begins after them.
+  for (let at = 0; at < 2_100; at += 1)
+    mkdirSync(join(trail.root, 'evil', String(1_000 + at).padStart(32, '0')));
+  const next = new HandJournal({ host: 'evil', journal: 'f'.repeat(32), signKey: evil.signKey }).work(3);
+  await putAll(trail.store, [next.block()]);
+  for (const one of [verifier, openReader(t, trail, [evil, honest])]) {
+    await one.look();
+    assert.equal(one.endOf(next), next.seq);
+    // Whoever accepts what stands is not told again.
+    one.fleet.accept(Date.now());
+    await one.look();
+    assert.deepEqual(one.found(), []);
+  }
 });
 
 test('junk that joins, in number: the signed block among it is found, and each is read a few times', async (t) => {
@@ -142,14 +155,18 @@ test('junk that joins, in number: the signed block among it is found, and each i
   const counted = { ...trail, store: { ...trail.store, read } };
   const verifier = openReader(t, counted, [evil, honest]);
   await verifier.look();
-  const forged = evil.copy(null);
   const junk = 4_600;
-  for (let count = 0; count < junk; count += 1) {
-    const one = forged.copy(null);
-    one.exchange({ user: `junk${count}@example.org` });
-    const { name, text } = one.block(evil.seq + 1, evil.seq + 1);
-    writeFileSync(trail.pathOf(formatName(name)), gzipSync(text));
-  }
+  /** Forks behind its last record. */
+  const flood = (): void => {
+    const forged = evil.copy(null);
+    for (let count = 0; count < junk; count += 1) {
+      const one = forged.copy(null);
+      one.exchange({ user: `junk${count}@example.org` });
+      const { name, text } = one.block(evil.seq + 1, evil.seq + 1);
+      writeFileSync(trail.pathOf(formatName(name)), gzipSync(text));
+    }
+  };
+  flood();
   const looks = async (): Promise<number> => {
     reads = 0;
     for (let isDone = false; !isDone; ) isDone = await verifier.look(false);
@@ -165,6 +182,23 @@ test('junk that joins, in number: the signed block among it is found, and each i
     while (!(await one.look())) continue;
     assert.equal(one.endOf(evil), evil.seq);
     assert.deepEqual([...new Set(one.found().toSorted())], ['evil forked', 'evil too-much']);
+  }
+  // The way to the next signature has three blocks, with more forks of the first and of the last than are held.
+  const proved = evil.seq;
+  flood();
+  for (let count = 0; count < 2; count += 1) {
+    evil.exchange();
+    await putAll(trail.store, [evil.block(evil.seq - 1)]);
+  }
+  await verifier.look(false);
+  flood();
+  await verifier.look(false);
+  assert.equal(verifier.endOf(evil), proved);
+  await putAll(trail.store, [evil.work(0).block(evil.seq)]);
+  for (const one of [verifier, openReader(t, counted, [evil, honest])]) {
+    while (!(await one.look())) continue;
+    assert.equal(one.endOf(evil), evil.seq);
+    assert.ok(!one.found().includes('evil missing'));
   }
 });
 
@@ -220,4 +254,22 @@ test('records before a hole, and bytes that are wrong at first, are proved when 
   assert.deepEqual(verifier.found(), ['evil changed']);
   await verifier.mirror.tend(Date.now());
   assert.equal(textOf(evil), evil.lines.join(''));
+});
+
+test('a silent host stays silent, and keeps its row, whatever unsigned lines and journals come', async (t) => {
+  const { trail, evil, honest } = await openHosts(t);
+  const hourAgo = Date.now() / 1000 - 3600;
+  for (const block of [evil.block(1, 8), evil.block(9)])
+    utimesSync(trail.pathOf(formatName(block.name)), hourAgo, hourAgo);
+  const forged = evil.copy(null);
+  forged.exchange();
+  await putAll(trail.store, [
+    forged.block(evil.seq + 1),
+    new HandJournal({ host: 'evil', signKey: null }).block(),
+  ]);
+  const verifier = openReader(t, trail, [evil, honest], 1_800_000);
+  await verifier.look();
+  assert.deepEqual(verifier.found(), ['evil new-journal', 'evil silent']);
+  const [row] = verifier.fleet.status(Date.now()).gates;
+  assert.deepEqual([row?.host, row?.journal, row?.signedSeq], ['evil', evil.journal, evil.seq]);
 });
