@@ -1,5 +1,5 @@
 // Goal: a folder gets every record of several gates once, byte for byte, whatever is killed and whenever. DOVEGATE_ROUNDS=50 makes 3
-// gates with 20,000 records and 50 kills each.
+// gates with 20,000 records and 50 kills each; it takes longer than a file may, so DOVEGATE_FILE_LIMIT_S=3600 beside it.
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { openFolder as openStore } from '../../../src/host/store/folder.js';
