@@ -49,7 +49,7 @@ export interface FleetGate {
 }
 
 /** Between two commands of a client: what else runs on the machine gets its turn. */
-const restMs = 20;
+const restMs = 50;
 const quota = { user: 'alice@example.org', fields: ['quota get'] };
 
 export interface ShippingGateOptions {
@@ -71,6 +71,8 @@ export async function openShippingGate(owner: Owner, options: ShippingGateOption
   const { daemon: first } = await openGateway(owner, {
     audit: `{ door: ship.sock, directory: audit, memory: shm/audit.ring, memory_size: 32MiB, reserve: 4KiB, segment: 1MiB, sign_key: sign.pem, checkpoint_interval: 1s, ship: [${receiver}]${audit} }`,
     more: `admin: { unix: admin.sock }\n${options.more ?? ''}`,
+    // A dial for each command would be most of its work.
+    mail1: { idle: '4' },
     files: { ...files, 'sign.pem': signKey.secretPem },
   });
   let daemon = first;

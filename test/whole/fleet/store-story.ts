@@ -51,6 +51,8 @@ export async function killAndCompare(owner: Owner, story: StoreStory): Promise<s
   for (const { host, gate } of gates) {
     await gate.rest();
     const isStored = async (): Promise<boolean> => {
+      // Both are read whole each time.
+      await pause(250);
       const last = (await namesOf(story.store, host)).at(-1)?.last ?? 0;
       return last === gate.journal().toString('latin1').split('\n').length - 1;
     };
