@@ -153,8 +153,8 @@ export function ownMemory() {
 }
 
 /**
- * Tests that are somebody else start the built program: where only root may enter the checkout, as below its home, it gets a second place,
- * which ends with this run. DOVEGATE_CHECKOUT says where.
+ * Some tests start the built program as another user, who cannot reach a checkout below root's home. Such a checkout is mounted at a
+ * second path, DOVEGATE_CHECKOUT, for as long as this run lasts.
  */
 function openCheckout() {
   if (process.geteuid?.() !== 0 || process.env.DOVEGATE_MEMORY === undefined) return;
@@ -166,7 +166,9 @@ function openCheckout() {
   if (spawnSync('mount', ['--bind', root, place], { stdio: 'inherit' }).status === 0)
     process.env.DOVEGATE_CHECKOUT = place;
   else
-    console.error(`only root may enter ${root}, so tests that are somebody else fail: move it, as to /srv`);
+    console.error(
+      `only root may enter ${root}, so tests that run as another user will fail; move it, for example to /srv`,
+    );
 }
 
 /** Of the process that does the work: it need not make namespaces again. */

@@ -1,4 +1,5 @@
-// Sentences of what was refused or failed lately, of the codes that the gate tells. They hold no words of a client or a backend.
+// Makes sentences about recent refusals and failures from the codes that the gate reports. They repeat nothing that a client or a
+// backend sent.
 
 import type { EndedFacts, Trouble, TroubleFacts } from '../gate/now/now.js';
 import { denialWords, nextWords, ranWords } from '../gate/outcome/next.js';

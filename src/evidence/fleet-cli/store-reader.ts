@@ -14,7 +14,6 @@ import { type ObjectStore, type ObjectVersion, StoreFault } from '../../host/por
 import { formatTime } from '../../host/words/instants.js';
 import { printable } from '../../host/words/text.js';
 import { bytesWords } from '../../host/words/words.js';
-import { readClaim } from '../../journal/records/ledger.js';
 import { mirrorIn } from '../cli/fleet-places.js';
 import type { ReadCheckpoint } from '../fleet/checkpoint.js';
 import { noHost } from '../fleet/findings.js';
@@ -23,7 +22,7 @@ import type { FleetSettings } from '../fleet/parse-fleet.js';
 import type { ExpectedHead } from '../fleet/saved.js';
 import type { FleetFinding, FleetFindingKind, StoredBlock } from '../fleet/shapes.js';
 import { findRecord } from '../reading/held-record.js';
-import { fitsName, textOfBlock, upTo } from '../store/block.js';
+import { firstClaim, fitsName, textOfBlock, upTo } from '../store/block.js';
 import {
   type BlockName,
   formatName,
@@ -710,7 +709,7 @@ export function createStoreReader(
     const { text, storedMs: atMs } = content;
     const [signedSeq, findings] = fleet.readSignatures({ ...content, name: of });
     looking.take(findings);
-    const prev = text && readClaim(text.subarray(0, text.indexOf(0x0a)))?.prev;
+    const prev = text && firstClaim(text)?.prev;
     const own: Held = { name: entry.name, of, storedMs: atMs, prev, seenSeq: signedSeq };
     const path: Held[] = [];
     for (let at = signedSeq > end ? own : undefined; at !== undefined; ) {
@@ -718,6 +717,8 @@ export function createStoreReader(
       path.unshift(next);
       at = next.of.first <= end + 1 ? undefined : await findBefore(next, looking);
     }
+    // The rest of the way is looked for again: taken without it, these records would come after a hole.
+    if (looking.isOver() && (path[0]?.of.first ?? 0) > end + 1) return;
     cursor.held = cursor.held.filter((one) => !path.includes(one));
     for (const { name: listed, of: block } of path) {
       const read =
@@ -743,7 +744,7 @@ export function createStoreReader(
         const of = parseBlockName(name);
         if (of?.last !== first - 1 || of.hash !== next.prev) continue;
         const { text, storedMs: atMs } = await contentOf({ name, versions: [] }, of, looking);
-        const prev = text && readClaim(text.subarray(0, text.indexOf(0x0a)))?.prev;
+        const prev = text && firstClaim(text)?.prev;
         if (prev !== undefined) return { name, of, storedMs: atMs, prev, seenSeq: 0 };
       }
       if (page.some((name) => (parseBlockName(name)?.first ?? 0) >= first)) return undefined;

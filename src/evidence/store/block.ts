@@ -41,6 +41,11 @@ export function* linesOf(text: Buffer): Generator<Buffer> {
   }
 }
 
+/** What the first line of a block says of its place; undefined: it is no record. */
+export function firstClaim(text: Buffer) {
+  return readClaim(text.subarray(0, text.indexOf(0x0a)));
+}
+
 /** The lines of a block up to that record, which is one of its own, and their name. */
 export function upTo(name: BlockName, text: Buffer, seq: number) {
   let [start, end] = [0, 0];

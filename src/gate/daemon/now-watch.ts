@@ -1,6 +1,6 @@
 // What the daemon remembers of the last minutes for people who look at it: how many commands ended and how, the last refusals and failures,
-// failed logins, stalls. `observe` runs for every command and allocates nothing there. The memory is the same after a year. No text of a
-// client or a backend is told: codes, sentences of ours, and names of the configuration.
+// failed logins, stalls. `observe` runs for every command and allocates nothing there. The memory is the same after a year. It reports
+// codes, our own sentences and names of the configuration, and never the text of a client or a backend.
 
 import type { Clock, Timer } from '../../host/ports/machine.js';
 import { networkOf } from '../../host/ports/peer.js';

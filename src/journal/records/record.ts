@@ -34,8 +34,8 @@ type AuditEvent =
   /** A request for temporary access, or what became of one. */
   | 'access'
   /**
-   * A lock, which stops somebody or something, or its end. What it stops: `user` (with all of its names in `users`), `backend`,
-   * `listener`, or else the human with these `identities`, whose name or key is `to`. Of `action`: `held`: a hold of a mail user, which
+   * A lock, or its end. It stops `user` (`users` has all names of that mailbox), `backend` or `listener`; without these, the human
+   * with these `identities`, whose name or key is `to`. Of `action`: `held`: a hold of a mail user, which
    * stops only what could change the mail, and need not end. `unlock-asked`: the first of the two who lift a hold, with their
    * `identities`. `words`: more `identities` and `users` of the record before it, for which that had no room.
    */

@@ -1,5 +1,5 @@
-// What only a person is told who checks a configuration: `check`, `test`, `doctor`, `init`. It stops no gate, so a start and a reload do
-// not look at it.
+// Findings for people who check a configuration, with `check`, `test`, `doctor` or `init`. They keep no gate from serving it, so a start
+// and a reload do not look for them.
 
 import {
   type AddedCommands,
@@ -113,7 +113,7 @@ function checkPeople({ admin, mailUsers }: Settings, valid: Cursor): void {
     reportNobodies(names, valid.down('admin', 'page', 'people', name));
 }
 
-/** The places of the patterns at `users` that match nobody. */
+/** Where in the file `users` has patterns that match nobody. */
 function reportNobodies(names: UserNames, at: Cursor): ReadonlySet<number> {
   const found = new Set<number>();
   for (const [index, text] of at.words('users').entries()) {
@@ -331,8 +331,7 @@ function checkReach(policy: Policy, cursor: Cursor): void {
   const own = policy.allow.filter((each) => !each.place.file.startsWith('presets/'));
   for (const rule of own) {
     if (rule.allUsers && !policy.isForEverybody) {
-      const message =
-        'all_users: true has no effect: the policy must hold for users: ["*"] and except nobody';
+      const message = 'all_users: true has no effect: the policy needs users: ["*"] and no `except`';
       cursor.warning(['allow'], message, undefined, rule.place);
     }
     checkUsers(policy, rule, cursor, 'allow');

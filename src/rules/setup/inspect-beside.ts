@@ -1,4 +1,4 @@
-// What only a person is told who checks a configuration: `check`, `doctor`, `init`. It stops no gate, so a start does not look at it.
+// Findings about this machine for people who check a configuration, with `check`, `doctor` or `init`. A start does not look for them.
 
 import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';

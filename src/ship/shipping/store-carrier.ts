@@ -7,7 +7,14 @@
 // and one that this journal lacks is signed with this journal's key. Other names are reported, and records go on behind the last good one.
 
 import { createHash } from 'node:crypto';
-import { digestInBlock, fitsName, linesOf, packBlock, textOfBlock } from '../../evidence/store/block.js';
+import {
+  digestInBlock,
+  firstClaim,
+  fitsName,
+  linesOf,
+  packBlock,
+  textOfBlock,
+} from '../../evidence/store/block.js';
 import { type BlockName, formatName, journalFolder, parseBlockName } from '../../evidence/store/names.js';
 import { bounds } from '../../host/bounds/bounds.js';
 import { type ObjectStore, StoreFault } from '../../host/ports/store.js';
@@ -169,7 +176,7 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
     }
 
     async function freeze(lines: Buffer, position: Position): Promise<Block> {
-      const first = readClaim(lines.subarray(0, lines.indexOf(0x0a)));
+      const first = firstClaim(lines);
       const last = readClaim(lines.subarray(lines.lastIndexOf(0x0a, -2) + 1, -1));
       if (first === undefined || last === undefined) throw new Error('a block has other lines than records');
       const name = {
