@@ -1,7 +1,8 @@
 // Goal: connections that prove nothing keep no right key and no right password out, also of their own address. Phases: 520 silent
 // connections at a listener of HTTP and at one with STARTTLS; the same, reconnecting as fast as they are closed; connections that send
-// half a line or half of a TLS handshake. Beside each of them, right keys and right logins of the same address. What must not
-// happen: a right one that is not answered; more connections held than the limits permit; a proven session that is closed for a newcomer.
+// half a line or half of a TLS handshake. Beside each of them, right keys and right logins of the same address, which try again as clients
+// do: on a slow machine a handshake may take longer than the oldest of 500 may stay. What must not happen: a right one that is not
+// answered; more connections held than the limits permit; a proven session that is closed for a newcomer.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
@@ -19,6 +20,7 @@ import { until } from '../../kit/plain/until.js';
 const strangers = 520;
 const keysAsked = 25;
 const loginsAsked = 10;
+const triesMax = 5;
 const sessionsPerPeer = 500;
 
 async function openBoth(t: TestContext) {
@@ -60,18 +62,21 @@ async function openBoth(t: TestContext) {
   return { ...gateway, panel, jobs, ca, keptPost: postThat(true), ask, logIn };
 }
 
-/** How many of so many, five at a time, were answered. */
-async function answered(many: number, one: () => Promise<boolean>): Promise<number> {
-  let right = 0;
+/** How many of so many, five at a time, were answered, and how many tries failed before. */
+async function answered(many: number, one: () => Promise<boolean>) {
+  let [right, again] = [0, 0];
   let left = many;
   const next = async (): Promise<void> => {
     while (left > 0) {
       left -= 1;
-      if (await one().catch(() => false)) right += 1;
+      let tries = 1;
+      while (!(await one().catch(() => false)) && tries < triesMax) tries += 1;
+      again += tries - 1;
+      if (tries < triesMax) right += 1;
     }
   };
   await Promise.all(Array.from({ length: 5 }, next));
-  return right;
+  return { right, again };
 }
 
 /** Repeats a request every second until `end` is called. */
@@ -121,12 +126,14 @@ test('right keys and right logins get through beside those who prove nothing', {
       const running = await gather(t, { ...crowd, port, connections: strangers });
       // The gate closes an idle session, and this can take longer than the idle limit on a slow machine.
       const asking = askWhile(askKept);
-      const right = await answered(many, one).finally(asking.end);
+      const { right, again } = await answered(many, one).finally(asking.end);
       assert.deepEqual([...new Set(await asking.ended)], [200], 'a proven session stays');
       const held = more();
       const made = await running.end();
       const name = port === gate.panel ? 'keys' : 'logins';
-      t.diagnostic(`${what}: ${right} of ${many} ${name}; ${made} connections, ${held} descriptors`);
+      t.diagnostic(
+        `${what}: ${right} of ${many} ${name}, ${again} tries failed; ${made} connections, ${held} descriptors`,
+      );
       if (right < many) missed.push(`${what}: ${right} of ${many} ${name}`);
       assert.ok(held <= 2 * sessionsPerPeer + 50, `${held} descriptors more`);
     }
