@@ -498,7 +498,7 @@ export function createStoreReader(
       for (const journal of fleet.vouchedOf(host)) vouched.add(journalFolder(host, journal));
       for (const name of all) {
         if (vouched.size >= journalsMax || isOver()) break;
-        if (!vouched.has(name) && (await isSigned(host, name, signal))) vouched.add(name);
+        if (!vouched.has(name) && (await isSigned(name, signal))) vouched.add(name);
       }
       all = [...new Set([...vouched, ...all])];
     }
@@ -523,12 +523,12 @@ export function createStoreReader(
   }
 
   /** One of its first objects joins, and has a signature of the host's key. */
-  async function isSigned(host: string, below: string, signal: AbortSignal): Promise<boolean> {
+  async function isSigned(below: string, signal: AbortSignal): Promise<boolean> {
     for await (const page of store.list(below, { signal })) {
       const names = page.map((listed) => parseBlockName(listed)).filter(isBlockName);
       for (const name of names.slice(0, probesMax)) {
         const text = (await readOne(formatName(name), undefined, signal))?.text;
-        if (text !== undefined && fitsName(text, name) && fleet.isSigned(host, text)) return true;
+        if (text !== undefined && fitsName(text, name) && fleet.isSigned(name, text)) return true;
       }
       return false;
     }
@@ -992,11 +992,11 @@ export function createStoreReader(
   }
 
   async function compareBlock(entry: Listed, name: BlockName, end: number, looking: Looking): Promise<void> {
-    const { text } = await contentOf(entry, name, looking);
+    const content = await contentOf(entry, name, looking);
+    const { text } = content;
     if (text === undefined || !fitsName(text, name) || name.last > end || (await isMirrored(name)) !== false)
       return;
-    const what = `the object ${entry.name} has another record ${name.last} than the one that was read: two machines write this journal, or somebody else writes as this host`;
-    note('forked', name.host, what, looking.take, name.journal, name.last);
+    looking.take(fleet.takeFork({ ...content, name }));
   }
 
   /** The store may have removed it. */

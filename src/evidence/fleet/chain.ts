@@ -12,6 +12,7 @@ import { type LineHead, readHead, readWord } from '../../journal/records/record.
 import { type BlockName, type ForkedName, formatName } from '../store/names.js';
 import { createRunEnds } from '../trail/run-ends.js';
 import { damagesOf } from '../trail/verify.js';
+import type { FoundFinding } from './findings.js';
 import type { ChainState, Gap } from './saved.js';
 import type { FleetFinding, FleetFindingKind, StoredBlock } from './shapes.js';
 import { type HostKeys, judgeSignature, type Signature, shown, wordCharsMax } from './signatures.js';
@@ -36,7 +37,7 @@ export interface ChainContext {
   readonly awaited: Map<number, Awaited>;
   /** Whether the store's own retention explains that a journal begins with a block of this age. */
   readonly isPruned: (storedMs: number) => boolean;
-  readonly report: (finding: FleetFinding) => void;
+  readonly report: (finding: FoundFinding) => void;
   /** The records that were reported missing from that one on are all there. */
   readonly filled: (seq: number) => void;
   readonly isAccepted: (finding: FleetFinding) => boolean;
@@ -49,6 +50,8 @@ const lineBytesMax = bounds.fleetLineBytes;
 /** Admissions without completion that are kept; no gate has as many at once. */
 export const openMax = bounds.fleetOpen;
 const policiesMax = bounds.fleetPolicies;
+/** Of a block that is only asked whether it has one: each costs a check. */
+const signaturesMax = 4;
 /** Hashes of the last records, for comparison with those of blocks that overlap. */
 const recentMax = bounds.fleetRecent;
 /** Locks that are in force: more than a gate has at once. */
@@ -65,6 +68,11 @@ const headBytes = 320;
 const admissionBytes = 2048;
 
 const ownEvents: ReadonlySet<string> = new Set(['start', 'checkpoint', 'retire', 'reload', 'lock']);
+
+const whoForks = 'two machines write this journal, or somebody else writes as this host';
+/** Of a host with a listed key. */
+const whoSigns = 'two machines write this journal, or somebody has its key';
+const whoDoesNotSign = 'somebody else writes with its credential, or two machines write this journal';
 
 const compare = 'compare the host\'s own journal ("dovegate audit verify" there)';
 
@@ -89,6 +97,25 @@ interface Behind {
   readonly head: LineHead | undefined;
 }
 
+/** Those of a journal: a key may sign for several. */
+function checkpointsIn(text: Buffer, journal: string) {
+  const found: { readonly line: Buffer; readonly record: Readonly<Record<string, unknown>> }[] = [];
+  for (let at = text.indexOf(checkpointText); at >= 0; at = text.indexOf(checkpointText, at + 1)) {
+    const line = text.subarray(text.lastIndexOf(0x0a, at) + 1, text.indexOf(0x0a, at));
+    const record = parseLine(line.toString()) ?? {};
+    if (record['journal'] === journal) found.push({ line, record });
+  }
+  return found;
+}
+
+/** Whether one of the last checkpoints of this journal in a block has a valid signature. */
+export function isSignedIn(text: Buffer, journal: string, { listed, named }: HostKeys): boolean {
+  const keys = { listed, named: [...named] };
+  return checkpointsIn(text, journal)
+    .slice(-signaturesMax)
+    .some(({ line, record }) => judgeSignature(line.toString(), record, keys).kind === 'vouches');
+}
+
 export class Chain {
   readonly state: ChainState;
   /** Undefined: all that was read is taken. */
@@ -110,6 +137,12 @@ export class Chain {
   #late: Late | undefined;
   /** Holes from that record on are this block's own. */
   #ownGapFrom = 0;
+  /** The object that is taken. */
+  #object = '';
+  /** A signature covers what is taken: it leads to one, or has one. Of a host without a listed key it is not known. */
+  #isProved = false;
+  /** The last other record of this object, where nothing proves it. */
+  #doubtfulSeq = 0;
   /** Hashes of signed records that `signedSeqIn` found last: a check takes as long as that of 50 lines. */
   #signed = new Set<string>();
   /** Lines of the block that are not behind the last known record. */
@@ -197,6 +230,7 @@ export class Chain {
 
   /** A gate has found records of its journal in the store that it does not have, and stopped: this one it has. */
   takeMark({ seq, hash }: ForkedName): void {
+    this.#isProved = false;
     const known = this.#recent(seq);
     const next =
       'find out which machine has the right journal, and give the other one a directory for a new journal';
@@ -212,14 +246,11 @@ export class Chain {
   /** The last record of a block, whose lines join, that is a checkpoint of this journal with a valid signature; 0: none. */
   signedSeqIn(text: Buffer): number {
     let signedSeq = 0;
+    this.#isProved = false;
     this.#signed = new Set();
-    for (let at = text.indexOf(checkpointText); at >= 0; at = text.indexOf(checkpointText, at + 1)) {
-      const line = text.subarray(text.lastIndexOf(0x0a, at) + 1, text.indexOf(0x0a, at));
-      const whole = line.toString();
+    for (const { line, record } of checkpointsIn(text, this.state.journal)) {
       const { seq = 0, hash = '' } = readClaim(line) ?? {};
-      const record = parseLine(whole) ?? {};
-      // A key may sign for several journals.
-      if (record['journal'] !== this.state.journal) continue;
+      const whole = line.toString();
       const said = judgeSignature(whole, record, this.#context.keys);
       if (said.kind === 'vouches') {
         signedSeq = seq;
@@ -242,9 +273,10 @@ export class Chain {
     this.#firstTime = '';
     this.#records = 0;
     this.#late = undefined;
+    this.#begin(name, lines);
     this.#ownGapFrom = this.state.seq + 1;
     if (lines === undefined) {
-      const text = `the object ${formatName(name)} is no block of records: it was changed, or put there by somebody else; ${compare}`;
+      const text = `the object ${this.#object} is no block of records: it was changed, or put there by somebody else; ${compare}`;
       this.#tell('changed', name.first, text);
       return 0;
     }
@@ -255,7 +287,7 @@ export class Chain {
       this.#isFirstLine = at === 0;
       last = undefined;
       if (end < 0) {
-        this.#garble('malformed', `the object ${formatName(name)} ends within a line`);
+        this.#garble('malformed', `the object ${this.#object} ends within a line`);
         break;
       }
       last = this.#takeLine(lines.subarray(at, end));
@@ -268,6 +300,23 @@ export class Chain {
     return this.#records;
   }
 
+  #begin(name: BlockName, lines: Buffer | undefined): void {
+    const { keys } = this.#context;
+    this.#object = formatName(name);
+    this.#doubtfulSeq = 0;
+    this.#isProved =
+      keys.listed === undefined ||
+      name.last > this.state.seq ||
+      (lines !== undefined && isSignedIn(lines, this.state.journal, keys));
+  }
+
+  /** A block that is too old to be compared line by line. */
+  takeFork({ name, text: lines }: StoredBlock): void {
+    this.#begin(name, lines);
+    const text = `record ${name.last} ${this.#whose} is another one than the one that was read: ${this.#who}`;
+    this.#tell('forked', name.last, text);
+  }
+
   /** An invalid first or last line was reported already. */
   #checkName(name: BlockName, isEmpty: boolean, first: Link | undefined, last: Link | undefined): void {
     const isRight =
@@ -275,7 +324,7 @@ export class Chain {
       (first === undefined || name.first === first.seq) &&
       (last === undefined || (name.last === last.seq && name.hash === last.hash));
     if (isRight) return;
-    const text = `the object ${formatName(name)} holds other records than its name says; ${compare}, and take the credential away from whoever put it there`;
+    const text = `the object ${this.#object} holds other records than its name says; ${compare}, and take the credential away from whoever put it there`;
     this.#tell('malformed', first?.seq ?? name.first, text);
   }
 
@@ -377,7 +426,7 @@ export class Chain {
   #fill(gap: Gap, { line, link, head }: Behind): void {
     const { gaps, seq } = this.state;
     if (link.hash !== gap.hash) {
-      const text = `record ${link.seq} comes late, and does not fit where it is missing: two machines write this journal, or somebody else writes as this host`;
+      const text = `record ${link.seq} comes late ${this.#whose}, and does not fit where it is missing: ${this.#who}`;
       this.#tell('forked', link.seq, text, head);
       return;
     }
@@ -400,11 +449,26 @@ export class Chain {
     const { state } = this;
     const known = this.#recent(seq);
     if (known === undefined || hash.startsWith(known)) return;
-    const isRun = state.behindSeq > 0 && seq === state.behindSeq + 1;
-    state.behindSeq = seq;
-    if (isRun) return;
-    const text = `record ${seq} comes again, behind record ${state.seq}, and it is another one: two machines write this journal, or somebody else writes as this host`;
+    // What proves nothing must not begin the run of what does.
+    const lastSeq = this.#isProved ? state.behindSeq : this.#doubtfulSeq;
+    if (this.#isProved) state.behindSeq = seq;
+    else this.#doubtfulSeq = seq;
+    if (lastSeq > 0 && seq === lastSeq + 1) return;
+    const text = `record ${seq} comes again ${this.#whose}, behind record ${state.seq}, and it is another one: ${this.#who}`;
     this.#tell('forked', seq, text, head);
+  }
+
+  /** The object that shows a fork, as part of a sentence. */
+  get #whose(): string {
+    const isKeyed = this.#context.keys.listed !== undefined;
+    const proof = this.#isProved ? 'with a signature of this host' : 'without a signature of this host';
+    return `in ${this.#object}${isKeyed ? ` (${proof})` : ''}`;
+  }
+
+  /** Who may have made it, as part of a sentence. */
+  get #who(): string {
+    if (this.#context.keys.listed === undefined) return whoForks;
+    return this.#isProved ? whoSigns : whoDoesNotSign;
   }
 
   #meet({ seq, hash }: Link, head: LineHead | undefined): void {
@@ -418,6 +482,7 @@ export class Chain {
 
   /** A record that existed before and must exist here, already read or not. `by`: the verifier that signed it. */
   expect(seq: number, awaited: Awaited, by?: string): void {
+    this.#isProved = true;
     const known = this.#recent(seq);
     if (known !== undefined && awaited.hash.startsWith(known)) return;
     if (known !== undefined) {
@@ -583,7 +648,8 @@ export class Chain {
   }
 
   #tell(kind: FleetFindingKind, seq: number, text: string, head?: LineHead): void {
-    this.#context.report(this.#finding(kind, seq, text, head));
+    const finding = this.#finding(kind, seq, text, head);
+    this.#context.report(this.#isProved ? { ...finding, isProved: true } : finding);
   }
 
   #finding(kind: FleetFindingKind, seq: number, text: string, head?: LineHead): FleetFinding {

@@ -1,23 +1,23 @@
 // Faults found in the trails, until a person accepts them. Bounded: publishers must not be able to fill the memory, nor hide one finding
-// among others of another kind.
+// among others of another kind, or among those that anybody with the credential of the host can cause.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import type { KeptFinding, MoreFindings } from './saved.js';
-import type { FleetFinding, FleetFindingKind } from './shapes.js';
+import type { FleetFinding } from './shapes.js';
 
 export const noHost = '-';
 
-/** For each kind and host; all are counted. */
+/** For each kind and host, of those that a signature of the host proves, and of others. */
 const keptMax = bounds.fleetFindings;
 
 export type FoundFinding = Omit<KeptFinding, 'acceptedMs'>;
 export type FoundOf = Pick<KeptFinding, 'key' | 'line'>;
 
-interface OfKind {
-  readonly host: string;
-  readonly kind: FleetFindingKind;
+type Place = Pick<KeptFinding, 'host' | 'kind' | 'isProved'>;
+
+interface OfKind extends Place {
   kept: KeptFinding[];
-  more: number;
+  hasMore: boolean;
 }
 
 export class Findings {
@@ -25,20 +25,19 @@ export class Findings {
   isReread = false;
 
   load(kept: readonly KeptFinding[], more: readonly MoreFindings[]): void {
-    for (const finding of kept) this.#of(finding.host, finding.kind).kept.push(finding);
-    for (const { host, kind, count } of more) this.#of(host, kind).more = count;
+    for (const finding of kept) this.#of(finding).kept.push(finding);
+    for (const place of more) this.#of(place).hasMore = true;
   }
 
   save(): { readonly kept: readonly KeptFinding[]; readonly more: readonly MoreFindings[] } {
-    const more: MoreFindings[] = [];
-    for (const { host, kind, more: count } of this.#all.values())
-      if (count > 0) more.push({ host, kind, count });
-    return { kept: [...this.#all.values()].flatMap(({ kept }) => kept), more };
+    const all = [...this.#all.values()];
+    const more = all.filter(({ hasMore }) => hasMore).map((of) => placeOf(of));
+    return { kept: all.flatMap(({ kept }) => kept), more };
   }
 
-  /** False: it is known, or only counted. */
+  /** False: it is known, or there are too many. */
   add(finding: FoundFinding): boolean {
-    const of = this.#of(finding.host, finding.kind);
+    const of = this.#of(finding);
     if (of.kept.some((one) => this.#isTold(one, finding))) return false;
     if (this.isReread && of.kept.some((one) => isSame(one, finding) && isAsMuch(one, finding))) return false;
     if (of.kept.length >= keptMax) {
@@ -53,7 +52,7 @@ export class Findings {
               ),
             );
       if (known < 0) {
-        of.more += 1;
+        of.hasMore = true;
         return false;
       }
       of.kept.splice(known, 1);
@@ -62,22 +61,20 @@ export class Findings {
     return true;
   }
 
-  /** It is over by itself, also where it was accepted. One that was only counted stays counted. */
-  remove({ host, kind, journal, seq }: Omit<FleetFinding, 'text'>): void {
-    const of = this.#of(host, kind);
-    of.kept = of.kept.filter((one) => one.journal !== journal || one.seq !== seq);
+  /** It is over by itself, also where it was accepted. */
+  remove(over: Omit<FoundFinding, 'text'>): void {
+    const of = this.#of(over);
+    of.kept = of.kept.filter((one) => !isSame(one, over));
     // As in a saved state: a kind without a finding has no place among the others.
-    if (of.kept.length === 0 && of.more === 0) this.#all.delete(`${host} ${kind}`);
+    if (of.kept.length === 0 && !of.hasMore) this.#all.delete(keyOf(over));
   }
 
-  isKnown(finding: FleetFinding): boolean {
-    return (
-      this.#all.get(`${finding.host} ${finding.kind}`)?.kept.some((one) => isSame(one, finding)) ?? false
-    );
+  isKnown(finding: FoundFinding): boolean {
+    return this.#all.get(keyOf(finding))?.kept.some((one) => isSame(one, finding)) ?? false;
   }
 
-  isAccepted(finding: FleetFinding): boolean {
-    const kept = this.#all.get(`${finding.host} ${finding.kind}`)?.kept ?? [];
+  isAccepted(finding: FoundFinding): boolean {
+    const kept = this.#all.get(keyOf(finding))?.kept ?? [];
     return kept.some(
       (one) => one.acceptedMs !== undefined && (isSame(one, finding) || isWithin(one, finding)),
     );
@@ -86,12 +83,11 @@ export class Findings {
   /** Findings that have not been accepted. */
   standing(): readonly FleetFinding[] {
     const standing: FleetFinding[] = [];
-    for (const { host, kind, kept, more } of this.#all.values()) {
-      for (const { acceptedMs, key: _, line: _l, ...finding } of kept)
-        if (acceptedMs === undefined) standing.push(finding);
-      const last = standing.at(-1);
-      if (more > 0 && last?.host === host && last.kind === kind) {
-        standing[standing.length - 1] = { ...last, text: `${last.text} (and ${more} more of this kind)` };
+    for (const { kept, hasMore } of this.#all.values()) {
+      const all = kept.filter(({ acceptedMs }) => acceptedMs === undefined);
+      for (const [at, { acceptedMs: _, key: _k, line: _l, isProved: _p, ...finding }] of all.entries()) {
+        const isLast = hasMore && at === all.length - 1;
+        standing.push(isLast ? { ...finding, text: `${finding.text} (and more of this kind)` } : finding);
       }
     }
     return standing;
@@ -106,8 +102,8 @@ export class Findings {
   accept(nowMs: number): number {
     let count = 0;
     for (const of of this.#all.values()) {
-      count += of.more + of.kept.filter(({ acceptedMs }) => acceptedMs === undefined).length;
-      of.more = 0;
+      count += of.kept.filter(({ acceptedMs }) => acceptedMs === undefined).length;
+      of.hasMore = false;
       of.kept = of.kept.map((one) => (one.acceptedMs === undefined ? { ...one, acceptedMs: nowMs } : one));
     }
     return count;
@@ -115,7 +111,7 @@ export class Findings {
 
   /** For a finding that is evaluated each time and never stored: it counts as known from now on. */
   addAccepted(finding: Omit<KeptFinding, 'acceptedMs'>, nowMs: number): void {
-    const of = this.#of(finding.host, finding.kind);
+    const of = this.#of(finding);
     if (of.kept.length >= keptMax) of.kept.shift();
     of.kept.push({ ...finding, acceptedMs: nowMs });
   }
@@ -126,15 +122,25 @@ export class Findings {
     return this.isReread && key !== undefined && one.key === key && (one.seq ?? 0) >= seq;
   }
 
-  #of(host: string, kind: FleetFindingKind): OfKind {
-    const key = `${host} ${kind}`;
-    let of = this.#all.get(key);
-    if (of === undefined) this.#all.set(key, (of = { host, kind, kept: [], more: 0 }));
+  #of(finding: Place): OfKind {
+    const place = placeOf(finding);
+    let of = this.#all.get(keyOf(place));
+    if (of === undefined) this.#all.set(keyOf(place), (of = { ...place, kept: [], hasMore: false }));
     return of;
   }
 }
 
-function isSame(one: FleetFinding, other: FleetFinding): boolean {
+function placeOf({ host, kind, isProved }: Place): Place {
+  return { host, kind, ...(isProved && { isProved }) };
+}
+
+function keyOf({ host, kind, isProved }: Place): string {
+  return `${host} ${kind} ${isProved ? '' : '?'}`;
+}
+
+type Found = Pick<FleetFinding, 'journal' | 'seq'>;
+
+function isSame(one: Found, other: Found): boolean {
   return one.journal === other.journal && one.seq === other.seq;
 }
 

@@ -6,12 +6,11 @@
 // host's (a retire record names the segment before); else its beginning is `missing`.
 
 import { bounds } from '../../host/bounds/bounds.js';
-import { parseLine } from '../../host/values/values.js';
 import { formatTime } from '../../host/words/instants.js';
 import type { ForkedName } from '../store/names.js';
-import { type Awaited, awaitRecord, Chain, type Late, type Unproved } from './chain.js';
+import { type Awaited, awaitRecord, Chain, isSignedIn, type Late, type Unproved } from './chain.js';
 import type { ReadCheckpoint, SignedHead } from './checkpoint.js';
-import { Findings, type FoundOf, noHost } from './findings.js';
+import { Findings, type FoundFinding, type FoundOf, noHost } from './findings.js';
 import { currentOf, type Gates, judgeMirror, judgeNow, locksOf, rowsOf, unsignedOf } from './judge.js';
 import { FleetLog, type VerifierKeys } from './log.js';
 import {
@@ -24,7 +23,7 @@ import {
   stateFormat,
 } from './saved.js';
 import type { ExpectedHost, FleetFinding, FleetStatus, StoredBlock } from './shapes.js';
-import { type HostKeys, judgeSignature } from './signatures.js';
+import type { HostKeys } from './signatures.js';
 
 export interface FleetOptions {
   /** Where the objects are. */
@@ -56,6 +55,8 @@ export interface Fleet {
   readSignatures(block: StoredBlock): readonly [signedSeq: number, findings: readonly FleetFinding[]];
   /** Undefined: every record of this journal that was read is taken. */
   noteUnproved(host: string, journal: string, unproved: Unproved | undefined): void;
+  /** Takes a block whose lines join, and whose last record is another one than the one that was taken. */
+  takeFork(block: StoredBlock): readonly FleetFinding[];
   /** Takes the mark of a gate that stopped. */
   takeMark(mark: ForkedName, storedMs: number): readonly FleetFinding[];
   /** Takes a line of a verifier; `place`: its object, for sentences. Those of a verifier in their order. */
@@ -66,8 +67,8 @@ export interface Fleet {
   lacks(of: Pick<StoredBlock['name'], 'host' | 'journal' | 'first' | 'last'>): boolean;
   /** Journals of a host that were signed by its key, or that were here before, or in the line of a verifier. */
   vouchedOf(host: string): readonly string[];
-  /** Whether one of the last signatures in a block of the host is right. */
-  isSigned(host: string, text: Buffer): boolean;
+  /** Whether one of the last signatures in a block is right. */
+  isSigned(of: Pick<StoredBlock['name'], 'host' | 'journal'>, text: Buffer): boolean;
   readonly records: number;
   /** The records of the last block that filled a hole; undefined: none did. */
   readonly late: Late | undefined;
@@ -110,8 +111,6 @@ export interface Fleet {
 const chainsPerHostMax = bounds.fleetChains;
 /** Journals of unlisted hosts: a stranger with a credential must not fill the memory. */
 const strangersMax = bounds.fleetStrangers;
-/** Of a block: each costs a check. */
-const signaturesMax = 4;
 const awaitedChainsMax = bounds.fleetAwaitedChains;
 
 /** `saved`: a result of `save`; throws a TypeError with a sentence for any other value. */
@@ -181,6 +180,12 @@ class Verifier implements Fleet {
     if (chain !== undefined) chain.unproved = unproved;
   }
 
+  takeFork(block: StoredBlock): readonly FleetFinding[] {
+    this.#news = [];
+    this.#chainOfBlock(block)?.takeFork(block);
+    return this.#news;
+  }
+
   takeMark(mark: ForkedName, storedMs: number): readonly FleetFinding[] {
     this.#news = [];
     this.#chainOf(mark.host, mark.journal, storedMs)?.takeMark(mark);
@@ -212,14 +217,8 @@ class Verifier implements Fleet {
     ];
   }
 
-  isSigned(host: string, text: Buffer): boolean {
-    const { listed, named } = this.#keysOf(host);
-    const lines = text.toString('latin1').split('\n');
-    const signed = lines.filter((line) => line.includes('"signature":"')).slice(-signaturesMax);
-    return signed.some((latin1) => {
-      const line = Buffer.from(latin1, 'latin1').toString();
-      return judgeSignature(line, parseLine(line) ?? {}, { listed, named: [...named] }).kind === 'vouches';
-    });
+  isSigned({ host, journal }: Pick<StoredBlock['name'], 'host' | 'journal'>, text: Buffer): boolean {
+    return isSignedIn(text, journal, this.#keysOf(host));
   }
 
   heads(): readonly SignedHead[] {
@@ -418,11 +417,11 @@ class Verifier implements Fleet {
       keys: this.#keysOf(host),
       awaited: this.#awaitedOf(host, journal),
       isPruned: (storedMs: number) => this.#isFirstOf(storedMs),
-      // A signature is checked when its block is read, and when it is taken.
-      report: (finding: FleetFinding) => this.#report(finding, finding.kind === 'bad-signature'),
+      // A signature is checked when its block is read, and when it is taken; a fork has any number of objects.
+      report: (finding: FoundFinding) => this.#report(finding, /^bad-signature$|^forked$/.test(finding.kind)),
       filled: (seq: number) => {
         const hole = { kind: 'missing', host, journal, seq } as const;
-        this.#findings.remove(hole);
+        this.#findings.remove({ ...hole, isProved: true });
         this.#news = this.#news.filter(
           (one) => one.kind !== 'missing' || one.journal !== journal || one.seq !== seq,
         );
@@ -536,9 +535,10 @@ class Verifier implements Fleet {
   }
 
   /** `isOnce`: a known finding is not reported again. */
-  #report(finding: FleetFinding, isOnce = false): void {
+  #report(found: FoundFinding, isOnce = false): void {
     this.faults += 1;
-    if (isOnce && this.#findings.isKnown(finding)) return;
-    if (this.#findings.add(finding)) this.#news.push(finding);
+    if (isOnce && this.#findings.isKnown(found)) return;
+    const { isProved: _, ...finding } = found;
+    if (this.#findings.add(found)) this.#news.push(finding);
   }
 }

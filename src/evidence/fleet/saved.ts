@@ -7,7 +7,7 @@ import { genesisHash } from '../../journal/records/ledger.js';
 import { runStates } from '../trail/run-ends.js';
 import { findingKinds } from './shapes.js';
 
-export const stateFormat = 5;
+export const stateFormat = 6;
 
 const word = text(bounds.fleetLineBytes);
 const kind = z.enum(findingKinds);
@@ -137,6 +137,8 @@ export type LogState = z.infer<typeof log>;
 
 const keptFinding = finding
   .extend({
+    /** A signature of its host covers what shows it: somebody with the credential alone cannot cause it. */
+    isProved: z.literal(true).optional(),
     key: word.optional(),
     /** The hash of a line in the file of checkpoints. Each run reads the file; the finding is reported once. */
     line: word.optional(),
@@ -148,7 +150,7 @@ const keptFinding = finding
   .readonly();
 export type KeptFinding = z.infer<typeof keptFinding>;
 
-const moreFindings = z.strictObject({ host: word, kind, count }).readonly();
+const moreFindings = keptFinding.unwrap().pick({ host: true, kind: true, isProved: true }).readonly();
 export type MoreFindings = z.infer<typeof moreFindings>;
 
 const fleetState = z.strictObject({

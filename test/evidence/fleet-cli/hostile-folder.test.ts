@@ -202,6 +202,32 @@ test('junk that joins, in number: the signed block among it is found, and each i
   }
 });
 
+test('forks in number that nobody signed do not hide the fork of a copied machine', async (t) => {
+  const { trail, evil, honest } = await openHosts(t);
+  const verifier = openReader(t, trail, [evil, honest]);
+  const at = evil.seq + 1;
+  const twin = evil.copy();
+  await putAll(trail.store, [evil.work(3).block(at)]);
+  await verifier.look();
+  for (let count = 0; count < 30; count += 1) {
+    const forged = evil.copy(null, at - 1);
+    forged.exchange({ user: `junk${count}@example.org` });
+    // The last one ends where the twin begins.
+    await putAll(trail.store, [forged.block(at, at)]);
+  }
+  twin.exchange();
+  await putAll(trail.store, [twin.work(3).block(at + 1)]);
+  await verifier.look();
+  const forks = verifier.fleet.judge(Date.now()).filter(({ kind }) => kind === 'forked');
+  const signed = forks.filter(({ text }) => text.includes('with a signature of this host'));
+  assert.deepEqual(
+    signed.map(({ seq }) => seq),
+    [at + 1],
+    JSON.stringify(forks, undefined, 1),
+  );
+  assert.ok(signed[0]?.text.includes(formatName(twin.block(at + 1).name)), signed[0]?.text);
+});
+
 test('names and objects that are none, in number: the block behind them is found, in some looks', async (t) => {
   const { trail, evil, honest } = await openHosts(t);
   const verifier = openReader(t, trail, [evil, honest]);

@@ -272,13 +272,18 @@ void test('findings that are kept, counted and accepted', () => {
       },
       'just as many as are kept': () => counted(full()),
       more: () => counted(full(1, max + 2)),
+      'more, and others that are proved': () => {
+        const findings = full(1, max + 1);
+        const proved = [1, 2, 2].map((seq) => findings.add({ ...finding(seq), isProved: true }));
+        return `${json(proved)} ${counted(findings)} accepted ${findings.accept(5)} ${counted(findings)}`;
+      },
       'more, of which some were accepted': () => {
         const findings = full();
         const count = findings.accept(5);
         const added = [50, 51].map((seq) => findings.add(finding(seq)));
         return `${count} ${json(added)} ${counted(findings)}\nagain ${findings.accept(6)} ${counted(findings)}`;
       },
-      'more, all counted ones accepted': () => {
+      'more, all accepted': () => {
         const findings = full(1, max + 3);
         return `${findings.accept(5)} ${findings.accept(6)} ${counted(findings)}`;
       },
@@ -343,9 +348,9 @@ void test('findings that are kept, counted and accepted', () => {
         ].map((one) => findings.add(one));
         return json(added);
       },
-      'loaded: counted ones of another host': () => {
+      'loaded: more of another host': () => {
         const findings = new Findings();
-        findings.load([finding(1)], [{ host: 'gate2', kind: 'changed', count: 3 }]);
+        findings.load([finding(1)], [{ host: 'gate2', kind: 'changed' }]);
         return state(findings);
       },
       loaded: () => {
@@ -353,8 +358,8 @@ void test('findings that are kept, counted and accepted', () => {
         findings.load(
           [{ ...finding(1), acceptedMs: 5 }, finding(2)],
           [
-            { host: 'gate1', kind: 'changed', count: 7 },
-            { host: 'gate2', kind: 'forked', count: 3 },
+            { host: 'gate1', kind: 'changed' },
+            { host: 'gate2', kind: 'forked' },
           ],
         );
         return `${state(findings)}\n${findings.accept(6)} ${state(findings)}`;
