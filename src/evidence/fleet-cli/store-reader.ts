@@ -56,8 +56,8 @@ const hostsAtOnce = 8;
 const hostMs = 60_000;
 const openMs = 45_000;
 const strangeMax = 1_000;
-/** Held blocks of a journal that are remembered, those of 14 days with the usual credit; others are read again in each look. */
-const heldMax = 4_096;
+/** Held blocks of a journal are remembered as long as its credit makes no more of them; others are read again in each look. */
+const heldDays = 14;
 /** Journals of a host that are read, and objects of one in which a signature is looked for where a host has more. */
 const journalsMax = 2 * bounds.fleetChains;
 const probesMax = 8;
@@ -164,6 +164,7 @@ export function createStoreReader(
 ): StoreReader {
   const { hosts, keepMs, state, bytesPerDay } = settings;
   const objectsMax = 2 * creditTimes * settings.objectsPerDay;
+  const heldMax = heldDays * settings.objectsPerDay;
   const leastMs = Math.max(pauseMs.least, hosts.size * pauseMs.ofHost);
   const cursors = new Map<string, Cursor>(
     (saved?.journals ?? []).map(({ folder: of, names, waiting, times, day }) => [

@@ -28,7 +28,12 @@ async function openHosts(owner: Owner) {
 }
 
 /** A new verifier of them. */
-function openReader(owner: Owner, trail: Trail, journals: readonly HandJournal[], silentMs = 1e15) {
+function openReader(
+  owner: Owner,
+  trail: Trail,
+  journals: readonly HandJournal[],
+  { silentMs = 1e15, objectsPerDay = 288 } = {},
+) {
   const state = openFolder(owner);
   chmodSync(state, 0o777);
   const hosts = new Map(
@@ -39,7 +44,7 @@ function openReader(owner: Owner, trail: Trail, journals: readonly HandJournal[]
   const shares = new Map(journals.map(({ host }) => [host, 1 << 30]));
   const never = (): void => assert.fail();
   const mirror = openMirror({ state, shares, full: never, lacks: never, keepMs: Infinity });
-  const settings = { hosts, state, keepMs: 0, objectsPerDay: 288, bytesPerDay: 1 << 30 };
+  const settings = { hosts, state, keepMs: 0, objectsPerDay, bytesPerDay: 1 << 30 };
   const folder = { save: () => undefined };
   const reader = createStoreReader(fleet, settings, trail.store, undefined, folder, () => [], mirror);
   return {
@@ -152,10 +157,12 @@ test('junk that joins, in number: the signed block among it is found, and each i
     reads += 1;
     return trail.store.read(name, options);
   };
+  const credit = { objectsPerDay: 20 };
   const counted = { ...trail, store: { ...trail.store, read } };
-  const verifier = openReader(t, counted, [evil, honest]);
+  const verifier = openReader(t, counted, [evil, honest], credit);
   await verifier.look();
-  const junk = 4_600;
+  // More than are held.
+  const junk = 15 * credit.objectsPerDay;
   /** Forks behind its last record. */
   const flood = (): void => {
     const forged = evil.copy(null);
@@ -178,7 +185,7 @@ test('junk that joins, in number: the signed block among it is found, and each i
   assert.equal(verifier.endOf(evil), evil.seq);
   // It sorts behind all of them.
   await putAll(trail.store, [evil.work(3).block(23)]);
-  for (const one of [verifier, openReader(t, counted, [evil, honest])]) {
+  for (const one of [verifier, openReader(t, counted, [evil, honest], credit)]) {
     while (!(await one.look())) continue;
     assert.equal(one.endOf(evil), evil.seq);
     assert.deepEqual([...new Set(one.found().toSorted())], ['evil forked', 'evil too-much']);
@@ -195,7 +202,7 @@ test('junk that joins, in number: the signed block among it is found, and each i
   await verifier.look(false);
   assert.equal(verifier.endOf(evil), proved);
   await putAll(trail.store, [evil.work(0).block(evil.seq)]);
-  for (const one of [verifier, openReader(t, counted, [evil, honest])]) {
+  for (const one of [verifier, openReader(t, counted, [evil, honest], credit)]) {
     while (!(await one.look())) continue;
     assert.equal(one.endOf(evil), evil.seq);
     assert.ok(!one.found().includes('evil missing'));
@@ -293,7 +300,7 @@ test('a silent host stays silent, and keeps its row, whatever unsigned lines and
     forged.block(evil.seq + 1),
     new HandJournal({ host: 'evil', signKey: null }).block(),
   ]);
-  const verifier = openReader(t, trail, [evil, honest], 1_800_000);
+  const verifier = openReader(t, trail, [evil, honest], { silentMs: 1_800_000 });
   await verifier.look();
   assert.deepEqual(verifier.found(), ['evil new-journal', 'evil silent']);
   const [row] = verifier.fleet.status(Date.now()).gates;
