@@ -444,9 +444,14 @@ export async function openHumanWays(owner: Owner) {
     add({ name, human: stance, proves: stances[stance]?.proves === true }, browserActs, async (human) => {
       const socket = await from(human, stance, 'page/page.sock');
       const links = await Promise.all([0, 1].map(() => inTime(() => say(socket, post('/page/open')))));
-      return browser(secure(), (place) => {
-        const link = links.shift()?.split('#')[1]?.trim();
-        return say(place, post('/api/redeem', { link }));
+      return browser(secure(), async (place) => {
+        const redeem = (opened = '') =>
+          say(place, post('/api/redeem', { link: opened.split('#')[1]?.trim() }));
+        const text = await redeem(links.shift());
+        if (!text.includes('older than a minute')) return text;
+        // The machine took longer than that for the others.
+        const opened = await say(socket, post('/page/open'));
+        return opened.startsWith('200 ') ? redeem(opened) : opened;
       });
     });
   }

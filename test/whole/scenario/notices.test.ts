@@ -155,9 +155,9 @@ void test('killed between sending and storing, a second process, then a receiver
   await daemon.waitForLog(({ event }) => event === 'ship-absent', 'nobody ships');
   const dead = await told();
   assert.deepEqual(
-    // The journal is of another host.
+    // The journal is of another host, and the machine may be busy.
     dead.problems.flatMap(({ code, text }: { code: string; text: string }) =>
-      code === 'audit-damaged' ? [] : [[code, text.split(':')[0]]],
+      code === 'audit-damaged' || code === 'loop-stalled' ? [] : [[code, text.split(':')[0]]],
     ),
     [['ship-absent', 'Receivers get nothing (chat)']],
   );

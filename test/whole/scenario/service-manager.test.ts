@@ -123,7 +123,10 @@ void test('a reload that wants a socket which nobody handed over: status says so
   const options = ['--config', daemon.configFile];
   assert.equal((await runWarm(['reload', ...options])).exit, 78);
   const { stdout } = await runWarm(['status', ...options]);
-  const [first = '', second = ''] = String(stdout).split('\n');
+  const lines = String(stdout).split('\n');
+  // On a busy machine another problem stands before it.
+  const at = lines.findIndex((line) => line.includes('listener sales: '));
+  const [first = '', second = ''] = lines.slice(Math.max(0, at));
   assert.match(first, /listener sales: systemd handed over no socket named sales \(handed over: support\)/);
   assert.match(first, /systemctl enable dovegate@sales\.socket; systemctl restart dovegate\.service/);
   assert.match(second, /^ {2}try: do what it says; then dovegate reload/);
