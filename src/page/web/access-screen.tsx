@@ -1,4 +1,4 @@
-// Screen "access": who may do what, the rules in words, and a playground for single commands.
+// Screen "access": who may do what, the rules in words, a playground for single commands; and accounts, keys and certificates.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { countWords, plural } from '../../host/words/words.js';
@@ -6,18 +6,28 @@ import type { AccessCell, AccessPolicy, AccessTable } from '../answers/api.js';
 import { type AccessRow, accessRows, isNone, rowsWith } from './access.js';
 import { useAnswer } from './asked.js';
 import { Effect } from './badge.js';
+import { KeysPart } from './keys-part.js';
 import { AsCommand, Button, Empty, Fact, Name, Panel, Pending, Sign } from './kit.js';
 import { useLive } from './live.js';
 import { go, Link } from './location.js';
 import { Playground, Rule } from './playground.js';
 import { pathOf, type ScreenProps } from './route.js';
-import { useSession } from './session.js';
+import { mayDo, useSession } from './session.js';
 import { effectSign } from './signs.js';
 import { type Column, Table } from './table.js';
 
 type Row = AccessRow;
 
 export function AccessScreen({ query }: ScreenProps) {
+  return (
+    <>
+      {mayDo(useSession(), 'audit') && <Rights query={query} />}
+      <KeysPart />
+    </>
+  );
+}
+
+function Rights({ query }: Pick<ScreenProps, 'query'>) {
   const { api } = useSession();
   const configuration = useLive(({ now }) => now?.head.configHash);
   // Anew when another configuration is served.

@@ -1,6 +1,5 @@
-// Screen "exchange": one command, the line of its time, who, what, why, the log of its backend, its session and its place in the chain.
+// Screen "exchange": one command: who, what, why and the log of its backend; its place in the chain; its session and its records.
 
-import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { recordTitle, requesterOf, requestOf, rowOfDeed, type StoryRow } from '../../evidence/story/row.js';
 import type { TrailEnd, TrailLine } from '../../evidence/views/trail.js';
@@ -13,7 +12,6 @@ import {
   argumentsOf,
   type CommandStory,
   chainOf,
-  type LifeStep,
   type StoredRecord,
   type Fact as StoryFact,
   tryPath,
@@ -140,38 +138,12 @@ function Shown({ story, all, end, isLimited }: ShownProps) {
   return (
     <>
       <Answer story={story} end={end} />
-      <Panel title="Its life">
-        <Life steps={story.life} />
-      </Panel>
-      <div class="exchange-parts">
-        <Part title="Requester">
-          <Facts facts={story.who} />
-        </Part>
-        <Part title="What">
-          <Facts facts={story.what} />
-          <Arguments story={story} />
-          <Mailbox user={story.asked.user} />
-        </Part>
-        <Part title="Why">
-          <Facts facts={story.why} />
-          {end.policy?.text !== undefined && (
-            <details>
-              <summary>The policy as it was then</summary>
-              <pre tabIndex={0}>
-                {end.policy.text.split('\n').map((line, at) => (
-                  <span key={at} class="policy-line">
-                    <Name value={line} max={2000} isCode />
-                    {'\n'}
-                  </span>
-                ))}
-              </pre>
-            </details>
-          )}
-        </Part>
-        <Part title="Log of the backend">
-          {logs.length === 0 ? (
-            <Empty>No line of the backend's log is recorded for this command.</Empty>
-          ) : (
+      <Panel title="What happened" label="What happened">
+        <Facts facts={[...story.who, ...story.what, ...story.why]} />
+        <Arguments story={story} />
+        {logs.length > 0 && (
+          <>
+            <h3>Log of the backend</h3>
             <ul class="log">
               {logs.map(({ time, level, text }, at) => (
                 <li key={at}>
@@ -179,11 +151,27 @@ function Shown({ story, all, end, isLimited }: ShownProps) {
                 </li>
               ))}
             </ul>
-          )}
-        </Part>
-        <Session story={story} end={end} isLimited={isLimited} />
+          </>
+        )}
+        <Mailbox user={story.asked.user} />
+      </Panel>
+      <details class="panel inside">
+        <summary>Proof</summary>
         <Chain all={all} end={end} isLimited={isLimited} />
-      </div>
+        {end.policy?.text !== undefined && (
+          <>
+            <h3>The policy as it was then</h3>
+            <pre tabIndex={0} class="policy-then">
+              {end.policy.text.split('\n').map((line, at) => (
+                <span key={at} class="policy-line">
+                  <Name value={line} max={2000} isCode />
+                  {'\n'}
+                </span>
+              ))}
+            </pre>
+          </>
+        )}
+      </details>
       {end.notes !== undefined && end.notes.length > 0 && (
         <div class="said bad">
           <Sentences texts={end.notes.slice(0, 10)} />
@@ -191,6 +179,13 @@ function Shown({ story, all, end, isLimited }: ShownProps) {
       )}
       <details>
         <summary>All records as they are stored ({countWords(all.length)})</summary>
+        <Facts
+          facts={story.life.map(({ what, ms, about }) => ({
+            what,
+            value: `${ms === undefined ? '–' : durationOf(ms)}${about && `, ${about}`}`,
+          }))}
+        />
+        <Session story={story} end={end} isLimited={isLimited} />
         {all.map((record) => (
           <Raw key={valueText(record['seq'])} record={record} />
         ))}
@@ -263,42 +258,6 @@ function Mailbox({ user }: { readonly user: string }) {
   );
 }
 
-function Part({ title, children }: { readonly title: string; readonly children: ComponentChildren }) {
-  return (
-    <Panel title={title} label={title}>
-      {children}
-    </Panel>
-  );
-}
-
-/** One row for each step: a bar to where it was, and the milliseconds. */
-function Life({ steps }: { readonly steps: readonly LifeStep[] }) {
-  const last = Math.max(0.001, ...steps.map(({ ms }) => ms ?? 0));
-  return (
-    <ol class="life" aria-label="The life of this command">
-      {steps.map(({ what, ms, about }, at) => {
-        const from = steps.slice(0, at).reduce((known, step) => step.ms ?? known, 0);
-        const x = (value: number): number => (value / last) * 100;
-        return (
-          <li key={what}>
-            <b>{what}</b>
-            <span class="number">{ms === undefined ? '–' : durationOf(ms)}</span>
-            <svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
-              <line x1="0" y1="4" x2="100" y2="4" class="ground" />
-              {ms !== undefined && (
-                <rect x={x(from)} y="1" width={Math.max(x(ms) - x(from), 0.6)} height="6" />
-              )}
-            </svg>
-            <span class="faint">
-              <Name value={about} max={120} />
-            </span>
-          </li>
-        );
-      })}
-    </ol>
-  );
-}
-
 /** Below a second, with the precision of the records. */
 function durationOf(ms: number): string {
   return ms > 0 && ms < 100 ? `${ms.toFixed(ms < 10 ? 2 : 1)} ms` : durationWords(ms);
@@ -348,7 +307,7 @@ function Session({ story, end, isLimited }: Omit<ShownProps, 'all'>) {
   const { session } = story.asked;
   const { before, after } = end.around ?? {};
   return (
-    <Part title="In this session">
+    <>
       {isLimited && <p class="hint">Sessions are shown to people who see the whole journal.</p>}
       <ul class="log">
         {opened !== undefined && <Moment line={opened} what="the session began" />}
@@ -361,7 +320,7 @@ function Session({ story, end, isLimited }: Omit<ShownProps, 'all'>) {
           <Link to={trailPath({ session })}>All commands of this session</Link>
         </p>
       )}
-    </Part>
+    </>
   );
 }
 
@@ -395,34 +354,30 @@ function Neighbour({ record, text }: { readonly record: StoredRecord; readonly t
   );
 }
 
-function Chain({ all, end, isLimited }: Omit<ShownProps, 'story'>) {
+function Chain({ all, end: { checkpoint }, isLimited }: Omit<ShownProps, 'story'>) {
   const chain = chainOf(all);
+  if (isLimited || chain.length === 0)
+    return <Empty>Hashes of the chain are shown to people who see the whole journal.</Empty>;
   return (
-    <Part title="Chain">
-      {isLimited || chain.length === 0 ? (
-        <Empty>Hashes of the chain are shown to people who see the whole journal.</Empty>
-      ) : (
-        <>
-          <ul class="log">
-            {chain.map(({ seq, event, hash }) => (
-              <li key={seq}>
-                seq {seq}, <Name value={event} />: <Name value={hash} max={24} isCode />
-              </li>
-            ))}
-          </ul>
-          <p>
-            {end.checkpoint === undefined ? (
-              'No checkpoint after them was found yet: nothing is signed that vouches for them.'
-            ) : (
-              <>
-                The checkpoint of seq {end.checkpoint.seq} (<Time at={end.checkpoint.time} isExact />) vouches
-                for them. <Link to="/proof">Proof</Link> says whether the chain up to there is whole.
-              </>
-            )}
-          </p>
-        </>
-      )}
-    </Part>
+    <>
+      <ul class="log">
+        {chain.map(({ seq, event, hash }) => (
+          <li key={seq}>
+            seq {seq}, <Name value={event} />: <Name value={hash} max={24} isCode />
+          </li>
+        ))}
+      </ul>
+      <p>
+        {checkpoint === undefined ? (
+          'No checkpoint after them was found yet: nothing is signed that vouches for them.'
+        ) : (
+          <>
+            The checkpoint of seq {checkpoint.seq} (<Time at={checkpoint.time} isExact />) vouches for them.{' '}
+            <Link to="/proof">Proof</Link> says whether the chain up to there is whole.
+          </>
+        )}
+      </p>
+    </>
   );
 }
 

@@ -6,7 +6,6 @@ import { numberIn, textIn, valueText } from '../../journal/records/stored.js';
 import { formatCommand } from './words.js';
 
 export type CommandStory = NonNullable<TrailEnd['story']>;
-export type LifeStep = CommandStory['life'][number];
 export type Fact = CommandStory['who'][number];
 export type StoredRecord = Extract<TrailLine, { readonly found: unknown }>['found']['record'];
 

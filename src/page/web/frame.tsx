@@ -38,7 +38,6 @@ export function Frame({ session }: { readonly session: Session }) {
     // Another screen: what is read aloud and walked by Tab begins there, unless it has put the focus somewhere itself.
     if (main.current?.contains(document.activeElement) !== true) main.current?.focus({ preventScroll: true });
   }, [place.path]);
-  const menu = useMenuAtHere(place.path);
   return (
     <SessionContext.Provider value={session}>
       <Following session={session}>
@@ -52,19 +51,19 @@ export function Frame({ session }: { readonly session: Session }) {
             <Problems />
             <Bar onHelp={() => setHelp(true)} />
             <div class="menu-line">
-              <nav class="menu" aria-label="Screens" ref={menu}>
+              <nav class="menu" aria-label="Screens">
                 {seen
                   .filter(({ key }) => key !== undefined)
                   .map(({ path, title, key }) => (
                     <Link
                       key={path}
                       to={path}
-                      isHere={found?.screen.title === title || found?.screen.of?.includes(title) === true}
+                      isHere={found?.screen.title === title || found?.screen.of === title}
                       title={`keys: g ${key}`}
                     >
                       <Icon name={title} />
                       {title}
-                      {title === 'Approvals' &&
+                      {title === 'Requests' &&
                         waiting.map((text) => (
                           <span key={text} class="badge warn">
                             {text}
@@ -186,17 +185,6 @@ function useOthers(seen: readonly Screen[]): void {
     }, 2_000);
     return () => window.clearTimeout(timer);
   }, []);
-}
-
-/** On a phone, scrolls the menu to the present screen. */
-function useMenuAtHere(path: string) {
-  const menu = useRef<HTMLElement>(null);
-  useEffect(() => {
-    const here = menu.current?.querySelector<HTMLElement>('[aria-current]');
-    if (menu.current && here)
-      menu.current.scrollLeft = here.offsetLeft - (menu.current.clientWidth - here.offsetWidth) / 2;
-  }, [path]);
-  return menu;
 }
 
 function useKeys(seen: readonly Screen[], onHelp: () => void): void {

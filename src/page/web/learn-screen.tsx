@@ -3,14 +3,14 @@
 import { Fragment } from 'preact';
 import { useState } from 'preact/hooks';
 import { countWords, plural } from '../../host/words/words.js';
-import type { AccessTable, Checked, Replayed, Suggested, SuggestedGroup } from '../answers/api.js';
+import type { Checked, Replayed, Suggested, SuggestedGroup } from '../answers/api.js';
 import { useAnswer } from './asked.js';
 import { Decision, Effect } from './badge.js';
 import { Choice, TakeAlong } from './fields.js';
 import { AsCommand, Button, Empty, Field, Name, Panel, Pending, Sentence, Sign, Time } from './kit.js';
 import { byWords, composePolicy, fileNameOf, isAllowed, mayTick, withEffect } from './learn.js';
 import { useDaemonMs } from './live.js';
-import { go, Link } from './location.js';
+import { go } from './location.js';
 import { Looked } from './looked.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { useSession } from './session.js';
@@ -24,64 +24,11 @@ const spans = [
   { value: '90', text: 'the last 90 days' },
 ];
 
-export function LearnScreen({ params, query }: ScreenProps) {
-  const [policy] = params;
+export function LearnScreen({ params: [policy = ''], query }: ScreenProps) {
   const wanted = query.get('days');
   const days = spans.find(({ value }) => value === wanted)?.value ?? '7';
   // Ticks count the groups of one answer.
-  return policy === undefined ? (
-    <Policies />
-  ) : (
-    <Learn key={`${policy} ${days}`} policy={policy} days={days} />
-  );
-}
-
-function Policies() {
-  const { api } = useSession();
-  const { value: table, fault } = useAnswer('access', (signal) =>
-    api.json<AccessTable>('GET /api/access', { signal }),
-  );
-  if (table === undefined) return <Pending fault={fault}>Reading the policies …</Pending>;
-  const learning = table.policies.filter(({ isObserving, shadow }) => isObserving || shadow !== undefined);
-  const others = table.policies.filter((each) => !learning.includes(each));
-  return (
-    <>
-      <Panel title="Policies that observe, or have a candidate beside them">
-        {learning.length === 0 ? (
-          <Empty>
-            No policy observes. Give a new policy "mode: observe": it allows and records, and what was seen
-            stands here, ready to become rules.
-          </Empty>
-        ) : (
-          <PolicyList policies={learning} />
-        )}
-      </Panel>
-      <Panel title="Policies that decide">
-        <PolicyList policies={others} />
-      </Panel>
-      <AsCommand>dovegate suggest --listener NAME --since 7d</AsCommand>
-    </>
-  );
-}
-
-function PolicyList({ policies }: { readonly policies: AccessTable['policies'] }) {
-  return (
-    <ul class="rules">
-      {policies.map(({ name, isObserving, shadow }) => (
-        <li key={name} data-row tabIndex={-1}>
-          <Link to={pathOf('/learn/:policy', name)}>
-            <Name value={name} />
-          </Link>{' '}
-          {isObserving && <Sign tone="warn">observes</Sign>}
-          {shadow !== undefined && (
-            <span class="faint">
-              candidate: <Name value={shadow} max={80} />
-            </span>
-          )}
-        </li>
-      ))}
-    </ul>
-  );
+  return <Learn key={`${policy} ${days}`} policy={policy} days={days} />;
 }
 
 function Learn({ policy, days }: { readonly policy: string; readonly days: string }) {

@@ -6,6 +6,7 @@ import { loadedWords } from '../../gate/now/operator.js';
 import { ownerWords } from '../../gate/outcome/owner.js';
 import { bytesWords, countWords, durationWords, plural, rateWords } from '../../host/words/words.js';
 import type { Done } from '../answers/api.js';
+import { BackendsPart } from './backends-part.js';
 import { Outcome } from './badge.js';
 import { Confirm } from './dialog.js';
 import { FirstSteps } from './first-steps.js';
@@ -29,14 +30,12 @@ import { go, Link } from './location.js';
 import { LocksPart } from './locks-part.js';
 import { pathOf, type ScreenProps } from './route.js';
 import {
-  backendState,
   causesOf,
   commonWords,
   deadlineShare,
   failedTone,
   journalTone,
   journalWords,
-  listWords,
   runningLine,
   waitingTone,
   whoAsked,
@@ -54,6 +53,7 @@ export function NowScreen({ query }: ScreenProps) {
     return (
       <>
         <Tiles />
+        <BackendsPart />
         <Empty>
           Your role shows what concerns <Name value={session.me.users.join(' ')} max={300} /> in the trail.
           Which commands run and fail is for people with the role view or operate.
@@ -72,6 +72,7 @@ export function NowScreen({ query }: ScreenProps) {
       <Panel title="Denied and failed" controls={<CountedSince />} isTable>
         <Troubles />
       </Panel>
+      <BackendsPart />
       <AsCommand>sudo dovegate status</AsCommand>
       {killing !== undefined && <Kill command={killing} onClose={() => setKilling(undefined)} />}
     </>
@@ -106,7 +107,6 @@ function Tiles() {
   const mean = history.reduce((sum, each) => sum + each, 0) / Math.max(1, history.length);
   return (
     <div class="tiles">
-      <BackendsTile />
       <Tile title="Commands a second now" value={rateWords(perSecond)}>
         <Sparkline
           values={history}
@@ -142,30 +142,6 @@ function Configuration() {
         <Sentence text={loadedWords(loaded)} />
       </p>
     </Panel>
-  );
-}
-
-/** Shown only while a backend is down or drained. */
-function BackendsTile() {
-  const backends = useLive(({ now }) => now?.backends) ?? [];
-  const by = (word: string) => backends.filter((each) => backendState(each).word === word);
-  const others = backends.filter(({ isUp }) => !isUp);
-  const up = backends.length - others.length;
-  if (others.length === 0) return null;
-  const lists = (['down', 'drained'] as const).flatMap((word) => {
-    const those = by(word);
-    return those.length === 0 ? [] : [`${word}: ${listWords(those)}`];
-  });
-  return (
-    <Tile
-      title="Backends up"
-      tone={by('down').length > 0 ? 'bad' : 'warn'}
-      value={`${countWords(up)} of ${countWords(backends.length)}`}
-    >
-      <p>
-        <Name value={lists.join('; ')} max={160} />
-      </p>
-    </Tile>
   );
 }
 

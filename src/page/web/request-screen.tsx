@@ -12,7 +12,7 @@ import { Words } from './badge.js';
 import { AsCommand, Empty, Name, Panel, Pending, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
 import { againLine, isLapsed, isOver, momentsOf, stateSentence, whyNoDecision } from './request.js';
-import { RequestCard, Told, useDeciding, WhyNot } from './requests.js';
+import { type Deciding, RequestCard, Told, useDeciding, WhyNot } from './requests.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { mayDo, useSession } from './session.js';
 import { visible } from './visible.js';
@@ -27,10 +27,24 @@ interface Read {
 const usesMax = 50;
 
 export function RequestScreen({ params: [id = ''] }: ScreenProps) {
+  const { onStep, dialog } = useDeciding();
+  // The question stays, whatever becomes of what is behind it.
+  return (
+    <>
+      <Request id={id} onStep={onStep} />
+      {dialog}
+    </>
+  );
+}
+
+interface RequestProps extends Pick<Deciding, 'onStep'> {
+  readonly id: string;
+}
+
+function Request({ id, onStep }: RequestProps) {
   const session = useSession();
   const isAuditor = mayDo(session, 'audit');
   const { approvals, decided, whyNone, fault: unknown } = useApprovals();
-  const { onStep, dialog } = useDeciding(true);
   const isApprover = mayDo(session, 'approve');
   const { value, fault, isBusy } = useAnswer<Read>(id, async (signal) => {
     if (!isAuditor) {
@@ -118,7 +132,7 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
         )}
       </Panel>
       {known !== undefined && known.may.length > 0 ? (
-        <RequestCard item={known} policies={table?.policies} isAlone onStep={(step) => onStep(known, step)} />
+        <RequestCard item={known} policies={table?.policies} onStep={(step) => onStep(known, step)} />
       ) : (
         <Panel title="The request">
           <Told item={item} policies={table?.policies} />
@@ -128,7 +142,6 @@ export function RequestScreen({ params: [id = ''] }: ScreenProps) {
       <AsCommand>
         {isAuditor ? `dovegate audit show ${id}` : `dovegate requests --socket PATH ${id}`}
       </AsCommand>
-      {dialog}
     </>
   );
 }

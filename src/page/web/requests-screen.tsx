@@ -1,31 +1,84 @@
-// Screen "requests", for auditors: who asked for access on request, who gave it, what it was used for, and how it ended. What was given
-// without an approval and waits for its review stands on top. Of users that they see, as the journal has it; each look is recorded.
+// Screen "requests": who asked for access on request, who gave it, what it was used for, and how it ended. An approver sees what waits and
+// what is alive as the gate has it, never their own; an auditor all of a time, as the journal has it, of users that they see. Each look at
+// the journal is recorded.
 
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { type AccessTold, decisionsOf } from '../../evidence/story/row.js';
 import type { TrailEnd, TrailLine } from '../../evidence/views/trail.js';
-import { countWords } from '../../host/words/words.js';
+import type { AccessItem } from '../../gate/access/access-item.js';
+import { countWords, plural } from '../../host/words/words.js';
 import { hasWords } from './access.js';
 import { AskFault } from './api.js';
+import { useApprovals } from './approvals.js';
 import { useAnswer } from './asked.js';
-import { Words } from './badge.js';
+import { Effect, Words } from './badge.js';
 import { Choice, sinceOf, spanOf, spans } from './fields.js';
 import { AsCommand, Empty, Field, Name, Panel, Pending, Sentence, Sign, Time } from './kit.js';
 import { useDaemonMs } from './live.js';
 import { go, Link } from './location.js';
+import { approvers, becameSentence, stateSentence, usedSentence, waitsForReview } from './request.js';
 import { requestPath } from './requests.js';
 import type { ScreenProps } from './route.js';
-import { useSession } from './session.js';
+import { mayDo, useSession } from './session.js';
 import { type Column, Table } from './table.js';
 import { shellQuoted } from './trail-query.js';
+import { visible } from './visible.js';
+
+export function RequestsScreen({ query }: ScreenProps) {
+  const session = useSession();
+  const isAuditor = mayDo(session, 'audit');
+  return (
+    <>
+      {mayDo(session, 'approve') && <Live hasJournal={isAuditor} />}
+      {isAuditor ? <Recorded query={query} /> : <AsCommand>dovegate requests --socket PATH</AsCommand>}
+    </>
+  );
+}
+
+/** As the gate has them. */
+function Live({ hasJournal }: { readonly hasJournal: boolean }) {
+  const { approvals, decided, more, whyNone, fault } = useApprovals();
+  if (approvals === undefined) return <Pending fault={fault}>Reading the requests …</Pending>;
+  const isWaiting = (item: AccessItem): boolean => item.state === 'requested' || waitsForReview(item);
+  return (
+    <>
+      <Listed
+        title="Waiting"
+        rows={approvals.filter(isWaiting).map(rowOf)}
+        empty={
+          whyNone === undefined
+            ? 'Nothing waits. A request is here from the moment it is recorded.'
+            : `Nothing is shown: ${visible(whyNone)}.`
+        }
+      />
+      <Listed
+        title="Live"
+        rows={approvals
+          .filter((item) => !isWaiting(item))
+          .toSorted(({ granted: one = '' }, { granted: other = '' }) => (one < other ? 1 : -1))
+          .map(rowOf)}
+        empty="Nobody else has access on request now."
+      />
+      {more > 0 && <p class="faint">{plural(more, 'newer one is', 'newer ones are')} not shown.</p>}
+      {!hasJournal && (
+        <Listed
+          title="Decided, and over"
+          rows={decided.map(rowOf)}
+          empty="Nothing was decided that is kept here."
+        />
+      )}
+    </>
+  );
+}
 
 interface Read {
   readonly items: readonly AccessTold[];
   readonly end: TrailEnd;
 }
 
-export function RequestsScreen({ query }: ScreenProps) {
+/** As the journal has them. */
+function Recorded({ query }: Pick<ScreenProps, 'query'>) {
   const { api } = useSession();
   const clock = useDaemonMs();
   const days = spanOf(query.get('days'));
@@ -35,10 +88,7 @@ export function RequestsScreen({ query }: ScreenProps) {
   const to = (next: Readonly<Record<string, string>>): void =>
     go(`/requests?${new URLSearchParams({ days, with: wanted, by, ...next }).toString()}`, true);
   const { value, fault, isBusy } = useAnswer<Read>(clock && `${days} ${by}`, async (signal) => {
-    const filter = {
-      ...sinceOf(days, clock?.()),
-      ...(by !== '' && { by }),
-    };
+    const filter = { ...sinceOf(days, clock?.()), ...(by !== '' && { by }) };
     const items: AccessTold[] = [];
     for await (const line of api.lines<TrailLine>('POST /api/trail/requests', { body: { filter }, signal })) {
       if ('access' in line) items.push(line.access);
@@ -46,15 +96,17 @@ export function RequestsScreen({ query }: ScreenProps) {
     }
     throw new AskFault(0, 'The answer ended too early.');
   });
-  const all = value?.items ?? [];
+  // What nobody approved and nobody has looked at comes first.
+  const all = (value?.items ?? []).toSorted(
+    (one, other) => Number(isUnreviewed(other)) - Number(isUnreviewed(one)),
+  );
   const shown = all.filter(({ said, ...item }) =>
     hasWords(wanted, JSON.stringify([item, Object.values(said)])),
   );
-  const unreviewed = all.filter(isUnreviewed);
   return (
     <>
       <div class="heading">
-        <h2>Requests</h2>
+        <h2>Recorded</h2>
         <Choice
           label="asked for or alive in"
           value={days}
@@ -79,19 +131,11 @@ export function RequestsScreen({ query }: ScreenProps) {
               <Sentence text={text} />.
             </p>
           ))}
-          {unreviewed.length > 0 && (
-            <Listed
-              title="Without an approval (break-glass), to be reviewed"
-              by={by}
-              items={unreviewed}
-              of={unreviewed}
-            />
-          )}
           <Listed
             title="All"
-            by={by}
-            items={shown}
-            of={all}
+            rows={shown.map((told) => rowOfTold(told, by))}
+            of={all.length}
+            empty={all.length === 0 ? 'Nobody had or asked for access in this time.' : 'No row has that.'}
             controls={
               <input
                 type="text"
@@ -114,41 +158,76 @@ function isUnreviewed({ approvals, granted, reviewed_by: reviewed }: AccessTold)
   return approvals === 0 && granted !== undefined && reviewed === undefined;
 }
 
+interface Row extends Pick<AccessTold, 'id' | 'to' | 'command' | 'users' | 'reason' | 'asked'> {
+  readonly effect?: ComponentChildren;
+  readonly decisions: ReturnType<typeof decisionsOf>;
+  readonly approved: string;
+  readonly used: string;
+  /** With marked times. */
+  readonly state: string;
+  readonly isUnreviewed: boolean;
+}
+
+function rowOf(item: AccessItem): Row {
+  const { state, ended_by: by, ended = '', granted, break_glass: isBroken, approvals } = item;
+  const names = approvers(item);
+  return {
+    ...item,
+    effect: <Effect effect={item.effect} content={item.content === true ? 'yes' : undefined} />,
+    decisions: decisionsOf({ ...item, end: { action: state, by, time: ended } }, undefined),
+    approved: isBroken
+      ? 'none needed (break-glass)'
+      : `${item.approved_by.length} of ${approvals}${names && `: ${names}`}`,
+    used: granted === undefined ? '' : usedSentence(item),
+    state: ended === '' ? stateSentence(item) : becameSentence(item),
+    isUnreviewed: waitsForReview(item),
+  };
+}
+
+function rowOfTold(told: AccessTold, by: string): Row {
+  const { said, granted, end, until } = told;
+  const isLive = end === undefined && granted !== undefined && until !== undefined;
+  return {
+    ...told,
+    decisions: decisionsOf(told, by || undefined),
+    approved: said.by,
+    used: said.used,
+    state: isLive ? `until {${until}}` : said.end,
+    isUnreviewed: isUnreviewed(told),
+  };
+}
+
 interface ListedProps {
   readonly title: string;
-  /** Whose decisions are asked for; '': those of all. */
-  readonly by: string;
-  readonly items: readonly AccessTold[];
-  readonly of: readonly AccessTold[];
+  readonly rows: readonly Row[];
+  /** How many there are; default: those that are shown. */
+  readonly of?: number;
+  readonly empty: string;
   readonly controls?: ComponentChildren;
 }
 
-function Listed({ title, by, items, of, controls }: ListedProps) {
+function Listed({ title, rows, of = rows.length, empty, controls }: ListedProps) {
   return (
     <Panel
       title={title}
-      count={`${items.length < of.length ? `${countWords(items.length)} of ` : ''}${countWords(of.length)}`}
+      count={`${rows.length < of ? `${countWords(rows.length)} of ` : ''}${countWords(of)}`}
       controls={controls}
       isTable
     >
       <Table
         label={title}
-        rows={items}
-        columns={columnsOf(by)}
+        rows={rows}
+        columns={columns}
         keyOf={({ id }) => id}
-        toneOf={(item) => (isUnreviewed(item) ? 'tone-warn' : '')}
+        toneOf={(row) => (row.isUnreviewed ? 'tone-warn' : '')}
         onOpen={({ id }) => go(requestPath(id))}
-        empty={
-          <Empty>
-            {of.length === 0 ? 'Nobody had or asked for access in this time.' : 'No row has that.'}
-          </Empty>
-        }
+        empty={<Empty>{empty}</Empty>}
       />
     </Panel>
   );
 }
 
-const columnsOf = (by: string): Column<AccessTold>[] => [
+const columns: readonly Column<Row>[] = [
   {
     title: 'asked',
     kind: 'short',
@@ -160,8 +239,8 @@ const columnsOf = (by: string): Column<AccessTold>[] => [
     title: 'decided',
     kind: 'short',
     line: 1,
-    cell: (item) =>
-      decisionsOf(item, by || undefined).map(({ what, time }, at) => (
+    cell: ({ decisions }) =>
+      decisions.map(({ what, time }, at) => (
         <div key={at}>
           {what} <Time at={time} isExact isDated />
         </div>
@@ -181,9 +260,9 @@ const columnsOf = (by: string): Column<AccessTold>[] => [
     title: 'what',
     line: 2,
     grows: true,
-    cell: ({ command, users = [], reason = '' }) => (
+    cell: ({ effect, command, users = [], reason = '' }) => (
       <>
-        <Words value={command} max={120} /> of <Name value={users.join(', ')} max={80} />
+        {effect} <Words value={command} max={120} /> of <Name value={users.join(', ')} max={80} />
         {reason !== '' && (
           <p class="why faint">
             <Name value={reason} max={120} />
@@ -196,21 +275,9 @@ const columnsOf = (by: string): Column<AccessTold>[] => [
     title: 'approved',
     line: 3,
     grows: true,
-    cell: (item) =>
-      isUnreviewed(item) ? <Sign tone="warn">{item.said.by}</Sign> : <Name value={item.said.by} max={120} />,
+    cell: ({ approved, isUnreviewed: isDoubtful }) =>
+      isDoubtful ? <Sign tone="warn">{approved}</Sign> : <Name value={approved} max={120} />,
   },
-  { title: 'used', line: 3, cell: ({ said }) => <Name value={said.used} max={120} /> },
-  {
-    title: 'state',
-    kind: 'wide',
-    line: 3,
-    cell: ({ end, granted, until, said }) =>
-      end === undefined && granted !== undefined && until !== undefined ? (
-        <>
-          until <Time at={until} isExact isDated />
-        </>
-      ) : (
-        <Name value={said.end} max={200} />
-      ),
-  },
+  { title: 'used', line: 3, cell: ({ used }) => <Sentence text={used} /> },
+  { title: 'state', kind: 'wide', line: 3, cell: ({ state }) => <Sentence text={state} /> },
 ];

@@ -24,7 +24,6 @@ import {
   requestName,
   ruleWords,
   type Step,
-  stateSentence,
   usedSentence,
   whyNoDecision,
 } from './request.js';
@@ -39,13 +38,11 @@ export function requestPath(id: string): string {
 interface CardProps {
   readonly item: AccessItem;
   readonly policies?: ToldProps['policies'];
-  /** On its own page, which says its state and has its history. */
-  readonly isAlone?: boolean;
   /** Asks before the step is taken. */
   readonly onStep: (step: Step) => void;
 }
 
-export function RequestCard({ item, policies, isAlone = false, onStep }: CardProps) {
+export function RequestCard({ item, policies, onStep }: CardProps) {
   const { to, may, effect, content } = item;
   const has = (each: Step): boolean => may.includes(each);
   const button = (each: Step, kind: 'main' | 'plain') =>
@@ -70,18 +67,12 @@ export function RequestCard({ item, policies, isAlone = false, onStep }: CardPro
         </span>
       }
     >
-      {!isAlone && (
-        <p>
-          <Sentence text={stateSentence(item)} />
-        </p>
-      )}
       <Told item={item} policies={policies} />
       <WhyNot text={whyNoDecision(item, { isApprover: true, listed: item, whyNone: undefined })} />
       <div class="toolbar">
         <span class="buttons">
           {button('approve', 'main')}
           {button('review', 'main')}
-          {!isAlone && <Link to={requestPath(item.id)}>Its history</Link>}
         </span>
         <span class="buttons">
           {button('refuse', 'plain')}
@@ -92,13 +83,13 @@ export function RequestCard({ item, policies, isAlone = false, onStep }: CardPro
   );
 }
 
-interface Deciding {
+export interface Deciding {
   readonly onStep: (item: AccessItem, step: Step) => void;
   readonly dialog: ComponentChildren;
 }
 
 /** The question before a step is of the screen: the card goes to another place when the step is taken. */
-export function useDeciding(isAlone: boolean): Deciding {
+export function useDeciding(): Deciding {
   const { askAgain } = useApprovals();
   const [asked, setAsked] = useState<{ readonly item: AccessItem; readonly step: Step }>();
   const onStep = (item: AccessItem, step: Step): void => setAsked({ item, step });
@@ -106,7 +97,7 @@ export function useDeciding(isAlone: boolean): Deciding {
     setAsked(undefined);
     askAgain();
   };
-  return { onStep, dialog: asked && <Decide {...asked} isAlone={isAlone} onClose={onClose} /> };
+  return { onStep, dialog: asked && <Decide {...asked} onClose={onClose} /> };
 }
 
 export function WhyNot({ text }: { readonly text: string | undefined }) {
@@ -215,11 +206,10 @@ const titles: Readonly<Record<Step, string>> = {
 interface DecideProps {
   readonly item: AccessItem;
   readonly step: Step;
-  readonly isAlone: boolean;
   readonly onClose: () => void;
 }
 
-function Decide({ item, step, isAlone, onClose }: DecideProps) {
+function Decide({ item, step, onClose }: DecideProps) {
   const { api } = useSession();
   const [minutes, setMinutes] = useState('');
   const [uses, setUses] = useState('');
@@ -270,14 +260,7 @@ function Decide({ item, step, isAlone, onClose }: DecideProps) {
       {step === 'review' && (
         <p>
           A review says that a person has looked at what was done; it gives and takes nothing, and cannot be
-          taken back.{' '}
-          {isAlone ? (
-            'What was done is in the history on this page.'
-          ) : (
-            <>
-              See <Link to={requestPath(item.id)}>what was done under it</Link>.
-            </>
-          )}
+          taken back. What was done is in the history on this page.
         </p>
       )}
       <Told item={item} />

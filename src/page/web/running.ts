@@ -121,14 +121,6 @@ export function backendState(backend: BackendNow): {
   return { tone: 'good', word: 'up' };
 }
 
-export function listWords(backends: readonly Pick<BackendNow, 'name'>[]): string {
-  const names = backends.slice(0, namesMax).map(({ name }) => name);
-  const more = backends.length - names.length;
-  return `${names.join(', ')}${more > 0 ? ` and ${countWords(more)} more` : ''}`;
-}
-
-const namesMax = 3;
-
 /** States of the boxes for a backend's upstreams, in drawing order. */
 export type Box = 'leased' | 'idle' | 'dialing' | 'free';
 

@@ -24,15 +24,11 @@ export function ShapeOf({ shape }: { readonly shape: Shape }) {
 
 const icons: Readonly<Record<string, string>> = {
   Now: 'M1.5 9h3l2-5.5 3 9 2-6 1 2.5h2',
-  Backends: 'M2.5 3h11v4h-11zM2.5 9h11v4h-11zM5 5h.01M5 11h.01',
   Trail: 'M6 3.5h7.5M6 8h7.5M6 12.5h7.5M2.5 3.5h.01M2.5 8h.01M2.5 12.5h.01',
   Mailbox: shapes.envelope,
   Proof: 'M8 1.8l5 2v4c0 3-2 5-5 6.4-3-1.4-5-3.4-5-6.4v-4zM5.5 8l2 2 3-3.5',
   Access: 'M4 7.5h8v6H4zM5.5 7.5V5a2.5 2.5 0 0 1 5 0v2.5',
-  Approvals: 'M2 3.5h12v8H7l-3 2.5v-2.5H2zM5.5 7.5l1.8 1.8L11 5.5',
   Requests: 'M2 3.5h12v8H7l-3 2.5v-2.5H2zM5 6.2h6M5 8.8h4',
-  Learn: 'M1.5 6L8 3l6.5 3L8 9zM4.5 7.5V11c2 1.5 5 1.5 7 0V7.5',
-  Keys: 'M2.5 10.5a2.5 2.5 0 1 0 5 0a2.5 2.5 0 1 0-5 0M6.8 8.7L13 2.5M10.5 5l2 2',
   out: 'M9.5 3H3v10h6.5M7 8h7M11.5 5.5L14 8l-2.5 2.5',
   filter: 'M2.5 3.5h11L9.3 8.5V13l-2.6-1.5v-3z',
   help: shapes.question,

@@ -50,12 +50,15 @@ async function findFaults(page: Page): Promise<string[]> {
 
 browserTest('a request is approved for less, and revoked; another one is refused', async (t) => {
   assert.equal((await request('Archive', reason)).status, '+');
-  const { page } = await desk.signIn(t, 'approver', '/approvals');
+  const { page } = await desk.signIn(t, 'approver', '/requests');
   const menu = page.getByRole('navigation', { name: 'Screens' });
   await page.getByText('asker@jobs').first().waitFor();
   await menu.getByText('1 to approve', { exact: true }).waitFor();
   assert.equal(await page.locator(hostileElements).count(), 0);
   assert.deepEqual(await findFaults(page), []);
+  const open = (list: string) =>
+    page.getByRole('table', { name: list }).getByRole('link', { name: 'asker@jobs' }).first().click();
+  await open('Waiting');
   await page.getByRole('button', { name: 'approve asker@jobs' }).click();
   const dialog = page.getByRole('dialog');
   assert.deepEqual(await findFaults(page), []);
@@ -83,18 +86,14 @@ browserTest('a request is approved for less, and revoked; another one is refused
     .getByText(/Recorded: revoked by approver \(page\), without a reason\. .* has nothing of it/)
     .waitFor();
   await dialog.getByRole('button', { name: 'Close' }).click();
+  await visit(page, '/requests');
   await page.getByText('Nobody else has access on request now.').waitFor();
   // What was decided stays, and has a page of its own, as one line of time.
   const decided = page.getByRole('table', { name: 'Decided, and over' });
   await decided.getByText('revoked by approver (page)').waitFor();
-  await page.getByRole('button', { name: 'my decisions' }).click();
-  const mine = page.getByRole('table', { name: 'Decided by you' });
-  await mine.getByText('revoked by approver (page)').waitFor();
-  // When they decided what, and what was given of what was asked for.
-  await mine.getByText(/^approved .*\d\d:\d\d:\d\d$/).waitFor();
-  await mine.getByText(/^revoked .*\d\d:\d\d:\d\d$/).waitFor();
-  await mine.getByText('given: 30 min, 2 uses (2 h, 9 uses were asked for)').waitFor();
-  await mine.getByRole('link', { name: 'asker@jobs' }).click();
+  await decided.getByText(/^approved .*\d\d:\d\d:\d\d$/).waitFor();
+  await decided.getByText(/^revoked .*\d\d:\d\d:\d\d$/).waitFor();
+  await open('Decided, and over');
   const history = page.getByRole('list', { name: 'The history of this request' });
   await history.getByText('approver (page) approved').waitFor();
   assert.deepEqual(await findFaults(page), []);
@@ -117,6 +116,7 @@ browserTest('a request is approved for less, and revoked; another one is refused
     .first()
     .waitFor();
   assert.deepEqual(await findFaults(page), []);
+  await open('Waiting');
   await page.getByRole('button', { name: 'refuse asker@jobs' }).click();
   const refuse = dialog.getByRole('button', { name: 'refuse', exact: true });
   assert.equal(await refuse.isDisabled(), true);
@@ -124,13 +124,17 @@ browserTest('a request is approved for less, and revoked; another one is refused
   await refuse.click();
   await dialog.getByText(/Recorded: refused by approver \(page\): ask alice herself\./).waitFor();
   await dialog.getByRole('button', { name: 'Close' }).click();
+  await visit(page, '/requests');
   await page.getByText('Nothing waits.').waitFor();
 });
 
 browserTest('without the role there is no such screen, and no such answer', async (t) => {
-  const { page } = await desk.signIn(t, 'auditor', '/approvals');
-  await page.getByText('Not for this role').waitFor();
-  assert.equal(await page.getByRole('link', { name: 'Approvals' }).count(), 0);
+  const watched = await desk.signIn(t, 'oncall', '/requests');
+  await watched.page.getByText('Not for this role').waitFor();
+  assert.equal(await watched.page.getByRole('link', { name: 'Requests' }).count(), 0);
+  const { page } = await desk.signIn(t, 'auditor', '/requests');
+  await page.getByRole('table', { name: 'All' }).waitFor();
+  assert.equal(await page.getByRole('table', { name: 'Waiting' }).count(), 0);
   // The help has the keys of the roles that somebody has.
   await page.keyboard.press('?');
   const keys = page.getByRole('dialog', { name: 'Keys' });
@@ -141,13 +145,16 @@ browserTest('without the role there is no such screen, and no such answer', asyn
 browserTest(
   'an auditor sees who asked, who approved and each use; a limited one only of users of theirs',
   async (t) => {
-    const approver = await desk.signIn(t, 'approver', '/approvals');
+    const approver = await desk.signIn(t, 'approver', '/requests');
     const permit = async (user: string, mailbox: string): Promise<string> => {
       const client = await desk.daemon.accountClient('asker');
       const wish = ['dovegate request', '-u', user, '--reason', 'ticket 9', '--', 'mailbox create', mailbox];
       client.sendCommand({ user: '', fields: wish });
       assert.equal((await client.readReply()).status, '+');
-      await approver.page.reload();
+      await visit(approver.page, '/requests');
+      const waiting = approver.page.getByRole('table', { name: 'Waiting' });
+      const row = waiting.getByRole('row', { name: new RegExp(`mailbox create ${mailbox}`) });
+      await row.getByRole('link', { name: 'asker@jobs' }).click();
       await approver.page.getByRole('button', { name: 'approve asker@jobs' }).click();
       const dialog = approver.page.getByRole('dialog');
       await dialog.getByRole('button', { name: 'approve', exact: true }).click();
@@ -165,7 +172,7 @@ browserTest(
     await visit(approver.page, `/access/${own}`);
     const menuPlace = (of: Page): Promise<string | null> =>
       of.getByRole('navigation', { name: 'Screens' }).locator('[aria-current=page]').textContent();
-    assert.match((await menuPlace(approver.page)) ?? '', /^Approvals/);
+    assert.match((await menuPlace(approver.page)) ?? '', /^Requests/);
     const seen = approver.page.getByRole('list', { name: 'The history of this request' });
     await seen.getByText('use 1 of 9: mailbox create Nine of alice@example.org: ok').waitFor();
     await seen.getByText(/^[0-9A-Z]{26}$/).waitFor();

@@ -24,7 +24,7 @@ browserTest('the last use of an account, before a restart', async (t) => {
   await startDaemon();
   await startPage();
   const { page, faults } = await desk.look(t);
-  await signIn(page, desk.daemon.origin, 'oncall', '/keys');
+  await signIn(page, desk.daemon.origin, 'oncall', '/access');
   const row = (name: string) => page.locator('[data-row]').filter({ hasText: name });
   await row('migrator').getByText('from 127.0.0.1').waitFor();
   assert.doesNotMatch(await row('migrator').innerText(), /no use found/);

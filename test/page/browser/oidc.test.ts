@@ -162,7 +162,7 @@ browserTest(
 browserTest('whom no entry of persons names sees why nothing is there to approve', async (t) => {
   const { page, faults } = await look(t);
   issuer.person = { sub: 'id-dora' };
-  await signIn(page, '/approvals');
+  await signIn(page, '/requests');
   await page
     .getByText(/Nothing is shown: you may approve nothing, since no one entry of persons names you/)
     .waitFor();

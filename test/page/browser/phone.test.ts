@@ -60,7 +60,7 @@ browserTest(
     const { page, faults } = await desk.signIn(t, 'auditor', '/', { size: phone });
     const menu = page.getByRole('navigation', { name: 'Screens' });
     const titles = await menu.getByRole('link').allTextContents();
-    assert.ok(titles.includes('Keys') && titles.includes('Learn'), titles.join());
+    assert.deepEqual(titles, ['Now', 'Trail', 'Requests', 'Mailbox', 'Proof', 'Access']);
     for (const title of titles) {
       await menu.getByRole('link', { name: title, exact: true }).click();
       const here = menu.locator('[aria-current=page]');
@@ -90,12 +90,6 @@ browserTest('averages of a backend have titles on a phone, each in one line', as
       Math.round(each.clientHeight / parseFloat(getComputedStyle(each).lineHeight)))`);
   for (const selector of ['.chart caption', '.chart thead th'])
     assert.deepEqual(new Set(await linesOf(selector)), new Set([1]), selector);
-  await visit(page, '/backends');
-  await page.locator('[data-row] .step').filter({ hasText: 'a second' }).first().waitFor();
-  const title = await page.evaluate<string>(
-    `getComputedStyle([...document.querySelectorAll('[data-row] .step')][0].closest('td'), '::before').content`,
-  );
-  assert.match(title, /ten minutes/);
   assert.deepEqual(faults, []);
 });
 
@@ -155,14 +149,14 @@ browserTest('denied and failed on a phone: eight of a cause on the first screen'
 });
 
 browserTest('what a flood left without records is told, also where no row is found', async (t) => {
-  const client = await desk.daemon.client();
-  for (let at = 0; at < 130; at += 1)
-    await client.ask({ user: 'alice@example.org', fields: ['mailbox delete', 'A'] });
-  await until(
-    () =>
-      auditRecords(desk.daemon.daemon).some(({ event, action }) => event === 'limit' && action === 'refused'),
-    'a count of refusals',
-  );
+  const clients = await Promise.all(Array.from({ length: 10 }, () => desk.daemon.client()));
+  // As many as it takes: how fast they are refused is up to the machine.
+  await until(async () => {
+    const asked = { user: 'alice@example.org', fields: ['mailbox delete', 'A'] };
+    await Promise.all(clients.map((client) => client.ask(asked)));
+    const records = auditRecords(desk.daemon.daemon);
+    return records.some(({ event, action }) => event === 'limit' && action === 'refused');
+  }, 'a count of refusals');
   const { page, faults } = await desk.signIn(t, 'auditor', '/trail?q=outcome:denied', { size: phone });
   await page.getByText(/^and \d+ more refusals were counted only: a flood limit; \d+ in all$/).waitFor();
   // Beside the number of the rows, and in each file that is saved.

@@ -30,6 +30,7 @@ async function barriersOfPane(page: Page): Promise<readonly string[]> {
 
 browserTest('a click on any value of a row opens the row, and its button searches by them', async (t) => {
   const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
+  await settled(page);
   const row = page.locator('main [data-row]').nth(3);
   const beside = page.getByRole('complementary', { name: 'Exchange' });
   for (const text of ['quota get', 'user26@example.org', 'read', 'ok']) {
@@ -93,8 +94,8 @@ browserTest('a row opens beside the list, and a step back does not search again'
   assert.deepEqual(await barriersOfPane(page), []);
 
   await page.keyboard.press('g');
-  await page.keyboard.press('b');
-  await page.locator('main h1', { hasText: 'Backends' }).waitFor({ state: 'attached' });
+  await page.keyboard.press('p');
+  await page.locator('main h1', { hasText: 'Proof' }).waitFor({ state: 'attached' });
   await page.goBack();
   await beside.getByText('user28@example.org').first().waitFor();
   assert.equal(await rows.count(), 30);
@@ -123,7 +124,7 @@ browserTest('a row opens beside the list, and a step back does not search again'
 });
 
 browserTest('drains, sign-ins and looks are found by their kind and by who did it', async (t) => {
-  const operator = await desk.signIn(t, 'oncall', '/backends');
+  const operator = await desk.signIn(t, 'oncall');
   await operator.page
     .getByRole('button', { name: /^Drain mail2/i })
     .first()

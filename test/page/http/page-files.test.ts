@@ -27,7 +27,7 @@ function scriptOf(document: string): string {
 }
 
 void test('every screen gets the one document, and what it names is there', () => {
-  for (const path of ['/backends', '/trail/01J', '/trail/..%2f..%2fetc', '/no-such'])
+  for (const path of ['/proof', '/trail/01J', '/trail/..%2f..%2fetc', '/no-such'])
     assert.equal(files.find(path), files.find('/'));
   const named = [...html.matchAll(/"(\/assets\/[^"]+)"/g)].map(([, path = '']) => path);
   assert.equal(new Set(named).size, named.length);

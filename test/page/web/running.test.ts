@@ -14,7 +14,6 @@ import {
   failedDials,
   failedTone,
   journalTone,
-  listWords,
   runningLine,
   tryPieces,
   waitingTone,
@@ -51,13 +50,6 @@ void test('a command in one line, as it is repeated before it is ended', () => {
     runningLine({ ...command, user: 'anna@example.com', backend: 'mail1' }),
     'expunge of billing@apps for anna@example.com at mail1, for 4.7 s',
   );
-});
-
-void test('of many backends a few are named', () => {
-  const named = (count: number) => Array.from({ length: count }, (_, at) => ({ name: `mail${at + 1}` }));
-  assert.equal(listWords(named(2)), 'mail1, mail2');
-  assert.equal(listWords(named(3)), 'mail1, mail2, mail3');
-  assert.equal(listWords(named(40)), 'mail1, mail2, mail3 and 37 more');
 });
 
 void test('a command that waits is not at its backend', () => {

@@ -229,13 +229,12 @@ test('each page of docs/ ends with what can go wrong', () => {
     );
 });
 
-test('docs/page.md names each screen of the page by its title', () => {
-  const titles = [...read('src/page/web/screens.tsx').matchAll(/\btitle: '([^']+)'/g)].map(
-    ([, title]) => title,
-  );
+test('docs/page.md names each screen of the menu by its title', () => {
+  const table = read('src/page/web/screens.tsx');
+  const titles = [...table.matchAll(/\btitle: '([^']+)',\s+key: /g)].map(([, title]) => title);
   const [, list = ''] = /^## The screens\n.*?\n\n(- .*?)\n\n/ms.exec(read('docs/page.md')) ?? [];
   const named = [...list.matchAll(/^- \*\*([^*]+)\*\*: /gm)].map(([, name]) => name);
-  assert.ok(titles.length > 10);
+  assert.ok(titles.length > 5);
   assert.deepEqual(new Set(named), new Set(titles));
 });
 

@@ -164,7 +164,7 @@ async function useLink(stage: Stage): Promise<void> {
   const printed = await open(stage);
   assert.match(printed, new RegExp(`^http://127\\.0\\.0\\.1:${port}/#[A-Za-z0-9_-]{43}\\n$`));
   const answers: HttpAnswer[] = [];
-  for (const path of ['/', '/backends', '/trail/01ABC', '/sign-in', '/x/../..//etc/passwd?x'])
+  for (const path of ['/', '/proof', '/trail/01ABC', '/sign-in', '/x/../..//etc/passwd?x'])
     answers.push(await ask(`GET ${path}`));
   for (const answer of answers) {
     assert.equal(answer.status, 200);

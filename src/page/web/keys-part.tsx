@@ -1,9 +1,9 @@
-// Screen "keys and certificates": every account, key and certificate, what ends first on top; what nobody uses is marked.
+// Of the screen "access": every account, key and certificate, what ends first on top; what nobody uses is marked.
 
 import { countWords } from '../../host/words/words.js';
 import type { KeysTable } from '../answers/api.js';
 import { useAnswer } from './asked.js';
-import { AsCommand, Empty, Name, Panel, Pending, Sign, Time } from './kit.js';
+import { Empty, Name, Panel, Pending, Sign, Time } from './kit.js';
 import { useLive } from './live.js';
 import { certificateLeft } from './running.js';
 import { useSession } from './session.js';
@@ -17,7 +17,7 @@ const kinds: Readonly<Record<Row['kind'], string>> = {
   certificate: 'certificate',
 };
 
-export function KeysScreen() {
+export function KeysPart() {
   const { api } = useSession();
   const configuration = useLive(({ now }) => now?.head.configHash);
   const minute = useLive(({ now }) => now && `${now.at.slice(0, 16)}:00Z`);
@@ -80,7 +80,6 @@ export function KeysScreen() {
         Failures are counted since <Time at={value.since} />, the start of dovegate. The last use is the last
         sign-in or command; one before the start is looked for in the journal.
       </p>
-      <AsCommand>sudo dovegate status</AsCommand>
     </>
   );
 }

@@ -1,27 +1,13 @@
-// Screen "backends": one row for each Dovecot: whether it is up, how full it is, what failed, who took it out.
+// Of the screen "now": one row for each Dovecot: whether it is up, how full it is, what failed, who took it out.
 
 import { useState } from 'preact/hooks';
 import type { BackendNow, RunningCommand } from '../../gate/now/now.js';
 import { drainWords } from '../../gate/now/operator.js';
-import { countWords, durationWords, plural, rateWords } from '../../host/words/words.js';
+import { countWords, plural } from '../../host/words/words.js';
 import type { Done } from '../answers/api.js';
-import type { Series } from '../answers/history.js';
 import { sentenceOf } from './api.js';
 import { Confirm } from './dialog.js';
-import {
-  Ago,
-  AsCommand,
-  Button,
-  Duration,
-  Empty,
-  Field,
-  Name,
-  Panel,
-  Sentence,
-  Sign,
-  saveFile,
-  Time,
-} from './kit.js';
+import { Ago, Button, Duration, Empty, Field, Name, Panel, Sentence, Sign, saveFile, Time } from './kit.js';
 import { useLive } from './live.js';
 import {
   type Box,
@@ -34,24 +20,18 @@ import {
 } from './running.js';
 import { mayDo, useSession } from './session.js';
 import { type Column, Table } from './table.js';
-import { shareWords, shortSince, valueOf } from './traffic.js';
-import { useHistory } from './traffic-part.js';
 
 interface Asked {
   readonly backend: BackendNow;
   readonly what: 'drain' | 'enable';
 }
 
-export function BackendsScreen() {
+export function BackendsPart() {
   const now = useLive((live) => live.now);
   const session = useSession();
   const [asked, setAsked] = useState<Asked | undefined>();
   const [said, setSaid] = useState('');
-  const tenMinutes = useHistory('backends', '10m');
-  if (now === undefined) return <Empty>Waiting for the first news of the daemon …</Empty>;
-  const seriesOf = (name: string): Series | undefined =>
-    tenMinutes.history?.series.find((each) => each.name === name);
-  const since = tenMinutes.history && shortSince(tenMinutes.history, '10m');
+  if (now === undefined) return null;
   const mayChange = mayDo(session, 'operate');
   const columns: Column<BackendNow>[] = [
     {
@@ -75,12 +55,6 @@ export function BackendsScreen() {
       ),
     },
     { title: 'state', line: 2, grows: true, cell: (row) => <State backend={row} /> },
-    {
-      title: 'ten minutes',
-      line: 3,
-      isNamed: true,
-      cell: (row) => <Traffic series={seriesOf(row.name)} since={since} isUp={row.isUp} />,
-    },
     {
       title: 'upstreams',
       line: 3,
@@ -162,7 +136,6 @@ export function BackendsScreen() {
           <BoxPicture boxes={['free']} /> not open
         </span>
       </p>
-      <AsCommand>sudo dovegate status</AsCommand>
       {asked !== undefined && <Ask asked={asked} onClose={() => setAsked(undefined)} />}
     </>
   );
@@ -194,52 +167,6 @@ function State({ backend }: { readonly backend: BackendNow }) {
     </>
   );
 }
-
-interface TrafficProps {
-  readonly series: Series | undefined;
-  /** Since when, if the figures cover less than ten minutes. */
-  readonly since: string | undefined;
-  /** False: the figures are from an earlier time. */
-  readonly isUp: boolean;
-}
-
-function Traffic({ series, since, isUp }: TrafficProps) {
-  const rate = series?.all.rate;
-  if (series === undefined || rate === undefined) return <span class="faint nothing">no command</span>;
-  const share = valueOf(series, 'failed', undefined) ?? 0;
-  const Rate = isUp ? 'strong' : 'span';
-  const [p50, p99] = (['p50', 'p99'] as const).map((measure) => valueOf(series, measure, undefined));
-  return (
-    <>
-      <span class={isUp ? 'step' : 'step faint'}>
-        {!isUp && 'was '}
-        <Rate class="number">{rateWords(rate)}</Rate> a second
-        {share > 0 && (
-          <>
-            ,{' '}
-            {share >= failedShareBad ? (
-              <Sign tone="bad">{shareWords(share)} failed</Sign>
-            ) : (
-              <span class="number">{shareWords(share)} failed</span>
-            )}
-          </>
-        )}
-      </span>
-      {(since !== undefined || (p50 !== undefined && p99 !== undefined)) && (
-        <span class="faint number boxes-words">
-          {p50 !== undefined && p99 !== undefined && `p50 ${durationWords(p50)}, p99 ${durationWords(p99)}`}
-          {since !== undefined && (
-            <>
-              {p50 !== undefined && ', '}since <Time at={since} />
-            </>
-          )}
-        </span>
-      )}
-    </>
-  );
-}
-
-const failedShareBad = 0.01;
 
 const boxesMax = 128;
 /** Most commands take milliseconds. */
