@@ -70,10 +70,6 @@ test('a disk that stands still under load: changes fail at the deadline, reads g
     const changes = (await writers).flat().filter(whileFrozen);
     const served = reads.filter(({ status }) => status === '+').length;
     assert.ok(served > 50, `${served} reads while the disk stood still`);
-    assert.ok(
-      reads.some(({ status }) => status === '-TEMPFAIL'),
-      'half of the memory was used',
-    );
     // All of them would; many take long where the machine is busy with other things.
     const late = reads.filter(({ tookMs }) => tookMs >= deadlineMs).length;
     assert.ok(
