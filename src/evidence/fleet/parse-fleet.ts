@@ -187,6 +187,11 @@ function settingsOf(
       silentMs: value.silentMs,
     });
   }
+  if (raw.keepMs > 0 && raw.keepMs < keepMsLeast)
+    cursor.error(
+      ['keep'],
+      'must be 0s, for ever, or at least 1d: where a journal begins with a block of half that age, what is before it counts as removed by the store',
+    );
   if (hosts.size === 0)
     cursor.error(['hosts'], 'must list at least one host; its gates send under this name');
   if (!isHostWord(raw.name))
@@ -258,6 +263,7 @@ function withoutKey(cursor: Cursor, path: string): string {
   return noKeyYet;
 }
 
+const keepMsLeast = 86_400_000;
 const hostsMax = bounds.fleetHosts;
 const verifiersMax = bounds.fleetVerifiers;
 const verifierKeysMax = bounds.fleetVerifierKeys;

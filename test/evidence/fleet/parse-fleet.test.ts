@@ -98,6 +98,7 @@ void test('every problem at once, each at its place', () => {
       'metrics: 0.0.0.0:9148',
       'name: _verifiers',
       'prefix: ../x',
+      'keep: 12h',
     ].join('\n'),
   );
   assert.equal(settings, undefined);
@@ -115,6 +116,7 @@ void test('every problem at once, each at its place', () => {
       '8:1 metrics: must be off, or an address of this machine with a port, as 127.0.0.1:9148',
       '9:1 name: must be letters, digits, dashes and underscores, at most 63, as audit-1',
       '10:1 prefix: must be words of letters, digits, dots, dashes and underscores with slashes between, as dovegate',
+      '11:1 keep: must be 0s, for ever, or at least 1d: where a journal begins with a block of half that age, what is before it counts as removed by the store',
     ],
   );
 });
