@@ -88,12 +88,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
       if (compareCheckpoints(folder, fleet).length > 0) found = fleet.judge(nowMs);
     }
     const older = kept === undefined ? [] : fleet.olderThanStore(kept.heads);
-    const unread = [...reader.unread].map(([host, why]): FleetFinding => {
-      const text = `the store gives nothing of it: ${why}; look what is different about its objects`;
-      return { kind: 'silent', host, text };
-    });
-    const known = found.filter(({ kind, host }) => kind !== 'never-seen' || !reader.unread.has(host));
-    const findings = [...known, ...unread, ...(await whatMirrorLacks(settings.state, older))];
+    const findings = [...reader.withUnread(found), ...(await whatMirrorLacks(settings.state, older))];
     reader.save();
     const { failed } = await mirror.tend(systemClock.wallMs());
     if (failed !== undefined)

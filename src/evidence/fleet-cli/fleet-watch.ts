@@ -313,7 +313,7 @@ class Watch {
     const { hosts } = this.#settings;
     const { knownMs } = this.#knowledge;
     fleet.seeMirrored(this.#mirroredMs());
-    this.#findings = fleet.judge(knownMs).filter((finding) => {
+    this.#findings = this.#reader.withUnread(fleet.judge(knownMs)).filter((finding) => {
       const silentMs = hosts.get(finding.host)?.silentMs ?? 0;
       // Hosts are looked at one after the other.
       const seenMs = Math.min(knownMs, this.#reader.knownMs(finding.host));

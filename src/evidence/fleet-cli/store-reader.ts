@@ -83,8 +83,11 @@ export interface StoreReader {
   readonly hasVersions: boolean;
   /** What a host had stored before that time (milliseconds since 1970) was read; 0: not in this run. */
   knownMs(host: string): number;
-  /** By host: why the store, which answers for others, did not let it be read in its last look. */
-  readonly unread: ReadonlyMap<string, string>;
+  /**
+   * Of what a fleet judged: a host of which the store, which answers for others, gives nothing is `silent` since it does not, with the
+   * reason, whatever is known of it.
+   */
+  withUnread(findings: readonly FleetFinding[]): readonly FleetFinding[];
   /** By host: when the first block that is not in the mirror was stored. Absent: all that were read are there. */
   readonly behindMs: ReadonlyMap<string, number>;
   /**
@@ -178,7 +181,8 @@ export function createStoreReader(
   );
   const behindMs = new Map<string, number>(saved?.behindMs);
   const looks = new Map<string, HostLook>();
-  const unread = new Map<string, string>();
+  /** By host: since when (milliseconds since 1970), and why. */
+  const unread = new Map<string, readonly [sinceMs: number, why: string]>();
   let levelsMs = -Infinity;
   let lookedMs = -Infinity;
   let storedMs = 0;
@@ -204,7 +208,15 @@ export function createStoreReader(
       return hasVersions;
     },
     knownMs: (host) => looks.get(host)?.knownMs ?? 0,
-    unread,
+    withUnread: (findings) => [
+      ...findings.filter(
+        ({ kind, host }) => !unread.has(host) || (kind !== 'never-seen' && kind !== 'silent'),
+      ),
+      ...[...unread].map(([host, [sinceMs, why]]) => {
+        const text = `the store gives nothing of it: ${why}; look what is different about its objects`;
+        return { kind: 'silent', host, time: formatTime(sinceMs), text } as const;
+      }),
+    ],
     behindMs,
     async look(signal, isWhole, take) {
       if (isWhole || systemClock.now() - levelsMs >= levelMs) {
@@ -304,15 +316,16 @@ export function createStoreReader(
   /** The last lines of each verifier, and all behind those that were read. */
   async function readLines(signal: AbortSignal, take: Take): Promise<void> {
     const folders: string[] = [];
-    unread.delete(noHost);
-    await apart(noHost, signal, take, async () => {
+    const isListed = await apart(noHost, signal, take, async () => {
       for await (const page of store.list(verifiersFolder, { isLevel: true, signal })) {
         folders.push(...page.filter((name) => name.endsWith('/')));
         if (folders.length >= verifiersMax) break;
       }
     });
+    let isRead = isListed;
     for (const below of folders.slice(0, verifiersMax))
-      await apart(noHost, signal, take, () => readLinesOf(below, signal, take));
+      isRead = (await apart(noHost, signal, take, () => readLinesOf(below, signal, take))) && isRead;
+    if (isRead) unread.delete(noHost);
   }
 
   async function readLinesOf(below: string, signal: AbortSignal, take: Take): Promise<void> {
@@ -345,7 +358,8 @@ export function createStoreReader(
       return true;
     } catch (fault) {
       if (!(fault instanceof StoreFault) || signal.aborted || !(await isThere(signal))) throw fault;
-      if (fault.code === 'away' || fault.code === 'refused') unread.set(host, fault.message);
+      if (fault.code === 'away' || fault.code === 'refused')
+        unread.set(host, [unread.get(host)?.[0] ?? systemClock.wallMs(), fault.message]);
       else note('malformed', host, `its names cannot be listed: ${fault.message}`, take);
       return false;
     }
