@@ -31,7 +31,12 @@ export async function fleetPolicy(
       `${place.path} is a folder: its server says who may write where; let ${host} write below ${settings.prefix}/${host} alone`,
     );
   if (!isHostWord(host)) throw new CommandFault(exitCodes.usage, `"${host}" is no word for a host`);
-  const isVerifier = host === name && !settings.hosts.has(host);
+  const isListed = settings.hosts.has(host);
+  const isVerifier = host === name && !isListed;
+  if (!isListed && !isVerifier)
+    screen.complain(
+      `dovegate: "${host}" is not in "hosts" yet, and this verifier has the name "${name}"; this is for a gate`,
+    );
   const bucket = new URL(place.url).pathname.slice(1);
   await screen.print(formatJsonLines(policyOf(settings, bucket, host, { principal, aws, isVerifier })));
   await screen.flush();

@@ -223,6 +223,9 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
       `Allow s3:PutObject ${arn}/dovegate/_verifiers/verifier/*`,
       `Allow s3:GetObject,s3:GetObjectVersion ${arn}/dovegate/*`,
     ]);
+    const unlisted = await desk.run('policy', 'gate-l');
+    assert.equal(unlisted.exit, 0);
+    assert.match(unlisted.stderr, /^dovegate: "gate-l" is not in "hosts" yet/);
     desk.write(hosts);
   });
 
