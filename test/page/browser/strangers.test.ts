@@ -129,7 +129,7 @@ browserTest(
     for (const request of first.requests)
       assert.ok(!request.includes(token) && !request.includes(secret), request);
     // Back and forth in the history brings no link again.
-    await first.page.getByRole('link', { name: 'Backends' }).click();
+    await first.page.getByRole('link', { name: 'Proof' }).click();
     await first.page.goBack();
     assert.equal(first.page.url(), `${daemon.origin}/`);
     assert.deepEqual(first.faults, []);
