@@ -35,7 +35,7 @@ export async function fleetPolicy(
   const isVerifier = host === name && !isListed;
   if (!isListed && !isVerifier)
     screen.complain(
-      `dovegate: "${host}" is not in "hosts" yet, and this verifier has the name "${name}"; this is for a gate`,
+      `dovegate: "${host}" is not in "hosts" yet, and this verifier is called "${name}": this policy is for a gate`,
     );
   const bucket = new URL(place.url).pathname.slice(1);
   await screen.print(formatJsonLines(policyOf(settings, bucket, host, { principal, aws, isVerifier })));

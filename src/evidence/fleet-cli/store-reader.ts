@@ -56,7 +56,7 @@ const hostsAtOnce = 8;
 const hostMs = 60_000;
 const openMs = 45_000;
 const strangeMax = 1_000;
-/** Held blocks of a journal are remembered as long as its credit makes no more of them; others are read again in each look. */
+/** As many unproved blocks of a journal are remembered as its credit permits in so many days; more of them are read again in each look. */
 const heldDays = 14;
 /** Journals of a host that are read, and objects of one in which a signature is looked for where a host has more. */
 const journalsMax = 2 * bounds.fleetChains;
@@ -84,8 +84,8 @@ export interface StoreReader {
   /** What a host had stored before that time (milliseconds since 1970) was read; 0: not in this run. */
   knownMs(host: string): number;
   /**
-   * Of what a fleet judged: a host of which the store, which answers for others, gives nothing is `silent` since it does not, with the
-   * reason, whatever is known of it.
+   * Adds the hosts that could not be read in their last look, although the store answers for others: each is `silent`, with the reason. Of
+   * a host that was read before it has the time of the first such look; it takes the place of `never-seen`.
    */
   withUnread(findings: readonly FleetFinding[]): readonly FleetFinding[];
   /** By host: when the first block that is not in the mirror was stored. Absent: all that were read are there. */
@@ -208,15 +208,17 @@ export function createStoreReader(
       return hasVersions;
     },
     knownMs: (host) => looks.get(host)?.knownMs ?? 0,
-    withUnread: (findings) => [
-      ...findings.filter(
-        ({ kind, host }) => !unread.has(host) || (kind !== 'never-seen' && kind !== 'silent'),
-      ),
-      ...[...unread].map(([host, [sinceMs, why]]) => {
-        const text = `the store gives nothing of it: ${why}; look what is different about its objects`;
-        return { kind: 'silent', host, time: formatTime(sinceMs), text } as const;
-      }),
-    ],
+    withUnread(findings) {
+      const neverSeen = new Set(findings.flatMap(({ kind, host }) => (kind === 'never-seen' ? host : [])));
+      return [
+        ...findings.filter(({ kind, host }) => kind !== 'never-seen' || !unread.has(host)),
+        ...[...unread].map(([host, [sinceMs, why]]): FleetFinding => {
+          const text = `the store gives nothing of it: ${why}; look what is different about its objects`;
+          const time = neverSeen.has(host) ? {} : { time: formatTime(sinceMs) };
+          return { kind: 'silent', host, ...time, text };
+        }),
+      ];
+    },
     behindMs,
     async look(signal, isWhole, take) {
       if (isWhole || systemClock.now() - levelsMs >= levelMs) {
@@ -316,13 +318,12 @@ export function createStoreReader(
   /** The last lines of each verifier, and all behind those that were read. */
   async function readLines(signal: AbortSignal, take: Take): Promise<void> {
     const folders: string[] = [];
-    const isListed = await apart(noHost, signal, take, async () => {
+    let isRead = await apart(noHost, signal, take, async () => {
       for await (const page of store.list(verifiersFolder, { isLevel: true, signal })) {
         folders.push(...page.filter((name) => name.endsWith('/')));
         if (folders.length >= verifiersMax) break;
       }
     });
-    let isRead = isListed;
     for (const below of folders.slice(0, verifiersMax))
       isRead = (await apart(noHost, signal, take, () => readLinesOf(below, signal, take))) && isRead;
     if (isRead) unread.delete(noHost);

@@ -78,14 +78,20 @@ test(
       }
       assert.equal(verifier.endOf(honest), honest.seq);
       assert.equal(verifier.reader.hasVersions, true);
-      // Whatever was read of it before, and since when.
-      const [unread] = verifier.reader.withUnread([
-        { kind: 'never-seen', host: 'evil', text: '' },
-        { kind: 'silent', host: 'evil', text: '' },
-      ]);
-      assert.deepEqual([unread?.kind, unread?.host], ['silent', 'evil']);
+      const told = (kind: 'silent' | 'never-seen') =>
+        verifier.reader
+          .withUnread([{ kind, host: 'evil', text: kind }])
+          .filter(({ host }) => host === 'evil');
+      // What is known of its silence stays, with its own time.
+      const [known, unread] = told('silent');
+      assert.deepEqual([known?.text, unread?.kind], ['silent', 'silent']);
       assert.match(unread?.text ?? '', /^the store gives nothing of it: .*EACCES/);
       assert.ok(Date.parse(unread?.time ?? '') <= Date.now());
+      // Without a time a watch tells it at once, as it would tell never-seen.
+      assert.deepEqual(
+        told('never-seen').map(({ kind, time }) => [kind, time]),
+        [['silent', undefined]],
+      );
       assert.deepEqual(
         verifier.found().filter((each) => each.startsWith('honest')),
         [],
