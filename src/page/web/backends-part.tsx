@@ -1,4 +1,4 @@
-// Of the screen "now": one row for each Dovecot: whether it is up, how full it is, what failed, who took it out.
+// Part of the screen "now": one row for each Dovecot: whether it is up, how full it is, what failed, who took it out.
 
 import { useState } from 'preact/hooks';
 import type { BackendNow, RunningCommand } from '../../gate/now/now.js';
@@ -27,11 +27,13 @@ interface Asked {
 }
 
 export function BackendsPart() {
-  const now = useLive((live) => live.now);
+  const backends = useLive(({ now }) => now?.backends);
+  const running = useLive(({ now }) => now?.running) ?? [];
+  const minute = useLive(({ now }) => now && `${now.at.slice(0, 16)}:00Z`);
   const session = useSession();
   const [asked, setAsked] = useState<Asked | undefined>();
   const [said, setSaid] = useState('');
-  if (now === undefined) return null;
+  if (backends === undefined || minute === undefined) return null;
   const mayChange = mayDo(session, 'operate');
   const columns: Column<BackendNow>[] = [
     {
@@ -58,7 +60,7 @@ export function BackendsPart() {
     {
       title: 'upstreams',
       line: 3,
-      cell: (row) => <Boxes backend={row} longest={longestAt(now.running, row.name)} />,
+      cell: (row) => <Boxes backend={row} longest={longestAt(running, row.name)} />,
     },
     {
       title: 'queue',
@@ -74,7 +76,7 @@ export function BackendsPart() {
         ),
     },
     { title: 'failed dials', line: 3, isNamed: true, cell: (row) => <Failed backend={row} /> },
-    { title: 'certificate', line: 0, cell: (row) => <Certificate backend={row} now={now.at} /> },
+    { title: 'certificate', line: 0, cell: (row) => <Certificate backend={row} now={minute} /> },
     ...(mayChange
       ? [
           {
@@ -92,7 +94,7 @@ export function BackendsPart() {
       </p>
       <Panel
         title="Backends"
-        count={countWords(now.backends.length)}
+        count={countWords(backends.length)}
         controls={
           <Button
             kind="small"
@@ -111,7 +113,7 @@ export function BackendsPart() {
       >
         <Table
           label="Backends"
-          rows={now.backends}
+          rows={backends}
           columns={columns}
           keyOf={(row) => row.name}
           toneOf={(row) => `tone-${backendState(row).tone}`}

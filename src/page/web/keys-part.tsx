@@ -1,4 +1,4 @@
-// Of the screen "access": every account, key and certificate, what ends first on top; what nobody uses is marked.
+// Part of the screen "access": all accounts, keys and certificates. What ends first stands first, and what nobody uses is marked.
 
 import { countWords } from '../../host/words/words.js';
 import type { KeysTable } from '../answers/api.js';

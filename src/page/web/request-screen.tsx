@@ -28,7 +28,7 @@ const usesMax = 50;
 
 export function RequestScreen({ params: [id = ''] }: ScreenProps) {
   const { onStep, dialog } = useDeciding();
-  // The question stays, whatever becomes of what is behind it.
+  // The dialog stays open when the request changes or cannot be read.
   return (
     <>
       <Request id={id} onStep={onStep} />

@@ -4,7 +4,7 @@
 
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
-import { type AccessTold, decisionsOf } from '../../evidence/story/row.js';
+import { type AccessTold, decisionsOf, givenWords } from '../../evidence/story/row.js';
 import type { TrailEnd, TrailLine } from '../../evidence/views/trail.js';
 import type { AccessItem } from '../../gate/access/access-item.js';
 import { countWords, plural } from '../../host/words/words.js';
@@ -96,7 +96,7 @@ function Recorded({ query }: Pick<ScreenProps, 'query'>) {
     }
     throw new AskFault(0, 'The answer ended too early.');
   });
-  // What nobody approved and nobody has looked at comes first.
+  // Grants without an approval that nobody has reviewed stand first.
   const all = (value?.items ?? []).toSorted(
     (one, other) => Number(isUnreviewed(other)) - Number(isUnreviewed(one)),
   );
@@ -179,7 +179,7 @@ function rowOf(item: AccessItem): Row {
       ? 'none needed (break-glass)'
       : `${item.approved_by.length} of ${approvals}${names && `: ${names}`}`,
     used: granted === undefined ? '' : usedSentence(item),
-    state: ended === '' ? stateSentence(item) : becameSentence(item),
+    state: `${ended === '' ? stateSentence(item) : becameSentence(item)}${granted === undefined ? '' : `; given: ${givenWords(item)}`}`,
     isUnreviewed: waitsForReview(item),
   };
 }

@@ -88,7 +88,7 @@ export interface Deciding {
   readonly dialog: ComponentChildren;
 }
 
-/** The question before a step is of the screen: the card goes to another place when the step is taken. */
+/** The screen draws the dialog, since the card goes when its last step is taken. */
 export function useDeciding(): Deciding {
   const { askAgain } = useApprovals();
   const [asked, setAsked] = useState<{ readonly item: AccessItem; readonly step: Step }>();

@@ -31,7 +31,7 @@ interface Known {
 }
 
 /** What was counted, asked for again and again. */
-export function useHistory(of: HistoryOf, span: Span): Omit<Known, 'key'> {
+function useHistory(of: HistoryOf, span: Span): Omit<Known, 'key'> {
   const { api } = useSession();
   const key = `${of} ${span}`;
   const [known, setKnown] = useState<Known>({ key });

@@ -93,6 +93,7 @@ browserTest('a request is approved for less, and revoked; another one is refused
   await decided.getByText('revoked by approver (page)').waitFor();
   await decided.getByText(/^approved .*\d\d:\d\d:\d\d$/).waitFor();
   await decided.getByText(/^revoked .*\d\d:\d\d:\d\d$/).waitFor();
+  await decided.getByText('given: 30 min, 2 uses (2 h, 9 uses were asked for)').waitFor();
   await open('Decided, and over');
   const history = page.getByRole('list', { name: 'The history of this request' });
   await history.getByText('approver (page) approved').waitFor();
