@@ -449,7 +449,7 @@ export class Chain {
     const { state } = this;
     const known = this.#recent(seq);
     if (known === undefined || hash.startsWith(known)) return;
-    // What proves nothing must not begin the run of what does.
+    // An unsigned fork must not make a signed one, which begins behind it, look like its continuation.
     const lastSeq = this.#isProved ? state.behindSeq : this.#doubtfulSeq;
     if (this.#isProved) state.behindSeq = seq;
     else this.#doubtfulSeq = seq;

@@ -418,7 +418,8 @@ class Verifier implements Fleet {
       awaited: this.#awaitedOf(host, journal),
       isPruned: (storedMs: number) => this.#isFirstOf(storedMs),
       // A signature is checked when its block is read, and when it is taken; a fork has any number of objects.
-      report: (finding: FoundFinding) => this.#report(finding, /^bad-signature$|^forked$/.test(finding.kind)),
+      report: (finding: FoundFinding) =>
+        this.#report(finding, finding.kind === 'bad-signature' || finding.kind === 'forked'),
       filled: (seq: number) => {
         const hole = { kind: 'missing', host, journal, seq } as const;
         this.#findings.remove({ ...hole, isProved: true });

@@ -135,10 +135,16 @@ const log = z.strictObject({
 });
 export type LogState = z.infer<typeof log>;
 
+const findingPlace = z.strictObject({
+  host: word,
+  kind,
+  /** The records that show it are signed by the host, so nobody can cause it with the host's credential alone. */
+  isProved: z.literal(true).optional(),
+});
+
 const keptFinding = finding
   .extend({
-    /** A signature of its host covers what shows it: somebody with the credential alone cannot cause it. */
-    isProved: z.literal(true).optional(),
+    ...findingPlace.shape,
     key: word.optional(),
     /** The hash of a line in the file of checkpoints. Each run reads the file; the finding is reported once. */
     line: word.optional(),
@@ -150,7 +156,7 @@ const keptFinding = finding
   .readonly();
 export type KeptFinding = z.infer<typeof keptFinding>;
 
-const moreFindings = keptFinding.unwrap().pick({ host: true, kind: true, isProved: true }).readonly();
+const moreFindings = findingPlace.readonly();
 export type MoreFindings = z.infer<typeof moreFindings>;
 
 const fleetState = z.strictObject({

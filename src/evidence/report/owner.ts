@@ -30,7 +30,7 @@ export interface ReportedRow {
   readonly team: string;
   readonly reason: string;
   readonly grant?: string | undefined;
-  /** The team of each approver. Empty: nobody approved before the access. Undefined: the records of the approval are no longer kept. */
+  /** The team of each approver; empty if nobody approved before the access, undefined if the records of the approval were removed. */
   readonly approved_by?: readonly string[] | undefined;
   /** RFC 3339: up to then the approvers kept it from the owner. */
   readonly kept_until?: string | undefined;

@@ -113,7 +113,7 @@ function checkPeople({ admin, mailUsers }: Settings, valid: Cursor): void {
     reportNobodies(names, valid.down('admin', 'page', 'people', name));
 }
 
-/** Where in the file `users` has patterns that match nobody. */
+/** The places in the file of those patterns of `users` that match nobody. */
 function reportNobodies(names: UserNames, at: Cursor): ReadonlySet<number> {
   const found = new Set<number>();
   for (const [index, text] of at.words('users').entries()) {
