@@ -29,9 +29,10 @@ const principalOf = ({ listener, name }: DoorFacts['used'][number]): string => `
 
 export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoint, PageHandler>> {
   const { clock, names, daemon, log, certificates, pastUses } = parts;
-  const { suggest, check, replay, policies } = createReviewHandlers(parts);
+  const reviews = createReviewHandlers(parts);
 
   return {
+    ...Object.fromEntries(Object.entries(reviews).map(([name, handler]) => [name, unlimited(handler)])),
     explain: unlimited(async ({ body, who, isStill }) => {
       const parsed = parseExplain(body);
       if (typeof parsed === 'string') return refusedReply(400, parsed);
@@ -55,10 +56,6 @@ export function createAccessHandlers(parts: AccessParts): Partial<Record<Endpoin
         return refusedReply(503, `the question could not be recorded: ${messageOf(fault)}`);
       }
     }),
-    suggest: unlimited(suggest),
-    check: unlimited(check),
-    replay: unlimited(replay),
-    policies: unlimited(policies),
     access: unlimited(async () => {
       const { told } = daemon;
       return told === undefined

@@ -1,5 +1,5 @@
-// The page's answers that review policies by the journal: suggest, check of a text, replay, and what was changed in them. Each runs in a
-// thread, and is recorded first.
+// The page's answers that review policies: suggest, check of a text, replay, what was changed in them, who reaches a mailbox, and whether a
+// statement holds. Each runs in a thread, and is recorded first.
 // The page never writes a configuration.
 
 import { formatCell } from '../evidence/trail/export.js';
@@ -10,7 +10,7 @@ import { formatTime } from '../host/words/instants.js';
 import { mailUsersSection } from '../rules/config/settings.js';
 import { settingsText } from '../rules/setup/configuration-text.js';
 import type { Endpoint, LookedThrough, PolicyHistory } from './answers/api.js';
-import { parsePolicies, parseReview } from './answers/requests.js';
+import { parseMailbox, parsePolicies, parseReview, parseStatementAsked } from './answers/requests.js';
 import { type Daemon, type Told, whyChanged, whyNotShown } from './daemon.js';
 import { jsonReply, type PageHandler, type PageRequest, refusedReply } from './http/page-request.js';
 import { LookRefused, type Looks } from './looks.js';
@@ -24,7 +24,7 @@ export interface ReviewParts {
 }
 
 type OfOne = 'suggest' | 'check' | 'replay';
-type Reviewed = OfOne | 'policies';
+type Reviewed = OfOne | 'policies' | 'mailbox' | 'prove';
 type Asked = {
   readonly policy: string;
   readonly yaml: string;
@@ -67,6 +67,22 @@ export function createReviewHandlers(parts: ReviewParts): Pick<Record<Endpoint, 
       ];
       return answer(parts, 'policies', request, { task, args, isFile: form === 'csv' });
     },
+    mailbox(request) {
+      const { told: known } = parts.daemon;
+      if (known === undefined) return Promise.resolve(unanswered);
+      const parsed = parseMailbox(request.body);
+      if (typeof parsed === 'string') return Promise.resolve(refusedReply(400, parsed));
+      const task = { kind: 'mailbox', settings: settingsText(known.settings), ...parsed } as const;
+      return answer(parts, 'mailbox', request, { task, args: [`mailbox=${parsed.user}`] });
+    },
+    prove(request) {
+      const { told: known } = parts.daemon;
+      if (known === undefined) return Promise.resolve(unanswered);
+      const parsed = parseStatementAsked(request.body);
+      if (typeof parsed === 'string') return Promise.resolve(refusedReply(400, parsed));
+      const task = { kind: 'prove', settings: settingsText(known.settings), ...parsed } as const;
+      return answer(parts, 'prove', request, { task, args: [`statement=${parsed.statement}`] });
+    },
   };
 }
 
@@ -89,12 +105,10 @@ async function answer(
     if (what !== 'check') await daemon.flush().catch(() => undefined);
     found = await looks.review(task, who.name, signal);
     if (found.kind === 'refused') return refusedReply(409, found.text);
-    if (what !== 'check') {
-      await daemon.record(who, {
-        action: `audit-${what}`,
-        args,
-        rows: lookedOf(found)?.records ?? 0,
-      });
+    if (what === 'mailbox' || what === 'prove') await daemon.record(who, { action: 'explain', args });
+    else if (what !== 'check') {
+      const rows = lookedOf(found)?.records ?? 0;
+      await daemon.record(who, { action: `audit-${what}`, args, rows });
     }
   } catch (fault) {
     if (fault instanceof LookRefused) return refusedReply(503, fault.message);
@@ -143,6 +157,8 @@ function lookedOf(found: Exclude<ReviewAnswer, { kind: 'refused' }>): LookedThro
     case 'replayed':
       return found.value.result?.looked;
     case 'checked':
+    case 'mailbox':
+    case 'proved':
       return undefined;
     default:
       return found satisfies never;

@@ -3,7 +3,10 @@
 // says how far it came. The text of somebody's page is parsed alone, with no file of this machine within its reach. Nothing is written.
 
 import { isDigest } from '../doveadm/meaning/canonical.js';
+import { createUserNames } from '../doveadm/names/user-name.js';
+import { type ReachingRule as FoundRule, mailboxReach } from '../evidence/proof/mailbox.js';
 import { proofOf } from '../evidence/proof/more.js';
+import { sayRequester } from '../evidence/proof/requesters.js';
 import { proofLines } from '../evidence/proof/words.js';
 import { filesSince, readToDamage } from '../evidence/reading/search-trail.js';
 import { createUnseenWatch } from '../evidence/reading/unseen.js';
@@ -14,6 +17,7 @@ import { Sightings } from '../evidence/review/sightings.js';
 import { countOf, lastOf, type SuggestedKind, suggestParts } from '../evidence/review/suggest.js';
 import { contentAtMost } from '../evidence/story/content.js';
 import { createSearch, type ExchangeRow } from '../evidence/trail/search.js';
+import { mailboxDeeds } from '../evidence/views/reach.js';
 import { readFromDisk } from '../host/machine/process.js';
 import type { Clock } from '../host/ports/machine.js';
 import { formatTime } from '../host/words/instants.js';
@@ -23,6 +27,7 @@ import type { Piece } from '../journal/files/compressed.js';
 import { eachPolicyLine, readPolicyTexts } from '../journal/files/kept-policies.js';
 import { findTrail } from '../journal/files/trail.js';
 import { asTimeMs } from '../journal/records/record.js';
+import { ruleAt } from '../rules/answers/rights.js';
 import { isStatement, readStatement } from '../rules/answers/statement.js';
 import type { Settings } from '../rules/config/settings.js';
 import type { Policy } from '../rules/policy/policy.js';
@@ -34,7 +39,10 @@ import { settingsIn } from '../rules/setup/configuration-text.js';
 import type {
   Checked,
   LookedThrough,
+  MailboxAccess,
   PolicyHistory,
+  Proved,
+  ReachingRule,
   Replayed,
   Suggested,
   SuggestedGroup,
@@ -63,7 +71,9 @@ export type ReviewTask =
       /** Empty: none. */
       readonly statement: string;
     }
-  | { readonly kind: 'policies'; readonly directory: string; readonly sinceMs: number | undefined };
+  | { readonly kind: 'policies'; readonly directory: string; readonly sinceMs: number | undefined }
+  | { readonly kind: 'mailbox'; readonly settings: string; readonly user: string }
+  | { readonly kind: 'prove'; readonly settings: string; readonly statement: string };
 
 /** A sentence: it cannot be done. */
 export type ReviewAnswer =
@@ -71,6 +81,8 @@ export type ReviewAnswer =
   | { readonly kind: 'checked'; readonly value: Checked }
   | { readonly kind: 'replayed'; readonly value: Replayed }
   | { readonly kind: 'policies'; readonly value: PolicyHistory }
+  | { readonly kind: 'mailbox'; readonly value: MailboxAccess }
+  | { readonly kind: 'proved'; readonly value: Proved }
   | { readonly kind: 'refused'; readonly text: string };
 
 /** How long the journal is read at most. What follows takes a fraction of it. */
@@ -114,6 +126,12 @@ export async function review(task: ReviewTask, clock: Pick<Clock, 'now' | 'wallM
     }
     case 'policies':
       return { kind: 'policies', value: await policiesIn(task, clock) };
+    case 'mailbox':
+      return mailboxAsked(task.user, settingsIn(task.settings), clock);
+    case 'prove': {
+      const settings = settingsIn(task.settings);
+      return { kind: 'proved', value: proved(task.statement, settings, settings, clock) };
+    }
     default:
       return task satisfies never;
   }
@@ -127,7 +145,7 @@ function proved(
   before: Settings,
   after: Settings,
   clock: Pick<Clock, 'now' | 'wallMs'>,
-): NonNullable<Replayed['result']>['proofs'][number] {
+): Proved {
   const statement = readStatement(text, after, before);
   if (isStatement(statement, 'bad')) return { statement: text, lines: [statement.message] };
   const proof = proofOf(statement, after, before, clock);
@@ -135,6 +153,78 @@ function proved(
   const placeOf = ({ file, line }: { readonly file: string; readonly line: number }): string =>
     file === policyFile ? `line ${line} of this text` : `${file}:${line}`;
   return { statement: text, lines: proofLines(proof, statement, wordsLine, placeOf) };
+}
+
+const reachMsMax = 5_000;
+
+/** Who reaches a mailbox, and what is not known of that. */
+function mailboxAsked(
+  asked: string,
+  settings: Settings,
+  clock: Pick<Clock, 'now' | 'wallMs'>,
+): Extract<ReviewAnswer, { readonly kind: 'mailbox' | 'refused' }> {
+  const { mailUsers, policies, admin } = settings;
+  const named = createUserNames(mailUsers).normalise(asked);
+  const isPattern = asked.includes('*');
+  if (named.kind === 'refused' && !isPattern) return { kind: 'refused', text: named.message };
+  const user = named.kind === 'name' ? named.name : asked;
+  const endMs = clock.now() + reachMsMax;
+  const found = mailboxReach(user, settings, {
+    nowMs: clock.wallMs(),
+    isOver: () => clock.now() > endMs,
+  });
+  if (typeof found === 'string') return { kind: 'refused', text: found };
+  const rows = found.requesters.map(({ requester, rules }) => {
+    const { policy } = requester;
+    const approvers = [
+      ...[...policies.values()]
+        .filter(({ approve }) => approve.includes(policy.name))
+        .map(({ name }) => `people of policy ${name}`),
+      ...(admin?.page?.approve === true ? ['people of this page with the role approve'] : []),
+    ];
+    return {
+      who: sayRequester(requester),
+      policy: policy.name,
+      place: textOf(policy.place),
+      approvers: policy.onRequest.length === 0 ? [] : approvers,
+      rules: shownRules(rules, policy),
+    };
+  });
+  const notes = [
+    ...(found.isWhole ? [] : ['Time ran out: more may reach it. `dovegate prove` has longer.']),
+    ...(isPattern ? ['It is about any user whom the pattern matches, and not about each of them.'] : []),
+    ...(mailUsers.resolve === undefined
+      ? ['Other names of a mailbox are not known here (mail_users.resolve): ask for each of them.']
+      : []),
+    'Limits and locks are left out. Not through the gate: root on the mail server, and whoever opens a socket of Dovecot itself.',
+  ];
+  const isReaching = ({ rules }: (typeof rows)[number]): boolean => rules.length > 0;
+  const others = rows.filter((row) => !isReaching(row)).map(({ who }) => who);
+  return { kind: 'mailbox', value: { user, rows: rows.filter(isReaching), others, notes } };
+}
+
+/** What an observing policy serves without a rule is one entry. */
+function shownRules(rules: readonly FoundRule[], policy: Policy): ReachingRule[] {
+  const shown = ({ way, rule, command, deeds, doubts }: FoundRule): ReachingRule => ({
+    ...(rule === undefined
+      ? { command: '', says: ['it observes: ordinary commands need no rule'] }
+      : { command, says: ruleAt(policy, rule.place)?.says ?? [], place: textOf(rule.place) }),
+    way,
+    deeds: mailboxDeeds.filter((deed) => deeds.has(deed)),
+    perhaps: [...doubts].map(([deed, why]) => ({ deed, why })),
+  });
+  const free = rules.filter(({ rule }) => rule === undefined);
+  const [first] = free;
+  if (first === undefined) return rules.map(shown);
+  const deeds = new Set(free.flatMap((each) => [...each.deeds]));
+  return [
+    shown({ ...first, deeds, doubts: new Map() }),
+    ...rules.filter(({ rule }) => rule !== undefined).map(shown),
+  ];
+}
+
+function textOf({ file, line }: Policy['place']): string {
+  return `${file}:${line}`;
 }
 
 function wordsLine(words: readonly string[]): string {
@@ -166,7 +256,7 @@ async function suggested(
   ];
   return {
     policy: policy.name,
-    place: `${policy.place.file}:${policy.place.line}`,
+    place: textOf(policy.place),
     looked: { ...looked, records: sightings.taken, notes },
     before,
     after,

@@ -109,7 +109,18 @@ void test('a person whose session ended meanwhile gets no answer', async () => {
 
 void test('a limited view gets none of it', async () => {
   const { ask, records } = desk();
-  for (const endpoint of ['explain', 'access', 'keys', 'suggest', 'check', 'replay', 'policies'] as const) {
+  const whole = [
+    'explain',
+    'access',
+    'mailbox',
+    'prove',
+    'keys',
+    'suggest',
+    'check',
+    'replay',
+    'policies',
+  ] as const;
+  for (const endpoint of whole) {
     const { status, value } = await ask(endpoint, question, { users: ['*@example.com'] });
     assert.equal(status, 403);
     assert.match(value.text, /^alice sees the records of \*@example\.com only/);
@@ -158,6 +169,30 @@ void test('a look at what was changed in the policies is recorded before it is s
       ['audit-policies', ['since=1970-01-01T00:00:00.000Z'], 7],
     ],
   );
+});
+
+void test('who reaches a mailbox, and a statement, are recorded as questions before they are answered', async () => {
+  const reached = { user: 'bob@example.com', rows: [], others: [], notes: [] };
+  const { ask, records } = desk(undefined, () => ({ kind: 'mailbox', value: reached }));
+  const of = { user: 'Bob@example.com' };
+  assert.deepEqual(await ask('mailbox', JSON.stringify(of)), { status: 200, value: reached });
+  assert.equal((await ask('prove', '{"statement":"nobody may destroy"}')).status, 200);
+  for (const body of ['{}', '{"user":""}', '{"user":7}', `{"user":"${'x'.repeat(5000)}"}`])
+    assert.equal((await ask('mailbox', body)).status, 400);
+  for (const body of ['{}', '{"statement":""}', `{"statement":"${'x'.repeat(5000)}"}`])
+    assert.equal((await ask('prove', body)).status, 400);
+  assert.deepEqual(
+    records.map(({ action, args, rows }) => [action, args, rows]),
+    [
+      ['explain', ['mailbox=Bob@example.com'], undefined],
+      ['explain', ['statement=nobody may destroy'], undefined],
+    ],
+  );
+  const full = desk(
+    () => Promise.reject(new Error('full')),
+    () => ({ kind: 'mailbox', value: reached }),
+  );
+  assert.equal((await full.ask('mailbox', JSON.stringify(of))).status, 503);
 });
 
 void test('a review without a record, without a thread, of what there is not', async () => {

@@ -209,7 +209,8 @@ const expected: Readonly<Record<PageRole, readonly Endpoint[]>> = {
   audit: [
     ...everybody,
     ...(['search', 'histogram', 'export', 'extract', 'report', 'survey', 'requests', 'show'] as const),
-    ...(['explain', 'suggest', 'check', 'replay', 'policies', 'access', 'proof', 'verify', 'keys'] as const),
+    ...(['explain', 'suggest', 'check', 'replay', 'policies', 'access', 'mailbox', 'prove'] as const),
+    ...(['proof', 'verify', 'keys'] as const),
   ],
   approve: [
     ...everybody,

@@ -54,7 +54,7 @@ function taskIn(
     crossed = settings,
     statement = '',
   }: {
-    kind?: Exclude<ReviewTask['kind'], 'policies'>;
+    kind?: 'suggest' | 'check' | 'replay';
     policy?: string;
     yaml?: string;
     crossed?: string;
@@ -436,4 +436,76 @@ void test('who changed the policies, what that permits, and what ran under it th
   const missing = await review({ kind: 'policies', directory, sinceMs: undefined }, createFakeClock());
   assert.ok(missing.kind === 'policies');
   assert.match(missing.value.looked.notes.join(), /cannot be put in words\./);
+});
+
+const reached = `persons: { dora: { users: [dora] } }
+${configuration
+  .replace('strict: {', 'strict: { approve: [asking],')
+  .replace(
+    'other: {',
+    'desk: { unix: desk.sock, policy: asking }, other: { peers: { users: [dora] },',
+  )}  asking:
+    users: ["*@example.com"]
+    except: [ceo@example.com]
+    allow: [{ command: fetch, where: { field: [uid] } }]
+    on_request: [{ command: fetch, content: true }, { command: flags add, approvals: 0, uses: 1 }]
+`;
+
+void test('who reaches a mailbox: each way with its rules, and what is not known of it', async () => {
+  const ask = async (user: string) => {
+    const found = await review({ kind: 'mailbox', settings: crossedOf(reached), user }, createFakeClock());
+    return found.kind === 'mailbox' ? found.value : assert.fail(JSON.stringify(found));
+  };
+  const anna = await ask('Anna');
+  assert.equal(anna.user, 'anna@example.com');
+  const [watch, desk, other, ...more] = anna.rows;
+  assert.deepEqual(more, []);
+  assert.equal(watch?.who, 'everybody at audit');
+  // What it observes is one entry, beside the rule that it has.
+  assert.deepEqual(
+    watch.rules.map(({ command, way, deeds }) => [command, way, deeds]),
+    [
+      ['', 'at-once', ['mail', 'search', 'facts', 'change', 'destroy']],
+      ['quota get', 'at-once', ['facts']],
+    ],
+  );
+  assert.deepEqual(
+    desk?.rules.map(({ command, way, deeds, place }) => [command, way, deeds, place]),
+    [
+      ['fetch', 'at-once', ['facts'], '/etc/dovegate/d.yaml:13'],
+      ['flags add', 'break-glass', ['change'], '/etc/dovegate/d.yaml:14'],
+      ['fetch', 'on-request', ['mail', 'search', 'facts'], '/etc/dovegate/d.yaml:14'],
+    ],
+  );
+  assert.deepEqual(desk.approvers, ['people of policy strict']);
+  assert.deepEqual([other?.who, other?.place], ['user dora at other', '/etc/dovegate/d.yaml:9']);
+  assert.match(anna.notes.join(' '), /mail_users\.resolve.*Not through the gate: root/);
+  const ceo = await ask('ceo@example.com');
+  assert.deepEqual(ceo.others, ['everybody at desk']);
+  assert.match((await ask('*@example.com')).notes.join(' '), /any user whom the pattern matches/);
+  // Whom no route leads anywhere only commands of a server are about.
+  const away = (await ask('x@elsewhere.example')).rows;
+  assert.deepEqual(
+    away.map(({ policy, rules }) => [policy, rules.map(({ deeds }) => deeds)]),
+    [['watch', [['facts', 'change']]]],
+  );
+  const bad = await review({ kind: 'mailbox', settings: crossedOf(reached), user: 'a b' }, createFakeClock());
+  assert.match(bad.kind === 'refused' ? bad.text : '', /character/);
+});
+
+void test('a list that time did not suffice for says so', async () => {
+  let nowMs = 0;
+  const clock = { wallMs: () => recordedMs, now: () => (nowMs += 2000) };
+  const found = await review({ kind: 'mailbox', settings: crossedOf(reached), user: 'anna' }, clock);
+  assert.match(found.kind === 'mailbox' ? found.value.notes.join() : '', /^Time ran out: more may reach it/);
+});
+
+void test('a statement is proved of what is served', async () => {
+  const ask = async (statement: string) => {
+    const found = await review({ kind: 'prove', settings: crossedOf(reached), statement }, createFakeClock());
+    return found.kind === 'proved' ? found.value.lines : assert.fail(JSON.stringify(found));
+  };
+  assert.match((await ask('policy strict may never destroy'))[0] ?? '', /^holds/);
+  assert.match((await ask('policy asking may only read'))[0] ?? '', /^disproved: .*d\.yaml:14/);
+  assert.match((await ask('policy asknig may only read'))[0] ?? '', /did you mean asking\?/);
 });

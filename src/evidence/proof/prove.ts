@@ -90,14 +90,14 @@ export interface ProofOptions {
 export const proofMs = 10_000;
 
 /** What a command may do, or does: each is asked of what is possible first, then of a command line. */
-interface Facts {
+export interface Facts {
   readonly command: Command;
   readonly effect: Effect;
   /** `asked`: by a search key or a field; what changes mail by such a key shows none of it. `given`: whatever its arguments are. */
   readonly content: 'no' | 'asked' | 'given';
 }
 
-function isDone(deed: Deed, { command, effect, content }: Facts): boolean {
+export function isDone(deed: Deed, { command, effect, content }: Facts): boolean {
   switch (deed.kind) {
     case 'anything':
       return true;
@@ -173,7 +173,10 @@ export function wantedOf(users: readonly string[] | undefined): Wanted | undefin
 }
 
 /** Why no user name can match a pattern of the statement, which would then always hold; undefined: each pattern can match one. */
-function whoIsNobody({ settings }: World, { users = [] }: Pick<NeverStatement, 'users'>): string | undefined {
+export function whoIsNobody(
+  { settings }: World,
+  { users = [] }: Pick<NeverStatement, 'users'>,
+): string | undefined {
   const names = createUserNames(settings.mailUsers);
   for (const pattern of users) {
     const { why, write } = names.whyNobody(pattern, true) ?? {};
@@ -313,13 +316,14 @@ export function prove(statement: NeverStatement, settings: Settings, { nowMs, is
   if (nobody !== undefined) return { kind: 'undecided', reason: nobody };
   const doubts = new Doubts();
   const aliases = new Doubts();
+  const isMeant = (facts: Facts): boolean => isExcluded(statement, facts);
   const subjects = subjectsOf(statement, settings, nowMs);
   if (subjects.length === 0)
     return { kind: 'holds', notes: ['nobody is one of these: no listener gives them a policy'] };
   for (const { requester, isSure } of subjects) {
     const policy = viewOf(requester.policy, statement.isWithApproval);
     for (const { command, rule } of grantsOf(world, policy)) {
-      const excluded = possibleOf(rule, command).filter((facts) => isExcluded(statement, facts));
+      const excluded = possibleOf(rule, command).filter(isMeant);
       if (excluded.length === 0 || isStale(rule, nowMs)) continue;
       if (rule !== undefined && policy.mode === 'enforce' && isSurelyDenied(rule, command, policy, isOver))
         continue;
@@ -343,7 +347,7 @@ export function prove(statement: NeverStatement, settings: Settings, { nowMs, is
         continue;
       }
       const tried = tryLines(
-        { world, requester, policy, rule, command, user: reach.user, wanted, statement },
+        { world, requester, policy, rule, command, user: reach.user, wanted, isMeant },
         excluded,
       );
       if ('witness' in tried && isSure) return { kind: 'disproved', witness: tried.witness };
@@ -414,20 +418,22 @@ export function grantsOf({ series }: World, policy: Policy): Granting[] {
   });
 }
 
-interface Trial extends Granting {
+export interface Trial extends Granting {
   readonly world: World;
   readonly requester: Requester;
   readonly policy: Policy;
   readonly user: string;
   readonly wanted: Wanted | undefined;
-  readonly statement: NeverStatement;
+  /** Whether a line that is served does what is looked for. */
+  readonly isMeant: (facts: Facts, attempt: Attempt) => boolean;
 }
 
-function tryLines(
+/** A line that does one of these, or why none was found. */
+export function tryLines(
   trial: Trial,
   excluded: readonly Possible[],
 ): { readonly witness: Witness } | { readonly why: string } {
-  const { world, requester, policy, rule, command, user, wanted, statement } = trial;
+  const { world, requester, policy, rule, command, user, wanted, isMeant } = trial;
   let why: string | undefined;
   for (const { given, content } of excluded) {
     for (const line of linesOf(trial, given, content === 'asked')) {
@@ -439,7 +445,7 @@ function tryLines(
         continue;
       }
       const { attempt } = fate;
-      if (!isExcluded(statement, factsOf(attempt))) continue;
+      if (!isMeant(factsOf(attempt), attempt)) continue;
       const isTouched = wanted === undefined || touches(world, attempt, wanted);
       if (isTouched === true) return { witness: witnessOf(requester, policy, line, fate) };
       if (isTouched === 'unsaid')

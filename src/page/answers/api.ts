@@ -3,6 +3,7 @@
 // for `audit`.
 
 import type { TrailContent } from '../../evidence/story/row.js';
+import type { MailboxDeed, ReachWay } from '../../evidence/views/reach.js';
 import type { AccessItem } from '../../gate/access/access-item.js';
 import type { Now } from '../../gate/now/now.js';
 import type { StoredRecord } from '../../host/values/values.js';
@@ -71,6 +72,10 @@ export const endpoints = {
   policies: 'POST /api/policies',
   /** -> AccessTable. */
   access: 'GET /api/access',
+  /** AskMailbox -> MailboxAccess: who reaches a mailbox under what is served now. */
+  mailbox: 'POST /api/access/mailbox',
+  /** AskProof -> Proved: a statement about the policies that are served now. */
+  prove: 'POST /api/prove',
   /** -> Proof: the part that is known without reading the journal. */
   proof: 'GET /api/proof',
   /** Server-sent events: `progress` with a VerifyProgress, at the end `result` with a Verified, or `failed` with a Refused. */
@@ -118,13 +123,15 @@ export const mayAsk: Readonly<Record<Endpoint, readonly PageRole[] | 'nobody-yet
   survey: ['audit'],
   requests: ['audit'],
   show: ['audit'],
-  // Rules and their records name mail users: people with a limited view get 403 for these six.
+  // Rules and their records name mail users: people with a limited view get 403 for these eight.
   explain: ['audit'],
   suggest: ['audit'],
   check: ['audit'],
   replay: ['audit'],
   policies: ['audit'],
   access: ['audit'],
+  mailbox: ['audit'],
+  prove: ['audit'],
   proof: everybody,
   verify: everybody,
   // Programs and teams, no mail users. An auditor with a limited view gets 403.
@@ -350,8 +357,8 @@ export interface Replayed extends Checked {
     readonly looked: LookedThrough;
     readonly allowToDeny: number;
     readonly denyToAllow: number;
-    /** Of the statement that nobody may do more than before, and of the one that was asked. Raw texts. */
-    readonly proofs: readonly { readonly statement: string; readonly lines: readonly string[] }[];
+    /** Of the statement that nobody may do more than before, and of the one that was asked. */
+    readonly proofs: readonly Proved[];
     /** It would be refused otherwise than then, or depend on how many mails match. */
     readonly otherwise: number;
     /** The most frequent first, at most 50. */
@@ -366,6 +373,38 @@ export interface Replayed extends Checked {
       readonly reason: string;
     }[];
   };
+}
+
+/** Raw texts. */
+export interface Proved {
+  readonly statement: string;
+  readonly lines: readonly string[];
+}
+
+/** Who reaches a mailbox through the gate. */
+export interface MailboxAccess {
+  /** In its one form, or a pattern: then any of its users. */
+  readonly user: string;
+  readonly rows: readonly {
+    /** "key modoboa at api" */
+    readonly who: string;
+    readonly policy: string;
+    readonly place: string;
+    /** Who decides about what it asks for, in words. */
+    readonly approvers: readonly string[];
+    readonly rules: readonly ReachingRule[];
+  }[];
+  /** Those that do not reach it. */
+  readonly others: readonly string[];
+  /** What is not known, or not in here, a sentence each. */
+  readonly notes: readonly string[];
+}
+
+export interface ReachingRule extends RuleShown {
+  readonly way: ReachWay;
+  readonly deeds: readonly MailboxDeed[];
+  /** Deeds of which no command line was found, with why. */
+  readonly perhaps: readonly { readonly deed: MailboxDeed; readonly why: string }[];
 }
 
 export interface PolicyHistory {

@@ -80,3 +80,7 @@ const policies = z.object({
   form: z.literal('csv', { error: 'must be csv' }).optional(),
 });
 export const parsePolicies = readerOf(policies);
+
+/** A mail user, or a pattern of their names. */
+export const parseMailbox = readerOf(z.object({ user: text(bounds.userNameBytes).min(1) }));
+export const parseStatementAsked = readerOf(z.object({ statement: text(bounds.statementChars).min(1) }));

@@ -1,4 +1,5 @@
-// Screen "access": who may do what, the rules in words, a playground for single commands; and accounts, keys and certificates.
+// Screen "access": who reaches a mailbox, who may do what, the rules in words, a playground for single commands; and accounts, keys and
+// certificates.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { countWords, plural } from '../../host/words/words.js';
@@ -11,6 +12,7 @@ import { AsCommand, Button, Empty, Fact, Name, Panel, Pending, Sign } from './ki
 import { useLive } from './live.js';
 import { go, Link } from './location.js';
 import { Playground, Rule } from './playground.js';
+import { ReachPart } from './reach-part.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { mayDo, useSession } from './session.js';
 import { effectSign } from './signs.js';
@@ -41,6 +43,7 @@ function Rights({ query }: Pick<ScreenProps, 'query'>) {
   const shown = table.policies.find(({ name }) => name === query.get('policy'));
   return (
     <>
+      <ReachPart key={query.get('mailbox')} query={query} />
       <Playground rows={table.rows} query={query} />
       <Panel
         title="Who may do what"

@@ -6,7 +6,7 @@ import { countWords, plural } from '../../host/words/words.js';
 import type { Checked, Replayed, Suggested, SuggestedGroup } from '../answers/api.js';
 import { useAnswer } from './asked.js';
 import { Decision, Effect } from './badge.js';
-import { Choice, TakeAlong } from './fields.js';
+import { Choice, LongField, TakeAlong } from './fields.js';
 import { AsCommand, Button, Empty, Field, Name, Panel, Pending, Sentence, Sign, Time } from './kit.js';
 import { byWords, composePolicy, fileNameOf, isAllowed, mayTick, withEffect } from './learn.js';
 import { useDaemonMs } from './live.js';
@@ -232,11 +232,23 @@ interface WrittenProps {
 function Written({ suggested, ticked, sinceMs, place }: WrittenProps) {
   const { api } = useSession();
   const { policy } = suggested;
-  const yaml = composePolicy(suggested, ticked);
+  const [pasted, setPasted] = useState('');
+  const yaml = pasted.trim() === '' ? composePolicy(suggested, ticked) : pasted;
   const { value, fault, isBusy } = useAnswer(
     yaml,
     (signal) => api.json<Checked>('POST /api/check', { body: { policy, yaml }, signal }),
     400,
+  );
+  const paste = (
+    <details open={pasted !== ''}>
+      <summary>Try a file instead</summary>
+      <LongField
+        label="the text of the policy, as it would stand in the file"
+        value={pasted}
+        onInput={setPasted}
+        hint="It names no other files. What is ticked counts again when this is empty."
+      />
+    </details>
   );
   if (yaml === undefined)
     return (
@@ -244,6 +256,7 @@ function Written({ suggested, ticked, sinceMs, place }: WrittenProps) {
         <Empty>
           It grows here with each tick, and is checked at once. The page never writes the configuration.
         </Empty>
+        {paste}
       </Panel>
     );
   // Of this text, and not of the one before the last tick.
@@ -257,9 +270,10 @@ function Written({ suggested, ticked, sinceMs, place }: WrittenProps) {
         fileName={fileNameOf(policy)}
         marked={new Set(problems.map(({ line }) => line))}
       />
+      {paste}
       <p class="faint">
-        It has what is allowed already, too. To take the place of <Name value={place} max={80} />. Then:{' '}
-        <code>dovegate check</code>, <code>dovegate reload</code>.
+        {pasted === '' && 'It has what is allowed already, too. '}To take the place of{' '}
+        <Name value={place} max={80} />. Then: <code>dovegate check</code>, <code>dovegate reload</code>.
       </p>
       <div aria-live="polite">
         {isBusy && <p class="faint">Checking …</p>}

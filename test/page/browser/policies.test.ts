@@ -4,6 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { asTexts } from '../../../src/host/values/values.js';
 import { auditRecords } from '../../kit/gate/gateway.js';
 import { browserTest, shareDesk } from '../../kit/gate/page-daemon.js';
 import { until } from '../../kit/plain/until.js';
@@ -71,6 +72,62 @@ browserTest('who changed the policies, what that permits, and what ran under it'
   );
   assert.deepEqual(faults, []);
 });
+
+browserTest('who reaches a mailbox, by which rules, and a statement of what is in force', async (t) => {
+  const { daemon } = desk.daemon;
+  const { page, faults } = await desk.signIn(t, 'auditor', '/access');
+  await page.getByRole('searchbox', { name: 'mail user, or a pattern' }).fill('Alice@example.org');
+  await page.keyboard.press('Enter');
+  const rows = page.getByRole('table', { name: 'Who reaches it' }).locator('[data-row]');
+  await rows.first().waitFor();
+  const texts = await rows.allInnerTexts();
+  assert.deepEqual(
+    texts.map((text) => text.split('\n')[0]),
+    ['everybody at support', 'key modoboa at panel', 'account migrator at jobs', 'account asker at jobs'],
+  );
+  for (const text of texts) assert.equal(text.match(/at once/g)?.length, 5, text);
+  // Those of one policy have its rules once.
+  const rules = page.getByText(/^By which rules/);
+  assert.equal(await rules.count(), 2);
+  await rules.first().click();
+  await page.getByText('on request, approved by 1 person').waitFor();
+  await page.getByText('Not through the gate: root on the mail server').waitFor();
+
+  const statement = 'policy support may never run "mailbox delete"';
+  await page.getByRole('searchbox', { name: 'a statement to prove' }).fill(statement);
+  await page.getByRole('button', { name: 'Prove' }).click();
+  await page.getByText(/^holds/).waitFor();
+  const looks = auditRecords(daemon).filter(({ action }) => action === 'explain');
+  assert.deepEqual(
+    looks.map(({ by, args }) => [by, asTexts(args).at(-1)]),
+    [
+      ['auditor', 'mailbox=Alice@example.org'],
+      ['auditor', `statement=${statement}`],
+    ],
+  );
+  assert.deepEqual(faults, []);
+});
+
+browserTest(
+  'a text of one of the page is checked and tried out on what a policy that decides has seen',
+  async (t) => {
+    const { client: open } = desk.daemon;
+    const client = await open();
+    await client.ask({ user: 'alice@example.org', fields: ['quota get'] });
+    const { page, faults } = await desk.signIn(t, 'auditor', '/learn/support');
+    await page.getByText('Try a file instead').click();
+    const text = page.getByRole('textbox', { name: 'the text of the policy' });
+    await text.fill('policies: { support: { users: ["*@example.org"], allow: [mailbox lits] } }');
+    await page.getByText(/error, line 1: .*mailbox lits/).waitFor();
+    await text.fill('include: [/etc/shadow]');
+    await page.getByText(/error, line 1: include: only/).waitFor();
+    await text.fill('policies: { support: { users: ["*@example.org"], allow: [mailbox list] } }');
+    await page.getByText('no problems').waitFor();
+    await page.getByRole('button', { name: 'Try it out' }).click();
+    await page.getByText(/commands? that (was|were) allowed would have been denied/).waitFor();
+    assert.deepEqual(faults, []);
+  },
+);
 
 browserTest('somebody who sees some mail users only is told why not', async (t) => {
   const { page } = await desk.signIn(t, 'limited', '/policies');
