@@ -124,14 +124,17 @@ const ofRecords: ReadonlySet<string> = new Set<FoundCode>([
 /** As somebody may see it: no lock where a limited view shows no record of one, and of a mail user what may be known of that user. */
 export function shownIncident(row: Incident, who: Pick<PageCaller, 'roles' | 'users'>): readonly Incident[] {
   if (seesOwnOnly(who)) return row.lock === undefined ? [narrowIncident(row)] : [];
-  const { named, ...shown } = row;
+  const { named, widens, ...others } = row;
+  // They name mail users of any domain.
+  const isWhole = who.roles.includes('audit') && who.users === undefined;
+  const shown = { ...others, ...(isWhole && widens !== undefined && { widens }) };
   if (named === undefined || !isShownTo(who)(named.user)) return [shown];
   return [{ ...shown, text: named.text }];
 }
 
 /** An incident without the name of the operator and why, without words and names of files, and without commands and their requesters. */
 export function narrowIncident(row: Incident): Incident {
-  const { by, reason, files, hit, left: _, ...others } = row;
+  const { by, reason, files, hit, left: _, widens: _widens, ...others } = row;
   const shown = { ...others, text: others.text.replace(changedWords(files), '').replace(hitWords(hit), '') };
   if (by === undefined) return { ...shown, text: shown.text.replace(` (${reason})`, '') };
   const said = row.kind === 'not reloaded' ? { by } : { by, reason };

@@ -1,10 +1,16 @@
 // The records of outages, drains, restarts, locks and what the journal could not take, from the end of the journal back. They are few among
-// many, so lines are found by their event and only those are parsed. Of a hold they name the mail user.
+// many, so lines are found by their event and only those are parsed. Of a hold, and of what a reload opened, they name mail users.
 
+import { cutTo } from '../../host/output/table.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { isCount, parseLine, type StoredRecord } from '../../host/values/values.js';
+import { plural } from '../../host/words/words.js';
+import { readPolicyTexts } from '../../journal/files/kept-policies.js';
 import { findTrail, firstSeqOf } from '../../journal/files/trail.js';
-import { readHead, readWord } from '../../journal/records/record.js';
+import { asTimeMs, readHead, readWord } from '../../journal/records/record.js';
+import { textIn } from '../../journal/records/stored.js';
+import type { TextOf } from '../review/policy-changes.js';
+import { wideningsBetween } from '../review/widenings.js';
 import { contentOf } from '../story/content.js';
 import { isTurn, type NamedCommand, namedIn, type Turn } from '../story/incidents.js';
 import { createLooked, piecesBack } from './newest-first.js';
@@ -43,7 +49,7 @@ export async function readIncidents(
 ): Promise<IncidentsRead> {
   const startedMs = clock.now();
   const looked = createLooked();
-  const turns: Turn[] = [];
+  const turns: WritableTurn[] = [];
   let isThrough = true;
   /** The end of the run before them is in a piece that was not read yet. */
   let cut: readonly Start[] = [];
@@ -64,11 +70,35 @@ export async function readIncidents(
     if (!isThrough) break;
   }
   const { fromSeq = 0, toSeq = 0 } = looked.finish(undefined, undefined) ?? {};
-  return { turns: withoutCopies(turns), fromSeq, toSeq, isThrough };
+  const shown = withoutCopies(turns);
+  const textOf = readPolicyTexts(directory);
+  const endMs = clock.now() + wideningMsMax;
+  for (const turn of shown) tellWidening(turn, textOf, () => clock.now() > endMs);
+  return { turns: shown, fromSeq, toSeq, isThrough };
+}
+
+/** Longest time for the proofs of one reading; a change after it counts as one that cannot be decided. */
+const wideningMsMax = 4_000;
+const wideningsMax = 20;
+const wideningCharsMax = 500;
+
+/** Gives the turn of a start or a reload what it opened. */
+function tellWidening(turn: WritableTurn, textOf: TextOf, isOver: () => boolean): void {
+  const { record } = turn;
+  const [was, now] = [textIn(record, 'was'), textIn(record, 'policies')];
+  const isChange = record['event'] === 'start' || record['event'] === 'reload';
+  if (!isChange || was === '' || was === now) return;
+  const nowMs = asTimeMs(textIn(record, 'time')) ?? 0;
+  const words = wideningsBetween(was, now, textOf, { nowMs, isOver });
+  const more = words.length - wideningsMax;
+  turn.widens = [
+    ...words.slice(0, wideningsMax).map((each) => cutTo(each, wideningCharsMax)),
+    ...(more > 0 ? [`and ${plural(more, 'other change')}`] : []),
+  ];
 }
 
 /** Each segment begins with copies of open records. Only those of the first segment count, and those of a lock not seen before. */
-function withoutCopies(turns: readonly Turn[]): readonly Turn[] {
+function withoutCopies<T extends Turn>(turns: readonly T[]): readonly T[] {
   const known = new Set<unknown>();
   const head = turns.find(({ record }) => record['carried'] === true)?.record['time'];
   return turns.filter(({ record: { event, carried, lock, time } }) => {
@@ -83,13 +113,13 @@ function turnsIn(bytes: Buffer) {
   for (const mark of marks)
     for (let at = bytes.indexOf(mark); at >= 0; at = bytes.indexOf(mark, at + mark.length))
       places.add(bytes.lastIndexOf(LF, at) + 1);
-  const turns: [seq: number, turn: Turn][] = [];
+  const turns: [seq: number, turn: WritableTurn][] = [];
   const cut: Start[] = [];
   for (const at of [...places].toSorted((one, other) => one - other)) {
     const line = bytes.subarray(at, bytes.indexOf(LF, at));
     const record = parseLine(line.toString('utf8'));
     if (record === undefined || !isTurn(record)) continue;
-    const turn: Start['turn'] = { record };
+    const turn: WritableTurn = { record };
     turns.push([seqOfLine(line) ?? 0, turn]);
     const lastSeq = record['last_seq'];
     if (!isCount(lastSeq)) continue;
@@ -100,8 +130,10 @@ function turnsIn(bytes: Buffer) {
 }
 
 /** A start whose run before is looked for. */
+type WritableTurn = { -readonly [Key in keyof Turn]: Turn[Key] };
+
 interface Start {
-  readonly turn: { -readonly [Key in keyof Turn]: Turn[Key] };
+  readonly turn: WritableTurn;
   readonly lastSeq: number;
   lines: number;
 }

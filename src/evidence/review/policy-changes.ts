@@ -14,6 +14,12 @@ import { formatValue, type Plain } from '../../rules/proposals/policy-text.js';
 export interface Change {
   readonly sign: '+' | '-' | '~';
   readonly words: string;
+  /** The policy whose text has it; absent: who gets which policy, and what decides beside them. */
+  readonly policy?: string;
+  /** The key of its text, `shadow` for its candidate; absent: it is new or gone. */
+  readonly key?: string;
+  /** Of a rule that is now another one. */
+  readonly command?: string;
 }
 
 /** Returns the text with this hash; undefined: it is missing, or does not match the hash. */
@@ -99,9 +105,16 @@ function changesOfPolicy(
   const shadow: Change[] =
     old?.shadow === fresh?.shadow
       ? []
-      : [{ sign: '~', words: `${name}: its candidate (shadow), which decides nothing, is another` }];
+      : [
+          {
+            sign: '~',
+            words: `${name}: its candidate (shadow), which decides nothing, is another`,
+            policy: name,
+            key: 'shadow',
+          },
+        ];
   if (old?.version === fresh?.version) return shadow;
-  if (fresh === undefined) return [{ sign: '-', words: `policy ${name} is gone` }];
+  if (fresh === undefined) return [{ sign: '-', words: `policy ${name} is gone`, policy: name }];
   const read = (version: string): Stored | undefined => {
     const text = textOf(version);
     if (text === undefined) missing(`the text ${version} of policy ${name}`);
@@ -109,7 +122,8 @@ function changesOfPolicy(
   };
   const [one, two] = [old === undefined ? {} : read(old.version), read(fresh.version)];
   if (one === undefined || two === undefined) return shadow;
-  const isNew: Change[] = old === undefined ? [{ sign: '+', words: `policy ${name} is new` }] : [];
+  const isNew: Change[] =
+    old === undefined ? [{ sign: '+', words: `policy ${name} is new`, policy: name }] : [];
   return [...isNew, ...changesOfText(name, one, two, old === undefined), ...shadow];
 }
 
@@ -128,6 +142,8 @@ function changesOfText(name: string, before: Stored, after: Stored, isNew: boole
   const old = asObject(asObject(oldPolicies)?.[name]) ?? {};
   const fresh = asObject(asObject(policies)?.[name]) ?? {};
   const changes: Change[] = [];
+  const add = (sign: Change['sign'], words: string, key: string, command?: string): void =>
+    void changes.push({ sign, words, policy: name, key, ...(command !== undefined && { command }) });
   for (const [key, [added, removed, now, no]] of entriesOf(lists)) {
     const [one, two] = [itemsOf(old[key]), itemsOf(fresh[key])];
     const come = new Map([...two].filter(([text]) => !one.has(text)));
@@ -140,17 +156,16 @@ function changesOfText(name: string, before: Stored, after: Stored, isNew: boole
       gone.delete(text);
       come.delete(other[0]);
       isOtherwise = true;
-      changes.push({
-        sign: '~',
-        words: `${name}: its ${key} rule for ${commandOf(rule)} is now ${conditionsOf(other[1])}, and was ${conditionsOf(rule)}`,
-      });
+      const command = commandOf(rule);
+      const words = `${name}: its ${key} rule for ${command} is now ${conditionsOf(other[1])}, and was ${conditionsOf(rule)}`;
+      add('~', words, key, command);
     }
-    if (come.size > 0) changes.push({ sign: added, words: `${name} ${now}: ${wordsOf(come.values())}` });
-    if (gone.size > 0) changes.push({ sign: removed, words: `${name} ${no}: ${wordsOf(gone.values())}` });
+    if (come.size > 0) add(added, `${name} ${now}: ${wordsOf(come.values())}`, key);
+    if (gone.size > 0) add(removed, `${name} ${no}: ${wordsOf(gone.values())}`, key);
     const isReordered =
       come.size === 0 && gone.size === 0 && JSON.stringify([...one]) !== JSON.stringify([...two]);
     if (isReordered && isRuleList(key) && !isOtherwise)
-      changes.push({ sign: '~', words: `${name}: its ${key} rules have another order` });
+      add('~', `${name}: its ${key} rules have another order`, key);
   }
   if (isNew) return changes;
   const others = [
@@ -162,7 +177,7 @@ function changesOfText(name: string, before: Stored, after: Stored, isNew: boole
   for (const [key, one, two] of others) {
     if (JSON.stringify(one) === JSON.stringify(two)) continue;
     const sign = key === 'mode' ? (two === 'observe' ? '+' : '-') : '~';
-    changes.push({ sign, words: `${name}: ${key} is now ${said(two)}, and was ${said(one)}` });
+    add(sign, `${name}: ${key} is now ${said(two)}, and was ${said(one)}`, key);
   }
   return changes;
 }

@@ -2,7 +2,6 @@
 // changes in words, who reloaded, the changed files, the number of commands, and the commands that the previous policies would have denied.
 // Lines and rows of one journal must come in their order.
 
-import { parse, stringify } from 'yaml';
 import { bounds } from '../../host/bounds/bounds.js';
 import { asObject, asText, asTexts, parseLine } from '../../host/values/values.js';
 import { textIn } from '../../journal/records/stored.js';
@@ -12,11 +11,11 @@ import type { Judgement } from '../../rules/policy/judge.js';
 import { strikesAlways } from '../../rules/policy/match.js';
 import type { Policy } from '../../rules/policy/policy.js';
 import { Limiter } from '../../rules/policy/terms.js';
-import { parseAlone } from '../../rules/proposals/alone.js';
 import type { ExchangeRow } from '../trail/search.js';
 import { type Change, changesBetween, listOf, type TextOf } from './policy-changes.js';
 import { recordedLine } from './recorded.js';
 import { changesMax, replayAnswer, whichPolicy } from './replay.js';
+import { settingsOfText } from './stored-policy.js';
 
 type Stored = Readonly<Record<string, unknown>>;
 
@@ -225,25 +224,10 @@ function backendOf({ backends }: PolicyList, name: string): ListedBackend | unde
   return backends[name] ?? (isOne ? one : undefined);
 }
 
-/** Parses the stored text of a policy; undefined: it is missing, or this release cannot parse it. */
 function judgeOf(name: string, version: string, backend: ListedBackend | undefined, textOf: TextOf) {
-  const text = textOf(version);
-  const whole = text === undefined ? undefined : asObject(parse(text));
-  if (whole === undefined || backend === undefined) return undefined;
-  const { policies: stored, limits, mail_users: users, catalog } = whole;
-  // It names other policies, which this text does not have, and decides about no command.
-  const { approve: _, ...own } = asObject(asObject(stored)?.[name]) ?? {};
-  const policies = { [name]: own };
-  const files = asTexts(catalog).map((hash) => [`/trial/${hash}.yaml`, textOf(hash) ?? ''] as const);
-  const { settings } = parseAlone({
-    file: '/trial/policy.yaml',
-    yaml: stringify({ policies, ...(limits === undefined ? {} : { limits }) }),
-    policy: name,
-    mailUsers: asObject(users) ?? {},
-    catalog: new Map(files),
-  });
-  const policy: Policy | undefined = settings?.policies.get(name);
-  if (settings === undefined || policy === undefined) return undefined;
+  const settings = settingsOfText(name, version, textOf);
+  const policy = settings?.policies.get(name);
+  if (settings === undefined || policy === undefined || backend === undefined) return undefined;
   return {
     policy,
     added: settings.catalog?.added,

@@ -16,6 +16,8 @@ export interface Turn {
   readonly before?: string | undefined;
   /** Of a start: the commands that the run before left open, which it ended as unknown. */
   readonly left?: readonly NamedCommand[] | undefined;
+  /** Of a start and a reload: what it opened, in words with mail users; empty: nobody may do more. Absent: the policies are the same. */
+  readonly widens?: readonly string[] | undefined;
 }
 
 /** What everybody may know of a command: no arguments, no mail user. */
@@ -56,6 +58,9 @@ export interface Incident {
   readonly reason?: string;
   /** Of a reload and a restart: the files that had changed, with their owners and times. */
   readonly files?: readonly string[];
+  /** Of a reload and a restart after which somebody may do more: in words, for those who may see all mail users. */
+  readonly widens?: readonly string[];
+  readonly isWider?: true;
   /** Of a restart without a stop: the commands that had not ended, of many the first; and what was killed. */
   readonly left?: readonly NamedCommand[];
   /** Of an outage and a drain: whose commands it has cost, the most first. */
@@ -91,7 +96,8 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
   const locked = new Map<string, Draft>();
   /** Of the last reload that was done: its operator's record follows. */
   let files: readonly string[] | undefined;
-  for (const { record, before, left } of turns) {
+  let opened: Pick<Draft, 'widens' | 'isWider'> = {};
+  for (const { record, before, left, widens = [] } of turns) {
     const time = textIn(record, 'time');
     const { stopped } = rows;
     over.push(...rows.follow(record, left));
@@ -135,7 +141,7 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
       case 'operator reload': {
         const isDone = record['outcome'] === 'ok';
         const more = isDone
-          ? files && { files }
+          ? { ...(files && { files }), ...opened }
           : { reason: textIn(record, 'text').replace(`${notReplaced}: `, '') };
         const kind = isDone ? 'reloaded' : 'not reloaded';
         over.push({ kind, since: time, until: time, by: textIn(record, 'by'), ...more });
@@ -143,6 +149,7 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
       }
       case 'reload ':
         files = asTexts(record['args']);
+        opened = widensOf(widens);
         break;
       case 'start ':
         if (numberIn(record, 'last_seq') !== undefined) {
@@ -159,6 +166,7 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
             ...open,
             ...(reason !== '' && { reason }),
             ...(changed.length > 0 && { files: changed }),
+            ...widensOf(widens),
           });
         }
         break;
@@ -196,6 +204,10 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
   });
 }
 
+function widensOf(widens: readonly string[]): Pick<Draft, 'widens' | 'isWider'> {
+  return widens.length === 0 ? {} : { widens, isWider: true };
+}
+
 /** What began before the records that were read began first. */
 function byStart(one: Draft, other: Draft): number {
   const [a, b] = [one, other].map(({ since = '', until = '' }) => `${since} ${until}`);
@@ -209,7 +221,20 @@ export function namedIn(record: StoredRecord): NamedCommand {
 }
 
 function textOf(draft: Draft): string {
-  const { kind, backend = '', since = '', until, by, reason, files, why = '', isLost, restart, left } = draft;
+  const {
+    kind,
+    backend = '',
+    since = '',
+    until,
+    by,
+    reason,
+    files,
+    why = '',
+    isLost,
+    restart,
+    left,
+    isWider,
+  } = draft;
   const verb = until === undefined ? 'is' : 'was';
   const restarted =
     restart !== undefined
@@ -235,9 +260,9 @@ function textOf(draft: Draft): string {
         isLost === true
           ? `dovegate was started again, and no record says that it was stopped: it crashed, was killed, or its disk took no records any more.${leftWords(left)}`
           : 'dovegate was stopped and started again.'
-      }${reason === undefined ? '' : ` Its file has problems (${reason}): what was served before is served again.`}${changedWords(files)}`;
+      }${reason === undefined ? '' : ` Its file has problems (${reason}): what was served before is served again.`}${changedWords(files)}${widerWords(isWider)}`;
     case 'reloaded':
-      return `The configuration was replaced by a reload ${drainWords({ by })}.${changedWords(files)}`;
+      return `The configuration was replaced by a reload ${drainWords({ by })}.${changedWords(files)}${widerWords(isWider)}`;
     case 'not reloaded':
       return `A reload ${drainWords({ by })} was refused, and the configuration before it stayed${reason === undefined ? '' : `: ${reason}`}.`;
     case 'locked':
@@ -266,6 +291,10 @@ export function changedWords(files: readonly string[] | undefined): string {
   if (files === undefined) return '';
   const words = filesWords(files);
   return ` ${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
+}
+
+function widerWords(isWider: true | undefined): string {
+  return isWider === undefined ? '' : ' Somebody may do more than before.';
 }
 
 const restartWords = {

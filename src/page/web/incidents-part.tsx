@@ -8,7 +8,7 @@ import type { Incidents } from '../answers/history.js';
 import { useAgain } from './asked.js';
 import { Effect } from './badge.js';
 import { Try } from './bar.js';
-import { Duration, Empty, Name, Panel, Pending, Segments, Sentence, Sign, Time } from './kit.js';
+import { Duration, Empty, Name, Names, Panel, Pending, Segments, Sentence, Sign, Time } from './kit.js';
 import { useLive } from './live.js';
 import { Link } from './location.js';
 import { pathOf } from './route.js';
@@ -41,8 +41,8 @@ const tones: Readonly<Record<Incident['kind'], Tone>> = {
 };
 
 /** A restart that somebody wanted is no warning. */
-function toneOf({ kind, isLost }: Incident): Tone {
-  return kind === 'restarted' && isLost === true ? 'warn' : tones[kind];
+function toneOf({ kind, isLost, isWider }: Incident): Tone {
+  return (kind === 'restarted' && isLost === true) || isWider === true ? 'warn' : tones[kind];
 }
 
 const spans = [
@@ -160,7 +160,7 @@ function columnsOf(now: string): Column<Incident>[] {
   ];
 }
 
-function What({ kind, backend: place, until, text, left = [] }: Incident) {
+function What({ kind, backend: place, until, text, widens = [], left = [] }: Incident) {
   const session = useSession();
   const next = useLive(
     ({ now }) =>
@@ -174,6 +174,14 @@ function What({ kind, backend: place, until, text, left = [] }: Incident) {
         <p class="why">
           <Try what={next} />
         </p>
+      )}
+      {widens.length > 0 && (
+        <>
+          <Names values={widens} />
+          <p>
+            <Link to="/policies?days=1">Who changed it, and whether it was used</Link>
+          </p>
+        </>
       )}
       {left.map(({ id, command = 'a command', effect, content, principal, backend }) => (
         <p key={id}>

@@ -45,6 +45,14 @@ const upAgain: Turn = { record: { time: at(50), ...paid('up', 72, 6) } };
 
 /** Records are a second apart. */
 const stories: Readonly<Record<string, readonly (Given | Turn)[]>> = {
+  'a reload and a start that opened something: in words for whom may see all mail users': [
+    { record: { time: at(0), event: 'reload', args }, widens: ['desk no longer excepts: ceo@a.org'] },
+    { ...reload, outcome: 'ok' },
+    { record: { time: at(2), event: 'reload', args }, widens: [] },
+    { ...reload, outcome: 'ok' },
+    { record: { time: at(4), ...stop } },
+    { record: { time: at(5), ...start, args }, widens: ['desk may now: expunge'] },
+  ],
   'a backend is down': [down],
   'an outage is over by itself': [down, paid('up', 12, 2)],
   'over by a restart': [down, paid('stop', 1, 1), stop, start],

@@ -1,5 +1,5 @@
 // Goal: an auditor sees who changed the policies, what that permits, and what ran under it. Phases: some commands; a reload that permits
-// more; a command that only it permits; a reload that takes it back. What must not happen: a widening that is not there because it is over,
+// more; a command that only it permits; a reload that takes it back; a look at a mailbox, a statement, a text of one's own. What must not happen: a widening that is not there because it is over,
 // a command that the policies before would have denied and that is not counted, an answer to somebody with a limited view.
 
 import assert from 'node:assert/strict';
@@ -70,7 +70,18 @@ browserTest('who changed the policies, what that permits, and what ran under it'
       ['auditor', 3],
     ],
   );
+
+  // Beside the reload among the incidents, and in words for whom may see all mail users.
+  await page.goto(new URL('/', page.url()).href);
+  const wider = page.getByText('Somebody may do more than before.');
+  await wider.waitFor();
+  assert.equal(await wider.count(), 1);
+  await page.getByText('support may now: mailbox delete').waitFor();
+  await page.getByRole('link', { name: 'Who changed it' }).waitFor();
   assert.deepEqual(faults, []);
+  const operator = await desk.signIn(t, 'oncall', '/');
+  await operator.page.getByText('Somebody may do more than before.').waitFor();
+  assert.equal(await operator.page.getByText('support may now').count(), 0);
 });
 
 browserTest('who reaches a mailbox, by which rules, and a statement of what is in force', async (t) => {
@@ -108,26 +119,23 @@ browserTest('who reaches a mailbox, by which rules, and a statement of what is i
   assert.deepEqual(faults, []);
 });
 
-browserTest(
-  'a text of one of the page is checked and tried out on what a policy that decides has seen',
-  async (t) => {
-    const { client: open } = desk.daemon;
-    const client = await open();
-    await client.ask({ user: 'alice@example.org', fields: ['quota get'] });
-    const { page, faults } = await desk.signIn(t, 'auditor', '/learn/support');
-    await page.getByText('Try a file instead').click();
-    const text = page.getByRole('textbox', { name: 'the text of the policy' });
-    await text.fill('policies: { support: { users: ["*@example.org"], allow: [mailbox lits] } }');
-    await page.getByText(/error, line 1: .*mailbox lits/).waitFor();
-    await text.fill('include: [/etc/shadow]');
-    await page.getByText(/error, line 1: include: only/).waitFor();
-    await text.fill('policies: { support: { users: ["*@example.org"], allow: [mailbox list] } }');
-    await page.getByText('no problems').waitFor();
-    await page.getByRole('button', { name: 'Try it out' }).click();
-    await page.getByText(/commands? that (was|were) allowed would have been denied/).waitFor();
-    assert.deepEqual(faults, []);
-  },
-);
+browserTest('a pasted text is checked and tried out on what a policy that decides has seen', async (t) => {
+  const { client: open } = desk.daemon;
+  const client = await open();
+  await client.ask({ user: 'alice@example.org', fields: ['quota get'] });
+  const { page, faults } = await desk.signIn(t, 'auditor', '/learn/support');
+  await page.getByText('Try a file instead').click();
+  const text = page.getByRole('textbox', { name: 'the text of the policy' });
+  await text.fill('policies: { support: { users: ["*@example.org"], allow: [mailbox lits] } }');
+  await page.getByText(/error, line 1: .*mailbox lits/).waitFor();
+  await text.fill('include: [/etc/shadow]');
+  await page.getByText(/error, line 1: include: only/).waitFor();
+  await text.fill('policies: { support: { users: ["*@example.org"], allow: [mailbox list] } }');
+  await page.getByText('no problems').waitFor();
+  await page.getByRole('button', { name: 'Try it out' }).click();
+  await page.getByText(/commands? that (was|were) allowed would have been denied/).waitFor();
+  assert.deepEqual(faults, []);
+});
 
 browserTest('somebody who sees some mail users only is told why not', async (t) => {
   const { page } = await desk.signIn(t, 'limited', '/policies');
