@@ -141,11 +141,14 @@ export function createDials(options: DialsOptions, owner: DialsOwner): Dials {
     void open(controller);
   }
 
-  function retry(): void {
-    if (health.state.at === 'probing') return dial();
-    owner.match();
-    // No demand; probe the backend anyway.
-    if (dialing.size === 0) void look();
+  function retry(): boolean {
+    if (health.state.at !== 'probing') owner.match();
+    if (dialing.size === 0) {
+      // No demand; it is found out anyway. What lived when the dial failed may be gone.
+      if (health.state.at === 'probing' || owner.openCount === 0) dial();
+      else void look();
+    }
+    return dialing.size + looking.size > 0;
   }
 
   return {
@@ -209,8 +212,8 @@ export interface HealthParts {
   readonly clock: Clock;
   readonly chance: () => number;
   readonly observe: Observe;
-  /** The pause is over: it may be dialled again; in state `probing` it must be. */
-  readonly retry: () => void;
+  /** The pause is over: it may be dialled again; in state `probing` it must be. False: nothing is dialled, as there is no room for it. */
+  readonly retry: () => boolean;
   /** No sign of life for a while: probe it. */
   readonly look: () => void;
 }
@@ -323,7 +326,7 @@ export class Health {
   }
 
   dialFailed(fault: UpstreamFault, isAlone: boolean): void {
-    const { clock, backend, observe, past, retry, limits, chance } = this.#parts;
+    const { clock, backend, observe, past, retry } = this.#parts;
     const was = this.#state;
     const { code: type, phase, message } = fault;
     this.failed[phase] += 1;
@@ -334,26 +337,33 @@ export class Health {
     if (was.at === 'pausing' && !isAlone) return;
     const before = was.at === 'up' ? this.#remembered : was.failures;
     const failures = was.at === 'pausing' ? before : before + 1;
-    const pauseMs = backOffMs(failures, limits.redialMs, limits.redialMaxMs, chance());
-    if (!isAlone) {
-      const timer = clock.setTimer(pauseMs, () => {
-        this.#become({ at: 'retrying', fault, failures });
-        retry();
-      });
-      this.#become({ at: 'pausing', fault, failures, timer });
-      return;
-    }
+    if (!isAlone) return this.#pause(fault, failures);
     const isNew = was.at !== 'down' && was.at !== 'probing';
     past.downSinceMs ??= clock.now();
     this.#hasBeenDown = true;
     if (isNew) this.#changedMs = clock.wallMs();
-    const timer = clock.setTimer(pauseMs, () => {
+    const timer = clock.setTimer(this.#pauseMs(failures), () => {
       this.#become({ at: 'probing', fault, failures });
       retry();
     });
     this.#become({ at: 'down', fault, failures, timer, sinceMs: clock.now() });
     const text = `backend ${backend} is down: ${message}`;
     if (isNew) observe({ kind: 'backend-down', level: 'error', text, backend, type });
+  }
+
+  #pauseMs(failures: number): number {
+    const { limits, chance } = this.#parts;
+    return backOffMs(failures, limits.redialMs, limits.redialMaxMs, chance());
+  }
+
+  /** Pauses again as long as nothing can be dialled after it: a state without a dial or a timer would stay. */
+  #pause(fault: UpstreamFault, failures: number): void {
+    const { clock, retry } = this.#parts;
+    const timer = clock.setTimer(this.#pauseMs(failures), () => {
+      this.#become({ at: 'retrying', fault, failures });
+      if (!retry()) this.#pause(fault, failures);
+    });
+    this.#become({ at: 'pausing', fault, failures, timer });
   }
 
   /**

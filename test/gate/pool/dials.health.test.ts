@@ -12,7 +12,7 @@ import { createFakeClock } from '../../kit/plain/fake-clock.js';
 const limits = { redialMs: 100, redialMaxMs: 1_000, lookEveryMs: 4_000 };
 const refused = new UpstreamFault('dial-refused', 'nobody listens');
 
-function open({ chance = () => 0 }: { chance?: () => number } = {}) {
+function open({ chance = () => 0, hasRoom = true }: { chance?: () => number; hasRoom?: boolean } = {}) {
   const clock = createFakeClock();
   const events: EngineEvent[] = [];
   const calls: string[] = [];
@@ -23,7 +23,10 @@ function open({ chance = () => 0 }: { chance?: () => number } = {}) {
     clock,
     chance,
     observe: (event) => void events.push(event),
-    retry: () => void calls.push('retry'),
+    retry() {
+      calls.push('retry');
+      return hasRoom;
+    },
     look: () => void calls.push('look'),
   });
   return { clock, events, calls, health, kinds: () => events.map(({ kind }) => kind) };
@@ -115,6 +118,15 @@ void test('pauses double up to their maximum, and half of each is chance', async
     const pauseMs = chancy.clock.nextTimerMs ?? 0;
     assert.ok(pauseMs > 50 && pauseMs <= 100, String(pauseMs));
   }
+});
+
+void test('where nothing can be dialled after a pause, there is another one', async () => {
+  const story = open({ hasRoom: false });
+  story.health.dialFailed(refused, false);
+  await story.clock.advance(100);
+  assert.deepEqual([story.health.state.at, story.calls, story.clock.timers], ['pausing', ['retry'], 1]);
+  await story.clock.advance(100);
+  assert.deepEqual([story.calls.length, story.clock.timers], [2, 1]);
 });
 
 void test('what is down is told once, and that it is back once', async () => {

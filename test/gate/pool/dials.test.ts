@@ -88,6 +88,24 @@ void test('one that died at once and unused counts as a dial that failed', async
   assert.equal(story.clock.timers, 0);
 });
 
+void test('what is gone after a dial failed beside it does not leave the backend as one that serves', async () => {
+  const story = open();
+  greets(story);
+  story.dials.dial();
+  await settle();
+  story.dialler.setAnswer('refuse');
+  story.dials.dial();
+  await settle();
+  assert.equal(story.dials.health.state.at, 'pausing');
+  // Nobody asks for another one.
+  at(story.upstreams, 0).close('lifetime');
+  await story.clock.advance(poolLimits.redialMs);
+  await settle();
+  assert.equal(story.dials.health.state.at, 'down');
+  story.dials.abort('end');
+  story.dials.health.rest();
+});
+
 void test('a password file that cannot be read while another one serves is told once, until it changes', async () => {
   const unread = new Error('/etc/next: EACCES');
   const empty = new Error('/etc/next: is empty');
