@@ -6,7 +6,6 @@ import { isDigest } from '../doveadm/meaning/canonical.js';
 import { createUserNames } from '../doveadm/names/user-name.js';
 import { type ReachingRule as FoundRule, mailboxReach } from '../evidence/proof/mailbox.js';
 import { proofOf } from '../evidence/proof/more.js';
-import { sayRequester } from '../evidence/proof/requesters.js';
 import { proofLines } from '../evidence/proof/words.js';
 import { filesSince, readToDamage } from '../evidence/reading/search-trail.js';
 import { createUnseenWatch } from '../evidence/reading/unseen.js';
@@ -174,8 +173,7 @@ function mailboxAsked(
     isOver: () => clock.now() > endMs,
   });
   if (typeof found === 'string') return { kind: 'refused', text: found };
-  const rows = found.requesters.map(({ requester, rules }) => {
-    const { policy } = requester;
+  const rows = found.requesters.map(({ who, policy, rules }) => {
     const approvers = [
       ...[...policies.values()]
         .filter(({ approve }) => approve.includes(policy.name))
@@ -183,7 +181,7 @@ function mailboxAsked(
       ...(admin?.page?.approve === true ? ['people of this page with the role approve'] : []),
     ];
     return {
-      who: sayRequester(requester),
+      who,
       policy: policy.name,
       place: textOf(policy.place),
       approvers: policy.onRequest.length === 0 ? [] : approvers,

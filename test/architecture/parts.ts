@@ -72,10 +72,10 @@ export const parts: readonly Part[] = [
     face: words(`
       cli/audit cli/evidence-commands cli/journal-look cli/prove cli/replay fleet-cli/fleet fleet-cli/store-look
       formats/otlp formats/severity
-      proof/more proof/words reading/read-incidents reading/read-long reading/read-trail reading/search-trail reading/unseen
+      proof/mailbox proof/more proof/words reading/read-incidents reading/read-long reading/read-trail reading/search-trail reading/unseen
       report/owner report/report review/policy-periods review/policy-words review/replay review/sightings
       review/suggest story/content story/incidents store/block store/names story/leave-out story/row trail/export trail/search views/asked
-      views/extract views/fleet views/look views/proof views/trail views/view
+      views/extract views/fleet views/look views/proof views/reach views/trail views/view
     `),
     builtins: words('crypto fs http path util zlib'),
     packages: words('commander prom-client yaml zod'),

@@ -11,7 +11,8 @@ const forBrowsers = new Set(
   [
     'host/words/words host/words/asking host/words/moments host/values/values host/concurrency/back-off',
     'journal/records/stored gate/outcome/class gate/outcome/owner gate/now/operator gate/access/access-words',
-    'gate/access/ending-words evidence/story/row evidence/story/leave-out page/answers/history',
+    'gate/access/ending-words evidence/story/row evidence/story/leave-out evidence/views/reach',
+    'page/answers/history',
   ].flatMap((line) => line.split(' ')),
 );
 const form = /^(?:import|export)\s+(type\s)?[^;]*?from\s+'([^']+)';|^import\s+'([^']+)';/gm;

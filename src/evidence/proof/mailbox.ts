@@ -20,7 +20,7 @@ import {
   wantedOf,
   whoIsNobody,
 } from './prove.js';
-import { type Requester, requestersOf } from './requesters.js';
+import { type Requester, requestersOf, sayRequester } from './requesters.js';
 import { worldOf } from './world.js';
 
 export interface ReachingRule {
@@ -34,7 +34,9 @@ export interface ReachingRule {
 }
 
 export interface RequesterReach {
-  readonly requester: Requester;
+  /** `key modoboa at api`, for people. */
+  readonly who: string;
+  readonly policy: Policy;
   readonly rules: readonly ReachingRule[];
 }
 
@@ -104,7 +106,7 @@ export function mailboxReach(
     const key = `${requester.listener.protocol} ${requester.policy.name}`;
     const rules = known.get(key) ?? rulesOf(requester);
     known.set(key, rules);
-    return { requester, rules };
+    return { who: sayRequester(requester), policy: requester.policy, rules };
   });
   return { requesters, isWhole };
 }

@@ -5,7 +5,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mailboxReach } from '../../../src/evidence/proof/mailbox.js';
 import { prove } from '../../../src/evidence/proof/prove.js';
-import { sayRequester } from '../../../src/evidence/proof/requesters.js';
 import type { MailboxDeed, ReachWay } from '../../../src/evidence/views/reach.js';
 import { readStatement } from '../../../src/rules/answers/statement.js';
 import type { Settings } from '../../../src/rules/config/settings.js';
@@ -30,10 +29,10 @@ function said(user: string, settings: Settings): string[] {
   const found = mailboxReach(user, settings, options);
   if (typeof found === 'string') return [found];
   assert.ok(found.isWhole);
-  return found.requesters.flatMap(({ requester, rules }) =>
+  return found.requesters.flatMap(({ who, rules }) =>
     rules.map(({ way, command, deeds, doubts }) =>
       [
-        `${sayRequester(requester).replace('everybody at ', '')}: ${command} ${way}`,
+        `${who.replace('everybody at ', '')}: ${command} ${way}`,
         ...deeds,
         ...[...doubts.keys()].map((deed) => `${deed}?`),
       ].join(' '),

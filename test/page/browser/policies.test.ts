@@ -1,6 +1,7 @@
 // Goal: an auditor sees who changed the policies, what that permits, and what ran under it. Phases: some commands; a reload that permits
-// more; a command that only it permits; a reload that takes it back; a look at a mailbox, a statement, a text of one's own. What must not happen: a widening that is not there because it is over,
-// a command that the policies before would have denied and that is not counted, an answer to somebody with a limited view.
+// more; a command that only it permits; a reload that takes it back; a look at a mailbox; a statement; a pasted text. What must not happen:
+// a widening that is not there because it is over, a command that the policies before would have denied and that is not counted, an answer
+// to somebody with a limited view.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
