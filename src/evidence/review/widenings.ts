@@ -6,7 +6,7 @@ import { asObject, asTexts } from '../../host/values/values.js';
 import type { Settings } from '../../rules/config/settings.js';
 import type { Policy, Rate, RequestRule, Rule } from '../../rules/policy/policy.js';
 import { proveNoMore } from '../proof/more.js';
-import type { ProofOptions } from '../proof/prove.js';
+import { isProof, type ProofOptions } from '../proof/prove.js';
 import { type Change, changesBetween, listOf, type TextOf } from './policy-changes.js';
 import { settingsOfText } from './stored-policy.js';
 
@@ -91,7 +91,7 @@ function isNoMore(
   options: ProofOptions,
 ): boolean {
   const statement = { kind: 'more', except: [], exceptCommands: [], isWithApproval } as const;
-  return proveNoMore(statement, before, after, options).kind === 'holds';
+  return isProof(proveNoMore(statement, before, after, options), 'holds');
 }
 
 /** As the stored text has them. */
