@@ -418,6 +418,7 @@ export function addFilterOptions(command: Command): Command {
     )
     .option('--since <when>', `sent at or after: ${momentHelp}`, (text) => readMoment(text, 'start'))
     .option('--until <when>', 'sent before that; a day counts to its end', (text) => readMoment(text, 'end'))
+    .option('--reason <text>', 'a part of its stated reason, in any case')
     .option('--text <text>', 'text anywhere in one of its records')
     .option('--not <key:value>', 'leave out what has this value: outcome:ok; may be repeated', addExclusion);
 }

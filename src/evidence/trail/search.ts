@@ -98,6 +98,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   const until = untilMs === Infinity ? '~' : formatTime(Math.ceil(untilMs));
   const isTimed = since !== '' || until !== '~';
   const text = filter.text === undefined ? undefined : Buffer.from(quote(filter.text).slice(1, -1));
+  const wantedReason = filter.reason?.toLowerCase();
   const outcomes = outcomesOf(filter.outcome)?.map((word) => memberOf('outcome', word));
   const backend = filter.backend === undefined ? undefined : memberOf('backend', filter.backend);
 
@@ -341,6 +342,8 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     for (const key of ['listener', 'policy', 'id', 'session'] as const) {
       if (filter[key] !== undefined && record[key] !== filter[key]) return false;
     }
+    if (wantedReason !== undefined && !shown(record['reason']).toLowerCase().includes(wantedReason))
+      return false;
     for (const key of besideKeys) {
       const isFound = filter[key] === anyWord ? record[key] !== undefined : record[key] === filter[key];
       if (filter[key] !== undefined && !isFound) return false;

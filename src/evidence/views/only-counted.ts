@@ -27,7 +27,7 @@ export interface OnlyCounted {
 const limitText = Buffer.from('"event":"limit"');
 /** What is only counted has no id, and used no grant. */
 const ofRecords = ['id', 'grant'] as const;
-const untold = ['backend', 'policy', 'effect', 'session', 'text', 'would', 'shadow'] as const;
+const untold = ['backend', 'policy', 'effect', 'session', 'reason', 'text', 'would', 'shadow'] as const;
 /** By `action`: how what it counts may have ended, with the words of those classes. */
 const endsOf: ReadonlyMap<string, readonly string[]> = new Map([
   ['refused', ['denied', 'limited', 'unparsable', notOk]],

@@ -1,32 +1,13 @@
 // The page's requests to the trail, and the answers: lines of JSON, each a TrailLine; and reports of one mailbox, in events.
 
 import type { AccessItem } from '../../gate/access/access-item.js';
-import type { RowKind } from '../../gate/outcome/class.js';
+import type { TrailFilter } from '../../gate/door/trail-filter.js';
 import type { Exclusion } from '../story/leave-out.js';
 import type { AccessTold, StoryTold, TrailContent } from '../story/row.js';
 
 /** A search; all given fields must match. The values are those of `dovegate audit search`. */
 export interface AskTrail {
-  readonly filter: {
-    readonly user?: string;
-    readonly principal?: string;
-    readonly command?: string;
-    readonly listener?: string;
-    readonly backend?: string;
-    readonly policy?: string;
-    readonly effect?: string;
-    readonly outcome?: string;
-    readonly would?: string;
-    readonly shadow?: string;
-    readonly id?: string;
-    readonly session?: string;
-    readonly grant?: string;
-    readonly by?: string;
-    readonly kind?: RowKind | 'all' | undefined;
-    readonly text?: string;
-    readonly sinceMs?: number;
-    readonly untilMs?: number;
-  };
+  readonly filter: Omit<TrailFilter, 'isWithCounts'>;
   /** For a histogram: rows that are not counted. */
   readonly not?: readonly Exclusion[];
   /** For a search: a page of the newest commands; `before` from the previous page. */

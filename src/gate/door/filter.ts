@@ -5,7 +5,7 @@ import type { TrailFilter } from './trail-filter.js';
 
 export const filterTexts = [
   ...(['user', 'principal', 'command', 'listener', 'backend', 'policy', 'effect', 'outcome'] as const),
-  ...(['would', 'shadow', 'id', 'session', 'grant', 'by', 'kind', 'text'] as const),
+  ...(['would', 'shadow', 'id', 'session', 'grant', 'by', 'kind', 'reason', 'text'] as const),
 ] as const;
 export const filterTimes = ['sinceMs', 'untilMs'] as const;
 

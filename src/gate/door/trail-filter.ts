@@ -29,6 +29,8 @@ export interface TrailFilter {
   readonly kind?: RowKind | 'all' | undefined;
   /** Not of a search: a report has the searches by which dovegate counted mails, too. */
   readonly isWithCounts?: boolean | undefined;
+  /** A part of the stated reason, in any case. */
+  readonly reason?: string | undefined;
   /** Milliseconds since 1970 of the admission: from, and before. */
   readonly sinceMs?: number | undefined;
   readonly untilMs?: number | undefined;

@@ -31,6 +31,7 @@ export type QueryKey =
   | 'kind'
   | 'by'
   | 'grant'
+  | 'reason'
   | 'text';
 
 interface KeyFacts {
@@ -58,6 +59,7 @@ export const queryKeys: readonly KeyFacts[] = [
   { key: 'kind', label: 'Kind', values: [...rowKinds, 'all'] },
   { key: 'by', label: 'By' },
   { key: 'grant', label: 'Grant' },
+  { key: 'reason', label: 'Reason' },
   { key: 'text', label: 'Text' },
 ];
 
@@ -76,11 +78,15 @@ export type ParsedQuery =
 export function parseQuery(text: string, nowMs: number): ParsedQuery {
   const terms: Partial<Record<QueryKey, string>> = {};
   const not: Exclusion[] = [];
+  /** Words without a key are a text, as they stand. */
+  const bare: string[] = [];
   for (const word of wordsOf(text)) {
     if (!word.isClosed) return { problem: 'A quote is not closed: write the value as user:"a name".' };
     const colon = word.keyEnd;
-    if (colon < 0)
-      return { problem: `"${word.text}" has no key. Write for example user:${quoted(word.text)}` };
+    if (colon < 0) {
+      bare.push(word.text);
+      continue;
+    }
     const isNot = word.text.startsWith('-');
     const name = word.text.slice(isNot ? 1 : 0, colon);
     const key = keyNamed(name)?.key;
@@ -98,6 +104,13 @@ export function parseQuery(text: string, nowMs: number): ParsedQuery {
     if (terms[key] !== undefined)
       return { problem: `${key}: stands there twice; a search takes each key once.` };
     terms[key] = value;
+  }
+  if (bare.length > 0) {
+    if (terms.text !== undefined)
+      return {
+        problem: `"${bare.join(' ')}" has no key, and text: stands there, too; a search takes one text.`,
+      };
+    terms.text = bare.join(' ');
   }
   const meant = withoutOk(terms.outcome, not);
   if (meant.outcome !== undefined) terms.outcome = meant.outcome;

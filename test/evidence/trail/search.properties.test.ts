@@ -83,6 +83,7 @@ const values = fc.record({
   outcome: fc.constantFrom('ok', 'failed', 'open'),
   sinceMs: fc.integer({ min: 0, max: 12 }).map((at) => startMs + at * 500),
   untilMs: fc.integer({ min: 0, max: 12 }).map((at) => startMs + at * 500),
+  reason: fc.constantFrom('ALICE', 'none of this', 'o'),
   text: fc.constantFrom('alice', 'a"b', 'mail1', 'none of this', 'ünï'),
 });
 /** Two keys at most: with more of them nothing is found. */
@@ -196,6 +197,8 @@ function expected(lines: Made, asked: TrailFilter): string[] {
       (asked.outcome === undefined || (end?.record.outcome ?? 'open') === asked.outcome) &&
       (asked.sinceMs === undefined || timeMs >= asked.sinceMs) &&
       (asked.untilMs === undefined || timeMs < asked.untilMs) &&
+      (asked.reason === undefined ||
+        textOf(record.reason).toLowerCase().includes(asked.reason.toLowerCase())) &&
       (asked.text === undefined ||
         isCut(record) ||
         [text, end?.text ?? ''].some((line) => line.includes(JSON.stringify(asked.text).slice(1, -1))));

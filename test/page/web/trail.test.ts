@@ -304,10 +304,15 @@ void test('times are read as the command line reads them, days in the zone of th
     assert.match(String(filterOf(`since:${wrong}`)), /^since: is a time ago .* is none of these\.$/, wrong);
 });
 
+void test('words without a key are a text', () => {
+  assert.deepEqual(filterOf('alice'), { text: 'alice' });
+  assert.deepEqual(filterOf('ticket user:bob 4711'), { user: 'bob', text: 'ticket 4711' });
+  assert.deepEqual(filterOf('"alice b" reason:"asked for"'), { text: 'alice b', reason: 'asked for' });
+});
+
 void test('what is wrong is said in a sentence', () => {
   const cases: readonly (readonly [string, RegExp])[] = [
-    ['alice', /^"alice" has no key\. Write for example user:alice$/],
-    ['"alice b"', /user:"alice b"$/],
+    ['alice text:b', /^"alice" has no key, and text: stands there, too/],
     // Whatever said no is in one class, `outcome:denied`.
     ['decision:deny', /^There is no key "decision"/],
     ['usr:alice', /^There is no key "usr"\. The keys are user, command, /],
