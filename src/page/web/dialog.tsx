@@ -3,7 +3,8 @@
 import type { ComponentChildren } from 'preact';
 import { useId, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { sentenceOf } from './api.js';
-import { Button, Sentence } from './kit.js';
+import { Button, Name, Sentence } from './kit.js';
+import { useSession } from './session.js';
 
 interface DialogProps {
   readonly title: string;
@@ -58,6 +59,7 @@ interface ConfirmProps {
 }
 
 export function Confirm({ title, children, doit, isDanger, obstacle, onDo, onClose }: ConfirmProps) {
+  const { me } = useSession();
   const [state, setState] = useState<
     'asking' | 'doing' | { readonly text: string; readonly isDone: boolean }
   >('asking');
@@ -79,6 +81,11 @@ export function Confirm({ title, children, doit, isDanger, obstacle, onDo, onClo
       <p role="status" class={said.isDone ? 'said good' : 'said bad'}>
         <Sentence text={said.text ?? ''} />
       </p>
+      {!isOver && (
+        <p class="faint">
+          You act as <Name value={me.name} max={80} />.
+        </p>
+      )}
       <div class="buttons">
         <Button onClick={onClose}>{isOver ? 'Close' : 'Cancel'}</Button>
         {!isOver && (

@@ -223,8 +223,11 @@ function searchLine(): HTMLElement | null {
 /** Moves the focus to the search line of this screen, else opens the screen with the search. */
 function search(seen: readonly Screen[]): void {
   const line = searchLine();
-  if (line !== null) line.focus();
-  else if (seen.some(({ path }) => path === '/trail')) go('/trail');
+  if (line !== null) {
+    line.focus();
+    // Another search takes the place of this one; an arrow key keeps it.
+    if (line instanceof HTMLInputElement) line.select();
+  } else if (seen.some(({ path }) => path === '/trail')) go('/trail');
 }
 
 function Help({

@@ -3,6 +3,7 @@
 // around it.
 
 import { useState } from 'preact/hooks';
+import { notOk } from '../../gate/outcome/class.js';
 import { plural } from '../../host/words/words.js';
 import type { Incidents } from '../answers/history.js';
 import { useAgain } from './asked.js';
@@ -15,6 +16,7 @@ import { pathOf } from './route.js';
 import { mayDo, useSession } from './session.js';
 import type { Tone } from './signs.js';
 import { type Column, Table } from './table.js';
+import { trailPath } from './trail-query.js';
 
 type Incident = Incidents['rows'][number];
 
@@ -40,8 +42,9 @@ const tones: Readonly<Record<Incident['kind'], Tone>> = {
   held: 'warn',
 };
 
-/** A restart that somebody wanted is no warning. */
-function toneOf({ kind, isLost, isWider }: Incident): Tone {
+/** Neither a restart that somebody wanted is a warning, nor what somebody took back. */
+function toneOf({ kind, isLost, isWider, until }: Incident): Tone {
+  if (until !== undefined && /^(drained|locked|held)$/.test(kind)) return 'quiet';
   return (kind === 'restarted' && isLost === true) || isWider === true ? 'warn' : tones[kind];
 }
 
@@ -160,7 +163,7 @@ function columnsOf(now: string): Column<Incident>[] {
   ];
 }
 
-function What({ kind, backend: place, until, text, widens = [], left = [] }: Incident) {
+function What({ kind, backend: place, since, until, text, widens = [], left = [] }: Incident) {
   const session = useSession();
   const next = useLive(
     ({ now }) =>
@@ -175,6 +178,22 @@ function What({ kind, backend: place, until, text, widens = [], left = [] }: Inc
           <Try what={next} />
         </p>
       )}
+      {mayDo(session, 'audit') &&
+        since !== undefined &&
+        /^(down|stuck|drained|reserve|blind)$/.test(kind) && (
+          <p>
+            <Link
+              to={trailPath({
+                ...(place !== undefined && { backend: place }),
+                outcome: notOk,
+                since,
+                ...(until !== undefined && { until }),
+              })}
+            >
+              What did not go well then
+            </Link>
+          </p>
+        )}
       {widens.length > 0 && (
         <>
           <Names values={widens} />

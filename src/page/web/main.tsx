@@ -1,7 +1,7 @@
 // The page: starts in the browser, on the element that index.html has for it. Who has no session signs in; who has one gets the frame.
 
 import { render } from 'preact';
-import { useEffect, useMemo, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Entered, Me } from '../answers/api.js';
 import { type Api, AskFault, createApi, sentenceOf } from './api.js';
 import { Frame } from './frame.js';
@@ -10,10 +10,12 @@ import { takeReturned } from './oidc.js';
 import { issuerKnows, showTheme, themeChoice, token } from './session.js';
 import { Mark } from './shapes.js';
 import { Awaited, SignIn, type SignInText } from './sign-in.js';
+import { type Offered, openTabs } from './tabs.js';
 
 type State =
   | { readonly at: 'starting' }
-  | { readonly at: 'outside'; readonly text: SignInText | undefined }
+  /** `offers`: other tabs of this browser are signed in as these. */
+  | { readonly at: 'outside'; readonly text: SignInText | undefined; readonly offers?: readonly Offered[] }
   | { readonly at: 'inside'; readonly me: Me }
   /** There is a session, but no answer. */
   | { readonly at: 'unknown'; readonly text: string };
@@ -26,13 +28,57 @@ function Page({ link }: { readonly link: string }) {
         request: (...asked) => window.fetch(...asked),
         token: token.read,
         onSignedOut: (text) => {
-          token.forget();
-          setState({ at: 'outside', text: { text, isGood: false } });
+          leave({ text, isGood: false });
         },
       }),
     [],
   );
-  const enter = async ({ token: value }: Entered): Promise<void> => {
+  const me = useRef<Me | undefined>(undefined);
+  me.current = state.at === 'inside' ? state.me : undefined;
+  /** Until one of them was taken, or somebody came in otherwise. */
+  const offers = useRef<readonly Offered[] | undefined>(undefined);
+  const tabs = useMemo(
+    () =>
+      openTabs(
+        () => {
+          const own = token.read();
+          return me.current === undefined || own === undefined
+            ? undefined
+            : { name: me.current.name, token: own };
+        },
+        (offered) => {
+          const known = offers.current;
+          if (known === undefined || known.some((each) => each.token === offered.token)) return;
+          offers.current = [...known, offered];
+          offer();
+        },
+        (ended, text) => {
+          if (ended === token.read()) {
+            token.forget();
+            setState({ at: 'outside', text: { text, isGood: true } });
+          }
+        },
+      ),
+    [],
+  );
+  useEffect(() => () => tabs.close(), []);
+  /** All tabs with this session are left, too. */
+  const leave = (said: SignInText): void => {
+    const own = token.read();
+    token.forget();
+    if (own !== undefined) tabs.ended(own, said.text);
+    setState({ at: 'outside', text: said });
+  };
+  /** Answers come within a moment of each other: the session of one person is taken, and of several somebody chooses. */
+  const offer = (): void =>
+    void window.setTimeout(() => {
+      const [first, ...more] = offers.current ?? [];
+      if (first === undefined || token.read() !== undefined) return;
+      if (more.every(({ name }) => name === first.name)) void enter(first);
+      else setState({ at: 'outside', text: undefined, offers: [first, ...more] });
+    }, offersMs);
+  const enter = async ({ token: value }: Pick<Entered, 'token'>): Promise<void> => {
+    offers.current = undefined;
     token.keep(value);
     const next = await whoAmI(api);
     if (next.at === 'inside' && next.me.isByIssuer && issuerKnows.read() !== '') issuerKnows.keep('');
@@ -52,7 +98,13 @@ function Page({ link }: { readonly link: string }) {
         }
       }
     }
-    setState(token.read() === undefined ? { at: 'outside', text: undefined } : await whoAmI(api));
+    if (token.read() !== undefined) {
+      setState(await whoAmI(api));
+      return;
+    }
+    setState({ at: 'outside', text: undefined });
+    offers.current = [];
+    tabs.ask();
   };
   useEffect(() => void start(), []);
   const signOut = (): void => {
@@ -62,7 +114,9 @@ function Page({ link }: { readonly link: string }) {
       );
     // It has the token before that is forgotten. Nothing stays on the screen until an answer comes, which may be never.
     const asked = api.json('POST /api/logout');
+    const own = token.read();
     token.forget();
+    if (own !== undefined) tabs.ended(own, 'You are signed out.');
     if (state.at === 'inside' && state.me.isByIssuer) issuerKnows.keep('yes');
     setState({ at: 'outside', text: { text: signingOut, isGood: true } });
     asked.then(
@@ -76,7 +130,14 @@ function Page({ link }: { readonly link: string }) {
   );
   if (session !== undefined) return <Frame session={session} />;
   if (state.at === 'outside')
-    return <SignIn api={api} text={state.text} onEntered={(entered) => void enter(entered)} />;
+    return (
+      <SignIn
+        api={api}
+        text={state.text}
+        offers={state.offers ?? []}
+        onEntered={(entered) => void enter(entered)}
+      />
+    );
   if (state.at === 'unknown')
     return (
       <main class="sign-in">
@@ -98,6 +159,9 @@ function Page({ link }: { readonly link: string }) {
     </main>
   );
 }
+
+/** Tabs of one browser answer within this time. */
+const offersMs = 50;
 
 const signingOut =
   'This browser has forgotten your session. The daemon has not confirmed its end; it ends by itself after 8 hours.';

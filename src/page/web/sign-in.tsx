@@ -8,6 +8,7 @@ import { Button, Field, Panel } from './kit.js';
 import { goToIssuer } from './oidc.js';
 import { issuerKnows } from './session.js';
 import { Mark } from './shapes.js';
+import type { Offered } from './tabs.js';
 import { visible } from './visible.js';
 
 export interface SignInText {
@@ -18,7 +19,9 @@ export interface SignInText {
 interface SignInProps {
   readonly api: Api;
   readonly text: SignInText | undefined;
-  readonly onEntered: (entered: Entered) => void;
+  /** Who is signed in in other tabs of this browser, where they are several persons. */
+  readonly offers: readonly Offered[];
+  readonly onEntered: (entered: Pick<Entered, 'token'>) => void;
 }
 
 const all: Ways = { link: true, password: true, certificate: true };
@@ -39,7 +42,7 @@ export function Awaited() {
   );
 }
 
-export function SignIn({ api, text, onEntered }: SignInProps) {
+export function SignIn({ api, text, offers, onEntered }: SignInProps) {
   const [ways, setWays] = useState<Ways | undefined>();
   const [name, setName] = useState('');
   const [password, setPassword] = useState('');
@@ -82,6 +85,18 @@ export function SignIn({ api, text, onEntered }: SignInProps) {
       <p role="alert" class={said === undefined ? 'said' : said.isGood ? 'said good' : 'said bad'}>
         {visible(said?.text ?? '')}
       </p>
+      {offers.length > 0 && (
+        <Panel title="In other tabs">
+          <p>This browser has sessions of several persons. Go on as:</p>
+          <div class="buttons">
+            {[...new Map(offers.map((each) => [each.name, each])).values()].map((each) => (
+              <Button key={each.name} onClick={() => onEntered(each)}>
+                {visible(each.name)}
+              </Button>
+            ))}
+          </div>
+        </Panel>
+      )}
       {ways === undefined && <Awaited />}
       {ways?.password === true && (
         <Panel title="With a password">

@@ -1,6 +1,8 @@
-// Goal: a browser gives one address six connections, and each tab holds a stream, so that the requests of one more wait. What must not
-// happen: a sign-in without fields, or an empty page, that does not say what it waits for and what to do.
-import { browserTest, settled, shareDesk } from '../../kit/gate/page-daemon.js';
+// Goal: a browser gives one address six connections, and each tab holds a stream, so that the requests of one more wait; and a new tab has
+// the session of the others, up to its end in one of them. What must not happen: a sign-in without fields, or an empty page, that does not
+// say what it waits for and what to do; a tab that takes one of two persons' sessions by itself, or goes on after a sign-out in another.
+import assert from 'node:assert/strict';
+import { browserTest, pagePassword, settled, shareDesk, signIn } from '../../kit/gate/page-daemon.js';
 
 const desk = shareDesk();
 
@@ -30,3 +32,46 @@ browserTest(
     await late.waitFor({ state: 'detached' });
   },
 );
+
+browserTest('a new tab has the session of the others, and a sign-out ends it in all', async (t) => {
+  const { page, context, faults } = await desk.signIn(t, 'oncall');
+  const second = await context.newPage();
+  await second.goto(new URL('/proof', page.url()).href);
+  await second.getByRole('navigation', { name: 'Screens' }).waitFor();
+  assert.equal(new URL(second.url()).pathname, '/proof');
+  // A change names the person.
+  await page.getByRole('button', { name: 'Lock \u2026' }).click();
+  await page.getByText('You act as oncall.').waitFor();
+  await page.keyboard.press('Escape');
+  await second.getByRole('button', { name: 'Sign out' }).click();
+  for (const each of [page, second]) await each.getByText('You are signed out.').waitFor();
+  // Nobody is there to ask.
+  await second.reload();
+  await second.getByLabel('Name', { exact: true }).waitFor();
+  await settled(page);
+  assert.equal(await second.getByRole('navigation', { name: 'Screens' }).count(), 0);
+  await second.close();
+  assert.deepEqual(faults, []);
+});
+
+browserTest('where a browser has sessions of two persons, a new tab asks which', async (t) => {
+  const watched = await desk.look(t);
+  const [first, second, third] = [
+    watched.page,
+    await watched.context.newPage(),
+    await watched.context.newPage(),
+  ];
+  await second.goto(desk.daemon.origin);
+  await second.getByLabel('Name', { exact: true }).waitFor();
+  await signIn(first, desk.daemon.origin, 'auditor');
+  await second.getByLabel('Name', { exact: true }).fill('oncall');
+  await second.getByLabel('Password', { exact: true }).fill(pagePassword);
+  await second.getByRole('button', { name: 'Sign in', exact: true }).click();
+  await second.getByRole('navigation', { name: 'Screens' }).waitFor();
+  await third.goto(desk.daemon.origin);
+  await third.getByRole('button', { name: 'auditor' }).waitFor();
+  await third.getByRole('button', { name: 'oncall' }).click();
+  await third.getByText('oncall', { exact: true }).first().waitFor();
+  await third.getByRole('navigation', { name: 'Screens' }).waitFor();
+  for (const each of [second, third]) await each.close();
+});

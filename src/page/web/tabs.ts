@@ -1,0 +1,54 @@
+// The tabs of a browser that show this address: a new one asks the others for their session, and the end of a session reaches them all.
+// Tokens stay in the memory of tabs, and in the storage that each tab has for itself. A channel is of one scheme, host and port.
+
+/** What another tab is signed in as. */
+export interface Offered {
+  readonly name: string;
+  readonly token: string;
+}
+
+type Message =
+  | { readonly kind: 'ask' }
+  | { readonly kind: 'offer'; readonly offered: Offered }
+  | { readonly kind: 'ended'; readonly token: string; readonly text: string };
+
+export interface Tabs {
+  /** Asks the others for their sessions. Each answers once. */
+  ask(): void;
+  /** Tells the others that a session is over. */
+  ended(token: string, text: string): void;
+  close(): void;
+}
+
+/** `own`: undefined: this tab is not signed in. `onOffer`: called for each other tab that is. */
+export function openTabs(
+  own: () => Offered | undefined,
+  onOffer: (offered: Offered) => void,
+  onEnded: (token: string, text: string) => void,
+): Tabs {
+  const channel = new BroadcastChannel('dovegate');
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel, which has one origin
+  const tell = (message: Message): void => channel.postMessage(message);
+  channel.addEventListener('message', ({ data }: MessageEvent<Message>) => {
+    switch (data.kind) {
+      case 'ask': {
+        const offered = own();
+        if (offered !== undefined) tell({ kind: 'offer', offered });
+        break;
+      }
+      case 'offer':
+        onOffer(data.offered);
+        break;
+      case 'ended':
+        onEnded(data.token, data.text);
+        break;
+      default:
+        data satisfies never;
+    }
+  });
+  return {
+    ask: () => tell({ kind: 'ask' }),
+    ended: (token, text) => tell({ kind: 'ended', token, text }),
+    close: () => channel.close(),
+  };
+}
