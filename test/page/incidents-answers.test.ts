@@ -1,6 +1,9 @@
 // Goal: an outage of 40 s, a drain, a restart of the gate and one of the page: an hour later the page says when each was, how long, why, by
 // whom and what it has cost, from the journal alone; and to whom sees some mail users only, no name of an operator.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { JournalRecord } from '../../src/journal/records/record.js';
 import { notUpBefore } from '../../src/journal/records/turns.js';
@@ -300,5 +303,58 @@ void test('in threads of looks: each answer gives its place back', async (t) => 
     const reply = await answers.incidents({ endpoint: 'incidents', ...call });
     assert.ok('body' in reply);
     look(JSON.parse(reply.body).rows, startMs);
+  }
+});
+
+void test('a reload whose texts are missing or broken counts as one that opened something; the words are for whom sees all mail users', async (t) => {
+  const directory = openFolder(t);
+  mkdirSync(join(directory, 'policies'), { recursive: true });
+  const keep = (text: string): string => {
+    const hash = createHash('sha256').update(text).digest('hex');
+    writeFileSync(join(directory, 'policies', `${hash}.yaml`), text);
+    return hash;
+  };
+  const list = (version: string): string =>
+    keep(
+      JSON.stringify({
+        policies: { desk: { version } },
+        listeners: { desk: { policies: [{ policy: 'desk' }], accounts: [], keys: [] } },
+        backends: {},
+        routes: [],
+        serverCommands: {},
+        persons: {},
+      }),
+    );
+  const [good, broken] = [list(keep('version: 1\n')), list(keep('policies: ['))];
+  const reload = (seconds: number, was: string, policies: string): readonly JournalRecord[] => [
+    { time: startMs + seconds * second, event: 'reload', was, policies },
+    { time: startMs + seconds * second + 1, event: 'operator', action: 'reload', by: 'anna', outcome: 'ok' },
+  ];
+  const gone = 'f'.repeat(64);
+  writeJournal(directory, [...reload(1, good, broken), ...reload(2, broken, gone), ...reload(3, gone, gone)]);
+  const { ask, close } = openIncidents(directory, startMs + hourMs);
+  t.after(close);
+  const auditor: PageCaller = { name: 'aud', roles: ['audit'], users: undefined, from: [] };
+  const { rows } = await ask(auditor);
+  assert.deepEqual(
+    rows.map(({ isWider, widens = [] }) => [isWider, widens.length]),
+    [
+      [undefined, 0],
+      [true, 1],
+      [true, 1],
+    ],
+  );
+  for (const { widens = [] } of rows)
+    for (const words of widens) assert.match(words, /^what it permits cannot be said: /);
+  for (const who of [viewer, limited]) {
+    const shown = (await ask(who)).rows;
+    assert.deepEqual(
+      shown.map(({ isWider, widens }) => [isWider, widens]),
+      [
+        [undefined, undefined],
+        [true, undefined],
+        [true, undefined],
+      ],
+    );
   }
 });

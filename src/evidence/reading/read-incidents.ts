@@ -2,6 +2,7 @@
 // many, so lines are found by their event and only those are parsed. Of a hold, and of what a reload opened, they name mail users.
 
 import { cutTo } from '../../host/output/table.js';
+import { messageOf } from '../../host/ports/faults.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { isCount, parseLine, type StoredRecord } from '../../host/values/values.js';
 import { plural } from '../../host/words/words.js';
@@ -9,7 +10,6 @@ import { readPolicyTexts } from '../../journal/files/kept-policies.js';
 import { findTrail, firstSeqOf } from '../../journal/files/trail.js';
 import { asTimeMs, readHead, readWord } from '../../journal/records/record.js';
 import { textIn } from '../../journal/records/stored.js';
-import type { TextOf } from '../review/policy-changes.js';
 import { wideningsBetween } from '../review/widenings.js';
 import { contentOf } from '../story/content.js';
 import { isTurn, type NamedCommand, namedIn, type Turn } from '../story/incidents.js';
@@ -71,30 +71,48 @@ export async function readIncidents(
   }
   const { fromSeq = 0, toSeq = 0 } = looked.finish(undefined, undefined) ?? {};
   const shown = withoutCopies(turns);
-  const textOf = readPolicyTexts(directory);
-  const endMs = clock.now() + wideningMsMax;
-  for (const turn of shown) tellWidening(turn, textOf, () => clock.now() > endMs);
+  const widenings = wideningsIn(directory, clock);
+  for (const turn of shown) turn.widens = widenings(turn.record);
   return { turns: shown, fromSeq, toSeq, isThrough };
 }
 
-/** Longest time for the proofs of one reading; a change after it counts as one that cannot be decided. */
+/** Longest time for the changes of policies of one reading; what comes after it counts as what cannot be decided. */
 const wideningMsMax = 4_000;
 const wideningsMax = 20;
 const wideningCharsMax = 500;
 
-/** Gives the turn of a start or a reload what it opened. */
-function tellWidening(turn: WritableTurn, textOf: TextOf, isOver: () => boolean): void {
-  const { record } = turn;
-  const [was, now] = [textIn(record, 'was'), textIn(record, 'policies')];
-  const isChange = record['event'] === 'start' || record['event'] === 'reload';
-  if (!isChange || was === '' || was === now) return;
-  const nowMs = asTimeMs(textIn(record, 'time')) ?? 0;
-  const words = wideningsBetween(was, now, textOf, { nowMs, isOver });
-  const more = words.length - wideningsMax;
-  turn.widens = [
-    ...words.slice(0, wideningsMax).map((each) => cutTo(each, wideningCharsMax)),
-    ...(more > 0 ? [`and ${plural(more, 'other change')}`] : []),
-  ];
+/** What a start or a reload opened; undefined: it is neither, or the policies are the same. */
+function wideningsIn(
+  directory: string,
+  clock: Pick<Clock, 'now'>,
+): (record: StoredRecord) => readonly string[] | undefined {
+  const textOf = readPolicyTexts(directory);
+  const endMs = clock.now() + wideningMsMax;
+  const isOver = (): boolean => clock.now() > endMs;
+  // A program may change the same policies to and fro all day.
+  const known = new Map<string, readonly string[]>();
+  const tell = (was: string, now: string, nowMs: number): readonly string[] => {
+    if (isOver()) return ['what it permits cannot be said: there was no time to compare it'];
+    try {
+      const words = wideningsBetween(was, now, textOf, { nowMs, isOver });
+      const more = words.length - wideningsMax;
+      return [
+        ...words.slice(0, wideningsMax).map((each) => cutTo(each, wideningCharsMax)),
+        ...(more > 0 ? [`and ${plural(more, 'other change')}`] : []),
+      ];
+    } catch (fault) {
+      return [`what it permits cannot be said: ${cutTo(messageOf(fault), wideningCharsMax)}`];
+    }
+  };
+  return (record) => {
+    const [was, now] = [textIn(record, 'was'), textIn(record, 'policies')];
+    const isChange = record['event'] === 'start' || record['event'] === 'reload';
+    if (!isChange || was === '' || was === now) return undefined;
+    const key = `${was} ${now}`;
+    const words = known.get(key) ?? tell(was, now, asTimeMs(textIn(record, 'time')) ?? 0);
+    known.set(key, words);
+    return words;
+  };
 }
 
 /** Each segment begins with copies of open records. Only those of the first segment count, and those of a lock not seen before. */
