@@ -24,6 +24,7 @@ import { listenHere } from '../../kit/plain/free-ports.js';
 import { me } from '../../kit/plain/me.js';
 import { fakePrograms } from '../../kit/plain/names.js';
 import { type ProgramResult, runProgram } from '../../kit/plain/program.js';
+import { until } from '../../kit/plain/until.js';
 
 void test('a socket that is mounted by itself: the folder is to be mounted, before and after a restart', async (t) => {
   if (process.getuid?.() !== 0) return t.skip('mounting needs root');
@@ -65,6 +66,16 @@ admin: { unix: admin.sock }
 `;
 }
 
+/** Asked again while the machine was too busy for the daemon to answer in time, which doctor says. */
+async function answered(doctor: () => Promise<ProgramResult>): Promise<ProgramResult> {
+  let found: ProgramResult | undefined;
+  await until(async () => {
+    found = await doctor();
+    return !found.text.includes('did not answer within');
+  }, 'a daemon that answers doctor');
+  return found ?? assert.fail();
+}
+
 /** The lines of looks: `status name` -> the rest. */
 function looksIn({ stdout }: ProgramResult): ReadonlyMap<string, string> {
   const lines = stdout.toString().split('\n\n', 1).join('').split('\n');
@@ -84,7 +95,7 @@ void test('all is well: green, and the command is recorded as that of who ran it
     config: configurationFor(`  mail1: { address: "unix:${unix}", shared_namespaces: [] }`),
   });
   const doctor = (...args: string[]): Promise<ProgramResult> =>
-    runWarm(['doctor', '--config', daemon.configFile, ...args]);
+    answered(() => runWarm(['doctor', '--config', daemon.configFile, ...args]));
 
   const asked = await doctor('--user', 'alice@example.com');
   assert.equal(asked.exit, 0, asked.text);
@@ -101,7 +112,7 @@ void test('all is well: green, and the command is recorded as that of who ran it
   );
   assert.match(asked.text, /\nall \d+ looks are ok\nnext: dovegate status --config \S+\n$/);
   const sent = dovecot.commands.map(({ user, fields }) => [user, ...fields].join(' '));
-  assert.deepEqual(sent, ['alice@example.com quota get --']);
+  assert.deepEqual([...new Set(sent)], ['alice@example.com quota get --']);
 
   // Without a user nothing is sent; over the daemon's old configuration that is said.
   const config = readFileSync(daemon.configFile, 'utf8');
@@ -132,9 +143,10 @@ void test('all is well: green, and the command is recorded as that of who ran it
     .flatMap(({ record }) =>
       record['event'] === 'admission' && record['command'] === 'quota get' ? [record] : [],
     );
+  assert.ok(completions.length >= 2);
   assert.deepEqual(
     completions.map((record) => [record['principal'], record['user'], record['reason']]),
-    Array.from({ length: 2 }, () => [`${me}@support`, 'alice@example.com', 'dovegate doctor']),
+    completions.map(() => [`${me}@support`, 'alice@example.com', 'dovegate doctor']),
   );
   assert.deepEqual(
     readdirSync(daemon.path('audit')).filter((name) => name.includes('doctor')),
@@ -267,7 +279,8 @@ void test('beside a file with errors everything else is looked at, the running d
   await openScriptedDovecot({ unix, minor: 3, owner: t });
   const whole = configurationFor(`  mail1: { address: "unix:${unix}", shared_namespaces: [] }`);
   const daemon = await startDaemon(t, { config: whole });
-  const doctor = (): Promise<ProgramResult> => runWarm(['doctor', '--config', daemon.configFile]);
+  const doctor = (): Promise<ProgramResult> =>
+    answered(() => runWarm(['doctor', '--config', daemon.configFile]));
   writeFileSync(daemon.configFile, whole.replace('quota get', 'quota gett'));
   const found = await doctor();
   assert.equal(found.exit, 78, found.text);
