@@ -215,10 +215,8 @@ function shownRules(rules: readonly FoundRule[], policy: Policy): ReachingRule[]
   const [first] = free;
   if (first === undefined) return rules.map(shown);
   const deeds = new Set(free.flatMap((each) => [...each.deeds]));
-  return [
-    shown({ ...first, deeds, doubts: new Map() }),
-    ...rules.filter(({ rule }) => rule !== undefined).map(shown),
-  ];
+  const doubts = new Map(free.flatMap((each) => [...each.doubts]).filter(([deed]) => !deeds.has(deed)));
+  return [shown({ ...first, deeds, doubts }), ...rules.filter(({ rule }) => rule !== undefined).map(shown)];
 }
 
 function textOf({ file, line }: Policy['place']): string {

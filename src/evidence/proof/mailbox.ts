@@ -87,7 +87,7 @@ export function mailboxReach(
           const possible = possibleOf(rule, command).filter((facts) => mayBe[deed](facts));
           if (possible.length === 0 || one.deeds.has(deed)) continue;
           const tried = tryLines(
-            { world, requester, policy, rule, command, user: reach.user, wanted, isMeant: is[deed] },
+            { world, requester, policy, rule, command, ...reach, wanted, isMeant: is[deed] },
             possible,
           );
           if ('witness' in tried) {

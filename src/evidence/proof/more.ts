@@ -43,7 +43,7 @@ import {
   witnessOf,
 } from './prove.js';
 import { isOnly, perhapsOf, type Requester, requestersOf, sayRequester, splitByName } from './requesters.js';
-import { fateOfLine, setOfList, userFor, viewOf, type World, worldOf } from './world.js';
+import { fateOfLine, setOfList, sourceOf, userFor, viewOf, type World, worldOf } from './world.js';
 
 export function proveNoMore(
   statement: MoreStatement,
@@ -295,15 +295,13 @@ function gapInUsers(
   { fresh, policy, command }: Compared,
   was: Policy,
 ): Gap | undefined {
-  const find = (only: GlobList | undefined, except: readonly GlobList[]) =>
-    userFor(
-      fresh,
-      policy,
-      rule,
-      command,
-      only && { set: setOfList(only), key: JSON.stringify([only.texts, only.isAnyCase]) },
-      except,
-    );
+  const find = (only: GlobList | undefined, except: readonly GlobList[]) => {
+    const wanted = only && { set: setOfList(only), key: JSON.stringify([only.texts, only.isAnyCase]) };
+    const found = userFor(fresh, policy, rule, command, wanted, except);
+    return found.kind === 'none' && sourceOf(rule, command) !== undefined
+      ? userFor(fresh, policy, rule, command, wanted, except, true)
+      : found;
+  };
   const gap = (found: ReturnType<typeof find>, why: string): Gap | undefined =>
     found.kind === 'none' ? undefined : { why, ...(found.kind === 'text' && { user: found.text }) };
   const outside = gap(find(undefined, [was.users]), 'users') ?? gap(find(was.except, []), 'except');

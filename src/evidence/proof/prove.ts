@@ -42,6 +42,7 @@ import {
   namersOf,
   saysWhom,
   setOfList,
+  sourceOf,
   userFor,
   viewOf,
   type Wanted,
@@ -151,7 +152,7 @@ export function possibleOf(rule: Rule | undefined, command: Command): Possible[]
   const isAsking =
     (rule === undefined || rule.content) && (isSearch || command.name === 'fetch' || command.name === 'user');
   const isAlways = givesContent(command.name) || copiers.has(command.name) || command.isAdded;
-  const source = command.params.find(({ role, name }) => role === 'source-user' && may(name));
+  const source = sourceOf(rule, command);
   return effects.flatMap(({ effect, given }): Possible[] => [
     { command, effect, given, content: isAlways ? 'given' : 'no' },
     ...(isAsking && !isAlways ? [{ command, effect, given, content: 'asked' as const }] : []),
@@ -204,7 +205,11 @@ function touches(world: World, attempt: Attempt, { set }: Wanted): boolean | 'un
 }
 
 /** Whom a rule could be about: a user to try; undefined: nobody. */
-type Reach = { readonly kind: 'user'; readonly user: string } | { readonly kind: 'too-much' } | undefined;
+type Reach =
+  /** `source`: the parameter and the name of another user, whose mails are copied. */
+  | { readonly kind: 'user'; readonly user: string; readonly source?: readonly [name: string, user: string] }
+  | { readonly kind: 'too-much' }
+  | undefined;
 
 export function reachOf(
   world: World,
@@ -227,6 +232,13 @@ export function reachOf(
   if (wanted === undefined) return anybody();
   const named = command.scope === 'user' || namersOf(command).length > 0 ? find(wanted) : undefined;
   if (named !== undefined) return named;
+  const source = sourceOf(rule, command);
+  const copied = source && userFor(world, policy, rule, command, wanted, [], true);
+  if (source !== undefined && copied?.kind === 'text') {
+    const line = anybody();
+    return line?.kind === 'user' ? { ...line, source: [source.name, copied.text] } : line;
+  }
+  if (copied !== undefined && copied.kind !== 'none') return { kind: 'too-much' };
   if (command.hold === 'all') return anybody();
   const bare = { kind: 'parsed', command, series: '2.4', values: new Map(), query: undefined } as const;
   const isListing = touchedUsers(bare, '').kind !== 'named';
@@ -347,7 +359,7 @@ export function prove(statement: NeverStatement, settings: Settings, { nowMs, is
         continue;
       }
       const tried = tryLines(
-        { world, requester, policy, rule, command, user: reach.user, wanted, isMeant },
+        { world, requester, policy, rule, command, ...reach, wanted, isMeant },
         excluded,
       );
       if ('witness' in tried && isSure) return { kind: 'disproved', witness: tried.witness };
@@ -423,6 +435,8 @@ export interface Trial extends Granting {
   readonly requester: Requester;
   readonly policy: Policy;
   readonly user: string;
+  /** As {@link reachOf} says it. */
+  readonly source?: readonly [name: string, user: string];
   readonly wanted: Wanted | undefined;
   /** Whether a line that is served does what is looked for. */
   readonly isMeant: (facts: Facts, attempt: Attempt) => boolean;
@@ -472,13 +486,14 @@ function whyUntried({ policy, rule, command }: Trial, user: string): string {
 }
 
 function linesOf(
-  { world, policy, rule, command, user }: Trial,
+  { world, policy, rule, command, user, source }: Trial,
   given: readonly string[],
   isAboutContent: boolean,
 ): Line[] {
   const others = policy.denyByCommand.get(command.name) ?? [];
   const series = world.series.at(-1) ?? '2.4';
-  const lines = linesFor({ command, series, rule, user, given, isAboutContent, others }, linesMax);
+  const values = source && { values: new Map([source]) };
+  const lines = linesFor({ command, series, rule, user, given, isAboutContent, others, ...values }, linesMax);
   return lines.map((words) => ({ user: command.scope === 'user' ? user : '', words }));
 }
 

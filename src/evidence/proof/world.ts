@@ -5,6 +5,7 @@ import { hasJsonForm } from '../../doveadm/meaning/columns.js';
 import { type GlobList, isMask } from '../../doveadm/names/glob.js';
 import { parseCharacterClass } from '../../doveadm/names/user-name.js';
 import { newestMinor } from '../../doveadm/protocol/minors.js';
+import { mayBeGiven, mayBeObserved } from '../../rules/answers/command-list.js';
 import { routingTableOf, type Settings } from '../../rules/config/settings.js';
 import { assess, describeObstacle, fateOf, plainLine, seriesOf } from '../../rules/policy/assess.js';
 import type { Attempt } from '../../rules/policy/attempt.js';
@@ -119,6 +120,15 @@ const userRolesOfArguments: readonly Parameter['role'][] = [
   'user-mask-or-ip',
 ];
 
+/** The parameter for a user whose mails are copied, where the rule (undefined: an observing policy) may let it be given. */
+export function sourceOf(rule: Rule | undefined, command: Command): Parameter | undefined {
+  return command.params.find(
+    (each) =>
+      each.role === 'source-user' &&
+      (rule === undefined ? mayBeObserved(each, command) : mayBeGiven(rule, command, each)),
+  );
+}
+
 /** Parameters that name users, of a command that ignores the user of its line. */
 export function namersOf({ scope, params }: Command): readonly Parameter[] {
   return scope === 'server' ? params.filter(({ role }) => userRolesOfArguments.includes(role)) : [];
@@ -132,7 +142,7 @@ export interface Wanted {
 
 /**
  * A mail user that the rule (undefined: an observing policy) may be about, whom it names or whom a mask of its matches. `only`: one of
- * these; `except`: none of those.
+ * these; `except`: none of those. `isSource`: as the user whose mails are copied, who needs no route.
  */
 export function userFor(
   world: World,
@@ -141,6 +151,7 @@ export function userFor(
   command: Command,
   only: Wanted | undefined,
   except: readonly GlobList[] = [],
+  isSource = false,
 ): FoundText {
   const lists = rule === undefined ? [] : [policy.users, ...(rule.users === undefined ? [] : [rule.users])];
   const denied = [...except, ...(rule === undefined ? [] : [policy.except, ...deniedUsers(policy, command)])];
@@ -149,6 +160,7 @@ export function userFor(
   const key = JSON.stringify([
     only?.key,
     command.scope,
+    isSource,
     ...[lists, denied].map((each) => each.map(({ texts, isAnyCase }) => [texts, isAnyCase])),
     named?.key,
   ]);
@@ -158,7 +170,7 @@ export function userFor(
     [
       world.names,
       ...lists.map(setOfList),
-      ...(command.scope === 'user' ? [world.routed] : []),
+      ...(command.scope === 'user' && !isSource ? [world.routed] : []),
       ...(only === undefined ? [] : [only.set]),
       ...(named === undefined ? [] : [named.set]),
     ],

@@ -74,6 +74,26 @@ void test('the rules of each requester that reach a mailbox, with what they do t
   assert.match(said('a b@example.org', main)[0] ?? '', /matches no name that a user can have/);
 });
 
+void test('whose mails are copied needs no route', () => {
+  const settings = settingsOf(`version: 1
+listeners: { desk: { unix: /run/desk.sock, policy: desk } }
+backends: { m: { address: ${backend}, shared_namespaces: [] } }
+routes: [{ users: ["*@a.org"], backend: m }]
+policies: { desk: { users: ["**"], allow: [{ command: move, where: { source-user: any, query: any } }, quota get] } }
+`);
+  assert.deepEqual(said('x@b.org', settings), ['desk: move at-once mail change destroy']);
+  for (const text of ['reach content', 'change']) {
+    const statement = readStatement(`nobody may ${text} in mailboxes of "x@b.org" by name`, settings);
+    assert.ok(statement.kind === 'never');
+    const proof = prove(statement, settings, options);
+    assert.equal(
+      proof.kind === 'disproved' && proof.witness.words.includes('x@b.org'),
+      true,
+      JSON.stringify(proof),
+    );
+  }
+});
+
 const deedWords: readonly (readonly [words: string, deeds: readonly MailboxDeed[]])[] = [
   ['reach content', ['mail', 'search']],
   ['change', ['change']],
