@@ -56,7 +56,15 @@ function Page({ link }: { readonly link: string }) {
           if (ended === token.read()) {
             token.forget();
             setState({ at: 'outside', text: { text, isGood: true } });
+            return;
           }
+          const isLive = (each: Offered): boolean => each.token !== ended;
+          offers.current = offers.current?.filter(isLive);
+          setState((before) =>
+            before.at === 'outside' && before.offers !== undefined
+              ? { ...before, offers: before.offers.filter(isLive) }
+              : before,
+          );
         },
       ),
     [],
@@ -81,6 +89,8 @@ function Page({ link }: { readonly link: string }) {
     offers.current = undefined;
     token.keep(value);
     const next = await whoAmI(api);
+    // Meanwhile it was ended in another tab, or somebody else came in.
+    if (token.read() !== value) return;
     if (next.at === 'inside' && next.me.isByIssuer && issuerKnows.read() !== '') issuerKnows.keep('');
     setState(next);
   };
@@ -98,13 +108,20 @@ function Page({ link }: { readonly link: string }) {
         }
       }
     }
-    if (token.read() !== undefined) {
-      setState(await whoAmI(api));
+    const own = token.read();
+    if (own !== undefined) {
+      const next = await whoAmI(api);
+      if (token.read() === own) setState(next);
       return;
     }
     setState({ at: 'outside', text: undefined });
+    if (token.wasLeft()) return;
     offers.current = [];
     tabs.ask();
+    // Whoever begins to sign in is not overtaken.
+    window.setTimeout(() => {
+      if (token.read() === undefined) offers.current = undefined;
+    }, askingMs);
   };
   useEffect(() => void start(), []);
   const signOut = (): void => {
@@ -115,7 +132,7 @@ function Page({ link }: { readonly link: string }) {
     // It has the token before that is forgotten. Nothing stays on the screen until an answer comes, which may be never.
     const asked = api.json('POST /api/logout');
     const own = token.read();
-    token.forget();
+    token.leave();
     if (own !== undefined) tabs.ended(own, 'You are signed out.');
     if (state.at === 'inside' && state.me.isByIssuer) issuerKnows.keep('yes');
     setState({ at: 'outside', text: { text: signingOut, isGood: true } });
@@ -160,8 +177,10 @@ function Page({ link }: { readonly link: string }) {
   );
 }
 
-/** Tabs of one browser answer within this time. */
+/** Tabs of one browser answer within this time of each other. */
 const offersMs = 50;
+/** For so long a tab that was just opened takes what others offer. */
+const askingMs = 500;
 
 const signingOut =
   'This browser has forgotten your session. The daemon has not confirmed its end; it ends by itself after 8 hours.';

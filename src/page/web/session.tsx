@@ -7,12 +7,22 @@ import type { Me } from '../answers/api.js';
 import type { Api } from './api.js';
 
 const tokenName = 'dovegate-session';
+const leftName = 'dovegate-left';
 
 /** Not a cookie: those go to every port of this host. */
 export const token = {
   read: (): string | undefined => window.sessionStorage.getItem(tokenName) ?? undefined,
-  keep: (value: string): void => window.sessionStorage.setItem(tokenName, value),
+  keep: (value: string): void => {
+    window.sessionStorage.setItem(tokenName, value);
+    window.sessionStorage.removeItem(leftName);
+  },
   forget: (): void => window.sessionStorage.removeItem(tokenName),
+  /** As somebody who signs out in this tab: opened again, it takes no session of others by itself. */
+  leave: (): void => {
+    window.sessionStorage.removeItem(tokenName);
+    window.sessionStorage.setItem(leftName, 'yes');
+  },
+  wasLeft: (): boolean => window.sessionStorage.getItem(leftName) !== null,
 };
 
 export interface Session {

@@ -170,6 +170,8 @@ const bodies: Acts<unknown> = {
   suggest: ask({ policy: 'support', sinceMs: 0 }),
   check: ask(review),
   replay: ask({ ...review, sinceMs: 0 }),
+  mailbox: ask({ user: bob }),
+  prove: ask({ statement: 'policy support may never destroy' }),
   'sign in': ask(),
   // Whoever signs out is out.
   logout: ask(),

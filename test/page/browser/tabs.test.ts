@@ -73,5 +73,13 @@ browserTest('where a browser has sessions of two persons, a new tab asks which',
   await third.getByRole('button', { name: 'oncall' }).click();
   await third.getByText('oncall', { exact: true }).first().waitFor();
   await third.getByRole('navigation', { name: 'Screens' }).waitFor();
+  // Who signed out in a tab is not made somebody else there.
+  await third.getByRole('button', { name: 'Sign out' }).click();
+  for (const each of [second, third]) await each.getByText('You are signed out.').waitFor();
+  await third.reload();
+  await third.getByLabel('Name', { exact: true }).waitFor();
+  await settled(first);
+  assert.equal(await third.getByRole('navigation', { name: 'Screens' }).count(), 0);
+  assert.equal(await first.getByRole('navigation', { name: 'Screens' }).count(), 1);
   for (const each of [second, third]) await each.close();
 });
