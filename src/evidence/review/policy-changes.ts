@@ -16,10 +16,12 @@ export interface Change {
   readonly words: string;
   /** The policy whose text has it; absent: who gets which policy, and what decides beside them. */
   readonly policy?: string;
-  /** The key of its text, `shadow` for its candidate; absent: it is new or gone. */
+  /** The key of its text, `shadow` for its candidate, `around` for what stands beside it there; absent: it is new or gone. */
   readonly key?: string;
-  /** Of a rule that is now another one. */
-  readonly command?: string;
+  /** Of the rules that are others now. */
+  readonly commands?: readonly string[];
+  /** Somebody has one policy in the place of another: the names of both. */
+  readonly moved?: readonly (readonly [from: string, to: string])[];
 }
 
 /** Returns the text with this hash; undefined: it is missing, or does not match the hash. */
@@ -142,8 +144,10 @@ function changesOfText(name: string, before: Stored, after: Stored, isNew: boole
   const old = asObject(asObject(oldPolicies)?.[name]) ?? {};
   const fresh = asObject(asObject(policies)?.[name]) ?? {};
   const changes: Change[] = [];
-  const add = (sign: Change['sign'], words: string, key: string, command?: string): void =>
-    void changes.push({ sign, words, policy: name, key, ...(command !== undefined && { command }) });
+  const add = (sign: Change['sign'], words: string, key: string, rules: Iterable<unknown> = []): void => {
+    const commands = isRuleList(key) ? { commands: [...rules].map(commandOf) } : {};
+    changes.push({ sign, words, policy: name, key, ...commands });
+  };
   for (const [key, [added, removed, now, no]] of entriesOf(lists)) {
     const [one, two] = [itemsOf(old[key]), itemsOf(fresh[key])];
     const come = new Map([...two].filter(([text]) => !one.has(text)));
@@ -158,26 +162,26 @@ function changesOfText(name: string, before: Stored, after: Stored, isNew: boole
       isOtherwise = true;
       const command = commandOf(rule);
       const words = `${name}: its ${key} rule for ${command} is now ${conditionsOf(other[1])}, and was ${conditionsOf(rule)}`;
-      add('~', words, key, command);
+      add('~', words, key, [rule]);
     }
-    if (come.size > 0) add(added, `${name} ${now}: ${wordsOf(come.values())}`, key);
-    if (gone.size > 0) add(removed, `${name} ${no}: ${wordsOf(gone.values())}`, key);
+    if (come.size > 0) add(added, `${name} ${now}: ${wordsOf(come.values())}`, key, come.values());
+    if (gone.size > 0) add(removed, `${name} ${no}: ${wordsOf(gone.values())}`, key, gone.values());
     const isReordered =
       come.size === 0 && gone.size === 0 && JSON.stringify([...one]) !== JSON.stringify([...two]);
     if (isReordered && isRuleList(key) && !isOtherwise)
-      add('~', `${name}: its ${key} rules have another order`, key);
+      add('~', `${name}: its ${key} rules have another order`, key, two.values());
   }
   if (isNew) return changes;
   const others = [
     ...namesIn(old, fresh)
       .filter((key) => !(key in lists))
-      .map((key) => [key, old[key], fresh[key]] as const),
-    ...namesIn(oldAround, around).map((key) => [key, oldAround[key], around[key]] as const),
+      .map((key) => [key, key, old[key], fresh[key]] as const),
+    ...namesIn(oldAround, around).map((key) => ['around', key, oldAround[key], around[key]] as const),
   ];
-  for (const [key, one, two] of others) {
+  for (const [place, key, one, two] of others) {
     if (JSON.stringify(one) === JSON.stringify(two)) continue;
     const sign = key === 'mode' ? (two === 'observe' ? '+' : '-') : '~';
-    add(sign, `${name}: ${key} is now ${said(two)}, and was ${said(one)}`, key);
+    add(sign, `${name}: ${key} is now ${said(two)}, and was ${said(one)}`, place);
   }
   return changes;
 }
@@ -239,22 +243,61 @@ function changesOfListener(
         if (one === two) return [];
         if (one === undefined) return [{ sign: '+', words: `${what} is new, with policy ${two}` }];
         if (two === undefined) return [{ sign: '-', words: `${what} is gone` }];
-        return [{ sign: '~', words: `${what} has policy ${two} now, and had ${one}` }];
+        return [{ sign: '~', words: `${what} has policy ${two} now, and had ${one}`, moved: [[one, two]] }];
       },
     );
   });
-  if (JSON.stringify(before.policies) !== JSON.stringify(after.policies)) {
+  const choices = changeOfChoices(before.policies, after.policies);
+  if (choices !== undefined) {
     const [old, fresh] = [before, after].map(choicesOf);
-    changes.push({ sign: '~', words: `at ${name} now ${fresh}, and before ${old}` });
+    changes.push({ ...choices, words: `at ${name} now ${fresh}, and before ${old}` });
   }
-  if (JSON.stringify(before.peers) !== JSON.stringify(after.peers)) {
+  if (!isSamePeers(before.peers, after.peers)) {
     const [old, fresh] = [before, after].map(({ peers }) =>
       peers === undefined ? 'everybody' : said(peers),
     );
-    const sign = after.peers === undefined ? '+' : before.peers === undefined ? '-' : '~';
+    const sign = after.peers === undefined ? '+' : isWithin(after.peers, before.peers) ? '-' : '~';
     changes.push({ sign, words: `at ${name} ${fresh} may connect, and before ${old}` });
   }
   return changes;
+}
+
+type Choices = ListedListener['policies'];
+type Peers = ListedListener['peers'];
+
+/** The first line that takes somebody decides, so a line that takes fewer leaves them to those below it. Undefined: it is the same. */
+function changeOfChoices(before: Choices, after: Choices): Pick<Change, 'sign' | 'moved'> | undefined {
+  const isSame = (at: number): boolean => isSamePeers(before[at]?.peers, after[at]?.peers);
+  const common = before.findIndex((each, at) => each.policy !== after[at]?.policy || !isSame(at));
+  if (common < 0 && before.length === after.length) return undefined;
+  const isLast = after.length <= before.length && common === after.length;
+  const [last, was] = [after.at(-1), before.at(-1)];
+  const isFewer =
+    after.length === before.length &&
+    common === after.length - 1 &&
+    last?.policy === was?.policy &&
+    isWithin(last?.peers, was?.peers);
+  if (isLast || isFewer) return { sign: '-' };
+  if (before.length !== after.length || !after.every((_, at) => isSame(at))) return { sign: '~' };
+  const moved = after.flatMap(({ policy }, at): [string, string][] => {
+    const from = before[at]?.policy ?? policy;
+    return from === policy ? [] : [[from, policy]];
+  });
+  return { sign: '~', moved };
+}
+
+function isSamePeers(one: Peers, other: Peers): boolean {
+  return (one === undefined) === (other === undefined) && isWithin(one, other) && isWithin(other, one);
+}
+
+/** Undefined: everybody. */
+function isWithin(fewer: Peers, more: Peers): boolean {
+  if (more === undefined) return true;
+  return (
+    fewer !== undefined &&
+    fewer.users.every((user) => more.users.includes(user)) &&
+    fewer.groups.every((group) => more.groups.includes(group))
+  );
 }
 
 /** Namespaces matter: a rule without `shared` permits no mailbox of another user. */

@@ -1,9 +1,9 @@
 // What a start or a reload opened: the words of the changes after which somebody may do more, or of which that cannot be decided. Within
-// one policy `prove` decides; terms, which it leaves out, are compared here: limits, how many must approve, how often, how long.
+// one policy `prove` decides, about the rules without their terms; terms are compared here: limits, how many must approve, how often, how
+// long, reasons. Not in the lists that are compared, and so left out: modes of sockets, networks and ends of keys.
 
 import { parse } from 'yaml';
-import { asObject, asTexts } from '../../host/values/values.js';
-import type { Settings } from '../../rules/config/settings.js';
+import { asList, asObject, asTexts, type StoredRecord } from '../../host/values/values.js';
 import type { Policy, Rate, RequestRule, Rule } from '../../rules/policy/policy.js';
 import { proveNoMore } from '../proof/more.js';
 import { isProof, type ProofOptions } from '../proof/prove.js';
@@ -19,6 +19,8 @@ const idle: ReadonlySet<string | undefined> = new Set([
   'weight',
   'requests',
 ]);
+/** Keys of a rule that are its terms, without those that it needs to be one. */
+const terms = 'reason limit max_matches emergency quiet scope expires deadline for'.split(' ');
 
 /** `was` and `now` are hashes of lists of policies. Empty: nobody may do more. */
 export function wideningsBetween(
@@ -37,21 +39,38 @@ export function wideningsBetween(
       [...policies, ...accounts, ...keys].map(({ policy }) => policy),
     ),
   );
-  const compared = new Map<string, Compared>();
-  const isWider = ({ sign, policy, key, command }: Change): boolean => {
-    if (sign === '-' || idle.has(key)) return false;
-    if (policy === undefined) return true;
-    if (!inUse.has(policy) && key !== 'approve') return false;
-    const [old, fresh] = [before.policies[policy]?.version, after.policies[policy]?.version];
-    // That it is new is said of who gets it.
-    if (old === undefined || fresh === undefined) return key !== undefined;
-    const known = compared.get(policy) ?? compare(policy, old, fresh, textOf, options);
-    compared.set(policy, known);
-    if (key === 'limits') return known.isOftener;
-    if (key === 'approve') return known.approvesMore;
-    return known.isMore || (command !== undefined && known.commands.has(command));
+  const known = new Map<string, Compared>();
+  /** Undefined: one of them is not there. */
+  const compared = (from: string, to: string): Compared | undefined => {
+    const [old, fresh] = [before.policies[from]?.version, after.policies[to]?.version];
+    if (old === undefined || fresh === undefined) return undefined;
+    const key = `${from} ${to}`;
+    const found =
+      known.get(key) ?? compare({ name: from, version: old }, { name: to, version: fresh }, textOf, options);
+    known.set(key, found);
+    return found;
   };
-  return [...new Set(changes.filter(isWider).map(({ words }) => words))];
+  const isWider = ({ sign, policy, key, commands = [], moved }: Change): boolean => {
+    if (sign === '-' || idle.has(key)) return false;
+    if (policy === undefined) return moved?.every(([from, to]) => isNarrower(compared(from, to))) !== true;
+    if (!inUse.has(policy) && key !== 'approve') return false;
+    const found = compared(policy, policy);
+    // That one is new is said of who gets it.
+    if (found === undefined) return false;
+    if (key === 'limits') return found.isOftener;
+    if (key === 'approve') return found.approvesMore;
+    if (key === 'around' && found.namesMore) return true;
+    return found.isMore || commands.some((command) => found.commands.has(command));
+  };
+  const told = changes.filter(isWider);
+  const lent = [...inUse].flatMap((policy) => {
+    const changed = changes.some((change) => change.policy === policy);
+    const said = told.flatMap((change) => (change.policy === policy ? (change.commands ?? []) : []));
+    return [...((changed && compared(policy, policy)?.commands) || [])]
+      .filter((command) => !said.includes(command))
+      .map((command) => `${policy}: its rules for ${command} demand less than before, or less of some`);
+  });
+  return [...new Set([...told.map(({ words }) => words), ...lent])];
 }
 
 interface Compared {
@@ -59,43 +78,82 @@ interface Compared {
   readonly isMore: boolean;
   /** By its own limits. */
   readonly isOftener: boolean;
+  readonly namesMore: boolean;
   readonly approvesMore: boolean;
-  /** Those with a rule of wider terms. */
+  /** Those whose rules have wider terms. */
   readonly commands: ReadonlySet<string>;
 }
 
-function compare(name: string, was: string, now: string, textOf: TextOf, options: ProofOptions): Compared {
-  const [before, after] = [was, now].map((version) => settingsOfText(name, version, textOf));
-  const [old, fresh] = [before?.policies.get(name), after?.policies.get(name)];
+function isNarrower(found: Compared | undefined): boolean {
+  return (
+    found !== undefined &&
+    !found.isMore &&
+    !found.isOftener &&
+    !found.namesMore &&
+    !found.approvesMore &&
+    found.commands.size === 0
+  );
+}
+
+interface Version {
+  readonly name: string;
+  readonly version: string;
+}
+
+function compare(was: Version, now: Version, textOf: TextOf, options: ProofOptions): Compared {
+  const [before, after] = [was, now].map(({ name, version }) => settingsOfText(name, version, textOf));
+  const [old, fresh] = [before?.policies.get(was.name), after?.policies.get(now.name)];
   if (before === undefined || after === undefined || old === undefined || fresh === undefined)
-    return { isMore: true, isOftener: true, approvesMore: true, commands: new Set() };
+    return { isMore: true, isOftener: true, namesMore: true, approvesMore: true, commands: new Set() };
+  const approvers = approversIn(was, textOf);
   return {
-    isMore: ![false, true].every((isWithApproval) => isNoMore(before, after, isWithApproval, options)),
+    isMore: ![false, true].every((isWithApproval) => isNoMore(was, now, isWithApproval, textOf, options)),
     isOftener: isOftener(old.limits, fresh.limits),
-    approvesMore: approversIn(now, name, textOf).some(
-      (each) => !approversIn(was, name, textOf).includes(each),
-    ),
-    commands: new Set(
-      [
-        ...fresh.allow.filter((rule) => !isWithin(rule, old.allow, coversTerms)),
-        ...fresh.onRequest.filter((rule) => !isWithin(rule, old.onRequest, coversRequest)),
-      ].map(({ command }) => command),
-    ),
+    namesMore: after.mailUsers.perLineMax > before.mailUsers.perLineMax,
+    approvesMore: approversIn(now, textOf).some((each) => !approvers.includes(each)),
+    commands: new Set([
+      ...widerTerms(old.allow, fresh.allow, coversTerms, options.nowMs),
+      ...widerTerms(old.onRequest, fresh.onRequest, coversRequest, options.nowMs),
+    ]),
+  };
+}
+
+/** Rules and users alone, under one name: how often, how long and how clearly it is said is not the proof's. */
+function plain(policy: StoredRecord): StoredRecord {
+  const rulesOf = (list: unknown): unknown =>
+    asList(list)?.map((rule) => {
+      const { command = rule, ...keys } = asObject(rule) ?? {};
+      return { command, ...Object.fromEntries(Object.entries(keys).filter(([key]) => !terms.includes(key))) };
+    });
+  const { mode, users, except, allow, deny, on_request: requests } = policy;
+  const on_request = rulesOf(requests);
+  return {
+    mode,
+    users,
+    except,
+    allow: rulesOf(allow),
+    deny,
+    ...(on_request !== undefined && { on_request }),
   };
 }
 
 function isNoMore(
-  before: Settings,
-  after: Settings,
+  was: Version,
+  now: Version,
   isWithApproval: boolean,
+  textOf: TextOf,
   options: ProofOptions,
 ): boolean {
+  const [before, after] = [was, now].map(({ name, version }) =>
+    settingsOfText(name, version, textOf, { as: 'one', shape: plain }),
+  );
+  if (before === undefined || after === undefined) return false;
   const statement = { kind: 'more', except: [], exceptCommands: [], isWithApproval } as const;
   return isProof(proveNoMore(statement, before, after, options), 'holds');
 }
 
 /** As the stored text has them. */
-function approversIn(version: string, name: string, textOf: TextOf): readonly string[] {
+function approversIn({ name, version }: Version, textOf: TextOf): readonly string[] {
   const { policies } = asObject(parse(textOf(version) ?? '')) ?? {};
   return asTexts(asObject(asObject(policies)?.[name])?.['approve']);
 }
@@ -108,15 +166,45 @@ function isOftener(old: Policy['limits'], fresh: Policy['limits']): boolean {
   );
 }
 
-/** Whether a rule of before for that command had terms as wide. */
-function isWithin<R extends Rule>(
-  rule: R,
+/**
+ * The commands whose rules may demand less than before. The first rule that matches a line lends it its terms, so also what comes, goes or
+ * moves beside others may change them; and each rule with a limit counts by itself. A command without a rule of before is the proof's.
+ */
+function widerTerms<R extends Rule>(
   before: readonly R[],
+  after: readonly R[],
   covers: (old: R, fresh: R) => boolean,
-): boolean {
-  const same = before.filter(({ command }) => command === rule.command);
-  // A command without a rule of before is the proof's.
-  return same.length === 0 || same.some((old) => covers(old, rule));
+  nowMs: number,
+): readonly string[] {
+  const isLive = ({ expiresMs }: R): boolean => expiresMs === undefined || expiresMs > nowMs;
+  const keyOf = ({ obligations }: R): string => obligations.limitKey;
+  return [...new Set(after.map(({ command }) => command))].filter((name) => {
+    const [old, fresh] = [before, after].map((rules) => rules.filter(({ command }) => command === name));
+    if (old === undefined || fresh === undefined || old.length === 0) return false;
+    if (
+      JSON.stringify(old.map(({ meaning }) => meaning)) ===
+      JSON.stringify(fresh.map(({ meaning }) => meaning))
+    )
+      return false;
+    const now = fresh.filter(isLive);
+    const pairOf = (rule: R): R | undefined => old.find((each) => keyOf(each) === keyOf(rule));
+    const isLess = now.some((rule) => {
+      const own = pairOf(rule);
+      return own === undefined ? old.some((each) => !covers(each, rule)) : !covers(own, rule);
+    });
+    const kept = [old, now].map((rules) => rules.map(keyOf));
+    const [was = [], is = []] = kept.map((keys) =>
+      keys.filter((key) => kept.every((all) => all.includes(key))),
+    );
+    const isOrdered = was.join() === is.join();
+    const gone = old.filter((each) => !isOrdered || !is.includes(keyOf(each)));
+    const hasLent = gone.some((each) =>
+      now.some((rule) => keyOf(rule) !== keyOf(each) && !covers(each, rule)),
+    );
+    const isCountedApart =
+      now.length > old.length && old.some(({ obligations }) => obligations.limit !== undefined);
+    return isLess || hasLent || isCountedApart;
+  });
 }
 
 function coversTerms(
