@@ -3,7 +3,6 @@
 // around it.
 
 import { useState } from 'preact/hooks';
-import { notOk } from '../../gate/outcome/class.js';
 import { plural } from '../../host/words/words.js';
 import type { Incidents } from '../answers/history.js';
 import { useAgain } from './asked.js';
@@ -12,11 +11,10 @@ import { Try } from './bar.js';
 import { Duration, Empty, Name, Names, Panel, Pending, Segments, Sentence, Sign, Time } from './kit.js';
 import { useLive } from './live.js';
 import { Link } from './location.js';
-import { pathOf } from './route.js';
+import { encoded, pathOf } from './route.js';
 import { mayDo, useSession } from './session.js';
 import type { Tone } from './signs.js';
 import { type Column, Table } from './table.js';
-import { trailPath } from './trail-query.js';
 
 type Incident = Incidents['rows'][number];
 
@@ -182,16 +180,7 @@ function What({ kind, backend: place, since, until, text, widens = [], left = []
         since !== undefined &&
         /^(down|stuck|drained|reserve|blind)$/.test(kind) && (
           <p>
-            <Link
-              to={trailPath({
-                ...(place !== undefined && { backend: place }),
-                outcome: notOk,
-                since,
-                ...(until !== undefined && { until }),
-              })}
-            >
-              What did not go well then
-            </Link>
+            <Link to={notOkPath(place, since, until)}>What did not go well then</Link>
           </p>
         )}
       {widens.length > 0 && (
@@ -220,6 +209,12 @@ function What({ kind, backend: place, since, until, text, widens = [], left = []
       ))}
     </>
   );
+}
+
+/** Written here: what reads and writes the search line is no part of the first screen. Names of backends need no quotes. */
+function notOkPath(backend: string | undefined, since: string, until: string | undefined): string {
+  const of = backend === undefined ? '' : `backend:${backend} `;
+  return `/trail?q=${encoded(`${of}outcome:not-ok since:${since}${until === undefined ? '' : ` until:${until}`}`)}`;
 }
 
 function msBetween(since: string, until: string): number {
