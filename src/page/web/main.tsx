@@ -37,6 +37,8 @@ function Page({ link }: { readonly link: string }) {
   me.current = state.at === 'inside' ? state.me : undefined;
   /** Until one of them was taken, or somebody came in otherwise. */
   const offers = useRef<readonly Offered[] | undefined>(undefined);
+  /** The one that was taken without a question. */
+  const taken = useRef<Offered | undefined>(undefined);
   const tabs = useMemo(
     () =>
       openTabs(
@@ -50,7 +52,12 @@ function Page({ link }: { readonly link: string }) {
           const known = offers.current;
           if (known === undefined || known.some((each) => each.token === offered.token)) return;
           offers.current = [...known, offered];
-          offer();
+          if (taken.current === undefined) offer();
+          else if (taken.current.name !== offered.name && taken.current.token === token.read()) {
+            // A late answer of another person's tab: nobody is taken unasked.
+            token.forget();
+            setState({ at: 'outside', text: undefined, offers: offers.current });
+          }
         },
         (ended, text) => {
           if (ended === token.read()) {
@@ -82,11 +89,16 @@ function Page({ link }: { readonly link: string }) {
     void window.setTimeout(() => {
       const [first, ...more] = offers.current ?? [];
       if (first === undefined || token.read() !== undefined) return;
-      if (more.every(({ name }) => name === first.name)) void enter(first);
-      else setState({ at: 'outside', text: undefined, offers: [first, ...more] });
+      if (more.every(({ name }) => name === first.name)) {
+        taken.current = first;
+        void take(first.token);
+      } else setState({ at: 'outside', text: undefined, offers: [first, ...more] });
     }, offersMs);
   const enter = async ({ token: value }: Pick<Entered, 'token'>): Promise<void> => {
     offers.current = undefined;
+    await take(value);
+  };
+  const take = async (value: string): Promise<void> => {
     token.keep(value);
     const next = await whoAmI(api);
     // Meanwhile it was ended in another tab, or somebody else came in.
@@ -118,9 +130,8 @@ function Page({ link }: { readonly link: string }) {
     if (token.wasLeft()) return;
     offers.current = [];
     tabs.ask();
-    // Whoever begins to sign in is not overtaken.
     window.setTimeout(() => {
-      if (token.read() === undefined) offers.current = undefined;
+      offers.current = undefined;
     }, askingMs);
   };
   useEffect(() => void start(), []);
@@ -180,7 +191,7 @@ function Page({ link }: { readonly link: string }) {
 /** Tabs of one browser answer within this time of each other. */
 const offersMs = 50;
 /** For so long a tab that was just opened takes what others offer. */
-const askingMs = 500;
+const askingMs = 5_000;
 
 const signingOut =
   'This browser has forgotten your session. The daemon has not confirmed its end; it ends by itself after 8 hours.';

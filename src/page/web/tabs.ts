@@ -8,8 +8,8 @@ export interface Offered {
 }
 
 type Message =
-  | { readonly kind: 'ask' }
-  | { readonly kind: 'offer'; readonly offered: Offered }
+  | { readonly kind: 'ask'; readonly by: string }
+  | { readonly kind: 'offer'; readonly to: string; readonly offered: Offered }
   | { readonly kind: 'ended'; readonly token: string; readonly text: string };
 
 export interface Tabs {
@@ -20,24 +20,25 @@ export interface Tabs {
   close(): void;
 }
 
-/** `own`: undefined: this tab is not signed in. `onOffer`: called for each other tab that is. */
+/** `own`: undefined: this tab is not signed in. `onOffer`: called for each other tab that is, once this one has asked. */
 export function openTabs(
   own: () => Offered | undefined,
   onOffer: (offered: Offered) => void,
   onEnded: (token: string, text: string) => void,
 ): Tabs {
   const channel = new BroadcastChannel('dovegate');
+  const id = crypto.getRandomValues(new Uint32Array(2)).join();
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel, which has one origin
   const tell = (message: Message): void => channel.postMessage(message);
   channel.addEventListener('message', ({ data }: MessageEvent<Message>) => {
     switch (data.kind) {
       case 'ask': {
         const offered = own();
-        if (offered !== undefined) tell({ kind: 'offer', offered });
+        if (offered !== undefined) tell({ kind: 'offer', to: data.by, offered });
         break;
       }
       case 'offer':
-        onOffer(data.offered);
+        if (data.to === id) onOffer(data.offered);
         break;
       case 'ended':
         onEnded(data.token, data.text);
@@ -47,7 +48,7 @@ export function openTabs(
     }
   });
   return {
-    ask: () => tell({ kind: 'ask' }),
+    ask: () => tell({ kind: 'ask', by: id }),
     ended: (token, text) => tell({ kind: 'ended', token, text }),
     close: () => channel.close(),
   };
