@@ -50,6 +50,23 @@ export function createReviewHandlers(parts: ReviewParts): Pick<Record<Endpoint, 
       const args = [`policy=${asked.policy}`, `since=${formatTime(asked.sinceMs)}`];
       return answer(parts, what, request, { task: taskOf(known, what, asked), args });
     };
+  /** About what is served now; `lookOf`: the task, and the words of its record. */
+  const question =
+    <Named extends object>(
+      what: 'mailbox' | 'prove',
+      parse: (body: string) => Named | string,
+      lookOf: (
+        named: Named,
+        settings: string,
+      ) => { readonly task: ReviewTask; readonly args: readonly string[] },
+    ): PageHandler =>
+    (request) => {
+      const { told: known } = parts.daemon;
+      if (known === undefined) return Promise.resolve(unanswered);
+      const parsed = parse(request.body);
+      if (typeof parsed === 'string') return Promise.resolve(refusedReply(400, parsed));
+      return answer(parts, what, request, lookOf(parsed, settingsText(known.settings)));
+    };
   return {
     suggest: handler('suggest'),
     check: handler('check'),
@@ -67,22 +84,14 @@ export function createReviewHandlers(parts: ReviewParts): Pick<Record<Endpoint, 
       ];
       return answer(parts, 'policies', request, { task, args, isFile: form === 'csv' });
     },
-    mailbox(request) {
-      const { told: known } = parts.daemon;
-      if (known === undefined) return Promise.resolve(unanswered);
-      const parsed = parseMailbox(request.body);
-      if (typeof parsed === 'string') return Promise.resolve(refusedReply(400, parsed));
-      const task = { kind: 'mailbox', settings: settingsText(known.settings), ...parsed } as const;
-      return answer(parts, 'mailbox', request, { task, args: [`mailbox=${parsed.user}`] });
-    },
-    prove(request) {
-      const { told: known } = parts.daemon;
-      if (known === undefined) return Promise.resolve(unanswered);
-      const parsed = parseStatementAsked(request.body);
-      if (typeof parsed === 'string') return Promise.resolve(refusedReply(400, parsed));
-      const task = { kind: 'prove', settings: settingsText(known.settings), ...parsed } as const;
-      return answer(parts, 'prove', request, { task, args: [`statement=${parsed.statement}`] });
-    },
+    mailbox: question('mailbox', parseMailbox, ({ user }, settings) => ({
+      task: { kind: 'mailbox', settings, user },
+      args: [`mailbox=${user}`],
+    })),
+    prove: question('prove', parseStatementAsked, ({ statement }, settings) => ({
+      task: { kind: 'prove', settings, statement },
+      args: [`statement=${statement}`],
+    })),
   };
 }
 

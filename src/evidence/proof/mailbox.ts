@@ -51,7 +51,7 @@ interface Reaching extends ReachingRule {
   readonly doubts: Map<MailboxDeed, string>;
 }
 
-/** `user`: a name or a pattern of names; then it is about any of them. A text: why nobody can have that name. */
+/** `user`: a name, or a pattern for any of its names. Returns a text where nobody can have such a name: why not. */
 export function mailboxReach(
   user: string,
   settings: Settings,

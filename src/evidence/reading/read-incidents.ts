@@ -1,5 +1,5 @@
 // The records of outages, drains, restarts, locks and what the journal could not take, from the end of the journal back. They are few among
-// many, so lines are found by their event and only those are parsed. Of a hold, and of what a reload opened, they name mail users.
+// many, so lines are found by their event and only those are parsed. Holds, and what a reload opened, name mail users.
 
 import { cutTo } from '../../host/output/table.js';
 import { messageOf } from '../../host/ports/faults.js';

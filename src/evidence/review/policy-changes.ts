@@ -20,7 +20,7 @@ export interface Change {
   readonly key?: string;
   /** Of the rules that are others now. */
   readonly commands?: readonly string[];
-  /** Somebody has one policy in the place of another: the names of both. */
+  /** For somebody who gets another policy than before: the names of both. */
   readonly moved?: readonly (readonly [from: string, to: string])[];
 }
 
@@ -265,7 +265,7 @@ function changesOfListener(
 type Choices = ListedListener['policies'];
 type Peers = ListedListener['peers'];
 
-/** The first line that takes somebody decides, so a line that takes fewer leaves them to those below it. Undefined: it is the same. */
+/** The first line that fits a peer decides, so whom a line no longer fits gets what a later line says. Undefined: nothing changed. */
 function changeOfChoices(before: Choices, after: Choices): Pick<Change, 'sign' | 'moved'> | undefined {
   const isSame = (at: number): boolean => isSamePeers(before[at]?.peers, after[at]?.peers);
   const common = before.findIndex((each, at) => each.policy !== after[at]?.policy || !isSame(at));

@@ -1,6 +1,6 @@
-// What a start or a reload opened: the words of the changes after which somebody may do more, or of which that cannot be decided. Within
-// one policy `prove` decides, about the rules without their terms; terms are compared here: limits, how many must approve, how often, how
-// long, reasons. Not in the lists that are compared, and so left out: modes of sockets, networks and ends of keys.
+// What a start or a reload opened: the changes after which somebody may do more, in words. A change that cannot be decided counts as one.
+// In one policy `prove` compares the rules without their terms. The terms are compared here: limits, approvals, uses, times, reasons.
+// Left out, as the lists of policies do not have them: modes of sockets, networks and ends of keys.
 
 import { parse } from 'yaml';
 import { asList, asObject, asTexts, type StoredRecord } from '../../host/values/values.js';
@@ -107,7 +107,7 @@ function compare(was: Version, now: Version, textOf: TextOf, options: ProofOptio
     return { isMore: true, isOftener: true, namesMore: true, approvesMore: true, commands: new Set() };
   const approvers = approversIn(was, textOf);
   return {
-    isMore: ![false, true].every((isWithApproval) => isNoMore(was, now, isWithApproval, textOf, options)),
+    isMore: !isNoMore(was, now, textOf, options),
     isOftener: isOftener(old.limits, fresh.limits),
     namesMore: after.mailUsers.perLineMax > before.mailUsers.perLineMax,
     approvesMore: approversIn(now, textOf).some((each) => !approvers.includes(each)),
@@ -137,19 +137,16 @@ function plain(policy: StoredRecord): StoredRecord {
   };
 }
 
-function isNoMore(
-  was: Version,
-  now: Version,
-  isWithApproval: boolean,
-  textOf: TextOf,
-  options: ProofOptions,
-): boolean {
+/** Neither at once nor by a grant. */
+function isNoMore(was: Version, now: Version, textOf: TextOf, options: ProofOptions): boolean {
   const [before, after] = [was, now].map(({ name, version }) =>
     settingsOfText(name, version, textOf, { as: 'one', shape: plain }),
   );
   if (before === undefined || after === undefined) return false;
-  const statement = { kind: 'more', except: [], exceptCommands: [], isWithApproval } as const;
-  return isProof(proveNoMore(statement, before, after, options), 'holds');
+  return [false, true].every((isWithApproval) => {
+    const statement = { kind: 'more', except: [], exceptCommands: [], isWithApproval } as const;
+    return isProof(proveNoMore(statement, before, after, options), 'holds');
+  });
 }
 
 /** As the stored text has them. */

@@ -72,9 +72,9 @@ export const endpoints = {
   policies: 'POST /api/policies',
   /** -> AccessTable. */
   access: 'GET /api/access',
-  /** AskMailbox -> MailboxAccess: who reaches a mailbox under what is served now. */
+  /** `user`, a name or a pattern -> MailboxAccess: who reaches a mailbox under what is served now. */
   mailbox: 'POST /api/access/mailbox',
-  /** AskProof -> Proved: a statement about the policies that are served now. */
+  /** `statement` -> Proved: a statement about the policies that are served now. */
   prove: 'POST /api/prove',
   /** -> Proof: the part that is known without reading the journal. */
   proof: 'GET /api/proof',
