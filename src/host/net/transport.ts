@@ -265,7 +265,10 @@ class SocketTransport implements Transport {
 
   /** The peer must not take the bytes for the whole. Leaves the TLS socket: destroying both in one turn crashes Node 20 in a write. */
   #reset(): void {
-    if (this.#raw.remoteAddress !== undefined) this.#raw.resetAndDestroy();
+    const { writableEnded, writableFinished, writableLength } = this.#socket;
+    // Its own end is under way: libuv refuses to reset then (EINVAL), and Node 20 never closes a descriptor that it could not reset.
+    const isEnding = writableEnded && !writableFinished && writableLength === 0;
+    if (this.#raw.remoteAddress !== undefined && !isEnding) this.#raw.resetAndDestroy();
     this.#raw.destroy();
   }
 

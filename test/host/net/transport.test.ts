@@ -464,6 +464,20 @@ over('TLS: closing delivers what was written before', async (t, kind) => {
   assert.equal(clock.timers, 0);
 });
 
+over(
+  'closing abruptly in the turn in which it was closed: its descriptor is closed, too',
+  async (t, kind) => {
+    for (const open of [openPair, openTls]) {
+      const { transport, far, clock } = await open(t, kind);
+      transport.close('draining');
+      transport.close('draining', true);
+      await transport.whenClosed();
+      await far.until(() => far.hasEnded || far.isClosed, 'the end');
+      assert.equal(clock.timers, 0);
+    }
+  },
+);
+
 over('closing abruptly what was closed already: it ends now, not when its peer likes', async (t, kind) => {
   for (const open of [openPair, openTls]) {
     const { transport, far, clock } = await open(t, kind);

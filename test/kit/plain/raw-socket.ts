@@ -3,6 +3,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
 import { type ByteReader, createByteReader } from './byte-reader.js';
+import { resetSocket } from './reset-socket.js';
 
 export interface RawPlace {
   /** Path of a UNIX socket; else TCP to `host` and `port`. */
@@ -77,10 +78,7 @@ export async function connectRaw({ path, host = '127.0.0.1', port = 0, uid }: Ra
         socket.end();
       },
       close: () => socket.destroy(),
-      reset() {
-        if (path === undefined) tcp.resetAndDestroy();
-        else tcp.destroy();
-      },
+      reset: () => resetSocket(tcp),
     }),
   };
 }

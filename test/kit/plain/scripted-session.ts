@@ -19,6 +19,7 @@ import {
   splitCells,
   unescapeCell,
 } from './framing.js';
+import { resetSocket } from './reset-socket.js';
 import { greet, type Pipe, type SessionPlan, write, writeWithoutEnd } from './scripted-greeting.js';
 
 const lineBytesMax = 1024 * 1024;
@@ -42,7 +43,7 @@ export async function playSession(tcp: Socket, record: SessionRecord, plan: Sess
       outcome.pipe.socket.destroySoon();
       return;
     case 'reset':
-      reset(tcp);
+      resetSocket(tcp);
       return;
     case 'silence': {
       // Still reads, so that the record shows what the other side sends into the silence.
@@ -109,7 +110,7 @@ async function serveCommands(
     readSome: () => reader.readSome(),
     setStopped: (isStopped) => reader.setStopped(isStopped),
     end: () => socket.destroySoon(),
-    reset: () => reset(tcp),
+    reset: () => resetSocket(tcp),
   };
   plan.ready(connection);
 
@@ -187,13 +188,5 @@ async function answerWrongly(
       return;
     default:
       fault satisfies never;
-  }
-}
-
-function reset(tcp: Socket): void {
-  try {
-    tcp.resetAndDestroy();
-  } catch {
-    tcp.destroy(); // a UNIX socket knows no reset
   }
 }

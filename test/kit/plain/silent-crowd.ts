@@ -3,6 +3,7 @@
 import net from 'node:net';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import type { Owner } from './folder.js';
+import { resetSocket } from './reset-socket.js';
 
 export interface Crowd {
   readonly port: number;
@@ -68,7 +69,7 @@ function keepConnecting({ port, connections, from, says, returns }: Crowd): void
   parentPort?.once('message', () => {
     isOver = true;
     parentPort?.postMessage(made, []);
-    for (const socket of open) socket.resetAndDestroy();
+    for (const socket of open) resetSocket(socket);
     parentPort?.close();
   });
 }
