@@ -275,7 +275,7 @@ admin:
       undefined,
       '',
       keys.get('panel'),
-      `${token.slice(0, -1)}0`,
+      `${token.slice(0, -1)}${token.endsWith('0') ? '1' : '0'}`,
       makeKey(randomBytes(keyBytes), reportTokenPrefix),
     ])
       assert.equal((await read(wrong)).status, 401);
