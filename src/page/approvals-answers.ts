@@ -2,19 +2,12 @@
 
 import { accessSteps } from '../doveadm/verbs/verbs.js';
 import { usesAmong } from '../evidence/story/row.js';
-import { DoorFault } from '../gate/door/door-client.js';
 import { type DoorAccess, type PersonCall, parseDecision } from '../gate/door/parse.js';
 import { bounds } from '../host/bounds/bounds.js';
 import { asObject, parseLine, type StoredRecord } from '../host/values/values.js';
 import type { Approvals, Endpoint, Uses } from './answers/api.js';
 import type { Daemon } from './daemon.js';
-import {
-  jsonReply,
-  type PageHandler,
-  type PageReply,
-  type PageRequest,
-  refusedReply,
-} from './http/page-request.js';
+import { jsonReply, type PageCaller, type PageHandler, Refusal, requested } from './http/page-request.js';
 import { lookInto, type TrailParts } from './trail-answers.js';
 
 export interface ApprovalParts extends Omit<TrailParts, 'daemon'> {
@@ -23,45 +16,29 @@ export interface ApprovalParts extends Omit<TrailParts, 'daemon'> {
 
 export function createApprovalHandlers(parts: ApprovalParts): Partial<Record<Endpoint, PageHandler>> {
   const handlers: Partial<Record<Endpoint, PageHandler>> = {
-    approvals: (request) => ask(request, { step: 'list', id: '' }),
+    approvals: async ({ who }) => jsonReply(200, await ask(who, { step: 'list', id: '' })),
     // Of what the gate lists to this person, and nothing else of the journal.
-    uses: (request) =>
-      ask(request, { step: 'list', id: '' }, async ({ items, decided = [] }) => {
-        const { params, who, isStill, signal } = request;
-        const item = [...items, ...decided].find(({ id }) => id === params[0]);
-        // The screen asks for its uses beside the list, and the list says whether there is such a request.
-        if (item === undefined) return jsonReply(200, { uses: [] } satisfies Uses);
-        const asked = { look: 'show', wanted: item.id } as const;
-        const look = { asked, person: who, seen: item.users, isStill, signal };
-        const { status, text } = await lookInto(parts, look);
-        return status === 200
-          ? jsonReply(200, { uses: usesIn(text) } satisfies Uses)
-          : refusedReply(status, text);
-      }),
+    async uses({ params, who, isStill, signal }) {
+      const { items, decided = [] } = await ask(who, { step: 'list', id: '' });
+      const item = [...items, ...decided].find(({ id }) => id === params[0]);
+      // The screen asks for its uses beside the list, and the list says whether there is such a request.
+      if (item === undefined) return jsonReply(200, { uses: [] } satisfies Uses);
+      const asked = { look: 'show', wanted: item.id } as const;
+      const text = await lookInto(parts, { asked, person: who, seen: item.users, isStill, signal });
+      return jsonReply(200, { uses: usesIn(text) } satisfies Uses);
+    },
   };
   for (const step of accessSteps)
-    handlers[step] = (request) => {
-      const [id = ''] = request.params;
-      const decision = parseDecision(request.body === '' ? '{}' : request.body);
-      return typeof decision === 'string'
-        ? Promise.resolve(refusedReply(400, decision))
-        : ask(request, { step, id, ...decision });
+    handlers[step] = async ({ params: [id = ''], body, who }) => {
+      const decision = requested(parseDecision, body === '' ? '{}' : body);
+      return jsonReply(200, await ask(who, { step, id, ...decision }));
     };
   return handlers;
 
-  async function ask(
-    { who }: PageRequest,
-    asked: Omit<DoorAccess, keyof PersonCall>,
-    then = (done: Approvals): PageReply | Promise<PageReply> => jsonReply(200, done),
-  ): Promise<PageReply> {
-    try {
-      const done = await parts.daemon.access(who, asked);
-      if ('items' in done) return await then(done);
-      return refusedReply(statuses[done.code] ?? (done.isPassing ? 503 : 409), done.text);
-    } catch (fault) {
-      if (!(fault instanceof DoorFault)) throw fault;
-      return refusedReply(statuses[fault.code] ?? 503, fault.message);
-    }
+  async function ask(who: PageCaller, asked: Omit<DoorAccess, keyof PersonCall>): Promise<Approvals> {
+    const done = await parts.daemon.access(who, asked);
+    if ('items' in done) return done;
+    throw new Refusal(statuses[done.code] ?? (done.isPassing ? 503 : 409), done.text);
   }
 }
 
@@ -79,13 +56,10 @@ function usesIn(text: string): StoredRecord[] {
     .map((use) => Object.fromEntries(keysOfUses.map((key) => [key, use[key]])));
 }
 
-/** By the code of the desk, and of the door. */
+/** By the code of the desk. */
 const statuses: Readonly<Partial<Record<string, number>>> = {
   'access-invalid': 400,
   'access-denied': 403,
   'access-unknown': 404,
   'access-changed': 409,
-  malformed: 400,
-  person: 403,
-  stale: 409,
 };

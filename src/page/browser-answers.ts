@@ -3,11 +3,9 @@
 // cannot fill the journal: beyond ten refusals a second they are only counted.
 
 import * as z from 'zod';
-import { accessSteps, verbRow } from '../doveadm/verbs/verbs.js';
 import type { DoorAction, LinkOpener } from '../gate/door/parse.js';
 import { isCertificateOwner, type LoginGuard, Logins } from '../gate/login/logins.js';
 import type { Log } from '../gate/telemetry/log.js';
-import { bounds } from '../host/bounds/bounds.js';
 import type { HttpPeer } from '../host/http/connections.js';
 import { piecesUntil } from '../host/http/server.js';
 import { messageOf } from '../host/ports/faults.js';
@@ -21,14 +19,18 @@ import { type Login, parsePasswordHash } from '../rules/identity/credentials.js'
 import { type Human, humanOnPage } from '../rules/identity/human.js';
 import type { PageRole } from '../rules/identity/roles.js';
 import { pageName } from '../rules/setup/certificates.js';
-import { type Endpoint, type Entered, type Me, mayAsk, type Ways } from './answers/api.js';
-import { type Daemon, statusOfChange, whyChanged } from './daemon.js';
+import { type Endpoint, type Entered, endpointRow, type Me, type Ways } from './answers/api.js';
+import { parseDrain, parseLock, parseUnlock } from './answers/requests.js';
+import type { Daemon } from './daemon.js';
 import {
   jsonReply,
   type PageCaller,
   type PageHandler,
   type PageReply,
+  refusalOf,
   refusedReply,
+  replyOf,
+  requested,
 } from './http/page-request.js';
 import type { PageCall, PageServerOptions } from './http/page-server.js';
 import { createPageSessions, isEntered, type PageSession, type SignInWay } from './http/page-sessions.js';
@@ -67,17 +69,11 @@ export type PageRefusal =
   | 'wrong-certificate' // none, nobody's, or of several people
   | 'wrong-oidc'; // an answer of the issuer that does not count, or of nobody
 
-type Asked = readonly [call: PageCall, session: PageSession, person: PagePerson];
-
-/** Requests of one session at once: an open page has one stream and a few other requests. */
+/**
+ * Requests of one session at once: an open page has one stream and a few other requests. Those that take a right away have as many places
+ * again.
+ */
 const requestsMax = 12;
-/** Requests that take a right away have as many places again, so that the person's own slow searches do not delay them. */
-const ends: ReadonlySet<Endpoint> = new Set([
-  'kill',
-  'drain',
-  'lock',
-  ...accessSteps.filter((step) => verbRow(step).costs === 'end'),
-]);
 const textCharsMax = 256;
 
 const crowdedText =
@@ -159,19 +155,10 @@ export function createBrowserAnswers(parts: BrowserParts) {
       if (person === undefined) throw new Error('the person is gone');
       await note('page-sign-in', person, session, how, words);
     } catch (fault) {
-      const changed = whyChanged(fault);
-      if (changed !== undefined) {
-        sessions.leave(session, changed);
-        return refusedReply(statusOfChange(fault), changed);
-      }
-      log.report({
-        event: 'admin-failed',
-        level: 'error',
-        text: `a sign-in of ${name}: ${messageOf(fault)}`,
-      });
-      if (person === undefined || person.roles.includes('audit')) {
-        sessions.leave(session);
-        return refusedReply(503, `the sign-in could not be recorded: ${messageOf(fault)}`);
+      const { status, message } = refusalOf(fault, `a sign-in of ${name}`, log);
+      if (status !== 503 || person === undefined || person.roles.includes('audit')) {
+        sessions.leave(session, message);
+        return refusedReply(status, message);
       }
     }
     counts.signIns += 1;
@@ -329,23 +316,17 @@ export function createBrowserAnswers(parts: BrowserParts) {
     return jsonReply(200, { text: 'signed out' });
   }
 
+  /** Answers when it was done: also to who may not come again, as somebody who locks their own name. */
   async function operate(
     kind: DoorAction['kind'],
     what: string,
     who: PageCaller,
     more: Parameters<Daemon['operate']>[3] = {},
   ): Promise<PageReply> {
-    try {
-      const done = await daemon.operate(who, kind, what, more);
-      return done.kind === 'done' || done.kind === 'already'
-        ? jsonReply(200, { text: done.text })
-        : refusedReply(refusals[done.kind], done.text);
-    } catch (fault) {
-      const changed = whyChanged(fault);
-      if (changed !== undefined) return refusedReply(statusOfChange(fault), changed);
-      log.report({ event: 'admin-failed', level: 'error', text: `${kind}: ${messageOf(fault)}` });
-      return refusedReply(503, `this failed: ${messageOf(fault)}`);
-    }
+    const done = await daemon.operate(who, kind, what, more);
+    return done.kind === 'done' || done.kind === 'already'
+      ? jsonReply(200, { text: done.text })
+      : refusedReply(refusals[done.kind], done.text);
   }
 
   /** The ways to sign in, without names. All are offered until the daemon has sent its settings. */
@@ -374,7 +355,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
 
   async function answer(call: PageCall): Promise<PageReply> {
     const { endpoint, params, token, peer } = call;
-    const those = mayAsk[endpoint];
+    const { roles: those, isUnlimited, isEnd } = endpointRow(endpoint);
     if (endpoint === 'ways') return jsonReply(200, await ways());
     if (those === 'nobody-yet') return answerStranger(call);
     if (token === undefined) {
@@ -406,9 +387,14 @@ export function createBrowserAnswers(parts: BrowserParts) {
       refuse('wrong-role', peer, person.name, [endpoint, ...params].join(' ').slice(0, 200));
       return refusedReply(403, whyNotAsked(person.name, person.roles, endpoint, those));
     }
+    if (isUnlimited === true && person.users !== undefined) {
+      refuse('wrong-view', peer, person.name, endpoint);
+      const text = `${person.name} sees the records of ${person.users.join(' ')} only, and this names other mail users; it needs a person without "users" in admin.page.people`;
+      return refusedReply(403, text);
+    }
     const running = new AbortController();
     const end = (): void => running.abort(new Error('the client has gone, or the session has ended'));
-    const done = sessions.begin(session, ends.has(endpoint) ? 2 * requestsMax : requestsMax, end);
+    const done = sessions.begin(session, isEnd === true ? 2 * requestsMax : requestsMax, end);
     if (done === undefined)
       return refusedReply(429, 'this page is open too often; close some of its windows');
     const onDone = (): void => {
@@ -422,31 +408,21 @@ export function createBrowserAnswers(parts: BrowserParts) {
     return 'pieces' in reply ? { ...reply, pieces: piecesUntil(running.signal, reply.pieces) } : reply;
   }
 
-  const own: Partial<Record<Endpoint, (...asked: Asked) => Promise<PageReply> | PageReply>> = {
-    me: (_call, session, person) => me(session, person),
-    logout: (_call, session, person) => logout(session, person),
-    async drain({ params: [backend = ''], peer, readBody }, session, person) {
-      const { reason } = drainBody.parse(parseBody(await readBody()) ?? {});
-      return operate('drain', backend, callerOf(person, session, peer.address), { reason });
+  const acts: PageHandlers = {
+    drain: ({ params: [backend = ''], body, who }) =>
+      operate('drain', backend, who, requested(parseDrain, body === '' ? '{}' : body)),
+    enable: ({ params: [backend = ''], who }) => operate('enable', backend, who),
+    acknowledge: ({ params: [problem = '', hours = ''], who }) =>
+      operate('acknowledge', problem, who, { hours: Number(hours) }),
+    async lock({ body, who }) {
+      const { target, ...more } = requested(parseLock, body);
+      return operate('lock', target, who, more);
     },
-    enable: ({ params: [backend = ''], peer }, session, person) =>
-      operate('enable', backend, callerOf(person, session, peer.address)),
-    acknowledge: ({ params: [problem = '', hours = ''], peer }, session, person) =>
-      operate('acknowledge', problem, callerOf(person, session, peer.address), { hours: Number(hours) }),
-    async lock({ peer, readBody }, session, person) {
-      const read = lockBody.safeParse(parseBody(await readBody()));
-      if (!read.success) return refusedReply(400, notLocked);
-      const { target, ...more } = read.data;
-      return operate('lock', target, callerOf(person, session, peer.address), more);
+    async unlock({ body, who }) {
+      const { target, ...more } = requested(parseUnlock, body);
+      return operate('unlock', target, who, more);
     },
-    async unlock({ peer, readBody }, session, person) {
-      const read = unlockBody.safeParse(parseBody(await readBody()));
-      if (!read.success) return refusedReply(400, notLocked);
-      const { target, reason } = read.data;
-      return operate('unlock', target, callerOf(person, session, peer.address), { reason });
-    },
-    kill: ({ params: [id = ''], peer }, session, person) =>
-      operate('kill', id, callerOf(person, session, peer.address)),
+    kill: ({ params: [id = ''], who }) => operate('kill', id, who),
   };
 
   async function serve(
@@ -456,24 +432,19 @@ export function createBrowserAnswers(parts: BrowserParts) {
     signal: AbortSignal,
   ): Promise<PageReply> {
     const { endpoint, params, peer } = call;
-    const ownAnswer = own[endpoint];
-    if (ownAnswer !== undefined) return ownAnswer(call, session, person);
-    const handler = parts.handlers[endpoint];
+    if (endpoint === 'me') return me(session, person);
+    if (endpoint === 'logout') return logout(session, person);
+    const act = acts[endpoint];
+    const handler = act ?? parts.handlers[endpoint];
     if (handler === undefined) return refusedReply(404, `this page does not answer ${endpoint}`);
     const body = await call.readBody();
     if (body === undefined) return refusedReply(413, 'the request is too long');
     const who = callerOf(person, session, peer.address);
-    const reply = await handler({
-      endpoint,
-      params,
-      body,
-      who,
-      isStill: () => sessions.isLive(session),
-      signal,
-    });
+    const isStill = (): boolean => sessions.isLive(session);
+    const reply = await replyOf(handler, { endpoint, params, body, who, isStill, signal }, log);
     // Pieces end by themselves; a whole answer may have been made, or recorded, for longer than the session held.
-    if ('pieces' in reply) return reply;
-    if (!sessions.isLive(session)) return unauthorized(`the session has ended; ${signInText}`);
+    if (act !== undefined || 'pieces' in reply) return reply;
+    if (!isStill()) return unauthorized(`the session has ended; ${signInText}`);
     // A report has a record of its own.
     if (reply.status === 403 && endpoint !== 'report') refuse('wrong-view', peer, who.name, endpoint);
     return reply;
@@ -549,16 +520,6 @@ function parseBody(text: string | undefined): Body | undefined {
 }
 
 const word = z.string().min(1).max(textCharsMax).optional().catch(undefined);
-const lockBody = z.object({
-  target: z.string().min(1).max(bounds.doorNameChars),
-  reason: z.string(),
-  forMs: z.number().int().optional(),
-  kills: z.boolean(),
-  isHold: z.boolean(),
-});
-const unlockBody = lockBody.pick({ target: true, reason: true });
-const notLocked = 'a lock needs a target and a reason, and kills and isHold where it is made';
-const drainBody = z.object({ reason: z.string().min(1).optional().catch(undefined) });
 const signIn = z.object({ link: word, name: word, password: word });
 
 export function isAmong(roles: readonly PageRole[], those: readonly PageRole[]): boolean {

@@ -232,25 +232,6 @@ export class Daemon {
   }
 }
 
-/** The sentence for a person where the daemon serves other settings now, or lets them do this no longer; undefined: another fault. */
-export function whyChanged(fault: unknown): string | undefined {
-  if (!(fault instanceof DoorFault)) return undefined;
-  if (fault.code === 'stale') return 'the configuration was changed meanwhile; ask again';
-  return fault.code === 'person' ? fault.message : undefined;
-}
-
-/** 409: to be asked again. */
-export function statusOfChange(fault: unknown): 403 | 409 {
-  return fault instanceof DoorFault && fault.code === 'stale' ? 409 : 403;
-}
-
-/** The sentence for a person who asked for records; undefined: not a fault of the door, and its text is for the log only. */
-export function whyNotShown(fault: unknown): string | undefined {
-  return fault instanceof DoorFault
-    ? `nothing can be recorded, so nothing is shown: ${fault.message}`
-    : undefined;
-}
-
 /** Without why, which has a time. */
 function whoIn(locked: NonNullable<DoorBeat['locked']>): string {
   return JSON.stringify(locked.map(({ words, isForName }) => [words, isForName]));

@@ -38,6 +38,7 @@ import { policyFor } from '../rules/setup/asker.js';
 import { createPolicyChooser } from '../rules/setup/peers.js';
 import type { Explained, RuleShown } from './answers/api.js';
 import type { Explain } from './answers/requests.js';
+import { Refusal } from './http/page-request.js';
 
 export interface Judging {
   readonly settings: Settings;
@@ -72,34 +73,26 @@ export function judgingBy(
   };
 }
 
-export interface QuestionFailure {
-  readonly status: number;
-  readonly text: string;
-}
-
 interface Answer {
   readonly explained: Explained;
   readonly recorded: readonly DoorWord[];
 }
 
-/** Does no I/O except for the groups of a uid, which the system is asked for. */
+/** Does no I/O except for the groups of a uid, which the system is asked for. Rejects with a Refusal for what is no question. */
 export async function explainAsked(
   asked: Explain,
   now: Judging,
   clock: Pick<Clock, 'wallMs'>,
   loginOf: NameService['loginOf'],
-): Promise<Answer | QuestionFailure> {
+): Promise<Answer> {
   const { settings, table } = now;
   const listener = settings.listeners.find(({ name }) => name === asked.listener);
   if (listener === undefined) {
     const names = settings.listeners.map(({ name }) => name);
-    return { status: 404, text: unknownName('listener', asked.listener, names) };
+    throw new Refusal(404, unknownName('listener', asked.listener, names));
   }
   const line = lineOf(asked, now);
-  if ('status' in line) return line;
-  const who = await whoAsks(asked, listener, now, clock, loginOf);
-  if ('status' in who) return who;
-  const { policy, principal } = who;
+  const { policy, principal, person } = await whoAsks(asked, listener, now, clock, loginOf);
   const subject: Subject = { listener: listener.name, principal, clientMinor: newestMinor, policy };
   const found = explainQuestion(table, subject, line, clock.wallMs(), { reason: asked.reason, origin: '' });
   const explanation = explanationOf(found);
@@ -121,7 +114,7 @@ export async function explainAsked(
     decision?.kind === 'deny' && bytesOf(line.user, line.words) <= 4 * 1024
       ? remedyFor({ policy, mailUsers: settings.mailUsers, attempts, decision, nowMs: clock.wallMs() })
       : { grants: [] };
-  const test = testOf(asked, listener, policy.name, who.person, line, sent, fate, settings, clock.wallMs());
+  const test = testOf(asked, listener, policy.name, person, line, sent, fate, settings, clock.wallMs());
   const attempted = judgement.kind === 'judged' ? judgement.attempt : undefined;
   const content = attempted && contentAtMost(attempted.command.name, attempted.content);
   const explained: Explained = {
@@ -155,34 +148,34 @@ export async function explainAsked(
   };
 }
 
-function lineOf(asked: Explain, now: Judging): CommandLine | QuestionFailure {
+function lineOf(asked: Explain, now: Judging): CommandLine {
   const { lineBytesMax, httpBodyBytesMax } = now.sessionLimits;
   const { words, json, user = '' } = asked;
   if (json === undefined) {
     if (bytesOf(user, words ?? []) > lineBytesMax)
-      return { status: 400, text: `the line is longer than ${lineBytesMax} bytes (limits.line)` };
+      throw new Refusal(400, `the line is longer than ${lineBytesMax} bytes (limits.line)`);
     if ((words?.length ?? 0) > bounds.commandFields)
-      return { status: 400, text: `the line has more than ${bounds.commandFields} words` };
+      throw new Refusal(400, `the line has more than ${bounds.commandFields} words`);
     return plainLine(user, words ?? []);
   }
-  if (user !== '') return { status: 400, text: 'a request of HTTP names its user in its parameters' };
+  if (user !== '') throw new Refusal(400, 'a request of HTTP names its user in its parameters');
   const bytes = Buffer.from(json);
   if (bytes.length > httpBodyBytesMax)
-    return { status: 400, text: `the request is longer than ${httpBodyBytesMax} bytes` };
+    throw new Refusal(400, `the request is longer than ${httpBodyBytesMax} bytes`);
   const decoder = new RequestDecoder({ commandsMax: 1 });
   try {
     const text = decoder.push(bytes);
-    if (text !== undefined) return { status: 400, text };
+    if (text !== undefined) throw new Refusal(400, text);
   } catch (fault) {
-    if (fault instanceof WireFault) return { status: 400, text: 'Bad Request' };
-    throw fault;
+    throw fault instanceof WireFault ? new Refusal(400, 'Bad Request') : fault;
   }
   const decoded = decoder.end();
-  if (decoded.kind === 'bad') return { status: 400, text: decoded.text };
+  if (decoded.kind === 'bad') throw new Refusal(400, decoded.text);
   const [command] = decoded.commands;
-  if (command === undefined) return { status: 400, text: 'the request has no command' };
+  if (command === undefined) throw new Refusal(400, 'the request has no command');
   const read = readNamedCommand(command, now.settings.catalog?.added);
-  return read.kind === 'bad' ? { status: 400, text: read.text } : read.line;
+  if (read.kind === 'bad') throw new Refusal(400, read.text);
+  return read.line;
 }
 
 function bytesOf(user: string, words: readonly string[]): number {
@@ -202,7 +195,7 @@ async function whoAsks(
   now: Judging,
   clock: Pick<Clock, 'wallMs'>,
   loginOf: NameService['loginOf'],
-): Promise<Who | QuestionFailure> {
+): Promise<Who> {
   const { policies } = now.settings;
   const user = uid === undefined ? undefined : await loginOf(uid);
   const peer: Peer = {
@@ -211,14 +204,13 @@ async function whoAsks(
     ...(user?.name === undefined ? {} : { user: user.name }),
   };
   const found = policyFor(listener, { uid, account }, () => now.policyOf(peer));
-  if ('wrong' in found) return { status: 400, text: found.wrong };
-  if ('refused' in found)
-    return { status: 400, text: `${found.refused}: every command of theirs is refused` };
+  if ('wrong' in found) throw new Refusal(400, found.wrong);
+  if ('refused' in found) throw new Refusal(400, `${found.refused}: every command of theirs is refused`);
   const policy = policies.get(found.policy);
   if (policy === undefined) throw new Error(`listener ${listener.name}: no policy ${found.policy}`);
   const key = listener.keys.find(({ name }) => name === account);
   if (key?.expiresMs !== undefined && key.expiresMs <= clock.wallMs())
-    return { status: 400, text: `key ${key.name} has expired: it is not let in any more` };
+    throw new Refusal(400, `key ${key.name} has expired: it is not let in any more`);
   const principal = principalOf(peer, account).text;
   return {
     policy,

@@ -7,7 +7,7 @@ import type { Clock, Timer } from '../host/ports/machine.js';
 import { formatTime } from '../host/words/instants.js';
 import { type History, type HistoryOf, historiesOf, type Span, spanSteps, spans } from './answers/history.js';
 import type { Daemon } from './daemon.js';
-import { jsonReply, type PageHandler, refusedReply } from './http/page-request.js';
+import { jsonReply, type PageHandler, Refusal } from './http/page-request.js';
 import { seesOwnOnly } from './now-answers.js';
 import { stepMs, TrafficHistory } from './traffic-history.js';
 
@@ -32,16 +32,12 @@ export function createHistoryAnswers(clock: Clock, daemon: Pick<Daemon, 'traffic
       const wanted = historiesOf.find((each) => each === of);
       const long = spans.find((each) => each === span);
       if (wanted === undefined || long === undefined)
-        return Promise.resolve(
-          refusedReply(404, `there is a history of ${historiesOf.join(', ')}, of ${spans.join(', ')}`),
-        );
+        throw new Refusal(404, `there is a history of ${historiesOf.join(', ')}, of ${spans.join(', ')}`);
       const { times, body } = answerNow(wanted, long);
       // As on Now, who sees some mail users only does not see the names of teams.
       if (wanted === 'teams' && seesOwnOnly(who))
-        return Promise.resolve(
-          jsonReply(200, { ...times, series: [], trouble: ownOnlyText } satisfies History),
-        );
-      return Promise.resolve({ status: 200, type: 'application/json; charset=utf-8', body });
+        return jsonReply(200, { ...times, series: [], trouble: ownOnlyText } satisfies History);
+      return { status: 200, type: 'application/json; charset=utf-8', body };
     },
     close() {
       isClosed = true;

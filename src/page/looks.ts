@@ -10,16 +10,14 @@ import type { TrailAnswer } from '../evidence/reading/read-trail.js';
 import { KeyedSemaphore } from '../host/concurrency/limits.js';
 import { JournalFault, messageOf } from '../host/ports/faults.js';
 import type { Clock, Timer } from '../host/ports/machine.js';
+import { Refusal } from './http/page-request.js';
 import type { SearchTask, Told } from './look-thread.js';
 import type { ReviewAnswer, ReviewTask } from './review-task.js';
 
 /** How long an idle thread is kept: people ask several times in a row. */
 const idleMs = 30_000;
 
-/** The page stops, so there is no answer. */
-export class LookRefused extends Error {}
-
-/** Abort the signal when the asker has gone or the answer was taken. Reject with a LookRefused, a JournalFault, or its reason. */
+/** Abort the signal when the asker has gone or the answer was taken. Reject with a Refusal, a JournalFault, or its reason. */
 export interface Looks {
   read(task: SearchTask, person: string, signal: AbortSignal): Promise<TrailAnswer>;
   incidents(task: IncidentsTask, person: string, signal: AbortSignal): Promise<IncidentsRead>;
@@ -40,7 +38,7 @@ export function createLooks(clock: Clock, entry = new URL('./look-thread.js', im
     review: (...look) => lastOf(lookIn(...look)),
     readLong: lookIn,
     close() {
-      stopping.abort(new LookRefused('dovegate is stopping'));
+      stopping.abort(new Refusal(503, 'dovegate is stopping'));
       for (const worker of idle.keys()) void worker.terminate();
     },
   };

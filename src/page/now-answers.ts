@@ -12,7 +12,7 @@ import { drainWords } from '../gate/now/operator.js';
 import type { Endpoint } from './answers/api.js';
 import { isAmong } from './browser-answers.js';
 import type { Daemon } from './daemon.js';
-import { type PageCaller, type PageHandler, refusedReply } from './http/page-request.js';
+import { type PageCaller, type PageHandler, Refusal } from './http/page-request.js';
 import type { NowStream, Sight } from './now-stream.js';
 
 /** Streams at once, and of one person. A person's first stream is never refused in favor of another person's second one. */
@@ -26,24 +26,24 @@ export function createNowHandlers(
   const byPerson = new Map<string, number>();
 
   return {
-    now: ({ who, signal, isStill }) => {
+    now({ who, signal, isStill }) {
       const own = byPerson.get(who.name) ?? 0;
-      if (own >= watchersEachMax) return Promise.resolve(refusedReply(503, tooManyOwn));
-      if (own > 0 && stream.watchers >= watchersMax) return Promise.resolve(refusedReply(503, tooMany));
+      if (own >= watchersEachMax) throw new Refusal(503, tooManyOwn);
+      if (own > 0 && stream.watchers >= watchersMax) throw new Refusal(503, tooMany);
       byPerson.set(who.name, own + 1);
       const pieces = stream.watch(sightOf(who), signal, isStill, () => {
         const left = (byPerson.get(who.name) ?? 1) - 1;
         if (left === 0) byPerson.delete(who.name);
         else byPerson.set(who.name, left);
       });
-      return Promise.resolve({ status: 200, type: 'text/event-stream; charset=utf-8', pieces });
+      return { status: 200, type: 'text/event-stream; charset=utf-8', pieces };
     },
     async 'backends-csv'({ who, signal }) {
       for await (const { now } of daemon.states(signal)) {
         const backends = seesOwnOnly(who) ? now.backends.map(withoutPeople) : now.backends;
         return { status: 200, type: 'text/csv; charset=utf-8', body: formatBackends(backends) };
       }
-      return refusedReply(503, 'given up');
+      throw new Refusal(503, 'given up');
     },
   };
 }

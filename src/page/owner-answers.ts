@@ -8,13 +8,12 @@ import type { LoginGuard } from '../gate/login/logins.js';
 import type { Log } from '../gate/telemetry/log.js';
 import { pause } from '../host/concurrency/waiting.js';
 import type { HttpPeer } from '../host/http/connections.js';
-import { messageOf } from '../host/ports/faults.js';
 import type { Clock } from '../host/ports/machine.js';
 import { networkOf } from '../host/ports/peer.js';
 import { parseTime } from '../host/words/instants.js';
 import { isKey, reportTokenPrefix } from '../rules/keys/key.js';
-import { type Daemon, whyNotShown } from './daemon.js';
-import { jsonReply, type PageReply, refusedReply } from './http/page-request.js';
+import type { Daemon } from './daemon.js';
+import { jsonReply, type PageReply, refusalOf, refusedReply } from './http/page-request.js';
 import type { OwnerCall } from './http/page-server.js';
 import type { Looks } from './looks.js';
 
@@ -43,9 +42,9 @@ export function createOwnerAnswers(parts: OwnerParts): (call: OwnerCall) => Prom
     // Many strangers at once must not delay who has a token.
     await guard.turns.take(network, signal);
     if (!isKey(token, reportTokenPrefix)) return refuseToken(call, network);
-    const { head, settings } = daemon.told ?? {};
-    if (head === undefined || settings === undefined)
+    if (daemon.told === undefined)
       return refusedReply(503, 'dovegate does not answer; ask again when it runs');
+    const { head } = daemon.told;
     const own = byToken.get(token) ?? 0;
     if (running >= 8 || own >= 2)
       return {
@@ -71,11 +70,9 @@ export function createOwnerAnswers(parts: OwnerParts): (call: OwnerCall) => Prom
       return 'body' in reply ? { ...reply, headers } : reply;
     } catch (fault) {
       if (fault instanceof DoorFault && fault.code === 'person') return await refuseToken(call, network);
-      if (fault instanceof DoorFault && fault.code === 'stale') return refusedReply(409, fault.message);
       if (fault instanceof DoorFault && fault.code === 'busy') return refusedReply(429, fault.message);
-      if (!signal.aborted)
-        log.report({ event: 'admin-failed', level: 'error', text: `mailbox-report: ${messageOf(fault)}` });
-      return refusedReply(503, whyNotShown(fault) ?? 'the report could not be made in time; try again later');
+      const { status, message } = refusalOf(fault, 'mailbox-report', log, signal);
+      return refusedReply(status, message);
     } finally {
       running -= 1;
       const left = (byToken.get(token) ?? 1) - 1;

@@ -41,6 +41,7 @@ import { createOwnerAnswers } from './owner-answers.js';
 import { createPastUses } from './past-uses.js';
 import { People } from './people.js';
 import { createProofHandlers } from './proof-answers.js';
+import { createReviewHandlers } from './review-answers.js';
 import { createPageAnswers, createTrailHandlers } from './trail-answers.js';
 
 const tellMs = 5_000;
@@ -132,6 +133,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
     offer: () => certificates.offerOf(pageName),
     handlers: {
       ...createTrailHandlers(parts),
+      ...createReviewHandlers(parts),
       ...createAccessHandlers({
         ...parts,
         certificates: certificates.expiries,

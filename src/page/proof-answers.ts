@@ -13,16 +13,24 @@ import type { MailboxEnd } from '../evidence/views/trail.js';
 import { noticeState } from '../gate/now/running.js';
 import { noticeCodes } from '../gate/telemetry/codes.js';
 import type { Log } from '../gate/telemetry/log.js';
-import { messageOf } from '../host/ports/faults.js';
 import type { Clock } from '../host/ports/machine.js';
 import { formatTime } from '../host/words/instants.js';
 import { measureTrail, type TrailSize } from '../journal/files/trail-size.js';
 import type { NoticeReceiver } from '../rules/config/receiver.js';
 import { parseReport } from './answers/requests.js';
-import { type Daemon, type Told, whyChanged, whyNotShown } from './daemon.js';
+import type { Daemon } from './daemon.js';
 import { createFleetLook } from './fleet-look.js';
-import { jsonReply, type PageHandler, type PageRequest, refusedReply } from './http/page-request.js';
-import { LookRefused, type Looks } from './looks.js';
+import {
+  jsonReply,
+  type PageHandler,
+  type PageReply,
+  type PageRequest,
+  Refusal,
+  refusalOf,
+  requested,
+  toldBy,
+} from './http/page-request.js';
+import type { Looks } from './looks.js';
 import { seesOwnOnly } from './now-answers.js';
 
 export interface ProofParts {
@@ -44,18 +52,7 @@ export function createProofHandlers(
   let last: Verified | undefined;
   let running: (NonNullable<Proof['running']> & { readonly signal: AbortSignal }) | undefined;
 
-  return { proof: answering(proof), verify: answering(verify), report: answering(report) };
-
-  function answering(answer: PageHandler): PageHandler {
-    return async (request) => {
-      try {
-        return await answer(request);
-      } catch (fault) {
-        if (fault instanceof LookRefused) return refusedReply(503, fault.message);
-        return refusedReply(503, told(request, fault));
-      }
-    };
-  }
+  return { proof, verify, report };
 
   /** One measurement at a time: on a disk that hangs, each would block one of the few threads for system calls. */
   function measureFrom(directory: string): NonNullable<typeof measured> {
@@ -65,10 +62,10 @@ export function createProofHandlers(
     return begun;
   }
 
-  async function proof({ who }: PageRequest): ReturnType<PageHandler> {
+  async function proof({ who }: PageRequest): Promise<PageReply> {
     const asSeen = <T extends { readonly by: string }>(check: T): T =>
       seesOwnOnly(who) && check.by !== who.name ? { ...check, by: 'somebody else' } : check;
-    const { head, settings } = toldNow();
+    const { head, settings } = toldBy(daemon);
     const { fleetFile: file } = settings.admin?.page ?? {};
     if (fleet?.file !== file)
       fleet = file === undefined ? undefined : { file, look: createFleetLook(file, clock) };
@@ -92,9 +89,9 @@ export function createProofHandlers(
     return jsonReply(200, shown);
   }
 
-  function verify(request: PageRequest): ReturnType<PageHandler> {
+  function verify(request: PageRequest): Promise<PageReply> {
     const { who, signal } = request;
-    const { directory, ownKey } = toldNow().head;
+    const { directory, ownKey } = toldBy(daemon).head;
     const read = looks.readLong({ long: 'verify', directory, ownKey }, who.name, signal);
     const mine = { by: who.name, since: formatTime(clock.wallMs()), signal };
     const show = (progress: VerifyProgress): void => {
@@ -122,15 +119,14 @@ export function createProofHandlers(
     }
   }
 
-  async function report(request: PageRequest): ReturnType<PageHandler> {
-    const asked = parseReport(request.body);
-    if (typeof asked === 'string') return refusedReply(400, asked);
+  async function report(request: PageRequest): Promise<PageReply> {
+    const asked = requested(parseReport, request.body);
     const { mailbox, fromMs, toMs, content = false, form } = asked;
     if (form === 'owner' && (content || toMs !== undefined))
-      return refusedReply(400, 'the report for an owner is of everything, up to now');
+      throw new Refusal(400, 'the report for an owner is of everything, up to now');
     const why = whyNoReport({ mailbox, fromMs, toMs });
-    if (why === 'mailbox') return refusedReply(400, 'name one mailbox, without *');
-    if (why === 'time') return refusedReply(400, 'the time must begin before it ends');
+    if (why === 'mailbox') throw new Refusal(400, 'name one mailbox, without *');
+    if (why === 'time') throw new Refusal(400, 'the time must begin before it ends');
     const { who, signal } = request;
     const { name, users } = who;
     const question = [
@@ -139,16 +135,16 @@ export function createProofHandlers(
       ...(toMs === undefined ? [] : [`until=${formatTime(toMs)}`]),
       ...(content ? ['content'] : []),
     ];
-    const fold = foldFor(toldNow().settings.mailUsers.case);
+    const fold = foldFor(toldBy(daemon).settings.mailUsers.case);
     if (users !== undefined && !new GlobList(users).matches(fold(mailbox))) {
       const text = `you see the records of ${users.join(' ')} only, and "${mailbox}" is not one of these`;
       await record(request, 'audit-report', ['refused', ...question], 0);
-      return refusedReply(403, text);
+      throw new Refusal(403, text);
     }
     if (form === 'owner' && users !== undefined)
-      return refusedReply(403, 'the report for an owner needs a person who sees all records');
+      throw new Refusal(403, 'the report for an owner needs a person who sees all records');
     const nowMs = clock.wallMs();
-    const { directory, ownKey, host } = toldNow().head;
+    const { directory, ownKey, host } = toldBy(daemon).head;
     if (form === 'owner') {
       const owned: OwnerAsked = { mailbox: fold(mailbox), fromMs, nowMs };
       await daemon.flush().catch(() => undefined);
@@ -206,7 +202,7 @@ export function createProofHandlers(
     request: PageRequest,
     steps: AsyncGenerator<string>,
     leave: () => void,
-  ): ReturnType<PageHandler> {
+  ): Promise<PageReply> {
     request.signal.addEventListener('abort', leave, { once: true });
     const first = await steps.next().catch((fault: unknown) => {
       leave();
@@ -224,7 +220,8 @@ export function createProofHandlers(
           yield next.value;
         }
       } catch (fault) {
-        if (!request.signal.aborted) yield eventText('failed', { text: told(request, fault) });
+        if (!request.signal.aborted)
+          yield eventText('failed', { text: refusalOf(fault, request.endpoint, log).message });
       } finally {
         leave();
         // Nobody may have asked for more than the first one.
@@ -240,25 +237,6 @@ export function createProofHandlers(
     rows: number,
   ): Promise<void> {
     return daemon.record(who, { action, args, rows });
-  }
-
-  function toldNow(): Told {
-    const { told: known } = daemon;
-    if (known === undefined) throw new LookRefused('dovegate does not answer; ask again when it runs');
-    return known;
-  }
-
-  /** The sentence for people about a fault; its own text may name files, and goes to the log. */
-  function told({ endpoint, signal }: PageRequest, fault: unknown): string {
-    if (fault instanceof LookRefused) return fault.message;
-    const changed = whyChanged(fault);
-    if (changed !== undefined) return changed;
-    if (!signal.aborted)
-      log.report({ event: 'admin-failed', level: 'error', text: `${endpoint}: ${messageOf(fault)}` });
-    return (
-      whyNotShown(fault) ??
-      'the journal could not be read to its end, or the look could not be recorded; ask again, or look into the log of dovegate-page'
-    );
   }
 }
 

@@ -3,138 +3,116 @@
 // The page never writes a configuration.
 
 import { formatCell } from '../evidence/trail/export.js';
-import type { Log } from '../gate/telemetry/log.js';
-import { messageOf } from '../host/ports/faults.js';
+import type { RecordedAction } from '../gate/door/door.js';
 import type { Clock } from '../host/ports/machine.js';
 import { formatTime } from '../host/words/instants.js';
 import { mailUsersSection } from '../rules/config/settings.js';
 import { settingsText } from '../rules/setup/configuration-text.js';
 import type { Endpoint, LookedThrough, PolicyHistory } from './answers/api.js';
 import { parseMailbox, parsePolicies, parseReview, parseStatementAsked } from './answers/requests.js';
-import { type Daemon, type Told, whyChanged, whyNotShown } from './daemon.js';
-import { jsonReply, type PageHandler, type PageRequest, refusedReply } from './http/page-request.js';
-import { LookRefused, type Looks } from './looks.js';
+import type { Daemon } from './daemon.js';
+import {
+  jsonReply,
+  type PageHandler,
+  type PageRequest,
+  Refusal,
+  requested,
+  toldBy,
+} from './http/page-request.js';
+import type { Looks } from './looks.js';
 import type { ReviewAnswer, ReviewTask } from './review-task.js';
 
 export interface ReviewParts {
   readonly clock: Pick<Clock, 'wallMs'>;
-  readonly log: Pick<Log, 'report'>;
   readonly daemon: Pick<Daemon, 'told' | 'record' | 'flush'>;
   readonly looks: Pick<Looks, 'review'>;
 }
 
-type OfOne = 'suggest' | 'check' | 'replay';
-type Reviewed = OfOne | 'policies' | 'mailbox' | 'prove';
-type Asked = {
-  readonly policy: string;
-  readonly yaml: string;
-  readonly sinceMs: number;
-  readonly statement: string;
-};
+type Reviewed = 'suggest' | 'check' | 'replay' | 'policies' | 'mailbox' | 'prove';
+type Found = Exclude<ReviewAnswer, { readonly kind: 'refused' }>;
 
 const weekMs = 7 * 86_400_000;
 
-export function createReviewHandlers(parts: ReviewParts): Pick<Record<Endpoint, PageHandler>, Reviewed> {
-  const handler =
-    (what: OfOne): PageHandler =>
-    (request) => {
-      const { told: known } = parts.daemon;
-      if (known === undefined) return Promise.resolve(unanswered);
-      const parsed = parseReview(request.body);
-      if (typeof parsed === 'string') return Promise.resolve(refusedReply(400, parsed));
-      const asked = { ...parsed, sinceMs: parsed.sinceMs ?? parts.clock.wallMs() - weekMs };
-      if (what !== 'suggest' && asked.yaml === '')
-        return Promise.resolve(refusedReply(400, 'yaml: must be the text of a policy'));
-      if (!known.settings.policies.has(asked.policy))
-        return Promise.resolve(refusedReply(404, `there is no policy ${JSON.stringify(asked.policy)}`));
-      const args = [`policy=${asked.policy}`, `since=${formatTime(asked.sinceMs)}`];
-      return answer(parts, what, request, { task: taskOf(known, what, asked), args });
+export function createReviewHandlers({
+  clock,
+  daemon,
+  looks,
+}: ReviewParts): Pick<Record<Endpoint, PageHandler>, Reviewed> {
+  /** `action` and `args`: of the record; none of a text that was checked. */
+  const look = async (
+    { who, signal }: PageRequest,
+    task: ReviewTask,
+    action?: RecordedAction,
+    args: readonly string[] = [],
+  ): Promise<Found> => {
+    // Of a change just now. Whatever fails here fails at the record of the look, too, which decides.
+    if (action !== undefined) await daemon.flush().catch(() => undefined);
+    const found = await looks.review(task, who.name, signal);
+    if (found.kind === 'refused') throw new Refusal(409, found.text);
+    const rows = action === 'explain' ? {} : { rows: lookedOf(found)?.records ?? 0 };
+    if (action !== undefined) await daemon.record(who, { action, args, ...rows });
+    return found;
+  };
+  const ofOne = (request: PageRequest) => {
+    const { settings, head } = toldBy(daemon);
+    const { policy, sinceMs = clock.wallMs() - weekMs, ...more } = requested(parseReview, request.body);
+    if (!settings.policies.has(policy))
+      throw new Refusal(404, `there is no policy ${JSON.stringify(policy)}`);
+    return {
+      asked: { policy, sinceMs, ...more, settings: settingsText(settings), directory: head.directory },
+      text: { policy, yaml: more.yaml, mailUsers: mailUsersSection(settings.mailUsers) },
+      args: [`policy=${policy}`, `since=${formatTime(sinceMs)}`],
     };
-  /** About what is served now; `lookOf`: the task, and the words of its record. */
-  const question =
-    <Named extends object>(
-      what: 'mailbox' | 'prove',
-      parse: (body: string) => Named | string,
-      lookOf: (
-        named: Named,
-        settings: string,
-      ) => { readonly task: ReviewTask; readonly args: readonly string[] },
-    ): PageHandler =>
-    (request) => {
-      const { told: known } = parts.daemon;
-      if (known === undefined) return Promise.resolve(unanswered);
-      const parsed = parse(request.body);
-      if (typeof parsed === 'string') return Promise.resolve(refusedReply(400, parsed));
-      return answer(parts, what, request, lookOf(parsed, settingsText(known.settings)));
-    };
+  };
+  const withText = (request: PageRequest) => {
+    const one = ofOne(request);
+    if (one.text.yaml === '') throw new Refusal(400, 'yaml: must be the text of a policy');
+    return one;
+  };
   return {
-    suggest: handler('suggest'),
-    check: handler('check'),
-    replay: handler('replay'),
-    policies(request) {
-      const { told: known } = parts.daemon;
-      if (known === undefined) return Promise.resolve(unanswered);
-      const parsed = parsePolicies(request.body);
-      if (typeof parsed === 'string') return Promise.resolve(refusedReply(400, parsed));
-      const { sinceMs, form } = parsed;
-      const task = { kind: 'policies', directory: known.head.directory, sinceMs } as const;
+    async suggest(request) {
+      const { asked, args } = ofOne(request);
+      const { value } = await look(request, { kind: 'suggest', ...asked }, 'audit-suggest', args);
+      return jsonReply(200, value);
+    },
+    async check(request) {
+      const { text } = withText(request);
+      const { value } = await look(request, { kind: 'check', ...text });
+      return jsonReply(200, value);
+    },
+    async replay(request) {
+      const { asked, text, args } = withText(request);
+      const task = { kind: 'replay', ...asked, ...text } as const;
+      const { value } = await look(request, task, 'audit-replay', args);
+      return jsonReply(200, value);
+    },
+    async policies(request) {
+      const { directory } = toldBy(daemon).head;
+      const { sinceMs, form } = requested(parsePolicies, request.body);
       const args = [
         ...(sinceMs === undefined ? [] : [`since=${formatTime(sinceMs)}`]),
         ...(form === undefined ? [] : [`as=${form}`]),
       ];
-      return answer(parts, 'policies', request, { task, args, isFile: form === 'csv' });
+      const found = await look(request, { kind: 'policies', directory, sinceMs }, 'audit-policies', args);
+      return form === 'csv' && found.kind === 'policies'
+        ? { status: 200, type: 'text/csv; charset=utf-8', body: csvOf(found.value) }
+        : jsonReply(200, found.value);
     },
-    mailbox: question('mailbox', parseMailbox, ({ user }, settings) => ({
-      task: { kind: 'mailbox', settings, user },
-      args: [`mailbox=${user}`],
-    })),
-    prove: question('prove', parseStatementAsked, ({ statement }, settings) => ({
-      task: { kind: 'prove', settings, statement },
-      args: [`statement=${statement}`],
-    })),
+    async mailbox(request) {
+      const settings = settingsText(toldBy(daemon).settings);
+      const { user } = requested(parseMailbox, request.body);
+      const task = { kind: 'mailbox', settings, user } as const;
+      const { value } = await look(request, task, 'explain', [`mailbox=${user}`]);
+      return jsonReply(200, value);
+    },
+    async prove(request) {
+      const settings = settingsText(toldBy(daemon).settings);
+      const { statement } = requested(parseStatementAsked, request.body);
+      const task = { kind: 'prove', settings, statement } as const;
+      const { value } = await look(request, task, 'explain', [`statement=${statement}`]);
+      return jsonReply(200, value);
+    },
   };
-}
-
-const unanswered = refusedReply(503, 'dovegate does not answer; ask again when it runs');
-
-/** `args`: of the record. */
-async function answer(
-  { log, daemon, looks }: ReviewParts,
-  what: Reviewed,
-  { who, isStill, signal }: PageRequest,
-  {
-    task,
-    args,
-    isFile = false,
-  }: { readonly task: ReviewTask; readonly args: readonly string[]; readonly isFile?: boolean },
-): ReturnType<PageHandler> {
-  let found: ReviewAnswer;
-  try {
-    // Of a change just now. Whatever fails here fails at the record of the look, too, which decides.
-    if (what !== 'check') await daemon.flush().catch(() => undefined);
-    found = await looks.review(task, who.name, signal);
-    if (found.kind === 'refused') return refusedReply(409, found.text);
-    if (what === 'mailbox' || what === 'prove') await daemon.record(who, { action: 'explain', args });
-    else if (what !== 'check') {
-      const rows = lookedOf(found)?.records ?? 0;
-      await daemon.record(who, { action: `audit-${what}`, args, rows });
-    }
-  } catch (fault) {
-    if (fault instanceof LookRefused) return refusedReply(503, fault.message);
-    const why = whyChanged(fault);
-    if (why !== undefined) return refusedReply(403, why);
-    // Nobody is there to be answered.
-    if (signal.aborted) return refusedReply(503, 'given up');
-    log.report({ event: 'admin-failed', level: 'error', text: `/api/${what}: ${messageOf(fault)}` });
-    const text =
-      whyNotShown(fault) ??
-      'the journal could not be read, or the look could not be recorded; the log of dovegate-page says why';
-    return refusedReply(503, text);
-  }
-  if (!isStill()) return changed;
-  return isFile && found.kind === 'policies'
-    ? { status: 200, type: 'text/csv; charset=utf-8', body: csvOf(found.value) }
-    : jsonReply(200, found.value);
 }
 
 const csvColumns = [
@@ -158,7 +136,7 @@ function csvOf({ periods }: PolicyHistory): string {
   return [csvColumns.join(','), ...lines, ''].join('\r\n');
 }
 
-function lookedOf(found: Exclude<ReviewAnswer, { kind: 'refused' }>): LookedThrough | undefined {
+function lookedOf(found: Found): LookedThrough | undefined {
   switch (found.kind) {
     case 'suggested':
     case 'policies':
@@ -171,31 +149,5 @@ function lookedOf(found: Exclude<ReviewAnswer, { kind: 'refused' }>): LookedThro
       return undefined;
     default:
       return found satisfies never;
-  }
-}
-
-const changed = refusedReply(403, 'the configuration was changed meanwhile; sign in again');
-
-function taskOf({ settings, head: { directory } }: Told, what: OfOne, asked: Asked): ReviewTask {
-  const { policy, yaml, sinceMs, statement } = asked;
-  const mailUsers = mailUsersSection(settings.mailUsers);
-  switch (what) {
-    case 'suggest':
-      return { kind: what, settings: settingsText(settings), directory, policy, sinceMs };
-    case 'check':
-      return { kind: what, policy, yaml, mailUsers };
-    case 'replay':
-      return {
-        kind: what,
-        settings: settingsText(settings),
-        directory,
-        policy,
-        yaml,
-        mailUsers,
-        sinceMs,
-        statement,
-      };
-    default:
-      return what satisfies never;
   }
 }

@@ -4,21 +4,28 @@
 
 import { type Asked, parseAsked } from '../evidence/views/asked.js';
 import { extractNotes } from '../evidence/views/extract.js';
-import { type Look, lookAt, lookPath, mayLook } from '../evidence/views/look.js';
+import { type Look, lookAt, mayLook } from '../evidence/views/look.js';
 import type { DoorHead, RecordedAction } from '../gate/door/door.js';
 import { formatFilter } from '../gate/door/filter.js';
 import type { LinkOpener } from '../gate/door/parse.js';
 import type { Log } from '../gate/telemetry/log.js';
 import { plainAnswer, type TextAnswer } from '../host/http/server.js';
-import { messageOf } from '../host/ports/faults.js';
 import type { PagePerson } from '../rules/config/settings.js';
 import { humanOnPage } from '../rules/identity/human.js';
-import type { Endpoint, Refused } from './answers/api.js';
+import type { Endpoint } from './answers/api.js';
 import { isAmong, whyNotAsked } from './browser-answers.js';
-import { type Daemon, whyChanged, whyNotShown } from './daemon.js';
-import { type PageCaller, type PageHandler, refusedReply } from './http/page-request.js';
+import type { Daemon } from './daemon.js';
+import {
+  type PageCaller,
+  type PageHandler,
+  type PageRequest,
+  Refusal,
+  refusalOf,
+  requested,
+  toldBy,
+} from './http/page-request.js';
 import { type PersonalRequest, pageSocketText, type SocketPeer } from './http/people-socket.js';
-import { LookRefused, type Looks } from './looks.js';
+import type { Looks } from './looks.js';
 import type { People } from './people.js';
 
 export interface TrailParts {
@@ -45,55 +52,61 @@ const verifyPath = '/page/verify';
 /** The path for a signed report of one mailbox as its owner sees it: events, as on the page in the browser. */
 const ownerPath = '/page/owner-report';
 
-/** Answers a request at the socket of the page. Rejects only with a bug of ours. */
+/** Answers a request at the socket of the page. Never rejects. */
 export function createPageAnswers(parts: PageParts): (request: PersonalRequest) => Promise<TextAnswer> {
-  return async ({ path, body, who, signal }) => {
-    if (parts.daemon.told === undefined) return plainAnswer(503, unanswered.text);
-    const person = personOf(parts, who);
-    if (person === undefined)
-      return plainAnswer(
-        403,
-        `${who.user ?? String(who.uid)} is not in admin.page.people; ask the operators of dovegate to add this user`,
-      );
-    if (path === openPath) return answerLink(parts, person, who);
-    const { name, roles, users } = person;
-    const caller = { name, roles, users, ...seenAt(who) };
-    const human = humanOnPage(person, caller);
-    const locked = parts.people.whyLocked(human);
-    if (locked !== undefined) return plainAnswer(403, locked);
-    const isStill = (): boolean => {
-      const now = personOf(parts, who);
-      return now !== undefined && isSame(now, person) && parts.people.whyLocked(human) === undefined;
-    };
-    const asker = { person: caller, isStill, signal };
-    if (path === verifyPath) return askLong(parts.verify, 'verify', '', asker);
-    if (path === ownerPath)
-      return isAmong(person.roles, mayLook.report)
-        ? askLong(parts.report, 'report', body, asker)
-        : plainAnswer(403, whyNotAsked(person.name, person.roles, 'report', mayLook.report));
-    const look = lookAt(path);
-    if (look === undefined) return plainAnswer(404, pageSocketText);
-    if (!isAmong(person.roles, mayLook[look]))
-      return plainAnswer(403, whyNotAsked(person.name, person.roles, look, mayLook[look]));
-    const asked = parseAsked(look, body);
-    if (typeof asked === 'string') return plainAnswer(400, asked);
-    if (asked.look === 'me') return { ...rows, body: `${JSON.stringify({ name, roles, users })}\n` };
-    const { status, text } = await lookInto(parts, { asked, ...asker });
-    return status === 200 ? { ...rows, body: text } : plainAnswer(status, text);
+  return async (request) => {
+    try {
+      return await answerPerson(parts, request);
+    } catch (fault) {
+      const { status, message } = refusalOf(fault, request.path, parts.log, request.signal);
+      return plainAnswer(status, message);
+    }
   };
 }
 
+async function answerPerson(
+  parts: PageParts,
+  { path, body, who, signal }: PersonalRequest,
+): Promise<TextAnswer> {
+  toldBy(parts.daemon);
+  const person = personOf(parts, who);
+  if (person === undefined) {
+    const asks = who.user ?? String(who.uid);
+    const text = `${asks} is not in admin.page.people; ask the operators of dovegate to add this user`;
+    throw new Refusal(403, text);
+  }
+  if (path === openPath) return answerLink(parts, person, who);
+  const { name, roles, users } = person;
+  const caller = { name, roles, users, ...seenAt(who) };
+  const human = humanOnPage(person, caller);
+  const locked = parts.people.whyLocked(human);
+  if (locked !== undefined) throw new Refusal(403, locked);
+  const isStill = (): boolean => {
+    const now = personOf(parts, who);
+    return now !== undefined && isSame(now, person) && parts.people.whyLocked(human) === undefined;
+  };
+  const asker = { who: caller, isStill, signal };
+  if (path === verifyPath) return eventsOf(parts.verify, 'verify', '', asker);
+  const look = path === ownerPath ? 'report' : lookAt(path);
+  if (look === undefined) throw new Refusal(404, pageSocketText);
+  if (!isAmong(roles, mayLook[look])) throw new Refusal(403, whyNotAsked(name, roles, look, mayLook[look]));
+  if (path === ownerPath) return eventsOf(parts.report, 'report', body, asker);
+  const asked = requested((text) => parseAsked(look, text), body);
+  if (asked.look === 'me') return { ...rows, body: `${JSON.stringify({ name, roles, users })}\n` };
+  const text = await lookInto(parts, { asked, person: caller, isStill, signal });
+  if (!isStill()) throw changed();
+  return { ...rows, body: text };
+}
+
 /** `verify` is for every role: its answer has no names. */
-async function askLong(
+async function eventsOf(
   handler: PageHandler,
   endpoint: 'verify' | 'report',
   body: string,
-  { person: who, isStill, signal }: Omit<LookAsked, 'asked'>,
+  asker: Pick<PageRequest, 'who' | 'isStill' | 'signal'>,
 ): Promise<TextAnswer> {
-  const reply = await handler({ endpoint, params: [], body, who, isStill, signal });
-  if ('pieces' in reply) return { ...reply, body: '' };
-  const { text }: Refused = JSON.parse(reply.body);
-  return plainAnswer(reply.status, text);
+  const reply = await handler({ endpoint, params: [], body, ...asker });
+  return 'pieces' in reply ? { ...reply, body: '' } : reply;
 }
 
 /** No record, no link. */
@@ -101,20 +114,16 @@ async function answerLink(parts: PageParts, person: PagePerson, who: SocketPeer)
   const { link, daemon, log } = parts;
   const { from, opener } = seenAt(who);
   const address = link(person, opener);
-  if (address === undefined)
-    return plainAnswer(
-      404,
-      'there is no page for browsers; the operators of dovegate can set admin.page.tcp',
-    );
+  if (address === undefined) {
+    const text = 'there is no page for browsers; the operators of dovegate can set admin.page.tcp';
+    throw new Refusal(404, text);
+  }
   try {
     await daemon.record({ ...person, from, opener }, { action: 'page-open' });
   } catch (fault) {
-    const why = whyChanged(fault);
-    if (why !== undefined) return plainAnswer(403, why);
-    log.report({ event: 'admin-failed', level: 'error', text: `${openPath}: ${messageOf(fault)}` });
+    const refusal = refusalOf(fault, openPath, log);
     // As at the sign-in: somebody who sees no records may come while nothing can be recorded.
-    if (person.roles.includes('audit'))
-      return plainAnswer(503, `the link could not be recorded: ${messageOf(fault)}`);
+    if (refusal.status !== 503 || person.roles.includes('audit')) throw refusal;
   }
   return plainAnswer(200, address);
 }
@@ -126,11 +135,9 @@ export function createTrailHandlers(parts: TrailParts): Partial<Record<Endpoint,
     (look: (typeof pageLooks)[number]): PageHandler =>
     async ({ body, who, isStill, signal }) => {
       // The table of endpoints permits it already; what a record says must not hang on one table.
-      if (!isAmong(who.roles, mayLook[look])) return refusedReply(403, `your role may not ask for ${look}`);
-      const asked = parseAsked(look, body);
-      if (typeof asked === 'string') return refusedReply(400, asked);
-      const { status, text } = await lookInto(parts, { asked, person: who, isStill, signal });
-      if (status !== 200) return refusedReply(status, text);
+      if (!isAmong(who.roles, mayLook[look])) throw new Refusal(403, `your role may not ask for ${look}`);
+      const asked = requested((text) => parseAsked(look, text), body);
+      const text = await lookInto(parts, { asked, person: who, isStill, signal });
       return look === 'histogram' ? { ...whole, body: text } : { ...rows, body: text };
     };
   return Object.fromEntries(pageLooks.map((look) => [look, handlerOf(look)]));
@@ -145,65 +152,35 @@ export interface LookAsked {
   readonly signal: AbortSignal;
 }
 
-/** With status 200 an answer, else a sentence. Rejects only with a bug of ours. */
+/** The text of an answer, after its record; whether the person is still who they were is for the caller to ask then. */
 export async function lookInto(
-  parts: TrailParts,
-  look: LookAsked,
-): Promise<{ readonly status: number; readonly text: string }> {
-  try {
-    return await answerLook(parts, look);
-  } catch (fault) {
-    if (fault instanceof LookRefused) return { status: 503, text: fault.message };
-    const why = whyChanged(fault);
-    if (why !== undefined) return { status: 403, text: why };
-    // Nobody is there to be answered.
-    if (look.signal.aborted) return { status: 503, text: 'given up' };
-    const text = `${lookPath(look.asked.look)}: ${messageOf(fault)}`;
-    parts.log.report({ event: 'admin-failed', level: 'error', text });
-    return {
-      status: 503,
-      text:
-        whyNotShown(fault) ??
-        'the journal could not be read, or the look could not be recorded; the log of the process that answers says why',
-    };
-  }
-}
-
-async function answerLook(
-  parts: TrailParts,
+  { looks, daemon }: TrailParts,
   { asked, person, seen: ofThem = [], isStill, signal }: LookAsked,
-): Promise<{ readonly status: number; readonly text: string }> {
+): Promise<string> {
   const { name, roles, users } = person;
-  const { looks, daemon } = parts;
-  const { head } = daemon.told ?? {};
-  if (head === undefined) return unanswered;
-  const { directory, ownKey } = head;
+  const { directory, ownKey } = toldBy(daemon).head;
   // Only auditors see what records say, also in the words of a fault.
   const seen = roles.includes('audit') ? users : ofThem;
   // Whatever fails here fails at the record of the look, too, which decides.
   await daemon.flush().catch(() => undefined);
   const found = await looks.read({ directory, asked, users: seen, ownKey }, name, signal);
-  // It may have been taken out, or been narrowed, while this was read, or recorded.
-  if (!isStill()) return changed;
+  // It may have been taken out, or been narrowed, while this was read.
+  if (!isStill()) throw changed();
   const { rows: count, extract } = found;
   if (asked.look === 'extract' && extract !== undefined) {
     const about = { facts: extract, filter: asked.filter, after: afterOf(asked), rows: count };
     const signed = await daemon.sign(person, about);
     // Who writes the file from lines as they are needs those for people, too.
     const notes = asked.as === undefined ? undefined : extractNotes;
-    return isStill() ? { status: 200, text: `${found.text}${JSON.stringify({ signed, notes })}\n` } : changed;
+    return `${found.text}${JSON.stringify({ signed, notes })}\n`;
   }
   const action = actions[asked.look];
   if (action === undefined) throw new Error(`${asked.look} is no look at records`);
   await daemon.record(person, { action, args: wordsOf(asked), rows: count });
-  return isStill() ? { status: 200, text: found.text } : changed;
+  return found.text;
 }
 
-const changed = { status: 403, text: 'the configuration was changed meanwhile; ask again' };
-const unanswered = {
-  status: 503,
-  text: 'dovegate does not answer, so nothing can be recorded or shown; ask again when it runs',
-};
+const changed = (): Refusal => new Refusal(409, 'the configuration was changed meanwhile; ask again');
 
 const whole = { status: 200, type: 'application/json; charset=utf-8' } as const;
 const rows = { status: 200, type: 'application/x-ndjson; charset=utf-8' } as const;

@@ -9,7 +9,7 @@ import type { DoorAccess } from '../../src/gate/door/parse.js';
 import { formatTime } from '../../src/host/words/instants.js';
 import type { AuditRecord } from '../../src/journal/records/record.js';
 import { createApprovalHandlers } from '../../src/page/approvals-answers.js';
-import type { PageCaller } from '../../src/page/http/page-request.js';
+import { type PageCaller, replyOf } from '../../src/page/http/page-request.js';
 import { startMs, writeJournal } from '../evidence/reading/written-journal.js';
 import { temporaryDirectory } from '../journal/files/reading.js';
 import { accessItem } from '../kit/gate/access-item.js';
@@ -28,8 +28,9 @@ async function askAs(
 ) {
   const asked: Omit<DoorAccess, 'as'>[] = [];
   const recorded: unknown[] = [];
-  const handlers = createApprovalHandlers({
-    log: { report: () => undefined },
+  const log = { report: () => undefined };
+  const handler = createApprovalHandlers({
+    log,
     looks: { read: (task) => readTrail({ ...task, limits }, { now: () => 0 }) },
     daemon: {
       told: { head: { ...doorHead, directory } },
@@ -41,16 +42,12 @@ async function askAs(
       flush: () => Promise.resolve(),
       sign: () => assert.fail(),
     },
-  });
-  const reply = await handlers[endpoint]?.({
-    endpoint,
-    params: ['01M'],
-    body,
-    who: caller,
-    isStill: () => true,
-    signal: new AbortController().signal,
-  });
-  assert.ok(reply !== undefined && 'body' in reply);
+  })[endpoint];
+  assert.ok(handler);
+  const { signal } = new AbortController();
+  const request = { endpoint, params: ['01M'], body, who: caller, isStill: () => true, signal };
+  const reply = await replyOf(handler, request, log);
+  assert.ok('body' in reply);
   return { status: reply.status, ...JSON.parse(reply.body), asked, recorded };
 }
 

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { bounds } from '../../src/host/bounds/bounds.js';
 import { type Explain, parseExplain } from '../../src/page/answers/requests.js';
 import { explainAsked } from '../../src/page/explain-asked.js';
+import { Refusal } from '../../src/page/http/page-request.js';
 import { runTests } from '../../src/rules/answers/policy-tests.js';
 import { parseSettings } from '../../src/rules/config/parse-settings.js';
 import { routingTableOf } from '../../src/rules/config/settings.js';
@@ -50,8 +51,12 @@ const judging = {
 async function ask(asked: Explain) {
   const lookUp = (uid: number) =>
     Promise.resolve({ name: uid === 7 ? 'anna' : 'bert', gids: uid === 9 ? [] : [500] });
-  const found = await explainAsked(asked, judging, createFakeClock(), lookUp);
-  return 'status' in found ? `${found.status} ${found.text}` : found;
+  try {
+    return await explainAsked(asked, judging, createFakeClock(), lookUp);
+  } catch (fault) {
+    if (fault instanceof Refusal) return `${fault.status} ${fault.message}`;
+    throw fault;
+  }
 }
 
 async function answerTo(asked: Explain) {

@@ -5,7 +5,7 @@ import type { DoorTraffic } from '../../src/gate/door/door.js';
 import { DoorFault } from '../../src/gate/door/door-client.js';
 import type { History } from '../../src/page/answers/history.js';
 import { createHistoryAnswers } from '../../src/page/history-answers.js';
-import type { PageCaller } from '../../src/page/http/page-request.js';
+import { type PageCaller, replyOf } from '../../src/page/http/page-request.js';
 import { createFakeClock, settle } from '../kit/plain/fake-clock.js';
 
 const viewer: PageCaller = { name: 'vera', roles: ['view'], users: undefined, from: [] };
@@ -32,14 +32,10 @@ function open(t: TestContext, at: { readonly away?: string; readonly fault?: Err
   const answers = createHistoryAnswers(clock, daemon);
   t.after(() => answers.close());
   const ask = async (of: string, span: string, who = viewer) => {
-    const reply = await answers.history({
-      endpoint: 'history',
-      params: [of, span],
-      body: '',
-      who,
-      isStill: () => true,
-      signal: new AbortController().signal,
-    });
+    const { signal } = new AbortController();
+    const isStill = (): boolean => true;
+    const request = { endpoint: 'history', params: [of, span], body: '', who, isStill, signal } as const;
+    const reply = await replyOf(answers.history, request, { report: () => undefined });
     return 'body' in reply ? reply : assert.fail('in pieces');
   };
   const history = async (of = 'teams', span = '10m', who = viewer): Promise<History> =>

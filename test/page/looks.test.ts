@@ -10,7 +10,8 @@ import { systemClock } from '../../src/host/machine/clock.js';
 import { JournalFault } from '../../src/host/ports/faults.js';
 import { encodeBody } from '../../src/journal/records/encode.js';
 import { Ledger } from '../../src/journal/records/ledger.js';
-import { createLooks, LookRefused, type Looks } from '../../src/page/looks.js';
+import { Refusal } from '../../src/page/http/page-request.js';
+import { createLooks, type Looks } from '../../src/page/looks.js';
 import { temporaryDirectory } from '../journal/files/reading.js';
 import { createFakeClock } from '../kit/plain/fake-clock.js';
 
@@ -91,7 +92,7 @@ void test('a person has a few at once, until the answers were taken; who leaves 
   const others = Array.from({ length: 4 + 1 }, () => read('c', stuck));
   looks.close();
   for (const each of others) await assert.rejects(each, /^Error: dovegate is stopping$/);
-  await assert.rejects(read('a'), LookRefused);
+  await assert.rejects(read('a'), Refusal);
 });
 
 void test('who leaves ends the thread that reads for him', async (t) => {

@@ -10,8 +10,8 @@ import { systemNumbers } from '../../src/host/machine/accounts.js';
 import { systemClock } from '../../src/host/machine/clock.js';
 import { JournalFault } from '../../src/host/ports/faults.js';
 import type { Note } from '../../src/page/daemon.js';
-import type { PageCaller, PageReply } from '../../src/page/http/page-request.js';
-import { createLooks, LookRefused } from '../../src/page/looks.js';
+import { type PageCaller, type PageReply, Refusal, replyOf } from '../../src/page/http/page-request.js';
+import { createLooks } from '../../src/page/looks.js';
 import { createProofHandlers } from '../../src/page/proof-answers.js';
 import { writeJournal } from '../evidence/cli/shown.js';
 import { doorHead } from '../kit/gate/now.js';
@@ -47,9 +47,10 @@ function desk(
   const logged: string[] = [];
   const tasks: LongTask[] = [];
   const { parts = [halfway, { part: 'verified', result }] } = more;
+  const log = { report: ({ text }: { readonly text?: string | undefined }) => void logged.push(text ?? '') };
   const handlers = createProofHandlers({
     clock: { ...systemClock, now: () => 1_000, wallMs: () => 1_000 },
-    log: { report: ({ text }: { readonly text?: string | undefined }) => void logged.push(text ?? '') },
+    log,
     daemon: {
       told: {
         head: { ...doorHead, directory: more.directory ?? '/nowhere' },
@@ -77,7 +78,7 @@ function desk(
       // oxlint-disable-next-line typescript/require-await -- parts of a thread come one by one
       async *readLong(task) {
         tasks.push(task);
-        if (more.refuse !== undefined) throw new LookRefused(more.refuse);
+        if (more.refuse !== undefined) throw new Refusal(503, more.refuse);
         yield* parts;
       },
     },
@@ -90,14 +91,8 @@ function desk(
       isStill = () => true,
     }: { who?: PageCaller; body?: string; isStill?: () => boolean } = {},
   ): Promise<PageReply> => {
-    return handlers[endpoint]({
-      endpoint,
-      params: [],
-      body,
-      who,
-      isStill,
-      signal: new AbortController().signal,
-    });
+    const { signal } = new AbortController();
+    return replyOf(handlers[endpoint], { endpoint, params: [], body, who, isStill, signal }, log);
   };
   return { ask, records, logged, tasks };
 }

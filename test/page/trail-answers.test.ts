@@ -11,9 +11,8 @@ import type { TextAnswer } from '../../src/host/http/server.js';
 import { JournalFault } from '../../src/host/ports/faults.js';
 import { isSignedBy } from '../../src/journal/records/ledger.js';
 import type { Endpoint } from '../../src/page/answers/api.js';
-import { type PageCaller, type PageRequest, refusedReply } from '../../src/page/http/page-request.js';
+import { type PageCaller, type PageRequest, Refusal, replyOf } from '../../src/page/http/page-request.js';
 import type { SocketPeer } from '../../src/page/http/people-socket.js';
-import { LookRefused } from '../../src/page/looks.js';
 import { createPageAnswers, createTrailHandlers, type PageParts } from '../../src/page/trail-answers.js';
 import type { PagePerson } from '../../src/rules/config/settings.js';
 import type { PageRole } from '../../src/rules/identity/roles.js';
@@ -82,23 +81,33 @@ function desk(
     },
     verify: (request) => {
       checks.push(request);
-      const reply = more.refuse === undefined ? undefined : refusedReply(503, more.refuse);
-      return Promise.resolve(reply ?? { status: 200, type: 'text/event-stream', pieces: checked() });
+      if (more.refuse !== undefined) return Promise.reject(new Refusal(503, more.refuse));
+      return Promise.resolve({ status: 200, type: 'text/event-stream', pieces: checked() });
     },
   };
   const answer = createPageAnswers(parts);
   const handlers = createTrailHandlers(parts);
   let isStill = true;
   const askPage = async (endpoint: Endpoint, body: string, caller: Partial<PageCaller> = {}) => {
-    const reply = await handlers[endpoint]?.({
+    const handler = handlers[endpoint];
+    assert.ok(handler);
+    const carol: PageCaller = {
+      name: 'carol',
+      roles: ['audit'],
+      users: undefined,
+      from: ['address=192.0.2.7'],
+    };
+    const { signal } = new AbortController();
+    const asking = {
       endpoint,
       params: [],
       body,
-      who: { name: 'carol', roles: ['audit'], users: undefined, from: ['address=192.0.2.7'], ...caller },
+      who: { ...carol, ...caller },
       isStill: () => isStill,
-      signal: new AbortController().signal,
-    });
-    assert.ok(reply !== undefined && 'body' in reply);
+      signal,
+    };
+    const reply = await replyOf(handler, asking, parts.log);
+    assert.ok('body' in reply);
     return reply;
   };
   const ask = (path: string, body = '{"wanted":"X"}', peer = who): Promise<TextAnswer> =>
@@ -264,7 +273,7 @@ void test('who is taken out or narrowed while a search runs gets nothing of it',
       },
     });
     const { status, body } = await found.ask('/trail/search', '{}');
-    assert.equal(status, 403);
+    assert.equal(status, 409);
     assert.doesNotMatch(body, /secret/);
     assert.deepEqual(found.records, []);
     const late = desk({
@@ -290,7 +299,7 @@ void test('what cannot be read is told in a sentence, and what takes too long as
   const broken = desk({ read: () => Promise.reject(new JournalFault('unreadable', 'EIO')) });
   assert.equal((await broken.ask('/trail/search', '{}')).status, 503);
   assert.deepEqual(broken.logged, ['/trail/search: EIO']);
-  const busy = desk({ read: () => Promise.reject(new LookRefused('3 searches run already')) });
+  const busy = desk({ read: () => Promise.reject(new Refusal(503, '3 searches run already')) });
   const { status, body } = await busy.ask('/trail/search', '{}');
   assert.deepEqual([status, body, busy.logged], [503, '3 searches run already\n', []]);
   const bad = await busy.ask('/trail/search', 'zuluq7');
@@ -354,11 +363,14 @@ void test('the page refuses in sentences: a role, a broken request, a session th
   assert.equal(textOf(await askPage('search', 'zuluq7')), '400 the request is not JSON');
   assert.deepEqual([records, asked], [[], []]);
   leave();
-  assert.match(textOf(await askPage('search', '{}')), /^403 the configuration was changed meanwhile/);
+  assert.match(textOf(await askPage('search', '{}')), /^409 the configuration was changed meanwhile/);
   assert.deepEqual(records, []);
   const fails = desk({ append: () => Promise.reject(new JournalFault('deadline', 'the disk is full')) });
   const full = await fails.askPage('search', '{}');
-  assert.match(textOf(full), /^503 the journal could not be read, or the look could not be recorded/);
+  assert.match(
+    textOf(full),
+    /^503 the journal could not be read to its end, or the look could not be recorded/,
+  );
   assert.doesNotMatch(full.body, /rows/);
   assert.equal((await fails.askPage('histogram', '{}')).status, 503);
 });
@@ -389,7 +401,7 @@ void test('every role may have the whole journal checked, as who the kernel says
 
 void test('settings that were replaced, and a daemon that does not answer', async () => {
   const stale = desk({ append: () => Promise.reject(new DoorFault('stale', 'other settings')) });
-  assert.equal((await stale.ask('/trail/search', '{}')).status, 403);
+  assert.equal((await stale.ask('/trail/search', '{}')).status, 409);
   assert.deepEqual(stale.logged, []);
   const away = desk({ append: () => Promise.reject(new DoorFault('away', 'nobody is there')) });
   const { status, body } = await away.ask('/trail/search', '{}');

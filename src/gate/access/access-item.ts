@@ -70,3 +70,14 @@ export interface AccessItem {
   readonly why_not?: string | undefined;
   readonly why?: string | undefined;
 }
+
+/** The requests for access that somebody decides about, or the one that a step was taken of. */
+export interface AccessListed {
+  readonly items: readonly AccessItem[];
+  /** Of a list: how many follow that are not in it. */
+  readonly more?: number;
+  /** Of a list: those that are over, the newest first. */
+  readonly decided?: readonly AccessItem[];
+  /** Of a list: why this person may approve nothing, as a sentence; absent: it may. */
+  readonly whyNone?: string;
+}

@@ -4,7 +4,7 @@
 
 import type { NoticeReceiver } from '../../rules/config/receiver.js';
 import type { PageRole } from '../../rules/identity/roles.js';
-import type { AccessItem } from '../access/access-item.js';
+import type { AccessListed } from '../access/access-item.js';
 import type { JournalNow, Now, TroubleFacts } from '../now/now.js';
 
 /** Raised by a change that the other side cannot work with: a page works with a daemon of the same version. */
@@ -163,15 +163,7 @@ export interface DoorOpened {
 }
 
 export type DoorAccessed =
-  | {
-      readonly items: readonly AccessItem[];
-      /** Of a list: how many follow that are not in it. */
-      readonly more?: number;
-      /** Of a list: those that are over, the newest first. */
-      readonly decided?: readonly AccessItem[];
-      /** Of a list: why this person may approve nothing, as a sentence. */
-      readonly whyNone?: string;
-    }
+  | AccessListed
   /** Why not, as a sentence, and whether it may be asked again. `code`: of doveadm/codes. */
   | { readonly text: string; readonly isPassing: boolean; readonly code: string };
 

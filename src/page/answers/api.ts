@@ -4,156 +4,114 @@
 
 import type { TrailContent } from '../../evidence/story/row.js';
 import type { MailboxDeed, ReachWay } from '../../evidence/views/reach.js';
-import type { AccessItem } from '../../gate/access/access-item.js';
+import type { AccessListed } from '../../gate/access/access-item.js';
 import type { Now } from '../../gate/now/now.js';
 import type { StoredRecord } from '../../host/values/values.js';
 import { type PageRole, pageRoles } from '../../rules/identity/roles.js';
 
-/** Every endpoint, as `METHOD PATH`; `:word` stands for one part of a path, percent-encoded. */
+interface EndpointRow {
+  /** `METHOD PATH`; `:word` stands for one part of a path, percent-encoded. */
+  readonly route: string;
+  /** Who may ask. `nobody-yet`: before a session. */
+  readonly roles: readonly PageRole[] | 'nobody-yet';
+  /** Its answer names mail users, or programs and teams: 403 for people with a limited view. */
+  readonly isUnlimited?: true;
+  /** It takes a right away, so the person's own slow searches do not delay it. */
+  readonly isEnd?: true;
+}
+
+const everybody = pageRoles;
+
 export const endpoints = {
   /** -> Ways. */
-  ways: 'GET /api/ways',
+  ways: { route: 'GET /api/ways', roles: 'nobody-yet' },
   /** With a link of `dovegate page open`: Redeem -> Entered. */
-  redeem: 'POST /api/redeem',
+  redeem: { route: 'POST /api/redeem', roles: 'nobody-yet' },
   /** With a name and a password, or with the certificate of the connection: Login -> Entered. */
-  login: 'POST /api/login',
+  login: { route: 'POST /api/login', roles: 'nobody-yet' },
   /** OidcBegin -> OidcBegun. */
-  'oidc-begin': 'POST /api/oidc/begin',
+  'oidc-begin': { route: 'POST /api/oidc/begin', roles: 'nobody-yet' },
   /** OidcFinish -> Entered. */
-  'oidc-finish': 'POST /api/oidc/finish',
-  logout: 'POST /api/logout',
+  'oidc-finish': { route: 'POST /api/oidc/finish', roles: 'nobody-yet' },
+  logout: { route: 'POST /api/logout', roles: everybody },
   /** -> Me. */
-  me: 'GET /api/me',
+  me: { route: 'GET /api/me', roles: everybody },
   /**
    * Server-sent events: `snapshot` with a Now, then `change` with a NowChange, 1 a second, at most 5 while the daemon gets better or worse;
    * `away` with an Away.
    */
-  now: 'GET /api/now',
+  now: { route: 'GET /api/now', roles: everybody },
   /** `:of` one of `historiesOf`, `:span` one of `spans` (history.ts) -> History. */
-  history: 'GET /api/history/:of/:span',
+  history: { route: 'GET /api/history/:of/:span', roles: everybody },
   /** -> Incidents (history.ts). */
-  incidents: 'GET /api/incidents',
-  'backends-csv': 'GET /api/backends.csv',
+  incidents: { route: 'GET /api/incidents', roles: everybody },
+  'backends-csv': { route: 'GET /api/backends.csv', roles: everybody },
   /** With a `reason` or without -> Done. */
-  drain: 'POST /api/backend/:name/drain',
-  enable: 'POST /api/backend/:name/enable',
+  drain: { route: 'POST /api/backend/:name/drain', roles: ['operate'], isEnd: true },
+  enable: { route: 'POST /api/backend/:name/enable', roles: ['operate'] },
   /** A problem that degrades nothing, by its key, for so many hours -> Done. */
-  acknowledge: 'POST /api/acknowledge/:problem/:hours',
-  kill: 'POST /api/kill/:id',
+  acknowledge: { route: 'POST /api/acknowledge/:problem/:hours', roles: ['operate'] },
+  kill: { route: 'POST /api/kill/:id', roles: ['operate'], isEnd: true },
   /** LockWanted -> Done. */
-  lock: 'POST /api/lock',
+  lock: { route: 'POST /api/lock', roles: ['operate'], isEnd: true },
   /** By the id of a lock or its target: `target` and `reason` -> Done. */
-  unlock: 'POST /api/unlock',
+  unlock: { route: 'POST /api/unlock', roles: ['operate'] },
   /** AskTrail (trail.ts) -> lines of TrailLine, the last one an `end`: without it an answer is not whole. */
-  search: 'POST /api/trail/search',
+  search: { route: 'POST /api/trail/search', roles: ['audit'] },
   /** AskTrail, of which only the filter counts -> Histogram (trail.ts). To be asked after the rows: it reads all that the filter covers. */
-  histogram: 'POST /api/trail/histogram',
-  export: 'POST /api/trail/export',
-  extract: 'POST /api/trail/extract',
+  histogram: { route: 'POST /api/trail/histogram', roles: ['audit'] },
+  export: { route: 'POST /api/trail/export', roles: ['audit'] },
+  extract: { route: 'POST /api/trail/extract', roles: ['audit'] },
   /**
    * AskReport. Server-sent events: `progress` with a VerifyProgress while the journal is checked, then the report in its form, then `end`;
    * or `failed` with a Refused.
    */
-  report: 'POST /api/trail/report',
-  survey: 'POST /api/trail/survey',
+  report: { route: 'POST /api/trail/report', roles: ['audit'] },
+  survey: { route: 'POST /api/trail/survey', roles: ['audit'] },
   /** AskTrail, of which `user` and the times count -> lines of TrailLine. */
-  requests: 'POST /api/trail/requests',
+  requests: { route: 'POST /api/trail/requests', roles: ['audit'] },
   /** AskExchange -> lines of TrailLine. */
-  show: 'POST /api/trail/show',
+  show: { route: 'POST /api/trail/show', roles: ['audit'] },
   /** Explain -> Explained. */
-  explain: 'POST /api/explain',
+  explain: { route: 'POST /api/explain', roles: ['audit'], isUnlimited: true },
   /** Suggest -> Suggested. */
-  suggest: 'POST /api/suggest',
+  suggest: { route: 'POST /api/suggest', roles: ['audit'], isUnlimited: true },
   /** Check -> Checked: the text of a policy is parsed; nothing is read from the journal and nothing is written. */
-  check: 'POST /api/check',
+  check: { route: 'POST /api/check', roles: ['audit'], isUnlimited: true },
   /** Replay -> Replayed: what the policy of that text would have decided about past commands. */
-  replay: 'POST /api/replay',
+  replay: { route: 'POST /api/replay', roles: ['audit'], isUnlimited: true },
   /** -> PolicyHistory, or the same as CSV: who changed the policies, and what ran under them. */
-  policies: 'POST /api/policies',
+  policies: { route: 'POST /api/policies', roles: ['audit'], isUnlimited: true },
   /** -> AccessTable. */
-  access: 'GET /api/access',
+  access: { route: 'GET /api/access', roles: ['audit'], isUnlimited: true },
   /** `user`, a name or a pattern -> MailboxAccess: who reaches a mailbox under what is served now. */
-  mailbox: 'POST /api/access/mailbox',
+  mailbox: { route: 'POST /api/access/mailbox', roles: ['audit'], isUnlimited: true },
   /** `statement` -> Proved: a statement about the policies that are served now. */
-  prove: 'POST /api/prove',
+  prove: { route: 'POST /api/prove', roles: ['audit'], isUnlimited: true },
   /** -> Proof: the part that is known without reading the journal. */
-  proof: 'GET /api/proof',
+  proof: { route: 'GET /api/proof', roles: everybody },
   /** Server-sent events: `progress` with a VerifyProgress, at the end `result` with a Verified, or `failed` with a Refused. */
-  verify: 'POST /api/verify',
+  verify: { route: 'POST /api/verify', roles: everybody },
   /** -> KeysTable. */
-  keys: 'GET /api/keys',
+  keys: { route: 'GET /api/keys', roles: ['operate', 'audit'], isUnlimited: true },
   /** -> Approvals. */
-  approvals: 'GET /api/approvals',
+  approvals: { route: 'GET /api/approvals', roles: ['approve'] },
   /** Of a request that `approvals` lists, from the journal -> Uses. */
-  uses: 'GET /api/approvals/:id/uses',
+  uses: { route: 'GET /api/approvals/:id/uses', roles: ['approve'] },
   /** Decide -> Approvals, of the one. */
-  approve: 'POST /api/approvals/:id/approve',
-  refuse: 'POST /api/approvals/:id/refuse',
-  revoke: 'POST /api/approvals/:id/revoke',
-  review: 'POST /api/approvals/:id/review',
-} as const;
+  approve: { route: 'POST /api/approvals/:id/approve', roles: ['approve'] },
+  refuse: { route: 'POST /api/approvals/:id/refuse', roles: ['approve'], isEnd: true },
+  revoke: { route: 'POST /api/approvals/:id/revoke', roles: ['approve'], isEnd: true },
+  review: { route: 'POST /api/approvals/:id/review', roles: ['approve'] },
+} as const satisfies Readonly<Record<string, EndpointRow>>;
 export type Endpoint = keyof typeof endpoints;
 
-const everybody = pageRoles;
-
-/** The roles for each request. `nobody-yet`: before a session. */
-export const mayAsk: Readonly<Record<Endpoint, readonly PageRole[] | 'nobody-yet'>> = {
-  ways: 'nobody-yet',
-  redeem: 'nobody-yet',
-  login: 'nobody-yet',
-  'oidc-begin': 'nobody-yet',
-  'oidc-finish': 'nobody-yet',
-  logout: everybody,
-  me: everybody,
-  now: everybody,
-  history: everybody,
-  incidents: everybody,
-  'backends-csv': everybody,
-  drain: ['operate'],
-  enable: ['operate'],
-  acknowledge: ['operate'],
-  kill: ['operate'],
-  lock: ['operate'],
-  unlock: ['operate'],
-  search: ['audit'],
-  histogram: ['audit'],
-  export: ['audit'],
-  extract: ['audit'],
-  report: ['audit'],
-  survey: ['audit'],
-  requests: ['audit'],
-  show: ['audit'],
-  // Rules and their records name mail users: people with a limited view get 403 for these eight.
-  explain: ['audit'],
-  suggest: ['audit'],
-  check: ['audit'],
-  replay: ['audit'],
-  policies: ['audit'],
-  access: ['audit'],
-  mailbox: ['audit'],
-  prove: ['audit'],
-  proof: everybody,
-  verify: everybody,
-  // Programs and teams, no mail users. An auditor with a limited view gets 403.
-  keys: ['operate', 'audit'],
-  // Only where `admin.page.approve` is true.
-  approvals: ['approve'],
-  uses: ['approve'],
-  approve: ['approve'],
-  refuse: ['approve'],
-  revoke: ['approve'],
-  review: ['approve'],
-};
-
-export interface Approvals {
-  readonly items: readonly AccessItem[];
-  /** How many follow that are not in the list; absent for one that was decided. */
-  readonly more?: number;
-  /** Of a list: those that are over, the newest first. */
-  readonly decided?: readonly AccessItem[];
-  /** Why this person may approve nothing, as a sentence; absent: it may. */
-  readonly whyNone?: string;
+export function endpointRow(endpoint: Endpoint): EndpointRow {
+  return endpoints[endpoint];
 }
+
+/** What the door lists, or the one request that was decided. */
+export type Approvals = AccessListed;
 
 /** Admissions of the commands under a grant, the first ones: `time`, `id`, `command`, `args`, `user`. */
 export interface Uses {
@@ -241,18 +199,6 @@ export interface Away {
 
 /** The parts that differ; each stands for the whole part. */
 export type NowChange = Pick<Now, 'at'> & Partial<Now>;
-
-export interface LockWanted {
-  /** As `dovegate lock` reads it: a person, `key:NAME`, `listener:NAME`, `backend:NAME` or `user:NAME`. */
-  readonly target: string;
-  /** Undefined: a hold without an end. */
-  readonly forMs?: number;
-  readonly reason: string;
-  /** What runs is ended, too. */
-  readonly kills: boolean;
-  /** Of a mail user: only what could change that mail is refused, and two persons lift it. */
-  readonly isHold: boolean;
-}
 
 export interface RuleShown {
   readonly command: string;

@@ -2,7 +2,7 @@
 
 import * as z from 'zod';
 import { bounds } from '../../host/bounds/bounds.js';
-import { distanceMs, listOf, readerOf, text, timeMs, uid } from '../../host/values/shape.js';
+import { count, distanceMs, listOf, readerOf, text, timeMs, uid } from '../../host/values/shape.js';
 import { isText } from '../../host/values/values.js';
 
 /** Without an unpaired surrogate of UTF-16, which no line can carry. */
@@ -84,3 +84,22 @@ export const parsePolicies = readerOf(policies);
 /** A mail user, or a pattern of their names. */
 export const parseMailbox = readerOf(z.object({ user: text(bounds.userNameBytes).min(1) }));
 export const parseStatementAsked = readerOf(z.object({ statement: text(bounds.statementChars).min(1) }));
+
+/** A reason of an operator may be missing; one that is no text counts as none. */
+export const parseDrain = readerOf(z.object({ reason: z.string().min(1).optional().catch(undefined) }));
+
+const flagged = z.boolean({ error: 'must be true or false' });
+const lock = z.object({
+  /** As `dovegate lock` reads it: a person, `key:NAME`, `listener:NAME`, `backend:NAME` or `user:NAME`. */
+  target: text(bounds.doorNameChars).min(1, { error: 'must be what is locked' }),
+  reason: z.string({ error: 'must be a text' }),
+  /** Undefined: a hold without an end. */
+  forMs: count.optional(),
+  /** What runs is ended, too. */
+  kills: flagged,
+  /** Of a mail user: only what could change that mail is refused, and two persons lift it. */
+  isHold: flagged,
+});
+export type LockWanted = Readonly<z.infer<typeof lock>>;
+export const parseLock = readerOf(lock);
+export const parseUnlock = readerOf(lock.pick({ target: true, reason: true }));

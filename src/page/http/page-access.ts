@@ -45,7 +45,7 @@ function isEndpoint(text: string): text is Endpoint {
 }
 
 export const endpointAt = createRoutes(
-  Object.entries(endpoints).flatMap(([endpoint, route]): [string, Endpoint][] =>
-    isEndpoint(endpoint) ? [[route, endpoint]] : [],
-  ),
+  Object.keys(endpoints)
+    .filter(isEndpoint)
+    .map((endpoint) => [endpoints[endpoint].route, endpoint]),
 );

@@ -1,6 +1,10 @@
-// A request of the page, as who answers it sees it: who asks is known, and the role permits it. What answers is in src/page.
+// A request of the page, as who answers it sees it: who asks is known, and the role permits it. What answers is in src/page. Whatever keeps
+// it from an answer is thrown, and becomes a sentence at one place.
 
+import { DoorFault } from '../../gate/door/door-client.js';
 import type { LinkOpener } from '../../gate/door/parse.js';
+import type { Log } from '../../gate/telemetry/log.js';
+import { messageOf } from '../../host/ports/faults.js';
 import type { PageRole } from '../../rules/identity/roles.js';
 import type { Endpoint } from '../answers/api.js';
 import type { SignInWay } from './page-sessions.js';
@@ -38,8 +42,66 @@ export type PageReply =
     }
   | { readonly status: 200; readonly type: string; readonly pieces: AsyncIterable<string> };
 
-/** Answers one endpoint. Rejects only with a bug of ours. */
-export type PageHandler = (request: PageRequest) => Promise<PageReply>;
+/** Answers one endpoint. Throws, or rejects with, whatever `refusalOf` makes a sentence of. */
+export type PageHandler = (request: PageRequest) => Promise<PageReply> | PageReply;
+
+/** Why there is no answer: the status and the sentence for who asked. */
+export class Refusal extends Error {
+  readonly status: number;
+
+  constructor(status: number, text: string) {
+    super(text);
+    this.status = status;
+  }
+}
+
+/** By the code of the door: what was asked wrongly, who may not, what is to be asked again. */
+const doorStatuses: Readonly<Partial<Record<string, number>>> = { malformed: 400, person: 403, stale: 409 };
+
+const unreadText =
+  'the journal could not be read to its end, or the look could not be recorded; ask again, or look into the log of dovegate-page';
+
+/** What a person is told of a fault. Its own text may name files, and goes to the log with `what`; none where nobody is there any more. */
+export function refusalOf(
+  fault: unknown,
+  what: string,
+  log: Pick<Log, 'report'>,
+  signal?: AbortSignal,
+): Refusal {
+  if (fault instanceof Refusal) return fault;
+  const status = fault instanceof DoorFault ? (doorStatuses[fault.code] ?? 503) : 503;
+  if (status === 503 && signal?.aborted === true) return new Refusal(status, 'given up');
+  if (status === 503)
+    log.report({ event: 'admin-failed', level: 'error', text: `${what}: ${messageOf(fault)}` });
+  return new Refusal(status, fault instanceof DoorFault ? fault.message : unreadText);
+}
+
+/** Never rejects. */
+export async function replyOf(
+  handler: PageHandler,
+  request: PageRequest,
+  log: Pick<Log, 'report'>,
+): Promise<PageReply> {
+  try {
+    return await handler(request);
+  } catch (fault) {
+    const { status, message } = refusalOf(fault, request.endpoint, log, request.signal);
+    return refusedReply(status, message);
+  }
+}
+
+/** What a body says. Throws a Refusal with the reader's sentence. */
+export function requested<Asked>(parse: (body: string) => Asked | string, body: string): Asked {
+  const read = parse(body);
+  if (typeof read === 'string') throw new Refusal(400, read);
+  return read;
+}
+
+/** What the daemon told last. Throws a Refusal where it told nothing yet. */
+export function toldBy<Told>({ told }: { readonly told: Told | undefined }): Told {
+  if (told === undefined) throw new Refusal(503, 'dovegate does not answer; ask again when it runs');
+  return told;
+}
 
 export function jsonReply(status: number, value: unknown): PageReply {
   return { status, type: 'application/json; charset=utf-8', body: `${JSON.stringify(value)}\n` };

@@ -5,7 +5,7 @@ import { createEventDecoder, createLineDecoder, type StreamEvent } from './lines
 import { pathOf } from './route.js';
 
 /** An endpoint as the table has it: `GET /api/me`. */
-export type Ask = (typeof endpoints)[Endpoint];
+export type Ask = (typeof endpoints)[Endpoint]['route'];
 
 export interface AskOptions {
   readonly params?: readonly string[];

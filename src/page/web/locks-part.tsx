@@ -3,7 +3,8 @@
 import { useState } from 'preact/hooks';
 import type { Problem } from '../../gate/now/now.js';
 import { durationWords } from '../../host/words/words.js';
-import type { Done, LockWanted } from '../answers/api.js';
+import type { Done } from '../answers/api.js';
+import type { LockWanted } from '../answers/requests.js';
 import { Confirm } from './dialog.js';
 import { Choice } from './fields.js';
 import { Button, Field, Panel, Sentence } from './kit.js';

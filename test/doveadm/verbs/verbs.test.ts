@@ -22,7 +22,7 @@ import {
   wordsOf,
 } from '../../../src/doveadm/verbs/verbs.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
-import { endpoints, mayAsk } from '../../../src/page/answers/api.js';
+import { endpointRow } from '../../../src/page/answers/api.js';
 
 const values = {
   after: '01K',
@@ -57,8 +57,10 @@ void test('each verb is a command of our own, and each step an endpoint of the p
   for (const verb of allVerbs) assert.ok(names.includes(`dovegate ${verb}`), verb);
   assert.deepEqual(accessSteps, ['approve', 'refuse', 'revoke', 'review']);
   for (const step of accessSteps) {
-    assert.equal(endpoints[step], `POST /api/approvals/:id/${step}`);
-    assert.deepEqual(mayAsk[step], ['approve']);
+    const { route, roles, isEnd = false } = endpointRow(step);
+    assert.equal(route, `POST /api/approvals/:id/${step}`);
+    assert.deepEqual(roles, ['approve']);
+    assert.equal(isEnd, verbRow(step).costs === 'end', step);
   }
   for (const name of ['', 'toString', '__proto__', 'can'])
     assert.deepEqual([isAccessVerb(name), isAccessStep(name)], [false, false], name);

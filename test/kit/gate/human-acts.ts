@@ -9,7 +9,7 @@ import { createPages } from '../../../src/gate/admin/pages.js';
 import { actionBudgets } from '../../../src/gate/daemon/door-budget.js';
 import { doorCalls, recordedActions } from '../../../src/gate/door/door.js';
 import { accessPaths, reportPath } from '../../../src/gate/session/http-access.js';
-import { endpoints, mayAsk } from '../../../src/page/answers/api.js';
+import { endpoints } from '../../../src/page/answers/api.js';
 import { createFakeClock } from '../plain/fake-clock.js';
 
 /** What the acts of a way are about. */
@@ -162,7 +162,7 @@ const bodies: Acts<unknown> = {
   ...alike<unknown>(['approve', 'review'], () => ({ ...ask({}, ok), decides })),
   kill: ask({}, /no command/),
   // The daemon takes a few a minute: its own check is that of the door.
-  lock: ask({}, /a lock needs a target/),
+  lock: ask({}, /target: must be a text/),
   unlock: { ask: ({ hold: target }) => ({ target, reason: 'why' }), done: isLifted, decides },
   [isFirst]: { ask: ({ fresh: target }) => ({ target, reason: 'why' }), done: bothSteps, decides },
   report: ask({ mailbox: nobody, form: 'json' }),
@@ -178,7 +178,7 @@ const bodies: Acts<unknown> = {
 };
 /** Those of a sign-in are one act, and two name nobody. */
 const beforeSession = ['ways', 'redeem', 'login', 'oidc-begin', 'oidc-finish'];
-const routes: Readonly<Record<string, string>> = endpoints;
+const routes: Readonly<Record<string, { readonly route: string }>> = endpoints;
 const words: Readonly<Record<string, string>> = {
   of: 'teams',
   span: '1h',
@@ -188,7 +188,7 @@ const words: Readonly<Record<string, string>> = {
 };
 export const browserActs: Acts<Asking> = Object.fromEntries(
   Object.entries(bodies).map(([name, act]) => {
-    const [method = '', route = ''] = (routes[name === isFirst ? 'unlock' : name] ?? '').split(' ');
+    const [method = '', route = ''] = (routes[name === isFirst ? 'unlock' : name]?.route ?? '').split(' ');
     const ids = ({ request, unreviewed }: Items): string =>
       name === 'approve' ? request : name === 'review' ? unreviewed : nothing;
     const asking = (items: Items): Asking => {
@@ -259,7 +259,7 @@ export function checkActs(): void {
     looks.map(lookPath),
     looks.map((name) => `/trail/${name}`),
   );
-  same({ ...bodies, ...alike(beforeSession, () => ask()) }, Object.keys(mayAsk), ['sign in', isFirst]);
+  same({ ...bodies, ...alike(beforeSession, () => ask()) }, Object.keys(endpoints), ['sign in', isFirst]);
   const calls = Object.values(doorActs).map(({ ask: of }) => of(noItems).path.slice(1));
   assert.deepEqual([...new Set([...calls, ...withoutPerson])].toSorted(), Object.keys(doorCalls).toSorted());
   const kindsOf = (name: string): readonly string[] =>

@@ -103,8 +103,8 @@ void test('a token comes in Authorization', () => {
 });
 
 void test('each endpoint is found by its method and path, and by nothing else', () => {
-  for (const [endpoint, line] of Object.entries(endpoints)) {
-    const [method = '', path = ''] = line.split(' ');
+  for (const [endpoint, { route }] of Object.entries(endpoints)) {
+    const [method = '', path = ''] = route.split(' ');
     const params = [...path.matchAll(/:\w+/g)].map(() => 'a/b ü');
     const asked = path.replaceAll(/:\w+/g, encodeURIComponent('a/b ü'));
     assert.deepEqual(endpointAt(method, asked), { kind: 'found', endpoint, params });

@@ -339,7 +339,7 @@ const pageBodies: Target = {
   kind: (answer) => answer.replaceAll(/\{.*/g, '{').replaceAll(/"[^"]*"|\d+/g, ''),
 };
 
-const routes = createRoutes(Object.entries(endpoints).map(([name, route]) => [route, name] as const));
+const routes = createRoutes(Object.entries(endpoints).map(([name, { route }]) => [route, name] as const));
 
 const pageHeads: Target = {
   name: 'page-heads',
