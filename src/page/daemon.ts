@@ -70,6 +70,7 @@ export interface DaemonParts {
 
 const retryMs = 500;
 
+/** What is asked of it rejects with a DoorFault: a daemon that is too old refuses a call as unknown. */
 export class Daemon {
   readonly #parts: DaemonParts;
   #told: Told | undefined;
@@ -127,38 +128,31 @@ export class Daemon {
     }
   }
 
-  async facts(): Promise<DoorFacts> {
-    const facts: DoorFacts = JSON.parse(await this.#call('facts'));
-    return facts;
+  facts(): Promise<DoorFacts> {
+    return this.#call('facts');
   }
 
-  /** Rejects with a DoorFault; a daemon that is too old refuses the call as unknown. */
-  async traffic(): Promise<DoorTraffic> {
-    const traffic: DoorTraffic = JSON.parse(await this.#call('traffic'));
-    return traffic;
+  traffic(): Promise<DoorTraffic> {
+    return this.#call('traffic');
   }
 
   async flush(): Promise<void> {
     await this.#call('flush', {});
   }
 
-  /** Resolves when the look is on disk. Rejects with a DoorFault. */
+  /** Resolves when the look is on disk. */
   async record(who: Asking, { action, args = [], rows }: Note): Promise<void> {
     await this.#call('record', { ...this.#as(who, recordedActions[action]), action, args, rows });
   }
 
-  /** The daemon records the extract, and then signs it. Rejects with a DoorFault. */
+  /** The daemon records the extract, and then signs it. */
   async sign(who: Asking, extract: Omit<DoorExtract, keyof PersonCall>): Promise<SignedExtract> {
-    const signed: SignedExtract = JSON.parse(
-      await this.#call('sign', { ...this.#as(who, ['audit']), ...extract }),
-    );
-    return signed;
+    return this.#call('sign', { ...this.#as(who, ['audit']), ...extract });
   }
 
-  /** Takes a reading of a token for the report of one mailbox, which is recorded. Rejects with a DoorFault. */
-  async openReport(token: string, address: string, generation: number): Promise<DoorOpened> {
-    const opened: DoorOpened = JSON.parse(await this.#call('report', { token, address, generation }));
-    return opened;
+  /** Takes a reading of a token for the report of one mailbox, which is recorded. */
+  openReport(token: string, address: string, generation: number): Promise<DoorOpened> {
+    return this.#call('report', { token, address, generation });
   }
 
   async operate(
@@ -167,17 +161,12 @@ export class Daemon {
     what: string,
     more: Omit<DoorAction, keyof PersonCall | 'kind' | 'what'> = {},
   ): Promise<ActionResult> {
-    const asked = { ...this.#as(who, ['operate']), kind, what, ...more };
-    const done: ActionResult = JSON.parse(await this.#call('operate', asked));
-    return done;
+    return this.#call('operate', { ...this.#as(who, ['operate']), kind, what, ...more });
   }
 
-  /** Lists requests for access, or takes a step of one. Rejects with a DoorFault; a daemon that is too old refuses the call as unknown. */
+  /** Lists requests for access, or takes a step of one. */
   async access(who: Asking, asked: Omit<DoorAccess, keyof PersonCall>): Promise<DoorAccessed> {
-    const done: DoorAccessed = JSON.parse(
-      await this.#call('access', { ...this.#as(who, ['approve']), ...asked }),
-    );
-    return done;
+    return this.#call('access', { ...this.#as(who, ['approve']), ...asked });
   }
 
   async refused(refused: DoorRefused): Promise<void> {
@@ -193,9 +182,11 @@ export class Daemon {
     this.#parts.client.close();
   }
 
-  async #call(...asked: Parameters<DoorClient<DoorCall>['call']>): Promise<string> {
+  /** The daemon and the page are of one version: an answer has the shape of its call. */
+  async #call<Answer>(...asked: Parameters<DoorClient<DoorCall>['call']>): Promise<Answer> {
     if (this.#away !== undefined) throw new DoorFault(this.#away.code, this.#away.message);
-    return this.#parts.client.call(...asked);
+    const answer: Answer = JSON.parse(await this.#parts.client.call(...asked));
+    return answer;
   }
 
   #as({ name, roles, from, opener }: Asking, those: readonly PageRole[] | undefined): PersonCall {
@@ -210,7 +201,7 @@ export class Daemon {
     let head: DoorHead | undefined;
     for await (const line of lines) {
       if (line.startsWith('{"beat"')) {
-        const { locked } = beatIn(line);
+        const { locked }: DoorBeat = JSON.parse(line);
         if (locked === undefined) continue;
         const isOther = whoIn(locked) !== whoIn(this.#locked);
         this.#locked = locked;
@@ -219,7 +210,7 @@ export class Daemon {
         continue;
       }
       if (head === undefined) {
-        head = headIn(line);
+        head = JSON.parse(line);
         continue;
       }
       const settings = settingsIn(line);
@@ -235,14 +226,4 @@ export class Daemon {
 /** Without why, which has a time. */
 function whoIn(locked: NonNullable<DoorBeat['locked']>): string {
   return JSON.stringify(locked.map(({ words, isForName }) => [words, isForName]));
-}
-
-function beatIn(line: string): DoorBeat {
-  const beat: DoorBeat = JSON.parse(line);
-  return beat;
-}
-
-function headIn(line: string): DoorHead {
-  const head: DoorHead = JSON.parse(line);
-  return head;
 }
