@@ -2,11 +2,11 @@
 // a request is worth nothing an hour later; nobody else's page asks.
 
 import { createContext } from 'preact';
-import { useContext, useEffect, useState } from 'preact/hooks';
+import { useContext } from 'preact/hooks';
 import type { AccessItem } from '../../gate/access/access-item.js';
 import { countWords } from '../../host/words/words.js';
 import type { Approvals } from '../answers/api.js';
-import { sentenceOf } from './api.js';
+import { useAgain } from './asked.js';
 import { mayDo, type Session } from './session.js';
 
 const everyMs = 10_000;
@@ -23,15 +23,14 @@ export interface ApprovalsState {
   readonly askAgain: () => void;
 }
 
-const notKnown = {
+const nothing: ApprovalsState = {
   approvals: undefined,
   decided: [],
   more: 0,
   whyNone: undefined,
   fault: undefined,
-} as const;
-
-const nothing: ApprovalsState = { ...notKnown, askAgain: () => undefined };
+  askAgain: () => undefined,
+};
 
 export const ApprovalsContext = createContext<ApprovalsState>(nothing);
 
@@ -48,30 +47,12 @@ export function waitingFor({ approvals = [] }: ApprovalsState): string[] {
 }
 
 export function useFollowingApprovals(session: Session): ApprovalsState {
-  const [asked, setAsked] = useState(0);
-  const [state, setState] = useState<Omit<ApprovalsState, 'askAgain'>>(notKnown);
-  const isApprover = mayDo(session, 'approve');
-  useEffect(() => {
-    if (!isApprover) return undefined;
-    const end = new AbortController();
-    const ask = (): void => {
-      if (document.visibilityState === 'hidden') return;
-      session.api.json<Approvals>('GET /api/approvals', { signal: end.signal }).then(
-        ({ items, decided = [], more = 0, whyNone }) =>
-          setState({ approvals: items, decided, more, whyNone, fault: undefined }),
-        (error: unknown) => {
-          if (!end.signal.aborted) setState({ ...notKnown, fault: sentenceOf(error) });
-        },
-      );
-    };
-    ask();
-    const timer = window.setInterval(ask, everyMs);
-    document.addEventListener('visibilitychange', ask);
-    return () => {
-      end.abort();
-      window.clearInterval(timer);
-      document.removeEventListener('visibilitychange', ask);
-    };
-  }, [session, isApprover, asked]);
-  return { ...state, askAgain: () => setAsked((before) => before + 1) };
+  const { value, fault, again } = useAgain<Approvals>(
+    mayDo(session, 'approve') ? `${session.me.name} ${session.me.ends}` : undefined,
+    () => everyMs,
+    (signal) => session.api.json<Approvals>('GET /api/approvals', { signal }),
+  );
+  if (value === undefined || fault !== undefined) return { ...nothing, fault, askAgain: again };
+  const { items, decided = [], more = 0, whyNone } = value;
+  return { approvals: items, decided, more, whyNone, fault, askAgain: again };
 }

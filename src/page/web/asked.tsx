@@ -1,7 +1,9 @@
 // An answer of the daemon within a screen: asked for when what it depends on changes, given up when the screen goes.
 
-import { useEffect, useState } from 'preact/hooks';
-import { sentenceOf } from './api.js';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { Refused } from '../answers/api.js';
+import { type Api, type Ask, AskFault, type AskOptions, sentenceOf } from './api.js';
+import type { StreamEvent } from './lines.js';
 
 export interface Asked<T> {
   readonly value?: T;
@@ -45,32 +47,101 @@ export function useAnswer<T>(
   return of === key ? asked : { ...asked, isBusy: key !== undefined };
 }
 
-/** Asks again and again, `pauseOf` an answer after it. A refusal stands beside the last answer until the next one. */
+interface Again<T> extends Pick<Asked<T>, 'value' | 'fault'> {
+  readonly again: () => void;
+}
+
+/**
+ * Asks again and again while the page is seen, `pauseOf` an answer after it, and at once with `again`. A refusal stands beside the last
+ * answer to this key until the next one. `key` undefined: nothing is asked.
+ */
 export function useAgain<T>(
-  key: string,
+  key: string | undefined,
   pauseOf: (value: T | undefined) => number,
   ask: (signal: AbortSignal) => Promise<T>,
-): Pick<Asked<T>, 'value' | 'fault'> {
-  const [known, setKnown] = useState<Pick<Asked<T>, 'value' | 'fault'>>({});
+): Again<T> {
+  const [{ of, ...known }, setKnown] = useState<{ of?: string; value?: T; fault?: string }>({});
+  const [round, setRound] = useState(0);
+  const again = (): void => setRound((before) => before + 1);
   useEffect(() => {
+    if (key === undefined) return undefined;
     const leaving = new AbortController();
     const { signal } = leaving;
     let timer: number | undefined;
     const look = async (): Promise<void> => {
+      if (document.visibilityState === 'hidden') return;
       let value: T | undefined;
       try {
         value = await ask(signal);
-        if (!signal.aborted) setKnown({ value });
+        if (!signal.aborted) setKnown({ of: key, value });
       } catch (error) {
-        if (!signal.aborted) setKnown((before) => ({ ...before, fault: sentenceOf(error) }));
+        if (!signal.aborted)
+          setKnown((before) => ({ ...(before.of === key && before), of: key, fault: sentenceOf(error) }));
       }
       if (!signal.aborted) timer = window.setTimeout(() => void look(), pauseOf(value));
     };
     void look();
+    document.addEventListener('visibilitychange', again, { signal });
     return () => {
       leaving.abort();
       window.clearTimeout(timer);
     };
-  }, [key]);
-  return known;
+  }, [key, round]);
+  return { ...(of === key && known), again };
+}
+
+export interface Task {
+  /** How far it is, what became of it, or why it failed. */
+  readonly said: string;
+  readonly say: (text: string) => void;
+  readonly isBusy: boolean;
+  /** Resolves to what became of it. `stopped`: what is said where it was stopped. */
+  readonly run: (work: (signal: AbortSignal) => Promise<string>, stopped?: string) => void;
+  readonly stop: () => void;
+}
+
+/** What a button starts: one at a time, ended when the screen goes. */
+export function useTask(): Task {
+  const [said, say] = useState('');
+  const [isBusy, setBusy] = useState(false);
+  const running = useRef<AbortController | undefined>(undefined);
+  const stop = (): void => running.current?.abort();
+  useEffect(() => stop, []);
+  const run = async (work: (signal: AbortSignal) => Promise<string>, stopped: string): Promise<void> => {
+    stop();
+    const own = new AbortController();
+    running.current = own;
+    setBusy(true);
+    say('');
+    let became: string;
+    try {
+      became = await work(own.signal);
+    } catch (error) {
+      became = own.signal.aborted ? stopped : sentenceOf(error);
+    }
+    if (running.current !== own) return;
+    say(became);
+    setBusy(false);
+  };
+  return { said, say, isBusy, run: (work, stopped = '') => void run(work, stopped), stop };
+}
+
+/** The events of a long answer up to its end. Rejects with an AskFault where the daemon gave it up, or the end did not come. */
+export async function readEvents(
+  api: Pick<Api, 'events'>,
+  endpoint: Ask,
+  options: AskOptions,
+  end: string,
+  onEvent: (event: StreamEvent) => void,
+): Promise<void> {
+  let isWhole = false;
+  for await (const event of api.events(endpoint, options)) {
+    if (event.name === 'failed') {
+      const { text }: Refused = JSON.parse(event.data);
+      throw new AskFault(0, text);
+    }
+    isWhole = event.name === end;
+    onEvent(event);
+  }
+  if (!isWhole) throw new AskFault(0, 'It broke off: the connection ended. Start it again.');
 }

@@ -5,9 +5,22 @@ import type { BackendNow, RunningCommand } from '../../gate/now/now.js';
 import { drainWords } from '../../gate/now/operator.js';
 import { countWords, plural } from '../../host/words/words.js';
 import type { Done } from '../answers/api.js';
-import { sentenceOf } from './api.js';
+import { useTask } from './asked.js';
 import { Confirm } from './dialog.js';
-import { Ago, Button, Duration, Empty, Field, Name, Panel, Sentence, Sign, saveFile, Time } from './kit.js';
+import {
+  Ago,
+  Button,
+  Duration,
+  Empty,
+  Fault,
+  Field,
+  Name,
+  Panel,
+  Sentence,
+  Sign,
+  saveFile,
+  Time,
+} from './kit.js';
 import { useLive } from './live.js';
 import {
   type Box,
@@ -32,7 +45,7 @@ export function BackendsPart() {
   const minute = useLive(({ now }) => now && `${now.at.slice(0, 16)}:00Z`);
   const session = useSession();
   const [asked, setAsked] = useState<Asked | undefined>();
-  const [said, setSaid] = useState('');
+  const saving = useTask();
   if (backends === undefined || minute === undefined) return null;
   const mayChange = mayDo(session, 'operate');
   const columns: Column<BackendNow>[] = [
@@ -89,22 +102,19 @@ export function BackendsPart() {
   ];
   return (
     <>
-      <p role="status" class={said === '' ? 'unseen' : 'said bad'}>
-        {said}
-      </p>
+      <Fault text={saving.said} />
       <Panel
         title="Backends"
         count={countWords(backends.length)}
         controls={
           <Button
             kind="small"
-            onClick={() => {
-              setSaid('');
-              session.api
-                .blob('GET /api/backends.csv')
-                .then((file) => saveFile(file, 'backends.csv'))
-                .catch((error: unknown) => setSaid(sentenceOf(error)));
-            }}
+            onClick={() =>
+              saving.run(async (signal) => {
+                saveFile(await session.api.blob('GET /api/backends.csv', { signal }), 'backends.csv');
+                return '';
+              })
+            }
           >
             Save as CSV
           </Button>

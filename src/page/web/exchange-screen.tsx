@@ -16,7 +16,7 @@ import {
   type Fact as StoryFact,
   tryPath,
 } from './exchange.js';
-import { AsCommand, Button, Empty, Fact, Name, Panel, Sentence, Sentences, Time } from './kit.js';
+import { AsCommand, Button, Empty, Fact, Fault, Name, Panel, Sentence, Sentences, Time } from './kit.js';
 import { Link } from './location.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { useSession } from './session.js';
@@ -52,9 +52,7 @@ export function ExchangeScreen({ params: [wanted = ''] }: ScreenProps) {
   if (fault !== undefined && !isBusy)
     return (
       <>
-        <p role="alert" class="said bad">
-          <Sentence text={fault} />
-        </p>
+        <Fault text={fault} />
         <Button onClick={() => setTries(tries + 1)}>Try again</Button>
       </>
     );

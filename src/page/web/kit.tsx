@@ -313,6 +313,16 @@ export function Pending({ fault, children }: PendingProps) {
   return <Empty>{fault === undefined ? children : <Sentence text={fault} />}</Empty>;
 }
 
+/** Why something was not done, or is not known. */
+export function Fault({ text }: { readonly text: string | undefined }) {
+  if (text === undefined || text === '') return null;
+  return (
+    <p role="alert" class="said bad">
+      <Sentence text={text} />
+    </p>
+  );
+}
+
 interface ReadingProps {
   /** Undefined: not known yet. */
   readonly of: { readonly bytes: number; readonly ofBytes: number } | undefined;

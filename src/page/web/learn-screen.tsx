@@ -7,7 +7,7 @@ import type { Checked, Replayed, Suggested, SuggestedGroup } from '../answers/ap
 import { useAnswer } from './asked.js';
 import { Decision, Effect } from './badge.js';
 import { Choice, LongField, TakeAlong } from './fields.js';
-import { AsCommand, Button, Empty, Field, Name, Panel, Pending, Sentence, Sign, Time } from './kit.js';
+import { AsCommand, Button, Empty, Fault, Field, Name, Panel, Pending, Sign, Time } from './kit.js';
 import { byWords, composePolicy, fileNameOf, isAllowed, mayTick, withEffect } from './learn.js';
 import { useDaemonMs } from './live.js';
 import { go } from './location.js';
@@ -277,11 +277,7 @@ function Written({ suggested, ticked, sinceMs, place }: WrittenProps) {
       </p>
       <div aria-live="polite">
         {isBusy && <p class="faint">Checking …</p>}
-        {fault !== undefined && !isBusy && (
-          <p class="said bad">
-            <Sentence text={fault} />
-          </p>
-        )}
+        {!isBusy && <Fault text={fault} />}
         {checked !== undefined && problems.length === 0 && (
           <p>
             <Sign tone="good">no problems</Sign>
@@ -331,11 +327,7 @@ function Past({ policy, yaml, sinceMs }: PastProps) {
         <Button onClick={() => setAsked(statement)}>Try it out on what was recorded in that time</Button>
       )}
       {isBusy && <Empty>Judging past commands …</Empty>}
-      {fault !== undefined && (
-        <p class="said bad">
-          <Sentence text={fault} />
-        </p>
-      )}
+      <Fault text={fault} />
       {value !== undefined && !isBusy && value.result === undefined && (
         <p class="said bad">The policy has errors, so nothing can be judged by it.</p>
       )}

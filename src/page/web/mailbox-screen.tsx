@@ -2,19 +2,18 @@
 // protection officer.
 
 import type { TargetedSubmitEvent } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
+import type { VerifyProgress } from '../../evidence/views/proof.js';
 import type { MailboxClass, MailboxDay, MailboxHead, MailboxLine } from '../../evidence/views/trail.js';
 import { countWords, plural } from '../../host/words/words.js';
-import type { AskReport } from '../answers/requests.js';
-import { sentenceOf } from './api.js';
+import { readEvents, useAnswer, useTask } from './asked.js';
 import { Class } from './badge.js';
-import { AsCommand, Button, Empty, Field, Name, Reading, Sentence, Sign, saveFile } from './kit.js';
+import { AsCommand, Button, Empty, Fault, Field, Name, Reading, Sign, saveFile } from './kit.js';
 import { go, Link } from './location.js';
 import {
   askOf,
   classesOf,
   commandOf,
-  type FileReport,
   fileNameOf,
   linesMax,
   noReport,
@@ -28,7 +27,6 @@ import {
   sumByRequester,
   verdictOf,
   withEvent,
-  withFileEvent,
 } from './mailbox.js';
 import { progressWords } from './proof.js';
 import { pathOf, type ScreenProps } from './route.js';
@@ -113,35 +111,20 @@ const kept = new WeakMap<Session['me'], { readonly asked: string; readonly repor
 
 function useReport(question: Question, round: number) {
   const { api, me } = useSession();
-  const asked = JSON.stringify(askOf(question, 'page'));
+  const body = askOf(question, 'page');
+  const asked = JSON.stringify(body);
   const [report, setReport] = useState<Report>(noReport);
-  const [fault, setFault] = useState('');
-  useEffect(() => {
+  const { fault } = useAnswer(`${round} ${asked}`, async (signal) => {
     const before = kept.get(me);
-    setFault('');
-    if (before?.asked === asked) {
-      setReport(before.report);
-      return undefined;
-    }
-    const leaving = new AbortController();
-    setReport(noReport);
-    const read = async (): Promise<void> => {
-      let found = noReport;
-      const body: AskReport = JSON.parse(asked);
-      try {
-        for await (const event of api.events('POST /api/trail/report', { body, signal: leaving.signal })) {
-          found = withEvent(found, event);
-          setReport(found);
-        }
-        if (found.isWhole) kept.set(me, { asked, report: found });
-        else setFault(found.fault ?? 'The report broke off: the connection ended. Make it again.');
-      } catch (error) {
-        if (!leaving.signal.aborted) setFault(sentenceOf(error));
-      }
-    };
-    void read();
-    return () => leaving.abort();
-  }, [api, me, asked, round]);
+    let found = before?.asked === asked ? before.report : noReport;
+    setReport(found);
+    if (found.isWhole) return;
+    await readEvents(api, 'POST /api/trail/report', { body, signal }, 'end', (event) => {
+      found = withEvent(found, event);
+      setReport(found);
+    });
+    kept.set(me, { asked, report: found });
+  });
   return { report, fault };
 }
 
@@ -157,10 +140,8 @@ function Shown({ question, round, onAgain }: ShownProps) {
   const { head, progress } = report;
   return (
     <>
-      <p class={fault === '' ? 'unseen' : 'said bad'} role="status">
-        {fault !== '' && <Sentence text={fault} />}
-      </p>
-      {head === undefined && fault === '' && (
+      <Fault text={fault} />
+      {head === undefined && fault === undefined && (
         <div class="checking">
           <p>
             First the whole journal is checked, so that the report can say whether it is complete:{' '}
@@ -172,7 +153,7 @@ function Shown({ question, round, onAgain }: ShownProps) {
       {head !== undefined && (
         <>
           <Saving question={question} head={head} report={report} onAgain={onAgain} />
-          <Paper user={question.user} head={head} report={report} isBroken={fault !== ''} />
+          <Paper user={question.user} head={head} report={report} isBroken={fault !== undefined} />
         </>
       )}
       <AsCommand>{commandOf(question)}</AsCommand>
@@ -189,45 +170,35 @@ interface SavingProps {
 
 function Saving({ question, head, report, onAgain }: SavingProps) {
   const { api } = useSession();
-  const [said, setSaid] = useState('');
-  const [isBusy, setBusy] = useState(false);
-  const running = useRef<AbortController | undefined>(undefined);
-  useEffect(() => () => running.current?.abort(), []);
-  const save = async (form: 'csv' | 'html'): Promise<void> => {
-    const own = new AbortController();
-    running.current = own;
-    setBusy(true);
-    let file: FileReport = { texts: [] };
-    try {
+  const { said, say, isBusy, run } = useTask();
+  const save = (form: 'csv' | 'html'): void =>
+    run(async (signal) => {
+      const texts: string[] = [];
       const body = askOf(question, form);
-      for await (const event of api.events('POST /api/trail/report', { body, signal: own.signal })) {
-        file = withFileEvent(file, event);
-        if (file.progress !== undefined && file.texts.length === 0)
-          setSaid(`Made anew for the file: ${progressWords(file.progress)}`);
-      }
-      if (file.end === undefined)
-        setSaid(file.fault ?? 'The report broke off, and nothing was saved. Try again.');
-      else {
-        saveFile(
-          new Blob([...file.texts], { type: `${form === 'csv' ? 'text/csv' : 'text/html'};charset=utf-8` }),
-          fileNameOf(question, head.madeAt, form),
-        );
-        setSaid('Saved.');
-      }
-    } catch (error) {
-      if (!own.signal.aborted) setSaid(sentenceOf(error));
-    }
-    setBusy(false);
-  };
+      await readEvents(api, 'POST /api/trail/report', { body, signal }, 'end', ({ name, data }) => {
+        if (name === 'text') {
+          const text: string = JSON.parse(data);
+          texts.push(text);
+        } else if (name === 'progress' && texts.length === 0) {
+          const progress: VerifyProgress = JSON.parse(data);
+          say(`Made anew for the file: ${progressWords(progress)}`);
+        }
+      });
+      saveFile(
+        new Blob(texts, { type: `text/${form};charset=utf-8` }),
+        fileNameOf(question, head.madeAt, form),
+      );
+      return 'Saved.';
+    });
   return (
     <div class="saving">
       <Button onClick={() => window.print()} isOff={!report.isWhole}>
         Print
       </Button>
-      <Button onClick={() => void save('html')} isOff={isBusy}>
+      <Button onClick={() => save('html')} isOff={isBusy}>
         Save as HTML
       </Button>
-      <Button onClick={() => void save('csv')} isOff={isBusy}>
+      <Button onClick={() => save('csv')} isOff={isBusy}>
         Save as CSV
       </Button>
       <Button onClick={onAgain}>Make it again</Button>

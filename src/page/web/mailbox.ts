@@ -5,12 +5,10 @@ import type {
   MailboxClass,
   MailboxCounts,
   MailboxDay,
-  MailboxEnd,
   MailboxHead,
   MailboxLine,
 } from '../../evidence/views/trail.js';
 import { plural } from '../../host/words/words.js';
-import type { Refused } from '../answers/api.js';
 import type { AskReport } from '../answers/requests.js';
 import type { StreamEvent } from './lines.js';
 import { shellQuoted } from './trail-query.js';
@@ -80,7 +78,6 @@ export interface Report {
   /** How many lines came that are not in `days`, because there are too many. */
   readonly left: number;
   readonly isWhole: boolean;
-  readonly fault?: string;
 }
 
 export const noReport: Report = { days: [], lines: 0, left: 0, isWhole: false };
@@ -108,41 +105,9 @@ export function withEvent(report: Report, { name, data }: StreamEvent): Report {
     }
     case 'end':
       return { ...report, isWhole: true };
-    case 'failed': {
-      const { text }: Refused = JSON.parse(data);
-      return { ...report, fault: text };
-    }
     default:
       return report;
   }
-}
-
-/** A file on its way: its texts, and what to say where it is not whole. */
-export interface FileReport {
-  readonly texts: readonly string[];
-  readonly end?: MailboxEnd;
-  readonly fault?: string;
-  readonly progress?: VerifyProgress;
-}
-
-export function withFileEvent(file: FileReport, { name, data }: StreamEvent): FileReport {
-  if (name === 'text') {
-    const text: string = JSON.parse(data);
-    return { ...file, texts: [...file.texts, text] };
-  }
-  if (name === 'end') {
-    const end: MailboxEnd = JSON.parse(data);
-    return { ...file, end };
-  }
-  if (name === 'failed') {
-    const { text }: Refused = JSON.parse(data);
-    return { ...file, fault: text };
-  }
-  if (name === 'progress') {
-    const progress: VerifyProgress = JSON.parse(data);
-    return { ...file, progress };
-  }
-  return file;
 }
 
 /** `mailbox-alice@example.com-2026-11-21.csv`: of any name, one that every file system takes. */

@@ -6,7 +6,7 @@ import type { Explain } from '../answers/requests.js';
 import { sentenceOf } from './api.js';
 import { Decision, Effect } from './badge.js';
 import { Choice, LongField, TakeAlong } from './fields.js';
-import { AsCommand, Button, Fact, Field, Name, Names, Panel, Sentence } from './kit.js';
+import { AsCommand, Button, Fact, Fault, Field, Name, Names, Panel, Sentence } from './kit.js';
 import { go } from './location.js';
 import { useSession } from './session.js';
 import { decisionSign } from './signs.js';
@@ -145,11 +145,7 @@ export function Playground({ rows, query }: PlaygroundProps) {
         </div>
       </form>
       <div aria-live="polite">
-        {said !== '' && (
-          <p class="said bad">
-            <Sentence text={said} />
-          </p>
-        )}
+        <Fault text={said} />
         {answer !== undefined && <Answer answer={answer} />}
       </div>
       <p class="faint">

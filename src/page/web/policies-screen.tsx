@@ -1,11 +1,9 @@
 // Screen "policies": each start and reload that changed the policies, what that permits and denies since then, who brought it, and what ran
 // under it. Each look is recorded.
 
-import { useState } from 'preact/hooks';
 import { countWords } from '../../host/words/words.js';
 import type { PolicyHistory } from '../answers/api.js';
-import { sentenceOf } from './api.js';
-import { useAnswer } from './asked.js';
+import { useAnswer, useTask } from './asked.js';
 import { Choice, sinceOf, spanOf, spans } from './fields.js';
 import {
   AsCommand,
@@ -38,17 +36,14 @@ export function PoliciesScreen({ query }: ScreenProps) {
   const { value, fault, isBusy } = useAnswer(clock && days, (signal) =>
     api.json<PolicyHistory>('POST /api/policies', { body: askedOf(), signal }),
   );
-  const [said, setSaid] = useState('');
-  const save = async (): Promise<void> => {
-    setSaid('Reading the journal …');
-    try {
-      const file = await api.blob('POST /api/policies', { body: { ...askedOf(), form: 'csv' } });
+  const { said, say, run } = useTask();
+  const save = (): void =>
+    run(async (signal) => {
+      say('Reading the journal …');
+      const file = await api.blob('POST /api/policies', { body: { ...askedOf(), form: 'csv' }, signal });
       saveFile(file, 'dovegate-policies.csv');
-      setSaid('Saved.');
-    } catch (error) {
-      setSaid(sentenceOf(error));
-    }
-  };
+      return 'Saved.';
+    });
   return (
     <>
       <div class="heading">
@@ -71,7 +66,7 @@ export function PoliciesScreen({ query }: ScreenProps) {
             controls={
               <div class="saving">
                 <Button onClick={() => window.print()}>Print</Button>
-                <Button onClick={() => void save()}>Save as CSV</Button>
+                <Button onClick={save}>Save as CSV</Button>
                 <span role="status">{said}</span>
               </div>
             }

@@ -1,18 +1,17 @@
 // Screen "proof": whether the journal is whole, how that is known, a check of all of it, and who has copies.
 
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useState } from 'preact/hooks';
 import type { NoticesNow, Proof, VerifyProgress } from '../../evidence/views/proof.js';
 import type { ReceiverNow } from '../../gate/now/now.js';
 import { bytesWords, countWords, plural } from '../../host/words/words.js';
-import type { Refused } from '../answers/api.js';
-import { sentenceOf } from './api.js';
-import { useAgain } from './asked.js';
+import { readEvents, type Task, useAgain, useTask } from './asked.js';
 import { FleetPart } from './fleet-part.js';
 import {
   AsCommand,
   Button,
   Empty,
   Fact,
+  Fault,
   Name,
   Panel,
   Pending,
@@ -31,17 +30,24 @@ import { Table } from './table.js';
 const lookMs = 15_000;
 const watchMs = 2_000;
 
+const noProgress: VerifyProgress = { bytes: 0, ofBytes: 0, seq: 0 };
+
 export function ProofScreen() {
-  const { proof, fault, look } = useProof();
-  const check = useCheck(look);
+  const { api } = useSession();
+  const {
+    value: proof,
+    fault,
+    again,
+  } = useAgain<Proof>(
+    'proof',
+    (known) => (known?.running === undefined ? lookMs : watchMs),
+    (signal) => api.json<Proof>('GET /api/proof', { signal }),
+  );
+  const check = useCheck(again);
   if (proof === undefined) return <Pending fault={fault}>Looking at the journal …</Pending>;
   return (
     <>
-      {fault !== undefined && (
-        <p class="said bad" role="status">
-          <Sentence text={fault} />
-        </p>
-      )}
+      <Fault text={fault} />
       <Verdict proof={proof} />
       <Check proof={proof} check={check} />
       {proof.last !== undefined && <Findings last={proof.last} />}
@@ -77,62 +83,31 @@ export function ProofScreen() {
   );
 }
 
-function useProof() {
-  const { api } = useSession();
-  const [asked, setAsked] = useState(0);
-  const { value: proof, fault } = useAgain<Proof>(
-    String(asked),
-    (known) => (known?.running === undefined ? lookMs : watchMs),
-    (signal) => api.json<Proof>('GET /api/proof', { signal }),
-  );
-  return { proof, fault, look: () => setAsked((before) => before + 1) };
-}
-
-interface CheckState {
+interface CheckState extends Pick<Task, 'said' | 'stop'> {
   /** Undefined: no check of this tab runs. */
   readonly progress: VerifyProgress | undefined;
-  readonly fault: string;
   readonly start: () => void;
-  readonly stop: () => void;
 }
 
 /** A check that this tab asked for; it ends when the screen is left. */
 function useCheck(onOver: () => void): CheckState {
   const { api } = useSession();
-  const [progress, setProgress] = useState<VerifyProgress | undefined>();
-  const [fault, setFault] = useState('');
-  const running = useRef<AbortController | undefined>(undefined);
-  useEffect(() => () => running.current?.abort(), []);
-  const run = async (): Promise<void> => {
-    running.current?.abort();
-    const own = new AbortController();
-    running.current = own;
-    setFault('');
-    setProgress({ bytes: 0, ofBytes: 0, seq: 0 });
-    let isOver = false;
-    let why = '';
+  const { said, isBusy, run, stop } = useTask();
+  const [progress, setProgress] = useState<VerifyProgress>(noProgress);
+  const work = async (signal: AbortSignal): Promise<string> => {
+    setProgress(noProgress);
     try {
-      for await (const { name, data } of api.events('POST /api/verify', { signal: own.signal })) {
-        if (name === 'progress') {
-          const told: VerifyProgress = JSON.parse(data);
-          setProgress(told);
-        } else if (name === 'result') isOver = true;
-        else if (name === 'failed') {
-          const { text }: Refused = JSON.parse(data);
-          why = text;
-        }
-      }
-      if (!isOver && why === '') why = 'The check broke off: the connection ended. Start it again.';
-    } catch (error) {
-      why = sentenceOf(error);
+      await readEvents(api, 'POST /api/verify', { signal }, 'result', ({ name, data }) => {
+        if (name !== 'progress') return;
+        const told: VerifyProgress = JSON.parse(data);
+        setProgress(told);
+      });
+    } finally {
+      onOver();
     }
-    if (running.current !== own) return;
-    running.current = undefined;
-    setProgress(undefined);
-    if (!own.signal.aborted) setFault(why);
-    onOver();
+    return '';
   };
-  return { progress, fault, start: () => void run(), stop: () => running.current?.abort() };
+  return { progress: isBusy ? progress : undefined, said, start: () => run(work), stop };
 }
 
 function Verdict({ proof }: { readonly proof: Proof }) {
@@ -156,7 +131,7 @@ function Verdict({ proof }: { readonly proof: Proof }) {
 
 function Check({ proof, check }: { readonly proof: Proof; readonly check: CheckState }) {
   const { running } = proof;
-  const { progress, fault, start, stop } = check;
+  const { progress, said, start, stop } = check;
   const isOthers = progress === undefined && running !== undefined;
   const shown = progress ?? running;
   return (
@@ -185,9 +160,7 @@ function Check({ proof, check }: { readonly proof: Proof; readonly check: CheckS
           )}
         </div>
       )}
-      <p class={fault === '' ? 'unseen' : 'said bad'} role="status">
-        {fault !== '' && <Sentence text={fault} />}
-      </p>
+      <Fault text={said} />
     </section>
   );
 }

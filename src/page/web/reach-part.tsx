@@ -5,7 +5,19 @@ import { type MailboxDeed, mailboxDeeds, reachWays } from '../../evidence/views/
 import { countWords } from '../../host/words/words.js';
 import type { MailboxAccess, Proved } from '../answers/api.js';
 import { useAnswer } from './asked.js';
-import { AsCommand, Button, Empty, Field, Name, Names, Panel, Pending, Sentence, Sign } from './kit.js';
+import {
+  AsCommand,
+  Button,
+  Empty,
+  Fault,
+  Field,
+  Name,
+  Names,
+  Panel,
+  Pending,
+  Sentence,
+  Sign,
+} from './kit.js';
 import { useLive } from './live.js';
 import { go, Link } from './location.js';
 import { Rule } from './playground.js';
@@ -213,11 +225,7 @@ function Prove() {
       </div>
       <div aria-live="polite">
         {isBusy && <p class="faint">Trying each rule …</p>}
-        {fault !== undefined && (
-          <p class="said bad">
-            <Sentence text={fault} />
-          </p>
-        )}
+        <Fault text={fault} />
         {value !== undefined && !isBusy && <Names values={value.lines} />}
       </div>
     </form>

@@ -1,9 +1,8 @@
 // Charts of what was asked for, by team and by backend, of ten minutes, an hour or a day.
 
-import { useEffect, useRef, useState } from 'preact/hooks';
 import { durationWords } from '../../host/words/words.js';
 import type { History, HistoryOf, Span } from '../answers/history.js';
-import { sentenceOf } from './api.js';
+import { useAgain } from './asked.js';
 import { Empty, Name, Panel, Pending, Segments, Sentence, Time } from './kit.js';
 import { useDaemonMs } from './live.js';
 import { go } from './location.js';
@@ -24,43 +23,15 @@ import {
   valueOf,
 } from './traffic.js';
 
-interface Known {
-  readonly key: string;
-  readonly history?: History;
-  readonly fault?: string;
-}
-
 /** What was counted, asked for again and again. */
-function useHistory(of: HistoryOf, span: Span): Omit<Known, 'key'> {
+function useHistory(of: HistoryOf, span: Span) {
   const { api } = useSession();
-  const key = `${of} ${span}`;
-  const [known, setKnown] = useState<Known>({ key });
-  const clock = useRef<() => number>(Date.now);
-  clock.current = useDaemonMs() ?? Date.now;
-  useEffect(() => {
-    const leaving = new AbortController();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const ask = async (): Promise<void> => {
-      let pauseMs = 10_000;
-      try {
-        const { signal } = leaving;
-        const history = await api.json<History>('GET /api/history/:of/:span', { params: [of, span], signal });
-        setKnown({ key, history });
-        pauseMs = nextLookMs(history, clock.current());
-      } catch (error) {
-        if (leaving.signal.aborted) return;
-        const fault = sentenceOf(error);
-        setKnown((before) => (before.key === key ? { ...before, fault } : { key, fault }));
-      }
-      timer = setTimeout(() => void ask(), pauseMs);
-    };
-    void ask();
-    return () => {
-      leaving.abort();
-      clearTimeout(timer);
-    };
-  }, [api, key]);
-  return known.key === key ? known : {};
+  const clock = useDaemonMs();
+  return useAgain<History>(
+    `${of} ${span}`,
+    (known) => (known === undefined ? 10_000 : nextLookMs(known, clock?.() ?? Date.now())),
+    (signal) => api.json<History>('GET /api/history/:of/:span', { params: [of, span], signal }),
+  );
 }
 
 interface TrafficProps {
@@ -129,7 +100,7 @@ const pointsMax = 240;
 function HistoryPanel({ title, of, asked, span, measure }: HistoryPanelProps) {
   const all = of === 'teams' ? measures : backendMeasures;
   const { label, isStacked, format } = measureOf(measure);
-  const history = asked.history && condensed(padded(asked.history, span), pointsMax);
+  const history = asked.value && condensed(padded(asked.value, span), pointsMax);
   return (
     <Panel title={title}>
       {history === undefined ? (

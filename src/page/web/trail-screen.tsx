@@ -6,11 +6,10 @@ import type { AskTrail, Histogram as Counted } from '../../evidence/views/trail.
 import { notOk } from '../../gate/outcome/class.js';
 import { countWords, plural } from '../../host/words/words.js';
 import { valueText } from '../../journal/records/stored.js';
-import { sentenceOf } from './api.js';
-import { useAnswer } from './asked.js';
+import { useAnswer, useTask } from './asked.js';
 import { CausesPart } from './causes-part.js';
 import { About, ExchangeScreen, Raw } from './exchange-screen.js';
-import { AsCommand, Button, Empty, Name, Panel, Sentence, Sentences, saveFile } from './kit.js';
+import { AsCommand, Button, Empty, Fault, Name, Panel, Sentence, Sentences, saveFile } from './kit.js';
 import { useDaemonMs } from './live.js';
 import { entryName, go, Link } from './location.js';
 import { pathOf, type ScreenProps } from './route.js';
@@ -122,9 +121,7 @@ function Search({ query, clock }: { readonly query: URLSearchParams; readonly cl
         onWanted={onWanted}
       />
       {'problem' in parsed ? (
-        <p role="alert" class="said bad">
-          <Name value={parsed.problem} max={1000} />
-        </p>
+        <Fault text={parsed.problem} />
       ) : (
         <Results
           key={asked.round}
@@ -238,58 +235,32 @@ interface ResultsProps {
   readonly onRows: (rows: readonly ShownRow[]) => void;
 }
 
-type Finder = { readonly found: Finding | undefined; readonly isBusy: boolean; readonly fault?: string };
-
 function Results(props: ResultsProps) {
   const { kept, parsed, wanted, onWanted, columns, onColumns, opened, onOpened, onRows } = props;
   const { api, me } = useSession();
-  const [{ found, isBusy, fault }, setState] = useState<Finder>({
-    found: kept.found,
-    isBusy: kept.found === undefined,
-  });
-  const running = useRef<AbortController | undefined>(undefined);
-  const more = (known: Finding | undefined): void => {
-    running.current?.abort();
-    const own = new AbortController();
-    running.current = own;
-    setState({ found: known, isBusy: true });
-    const onChange = (next: Finding): void => setState({ found: next, isBusy: true });
-    let last = known;
-    const keep = (next: Finding): void => {
-      last = next;
-      onChange(next);
-    };
-    findMore({ api, filter: parsed.filter, not: parsed.not, signal: own.signal, onChange: keep }, known).then(
-      (next) => {
-        if (own.signal.aborted) return;
-        running.current = undefined;
-        kept.found = next;
-        setState({ found: next, isBusy: false });
-        onRows(next.rows);
-      },
-      (error: unknown) => {
-        if (running.current !== own) return;
-        running.current = undefined;
-        if (own.signal.aborted && last !== undefined) setState({ found: last, isBusy: false });
-        else if (own.signal.aborted)
-          setState({ found: last, isBusy: false, fault: 'Stopped before an answer came.' });
-        else
-          setState({
-            found: last,
-            isBusy: false,
-            fault: sentenceOf(error),
-          });
-      },
-    );
-  };
+  const [found, setFound] = useState(kept.found);
+  const { said: fault, run, stop, ...task } = useTask();
+  const isBusy = task.isBusy || (found === undefined && fault === '');
+  const more = (known: Finding | undefined): void =>
+    run(async (signal) => {
+      let last = known;
+      const onChange = (next: Finding): void => {
+        last = next;
+        setFound(next);
+      };
+      try {
+        kept.found = await findMore({ api, filter: parsed.filter, not: parsed.not, signal, onChange }, known);
+        setFound(kept.found);
+        onRows(kept.found.rows);
+      } catch (error) {
+        // Stopped with rows: they stand.
+        if (!signal.aborted || last === undefined) throw error;
+      }
+      return '';
+    }, 'Stopped before an answer came.');
   useEffect(() => {
     if (kept.found === undefined) more(undefined);
     else onRows(kept.found.rows);
-    return () => {
-      const own = running.current;
-      running.current = undefined;
-      own?.abort();
-    };
   }, []);
 
   const [picked, setPicked] = useState<ShownRow>();
@@ -352,12 +323,12 @@ function Results(props: ResultsProps) {
               if (key === 'f') setPicked(row);
               return key === 'f';
             }}
-            empty={isBusy || fault !== undefined ? null : <NothingFound found={found} terms={parsed.terms} />}
+            empty={isBusy || fault !== '' ? null : <NothingFound found={found} terms={parsed.terms} />}
           />
           <div class="trail-end">
             <p role="status">
               {isBusy ? 'Searching … ' : ''}
-              {(found !== undefined || !isBusy) && fault === undefined && (
+              {(found !== undefined || !isBusy) && fault === '' && (
                 <Sentence
                   text={lookedText(found?.looked, isThrough, parsed.filter.sinceMs !== undefined)}
                   isExact
@@ -367,14 +338,10 @@ function Results(props: ResultsProps) {
                 found.leftOut > 0 &&
                 ` ${plural(found.leftOut, 'command is', 'commands are')} left out of the rows and the bars; saved files have them.`}
             </p>
-            {fault !== undefined && (
-              <p role="alert" class="said bad">
-                <Sentence text={fault} />
-              </p>
-            )}
-            {isBusy && <Button onClick={() => running.current?.abort()}>Stop</Button>}
-            {!isBusy && fault !== undefined && <Button onClick={() => more(found)}>Try again</Button>}
-            {!isBusy && fault === undefined && found?.before !== undefined && (
+            <Fault text={fault} />
+            {isBusy && <Button onClick={stop}>Stop</Button>}
+            {!isBusy && fault !== '' && <Button onClick={() => more(found)}>Try again</Button>}
+            {!isBusy && fault === '' && found?.before !== undefined && (
               <Button kind="main" onClick={() => more(found)}>
                 Go on with older commands
               </Button>
@@ -600,18 +567,12 @@ const forms: readonly { readonly form: SaveForm; readonly text: string; readonly
 
 export function TrailSave({ filter }: { readonly filter: AskTrail['filter'] }) {
   const { api, me } = useSession();
-  const [said, setSaid] = useState<string>();
-  const [isBusy, setBusy] = useState(false);
-  const running = useRef<AbortController | undefined>(undefined);
-  useEffect(() => () => running.current?.abort(), []);
-  const save = async ({ form, type }: (typeof forms)[number]): Promise<void> => {
-    const own = new AbortController();
-    running.current = own;
-    setBusy(true);
-    setSaid('Reading the journal …');
-    try {
-      const onRows = (rows: number): void => setSaid(`${plural(rows, 'command', 'commands')} so far …`);
-      const saved = await collectFile({ api, filter, signal: own.signal, onRows }, form);
+  const { said, say, isBusy, run, stop } = useTask();
+  const save = ({ form, type }: (typeof forms)[number]): void =>
+    run(async (signal) => {
+      say('Reading the journal …');
+      const onRows = (rows: number): void => say(`${plural(rows, 'command', 'commands')} so far …`);
+      const saved = await collectFile({ api, filter, signal, onRows }, form);
       saveFile(
         new Blob([...saved.texts], { type: `${type};charset=utf-8` }),
         fileNameOf(me.host, form, Date.now()),
@@ -619,22 +580,17 @@ export function TrailSave({ filter }: { readonly filter: AskTrail['filter'] }) {
       const more = saved.isWhole ? '' : ' There are more: the command line gives all of them.';
       const damage = saved.notes.length > 0 ? ' The journal is damaged, so some may be missing.' : '';
       const counted = saved.counted && `, and ${saved.counted}: rows with a count say when and of whom`;
-      setSaid(`${plural(saved.rows, 'row')} saved${counted}.${more}${damage}`);
-    } catch (error) {
-      if (own.signal.aborted) setSaid('Stopped; nothing was saved.');
-      else setSaid(sentenceOf(error));
-    }
-    setBusy(false);
-  };
+      return `${plural(saved.rows, 'row')} saved${counted}.${more}${damage}`;
+    }, 'Stopped; nothing was saved.');
   return (
     <section class="trail-save" aria-label="Save what is found">
       <div class="row">
         {forms.map((each) => (
-          <Button key={each.form} isOff={isBusy} onClick={() => void save(each)}>
+          <Button key={each.form} isOff={isBusy} onClick={() => save(each)}>
             {each.text}
           </Button>
         ))}
-        {isBusy && <Button onClick={() => running.current?.abort()}>Stop</Button>}
+        {isBusy && <Button onClick={stop}>Stop</Button>}
         <span role="status">{said}</span>
       </div>
       <p class="hint">

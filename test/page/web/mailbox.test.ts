@@ -7,7 +7,6 @@ import {
   askOf,
   classesOf,
   commandOf,
-  type FileReport,
   fileNameOf,
   linesMax,
   noReport,
@@ -18,7 +17,6 @@ import {
   sumByRequester,
   verdictOf,
   withEvent,
-  withFileEvent,
 } from '../../../src/page/web/mailbox.js';
 
 const line: MailboxLine = {
@@ -75,7 +73,6 @@ void test('a report comes in events, and is whole with its end only', () => {
     [1, 'alice', [dayOf([line])], 1, false],
   );
   assert.equal(withEvent(report, { name: 'end', data: '{"commands":2}' }).isWhole, true);
-  assert.equal(withEvent(report, { name: 'failed', data: '{"text":"why"}' }).fault, 'why');
 });
 
 void test('more lines than a page holds are counted, not kept', () => {
@@ -90,19 +87,6 @@ void test('more lines than a page holds are counted, not kept', () => {
     data: JSON.stringify(dayOf(Array.from({ length: linesMax + 5 }, () => line))),
   };
   assert.equal(withEvent(noReport, large).lines, linesMax + 5);
-});
-
-void test('a file is its texts, and without its end none', () => {
-  const empty: FileReport = { texts: [] };
-  const half = [
-    { name: 'progress', data: '{"bytes":1,"ofBytes":2,"seq":3}' },
-    { name: 'text', data: '"a\\n"' },
-    { name: 'text', data: '"b"' },
-    { name: 'unknown', data: '' },
-  ].reduce(withFileEvent, empty);
-  assert.deepEqual([half.texts, half.end, half.progress?.seq], [['a\n', 'b'], undefined, 3]);
-  assert.deepEqual(withFileEvent(half, { name: 'end', data: '{"commands":2}' }).end, { commands: 2 });
-  assert.equal(withFileEvent(half, { name: 'failed', data: '{"text":"why"}' }).fault, 'why');
 });
 
 void test('the name of a file holds nothing that a file system or a shell takes for more', () => {
