@@ -2,35 +2,21 @@
 
 import { useState } from 'preact/hooks';
 import { recordTitle, requesterOf, requestOf, rowOfDeed, type StoryRow } from '../../evidence/story/row.js';
-import type { TrailEnd, TrailLine } from '../../evidence/views/trail.js';
+import type { TrailEnd } from '../../evidence/views/trail.js';
+import type { StoredRecord } from '../../host/values/values.js';
 import { countWords, durationWords } from '../../host/words/words.js';
 import { textIn, valueText } from '../../journal/records/stored.js';
-import { AskFault } from './api.js';
 import { useAnswer } from './asked.js';
 import { Effect, Outcome, Words } from './badge.js';
-import {
-  argumentsOf,
-  type CommandStory,
-  chainOf,
-  type StoredRecord,
-  type Fact as StoryFact,
-  tryPath,
-} from './exchange.js';
+import { argumentsOf, type CommandStory, chainOf, type Fact as StoryFact, tryPath } from './exchange.js';
 import { AsCommand, Button, Empty, Fact, Fault, Name, Panel, Sentence, Sentences, Time } from './kit.js';
 import { Link } from './location.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { useSession } from './session.js';
 import { outcomeSign } from './signs.js';
+import { askTrail } from './trail-find.js';
 import { shellQuoted, trailPath } from './trail-query.js';
-
 import { commandText, type ShownRow, usersText } from './trail-rows.js';
-
-type Found = Extract<TrailLine, { readonly found: unknown }>['found'];
-
-interface Answer {
-  readonly found: readonly Found[];
-  readonly end: TrailEnd;
-}
 
 export function ExchangeScreen({ params: [wanted = ''] }: ScreenProps) {
   const { api, me } = useSession();
@@ -39,15 +25,7 @@ export function ExchangeScreen({ params: [wanted = ''] }: ScreenProps) {
     value: answer,
     fault,
     isBusy,
-  } = useAnswer<Answer>(`${tries} ${wanted}`, async (signal) => {
-    const found: Found[] = [];
-    const asked = { body: { wanted }, signal };
-    for await (const line of api.lines<TrailLine>('POST /api/trail/show', asked)) {
-      if ('found' in line) found.push(line.found);
-      else if ('end' in line) return { found, end: line.end };
-    }
-    throw new AskFault(0, 'The answer ended too early.');
-  });
+  } = useAnswer(`${tries} ${wanted}`, (signal) => askTrail(api, 'POST /api/trail/show', { wanted }, signal));
 
   if (fault !== undefined && !isBusy)
     return (
@@ -57,15 +35,14 @@ export function ExchangeScreen({ params: [wanted = ''] }: ScreenProps) {
       </>
     );
   if (answer === undefined || isBusy) return <p role="status">Reading the records of this command …</p>;
-  const { end } = answer;
-  const all = answer.found.map(({ record }) => record);
+  const { end, records: all } = answer;
   return (
     <>
       <p>
         <Link to="/trail">Trail</Link>
       </p>
       {end.story === undefined ? (
-        <Other answer={answer} wanted={wanted} isLimited={me.users !== undefined} />
+        <Other all={all} wanted={wanted} isLimited={me.users !== undefined} />
       ) : (
         <Shown story={end.story} all={all} end={end} isLimited={me.users !== undefined} />
       )}
@@ -75,14 +52,14 @@ export function ExchangeScreen({ params: [wanted = ''] }: ScreenProps) {
 }
 
 interface OtherProps {
-  readonly answer: Answer;
+  readonly all: readonly StoredRecord[];
   readonly wanted: string;
   readonly isLimited: boolean;
 }
 
 /** Shown if no command was found: another record, or nothing. */
-function Other({ answer: { found }, wanted, isLimited }: OtherProps) {
-  if (found.length === 0)
+function Other({ all, wanted, isLimited }: OtherProps) {
+  if (all.length === 0)
     return (
       <Empty>
         No record of <Name value={wanted} isCode /> was found.{' '}
@@ -93,9 +70,9 @@ function Other({ answer: { found }, wanted, isLimited }: OtherProps) {
     );
   return (
     <>
-      <About row={rowOfDeed(found.map(({ record }) => record))} />
+      <About row={rowOfDeed(all)} />
       {isLimited && <p class="hint">Of records that you do not see, time, event and seq are shown.</p>}
-      {found.map(({ record }) => (
+      {all.map((record) => (
         <Raw key={valueText(record['seq'])} record={record} />
       ))}
     </>

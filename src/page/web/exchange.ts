@@ -1,13 +1,12 @@
 // One command as its story tells it: what a screen makes of it beside showing it.
 
-import type { TrailEnd, TrailLine } from '../../evidence/views/trail.js';
-import { asObject, asText, asTexts } from '../../host/values/values.js';
+import type { TrailEnd } from '../../evidence/views/trail.js';
+import { asObject, asText, asTexts, type StoredRecord } from '../../host/values/values.js';
 import { numberIn, textIn, valueText } from '../../journal/records/stored.js';
 import { formatCommand } from './words.js';
 
 export type CommandStory = NonNullable<TrailEnd['story']>;
 export type Fact = CommandStory['who'][number];
-export type StoredRecord = Extract<TrailLine, { readonly found: unknown }>['found']['record'];
 
 export interface Argument {
   /** Empty for a value that is not recorded. */

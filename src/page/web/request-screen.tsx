@@ -2,7 +2,6 @@
 // knows of it, with the uses from the journal.
 
 import { usesAmong } from '../../evidence/story/row.js';
-import type { TrailLine } from '../../evidence/views/trail.js';
 import type { AccessItem } from '../../gate/access/access-item.js';
 import type { StoredRecord } from '../../host/values/values.js';
 import type { AccessTable, Uses } from '../answers/api.js';
@@ -15,6 +14,7 @@ import { againLine, isLapsed, isOver, momentsOf, stateSentence, whyNoDecision } 
 import { type Deciding, RequestCard, Told, useDeciding, WhyNot } from './requests.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { mayDo, useSession } from './session.js';
+import { askTrail } from './trail-find.js';
 import { visible } from './visible.js';
 
 interface Read {
@@ -51,14 +51,8 @@ function Request({ id, onStep }: RequestProps) {
       const asked = { params: [id], signal };
       return { sentences: [], ...(await session.api.json<Uses>('GET /api/approvals/:id/uses', asked)) };
     }
-    const records: StoredRecord[] = [];
-    let grant: { readonly item?: AccessItem; readonly sentences: readonly string[] } = { sentences: [] };
-    const lines = session.api.lines<TrailLine>('POST /api/trail/show', { body: { wanted: id }, signal });
-    for await (const line of lines) {
-      if ('found' in line) records.push(line.found.record);
-      else if ('end' in line && line.end.grant !== undefined) ({ grant } = line.end);
-    }
-    return { ...grant, uses: usesAmong(records) };
+    const { records, end } = await askTrail(session.api, 'POST /api/trail/show', { wanted: id }, signal);
+    return { sentences: [], ...end.grant, uses: usesAmong(records) };
   });
   const seesRules = isAuditor && session.me.users === undefined;
   const { value: table } = useAnswer(seesRules ? 'access' : undefined, (signal) =>

@@ -5,11 +5,9 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { type AccessTold, decisionsOf, givenWords } from '../../evidence/story/row.js';
-import type { TrailEnd, TrailLine } from '../../evidence/views/trail.js';
 import type { AccessItem } from '../../gate/access/access-item.js';
 import { countWords, plural } from '../../host/words/words.js';
 import { hasWords } from './access.js';
-import { AskFault } from './api.js';
 import { useApprovals } from './approvals.js';
 import { useAnswer } from './asked.js';
 import { Effect, Words } from './badge.js';
@@ -22,6 +20,7 @@ import { requestPath } from './requests.js';
 import type { ScreenProps } from './route.js';
 import { mayDo, useSession } from './session.js';
 import { type Column, Table } from './table.js';
+import { askTrail } from './trail-find.js';
 import { shellQuoted } from './trail-query.js';
 import { visible } from './visible.js';
 
@@ -72,11 +71,6 @@ function Live({ hasJournal }: { readonly hasJournal: boolean }) {
   );
 }
 
-interface Read {
-  readonly items: readonly AccessTold[];
-  readonly end: TrailEnd;
-}
-
 /** As the journal has them. */
 function Recorded({ query }: Pick<ScreenProps, 'query'>) {
   const { api } = useSession();
@@ -87,19 +81,14 @@ function Recorded({ query }: Pick<ScreenProps, 'query'>) {
   const [name, setName] = useState(by);
   const to = (next: Readonly<Record<string, string>>): void =>
     go(`/requests?${new URLSearchParams({ days, with: wanted, by, ...next }).toString()}`, true);
-  const { value, fault, isBusy } = useAnswer<Read>(clock && `${days} ${by}`, async (signal) => {
+  const { value, fault, isBusy } = useAnswer(clock && `${days} ${by}`, (signal) => {
     const filter = { ...sinceOf(days, clock?.()), ...(by !== '' && { by }) };
-    const items: AccessTold[] = [];
-    for await (const line of api.lines<TrailLine>('POST /api/trail/requests', { body: { filter }, signal })) {
-      if ('access' in line) items.push(line.access);
-      else if ('end' in line) return { items: items.toReversed(), end: line.end };
-    }
-    throw new AskFault(0, 'The answer ended too early.');
+    return askTrail(api, 'POST /api/trail/requests', { filter }, signal);
   });
   // Grants without an approval that nobody has reviewed stand first.
-  const all = (value?.items ?? []).toSorted(
-    (one, other) => Number(isUnreviewed(other)) - Number(isUnreviewed(one)),
-  );
+  const all = (value?.requests ?? [])
+    .toReversed()
+    .toSorted((one, other) => Number(isUnreviewed(other)) - Number(isUnreviewed(one)));
   const shown = all.filter(({ said, ...item }) =>
     hasWords(wanted, JSON.stringify([item, Object.values(said)])),
   );

@@ -10,16 +10,7 @@ import { Link } from './location.js';
 import { pathOf } from './route.js';
 import { Icon } from './shapes.js';
 import type { Column } from './table.js';
-import {
-  commandText,
-  isOfCommand,
-  queryValue,
-  type ShownRow,
-  type TrailColumn,
-  textOf,
-  trailColumns,
-  usersText,
-} from './trail-rows.js';
+import { commandText, isOfCommand, queryValue, type ShownRow, textOf, usersText } from './trail-rows.js';
 import { utcTime } from './wording.js';
 
 /** Of each row; by keyboard it is `f`. */
@@ -41,106 +32,112 @@ export function filterColumn(onPick: (row: ShownRow) => void): Column<ShownRow> 
   };
 }
 
-export function columnOf({ title, kind, key = '' }: TrailColumn): Column<ShownRow> {
-  switch (kind) {
-    case 'time':
-      return {
-        title,
-        size: 'time',
-        line: 1,
-        cell: ({ fields }) => <Time at={valueText(fields['time'])} isExact />,
-      };
-    case 'utc':
-      return {
-        title,
-        kind: 'short',
-        size: 'time',
-        cell: ({ fields }) => <span class="number">{utcTime(valueText(fields['time']))}</span>,
-      };
-    case 'outcome':
-      return {
-        title,
-        size: 'said',
-        line: 1,
-        cell: (row) => {
-          const remark = remarkOf(row);
-          const outcome = queryValue(row, 'outcome');
-          const request = requestOf(row.fields);
-          const shown = <Outcome outcome={outcome} isPlain />;
-          return (
-            <>
-              {request === undefined ? (
-                outcome !== '' && shown
-              ) : (
-                <Link to={pathOf('/access/:id', request)}>{shown}</Link>
-              )}
-              {remark !== '' && (
-                <span class="faint would">
-                  {' '}
-                  <Name value={remark} max={60} />
-                </span>
-              )}
-            </>
-          );
-        },
-      };
-    case 'effect':
-      return {
-        title,
-        size: 'word',
-        cell: ({ fields, content }) => (
-          <Effect effect={valueText(fields['effect'])} content={content} isPlain />
-        ),
-      };
-    case 'command':
-      return {
-        title,
-        size: 'rest',
-        line: 1,
-        grows: true,
-        cell: (row) =>
-          isOfCommand(row) ? (
-            <Words value={commandText(row) || undefined} max={80} />
-          ) : (
-            <Sentence text={commandText(row)} />
-          ),
-      };
-    case 'user':
-      return {
-        title,
-        size: 'name',
-        grows: true,
-        cell: (row) => {
-          const text = usersText(row);
-          return text === allUsers ? (
-            <strong>{allUsers}</strong>
-          ) : (
-            <Name value={text || undefined} max={40} />
-          );
-        },
-      };
-    case 'duration':
-      return {
-        title,
-        kind: 'number',
-        // A phone has room for whole names instead.
-        line: 0,
-        cell: ({ fields }) => {
-          const value = fields[key];
-          // Of a grant it is how long it lives.
-          return isExchange(fields) && typeof value === 'number' ? <Duration ms={value} /> : '';
-        },
-      };
-    case 'text':
-      return {
-        title,
-        size: key === 'backend' ? 'word' : 'name',
-        line: key === 'principal' ? 2 : 0,
-        cell: (row) => <Name value={textOf(row, key) || undefined} max={40} />,
-      };
-    default:
-      return kind satisfies never;
-  }
+export interface TrailColumn extends Column<ShownRow> {
+  /** In the address; of a column of texts the key of the record. */
+  readonly id: string;
+}
+
+const textColumn = (id: string, title: string, more: Partial<TrailColumn> = {}): TrailColumn => ({
+  id,
+  title,
+  size: 'name',
+  line: 0,
+  cell: (row) => <Name value={textOf(row, id) || undefined} max={40} />,
+  ...more,
+});
+
+export const trailColumns: readonly TrailColumn[] = [
+  {
+    id: 'time',
+    title: 'Time',
+    size: 'time',
+    line: 1,
+    cell: ({ fields }) => <Time at={valueText(fields['time'])} isExact />,
+  },
+  {
+    id: 'utc',
+    title: 'Time (UTC)',
+    kind: 'short',
+    size: 'time',
+    cell: ({ fields }) => <span class="number">{utcTime(valueText(fields['time']))}</span>,
+  },
+  textColumn('principal', 'Requester', { line: 2 }),
+  {
+    id: 'user',
+    title: 'User',
+    size: 'name',
+    grows: true,
+    cell: (row) => {
+      const text = usersText(row);
+      return text === allUsers ? <strong>{text}</strong> : <Name value={text || undefined} max={40} />;
+    },
+  },
+  {
+    id: 'command',
+    title: 'Command',
+    size: 'rest',
+    line: 1,
+    grows: true,
+    cell: (row) =>
+      isOfCommand(row) ? (
+        <Words value={commandText(row) || undefined} max={80} />
+      ) : (
+        <Sentence text={commandText(row)} />
+      ),
+  },
+  {
+    id: 'effect',
+    title: 'Effect',
+    size: 'word',
+    cell: ({ fields, content }) => <Effect effect={valueText(fields['effect'])} content={content} isPlain />,
+  },
+  { id: 'outcome', title: 'Outcome', size: 'said', line: 1, cell: (row) => <Ended row={row} /> },
+  textColumn('backend', 'Backend', { size: 'word' }),
+  {
+    id: 'ms',
+    title: 'Took',
+    kind: 'number',
+    // A phone has room for whole names instead.
+    line: 0,
+    cell: ({ fields }) => {
+      const ms = fields['duration_ms'];
+      // Of a grant it is how long it lives.
+      return isExchange(fields) && typeof ms === 'number' && <Duration ms={ms} />;
+    },
+  },
+  textColumn('listener', 'Listener'),
+  textColumn('peer', 'Peer'),
+  textColumn('reason', 'Reason'),
+  textColumn('policy', 'Policy'),
+  textColumn('rule', 'Rule'),
+  textColumn('text', 'Why'),
+  textColumn('status', 'Status line'),
+  textColumn('error', 'Error code'),
+  textColumn('users', 'All users'),
+  textColumn('session', 'Session'),
+  textColumn('id', 'Id'),
+];
+
+function Ended({ row }: { readonly row: ShownRow }) {
+  const remark = remarkOf(row);
+  const outcome = queryValue(row, 'outcome');
+  const request = requestOf(row.fields);
+  const shown = <Outcome outcome={outcome} isPlain />;
+  return (
+    <>
+      {request !== undefined ? (
+        <Link to={pathOf('/access/:id', request)}>{shown}</Link>
+      ) : (
+        outcome !== '' && shown
+      )}
+      {remark !== '' && (
+        <span class="faint would">
+          {' '}
+          <Name value={remark} max={60} />
+        </span>
+      )}
+    </>
+  );
 }
 
 interface ColumnsProps {

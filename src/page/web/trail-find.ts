@@ -1,9 +1,11 @@
 // Asks for pages of the trail until there is something to show, and for whole files of it.
 
 import { type Exclusion, isLeftOut } from '../../evidence/story/leave-out.js';
+import type { AccessTold } from '../../evidence/story/row.js';
 import type { AskTrail, TrailCursor, TrailEnd, TrailLine } from '../../evidence/views/trail.js';
+import type { StoredRecord } from '../../host/values/values.js';
 import { onlyCountedWords } from '../../host/words/words.js';
-import { type Api, AskFault } from './api.js';
+import { type Api, type Ask, AskFault } from './api.js';
 import { type Looked, lookedWith, type ShownRow } from './trail-rows.js';
 
 export const pageRows = 50;
@@ -42,14 +44,14 @@ interface FindOptions {
 
 /** The next page: asks until it is full, the journal is through, or too many answers had nothing. Rejects with an AskFault. */
 export async function findMore(options: FindOptions, known: Finding | undefined): Promise<Finding> {
-  const { filter, signal, not = [], onChange } = options;
+  const { api, filter, signal, not = [], onChange } = options;
   let found = known ?? nothing;
   const wanted = found.rows.length + pageRows;
   for (let tries = 0; tries < triesMax && found.rows.length < wanted; tries += 1) {
     const { before } = found;
     const rows = wanted - found.rows.length;
     const newest = before === undefined ? { rows } : { before, rows };
-    const page = await ask(options, 'POST /api/trail/search', { filter, newest });
+    const page = await askTrail(api, 'POST /api/trail/search', { filter, newest }, signal);
     const kept = page.rows.filter((row) => !isLeftOut(row, not));
     found = {
       rows: [...found.rows, ...kept],
@@ -66,38 +68,45 @@ export async function findMore(options: FindOptions, known: Finding | undefined)
   }
   if (found.rows.length > 0 || found.before !== undefined || filter.user === undefined) return found;
   // Nothing at all: perhaps the name is another one.
-  const { end } = await ask(options, 'POST /api/trail/survey', { filter });
+  const { end } = await askTrail(api, 'POST /api/trail/survey', { filter }, signal);
   return { ...found, meant: end.surveyed?.names ?? [] };
 }
 
-interface Answered {
+/** An answer of the trail, with what its lines hold in lists. */
+export interface TrailAnswer {
   readonly rows: readonly ShownRow[];
   readonly lines: readonly string[];
+  readonly records: readonly StoredRecord[];
+  readonly requests: readonly AccessTold[];
   readonly end: TrailEnd;
   readonly signed: Extract<TrailLine, { readonly signed: unknown }> | undefined;
 }
 
-type SaveAsk = 'POST /api/trail/export' | 'POST /api/trail/extract';
-
-async function ask(
-  { api, signal }: Pick<FindOptions, 'api' | 'signal'>,
-  endpoint: 'POST /api/trail/search' | 'POST /api/trail/survey' | SaveAsk,
-  body: AskTrail,
-): Promise<Answered> {
+/** Rejects with an AskFault, also where the end is missing. */
+export async function askTrail(
+  api: Pick<Api, 'lines'>,
+  endpoint: Ask,
+  body: AskTrail | { readonly wanted: string },
+  signal: AbortSignal,
+): Promise<TrailAnswer> {
   const rows: ShownRow[] = [];
   const lines: string[] = [];
+  const records: StoredRecord[] = [];
+  const requests: AccessTold[] = [];
   let end: TrailEnd | undefined;
-  let signed: Answered['signed'];
+  let signed: TrailAnswer['signed'];
   for await (const line of api.lines<TrailLine>(endpoint, { body, signal })) {
     if ('row' in line) {
       const { row, ...more } = line;
       rows.push({ ...row, ...more });
     } else if ('line' in line) lines.push(line.line);
+    else if ('found' in line) records.push(line.found.record);
+    else if ('access' in line) requests.push(line.access);
     else if ('end' in line) ({ end } = line);
-    else if ('signed' in line) signed = line;
+    else signed = line;
   }
-  if (end === undefined) throw new AskFault(0, 'The answer ended too early; search again.');
-  return { rows, lines, end, signed };
+  if (end === undefined) throw new AskFault(0, 'The answer ended too early; ask again.');
+  return { rows, lines, records, requests, end, signed };
 }
 
 export type SaveForm = 'csv' | 'json' | 'extract';
@@ -137,7 +146,7 @@ export async function collectFile(
       ...(cursor === undefined ? {} : { cursor }),
     };
     const endpoint = form === 'extract' ? 'POST /api/trail/extract' : 'POST /api/trail/export';
-    const part = await ask(options, endpoint, body);
+    const part = await askTrail(options.api, endpoint, body, options.signal);
     texts.push(
       form === 'extract'
         ? extractText(part)
@@ -161,7 +170,7 @@ export async function collectFile(
 }
 
 /** As `dovegate audit export --with-proof --socket` writes it. */
-function extractText({ lines, signed }: Answered): string {
+function extractText({ lines, signed }: TrailAnswer): string {
   if (signed === undefined) throw new AskFault(0, 'The answer is not signed; do not use it.');
   const { head, signature } = signed.signed;
   const all = [...(signed.notes ?? []), `@ ${head}`, ...lines.map((line) => `* ${line}`), `! ${signature}`];

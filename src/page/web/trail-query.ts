@@ -14,35 +14,8 @@ import { momentForms, parseMoment } from '../../host/words/moments.js';
 import { encoded } from './route.js';
 import { zoneOffsetMs } from './wording.js';
 
-export type QueryKey =
-  | 'user'
-  | 'command'
-  | 'principal'
-  | 'outcome'
-  | 'since'
-  | 'until'
-  | 'listener'
-  | 'backend'
-  | 'policy'
-  | 'effect'
-  | 'would'
-  | 'shadow'
-  | 'session'
-  | 'kind'
-  | 'by'
-  | 'grant'
-  | 'reason'
-  | 'text';
-
-interface KeyFacts {
-  readonly key: QueryKey;
-  /** As the table calls it, where that is another word; the key is that of the command line. */
-  readonly alias?: string;
-  readonly label: string;
-  readonly values?: readonly string[];
-}
-
-export const queryKeys: readonly KeyFacts[] = [
+/** `alias`: as the table calls it, where that is another word; the key is that of the command line. */
+const keyTable = [
   { key: 'user', label: 'Mail user' },
   { key: 'command', label: 'Command' },
   { key: 'principal', alias: 'requester', label: 'Requester' },
@@ -61,18 +34,29 @@ export const queryKeys: readonly KeyFacts[] = [
   { key: 'grant', label: 'Grant' },
   { key: 'reason', label: 'Reason' },
   { key: 'text', label: 'Text' },
-];
+] as const;
+
+export type QueryKey = (typeof keyTable)[number]['key'];
+
+interface KeyFacts {
+  readonly key: QueryKey;
+  readonly label: string;
+  readonly alias?: string;
+  readonly values?: readonly string[];
+}
+
+export const queryKeys: readonly KeyFacts[] = keyTable;
 
 export type Terms = Readonly<Partial<Record<QueryKey, string>>>;
 
-export type ParsedQuery =
-  | {
-      readonly terms: Terms;
-      readonly filter: AskTrail['filter'];
-      readonly not?: readonly Exclusion[];
-    }
-  /** A sentence: what is wrong, and what would be right. */
-  | { readonly problem: string };
+export interface Parsed {
+  readonly terms: Terms;
+  readonly filter: AskTrail['filter'];
+  readonly not?: readonly Exclusion[] | undefined;
+}
+
+/** `problem`: a sentence: what is wrong, and what would be right. */
+export type ParsedQuery = Parsed | { readonly problem: string };
 
 /** `nowMs`: the wall clock, for times that are counted from now. */
 export function parseQuery(text: string, nowMs: number): ParsedQuery {
@@ -203,11 +187,7 @@ export function trailPath(terms: Terms): string {
 }
 
 /** The command that finds the same. It takes days and times for those of UTC, so they are written with their zone. */
-export function commandOf({
-  terms,
-  filter,
-  not = [],
-}: Extract<ParsedQuery, { readonly terms: Terms }>): string {
+export function commandOf({ terms, filter, not = [] }: Parsed): string {
   const timeOf = { since: filter.sinceMs, until: filter.untilMs };
   const options = queryKeys.flatMap(({ key }) => {
     const value = terms[key];

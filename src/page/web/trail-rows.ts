@@ -22,50 +22,23 @@ import { withoutEnd } from './words.js';
 
 export type ShownRow = TrailRow & { readonly content?: TrailContent; readonly why?: string };
 
-export interface TrailColumn {
-  readonly id: string;
-  readonly title: string;
-  readonly kind: 'time' | 'utc' | 'outcome' | 'effect' | 'command' | 'user' | 'text' | 'duration';
-  readonly key?: string;
-}
-
-export const trailColumns: readonly TrailColumn[] = [
-  { id: 'time', title: 'Time', kind: 'time' },
-  { id: 'utc', title: 'Time (UTC)', kind: 'utc' },
-  { id: 'principal', title: 'Requester', kind: 'text', key: 'principal' },
-  { id: 'user', title: 'User', kind: 'user', key: 'user' },
-  { id: 'command', title: 'Command', kind: 'command', key: 'command' },
-  { id: 'effect', title: 'Effect', kind: 'effect', key: 'effect' },
-  { id: 'outcome', title: 'Outcome', kind: 'outcome' },
-  { id: 'backend', title: 'Backend', kind: 'text', key: 'backend' },
-  { id: 'ms', title: 'Took', kind: 'duration', key: 'duration_ms' },
-  { id: 'listener', title: 'Listener', kind: 'text', key: 'listener' },
-  { id: 'peer', title: 'Peer', kind: 'text', key: 'peer' },
-  { id: 'reason', title: 'Reason', kind: 'text', key: 'reason' },
-  { id: 'policy', title: 'Policy', kind: 'text', key: 'policy' },
-  { id: 'rule', title: 'Rule', kind: 'text', key: 'rule' },
-  { id: 'text', title: 'Why', kind: 'text', key: 'text' },
-  { id: 'status', title: 'Status line', kind: 'text', key: 'status' },
-  { id: 'error', title: 'Error code', kind: 'text', key: 'error' },
-  { id: 'users', title: 'All users', kind: 'text', key: 'users' },
-  { id: 'session', title: 'Session', kind: 'text', key: 'session' },
-  { id: 'id', title: 'Id', kind: 'text', key: 'id' },
-];
-
 const usual = ['time', 'principal', 'user', 'command', 'effect', 'outcome', 'backend', 'ms'];
 /** Of a search for what did not go well. */
 const usualOfTrouble = ['time', 'principal', 'user', 'command', 'effect', 'outcome', 'backend', 'text'];
 
 /** Of the address: names with commas; what is no column is left out. `isWhy`: the search is for what did not go well. */
-export function columnsOf(text: string | null, isWhy: boolean): readonly TrailColumn[] {
+export function columnsOf<Column extends { readonly id: string }>(
+  all: readonly Column[],
+  text: string | null,
+  isWhy: boolean,
+): readonly Column[] {
   const ofSearch = isWhy ? usualOfTrouble : usual;
-  const wanted = text === null ? ofSearch : text.split(',');
-  const chosen = trailColumns.filter(({ id }) => wanted.includes(id));
-  return chosen.length > 0 ? chosen : trailColumns.filter(({ id }) => ofSearch.includes(id));
+  const chosen = all.filter(({ id }) => (text?.split(',') ?? ofSearch).includes(id));
+  return chosen.length > 0 ? chosen : all.filter(({ id }) => ofSearch.includes(id));
 }
 
 /** For the address; null: the usual ones. */
-export function columnsText(columns: readonly TrailColumn[], isWhy: boolean): string | null {
+export function columnsText(columns: readonly { readonly id: string }[], isWhy: boolean): string | null {
   const text = columns.map(({ id }) => id).join(',');
   return text === (isWhy ? usualOfTrouble : usual).join(',') ? null : text;
 }

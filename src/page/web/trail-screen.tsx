@@ -7,7 +7,6 @@ import { notOk } from '../../gate/outcome/class.js';
 import { countWords, plural } from '../../host/words/words.js';
 import { valueText } from '../../journal/records/stored.js';
 import { useAnswer, useTask } from './asked.js';
-import { CausesPart } from './causes-part.js';
 import { About, ExchangeScreen, Raw } from './exchange-screen.js';
 import { AsCommand, Button, Empty, Fault, Name, Panel, Sentence, Sentences, saveFile } from './kit.js';
 import { useDaemonMs } from './live.js';
@@ -15,15 +14,17 @@ import { entryName, go, Link } from './location.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { type Session, useSession } from './session.js';
 import { outcomeSign } from './signs.js';
+import { Sums } from './sums-part.js';
 import { Table } from './table.js';
 import { Histogram } from './time-chart.js';
-import { Columns, columnOf, filterColumn } from './trail-columns.js';
+import { Columns, filterColumn, type TrailColumn, trailColumns } from './trail-columns.js';
 import { collectFile, type Finding, fileNameOf, findMore, type SaveForm } from './trail-find.js';
 import { Chips, Kinds, NotOk, Picks, Presets, type Wanted } from './trail-picks.js';
 import {
   commandOf,
   completeQuery,
   formatQuery,
+  type Parsed,
   type ParsedQuery,
   parseQuery,
   type QueryKey,
@@ -38,10 +39,8 @@ import {
   queryValue,
   retiredTexts,
   type ShownRow,
-  type TrailColumn,
   wantedOf,
 } from './trail-rows.js';
-import { WhosePart } from './whose-part.js';
 
 /** Of an address without a search. */
 const usualLine = 'since:24h';
@@ -58,8 +57,6 @@ export function TrailScreen({ query }: ScreenProps) {
   if (clock === undefined) return <Empty>Waiting for the first news of the daemon …</Empty>;
   return <Search query={query} clock={clock} />;
 }
-
-type Parsed = Extract<ParsedQuery, { readonly terms: Terms }>;
 
 /** A search with what it found, in this tab only. */
 interface Kept {
@@ -99,7 +96,7 @@ function Search({ query, clock }: { readonly query: URLSearchParams; readonly cl
   if (asked.line !== line) setAsked(searchFor(session, line, clock(), false));
   const { parsed } = asked;
   const isWhy = 'terms' in parsed && isOfTrouble(parsed.filter.outcome);
-  const columns = columnsOf(query.get('columns'), isWhy);
+  const columns = columnsOf(trailColumns, query.get('columns'), isWhy);
   const [known, setKnown] = useState<Partial<Record<QueryKey, readonly string[]>>>({});
   // The same once more is asked anew: commands came meanwhile.
   const search = (next: string): void =>
@@ -303,7 +300,7 @@ function Results(props: ResultsProps) {
           <Table
             label="Commands, the newest first"
             rows={rows}
-            columns={[...columns.map(columnOf), filterColumn(setPicked)]}
+            columns={[...columns, filterColumn(setPicked)]}
             keyOf={(row) => String(row.admittedSeq ?? valueText(row.fields['id']))}
             toneOf={(row) => {
               const { tone } = outcomeSign(queryValue(row, 'outcome'));
@@ -548,13 +545,7 @@ function TrailHistogram({ kept, parsed, rows, isThrough, onSpan, onCounted }: Tr
           )}
         </div>
       </section>
-      <CausesPart
-        causes={value.causes}
-        isOpen={isOfTrouble(filter.outcome)}
-        terms={parsed.terms}
-        command={commandOf(parsed)}
-      />
-      <WhosePart whose={value.whose} isOpen={filter.effect === 'content'} command={commandOf(parsed)} />
+      <Sums counted={value} parsed={parsed} />
     </>
   );
 }
