@@ -1,7 +1,6 @@
 // Asks the daemon: with the session's token, by the table of endpoints; answers as JSON, JSON lines, events, or a file.
 
 import type { Endpoint, endpoints, Refused } from '../answers/api.js';
-import { createEventDecoder, createLineDecoder, type StreamEvent } from './lines.js';
 import { pathOf } from './route.js';
 
 /** An endpoint as the table has it: `GET /api/me`. */
@@ -37,14 +36,12 @@ export interface Api {
   blob(ask: Ask, options?: AskOptions): Promise<Blob>;
 }
 
-export interface RequestOptions {
-  readonly method: string;
-  readonly headers: Record<string, string>;
-  readonly body?: string;
-  readonly signal?: AbortSignal;
-  readonly cache: 'no-store';
-  readonly credentials: 'omit';
-  readonly redirect: 'error';
+export type RequestOptions = RequestInit & { readonly cache: 'no-store' };
+
+/** A server-sent event. */
+export interface StreamEvent {
+  readonly name: string;
+  readonly data: string;
 }
 
 export interface ApiOptions {
@@ -67,20 +64,27 @@ export function createApi(options: ApiOptions): Api {
       }
     },
     async *lines<T>(ask: Ask, asked: AskOptions = {}) {
-      const decoder = createLineDecoder();
-      for await (const text of textOf(await send(options, ask, asked), asked.signal))
-        for (const line of decoder.push(text)) {
-          if (line === '') continue;
-          const value: T = JSON.parse(line);
-          yield value;
-        }
-      // Every line is ended: what is not was cut, and would be read as a whole answer.
-      if (decoder.rest() !== '') throw new AskFault(0, 'The answer broke off. Ask again.');
+      for await (const { line, isEnded } of linesOf(await send(options, ask, asked), asked.signal)) {
+        // Every line is ended: what is not was cut, and would be read as a whole answer.
+        if (!isEnded) throw new AskFault(0, 'The answer broke off. Ask again.');
+        if (line === '') continue;
+        const value: T = JSON.parse(line);
+        yield value;
+      }
     },
     async *events(ask, asked = {}) {
-      const decoder = createEventDecoder();
-      for await (const text of textOf(await send(options, ask, asked), asked.signal))
-        yield* decoder.push(text);
+      let name = 'message';
+      let data: string[] = [];
+      for await (const { line, isEnded } of linesOf(await send(options, ask, asked), asked.signal)) {
+        const [, field = '', value = ''] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) ?? [];
+        if (field === 'event') name = value;
+        if (field === 'data') data.push(value);
+        // An event ends with an empty line; what is not ended is no event.
+        if (line !== '' || !isEnded) continue;
+        if (data.length > 0) yield { name, data: data.join('\n') };
+        name = 'message';
+        data = [];
+      }
     },
     async blob(ask, asked = {}) {
       const reply = await send(options, ask, asked);
@@ -144,23 +148,31 @@ function faultOf(error: unknown, signal: AbortSignal | undefined): unknown {
   );
 }
 
-async function* textOf(reply: Response, signal: AbortSignal | undefined): AsyncGenerator<string, void, void> {
+/** Lines as they come; what stands after the last line end comes last, if it is anything. */
+async function* linesOf(
+  reply: Response,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<{ readonly line: string; readonly isEnded: boolean }, void, void> {
   if (reply.body === null) return;
   const reader = reply.body.getReader();
   const decoder = new TextDecoder();
-  let isEnded = false;
+  let rest = '';
+  let isOver = false;
   try {
     for (;;) {
       const { value, done } = await reader.read();
       if (done) break;
-      yield decoder.decode(value, { stream: true });
+      const lines = (rest + decoder.decode(value, { stream: true })).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) yield { line, isEnded: true };
     }
-    isEnded = true;
+    isOver = true;
   } catch (error) {
-    isEnded = true;
+    isOver = true;
     throw faultOf(error, signal);
   } finally {
     // Left early: the daemon is to stop.
-    if (!isEnded) await reader.cancel().catch(() => undefined);
+    if (!isOver) await reader.cancel().catch(() => undefined);
   }
+  if (rest !== '') yield { line: rest, isEnded: false };
 }

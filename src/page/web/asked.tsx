@@ -2,8 +2,7 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Refused } from '../answers/api.js';
-import { type Api, type Ask, AskFault, type AskOptions, sentenceOf } from './api.js';
-import type { StreamEvent } from './lines.js';
+import { type Api, type Ask, AskFault, type AskOptions, type StreamEvent, sentenceOf } from './api.js';
 
 export interface Asked<T> {
   readonly value?: T;

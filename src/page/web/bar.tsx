@@ -8,7 +8,6 @@ import { sentenceOf } from './api.js';
 import { Ago, Button, Name, Segments, Sentence, Sign, Time } from './kit.js';
 import { steadyMs, useLive, useToday } from './live.js';
 import { Link, usePlace } from './location.js';
-import { tryPieces } from './running.js';
 import { mayDo, showTheme, themeChoice, useSession } from './session.js';
 import { Icon, Mark } from './shapes.js';
 import type { Tone } from './signs.js';
@@ -209,31 +208,9 @@ function OneProblem({ problem }: { readonly problem: Problem }) {
       </svg>
       <span>
         <Sentence text={problem.text} />
-        {problem.try !== undefined && (
-          <>
-            {' '}
-            <Try what={problem.try} />
-          </>
-        )}
+        {problem.try !== undefined && ` Try: ${visible(problem.try)}`}
       </span>
     </p>
-  );
-}
-
-export function Try({ what }: { readonly what: string }) {
-  return (
-    <>
-      Try:{' '}
-      {tryPieces(what).map(({ text, isCommand }, at) =>
-        isCommand ? (
-          <code key={at} class="try">
-            {visible(text)}
-          </code>
-        ) : (
-          visible(text)
-        ),
-      )}
-    </>
   );
 }
 

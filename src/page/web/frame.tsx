@@ -5,7 +5,6 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApprovalsContext, useFollowingApprovals, waitingFor } from './approvals.js';
 import { Bar, Foot, Problems, StaleNotice } from './bar.js';
 import { Dialog } from './dialog.js';
-import { createKeyReader } from './keys.js';
 import { Button, Empty, Name } from './kit.js';
 import { Following, useLive } from './live.js';
 import { go, Link, type Place, usePlace } from './location.js';
@@ -187,25 +186,30 @@ function useOthers(seen: readonly Screen[]): void {
   }, []);
 }
 
+/** Longest time between `g` and its letter. */
+const secondKeyMs = 1500;
+
 function useKeys(seen: readonly Screen[], onHelp: () => void): void {
   // What is drawn last decides; the listener stays.
   const latest = useRef({ seen, onHelp });
   latest.current = { seen, onHelp };
   useEffect(() => {
-    const reader = createKeyReader();
+    /** When `g` was pressed, if the next key is the one after it. */
+    let wentMs: number | undefined;
     const onKey = (event: KeyboardEvent): void => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
       if (document.querySelector('dialog[open]') !== null || isWriting(event.target)) return;
-      const meaning = reader.press(event.key, event.timeStamp);
-      if (meaning.do === 'nothing' || meaning.do === 'wait') return;
-      event.preventDefault();
+      const { key, timeStamp } = event;
+      const isSecond = wentMs !== undefined && timeStamp - wentMs <= secondKeyMs && /^[a-z]$/.test(key);
+      wentMs = key === 'g' && !isSecond ? timeStamp : undefined;
       const { seen: known, onHelp: help } = latest.current;
-      if (meaning.do === 'help') help();
-      else if (meaning.do === 'search') search(known);
-      else if (meaning.do === 'go') {
-        const to = known.find(({ key }) => key === meaning.key);
-        if (to !== undefined) go(to.path);
-      } else walkRows(meaning.do === 'next' ? 1 : -1);
+      const to = isSecond ? known.find((each) => each.key === key) : undefined;
+      if (to !== undefined) go(to.path);
+      else if (key === '/') search(known);
+      else if (key === '?') help();
+      else if (!isSecond && (key === 'j' || key === 'k')) walkRows(key === 'j' ? 1 : -1);
+      else return;
+      event.preventDefault();
     };
     document.addEventListener('keydown', onKey);
     return () => document.removeEventListener('keydown', onKey);

@@ -7,7 +7,6 @@ import { plural } from '../../host/words/words.js';
 import type { Incidents } from '../answers/history.js';
 import { useAgain } from './asked.js';
 import { Effect } from './badge.js';
-import { Try } from './bar.js';
 import { Duration, Empty, Name, Names, Panel, Pending, Segments, Sentence, Sign, Time } from './kit.js';
 import { useLive } from './live.js';
 import { Link } from './location.js';
@@ -15,6 +14,7 @@ import { encoded, pathOf } from './route.js';
 import { mayDo, useSession } from './session.js';
 import type { Tone } from './signs.js';
 import { type Column, Table } from './table.js';
+import { visible } from './visible.js';
 
 type Incident = Incidents['rows'][number];
 
@@ -171,11 +171,7 @@ function What({ kind, backend: place, since, until, text, widens = [], left = []
   return (
     <>
       <Sentence text={text} />
-      {next !== undefined && next !== false && (
-        <p class="why">
-          <Try what={next} />
-        </p>
-      )}
+      {next !== undefined && next !== false && <p class="why">Try: {visible(next)}</p>}
       {mayDo(session, 'audit') &&
         since !== undefined &&
         /^(down|stuck|drained|reserve|blind)$/.test(kind) && (

@@ -10,7 +10,7 @@ import type {
 } from '../../evidence/views/trail.js';
 import { plural } from '../../host/words/words.js';
 import type { AskReport } from '../answers/requests.js';
-import type { StreamEvent } from './lines.js';
+import type { StreamEvent } from './api.js';
 import { shellQuoted } from './trail-query.js';
 
 export interface Question {

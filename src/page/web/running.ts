@@ -83,18 +83,6 @@ export function failedTone({ failed, history }: NowTiles): 'bad' | 'good' {
   return failed >= failuresMin && failed >= ended * failuresShareMin ? 'bad' : 'good';
 }
 
-/** What to try, with the commands in it told apart from the prose. */
-export function tryPieces(text: string): { readonly text: string; readonly isCommand: boolean }[] {
-  return text
-    .split(commandInProse)
-    .map((piece, at) => ({ text: piece, isCommand: at % 2 === 1 }))
-    .filter((piece) => piece.text !== '');
-}
-
-/** Up to the end of its part of the sentence. */
-const commandInProse =
-  /(?<![\w-])((?:dovegate (?:check|doctor|status|kill|key|reload|audit|backend) ?|(?:systemctl|df|journalctl|ping|getent|iostat|vmstat) |uptime)[^;(),]*)/;
-
 export function journalTone({
   state,
   missingSeq,

@@ -50,13 +50,11 @@ export function colorOf(at: number, name: string): string {
   return name === 'other' || at > 5 ? 's-other' : `s${at}`;
 }
 
-function within(at: number, count: number): number {
-  return Math.max(0, Math.min(count - 1, at));
-}
-
-function useWidth() {
+/** A plot of moments, read at a cursor: by the pointer, or by keys. `momentOf`: which one is at a share of its width. */
+function usePlot(count: number, momentOf: (share: number) => number) {
   const place = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(600);
+  const [cursor, setCursor] = useState<number | undefined>();
   useLayoutEffect(() => {
     const element = place.current;
     if (element === null) return undefined;
@@ -66,15 +64,51 @@ function useWidth() {
     observer.observe(element);
     return () => observer.disconnect();
   }, []);
-  return { place, width };
+  const within = (at: number): number => Math.max(0, Math.min(count - 1, at));
+  const shownAt = within(cursor ?? count - 1);
+  const at = (event: TargetedPointerEvent<HTMLDivElement>): number => {
+    const { left: edge } = event.currentTarget.getBoundingClientRect();
+    return within(momentOf((event.clientX - edge - left) / (width - left - right)));
+  };
+  const onPointer = (event: TargetedPointerEvent<HTMLDivElement>): void => setCursor(at(event));
+  const onLeave = (): void => setCursor(undefined);
+  const onKey = (event: TargetedKeyboardEvent<HTMLDivElement>): void => {
+    const to = {
+      ArrowLeft: shownAt - 1,
+      ArrowRight: shownAt + 1,
+      Home: 0,
+      End: count - 1,
+      PageUp: shownAt - 10,
+      PageDown: shownAt + 10,
+    }[event.key];
+    if (event.key === 'Escape') onLeave();
+    if (to === undefined) return;
+    event.preventDefault();
+    event.stopPropagation();
+    setCursor(within(to));
+  };
+  const slider = {
+    class: 'plot',
+    role: 'slider',
+    tabIndex: 0,
+    'aria-valuemin': 0,
+    'aria-valuemax': Math.max(0, count - 1),
+    'aria-valuenow': shownAt,
+    onKeyDown: onKey,
+    onPointerMove: onPointer,
+    onPointerDown: onPointer,
+    onPointerLeave: onLeave,
+    onBlur: onLeave,
+  } as const;
+  return { place, width, cursor, shownAt, at, slider };
 }
 
-export function TimeChart(props: TimeChartProps) {
-  const { label, series, until, step, format, isStacked, children } = props;
+export function TimeChart({ label, series, until, step, format, isStacked, children }: TimeChartProps) {
   const height = 150;
-  const { place, width } = useWidth();
-  const [cursor, setCursor] = useState<number | undefined>();
   const count = Math.max(2, ...series.map(({ values }) => values.length));
+  const { place, width, cursor, shownAt, slider } = usePlot(count, (share) =>
+    Math.round(share * (count - 1)),
+  );
   const untilMs = Date.parse(until);
   const stepMs = step * 1000;
   const timeOf = (at: number): number => untilMs - (count - 1 - at) * stepMs;
@@ -91,44 +125,12 @@ export function TimeChart(props: TimeChartProps) {
     value === null || value === undefined ? 'no sample' : format(value);
   const reading = (at: number): string =>
     series.map(({ name, values }) => `${visible(name)} ${said(values[at])}`).join(', ');
-  const point = (event: TargetedPointerEvent<HTMLDivElement>): void => {
-    const { left: edge } = event.currentTarget.getBoundingClientRect();
-    const share = (event.clientX - edge - left) / (width - left - right);
-    setCursor(within(Math.round(share * (count - 1)), count));
-  };
-  const onKey = (event: TargetedKeyboardEvent<HTMLDivElement>): void => {
-    const at = cursor ?? count - 1;
-    const to = {
-      ArrowLeft: at - 1,
-      ArrowRight: at + 1,
-      Home: 0,
-      End: count - 1,
-      PageUp: at - 10,
-      PageDown: at + 10,
-    }[event.key];
-    if (event.key === 'Escape') setCursor(undefined);
-    if (to === undefined) return;
-    event.preventDefault();
-    event.stopPropagation();
-    setCursor(within(to, count));
-  };
-  const shownAt = cursor ?? count - 1;
   return (
     <div class="chart" ref={place}>
       <div
-        class="plot"
-        role="slider"
-        tabIndex={0}
+        {...slider}
         aria-label={`${label}: the moment that is read`}
-        aria-valuemin={0}
-        aria-valuemax={count - 1}
-        aria-valuenow={shownAt}
         aria-valuetext={`${clock(timeOf(shownAt), step < 60)}: ${reading(shownAt)}`}
-        onKeyDown={onKey}
-        onPointerMove={point}
-        onPointerDown={point}
-        onPointerLeave={() => setCursor(undefined)}
-        onBlur={() => setCursor(undefined)}
       >
         <svg viewBox={`0 0 ${width} ${height}`} height={height} aria-hidden="true">
           <Grid ticks={ticks} width={width} y={y} format={format} />
@@ -182,26 +184,21 @@ export function TimeChart(props: TimeChartProps) {
   );
 }
 
-interface GridProps {
+interface GridProps extends Pick<TimeChartProps, 'format'> {
   readonly ticks: readonly number[];
   readonly width: number;
   readonly y: (value: number) => number;
-  readonly format: (value: number) => string;
 }
 
 function Grid({ ticks, width, y, format }: GridProps) {
-  return (
-    <>
-      {ticks.map((value) => (
-        <g key={value}>
-          <line x1={left} x2={width - right} y1={y(value)} y2={y(value)} class="grid" />
-          <text x={left - 6} y={y(value) + 4} text-anchor="end">
-            {format(value)}
-          </text>
-        </g>
-      ))}
-    </>
-  );
+  return ticks.map((value) => (
+    <g key={value}>
+      <line x1={left} x2={width - right} y1={y(value)} y2={y(value)} class="grid" />
+      <text x={left - 6} y={y(value) + 4} text-anchor="end">
+        {format(value)}
+      </text>
+    </g>
+  ));
 }
 
 interface HistogramProps {
@@ -213,16 +210,22 @@ interface HistogramProps {
   readonly untilMs: number;
   /** There are so many, or more: not all are in the bars. */
   readonly atLeast?: number | undefined;
-  /** The span that was chosen; absent: bars cannot be chosen. */
-  readonly onSpan?: (fromMs: number, toMs: number) => void;
+  /** The span that was chosen. */
+  readonly onSpan: (fromMs: number, toMs: number) => void;
 }
 
 /** Bars by outcome. A click takes the time of a bar, a drag that of several; by keyboard arrows and Enter. */
 export function Histogram({ label, bars, step, untilMs, atLeast, onSpan }: HistogramProps) {
-  const { place, width } = useWidth();
-  const [cursor, setCursor] = useState<number | undefined>();
-  const [start, setStart] = useState<number | undefined>();
   const height = 68;
+  const [start, setStart] = useState<number | undefined>();
+  const {
+    place,
+    width,
+    cursor,
+    shownAt,
+    at: barAt,
+    slider,
+  } = usePlot(bars.length, (share) => Math.floor(share * bars.length));
   const sumOf = (bar: HistogramBucket): number => outcomeClasses.reduce((sum, part) => sum + bar[part], 0);
   const ticks = ticksOf(Math.max(1, ...bars.map(sumOf)));
   const most = ticks.at(-1) ?? 1;
@@ -242,63 +245,48 @@ export function Histogram({ label, bars, step, untilMs, atLeast, onSpan }: Histo
         }`;
   const take = (one: number, other: number): void => {
     const span = spanOf(bars, step, one, other);
-    if (span !== undefined) onSpan?.(span.fromMs, span.toMs);
+    if (span !== undefined) onSpan(span.fromMs, span.toMs);
   };
-  const barAt = (event: TargetedPointerEvent<HTMLDivElement>): number => {
-    const { left: edge } = event.currentTarget.getBoundingClientRect();
-    return within(Math.floor((event.clientX - edge - left) / room), bars.length);
-  };
-  const onKey = (event: TargetedKeyboardEvent<HTMLDivElement>): void => {
-    const at = cursor ?? bars.length - 1;
-    if (event.key === 'Enter' && cursor !== undefined) take(start ?? cursor, cursor);
-    const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: bars.length - 1 }[event.key];
-    if (event.key === 'Escape') setCursor(undefined);
-    if (to === undefined && event.key !== 'Enter') return;
-    event.preventDefault();
-    event.stopPropagation();
-    if (to === undefined) return;
-    setStart(event.shiftKey ? (start ?? at) : undefined);
-    setCursor(within(to, bars.length));
-  };
-  const shownAt = cursor ?? bars.length - 1;
-  const marked =
-    cursor === undefined ? undefined : [Math.min(start ?? cursor, cursor), Math.max(start ?? cursor, cursor)];
+  /** The first and the last bar that are read. */
+  const [from, to] =
+    cursor === undefined
+      ? [0, bars.length - 1]
+      : [Math.min(start ?? cursor, cursor), Math.max(start ?? cursor, cursor)];
   const every = Math.max(1, Math.ceil(bars.length / Math.max(2, Math.floor(width / 120))));
   return (
     <div class="chart bars" ref={place}>
       <div
-        class="plot"
-        role="slider"
-        tabIndex={0}
-        aria-label={`${label}: the time that is read${onSpan === undefined ? '' : '; Enter searches it, Shift and arrows take several'}`}
-        aria-valuemin={0}
-        aria-valuemax={Math.max(0, bars.length - 1)}
-        aria-valuenow={Math.max(0, shownAt)}
+        {...slider}
+        aria-label={`${label}: the time that is read; Enter searches it, Shift and arrows take several`}
         aria-valuetext={reading(bars[shownAt]) || 'nothing'}
-        onKeyDown={onKey}
-        onPointerMove={(event) => setCursor(barAt(event))}
+        onKeyDown={(event) => {
+          slider.onKeyDown(event);
+          if (event.key !== 'Enter') return setStart(event.shiftKey ? (start ?? shownAt) : undefined);
+          event.preventDefault();
+          event.stopPropagation();
+          if (cursor !== undefined) take(start ?? cursor, cursor);
+        }}
         onPointerDown={(event) => {
+          slider.onPointerDown(event);
           setStart(barAt(event));
-          setCursor(barAt(event));
         }}
         onPointerUp={(event) => {
           if (start !== undefined) take(start, barAt(event));
           setStart(undefined);
         }}
         onPointerLeave={() => {
-          setCursor(undefined);
+          slider.onPointerLeave();
           setStart(undefined);
         }}
-        onBlur={() => setCursor(undefined)}
       >
         <svg viewBox={`0 0 ${width} ${height}`} height={height} aria-hidden="true">
           <Grid ticks={[0, most]} width={width} y={y} format={countWords} />
-          {marked !== undefined && (
+          {cursor !== undefined && (
             <rect
               class="marked"
-              x={left + (marked[0] ?? 0) * room}
+              x={left + from * room}
               y={top}
-              width={((marked[1] ?? 0) - (marked[0] ?? 0) + 1) * room}
+              width={(to - from + 1) * room}
               height={height - top - bottom}
             />
           )}
@@ -309,16 +297,16 @@ export function Histogram({ label, bars, step, untilMs, atLeast, onSpan }: Histo
                 {outcomeClasses.map((part) => {
                   const value = bar[part];
                   if (value === 0) return null;
-                  const from = y(below);
+                  const foot = y(below);
                   below += value;
                   // Few among many are seen, too.
-                  const high = Math.max(from - y(below), part === 'ok' ? 1 : 2);
+                  const high = Math.max(foot - y(below), part === 'ok' ? 1 : 2);
                   return (
                     <rect
                       key={part}
                       class={`bar-part s-${outcomeSign(part).tone}`}
                       x={left + at * room + Math.min(1, room / 6)}
-                      y={from - high}
+                      y={foot - high}
                       width={Math.max(1, room - Math.min(2, room / 3))}
                       height={high}
                     />
@@ -342,8 +330,7 @@ export function Histogram({ label, bars, step, untilMs, atLeast, onSpan }: Histo
           </span>
         )}
         {outcomeClasses.map((part) => {
-          const of = cursor === undefined ? bars : bars.slice(marked?.[0], (marked?.[1] ?? 0) + 1);
-          const sum = of.reduce((all, bar) => all + bar[part], 0);
+          const sum = bars.slice(from, to + 1).reduce((all, bar) => all + bar[part], 0);
           return sum === 0 ? null : (
             <span key={part}>
               <span class={`swatch s-${outcomeSign(part).tone}`} />
@@ -354,7 +341,7 @@ export function Histogram({ label, bars, step, untilMs, atLeast, onSpan }: Histo
         <span class={cursor === undefined ? 'wide-only' : undefined}>
           {cursor === undefined
             ? `${clock(bars[0]?.at ?? '')} to ${Number.isNaN(endMs) ? '' : clock(new Date(endMs).toISOString())}`
-            : clock(bars[marked?.[0] ?? 0]?.at ?? '')}
+            : clock(bars[from]?.at ?? '')}
         </span>
       </p>
     </div>

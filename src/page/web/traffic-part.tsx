@@ -10,7 +10,6 @@ import { useSession } from './session.js';
 import { colorOf, TimeChart } from './time-chart.js';
 import {
   backendMeasures,
-  condensed,
   layersOf,
   type Measure,
   measureOf,
@@ -94,13 +93,10 @@ interface HistoryPanelProps {
   readonly measure: Measure;
 }
 
-/** More points than that no screen tells apart. */
-const pointsMax = 240;
-
 function HistoryPanel({ title, of, asked, span, measure }: HistoryPanelProps) {
   const all = of === 'teams' ? measures : backendMeasures;
   const { label, isStacked, format } = measureOf(measure);
-  const history = asked.value && condensed(padded(asked.value, span), pointsMax);
+  const history = asked.value && padded(asked.value, span);
   return (
     <Panel title={title}>
       {history === undefined ? (

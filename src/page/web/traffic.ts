@@ -93,51 +93,24 @@ function shareOf(part: number | null, all: number | null): number | undefined {
   return part === null || all === null || all === 0 ? undefined : Math.min(1, part / all);
 }
 
-/** Of several steps that become one, the greatest counts and not the average. Undefined: no sample. */
-function summed(values: Values, measure: Measure): number | undefined {
-  const mean = meanOf(values);
-  return mean !== undefined && (measure === 'p99' || measure === 'waiting') ? maxOf(values) : mean;
-}
-
-function withLists(
-  history: History,
-  change: (values: Values, measure: Measure) => readonly (number | null)[],
-): History {
+/** With all steps of its span: there is no sample of the time before the page began to count. */
+export function padded(history: History, span: Span): History {
+  const filled = (values: Values): Values => [
+    ...Array<null>(Math.max(0, spanSteps[span].count - values.length)).fill(null),
+    ...values,
+  ];
   return {
     ...history,
     series: history.series.map((each) => ({
       ...each,
-      rate: change(each.rate, 'rate'),
-      denied: change(each.denied, 'denied'),
-      failed: change(each.failed, 'failed'),
-      p50: change(each.p50, 'p50'),
-      p99: change(each.p99, 'p99'),
-      ...(each.waiting && { waiting: change(each.waiting, 'waiting') }),
+      rate: filled(each.rate),
+      denied: filled(each.denied),
+      failed: filled(each.failed),
+      p50: filled(each.p50),
+      p99: filled(each.p99),
+      ...(each.waiting && { waiting: filled(each.waiting) }),
     })),
   };
-}
-
-/** With all steps of its span: there is no sample of the time before the page began to count. */
-export function padded(history: History, span: Span): History {
-  const { count } = spanSteps[span];
-  return withLists(history, (values) => [
-    ...Array<null>(Math.max(0, count - values.length)).fill(null),
-    ...values,
-  ]);
-}
-
-export function condensed(history: History, most: number): History {
-  const { series, step } = history;
-  const factor = Math.ceil(Math.max(0, ...series.map(({ rate }) => rate.length)) / most);
-  if (factor <= 1) return history;
-  const shorter = withLists(history, (values, measure) => {
-    const found: (number | null)[] = [];
-    // From the end, since the last step is the one that has a time.
-    for (let end = values.length; end > 0; end -= factor)
-      found.unshift(summed(values.slice(Math.max(0, end - factor), end), measure) ?? null);
-    return found;
-  });
-  return { ...shorter, step: step * factor };
 }
 
 /** Of one name, at a moment, or of the whole time: of a queue the greatest. Undefined: no sample. */
@@ -145,7 +118,7 @@ export function valueOf(series: Series, measure: Measure, at: number | undefined
   const values = listOf(series, measure);
   const { all } = series;
   if (at !== undefined) return values[at] ?? undefined;
-  if (measure === 'waiting') return summed(values, measure);
+  if (measure === 'waiting') return meanOf(values) && maxOf(values);
   if (measure === 'denied' || measure === 'failed') return shareOf(all[measure], all.rate);
   return all[measure] ?? undefined;
 }

@@ -103,8 +103,10 @@ void test('lines come one by one, and an answer that broke off is not taken for 
   assert.match(await textOfFault(all(cutOff.api.lines('POST /api/trail/search'))), /^0 The answer broke off/);
 });
 
-void test('characters that were cut in two are put together', async () => {
-  const bytes = new TextEncoder().encode('event: change\ndata: ü日😀\n\n');
+void test('events are whole wherever their bytes were cut; one that is not ended is none', async () => {
+  const bytes = new TextEncoder().encode(
+    ': hello\n\nevent: snapshot\ndata: {"a":\ndata: 1}\n\ndata:ü日😀\n\nevent: change\ndata: cut',
+  );
   for (let at = 1; at < bytes.length; at += 1) {
     const { api } = stage(
       () =>
@@ -118,7 +120,10 @@ void test('characters that were cut in two are put together', async () => {
           }),
         ),
     );
-    assert.deepEqual(await all(api.events('GET /api/now')), [{ name: 'change', data: 'ü日😀' }]);
+    assert.deepEqual(await all(api.events('GET /api/now')), [
+      { name: 'snapshot', data: '{"a":\n1}' },
+      { name: 'message', data: 'ü日😀' },
+    ]);
   }
 });
 

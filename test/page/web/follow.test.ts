@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Now, NowHead } from '../../../src/gate/now/now.js';
-import { AskFault } from '../../../src/page/web/api.js';
+import { AskFault, type StreamEvent } from '../../../src/page/web/api.js';
 import {
   applied,
   createSteadyClock,
@@ -13,7 +13,6 @@ import {
   pressing,
   staleMs,
 } from '../../../src/page/web/follow.js';
-import type { StreamEvent } from '../../../src/page/web/lines.js';
 
 type Attempt = (signal: AbortSignal) => AsyncGenerator<StreamEvent, void, void>;
 

@@ -15,7 +15,6 @@ import {
   failedTone,
   journalTone,
   runningLine,
-  tryPieces,
   waitingTone,
   whoAsked,
 } from '../../../src/page/web/running.js';
@@ -82,32 +81,6 @@ void test('tiles: a short wait and a small share of failures are nothing', () =>
   assert.equal(failedTone({ ...tiles, failed: 9 }), 'good');
   assert.equal(failedTone({ ...tiles, failed: 10 }), 'bad');
   assert.equal(failedTone({ ...tiles, history: [], failed: 4 }), 'good');
-});
-
-void test('what to try: commands are told apart from prose', () => {
-  const commandsIn = (text: string): string[] =>
-    tryPieces(text).flatMap((piece) => (piece.isCommand ? piece.text : []));
-  const cases: [string, string[]][] = [
-    ['systemctl status dovecot on mail1', ['systemctl status dovecot on mail1']],
-    ['free the disk: df -h /var/log', ['df -h /var/log']],
-    [
-      'see what runs there for long (dovegate status), end it (dovegate kill ID), or raise it',
-      ['dovegate status', 'dovegate kill ID'],
-    ],
-    ['dovegate check; then dovegate reload', ['dovegate check', 'dovegate reload']],
-    ['look whether the machine is overloaded: uptime; vmstat 1', ['uptime', 'vmstat 1']],
-    ['give dovegate the right to open the socket (backends.mail1.address)', []],
-    ['replace the key (dovegate key new), or remove it', ['dovegate key new']],
-  ];
-  for (const [text, commands] of cases) {
-    assert.deepEqual(commandsIn(text), commands);
-    assert.equal(
-      tryPieces(text)
-        .map((piece) => piece.text)
-        .join(''),
-      text,
-    );
-  }
 });
 
 void test('who asked is named once', () => {

@@ -1,9 +1,8 @@
-// Traffic in words and in charts: averages over what is known, the greatest of times, and fewer steps where there are many.
+// Traffic in words and in charts: averages over what is known, and the greatest of times.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Series } from '../../../src/page/answers/history.js';
 import {
-  condensed,
   layersOf,
   listOf,
   measureOf,
@@ -55,16 +54,6 @@ void test('averages of less than their span say since when, and a look comes jus
     [-60_000, 10_500, 90_000].map((ms) => nextLookMs(history, untilMs + ms)),
     [10_000, 2_000, 2_000],
   );
-});
-
-void test('many steps become fewer, counted from the last one, whose time is known', () => {
-  const history = { since: '', until: '2026-11-21T10:00:00Z', step: 60, series: [series] };
-  assert.equal(condensed(history, 3), history);
-  const { step, series: found } = condensed(history, 2);
-  assert.equal(step, 120);
-  assert.deepEqual(found[0]?.rate, [null, 3]);
-  assert.deepEqual(found[0]?.p99, [null, 70]);
-  assert.deepEqual(found[0]?.waiting, [null, 3]);
 });
 
 void test('a chart covers its whole span: nothing is known from before the first sample', () => {
