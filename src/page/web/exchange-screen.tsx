@@ -3,12 +3,12 @@
 import { useState } from 'preact/hooks';
 import { recordTitle, requesterOf, requestOf, rowOfDeed, type StoryRow } from '../../evidence/story/row.js';
 import type { TrailEnd } from '../../evidence/views/trail.js';
-import type { StoredRecord } from '../../host/values/values.js';
+import { asObject, asText, type StoredRecord } from '../../host/values/values.js';
 import { countWords, durationWords } from '../../host/words/words.js';
 import { textIn, valueText } from '../../journal/records/stored.js';
 import { useAnswer } from './asked.js';
 import { Effect, Outcome, Words } from './badge.js';
-import { argumentsOf, type CommandStory, chainOf, type Fact as StoryFact, tryPath } from './exchange.js';
+import { type CommandStory, type Fact as StoryFact, tryPath } from './exchange.js';
 import { AsCommand, Button, Empty, Fact, Fault, Name, Panel, Sentence, Sentences, Time } from './kit.js';
 import { Link } from './location.js';
 import { pathOf, type ScreenProps } from './route.js';
@@ -252,21 +252,21 @@ function Facts({ facts }: { readonly facts: readonly StoryFact[] }) {
 }
 
 function Arguments({ story }: Pick<ShownProps, 'story'>) {
-  const args = argumentsOf(story);
-  const isHidden = args.some(({ hmac }) => hmac !== undefined);
+  const { args = [] } = story.asked;
+  const digestOf = (arg: unknown): string | undefined => asText(asObject(arg)?.['hmac']);
   if (args.length === 0) return null;
   return (
     <>
       <h3>Arguments, as the policy saw them</h3>
       <ol class="arguments">
-        {args.map(({ text, hmac }, at) => (
+        {args.map((arg, at) => (
           <li key={at}>
-            <Words value={hmac === undefined ? text : `hmac:${hmac}`} max={160} />
-            {hmac !== undefined && <code class="faint"> {hmac}</code>}
+            <Words value={valueText(arg)} max={160} />
+            {digestOf(arg) !== undefined && <code class="faint"> {digestOf(arg)}</code>}
           </li>
         ))}
       </ol>
-      {isHidden && (
+      {args.some((arg) => digestOf(arg) !== undefined) && (
         <p class="hint">
           A secret is recorded as its HMAC only. To find out whether it was a value that you know, compare
           with what this prints: <code>dovegate audit hmac -</code> (it reads the value, so that no list of
@@ -285,10 +285,10 @@ function Session({ story, end, isLimited }: Omit<ShownProps, 'all'>) {
     <>
       {isLimited && <p class="hint">Sessions are shown to people who see the whole journal.</p>}
       <ul class="log">
-        {opened !== undefined && <Moment line={opened} what="the session began" />}
+        <Moment line={opened} what="the session began" />
         {before !== undefined && <Neighbour record={before} text="before it" />}
         {after !== undefined && <Neighbour record={after} text="after it" />}
-        {closed !== undefined && <Moment line={closed} what="the session ended" />}
+        <Moment line={closed} what="the session ended" />
       </ul>
       {session !== '' && (
         <p>
@@ -299,20 +299,11 @@ function Session({ story, end, isLimited }: Omit<ShownProps, 'all'>) {
   );
 }
 
-interface MomentProps {
-  readonly line: NonNullable<CommandStory['opened']>;
-  readonly what: string;
-}
-
-function Moment({ line: { time, text }, what }: MomentProps) {
+function Moment({ line, what }: { readonly line: CommandStory['opened']; readonly what: string }) {
+  if (line === undefined) return null;
   return (
     <li>
-      <Time at={time} isExact /> {what}
-      {text !== '' && (
-        <>
-          : <Name value={text} max={160} />
-        </>
-      )}
+      <Sentence text={`{${line.time}} ${what}${line.text && `: ${line.text}`}`} isExact />
     </li>
   );
 }
@@ -330,15 +321,16 @@ function Neighbour({ record, text }: { readonly record: StoredRecord; readonly t
 }
 
 function Chain({ all, end: { checkpoint }, isLimited }: Omit<ShownProps, 'story'>) {
-  const chain = chainOf(all);
-  if (isLimited || chain.length === 0)
+  const hashed = all.filter((record) => record['hash'] !== undefined);
+  if (isLimited || hashed.length === 0)
     return <Empty>Hashes of the chain are shown to people who see the whole journal.</Empty>;
   return (
     <>
       <ul class="log">
-        {chain.map(({ seq, event, hash }) => (
-          <li key={seq}>
-            seq {seq}, <Name value={event} />: <Name value={hash} max={24} isCode />
+        {hashed.map((record) => (
+          <li key={valueText(record['seq'])}>
+            seq {valueText(record['seq'])}, <Name value={textIn(record, 'event')} />:{' '}
+            <Name value={textIn(record, 'hash')} max={24} isCode />
           </li>
         ))}
       </ul>

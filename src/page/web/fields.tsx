@@ -1,8 +1,7 @@
 // More fields and texts of the screens: a choice, one of a time, a text of several lines, and a text to take along.
 
 import type { TargetedInputEvent } from 'preact';
-import { useId } from 'preact/hooks';
-import { Copy } from './copy.js';
+import { useId, useState } from 'preact/hooks';
 import { Button, saveFile } from './kit.js';
 import { visible } from './visible.js';
 
@@ -41,7 +40,7 @@ export const spans = [
   { value: '30', text: 'the last 30 days' },
   { value: 'all', text: 'all that is kept' },
 ] as const;
-type Span = (typeof spans)[number]['value'];
+export type Span = (typeof spans)[number]['value'];
 
 export function spanOf(text: string | null): Span {
   return spans.find(({ value }) => value === text)?.value ?? '30';
@@ -79,6 +78,30 @@ export function LongField({ label, value, hint, onInput }: LongFieldProps) {
         </p>
       )}
     </div>
+  );
+}
+
+/** A button, and what became of it. */
+export function Copy({ text, label }: { readonly text: string; readonly label?: string }) {
+  const [said, setSaid] = useState('');
+  const copy = (): void => {
+    const copied = window.isSecureContext
+      ? navigator.clipboard.writeText(text)
+      : Promise.reject(new Error('no clipboard'));
+    copied.then(
+      () => setSaid('Copied.'),
+      () => setSaid('This browser does not permit it here: mark the text and copy it.'),
+    );
+  };
+  return (
+    <>
+      <span role="status" class="faint">
+        {said}
+      </span>
+      <Button onClick={copy} {...(label !== undefined && { label })}>
+        Copy
+      </Button>
+    </>
   );
 }
 

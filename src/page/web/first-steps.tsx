@@ -1,9 +1,10 @@
 // What to do first with a gate that nobody has used: three commands for a terminal.
 
-import { Copy } from './copy.js';
+import { Copy } from './fields.js';
 import { Panel } from './kit.js';
 import { useLive } from './live.js';
 import { visible } from './visible.js';
+import { formatCommand } from './words.js';
 
 /** Of a start, of sign-ins and looks at the page, and of a few commands that were tried. */
 const recordsOfNew = 100;
@@ -20,7 +21,7 @@ export function FirstSteps() {
       now.tiles.history.every((rate) => rate === 0),
   );
   if (!isNew || socket === undefined) return null;
-  const at = `--socket ${/^[\w./-]+$/.test(socket) ? socket : `'${socket.replaceAll("'", "'\\''")}'`}`;
+  const at = formatCommand(['--socket', socket]);
   const steps = [
     ['What you may do at this socket:', `dovegate can ${at}`],
     [

@@ -383,7 +383,7 @@ interface FieldProps {
   readonly label: string;
   readonly value: string;
   readonly onInput: (value: string) => void;
-  readonly type?: 'text' | 'password' | 'search' | 'date' | 'number';
+  readonly type?: 'text' | 'password' | 'search' | 'date';
   readonly hint?: string;
   readonly autocomplete?: string;
   readonly isNeeded?: boolean;
@@ -418,7 +418,6 @@ export function Field({
     password: () => <input type="password" {...own} />,
     search: () => <input type="search" {...own} />,
     date: () => <input type="date" {...own} />,
-    number: () => <input type="number" {...own} />,
   };
   return (
     <div class="field">

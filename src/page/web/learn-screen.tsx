@@ -6,7 +6,7 @@ import { countWords, plural } from '../../host/words/words.js';
 import type { Checked, Replayed, Suggested, SuggestedGroup } from '../answers/api.js';
 import { useAnswer } from './asked.js';
 import { Decision, Effect } from './badge.js';
-import { Choice, LongField, TakeAlong } from './fields.js';
+import { Choice, LongField, type Span, sinceOf, spanOf, spans, TakeAlong } from './fields.js';
 import { AsCommand, Button, Empty, Fault, Field, Name, Panel, Pending, Sign, Time } from './kit.js';
 import { byWords, composePolicy, fileNameOf, isAllowed, mayTick, withEffect } from './learn.js';
 import { useDaemonMs } from './live.js';
@@ -16,28 +16,19 @@ import { pathOf, type ScreenProps } from './route.js';
 import { useSession } from './session.js';
 import { shownCommand } from './words.js';
 
-const dayMs = 86_400_000;
-const spans = [
-  { value: '1', text: 'the last day' },
-  { value: '7', text: 'the last week' },
-  { value: '30', text: 'the last 30 days' },
-  { value: '90', text: 'the last 90 days' },
-];
-
 export function LearnScreen({ params: [policy = ''], query }: ScreenProps) {
-  const wanted = query.get('days');
-  const days = spans.find(({ value }) => value === wanted)?.value ?? '7';
+  const days = spanOf(query.get('days') ?? '7');
   // Ticks count the groups of one answer.
   return <Learn key={`${policy} ${days}`} policy={policy} days={days} />;
 }
 
-function Learn({ policy, days }: { readonly policy: string; readonly days: string }) {
+function Learn({ policy, days }: { readonly policy: string; readonly days: Span }) {
   const { api } = useSession();
   const [ticked, setTicked] = useState<ReadonlySet<number>>(new Set());
   const clock = useDaemonMs();
-  const sinceMs = (clock?.() ?? 0) - Number(days) * dayMs;
+  const since = sinceOf(days, clock?.());
   const { value, fault, isBusy } = useAnswer(clock && `${policy} ${days}`, (signal) =>
-    api.json<Suggested>('POST /api/suggest', { body: { policy, sinceMs }, signal }),
+    api.json<Suggested>('POST /api/suggest', { body: { policy, ...since }, signal }),
   );
   const tick = (groups: readonly number[], isOn: boolean): void => {
     const next = new Set(ticked);
@@ -62,22 +53,25 @@ function Learn({ policy, days }: { readonly policy: string; readonly days: strin
       </div>
       {(value === undefined || isBusy) && <Pending fault={fault}>Reading the journal …</Pending>}
       {value !== undefined && !isBusy && (
-        <Seen suggested={value} ticked={ticked} onTick={tick} sinceMs={sinceMs} />
+        <Seen suggested={value} ticked={ticked} onTick={tick} since={since} />
       )}
-      <AsCommand>{`dovegate suggest --listener NAME --since ${days}d`}</AsCommand>
+      <AsCommand>{`dovegate suggest --listener NAME${days === 'all' ? '' : ` --since ${days}d`}`}</AsCommand>
     </>
   );
 }
 
-interface SeenProps {
+interface WrittenProps {
   readonly suggested: Suggested;
   readonly ticked: ReadonlySet<number>;
-  readonly onTick: (groups: readonly number[], isOn: boolean) => void;
-  readonly sinceMs: number;
+  readonly since: ReturnType<typeof sinceOf>;
 }
 
-function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
-  const { groups, looked, place } = suggested;
+interface SeenProps extends WrittenProps {
+  readonly onTick: (groups: readonly number[], isOn: boolean) => void;
+}
+
+function Seen({ suggested, ticked, onTick, since }: SeenProps) {
+  const { groups, looked } = suggested;
   const reads = withEffect(suggested, 'read');
   const allowed = groups.filter(isAllowed);
   const rest = groups.filter((group) => !mayTick(group) && !isAllowed(group));
@@ -136,7 +130,7 @@ function Seen({ suggested, ticked, onTick, sinceMs }: SeenProps) {
               groups={rest.filter(({ kind }) => kind !== 'once')}
             />
           </Panel>
-          <Written suggested={suggested} ticked={ticked} sinceMs={sinceMs} place={place} />
+          <Written suggested={suggested} ticked={ticked} since={since} />
         </div>
       )}
     </>
@@ -222,16 +216,9 @@ function Group({ group }: { readonly group: SuggestedGroup }) {
   );
 }
 
-interface WrittenProps {
-  readonly suggested: Suggested;
-  readonly ticked: ReadonlySet<number>;
-  readonly sinceMs: number;
-  readonly place: string;
-}
-
-function Written({ suggested, ticked, sinceMs, place }: WrittenProps) {
+function Written({ suggested, ticked, since }: WrittenProps) {
   const { api } = useSession();
-  const { policy } = suggested;
+  const { policy, place } = suggested;
   const [pasted, setPasted] = useState('');
   const yaml = pasted.trim() === '' ? composePolicy(suggested, ticked) : pasted;
   const { value, fault, isBusy } = useAnswer(
@@ -293,26 +280,25 @@ function Written({ suggested, ticked, sinceMs, place }: WrittenProps) {
           ))}
         </ul>
       </div>
-      <Past key={yaml} policy={policy} yaml={yaml} sinceMs={sinceMs} />
+      <Past key={yaml} policy={policy} yaml={yaml} since={since} />
     </Panel>
   );
 }
 
-interface PastProps {
+interface PastProps extends Pick<WrittenProps, 'since'> {
   readonly policy: string;
   readonly yaml: string;
-  readonly sinceMs: number;
 }
 
 /** Started by a button, because each look at the journal is a record. */
-function Past({ policy, yaml, sinceMs }: PastProps) {
+function Past({ policy, yaml, since }: PastProps) {
   const { api } = useSession();
   const [statement, setStatement] = useState('');
   const [asked, setAsked] = useState<string>();
   const { value, fault, isBusy } = useAnswer(
     asked === undefined ? undefined : `${asked}\n${yaml}`,
     (signal) =>
-      api.json<Replayed>('POST /api/replay', { body: { policy, yaml, sinceMs, statement: asked }, signal }),
+      api.json<Replayed>('POST /api/replay', { body: { policy, yaml, ...since, statement: asked }, signal }),
   );
   return (
     <>

@@ -43,23 +43,11 @@ export function mayDo(session: Session, ...roles: readonly PageRole[]): boolean 
   return session.me.roles.some((role) => roles.includes(role));
 }
 
-/** A choice of this browser. One that keeps nothing has it until the tab is closed. */
+/** A choice of this browser. */
 function choiceOf(key: string) {
   return {
-    read: (): string => {
-      try {
-        return window.localStorage.getItem(key) ?? '';
-      } catch {
-        return '';
-      }
-    },
-    keep: (value: string): void => {
-      try {
-        window.localStorage.setItem(key, value);
-      } catch {
-        // It counts until the tab is closed.
-      }
-    },
+    read: (): string => window.localStorage.getItem(key) ?? '',
+    keep: (value: string): void => window.localStorage.setItem(key, value),
   };
 }
 

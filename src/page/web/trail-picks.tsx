@@ -1,28 +1,19 @@
 // What a search is filtered by, as chips; the presets of its time; and the values of a row, to search for them only or to leave them out.
 
-import type { Exclusion } from '../../evidence/story/leave-out.js';
 import { isExchange, isOfRequests } from '../../evidence/story/row.js';
 import { notOk } from '../../gate/outcome/class.js';
 import { Dialog } from './dialog.js';
 import { Button, Chip, Fact, Name, Segments } from './kit.js';
 import { go } from './location.js';
 import { pathOf } from './route.js';
-import { canLeaveOut, type QueryKey, queryKeys, type Terms } from './trail-query.js';
+import { canLeaveOut, type Parsed, type QueryKey, queryKeys } from './trail-query.js';
 import { queryValue, type ShownRow, wantedOf } from './trail-rows.js';
 
-export interface Wanted {
-  readonly terms: Terms;
-  readonly not: readonly Exclusion[];
-}
+export type Wanted = Pick<Parsed, 'terms' | 'not'>;
 
-export function without({ terms, not }: Wanted, key: QueryKey, exclusion?: Exclusion): Wanted {
-  if (exclusion !== undefined) return { terms, not: not.filter((each) => each !== exclusion) };
-  const { [key]: _gone, ...rest } = terms;
-  return { terms: rest, not };
-}
-
-interface ChipsProps {
+export interface ChipsProps {
   readonly wanted: Wanted;
+  /** A term that is empty is none. */
   readonly onWanted: (wanted: Wanted) => void;
 }
 
@@ -30,7 +21,7 @@ const labelOf = (key: QueryKey): string =>
   (queryKeys.find((each) => each.key === key)?.label ?? key).toLowerCase();
 
 export function Chips({ wanted, onWanted }: ChipsProps) {
-  const { terms, not } = wanted;
+  const { terms, not = [] } = wanted;
   // What a button above shows as pressed needs no chip.
   const isPressed = (key: QueryKey, value: string): boolean =>
     key === 'kind' ||
@@ -45,7 +36,7 @@ export function Chips({ wanted, onWanted }: ChipsProps) {
           key={key}
           name={labelOf(key)}
           value={terms[key] ?? ''}
-          onRemove={() => onWanted(without(wanted, key))}
+          onRemove={() => onWanted({ terms: { ...terms, [key]: '' }, not })}
         />
       ))}
       {not.map((each) => (
@@ -54,7 +45,7 @@ export function Chips({ wanted, onWanted }: ChipsProps) {
           name={labelOf(each.key)}
           value={each.value}
           isNot
-          onRemove={() => onWanted(without(wanted, each.key, each))}
+          onRemove={() => onWanted({ terms, not: not.filter((other) => other !== each) })}
         />
       ))}
     </div>
@@ -86,14 +77,14 @@ export function Kinds({ wanted, onWanted, isLimited }: ChipsProps & { readonly i
 
 /** Everything that somebody did not get, in one list. */
 export function NotOk({ wanted, onWanted }: ChipsProps) {
-  const { outcome, ...terms } = wanted.terms;
-  const isDown = outcome === notOk;
+  const { not, terms } = wanted;
+  const isDown = terms.outcome === notOk;
   return (
     <Button
       kind="small"
       isDown={isDown}
       title="denied, failed and unanswered: commands, and requests for access"
-      onClick={() => onWanted({ ...wanted, terms: isDown ? terms : { ...terms, outcome: notOk } })}
+      onClick={() => onWanted({ terms: { ...terms, outcome: isDown ? '' : notOk }, not })}
     >
       Not ok
     </Button>
@@ -115,18 +106,13 @@ export function Presets({ wanted, onWanted }: ChipsProps) {
       label="Time of the search"
       value={until === undefined ? since : undefined}
       options={presets}
-      onChange={(value) => {
-        const { since: _since, until: _until, ...terms } = wanted.terms;
-        onWanted({ ...wanted, terms: value === '' ? terms : { ...terms, since: value } });
-      }}
+      onChange={(value) => onWanted({ ...wanted, terms: { ...wanted.terms, since: value, until: '' } })}
     />
   );
 }
 
-interface PicksProps {
+interface PicksProps extends ChipsProps {
   readonly row: ShownRow;
-  readonly wanted: Wanted;
-  readonly onWanted: (wanted: Wanted) => void;
   readonly onClose: () => void;
 }
 
@@ -154,7 +140,7 @@ export function Picks({ row, wanted, onWanted, onClose }: PicksProps) {
                 <Button
                   kind="small"
                   label={`without ${labelOf(key)} ${value}`}
-                  onClick={() => onWanted({ ...wanted, not: [...wanted.not, { key, value }] })}
+                  onClick={() => onWanted({ ...wanted, not: [...(wanted.not ?? []), { key, value }] })}
                 >
                   without this
                 </Button>

@@ -19,7 +19,7 @@ import { Table } from './table.js';
 import { Histogram } from './time-chart.js';
 import { Columns, filterColumn, type TrailColumn, trailColumns } from './trail-columns.js';
 import { collectFile, type Finding, fileNameOf, findMore, type SaveForm } from './trail-find.js';
-import { Chips, Kinds, NotOk, Picks, Presets, type Wanted } from './trail-picks.js';
+import { Chips, type ChipsProps, Kinds, NotOk, Picks, Presets, type Wanted } from './trail-picks.js';
 import {
   commandOf,
   completeQuery,
@@ -103,8 +103,6 @@ function Search({ query, clock }: { readonly query: URLSearchParams; readonly cl
     next.trim() === line
       ? setAsked(searchFor(session, line, clock(), true))
       : go(placeOf(next.trim(), query.get('columns')));
-  const wanted: Wanted =
-    'terms' in parsed ? { terms: parsed.terms, not: parsed.not ?? [] } : { terms: {}, not: [] };
   const onWanted = ({ terms, not }: Wanted): void => search(formatQuery(terms, not));
   const opened = query.get('open') ?? undefined;
   return (
@@ -114,7 +112,7 @@ function Search({ query, clock }: { readonly query: URLSearchParams; readonly cl
         line={line}
         known={known}
         onSearch={search}
-        wanted={wanted}
+        wanted={'terms' in parsed ? parsed : { terms: {} }}
         onWanted={onWanted}
       />
       {'problem' in parsed ? (
@@ -124,7 +122,6 @@ function Search({ query, clock }: { readonly query: URLSearchParams; readonly cl
           key={asked.round}
           kept={asked}
           parsed={parsed}
-          wanted={wanted}
           onWanted={onWanted}
           columns={columns}
           onColumns={(next) => go(placeOf(line, columnsText(next, isWhy), opened), true)}
@@ -141,12 +138,10 @@ function Search({ query, clock }: { readonly query: URLSearchParams; readonly cl
   );
 }
 
-interface SearchLineProps {
+interface SearchLineProps extends ChipsProps {
   readonly line: string;
   readonly known: Partial<Record<QueryKey, readonly string[]>>;
   readonly onSearch: (line: string) => void;
-  readonly wanted: Wanted;
-  readonly onWanted: (wanted: Wanted) => void;
 }
 
 function SearchLine({ line, known, onSearch, wanted, onWanted }: SearchLineProps) {
@@ -219,21 +214,19 @@ function isId(text: string): boolean {
   return /^[0-9A-HJKMNP-TV-Z]{26}$/.test(text);
 }
 
-interface ResultsProps {
+interface ResultsProps extends Pick<ChipsProps, 'onWanted'> {
   readonly kept: Kept;
   readonly parsed: Parsed;
   /** What stands beside the list, as {@link wantedOf} names it. */
   readonly opened: string | undefined;
   readonly onOpened: (wanted: string | undefined) => void;
-  readonly wanted: Wanted;
-  readonly onWanted: (wanted: Wanted) => void;
   readonly columns: readonly TrailColumn[];
   readonly onColumns: (columns: readonly TrailColumn[]) => void;
   readonly onRows: (rows: readonly ShownRow[]) => void;
 }
 
 function Results(props: ResultsProps) {
-  const { kept, parsed, wanted, onWanted, columns, onColumns, opened, onOpened, onRows } = props;
+  const { kept, parsed, onWanted, columns, onColumns, opened, onOpened, onRows } = props;
   const { api, me } = useSession();
   const [found, setFound] = useState(kept.found);
   const { said: fault, run, stop, ...task } = useTask();
@@ -267,7 +260,7 @@ function Results(props: ResultsProps) {
   const onSpan = (fromMs: number, toMs: number): void => {
     const [since, until] = [fromMs, toMs].map((ms) => new Date(ms).toISOString().replace('.000Z', 'Z'));
     if (since !== undefined && until !== undefined)
-      onWanted({ ...wanted, terms: { ...wanted.terms, since, until } });
+      onWanted({ ...parsed, terms: { ...parsed.terms, since, until } });
   };
   return (
     <>
@@ -353,7 +346,7 @@ function Results(props: ResultsProps) {
       {picked !== undefined && (
         <Picks
           row={picked}
-          wanted={wanted}
+          wanted={parsed}
           onWanted={(next) => {
             setPicked(undefined);
             onWanted(next);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { foldStory } from '../../../src/evidence/story/fold.js';
 import { tellStory } from '../../../src/evidence/story/words.js';
-import { argumentsOf, type CommandStory, chainOf, tryPath } from '../../../src/page/web/exchange.js';
+import { type CommandStory, tryPath } from '../../../src/page/web/exchange.js';
 
 const admission = {
   seq: 4,
@@ -20,26 +20,6 @@ const admission = {
 /** As it comes from the page's process. */
 const story = (record: object): CommandStory =>
   JSON.parse(JSON.stringify(tellStory(foldStory([{ ...record }], 'X'))));
-
-void test('arguments are texts; a secret has its digest', () => {
-  const args = ['mailbox', { hmac: 'ab12' }, { more: 3 }];
-  assert.deepEqual(argumentsOf(story({ ...admission, args })), [
-    { text: 'mailbox' },
-    { text: '', hmac: 'ab12' },
-    { text: '(3 more, not recorded)' },
-  ]);
-  assert.deepEqual(argumentsOf(story({ event: 'log', id: 'X' })), []);
-});
-
-void test('hashes are there only if the records have them', () => {
-  assert.deepEqual(
-    chainOf([
-      { ...admission, hash: 'aa' },
-      { seq: 5, event: 'admission', id: 'T' },
-    ]),
-    [{ seq: 4, event: 'admission', hash: 'aa' }],
-  );
-});
 
 void test('a command can be tried again where its words are recorded: at its listener, as who asked', () => {
   assert.equal(
