@@ -16,7 +16,7 @@ import {
   Field,
   Name,
   Panel,
-  Sentence,
+  Sentences,
   Sign,
   saveFile,
   Time,
@@ -47,8 +47,7 @@ export function BackendsPart() {
   const [asked, setAsked] = useState<Asked | undefined>();
   const saving = useTask();
   if (backends === undefined || minute === undefined) return null;
-  const mayChange = mayDo(session, 'operate');
-  const columns: Column<BackendNow>[] = [
+  const columns: (Column<BackendNow> | false)[] = [
     {
       title: 'backend',
       line: 1,
@@ -90,15 +89,18 @@ export function BackendsPart() {
     },
     { title: 'failed dials', line: 3, isNamed: true, cell: (row) => <Failed backend={row} /> },
     { title: 'certificate', line: 0, cell: (row) => <Certificate backend={row} now={minute} /> },
-    ...(mayChange
-      ? [
-          {
-            title: 'drain or enable',
-            kind: 'action' as const,
-            cell: (row: BackendNow) => <Change backend={row} onAsk={setAsked} />,
-          },
-        ]
-      : []),
+    mayDo(session, 'operate') && {
+      title: 'drain or enable',
+      kind: 'action',
+      cell: (backend) => {
+        const what = backend.health === 'drained' ? 'enable' : 'drain';
+        return (
+          <Button kind="small" onClick={() => setAsked({ backend, what })} label={`${what} ${backend.name}`}>
+            {what}
+          </Button>
+        );
+      },
+    },
   ];
   return (
     <>
@@ -135,18 +137,11 @@ export function BackendsPart() {
         />
       </Panel>
       <p class="legend" aria-hidden="true">
-        <span>
-          <BoxPicture boxes={['leased']} /> busy
-        </span>
-        <span>
-          <BoxPicture boxes={['idle']} /> idle
-        </span>
-        <span>
-          <BoxPicture boxes={['dialing']} /> dialing
-        </span>
-        <span>
-          <BoxPicture boxes={['free']} /> not open
-        </span>
+        {(['leased', 'idle', 'dialing', 'free'] as const).map((box) => (
+          <span key={box}>
+            <BoxPicture boxes={[box]} /> {boxWords[box]}
+          </span>
+        ))}
       </p>
       {asked !== undefined && <Ask asked={asked} onClose={() => setAsked(undefined)} />}
     </>
@@ -166,21 +161,14 @@ function State({ backend }: { readonly backend: BackendNow }) {
           {backend.mayBeLonger === true && ' or longer: dovegate has looked since then'}
         </p>
       )}
-      {backend.text !== undefined && (
-        <p class="why">
-          <Sentence text={backend.text} />
-        </p>
-      )}
-      {backend.drained.map(drainWords).map((words) => (
-        <p class="why" key={words}>
-          <Sentence text={words} />
-        </p>
-      ))}
+      {backend.text !== undefined && <Sentences texts={[backend.text]} kind="why" />}
+      <Sentences texts={backend.drained.map(drainWords)} kind="why" />
     </>
   );
 }
 
 const boxesMax = 128;
+const boxWords = { leased: 'busy', idle: 'idle', dialing: 'dialing', free: 'not open' };
 /** Most commands take milliseconds. */
 const longMs = 5_000;
 
@@ -243,23 +231,9 @@ function Failed({ backend }: { readonly backend: BackendNow }) {
 }
 
 function Certificate({ backend, now }: { readonly backend: BackendNow; readonly now: string }) {
-  if (backend.certificateEnds === undefined) return <span class="faint nothing">–</span>;
+  if (backend.certificateEnds === undefined) return <Name value={undefined} />;
   const { tone, words } = certificateLeft(backend.certificateEnds, now);
   return tone === 'quiet' ? <span class="faint">{words}</span> : <Sign tone={tone}>{words}</Sign>;
-}
-
-interface ChangeProps {
-  readonly backend: BackendNow;
-  readonly onAsk: (asked: Asked) => void;
-}
-
-function Change({ backend, onAsk }: ChangeProps) {
-  const what = backend.health === 'drained' ? 'enable' : 'drain';
-  return (
-    <Button kind="small" onClick={() => onAsk({ backend, what })} label={`${what} ${backend.name}`}>
-      {what}
-    </Button>
-  );
 }
 
 function Ask({ asked, onClose }: { readonly asked: Asked; readonly onClose: () => void }) {

@@ -3,8 +3,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { NowHead, Problem } from '../../gate/now/now.js';
 import { countWords, durationWords, plural } from '../../host/words/words.js';
-import type { Done } from '../answers/api.js';
-import { sentenceOf } from './api.js';
+import { useTask } from './asked.js';
 import { Ago, Button, Name, Segments, Sentence, Sign, Time } from './kit.js';
 import { steadyMs, useLive, useToday } from './live.js';
 import { Link, usePlace } from './location.js';
@@ -170,13 +169,12 @@ const hoursOffered = [4, 24, 168] as const;
 
 function Acknowledge({ problem: { key, acknowledged, text } }: { readonly problem: Problem }) {
   const { api } = useSession();
-  const [said, setSaid] = useState('');
-  const acknowledge = (hours: number): void => {
-    api
-      .json<Done>('POST /api/acknowledge/:problem/:hours', { params: [key, String(hours)] })
-      .then(() => setSaid(''))
-      .catch((error: unknown) => setSaid(sentenceOf(error)));
-  };
+  const { said, run } = useTask();
+  const acknowledge = (hours: number): void =>
+    run(async (signal) => {
+      await api.json('POST /api/acknowledge/:problem/:hours', { params: [key, String(hours)], signal });
+      return '';
+    });
   return (
     <p class="why">
       {acknowledged !== undefined && (
@@ -248,20 +246,20 @@ export function StaleNotice() {
   const age = heardMs === undefined ? 0 : steadyMs() - heardMs;
   return (
     <div role="alert">
-      {now !== undefined && (
+      {(now !== undefined || trouble !== undefined) && (
         <p class="stale">
           <Sign tone="bad">
-            No news from dovegate since <Time at={now.at} isExact />
-            <span aria-hidden="true"> ({durationWords(Math.round(age / 1000) * 1000)})</span>.
+            {now === undefined ? (
+              'Nothing is known yet.'
+            ) : (
+              <>
+                No news from dovegate since <Time at={now.at} isExact />
+                <span aria-hidden="true"> ({durationWords(Math.round(age / 1000) * 1000)})</span>.
+              </>
+            )}
           </Sign>{' '}
-          What is below is old. {trouble !== undefined && <Sentence text={trouble} />} This page tries again
-          by itself.
-        </p>
-      )}
-      {now === undefined && trouble !== undefined && (
-        <p class="stale">
-          <Sign tone="bad">Nothing is known yet.</Sign> <Sentence text={trouble} /> This page tries again by
-          itself.
+          {now !== undefined && 'What is below is old. '}
+          {trouble !== undefined && <Sentence text={trouble} />} This page tries again by itself.
         </p>
       )}
     </div>

@@ -6,6 +6,8 @@ import { gateState, judgeFleet, lagOf } from './fleet.js';
 import { Ago, Empty, Name, Panel, Sentences, Sign } from './kit.js';
 import { type Column, Table } from './table.js';
 
+const countOf = (value: number | undefined) => (value === undefined ? '–' : countWords(value));
+
 const columns: readonly Column<FleetGate>[] = [
   {
     title: 'gate',
@@ -31,11 +33,34 @@ const columns: readonly Column<FleetGate>[] = [
     line: 0,
     cell: (row) => (row.findings === 0 ? <span class="faint">none</span> : countWords(row.findings)),
   },
-  { title: 'last record', kind: 'short', cell: (row) => <LastSeen at={row.lastSeen} /> },
-  { title: 'newest', kind: 'number', line: 0, cell: (row) => <Count value={row.seq} /> },
-  { title: 'not signed yet', kind: 'number', line: 0, cell: (row) => <Count value={lagOf(row)} /> },
+  {
+    title: 'last record',
+    kind: 'short',
+    cell: ({ lastSeen }) =>
+      lastSeen === undefined ? (
+        <span class="faint">none came</span>
+      ) : (
+        <>
+          <Ago at={lastSeen} /> ago
+        </>
+      ),
+  },
+  { title: 'newest', kind: 'number', line: 0, cell: ({ seq }) => countOf(seq) },
+  { title: 'not signed yet', kind: 'number', line: 0, cell: (row) => countOf(lagOf(row)) },
   { title: 'release', line: 0, cell: (row) => <Name value={row.program} max={20} /> },
-  { title: 'differs from most', kind: 'wide', line: 3, cell: (row) => <Differs words={row.differs} /> },
+  {
+    title: 'differs from most',
+    kind: 'wide',
+    line: 3,
+    cell: ({ differs }) =>
+      differs.length === 0 ? (
+        <span class="faint">nothing</span>
+      ) : (
+        <Sign tone="warn">
+          <Name value={differs.join(', ')} max={400} />
+        </Sign>
+      ),
+  },
 ];
 
 export function FleetPart({ fleet }: { readonly fleet: FleetShown }) {
@@ -55,7 +80,7 @@ export function FleetPart({ fleet }: { readonly fleet: FleetShown }) {
             label="Gates"
             rows={seen.gates}
             keyOf={(row) => row.host}
-            columns={[...columns]}
+            columns={columns}
             empty={<Empty>No gate is listed, and none has sent a record into the store.</Empty>}
           />
         </Panel>
@@ -89,32 +114,5 @@ function FleetFindings({ seen: { findings, findingCount } }: { readonly seen: Fl
         </p>
       )}
     </Panel>
-  );
-}
-
-function LastSeen({ at }: { readonly at: string | undefined }) {
-  if (at === undefined) return <span class="faint">none came</span>;
-  return (
-    <>
-      <Ago at={at} /> ago
-    </>
-  );
-}
-
-function Count({ value }: { readonly value: number | undefined }) {
-  return value === undefined ? <span class="faint">–</span> : <>{countWords(value)}</>;
-}
-
-function Differs({ words }: { readonly words: readonly string[] }) {
-  if (words.length === 0) return <span class="faint">nothing</span>;
-  return (
-    <Sign tone="warn">
-      {words.map((word, at) => (
-        <span key={word}>
-          {at > 0 && ', '}
-          <Name value={word} />
-        </span>
-      ))}
-    </Sign>
   );
 }

@@ -20,6 +20,7 @@ import {
   Name,
   Panel,
   Sentence,
+  Sentences,
   Sign,
   Sparkline,
   Tile,
@@ -95,14 +96,7 @@ function Tiles() {
   const started = useLive(({ now }) => now?.head.started);
   if (tiles === undefined || started === undefined) return null;
   const { perSecond, history, failed, denied, waiting, oldestWaitMs, journal } = tiles;
-  const isShort = history.length < stepsOfTenMinutes;
-  const since = isShort ? (
-    <>
-      since <Time at={started} />
-    </>
-  ) : (
-    'in ten minutes'
-  );
+  const since = history.length < stepsOfTenMinutes ? `since {${started}}` : 'in ten minutes';
   const most = Math.max(perSecond, ...history);
   const mean = history.reduce((sum, each) => sum + each, 0) / Math.max(1, history.length);
   return (
@@ -113,19 +107,13 @@ function Tiles() {
           length={120}
           label={`Commands a second, of the last ten minutes at most: ${rateWords(perSecond)} now, ${rateWords(most)} at most.`}
         />
-        <p>
-          {rateWords(mean)} on average, {rateWords(most)} at most, {since}
-        </p>
+        <Sentences texts={[`${rateWords(mean)} on average, ${rateWords(most)} at most, ${since}`]} />
       </Tile>
       <Tile title="Failed" tone={failedTone(tiles)} value={countWords(failed)}>
-        <p>
-          {since}; and {plural(denied, 'was', 'were')} denied
-        </p>
+        <Sentences texts={[`${since}; and ${plural(denied, 'was', 'were')} denied`]} />
       </Tile>
       <Tile title="Waiting" tone={waitingTone(tiles)} value={countWords(waiting)}>
-        <p>
-          {waiting > 0 ? `the oldest for ${durationWords(oldestWaitMs)}` : 'no command waits for a backend'}
-        </p>
+        {waiting > 0 ? `the oldest for ${durationWords(oldestWaitMs)}` : 'no command waits for a backend'}
       </Tile>
       <JournalTile journal={journal} />
     </div>
@@ -138,9 +126,7 @@ function Configuration() {
   if (loaded === undefined) return null;
   return (
     <Panel title="Configuration" label="Configuration">
-      <p>
-        <Sentence text={loadedWords(loaded)} />
-      </p>
+      <Sentences texts={[loadedWords(loaded)]} />
     </Panel>
   );
 }
@@ -182,8 +168,7 @@ function Running({ onKill }: { readonly onKill: (command: RunningCommand) => voi
   const count = useLive(({ now }) => now?.runningCount) ?? 0;
   const waiting = useLive(({ now }) => now?.waitingCount) ?? 0;
   const mayKill = mayDo(session, 'operate');
-  const seesUsers = mayDo(session, 'audit');
-  const columns: Column<RunningCommand>[] = [
+  const columns: (Column<RunningCommand> | false)[] = [
     { title: 'who', cell: (row) => <Name value={whoAsked(row)} max={36} /> },
     {
       title: 'command',
@@ -192,18 +177,17 @@ function Running({ onKill }: { readonly onKill: (command: RunningCommand) => voi
       grows: true,
       cell: (row) => <Name value={row.command} max={32} isCode />,
     },
-    ...(seesUsers ? [{ title: 'user', cell: (row: RunningCommand) => <Name value={row.user} /> }] : []),
+    mayDo(session, 'audit') && { title: 'user', cell: (row) => <Name value={row.user} /> },
     {
       title: 'backend',
       cell: (row) =>
         row.backend === undefined ? (
           <span class="faint">waits for one</span>
-        ) : row.isWaiting === true ? (
-          <span class="faint">
-            waits for <Name value={row.backend} />
-          </span>
         ) : (
-          <Name value={row.backend} />
+          <>
+            {row.isWaiting === true && <span class="faint">waits for </span>}
+            <Name value={row.backend} />
+          </>
         ),
     },
     { title: 'for', kind: 'number', line: 1, cell: (row) => <Duration ms={row.durationMs} /> },
@@ -228,24 +212,15 @@ function Running({ onKill }: { readonly onKill: (command: RunningCommand) => voi
         </>
       ),
     },
-    ...(mayKill
-      ? [
-          {
-            title: 'kill',
-            kind: 'action' as const,
-            cell: (row: RunningCommand) => (
-              <Button
-                kind="small"
-                onClick={() => onKill(row)}
-                label={`kill ${runningLine(row)}`}
-                title="key: K"
-              >
-                kill
-              </Button>
-            ),
-          },
-        ]
-      : []),
+    mayKill && {
+      title: 'kill',
+      kind: 'action',
+      cell: (row) => (
+        <Button kind="small" onClick={() => onKill(row)} label={`kill ${runningLine(row)}`} title="key: K">
+          kill
+        </Button>
+      ),
+    },
   ];
   return (
     <Panel
@@ -319,16 +294,6 @@ function Kill({ command, onClose }: { readonly command: RunningCommand; readonly
   );
 }
 
-/** Several that are the same may have concerned several users. */
-function TroubledUser({ row: { user, count } }: { readonly row: Trouble }) {
-  return (
-    <>
-      {count !== undefined && user !== undefined && <span class="faint">last </span>}
-      <Name value={user} />
-    </>
-  );
-}
-
 function Troubles() {
   const causes = causesOf(useLive(({ now }) => now?.troubles) ?? []);
   const [opened, setOpened] = useState<string | undefined>();
@@ -340,7 +305,11 @@ function Troubles() {
     if (cause.rows.length < 2) return cause.rows;
     return key === opened ? [cause, ...cause.rows] : [cause];
   });
-  const columns: Column<TroubleRow>[] = [
+  const onOpen = (row: TroubleRow): void => {
+    if (row.rows !== undefined) setOpened(causeKey(row) === opened ? undefined : causeKey(row));
+    else if (row.id !== undefined) go(pathOf('/trail/:id', row.id));
+  };
+  const columns: (Column<TroubleRow> | false)[] = [
     {
       title: 'outcome',
       line: 1,
@@ -372,24 +341,23 @@ function Troubles() {
         row.rows === undefined ? (
           <Name value={whoAsked(row)} />
         ) : (
-          <Button
-            kind="small"
-            isOpen={causeKey(row) === opened}
-            onClick={() => setOpened(causeKey(row) === opened ? undefined : causeKey(row))}
-          >
+          <Button kind="small" isOpen={causeKey(row) === opened} onClick={() => onOpen(row)}>
             {commonWords(row.rows, whoAsked, 'requesters')}
           </Button>
         ),
     },
-    ...(isAuditor
-      ? [
-          {
-            title: 'user',
-            line: 0 as const,
-            cell: (row: TroubleRow) => (row.rows === undefined ? <TroubledUser row={row} /> : null),
-          },
-        ]
-      : []),
+    isAuditor && {
+      title: 'user',
+      line: 0,
+      // Several that are the same may have concerned several users.
+      cell: ({ rows: several, count, user }) =>
+        several === undefined && (
+          <>
+            {count !== undefined && user !== undefined && <span class="faint">last </span>}
+            <Name value={user} />
+          </>
+        ),
+    },
     { title: 'backend', line: 0, cell: (row) => <Name value={row.backend} /> },
     {
       title: 'why, and the cause',
@@ -415,19 +383,13 @@ function Troubles() {
         </>
       ),
     },
-    ...(isAuditor
-      ? [
-          {
-            title: 'exchange',
-            kind: 'action' as const,
-            line: 0 as const,
-            cell: (row: TroubleRow) =>
-              row.id === undefined || row.rows !== undefined ? null : (
-                <Link to={pathOf('/trail/:id', row.id)}>exchange</Link>
-              ),
-          },
-        ]
-      : []),
+    isAuditor && {
+      title: 'exchange',
+      kind: 'action',
+      line: 0,
+      cell: ({ rows: several, id }) =>
+        id !== undefined && several === undefined && <Link to={pathOf('/trail/:id', id)}>exchange</Link>,
+    },
   ];
   return (
     <div class="troubles">
@@ -447,10 +409,7 @@ function Troubles() {
           </Empty>
         }
         opens={({ rows: several, id }) => several !== undefined || (isAuditor && id !== undefined)}
-        onOpen={(row) => {
-          if (row.rows !== undefined) setOpened(causeKey(row) === opened ? undefined : causeKey(row));
-          else if (row.id !== undefined) go(pathOf('/trail/:id', row.id));
-        }}
+        onOpen={onOpen}
       />
       {!isAuditor && rows.length > 0 && (
         <p class="faint inside">

@@ -1,5 +1,6 @@
 // Screen "proof": whether the journal is whole, how that is known, a check of all of it, and who has copies.
 
+import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import type { NoticesNow, Proof, VerifyProgress } from '../../evidence/views/proof.js';
 import type { ReceiverNow } from '../../gate/now/now.js';
@@ -60,7 +61,14 @@ export function ProofScreen() {
           keyOf={(row) => row.name}
           columns={[
             { title: 'receiver', cell: (row) => <Name value={row.name} /> },
-            { title: 'state', cell: (row) => <ReceiverState row={row} /> },
+            {
+              title: 'state',
+              cell: ({ state, text }) => (
+                <State text={text}>
+                  <Sign tone={states[state]}>{state === 'away' ? 'not reachable' : state}</Sign>
+                </State>
+              ),
+            },
             {
               title: 'not sent yet',
               cell: (row) => (row.lagRecords === 0 ? 'nothing' : plural(row.lagRecords, 'record', 'records')),
@@ -233,15 +241,18 @@ function lagWords(receivers: readonly ReceiverNow[]): string {
 
 const states = { connected: 'good', connecting: 'quiet', away: 'bad', forked: 'bad' } as const;
 
-function ReceiverState({ row }: { readonly row: ReceiverNow }) {
+/** A state, and what is said of it. */
+function State({
+  children,
+  text,
+}: {
+  readonly children: ComponentChildren;
+  readonly text: string | undefined;
+}) {
   return (
     <>
-      <Sign tone={states[row.state]}>{row.state === 'away' ? 'not reachable' : row.state}</Sign>
-      {row.text !== undefined && (
-        <p class="why">
-          <Sentence text={row.text} />
-        </p>
-      )}
+      {children}
+      {text !== undefined && <Sentences texts={[text]} kind="why" />}
     </>
   );
 }
@@ -258,7 +269,7 @@ function NoticesPart({ receivers }: { readonly receivers: readonly NoticesNow[] 
           {
             title: 'state',
             cell: ({ state, text }) => (
-              <>
+              <State text={text}>
                 {state === 'unknown' ? (
                   'unknown: none was sent since the page was started'
                 ) : (
@@ -266,12 +277,7 @@ function NoticesPart({ receivers }: { readonly receivers: readonly NoticesNow[] 
                     {state === 'up' ? 'in order' : 'failing'}
                   </Sign>
                 )}
-                {text !== undefined && (
-                  <p class="why">
-                    <Sentence text={text} />
-                  </p>
-                )}
-              </>
+              </State>
             ),
           },
           { title: 'delivered', cell: (row) => countWords(row.delivered) },

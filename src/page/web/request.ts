@@ -44,6 +44,13 @@ export function approvers({ approved_by: approved }: AccessItem): string {
   return approved.map(({ principal }) => personWords(principal)).join(' and ');
 }
 
+/** `1 of 2: carol`, or that none is needed. */
+export function approvedWords(item: AccessItem): string {
+  const names = approvers(item);
+  if (item.break_glass) return 'none needed (break-glass)';
+  return `${item.approved_by.length} of ${item.approvals}${names && `: ${names}`}`;
+}
+
 /** With marked times: `2 of 3, 1 left until {TIME}`. */
 export function usedSentence({ state, used, uses, until }: AccessItem): string {
   const count = uses === undefined ? `${used}` : `${used} of ${uses}`;

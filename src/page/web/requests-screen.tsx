@@ -12,10 +12,10 @@ import { useApprovals } from './approvals.js';
 import { useAnswer } from './asked.js';
 import { Effect, Words } from './badge.js';
 import { Choice, sinceOf, spanOf, spans } from './fields.js';
-import { AsCommand, Empty, Field, Name, Panel, Pending, Sentence, Sign, Time } from './kit.js';
+import { AsCommand, Empty, Field, Name, Panel, Pending, Sentence, Sentences, Sign, Time } from './kit.js';
 import { useDaemonMs } from './live.js';
 import { go, Link } from './location.js';
-import { approvers, becameSentence, stateSentence, usedSentence, waitsForReview } from './request.js';
+import { approvedWords, becameSentence, stateSentence, usedSentence, waitsForReview } from './request.js';
 import { requestPath } from './requests.js';
 import type { ScreenProps } from './route.js';
 import { mayDo, useSession } from './session.js';
@@ -115,11 +115,9 @@ function Recorded({ query }: Pick<ScreenProps, 'query'>) {
         <Pending fault={fault}>Reading the journal …</Pending>
       ) : (
         <>
-          {[...(value.end.sentences ?? []), ...(value.end.notes ?? [])].map((text) => (
-            <p key={text}>
-              <Sentence text={text} />.
-            </p>
-          ))}
+          <Sentences
+            texts={[...(value.end.sentences ?? []), ...(value.end.notes ?? [])].map((text) => `${text}.`)}
+          />
           <Listed
             title="All"
             rows={shown.map((told) => rowOfTold(told, by))}
@@ -158,15 +156,12 @@ interface Row extends Pick<AccessTold, 'id' | 'to' | 'command' | 'users' | 'reas
 }
 
 function rowOf(item: AccessItem): Row {
-  const { state, ended_by: by, ended = '', granted, break_glass: isBroken, approvals } = item;
-  const names = approvers(item);
+  const { state, ended_by: by, ended = '', granted } = item;
   return {
     ...item,
     effect: <Effect effect={item.effect} content={item.content === true ? 'yes' : undefined} />,
     decisions: decisionsOf({ ...item, end: { action: state, by, time: ended } }, undefined),
-    approved: isBroken
-      ? 'none needed (break-glass)'
-      : `${item.approved_by.length} of ${approvals}${names && `: ${names}`}`,
+    approved: approvedWords(item),
     used: granted === undefined ? '' : usedSentence(item),
     state: `${ended === '' ? stateSentence(item) : becameSentence(item)}${granted === undefined ? '' : `; given: ${givenWords(item)}`}`,
     isUnreviewed: waitsForReview(item),

@@ -13,7 +13,7 @@ import { Ago, Button, Fact, Field, Name, Panel, Sentence, Time } from './kit.js'
 import { Link } from './location.js';
 import {
   afterWords,
-  approvers,
+  approvedWords,
   becameSentence,
   deadlineSentence,
   lossWords,
@@ -116,9 +116,8 @@ interface ToldProps {
 }
 
 export function Told({ item, policies }: ToldProps) {
-  const { scope, users, approved_by: approved, granted, to } = item;
+  const { scope, users, granted, to } = item;
   const { approvals, decided } = useApprovals();
-  const names = approvers(item);
   const hidden = hiddenSentences(item.command);
   const facts: readonly (readonly [what: string, value: ComponentChildren])[] = [
     ['Effect', <Effect effect={item.effect} content={item.content === true ? 'yes' : undefined} />],
@@ -130,14 +129,7 @@ export function Told({ item, policies }: ToldProps) {
     ['Mails', textOf(mailsWords(item))],
     ['Reason given', <Name value={item.reason} max={200} />],
     ['Decide', textOf(deadlineSentence(item))],
-    [
-      'Approvals',
-      item.break_glass ? (
-        'none needed (break-glass)'
-      ) : (
-        <Name value={`${approved.length} of ${item.approvals}${names && `: ${names}`}`} max={200} />
-      ),
-    ],
+    ['Approvals', <Name value={approvedWords(item)} max={200} />],
     [
       granted !== undefined ? 'Granted' : item.asked_for === undefined ? 'Asks for' : 'Would give',
       item.state === 'requested'

@@ -22,7 +22,8 @@ interface TableProps<T> {
   /** What it shows, for people who do not see it. */
   readonly label: string;
   readonly rows: readonly T[];
-  readonly columns: readonly Column<T>[];
+  /** False: not for this reader. */
+  readonly columns: readonly (Column<T> | false)[];
   readonly keyOf: (row: T) => string;
   /** Instead of a table without rows. */
   readonly empty: ComponentChildren;
@@ -36,7 +37,8 @@ interface TableProps<T> {
 }
 
 export function Table<T>(shown: TableProps<T>) {
-  const { label, rows, columns, keyOf, empty, onKey, toneOf } = shown;
+  const { label, rows, keyOf, empty, onKey, toneOf } = shown;
+  const columns = shown.columns.filter((column) => column !== false);
   const openOf = (row: T) => (shown.opens?.(row) === false ? undefined : shown.onOpen);
   if (rows.length === 0) return <>{empty}</>;
   const onKeyDown = (event: TargetedKeyboardEvent<HTMLTableRowElement>, row: T): void => {

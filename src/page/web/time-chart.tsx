@@ -36,6 +36,7 @@ interface TimeChartProps {
   /** Seconds. */
   readonly step: number;
   readonly format: (value: number) => string;
+  /** Sums are drawn on top of each other, times are not. */
   readonly isStacked: boolean;
   /** The names with their values; `at` undefined: of the whole time. */
   readonly children: (at: number | undefined, when: string | undefined) => ComponentChildren;

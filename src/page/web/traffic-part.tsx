@@ -95,7 +95,7 @@ interface HistoryPanelProps {
 
 function HistoryPanel({ title, of, asked, span, measure }: HistoryPanelProps) {
   const all = of === 'teams' ? measures : backendMeasures;
-  const { label, isStacked, format } = measureOf(measure);
+  const { label, format } = measureOf(measure);
   const history = asked.value && padded(asked.value, span);
   return (
     <Panel title={title}>
@@ -130,7 +130,7 @@ function HistoryPanel({ title, of, asked, span, measure }: HistoryPanelProps) {
           until={history.until}
           step={history.step}
           format={format}
-          isStacked={isStacked}
+          isStacked={measure === 'rate'}
         >
           {(at, when) => (
             <Names of={of} history={history} span={span} at={at} when={when} all={all} measure={measure} />

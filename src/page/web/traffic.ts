@@ -18,34 +18,24 @@ interface MeasureFacts {
   /** Above a column of its values; absent: the text. */
   readonly head?: string;
   readonly label: string;
-  /** Sums are drawn on top of each other, times are not. */
-  readonly isStacked: boolean;
   readonly format: (value: number) => string;
 }
 
 export const measures: readonly MeasureFacts[] = [
-  {
-    value: 'rate',
-    text: 'rate',
-    head: 'a second',
-    label: 'Commands a second',
-    isStacked: true,
-    format: rateWords,
-  },
-  { value: 'denied', text: 'denied', label: 'Denied, of all commands', isStacked: false, format: shareWords },
-  { value: 'failed', text: 'failed', label: 'Failed, of all commands', isStacked: false, format: shareWords },
+  { value: 'rate', text: 'rate', head: 'a second', label: 'Commands a second', format: rateWords },
+  { value: 'denied', text: 'denied', label: 'Denied, of all commands', format: shareWords },
+  { value: 'failed', text: 'failed', label: 'Failed, of all commands', format: shareWords },
   {
     value: 'p50',
     text: 'p50',
     label: 'Time of half of the commands',
-    isStacked: false,
     format: durationWords,
   },
-  { value: 'p99', text: 'p99', label: 'Time of 99 of 100 commands', isStacked: false, format: durationWords },
+  { value: 'p99', text: 'p99', label: 'Time of 99 of 100 commands', format: durationWords },
 ];
 
 /** Beside a backend: nothing of it is denied, and commands wait. */
-export const backendMeasures: readonly Omit<MeasureFacts, 'label' | 'isStacked'>[] = [
+export const backendMeasures: readonly Omit<MeasureFacts, 'label'>[] = [
   ...measures.filter(({ value }) => value !== 'denied'),
   {
     value: 'waiting',
