@@ -59,11 +59,7 @@ export function BackendsPart() {
           </strong>
           <p class="why faint wide-only">
             <Name value={row.address} max={40} />
-            {row.series !== undefined && (
-              <>
-                , Dovecot <Name value={row.series} />
-              </>
-            )}
+            {row.series !== undefined && <Name value={`, Dovecot ${row.series}`} />}
           </p>
         </>
       ),

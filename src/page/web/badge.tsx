@@ -3,7 +3,7 @@
 import { hiddenSentences, hiddenWordForm, type TrailContent } from '../../evidence/story/row.js';
 import { Name } from './kit.js';
 import { ShapeOf } from './shapes.js';
-import { classSign, decisionSign, effectWith, outcomeSign, type SignFacts } from './signs.js';
+import { effectWith, outcomeSign, type SignFacts } from './signs.js';
 
 export function Badge({ facts: { word, tone, shape } }: { readonly facts: SignFacts }) {
   return (
@@ -29,10 +29,6 @@ interface OutcomeProps {
 
 export function Outcome({ outcome, isPlain }: OutcomeProps) {
   return <Sparing facts={outcomeSign(outcome)} isPlain={isPlain} />;
-}
-
-export function Decision({ decision }: { readonly decision: string }) {
-  return <Badge facts={decisionSign(decision)} />;
 }
 
 interface EffectProps {
@@ -77,9 +73,4 @@ export function Words({ value, max, isCode = true }: WordsProps) {
 function hiddenTitle(piece: string): string {
   const digest = piece.startsWith('hmac:') ? `; here it is its digest, ${piece.slice(0, 17)}…` : '';
   return `${hiddenSentences(piece).join('')}${digest}`;
-}
-
-/** A class of a mailbox report, in the words of the report. */
-export function Class({ group, what }: { readonly group: string; readonly what: string }) {
-  return <Badge facts={classSign(group, what)} />;
 }

@@ -69,25 +69,19 @@ export function linePath(values: Values, x: Scale, y: Scale): string {
 export function areaPath(high: Values, low: Values | undefined, x: Scale, y: Scale): string {
   return runsOf(high)
     .map(([from, to]) => {
+      const top = (at: number): number => put(y(high[at] ?? 0));
+      const foot = (at: number): number => put(y(low?.[at] ?? 0));
+      if (from === to) return `M${put(x(from) - 1.5)} ${top(from)}h3V${foot(from)}h-3Z`;
       const points: string[] = [];
-      const edge = from === to ? 1.5 : 0;
-      for (let at = from; at <= to; at += 1)
-        points.push(
-          `${put(x(at) - edge)} ${put(y(high[at] ?? 0))}`,
-          ...(edge ? [`${put(x(at) + edge)} ${put(y(high[at] ?? 0))}`] : []),
-        );
-      for (let at = to; at >= from; at -= 1)
-        points.push(
-          ...(edge ? [`${put(x(at) + edge)} ${put(y(low?.[at] ?? 0))}`] : []),
-          `${put(x(at) - edge)} ${put(y(low?.[at] ?? 0))}`,
-        );
+      for (let at = from; at <= to; at += 1) points.push(`${put(x(at))} ${top(at)}`);
+      for (let at = to; at >= from; at -= 1) points.push(`${put(x(at))} ${foot(at)}`);
       return `M${points.join('L')}Z`;
     })
     .join('');
 }
 
-function put(value: number): string {
-  return String(Math.round(value * 10) / 10);
+function put(value: number): number {
+  return Math.round(value * 10) / 10;
 }
 
 export function meanOf(values: Values): number | undefined {

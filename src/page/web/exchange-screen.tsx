@@ -180,23 +180,14 @@ function Answer({ story, end: { content } }: Pick<ShownProps, 'story' | 'end'>) 
       <h2>
         <Sentence text={answer} />
       </h2>
-      {next !== undefined && (
-        <p>
-          <Sentence text={next} />
-        </p>
-      )}
+      {next !== undefined && <Sentences texts={[next]} />}
       <p class="exchange-head">
         <Words value={commandText(row)} max={200} />
         <Outcome outcome={outcome} />
         <Effect effect={asked.effect} content={content} />
         <span>
           <Name value={asked.principal} max={80} />
-          {users !== '' && (
-            <>
-              {' '}
-              for <Name value={users} max={80} />
-            </>
-          )}
+          {users !== '' && <Name value={` for ${users}`} max={80} />}
         </span>
         <span>
           <Time at={asked.time} isExact isDated />

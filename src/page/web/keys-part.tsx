@@ -102,12 +102,7 @@ function What({ row }: { readonly row: Row }) {
       </strong>
       <br />
       <span class="faint">
-        {listener !== undefined && (
-          <>
-            at <Name value={listener} />
-            {what !== '' && ', '}
-          </>
-        )}
+        {listener !== undefined && <Name value={`at ${listener}${what === '' ? '' : ', '}`} />}
         {what !== '' && <Name value={what} max={100} />}
       </span>
     </>

@@ -275,34 +275,6 @@ export function Segments<T extends string>({ label, value, options, onChange }: 
   );
 }
 
-interface ChipProps {
-  readonly name: string;
-  readonly value: string;
-  readonly isNot?: boolean;
-  readonly onRemove: () => void;
-}
-
-export function Chip({ name, value, isNot, onRemove }: ChipProps) {
-  return (
-    <span class={isNot === true ? 'chip not' : 'chip'}>
-      <span>
-        <span class="faint">
-          {isNot === true && 'not '}
-          {name}{' '}
-        </span>
-        <Name value={value} max={32} />
-      </span>
-      <button
-        type="button"
-        aria-label={`Without ${isNot === true ? 'not ' : ''}${name} ${visible(value)}`}
-        onClick={onRemove}
-      >
-        ×
-      </button>
-    </span>
-  );
-}
-
 interface PendingProps {
   readonly fault: string | undefined;
   readonly children: string;

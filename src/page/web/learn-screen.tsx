@@ -5,7 +5,7 @@ import { useState } from 'preact/hooks';
 import { countWords, plural } from '../../host/words/words.js';
 import type { Checked, Replayed, Suggested, SuggestedGroup } from '../answers/api.js';
 import { useAnswer } from './asked.js';
-import { Decision, Effect } from './badge.js';
+import { Badge, Effect } from './badge.js';
 import { Choice, LongField, type Span, sinceOf, spanOf, spans, TakeAlong } from './fields.js';
 import { AsCommand, Button, Empty, Fault, Field, Name, Panel, Pending, Sign, Time } from './kit.js';
 import { byWords, composePolicy, fileNameOf, isAllowed, mayTick, withEffect } from './learn.js';
@@ -14,6 +14,7 @@ import { go } from './location.js';
 import { Looked } from './looked.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { useSession } from './session.js';
+import { decisionSign } from './signs.js';
 import { shownCommand } from './words.js';
 
 export function LearnScreen({ params: [policy = ''], query }: ScreenProps) {
@@ -31,12 +32,8 @@ function Learn({ policy, days }: { readonly policy: string; readonly days: Span 
     api.json<Suggested>('POST /api/suggest', { body: { policy, ...since }, signal }),
   );
   const tick = (groups: readonly number[], isOn: boolean): void => {
-    const next = new Set(ticked);
-    for (const at of groups) {
-      if (isOn) next.add(at);
-      else next.delete(at);
-    }
-    setTicked(next);
+    const others = [...ticked].filter((at) => !groups.includes(at));
+    setTicked(new Set(isOn ? [...others, ...groups] : others));
   };
   return (
     <>
@@ -88,7 +85,8 @@ function Seen({ suggested, ticked, onTick, since }: SeenProps) {
       ) : (
         <div class="learn">
           <Panel
-            title={<Titled title="No rule allows it: would be denied" groups={groups.filter(mayTick)} />}
+            title="No rule allows it: would be denied"
+            count={seenWords(groups.filter(mayTick))}
             label="What was seen"
             controls={
               reads.length > 0 && (
@@ -142,13 +140,9 @@ interface SettledProps {
   readonly groups: readonly SuggestedGroup[];
 }
 
-function Titled({ title, groups }: SettledProps) {
+function seenWords(groups: readonly SuggestedGroup[]): string | undefined {
   const seen = groups.reduce((sum, group) => sum + group.seen, 0);
-  return (
-    <>
-      {title} {seen > 0 && <span class="count">{countWords(seen)}</span>}
-    </>
-  );
+  return seen === 0 ? undefined : countWords(seen);
 }
 
 function Settled({ title, groups }: SettledProps) {
@@ -156,7 +150,7 @@ function Settled({ title, groups }: SettledProps) {
   return (
     <>
       <h3>
-        <Titled title={title} groups={groups} />
+        {title} <span class="count">{seenWords(groups)}</span>
       </h3>
       <ul class="groups">
         {groups.map((group, at) => (
@@ -205,12 +199,7 @@ function Group({ group }: { readonly group: SuggestedGroup }) {
       </p>
       <p class="faint">
         as <Name value={shownCommand(example)} max={160} isCode />
-        {exampleUser !== undefined && (
-          <>
-            {' '}
-            for <Name value={exampleUser} max={80} />
-          </>
-        )}
+        {exampleUser !== undefined && <Name value={` for ${exampleUser}`} max={80} />}
       </p>
     </div>
   );
@@ -360,7 +349,8 @@ function Result({ result }: { readonly result: NonNullable<Replayed['result']> }
         {changes.map((change, at) => (
           <li key={at}>
             <p>
-              <Decision decision={change.to} /> <Name value={shownCommand(change.words)} max={160} isCode />
+              <Badge facts={decisionSign(change.to)} />{' '}
+              <Name value={shownCommand(change.words)} max={160} isCode />
             </p>
             <p class="faint">
               {plural(change.count, 'time', 'times')}, by <Name value={change.by} />, last{' '}

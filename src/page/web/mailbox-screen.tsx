@@ -7,7 +7,7 @@ import type { VerifyProgress } from '../../evidence/views/proof.js';
 import type { MailboxClass, MailboxDay, MailboxHead, MailboxLine } from '../../evidence/views/trail.js';
 import { countWords, plural } from '../../host/words/words.js';
 import { readEvents, useAnswer, useTask } from './asked.js';
-import { Class } from './badge.js';
+import { Badge } from './badge.js';
 import { AsCommand, Button, Empty, Fault, Field, Name, Reading, Sign, saveFile } from './kit.js';
 import { go, Link } from './location.js';
 import {
@@ -31,6 +31,7 @@ import {
 import { progressWords } from './proof.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { type Session, useSession } from './session.js';
+import { classSign } from './signs.js';
 import { type Column, Table } from './table.js';
 import { dayTerms, trailPath } from './trail-query.js';
 import { utcTime } from './wording.js';
@@ -58,12 +59,7 @@ function Nothing() {
       Name a mailbox: the report says whether something was deleted, who touched the mailbox, on which day,
       how (changed, content shown or searched, or tried and denied) and with which reason, and whether the
       journal is complete for that time.
-      {users !== undefined && (
-        <>
-          {' '}
-          You see the records of <Name value={users.join(' ')} max={300} /> only.
-        </>
-      )}
+      {users !== undefined && <Name value={` You see the records of ${users.join(' ')} only.`} max={300} />}
     </Empty>
   );
 }
@@ -286,13 +282,8 @@ function Paper({ user, head, report, isBroken }: PaperProps) {
       )}
       <p class="made">
         Made by dovegate {me.version}
-        {head.madeBy !== undefined && (
-          <>
-            {' '}
-            for <Name value={head.madeBy} max={200} />
-          </>
-        )}{' '}
-        at {utcTime(head.madeAt)}.
+        {head.madeBy !== undefined && <Name value={` for ${head.madeBy}`} max={200} />} at{' '}
+        {utcTime(head.madeAt)}.
       </p>
     </article>
   );
@@ -348,10 +339,7 @@ function minuteOf(time: string): string {
 const lineColumns = (user: string): readonly Column<MailboxLine>[] => [
   { title: 'time', cell: (line) => <span class="number">{spanWords(line)}</span> },
   { title: 'requester', cell: ({ requester }) => <Name value={requester} max={100} /> },
-  {
-    title: 'what',
-    cell: ({ what, ...line }) => <Class group={line.class} what={what} />,
-  },
+  { title: 'what', cell: (line) => <Badge facts={classSign(line.class, line.what)} /> },
   { title: 'count', kind: 'number', cell: ({ count }) => countWords(count) },
   {
     title: 'reason',

@@ -446,11 +446,7 @@ function Why({ row, seesRules }: WhyProps) {
           </>
         )}
         {row.kind === 'denied' && row.owner === 'policy' && '. Nothing was sent'}
-        {next !== undefined && (
-          <>
-            . Next: <Name value={next} max={400} />
-          </>
-        )}
+        {next !== undefined && <Name value={`. Next: ${next}`} max={400} />}
       </p>
     </>
   );

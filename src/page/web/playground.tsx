@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { AccessTable, Explained, RuleShown } from '../answers/api.js';
 import type { Explain } from '../answers/requests.js';
 import { sentenceOf } from './api.js';
-import { Decision, Effect } from './badge.js';
+import { Badge, Effect } from './badge.js';
 import { Choice, LongField, TakeAlong } from './fields.js';
 import { AsCommand, Button, Fact, Fault, Field, Name, Names, Panel, Sentence } from './kit.js';
 import { go } from './location.js';
@@ -209,7 +209,7 @@ function Answer({ answer }: { readonly answer: Explained }) {
   return (
     <section class={`answer ${decisionSign(answer.decision).tone}`} aria-label="Answer">
       <h3>
-        <Decision decision={answer.decision} />
+        <Badge facts={decisionSign(answer.decision)} />
       </h3>
       <p>
         <Sentence text={answer.text} />

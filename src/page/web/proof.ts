@@ -23,20 +23,8 @@ export function judgeProof({ last, seq, started, oldestSeq }: Proof): ProofState
       ],
       steps: [],
     };
-  const {
-    isWhole,
-    fromSeq,
-    toSeq,
-    fromTime,
-    toTime,
-    records,
-    faultCount,
-    at,
-    by,
-    signedBy,
-    signedSeq,
-    signedTime,
-  } = last;
+  const { isWhole, fromSeq, toSeq, fromTime, toTime, records, at, by } = last;
+  const { signedBy, signedSeq, signedTime } = last;
   const checked = `${by} had it checked at {${at}}: ${plural(records, 'record', 'records')}${
     fromSeq === undefined || toSeq === undefined ? '' : `, ${countWords(fromSeq)} to ${countWords(toSeq)}`
   }${fromTime === undefined || toTime === undefined ? '' : `, of {${fromTime}} to {${toTime}}`}.`;
@@ -67,7 +55,7 @@ export function judgeProof({ last, seq, started, oldestSeq }: Proof): ProofState
     };
   return {
     tone: 'bad',
-    title: `The journal is not whole: ${plural(faultCount, 'fault', 'faults')}`,
+    title: `The journal is not whole: ${plural(last.faultCount, 'fault', 'faults')}`,
     sentences: [checked, ...since],
     steps: [
       'Copy the directory of the journal to another machine now, before retention removes anything from it.',

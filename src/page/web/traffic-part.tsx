@@ -3,7 +3,7 @@
 import { durationWords } from '../../host/words/words.js';
 import type { History, HistoryOf, Span } from '../answers/history.js';
 import { useAgain } from './asked.js';
-import { Empty, Name, Panel, Pending, Segments, Sentence, Time } from './kit.js';
+import { Empty, Name, Panel, Pending, Segments, Sentence } from './kit.js';
 import { useDaemonMs } from './live.js';
 import { go } from './location.js';
 import { useSession } from './session.js';
@@ -85,6 +85,13 @@ function ChartControls({ query }: TrafficProps) {
   );
 }
 
+const nameOf = (of: HistoryOf): string => (of === 'teams' ? 'team' : 'backend');
+
+function begun({ since, until, step }: History): string {
+  if (until > since) return `No command ended since {${since}}.`;
+  return `Counting began at {${since}}; the first figures come after ${durationWords(step * 1000)}.`;
+}
+
 interface HistoryPanelProps {
   readonly title: string;
   readonly of: HistoryOf;
@@ -105,23 +112,9 @@ function HistoryPanel({ title, of, asked, span, measure }: HistoryPanelProps) {
         <Empty>A denied command goes to no backend, so there is nothing to show here: see "By team".</Empty>
       ) : history.series.length === 0 ? (
         <Empty>
-          {history.trouble === undefined ? (
-            <>
-              {history.until > history.since ? (
-                <>
-                  No command ended since <Time at={history.since} />.
-                </>
-              ) : (
-                <>
-                  Counting began at <Time at={history.since} isExact />; the first figures come after{' '}
-                  {durationWords(history.step * 1000)}.
-                </>
-              )}{' '}
-              Each {of === 'teams' ? 'team' : 'backend'} with commands has a line here.
-            </>
-          ) : (
-            <Sentence text={history.trouble} />
-          )}
+          <Sentence
+            text={history.trouble ?? `${begun(history)} Each ${nameOf(of)} with commands has a line here.`}
+          />
         </Empty>
       ) : (
         <TimeChart
@@ -155,6 +148,7 @@ interface NamesProps {
 function Names({ of, history, span, at, when, all: shown, measure }: NamesProps) {
   const since = shortSince(history, span);
   const isFine = history.step < 60;
+  const spanText = spanTexts.find(({ value }) => value === span)?.text;
   return (
     <table>
       <caption>
@@ -162,21 +156,18 @@ function Names({ of, history, span, at, when, all: shown, measure }: NamesProps)
           `at ${when}`
         ) : (
           <>
-            {since === undefined ? (
-              `average in ${spanTexts.find(({ value }) => value === span)?.text}`
-            ) : (
-              <>
-                average since <Time at={since} isExact={isFine} />
-                <span class="wide-only">, when the process of the page was started</span>
-              </>
-            )}
-            , up to <Time at={history.until} isExact={isFine} />
+            <Sentence
+              text={`average ${since === undefined ? `in ${spanText}` : `since {${since}}`}`}
+              isExact={isFine}
+            />
+            {since !== undefined && <span class="wide-only">, when the process of the page was started</span>}
+            <Sentence text={`, up to {${history.until}}`} isExact={isFine} />
           </>
         )}
       </caption>
       <thead>
         <tr>
-          <th scope="col">{of === 'teams' ? 'team' : 'backend'}</th>
+          <th scope="col">{nameOf(of)}</th>
           {shown.map(({ value, text, head = text }) => (
             <th key={value} scope="col" class={value === 'p50' ? 'number wide-only' : 'number'}>
               {value === 'failed' && measure === 'rate' && <span class="swatch s-bad" />}

@@ -3,11 +3,12 @@
 import { isExchange, isOfRequests } from '../../evidence/story/row.js';
 import { notOk } from '../../gate/outcome/class.js';
 import { Dialog } from './dialog.js';
-import { Button, Chip, Fact, Name, Segments } from './kit.js';
+import { Button, Fact, Name, Segments } from './kit.js';
 import { go } from './location.js';
 import { pathOf } from './route.js';
 import { canLeaveOut, type Parsed, type QueryKey, queryKeys } from './trail-query.js';
 import { queryValue, type ShownRow, wantedOf } from './trail-rows.js';
+import { visible } from './visible.js';
 
 export type Wanted = Pick<Parsed, 'terms' | 'not'>;
 
@@ -27,26 +28,35 @@ export function Chips({ wanted, onWanted }: ChipsProps) {
     key === 'kind' ||
     (key === 'outcome' && value === notOk) ||
     (key === 'since' && terms.until === undefined && presets.some((each) => each.value === value));
-  const set = queryKeys.filter(({ key }) => (terms[key] ?? '') !== '' && !isPressed(key, terms[key] ?? ''));
-  if (set.length === 0 && not.length === 0) return null;
+  const set = queryKeys.flatMap(({ key }) => {
+    const value = terms[key] ?? '';
+    return value === '' || isPressed(key, value) ? [] : [{ key, value }];
+  });
+  const chips = [
+    ...set.map((each) => ({ ...each, word: '', left: { terms: { ...terms, [each.key]: '' }, not } })),
+    ...not.map((each) => ({
+      ...each,
+      word: 'not ',
+      left: { terms, not: not.filter((one) => one !== each) },
+    })),
+  ];
+  if (chips.length === 0) return null;
   return (
     <div class="chips" role="group" aria-label="Filters">
-      {set.map(({ key }) => (
-        <Chip
-          key={key}
-          name={labelOf(key)}
-          value={terms[key] ?? ''}
-          onRemove={() => onWanted({ terms: { ...terms, [key]: '' }, not })}
-        />
-      ))}
-      {not.map((each) => (
-        <Chip
-          key={`${each.key} ${each.value}`}
-          name={labelOf(each.key)}
-          value={each.value}
-          isNot
-          onRemove={() => onWanted({ terms, not: not.filter((other) => other !== each) })}
-        />
+      {chips.map(({ key, value, word, left }) => (
+        <span key={`${word}${key} ${value}`} class={word === '' ? 'chip' : 'chip not'}>
+          <span>
+            <span class="faint">{`${word}${labelOf(key)} `}</span>
+            <Name value={value} max={32} />
+          </span>
+          <button
+            type="button"
+            aria-label={`Without ${word}${labelOf(key)} ${visible(value)}`}
+            onClick={() => onWanted(left)}
+          >
+            ×
+          </button>
+        </span>
       ))}
     </div>
   );
