@@ -8,7 +8,7 @@ import { type AccessRow, accessRows, rowsWith } from './access.js';
 import { useAnswer } from './asked.js';
 import { Effect } from './badge.js';
 import { KeysPart } from './keys-part.js';
-import { AsCommand, Button, Empty, Fact, Name, Panel, Pending, Sign } from './kit.js';
+import { AsCommand, Button, Empty, Facts, Name, Panel, Pending, Sign } from './kit.js';
 import { useLive } from './live.js';
 import { go, Link } from './location.js';
 import { Playground, Rule } from './playground.js';
@@ -246,13 +246,16 @@ function PolicyInWords({ policy, approvesOnPage }: PolicyProps) {
             </Sign>
           </p>
         )}
-        <dl class="facts">
-          <Steps name="for users" texts={users} />
-          {except.length > 0 && <Steps name="but not" texts={except} />}
-          {limits.length > 0 && <Steps name="at most" texts={limits} />}
-          {policy.approve.length > 0 && <Steps name="may approve requests of" texts={policy.approve} />}
-          {shadow !== undefined && <Steps name="candidate beside it" texts={[shadow]} />}
-        </dl>
+        <Facts
+          kind="facts"
+          rows={[
+            ['for users', steps(users)],
+            ['but not', except.length > 0 && steps(except)],
+            ['at most', limits.length > 0 && steps(limits)],
+            ['may approve requests of', policy.approve.length > 0 && steps(policy.approve)],
+            ['candidate beside it', shadow],
+          ]}
+        />
         <Rules title="allows" rules={allow} empty="It has no rule that allows anything." />
         {deny.length > 0 && <Rules title="denies, whatever is allowed" rules={deny} empty="" />}
         {onRequest.length > 0 && (
@@ -262,12 +265,15 @@ function PolicyInWords({ policy, approvesOnPage }: PolicyProps) {
               rules={onRequest}
               empty=""
             />
-            <dl class="facts">
-              <Steps
-                name="who approves or reviews it"
-                texts={approvers.length === 0 ? ['nobody: no policy has it in `approve`'] : approvers}
-              />
-            </dl>
+            <Facts
+              kind="facts"
+              rows={[
+                [
+                  'who approves or reviews it',
+                  steps(approvers.length === 0 ? ['nobody: no policy has it in `approve`'] : approvers),
+                ],
+              ]}
+            />
           </>
         )}
       </div>
@@ -275,17 +281,12 @@ function PolicyInWords({ policy, approvesOnPage }: PolicyProps) {
   );
 }
 
-function Steps({ name, texts }: { readonly name: string; readonly texts: readonly string[] }) {
-  return (
-    <Fact name={name}>
-      {texts.map((text) => (
-        <span key={text} class="step">
-          <Name value={text} max={120} />
-        </span>
-      ))}
-    </Fact>
-  );
-}
+const steps = (texts: readonly string[]) =>
+  texts.map((text) => (
+    <span key={text} class="step">
+      <Name value={text} max={120} />
+    </span>
+  ));
 
 interface RulesProps {
   readonly title: string;

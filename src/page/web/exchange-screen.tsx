@@ -8,8 +8,8 @@ import { countWords, durationWords } from '../../host/words/words.js';
 import { textIn, valueText } from '../../journal/records/stored.js';
 import { useAnswer } from './asked.js';
 import { Effect, Outcome, Words } from './badge.js';
-import { type CommandStory, type Fact as StoryFact, tryPath } from './exchange.js';
-import { AsCommand, Button, Empty, Fact, Fault, Name, Panel, Sentence, Sentences, Time } from './kit.js';
+import { type CommandStory, tryPath } from './exchange.js';
+import { AsCommand, Button, Empty, Facts, Fault, Name, Panel, Sentence, Sentences, Time } from './kit.js';
 import { Link } from './location.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { useSession } from './session.js';
@@ -114,7 +114,7 @@ function Shown({ story, all, end, isLimited }: ShownProps) {
     <>
       <Answer story={story} end={end} />
       <Panel title="What happened" label="What happened">
-        <Facts facts={[...story.who, ...story.what, ...story.why]} />
+        <Facts rows={[...story.who, ...story.what, ...story.why].map(({ what, value }) => [what, value])} />
         <Arguments story={story} />
         {logs.length > 0 && (
           <>
@@ -155,10 +155,10 @@ function Shown({ story, all, end, isLimited }: ShownProps) {
       <details>
         <summary>All records as they are stored ({countWords(all.length)})</summary>
         <Facts
-          facts={story.life.map(({ what, ms, about }) => ({
+          rows={story.life.map(({ what, ms, about }) => [
             what,
-            value: `${ms === undefined ? '–' : durationOf(ms)}${about && `, ${about}`}`,
-          }))}
+            `${ms === undefined ? '–' : durationOf(ms)}${about && `, ${about}`}`,
+          ])}
         />
         <Session story={story} end={end} isLimited={isLimited} />
         {all.map((record) => (
@@ -227,19 +227,6 @@ function Mailbox({ user }: { readonly user: string }) {
 /** Below a second, with the precision of the records. */
 function durationOf(ms: number): string {
   return ms > 0 && ms < 100 ? `${ms.toFixed(ms < 10 ? 2 : 1)} ms` : durationWords(ms);
-}
-
-function Facts({ facts }: { readonly facts: readonly StoryFact[] }) {
-  if (facts.length === 0) return <Empty>No record says it.</Empty>;
-  return (
-    <dl class="told">
-      {facts.map(({ what, value }) => (
-        <Fact key={what} name={what}>
-          <Name value={value} max={160} />
-        </Fact>
-      ))}
-    </dl>
-  );
 }
 
 function Arguments({ story }: Pick<ShownProps, 'story'>) {
@@ -342,12 +329,12 @@ function Chain({ all, end: { checkpoint }, isLimited }: Omit<ShownProps, 'story'
 /** As it is stored, for who knows the journal. */
 export function Raw({ record }: { readonly record: StoredRecord }) {
   return (
-    <dl class="told raw">
-      {Object.entries(record).map(([key, value]) => (
-        <Fact key={key} name={<Name value={key} />}>
-          <Name value={valueText(value)} max={200} isCode />
-        </Fact>
-      ))}
-    </dl>
+    <Facts
+      kind="told raw"
+      rows={Object.entries(record).map(([key, value]) => [
+        <Name value={key} />,
+        <Name value={valueText(value)} max={200} isCode />,
+      ])}
+    />
   );
 }

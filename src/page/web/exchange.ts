@@ -5,7 +5,6 @@ import { asTexts } from '../../host/values/values.js';
 import { formatCommand } from './words.js';
 
 export type CommandStory = NonNullable<TrailEnd['story']>;
-export type Fact = CommandStory['who'][number];
 
 /** The address of the playground with this command; undefined: a part of the command is not recorded. */
 export function tryPath({ asked, uid }: CommandStory): string | undefined {

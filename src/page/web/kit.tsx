@@ -99,20 +99,28 @@ export function Names({ values }: { readonly values: readonly string[] }) {
   );
 }
 
-interface FactProps {
-  readonly name: ComponentChildren;
-  /** Nothing is drawn without a value. */
-  readonly children: ComponentChildren;
+export type FactRow = readonly [name: ComponentChildren, value: ComponentChildren];
+
+interface FactsProps {
+  /** A text is one of others; nothing is drawn of what has no value. */
+  readonly rows: readonly FactRow[];
+  readonly kind?: string;
 }
 
-/** A row of a list of facts (`dl`). */
-export function Fact({ name, children }: FactProps) {
-  if (children === undefined || children === false) return null;
+export function Facts({ rows, kind = 'told' }: FactsProps) {
   return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
+    <dl class={kind}>
+      {rows.map(
+        ([name, value], at) =>
+          value !== undefined &&
+          value !== false && (
+            <div key={at}>
+              <dt>{name}</dt>
+              <dd>{typeof value === 'string' ? <Name value={value} max={400} /> : value}</dd>
+            </div>
+          ),
+      )}
+    </dl>
   );
 }
 

@@ -65,33 +65,27 @@ function Nothing() {
 }
 
 function Ask({ question, onAgain }: Pick<ShownProps, 'question' | 'onAgain'>) {
-  const [user, setUser] = useState(question.user);
-  const [from, setFrom] = useState(question.from);
-  const [to, setTo] = useState(question.to);
-  const [isContentOnly, setContentOnly] = useState(question.isContentOnly);
+  const [asked, setAsked] = useState(question);
+  const bound = (name: 'user' | 'from' | 'to') => ({
+    value: asked[name],
+    onInput: (value: string): void => setAsked({ ...asked, [name]: value }),
+  });
   const onSubmit = (event: TargetedSubmitEvent<HTMLFormElement>): void => {
     event.preventDefault();
-    const asked = { user: user.trim(), from, to, isContentOnly };
-    if (asked.user === question.user && queryOf(asked) === queryOf(question)) onAgain();
-    else if (asked.user !== '') go(pathOf('/mailbox/:user', asked.user) + queryOf(asked));
+    const user = asked.user.trim();
+    if (user === question.user && queryOf(asked) === queryOf(question)) onAgain();
+    else if (user !== '') go(pathOf('/mailbox/:user', user) + queryOf(asked));
   };
   return (
     <form class="asking" onSubmit={onSubmit}>
-      <Field
-        label="Mailbox"
-        type="search"
-        value={user}
-        onInput={setUser}
-        placeholder="alice@example.com"
-        isNeeded
-      />
-      <Field label="From (day in UTC)" type="date" value={from} onInput={setFrom} />
-      <Field label="To (its end)" type="date" value={to} onInput={setTo} />
+      <Field label="Mailbox" type="search" {...bound('user')} placeholder="alice@example.com" isNeeded />
+      <Field label="From (day in UTC)" type="date" {...bound('from')} />
+      <Field label="To (its end)" type="date" {...bound('to')} />
       <label class="choice">
         <input
           type="checkbox"
-          checked={isContentOnly}
-          onInput={(event) => setContentOnly(event.currentTarget.checked)}
+          checked={asked.isContentOnly}
+          onInput={(event) => setAsked({ ...asked, isContentOnly: event.currentTarget.checked })}
         />{' '}
         only what showed or searched content
       </label>

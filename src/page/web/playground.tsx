@@ -3,10 +3,10 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { AccessTable, Explained, RuleShown } from '../answers/api.js';
 import type { Explain } from '../answers/requests.js';
-import { sentenceOf } from './api.js';
+import { useTask } from './asked.js';
 import { Badge, Effect } from './badge.js';
 import { Choice, LongField, TakeAlong } from './fields.js';
-import { AsCommand, Button, Fact, Fault, Field, Name, Names, Panel, Sentence } from './kit.js';
+import { AsCommand, Button, Facts, Fault, Field, Name, Names, Panel, Sentences } from './kit.js';
 import { go } from './location.js';
 import { useSession } from './session.js';
 import { decisionSign } from './signs.js';
@@ -17,14 +17,13 @@ interface PlaygroundProps {
   readonly query: URLSearchParams;
 }
 
-const asWords = 'a command line';
-const asJson = 'JSON of the HTTP API';
+type Form = Readonly<Record<'listener' | 'as' | 'user' | 'reason' | 'line' | 'json' | 'form', string>>;
 
 export function Playground({ rows, query }: PlaygroundProps) {
   const { api } = useSession();
   const listeners = [...new Set(rows.map(({ listener }) => listener))];
   const field = (name: string): string => query.get(name) ?? '';
-  const [asked, setAsked] = useState({
+  const [asked, setAsked] = useState<Form>({
     listener: field('listener') || (listeners[0] ?? ''),
     as: field('as'),
     user: field('user'),
@@ -34,18 +33,19 @@ export function Playground({ rows, query }: PlaygroundProps) {
     form: field('json') === '' ? 'words' : 'json',
   });
   const [answer, setAnswer] = useState<Explained | undefined>();
-  const [said, setSaid] = useState('');
-  const [isBusy, setBusy] = useState(false);
-  const set = (more: Partial<typeof asked>): void => setAsked({ ...asked, ...more });
+  const task = useTask();
+  const set = (more: Partial<Form>): void => setAsked({ ...asked, ...more });
+  const bound = (name: keyof Form) => ({
+    value: asked[name],
+    onInput: (value: string): void => set({ [name]: value }),
+  });
   const logins = rows.filter(({ kind, listener }) => kind !== 'listener' && listener === asked.listener);
   const as = logins.length === 0 || logins.some(({ name }) => name === asked.as) ? asked.as : '';
 
   const run = (): void => {
-    const question = questionOf({ ...asked, as, hasLogins: logins.length > 0 });
+    const question = questionOf({ ...asked, as }, logins.length > 0);
     setAnswer(undefined);
-    if (typeof question === 'string') return setSaid(question);
-    setSaid('');
-    setBusy(true);
+    if (typeof question === 'string') return task.say(question);
     const kept = new URLSearchParams(
       Object.entries({ ...asked, as }).filter(
         ([name, value]) =>
@@ -53,10 +53,10 @@ export function Playground({ rows, query }: PlaygroundProps) {
       ),
     );
     go(`/access?${kept}`, true);
-    api
-      .json<Explained>('POST /api/explain', { body: question })
-      .then(setAnswer, (error: unknown) => setSaid(sentenceOf(error)))
-      .finally(() => setBusy(false));
+    return task.run(async (signal) => {
+      setAnswer(await api.json<Explained>('POST /api/explain', { body: question, signal }));
+      return '';
+    });
   };
   // A link that somebody sent is answered at once.
   useEffect(() => {
@@ -89,63 +89,45 @@ export function Playground({ rows, query }: PlaygroundProps) {
               onInput={(name) => set({ as: name })}
             />
           ) : (
-            <Field
-              label="user of this host, or uid"
-              value={asked.as}
-              onInput={(value) => set({ as: value })}
-              placeholder="anybody"
-            />
+            <Field label="user of this host, or uid" {...bound('as')} placeholder="anybody" />
           )}
           <Choice
             label="written as"
-            value={asked.form}
+            {...bound('form')}
             options={[
-              { value: 'words', text: asWords },
-              { value: 'json', text: asJson },
+              { value: 'words', text: 'a command line' },
+              { value: 'json', text: 'JSON of the HTTP API' },
             ]}
-            onInput={(form) => set({ form })}
           />
           {asked.form === 'words' && (
-            <Field
-              label="mail user"
-              value={asked.user}
-              onInput={(user) => set({ user })}
-              placeholder="anna@example.com"
-            />
+            <Field label="mail user" {...bound('user')} placeholder="anna@example.com" />
           )}
-          <Field
-            label="stated reason"
-            value={asked.reason}
-            onInput={(reason) => set({ reason })}
-            placeholder="none"
-          />
+          <Field label="stated reason" {...bound('reason')} placeholder="none" />
         </div>
         {asked.form === 'words' ? (
           <Field
             label="command"
             type="search"
-            value={asked.line}
-            onInput={(line) => set({ line })}
+            {...bound('line')}
             placeholder="mailbox status messages INBOX"
           />
         ) : (
           <LongField
             label="request"
-            value={asked.json}
-            onInput={(json) => set({ json })}
+            {...bound('json')}
             hint={
               'One command: [["mailboxStatus", {"user": "anna@example.com", "field": ["messages"]}, "tag"]]'
             }
           />
         )}
         <div class="buttons">
-          <Button type="submit" kind="main" isOff={isBusy}>
-            {isBusy ? 'Asking …' : 'What would become of it?'}
+          <Button type="submit" kind="main" isOff={task.isBusy}>
+            {task.isBusy ? 'Asking …' : 'What would become of it?'}
           </Button>
         </div>
       </form>
       <div aria-live="polite">
-        <Fault text={said} />
+        <Fault text={task.said} />
         {answer !== undefined && <Answer answer={answer} />}
       </div>
       <p class="faint">
@@ -157,19 +139,11 @@ export function Playground({ rows, query }: PlaygroundProps) {
   );
 }
 
-interface Form {
-  readonly listener: string;
-  readonly as: string;
-  readonly user: string;
-  readonly reason: string;
-  readonly line: string;
-  readonly json: string;
-  readonly form: string;
-  readonly hasLogins: boolean;
-}
-
 /** The question to send; a text: what is missing. */
-function questionOf({ listener, as, user, reason, line, json, form, hasLogins }: Form): Explain | string {
+function questionOf(
+  { listener, as, user, reason, line, json, form }: Form,
+  hasLogins: boolean,
+): Explain | string {
   if (hasLogins && as === '') return 'Choose the account or the key that asks.';
   const who = {
     listener,
@@ -190,58 +164,34 @@ function questionOf({ listener, as, user, reason, line, json, form, hasLogins }:
 }
 
 function Answer({ answer }: { readonly answer: Explained }) {
-  const {
-    rule,
-    nearest,
-    toAllow = [],
-    cannotAllow,
-    sent,
-    terms,
-    later,
-    differs,
-    backends,
-    noBackend,
-    series,
-    test,
-  } = answer;
-  const shown = (text: string | undefined) => text !== undefined && <Name value={text} max={400} />;
-  const where = noBackend ?? (backends.length === 0 ? undefined : backends.join(', '));
+  const { rule, nearest, toAllow = [], sent, backends, series } = answer;
+  const where = answer.noBackend ?? (backends.length === 0 ? undefined : backends.join(', '));
+  const parsed = series.length === 0 ? '' : ` (parsed as Dovecot ${series.join(', ')})`;
   return (
     <section class={`answer ${decisionSign(answer.decision).tone}`} aria-label="Answer">
       <h3>
         <Badge facts={decisionSign(answer.decision)} />
       </h3>
-      <p>
-        <Sentence text={answer.text} />
-      </p>
-      <dl class="facts">
-        <Fact name="requester">{shown(answer.principal)}</Fact>
-        <Fact name="policy">{shown(answer.policy)}</Fact>
-        {sent.length > 0 && (
-          <Fact name={answer.decision === 'allow' ? 'would be sent as' : 'in canonical form'}>
-            <Name value={formatCommand(sent)} max={400} isCode />
-          </Fact>
-        )}
-        <Fact name="concerns">{shown(answer.concerns)}</Fact>
-        {answer.effect !== undefined && (
-          <Fact name="effect">
-            <Effect effect={answer.effect} content={answer.content} />
-          </Fact>
-        )}
-        <Fact name="backend">
-          {shown(
-            where === undefined || series.length === 0
-              ? where
-              : `${where} (parsed as Dovecot ${series.join(', ')})`,
-          )}
-        </Fact>
-        {terms.length > 0 && <Fact name="on terms">{shown(terms.join('; '))}</Fact>}
-        {later.map((text) => (
-          <Fact key={text} name="not yet known">
-            {shown(text)}
-          </Fact>
-        ))}
-      </dl>
+      <Sentences texts={[answer.text]} />
+      <Facts
+        kind="facts"
+        rows={[
+          ['requester', answer.principal],
+          ['policy', answer.policy],
+          [
+            answer.decision === 'allow' ? 'would be sent as' : 'in canonical form',
+            sent.length > 0 && <Name value={formatCommand(sent)} max={400} isCode />,
+          ],
+          ['concerns', answer.concerns],
+          [
+            'effect',
+            answer.effect !== undefined && <Effect effect={answer.effect} content={answer.content} />,
+          ],
+          ['backend', where && `${where}${parsed}`],
+          ['on terms', answer.terms.length > 0 && answer.terms.join('; ')],
+          ...answer.later.map((text) => ['not yet known', text] as const),
+        ]}
+      />
       {rule !== undefined && (
         <>
           <h4>The rule that decides</h4>
@@ -267,24 +217,24 @@ function Answer({ answer }: { readonly answer: Explained }) {
           <TakeAlong label={`Lines for ${into}`} text={`${lines.join('\n')}\n`} fileName="rule.yaml" />
         </details>
       ))}
-      {cannotAllow !== undefined && (
+      {answer.cannotAllow !== undefined && (
         <p>
-          <Name value={cannotAllow} max={400} />
+          <Name value={answer.cannotAllow} max={400} />
         </p>
       )}
-      {differs.length > 0 && (
+      {answer.differs.length > 0 && (
         <>
           <h4>The series of Dovecot differ</h4>
-          <Names values={differs} />
+          <Names values={answer.differs} />
         </>
       )}
-      {test !== undefined && (
+      {answer.test !== undefined && (
         <details>
           <summary>Save as test</summary>
           <p>
             A case for the configuration. "dovegate test" runs it, and says when a change of policy breaks it.
           </p>
-          <TakeAlong label="Policy test" text={test} fileName="policy-test.yaml" />
+          <TakeAlong label="Policy test" text={answer.test} fileName="policy-test.yaml" />
         </details>
       )}
     </section>

@@ -11,7 +11,7 @@ import {
   AsCommand,
   Button,
   Empty,
-  Fact,
+  Facts,
   Fault,
   Name,
   Panel,
@@ -217,14 +217,13 @@ function Stored({ proof }: { readonly proof: Proof }) {
           {plural(proof.receivers.length, 'receiver', 'receivers')}
         </Tile>
       </div>
-      <dl class="facts">
-        <Fact name="Key that signs">
-          <Name value={key} isCode max={60} />
-        </Fact>
-        <Fact name="Journal">
-          <Name value={journal} isCode max={60} />
-        </Fact>
-      </dl>
+      <Facts
+        kind="facts"
+        rows={[
+          ['Key that signs', <Name value={key} isCode max={60} />],
+          ['Journal', <Name value={journal} isCode max={60} />],
+        ]}
+      />
       <p class="faint">
         Somebody who owns this host could make another journal with another key. So compare the key with one
         that you kept elsewhere.

@@ -9,7 +9,7 @@ import type { AccessTable, Approvals } from '../answers/api.js';
 import { useApprovals } from './approvals.js';
 import { Effect, Words } from './badge.js';
 import { Confirm } from './dialog.js';
-import { Ago, Button, Fact, Field, Name, Panel, Sentence, Time } from './kit.js';
+import { Ago, Button, type FactRow, Facts, Field, Name, Panel, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
 import {
   afterWords,
@@ -119,17 +119,17 @@ export function Told({ item, policies }: ToldProps) {
   const { scope, users, granted, to } = item;
   const { approvals, decided } = useApprovals();
   const hidden = hiddenSentences(item.command);
-  const facts: readonly (readonly [what: string, value: ComponentChildren])[] = [
+  const facts: readonly FactRow[] = [
     ['Effect', <Effect effect={item.effect} content={item.content === true ? 'yes' : undefined} />],
     // Of a rule for all that it permits, the command is one of many.
     [scope === 'user' ? 'For example' : 'Command', <Words value={item.command} max={200} />],
     ['Hidden words', hidden.length === 0 ? undefined : <Sentence text={hidden.join('; ')} />],
     [permitsTitle(item), <Name value={permitsWords(item)} max={600} />],
-    ['Mail of', <Name value={users.join(', ')} max={200} />],
+    ['Mail of', users.join(', ')],
     ['Mails', textOf(mailsWords(item))],
-    ['Reason given', <Name value={item.reason} max={200} />],
+    ['Reason given', item.reason],
     ['Decide', textOf(deadlineSentence(item))],
-    ['Approvals', <Name value={approvedWords(item)} max={200} />],
+    ['Approvals', approvedWords(item)],
     [
       granted !== undefined ? 'Granted' : item.asked_for === undefined ? 'Asks for' : 'Would give',
       item.state === 'requested'
@@ -138,21 +138,13 @@ export function Told({ item, policies }: ToldProps) {
     ],
     ['Stopped', textOf(item.locked?.join('; '))],
     ['Used', granted === undefined ? undefined : <Sentence text={usedSentence(item)} />],
-    ['Rule', <Name value={ruleWords(item, policies)} max={200} />],
+    ['Rule', ruleWords(item, policies)],
     [
       `Other requests of ${to}`,
       approvals === undefined ? undefined : <Others item={item} all={[...approvals, ...decided]} />,
     ],
   ];
-  return (
-    <dl class="told">
-      {facts.map(([what, value]) => (
-        <Fact key={what} name={what}>
-          {value}
-        </Fact>
-      ))}
-    </dl>
-  );
+  return <Facts rows={facts} />;
 }
 
 function textOf(text: string | undefined): ComponentChildren {

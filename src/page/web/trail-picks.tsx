@@ -3,7 +3,7 @@
 import { isExchange, isOfRequests } from '../../evidence/story/row.js';
 import { notOk } from '../../gate/outcome/class.js';
 import { Dialog } from './dialog.js';
-import { Button, Fact, Name, Segments } from './kit.js';
+import { Button, Facts, Name, Segments } from './kit.js';
 import { go } from './location.js';
 import { pathOf } from './route.js';
 import { canLeaveOut, type Parsed, type QueryKey, queryKeys } from './trail-query.js';
@@ -133,32 +133,35 @@ export function Picks({ row, wanted, onWanted, onClose }: PicksProps) {
   const id = wantedOf(row);
   return (
     <Dialog title="Search by a value of this command" onClose={onClose} isDrawer>
-      <dl class="facts">
-        {keys.map(({ key, label }) => {
+      <Facts
+        kind="facts"
+        rows={keys.map(({ key, label }) => {
           const value = queryValue(row, key);
-          return (
-            <Fact key={key} name={label}>
+          const what = `${labelOf(key)} ${value}`;
+          return [
+            label,
+            <>
               <Name value={value} max={120} />
               <div class="chips">
                 <Button
                   kind="small"
-                  label={`only ${labelOf(key)} ${value}`}
+                  label={`only ${what}`}
                   onClick={() => onWanted({ ...wanted, terms: { ...wanted.terms, [key]: value } })}
                 >
                   only this
                 </Button>
                 <Button
                   kind="small"
-                  label={`without ${labelOf(key)} ${value}`}
+                  label={`without ${what}`}
                   onClick={() => onWanted({ ...wanted, not: [...(wanted.not ?? []), { key, value }] })}
                 >
                   without this
                 </Button>
               </div>
-            </Fact>
-          );
+            </>,
+          ];
         })}
-      </dl>
+      />
       <div class="buttons">
         <Button onClick={onClose}>Close</Button>
         {id !== undefined && (
