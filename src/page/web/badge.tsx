@@ -22,12 +22,7 @@ function Sparing({ facts, isPlain }: { readonly facts: SignFacts; readonly isPla
   return isPlain === true && !stands ? <span class="faint">{facts.word}</span> : <Badge facts={facts} />;
 }
 
-interface OutcomeProps {
-  readonly outcome: string;
-  readonly isPlain?: boolean;
-}
-
-export function Outcome({ outcome, isPlain }: OutcomeProps) {
+export function Outcome({ outcome, isPlain }: { readonly outcome: string; readonly isPlain?: boolean }) {
   return <Sparing facts={outcomeSign(outcome)} isPlain={isPlain} />;
 }
 

@@ -115,27 +115,32 @@ export function Foot({ isUtc, onUtc }: { readonly isUtc: boolean; readonly onUtc
 export function Problems() {
   const isStale = useLive((live) => live.isStale);
   const problems = useLive(({ now }) => now?.head.problems) ?? [];
-  const session = useSession();
   const { path } = usePlace();
-  // What was opened on one screen is not open on the next.
-  const [opened, setOpened] = useState({ path, isOpen: path === '/' });
-  const [listedAt, setListedAt] = useState<string>();
-  const isListed = listedAt === path;
-  // Now says everything that degrades, in a sentence each.
-  const isOpen = opened.path === path ? opened.isOpen : path === '/';
+  return (
+    <>
+      {!isStale && <Announcer problem={problems.find(({ isDegrading }) => isDegrading)} />}
+      {/* What was opened on one screen is not open on the next; Now says everything that degrades, in a sentence each. */}
+      <Listed key={path} problems={problems} isNow={path === '/'} />
+    </>
+  );
+}
+
+function Listed({ problems, isNow }: { readonly problems: readonly Problem[]; readonly isNow: boolean }) {
+  const session = useSession();
+  const [isOpen, setOpen] = useState(isNow);
+  const [isListed, setListed] = useState(false);
   const [first, ...others] = problems.filter(({ isDegrading }) => isDegrading);
   // Keys and certificates are for who can act on them; to an approver they would look like decisions that wait.
   const quiet = mayDo(session, 'operate') ? problems.filter(({ isDegrading }) => !isDegrading) : [];
   const fresh = quiet.filter(({ acknowledged }) => acknowledged === undefined);
   return (
     <>
-      {!isStale && <Announcer problem={first} />}
       {first !== undefined && (
         <section class="problems" aria-label="What is wrong">
           <div class="first">
             <OneProblem problem={first} />
             {others.length > 0 && (
-              <Button kind="small" isOpen={isOpen} onClick={() => setOpened({ path, isOpen: !isOpen })}>
+              <Button kind="small" isOpen={isOpen} onClick={() => setOpen(!isOpen)}>
                 {isOpen ? 'Only the first' : `and ${others.length} more`}
               </Button>
             )}
@@ -146,7 +151,7 @@ export function Problems() {
       {quiet.length > 0 && (
         <section class="problems quiet" aria-label="To look at">
           <p>
-            <Button kind="small" isOpen={isListed} onClick={() => setListedAt(isListed ? undefined : path)}>
+            <Button kind="small" isOpen={isListed} onClick={() => setListed(!isListed)}>
               {fresh.length > 0
                 ? `${plural(fresh.length, 'thing', 'things')} to look at`
                 : `${countWords(quiet.length)} acknowledged`}

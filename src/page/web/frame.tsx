@@ -190,30 +190,27 @@ function useOthers(seen: readonly Screen[]): void {
 const secondKeyMs = 1500;
 
 function useKeys(seen: readonly Screen[], onHelp: () => void): void {
-  // What is drawn last decides; the listener stays.
-  const latest = useRef({ seen, onHelp });
-  latest.current = { seen, onHelp };
+  /** When `g` was pressed, if the next key is the one after it. */
+  const wentMs = useRef<number | undefined>(undefined);
   useEffect(() => {
-    /** When `g` was pressed, if the next key is the one after it. */
-    let wentMs: number | undefined;
     const onKey = (event: KeyboardEvent): void => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
       if (document.querySelector('dialog[open]') !== null || isWriting(event.target)) return;
       const { key, timeStamp } = event;
-      const isSecond = wentMs !== undefined && timeStamp - wentMs <= secondKeyMs && /^[a-z]$/.test(key);
-      wentMs = key === 'g' && !isSecond ? timeStamp : undefined;
-      const { seen: known, onHelp: help } = latest.current;
-      const to = isSecond ? known.find((each) => each.key === key) : undefined;
+      const sinceMs = timeStamp - (wentMs.current ?? -Infinity);
+      const isSecond = sinceMs <= secondKeyMs && /^[a-z]$/.test(key);
+      wentMs.current = key === 'g' && !isSecond ? timeStamp : undefined;
+      const to = isSecond ? seen.find((each) => each.key === key) : undefined;
       if (to !== undefined) go(to.path);
-      else if (key === '/') search(known);
-      else if (key === '?') help();
+      else if (key === '/') search(seen);
+      else if (key === '?') onHelp();
       else if (!isSecond && (key === 'j' || key === 'k')) walkRows(key === 'j' ? 1 : -1);
       else return;
       event.preventDefault();
     };
     document.addEventListener('keydown', onKey);
     return () => document.removeEventListener('keydown', onKey);
-  }, []);
+  });
 }
 
 function isWriting(target: EventTarget | null): boolean {

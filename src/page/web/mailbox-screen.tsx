@@ -209,6 +209,12 @@ function Paper({ user, head, report, isBroken }: PaperProps) {
   const { tone, text: verdict } = verdictOf(head);
   const rest = head.sentences.filter((text) => text !== verdict);
   const { days, left, isWhole } = report;
+  const { deleted, maybeDeleted, showed, maybeShowed } = head.counts;
+  // What deleted, changed or showed is seen among hundreds of other lines.
+  const toneOf = (line: MailboxLine): string => {
+    const grave = head.classes.find((each) => each.class === line.class)?.tone ?? 'quiet';
+    return grave === 'quiet' ? '' : `tone-${grave}`;
+  };
   const doubts = new Set(head.doubts.filter(({ isSerious }) => isSerious).map(({ text }) => text));
   return (
     <article class="paper">
@@ -223,15 +229,11 @@ function Paper({ user, head, report, isBroken }: PaperProps) {
         <dl class="answers">
           <div>
             <dt>Was anything deleted?</dt>
-            <dd class={head.counts.deleted + head.counts.maybeDeleted > 0 ? 'destroy' : undefined}>
-              {head.answer}
-            </dd>
+            <dd class={deleted + maybeDeleted > 0 ? 'destroy' : undefined}>{head.answer}</dd>
           </div>
           <div>
             <dt>Was content of mails shown?</dt>
-            <dd class={head.counts.showed + head.counts.maybeShowed > 0 ? 'content' : undefined}>
-              {shownAnswer(head.counts)}
-            </dd>
+            <dd class={showed + maybeShowed > 0 ? 'content' : undefined}>{shownAnswer(head.counts)}</dd>
           </div>
         </dl>
         <p>
@@ -261,9 +263,21 @@ function Paper({ user, head, report, isBroken }: PaperProps) {
           No command is listed: nobody touched this mailbox in this time, as far as the journal goes.
         </Empty>
       )}
-      {days.map((day, at) => (
+      {days.map(({ day, lines }, at) => (
         // Parts of one day may come apart.
-        <Day key={at} day={day} user={user} classes={head.classes} />
+        <section key={at} class="day">
+          <h3>{day}</h3>
+          <Table
+            label={`Commands of ${day}`}
+            rows={lines}
+            columns={lineColumns(user)}
+            toneOf={toneOf}
+            keyOf={({ requester, what, reason, note, firstTime, ids: [first] }) =>
+              JSON.stringify([requester, what, reason, note, firstTime, first])
+            }
+            empty={null}
+          />
+        </section>
       ))}
       {left > 0 && (
         <p class="said bad">
@@ -356,35 +370,6 @@ const lineColumns = (user: string): readonly Column<MailboxLine>[] => [
     ),
   },
 ];
-
-interface DayProps {
-  readonly day: MailboxDay;
-  readonly user: string;
-  readonly classes: readonly MailboxClass[];
-}
-
-function Day({ day: { day, lines }, user, classes }: DayProps) {
-  // What deleted, changed or showed is seen among hundreds of other lines.
-  const toneOf = (line: MailboxLine): string => {
-    const tone = classes.find((each) => each.class === line.class)?.tone;
-    return tone === 'bad' || tone === 'warn' ? `tone-${tone}` : '';
-  };
-  return (
-    <section class="day">
-      <h3>{day}</h3>
-      <Table
-        label={`Commands of ${day}`}
-        rows={lines}
-        columns={lineColumns(user)}
-        toneOf={toneOf}
-        keyOf={(line) =>
-          JSON.stringify([line.requester, line.what, line.reason, line.note, line.firstTime, line.ids[0]])
-        }
-        empty={null}
-      />
-    </section>
-  );
-}
 
 interface CommandsProps {
   readonly line: MailboxLine;

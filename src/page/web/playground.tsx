@@ -8,18 +8,14 @@ import { Badge, Effect } from './badge.js';
 import { Choice, LongField, TakeAlong } from './fields.js';
 import { AsCommand, Button, Facts, Fault, Field, Name, Names, Panel, Sentences } from './kit.js';
 import { go } from './location.js';
+import type { ScreenProps } from './route.js';
 import { useSession } from './session.js';
 import { decisionSign } from './signs.js';
 import { formatCommand, splitWords } from './words.js';
 
-interface PlaygroundProps {
-  readonly rows: AccessTable['rows'];
-  readonly query: URLSearchParams;
-}
-
 type Form = Readonly<Record<'listener' | 'as' | 'user' | 'reason' | 'line' | 'json' | 'form', string>>;
 
-export function Playground({ rows, query }: PlaygroundProps) {
+export function Playground({ rows, query }: Pick<AccessTable, 'rows'> & Pick<ScreenProps, 'query'>) {
   const { api } = useSession();
   const listeners = [...new Set(rows.map(({ listener }) => listener))];
   const field = (name: string): string => query.get(name) ?? '';

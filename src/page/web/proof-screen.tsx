@@ -5,7 +5,7 @@ import { useState } from 'preact/hooks';
 import type { NoticesNow, Proof, VerifyProgress } from '../../evidence/views/proof.js';
 import type { ReceiverNow } from '../../gate/now/now.js';
 import { bytesWords, countWords, plural } from '../../host/words/words.js';
-import { readEvents, type Task, useAgain, useTask } from './asked.js';
+import { readEvents, useAgain, useTask } from './asked.js';
 import { FleetPart } from './fleet-part.js';
 import {
   AsCommand,
@@ -44,13 +44,12 @@ export function ProofScreen() {
     (known) => (known?.running === undefined ? lookMs : watchMs),
     (signal) => api.json<Proof>('GET /api/proof', { signal }),
   );
-  const check = useCheck(again);
   if (proof === undefined) return <Pending fault={fault}>Looking at the journal …</Pending>;
   return (
     <>
       <Fault text={fault} />
       <Verdict proof={proof} />
-      <Check proof={proof} check={check} />
+      <Check running={proof.running} onOver={again} />
       {proof.last !== undefined && <Findings last={proof.last} />}
       {proof.fleet !== undefined && <FleetPart fleet={proof.fleet} />}
       <Stored proof={proof} />
@@ -91,33 +90,6 @@ export function ProofScreen() {
   );
 }
 
-interface CheckState extends Pick<Task, 'said' | 'stop'> {
-  /** Undefined: no check of this tab runs. */
-  readonly progress: VerifyProgress | undefined;
-  readonly start: () => void;
-}
-
-/** A check that this tab asked for; it ends when the screen is left. */
-function useCheck(onOver: () => void): CheckState {
-  const { api } = useSession();
-  const { said, isBusy, run, stop } = useTask();
-  const [progress, setProgress] = useState<VerifyProgress>(noProgress);
-  const work = async (signal: AbortSignal): Promise<string> => {
-    setProgress(noProgress);
-    try {
-      await readEvents(api, 'POST /api/verify', { signal }, 'result', ({ name, data }) => {
-        if (name !== 'progress') return;
-        const told: VerifyProgress = JSON.parse(data);
-        setProgress(told);
-      });
-    } finally {
-      onOver();
-    }
-    return '';
-  };
-  return { progress: isBusy ? progress : undefined, said, start: () => run(work), stop };
-}
-
 function Verdict({ proof }: { readonly proof: Proof }) {
   const { tone, title, sentences, steps } = judgeProof(proof);
   return (
@@ -137,11 +109,31 @@ function Verdict({ proof }: { readonly proof: Proof }) {
   );
 }
 
-function Check({ proof, check }: { readonly proof: Proof; readonly check: CheckState }) {
-  const { running } = proof;
-  const { progress, said, start, stop } = check;
-  const isOthers = progress === undefined && running !== undefined;
-  const shown = progress ?? running;
+interface CheckProps {
+  readonly running: Proof['running'];
+  readonly onOver: () => void;
+}
+
+/** A check that this tab asked for, which ends when the screen is left, or somebody else's. */
+function Check({ running, onOver }: CheckProps) {
+  const { api } = useSession();
+  const { said, isBusy, run, stop } = useTask();
+  const [progress, setProgress] = useState(noProgress);
+  const start = (): void =>
+    run(async (signal) => {
+      setProgress(noProgress);
+      try {
+        await readEvents(api, 'POST /api/verify', { signal }, 'result', ({ name, data }) => {
+          if (name !== 'progress') return;
+          const told: VerifyProgress = JSON.parse(data);
+          setProgress(told);
+        });
+      } finally {
+        onOver();
+      }
+      return '';
+    });
+  const shown = isBusy ? progress : running;
   return (
     <section aria-label="Check">
       {shown === undefined ? (
@@ -151,7 +143,7 @@ function Check({ proof, check }: { readonly proof: Proof; readonly check: CheckS
       ) : (
         <div class="checking">
           <p>
-            {isOthers ? (
+            {!isBusy && running !== undefined ? (
               <>
                 A check for <Name value={running.by} /> runs since <Time at={running.since} isExact />:{' '}
               </>
@@ -161,7 +153,7 @@ function Check({ proof, check }: { readonly proof: Proof; readonly check: CheckS
             <span class="number">{progressWords(shown)}</span>
           </p>
           <Reading of={shown} />
-          {isOthers ? (
+          {!isBusy ? (
             <p class="faint">One check runs at a time. Its result will stand here.</p>
           ) : (
             <Button onClick={stop}>Stop</Button>

@@ -151,12 +151,7 @@ function textOf(text: string | undefined): ComponentChildren {
   return text === undefined ? undefined : <Sentence text={text} />;
 }
 
-interface OthersProps {
-  readonly item: AccessItem;
-  readonly all: readonly AccessItem[];
-}
-
-function Others({ item, all }: OthersProps) {
+function Others({ item, all }: { readonly item: AccessItem; readonly all: readonly AccessItem[] }) {
   const { shown, more } = othersOf(item, all);
   if (shown.length === 0) return <>none of the same requester is known here</>;
   return (

@@ -19,55 +19,28 @@ export interface Screen {
   readonly load: () => Promise<ComponentType<ScreenProps>>;
 }
 
-const accessScreen = async () => (await import('./access-screen.js')).AccessScreen;
-const exchangeScreen = async () => (await import('./exchange-screen.js')).ExchangeScreen;
-const learnScreen = async () => (await import('./learn-screen.js')).LearnScreen;
-const mailboxScreen = async () => (await import('./mailbox-screen.js')).MailboxScreen;
-const policiesScreen = async () => (await import('./policies-screen.js')).PoliciesScreen;
-const proofScreen = async () => (await import('./proof-screen.js')).ProofScreen;
-const requestsScreen = async () => (await import('./requests-screen.js')).RequestsScreen;
-const requestScreen = async () => (await import('./request-screen.js')).RequestScreen;
-const trailScreen = async () => (await import('./trail-screen.js')).TrailScreen;
+const access = async () => (await import('./access-screen.js')).AccessScreen;
+const exchange = async () => (await import('./exchange-screen.js')).ExchangeScreen;
+const learn = async () => (await import('./learn-screen.js')).LearnScreen;
+const mailbox = async () => (await import('./mailbox-screen.js')).MailboxScreen;
+const policies = async () => (await import('./policies-screen.js')).PoliciesScreen;
+const proof = async () => (await import('./proof-screen.js')).ProofScreen;
+const requests = async () => (await import('./requests-screen.js')).RequestsScreen;
+const request = async () => (await import('./request-screen.js')).RequestScreen;
+const trail = async () => (await import('./trail-screen.js')).TrailScreen;
 
 const everybody: readonly PageRole[] = ['view', 'operate', 'audit', 'approve'];
 
 export const screens: readonly Screen[] = [
   { path: '/', title: 'Now', key: 'n', roles: everybody, load: async () => NowScreen },
-  { path: '/trail', title: 'Trail', key: 't', roles: ['audit'], load: trailScreen },
-  { path: '/trail/:id', title: 'Exchange', of: 'Trail', roles: ['audit'], load: exchangeScreen },
-  { path: '/requests', title: 'Requests', key: 'r', roles: ['approve', 'audit'], load: requestsScreen },
-  { path: '/mailbox', title: 'Mailbox', key: 'm', roles: ['audit'], load: mailboxScreen },
-  { path: '/mailbox/:user', title: 'Mailbox', roles: ['audit'], load: mailboxScreen },
-  { path: '/proof', title: 'Proof', key: 'p', roles: everybody, load: proofScreen },
-  {
-    path: '/access',
-    title: 'Access',
-    key: 'a',
-    roles: ['operate', 'audit'],
-    isWhole: true,
-    load: accessScreen,
-  },
-  {
-    path: '/policies',
-    title: 'Policies',
-    of: 'Access',
-    roles: ['audit'],
-    isWhole: true,
-    load: policiesScreen,
-  },
-  {
-    path: '/access/:id',
-    title: 'Request',
-    of: 'Requests',
-    roles: ['approve', 'audit'],
-    load: requestScreen,
-  },
-  {
-    path: '/learn/:policy',
-    title: 'Learn',
-    of: 'Access',
-    roles: ['audit'],
-    isWhole: true,
-    load: learnScreen,
-  },
+  { path: '/trail', title: 'Trail', key: 't', roles: ['audit'], load: trail },
+  { path: '/trail/:id', title: 'Exchange', of: 'Trail', roles: ['audit'], load: exchange },
+  { path: '/requests', title: 'Requests', key: 'r', roles: ['approve', 'audit'], load: requests },
+  { path: '/mailbox', title: 'Mailbox', key: 'm', roles: ['audit'], load: mailbox },
+  { path: '/mailbox/:user', title: 'Mailbox', roles: ['audit'], load: mailbox },
+  { path: '/proof', title: 'Proof', key: 'p', roles: everybody, load: proof },
+  { path: '/access', title: 'Access', key: 'a', roles: ['operate', 'audit'], isWhole: true, load: access },
+  { path: '/policies', title: 'Policies', of: 'Access', roles: ['audit'], isWhole: true, load: policies },
+  { path: '/access/:id', title: 'Request', of: 'Requests', roles: ['approve', 'audit'], load: request },
+  { path: '/learn/:policy', title: 'Learn', of: 'Access', roles: ['audit'], isWhole: true, load: learn },
 ];

@@ -373,19 +373,17 @@ function Opened({ wanted, rows, onOpened }: OpenedProps) {
     const next = at < 0 ? undefined : rows[at + step];
     return next && wantedOf(next);
   };
-  const latest = useRef({ neighborOf, onOpened });
-  latest.current = { neighborOf, onOpened };
   useEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
       const isTyping = event.target instanceof Element && event.target.matches('input, textarea, select');
       if (event.defaultPrevented || isTyping || document.querySelector('dialog[open]') !== null) return;
-      const to = event.key === '[' ? latest.current.neighborOf(-1) : latest.current.neighborOf(1);
-      if (event.key === 'Escape') latest.current.onOpened(undefined);
-      else if ((event.key === '[' || event.key === ']') && to !== undefined) latest.current.onOpened(to);
+      const to = event.key === '[' ? neighborOf(-1) : neighborOf(1);
+      if (event.key === 'Escape') onOpened(undefined);
+      else if ((event.key === '[' || event.key === ']') && to !== undefined) onOpened(to);
     };
     document.addEventListener('keydown', onKey);
     return () => document.removeEventListener('keydown', onKey);
-  }, []);
+  });
   const toNeighbor = (step: 1 | -1, text: string, key: string) => {
     const to = neighborOf(step);
     return (
