@@ -135,32 +135,18 @@ function Matrix({ table, rows }: { readonly table: AccessTable; readonly rows: r
   );
 }
 
-function Who({ row }: { readonly row: Row }) {
-  const { names, listener, kind, people } = row;
+function Who({ row: { names, listener, kind, people } }: { readonly row: Row }) {
+  const what =
+    kind === 'listener'
+      ? `listener, ${people === undefined ? 'everybody who may connect' : `only ${people}`}`
+      : `${names.length === 1 ? kind : `${kind}s`} of ${listener}`;
   return (
     <>
       <strong>
-        {names.map((name, at) => (
-          <span key={name}>
-            {at > 0 && ', '}
-            <Name value={name} />
-          </span>
-        ))}
+        <Name value={names.join(', ')} max={200} />
       </strong>
       <p class="why faint">
-        {kind === 'listener' ? (
-          people === undefined ? (
-            'listener, everybody who may connect'
-          ) : (
-            <>
-              listener, only <Name value={people} max={80} />
-            </>
-          )
-        ) : (
-          <>
-            {names.length === 1 ? kind : `${kind}s`} of <Name value={listener} />
-          </>
-        )}
+        <Name value={what} max={100} />
       </p>
     </>
   );

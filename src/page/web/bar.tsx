@@ -184,7 +184,7 @@ function Acknowledge({ problem: { key, acknowledged, text } }: { readonly proble
     <p class="why">
       {acknowledged !== undefined && (
         <span class="faint">
-          acknowledged by <Name value={acknowledged.by} max={24} /> until <Time at={acknowledged.until} />
+          <Sentence text={`acknowledged by ${acknowledged.by} until {${acknowledged.until}}`} />
         </span>
       )}
       {acknowledged === undefined &&

@@ -190,7 +190,9 @@ function What({ kind, backend: place, since, until, text, widens = [], left = []
       {left.map(({ id, command = 'a command', effect, content, principal, backend }) => (
         <p key={id}>
           <Name
-            value={`${command}${principal === undefined ? '' : ` of ${principal}`}${backend === undefined ? '' : ` at ${backend}`}`}
+            value={[command, principal && `of ${principal}`, backend && `at ${backend}`]
+              .filter(Boolean)
+              .join(' ')}
             max={120}
           />{' '}
           <Effect effect={effect} content={content} />{' '}

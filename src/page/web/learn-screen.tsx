@@ -1,13 +1,13 @@
 // Screen "learn": what was seen under a policy, in groups to tick, and the policy that comes of it, checked and tried out on the past.
 
-import { Fragment } from 'preact';
+import { type ComponentChildren, Fragment } from 'preact';
 import { useState } from 'preact/hooks';
 import { countWords, plural } from '../../host/words/words.js';
 import type { Checked, Replayed, Suggested, SuggestedGroup } from '../answers/api.js';
 import { useAnswer } from './asked.js';
 import { Badge, Effect } from './badge.js';
 import { Choice, LongField, type Span, sinceOf, spanOf, spans, TakeAlong } from './fields.js';
-import { AsCommand, Button, Empty, Fault, Field, Name, Panel, Pending, Sign, Time } from './kit.js';
+import { AsCommand, Button, Empty, Fault, Field, Name, Names, Panel, Pending, Sign, Time } from './kit.js';
 import { byWords, composePolicy, fileNameOf, isAllowed, mayTick, withEffect } from './learn.js';
 import { useDaemonMs } from './live.js';
 import { go } from './location.js';
@@ -15,6 +15,7 @@ import { Looked } from './looked.js';
 import { pathOf, type ScreenProps } from './route.js';
 import { useSession } from './session.js';
 import { decisionSign } from './signs.js';
+import { visible } from './visible.js';
 import { shownCommand } from './words.js';
 
 export function LearnScreen({ params: [policy = ''], query }: ScreenProps) {
@@ -70,9 +71,14 @@ interface SeenProps extends WrittenProps {
 function Seen({ suggested, ticked, onTick, since }: SeenProps) {
   const { groups, looked } = suggested;
   const reads = withEffect(suggested, 'read');
-  const allowed = groups.filter(isAllowed);
+  const isEachRead = reads.every((at) => ticked.has(at));
   const rest = groups.filter((group) => !mayTick(group) && !isAllowed(group));
   const once = rest.filter(({ kind }) => kind === 'once');
+  const settled: readonly (readonly [title: string, groups: readonly SuggestedGroup[]])[] = [
+    ['A rule allows it already', groups.filter(isAllowed)],
+    ['Seen once, and denied without a rule of your own: a monthly job?', once],
+    ['No rule is suggested for these, each with its reason', rest.filter(({ kind }) => kind !== 'once')],
+  ];
   return (
     <>
       <Looked looked={looked} />
@@ -90,28 +96,25 @@ function Seen({ suggested, ticked, onTick, since }: SeenProps) {
             label="What was seen"
             controls={
               reads.length > 0 && (
-                <Button kind="small" onClick={() => onTick(reads, !reads.every((at) => ticked.has(at)))}>
-                  {reads.every((at) => ticked.has(at)) ? 'No reads' : 'All that reads'}
+                <Button kind="small" onClick={() => onTick(reads, !isEachRead)}>
+                  {isEachRead ? 'No reads' : 'All that reads'}
                 </Button>
               )
             }
           >
             {groups.some(mayTick) && <p class="faint">Tick what is to be allowed: each becomes a rule.</p>}
             <ul class="groups">
-              {groups.map((group, at) =>
-                mayTick(group) ? (
-                  <li key={at}>
-                    <label class="tick">
+              {groups.map(
+                (group, at) =>
+                  mayTick(group) && (
+                    <Group key={at} group={group}>
                       <input
                         type="checkbox"
                         checked={ticked.has(at)}
                         onInput={() => onTick([at], !ticked.has(at))}
                       />
-                      <Head group={group} />
-                    </label>
-                    <Group group={group} />
-                  </li>
-                ) : null,
+                    </Group>
+                  ),
               )}
             </ul>
             {!groups.some(mayTick) && (
@@ -121,12 +124,21 @@ function Seen({ suggested, ticked, onTick, since }: SeenProps) {
                   : 'Nothing was seen twice that a rule would have to be written for; what was seen once is below.'}
               </p>
             )}
-            <Settled title="A rule allows it already" groups={allowed} />
-            <Settled title="Seen once, and denied without a rule of your own: a monthly job?" groups={once} />
-            <Settled
-              title="No rule is suggested for these, each with its reason"
-              groups={rest.filter(({ kind }) => kind !== 'once')}
-            />
+            {settled.map(
+              ([title, those]) =>
+                those.length > 0 && (
+                  <Fragment key={title}>
+                    <h3>
+                      {title} <span class="count">{seenWords(those)}</span>
+                    </h3>
+                    <ul class="groups">
+                      {those.map((group, at) => (
+                        <Group key={at} group={group} />
+                      ))}
+                    </ul>
+                  </Fragment>
+                ),
+            )}
           </Panel>
           <Written suggested={suggested} ticked={ticked} since={since} />
         </div>
@@ -135,50 +147,20 @@ function Seen({ suggested, ticked, onTick, since }: SeenProps) {
   );
 }
 
-interface SettledProps {
-  readonly title: string;
-  readonly groups: readonly SuggestedGroup[];
-}
-
 function seenWords(groups: readonly SuggestedGroup[]): string | undefined {
   const seen = groups.reduce((sum, group) => sum + group.seen, 0);
   return seen === 0 ? undefined : countWords(seen);
 }
 
-function Settled({ title, groups }: SettledProps) {
-  if (groups.length === 0) return null;
-  return (
-    <>
-      <h3>
-        {title} <span class="count">{seenWords(groups)}</span>
-      </h3>
-      <ul class="groups">
-        {groups.map((group, at) => (
-          <li key={at}>
-            <p class="tick">
-              <Head group={group} />
-            </p>
-            <p>
-              {isAllowed(group) ? (
-                <Sign tone="good">
-                  by the rule at <Name value={group.allowedBy} max={80} />
-                </Sign>
-              ) : (
-                <Sign tone={group.kind === 'refused' ? 'quiet' : 'warn'}>
-                  <Name value={group.why ?? ''} max={300} />
-                </Sign>
-              )}
-            </p>
-            <Group group={group} />
-          </li>
-        ))}
-      </ul>
-    </>
-  );
+interface GroupProps {
+  readonly group: SuggestedGroup;
+  /** What it is ticked by; absent: it cannot be. */
+  readonly children?: ComponentChildren;
 }
 
-function Head({ group }: { readonly group: SuggestedGroup }) {
-  return (
+function Group({ group, children }: GroupProps) {
+  const { usersCount, last, example, exampleUser, why, allowedBy } = group;
+  const head = (
     <span>
       <strong>
         <Name value={group.command} isCode />
@@ -187,12 +169,22 @@ function Head({ group }: { readonly group: SuggestedGroup }) {
       <Effect effect={group.effect} content={group.content} />
     </span>
   );
-}
-
-function Group({ group }: { readonly group: SuggestedGroup }) {
-  const { usersCount, last, example, exampleUser } = group;
   return (
-    <div class="about">
+    <li>
+      {children === undefined ? (
+        <p class="tick">{head}</p>
+      ) : (
+        <label class="tick">
+          {children}
+          {head}
+        </label>
+      )}
+      {allowedBy !== undefined && <Sign tone="good">{`by the rule at ${visible(allowedBy)}`}</Sign>}
+      {children === undefined && allowedBy === undefined && (
+        <Sign tone={group.kind === 'refused' ? 'quiet' : 'warn'}>
+          <Name value={why ?? ''} max={300} />
+        </Sign>
+      )}
       <p>
         by <Name value={byWords(group)} max={80} />
         {usersCount > 0 && `, for ${plural(usersCount, 'user', 'users')}`}, last <Time at={last} />
@@ -201,7 +193,7 @@ function Group({ group }: { readonly group: SuggestedGroup }) {
         as <Name value={shownCommand(example)} max={160} isCode />
         {exampleUser !== undefined && <Name value={` for ${exampleUser}`} max={80} />}
       </p>
-    </div>
+    </li>
   );
 }
 
@@ -315,20 +307,12 @@ function Result({ result }: { readonly result: NonNullable<Replayed['result']> }
   const { looked, allowToDeny, denyToAllow, otherwise, proofs, changes } = result;
   return (
     <>
-      <dl>
-        {proofs.map(({ statement, lines }, at) => (
-          <Fragment key={at}>
-            <dt>
-              <Name value={statement} max={400} />
-            </dt>
-            {lines.map((line, number) => (
-              <dd key={number}>
-                <Name value={line} max={400} />
-              </dd>
-            ))}
-          </Fragment>
-        ))}
-      </dl>
+      {proofs.map(({ statement, lines }, at) => (
+        <Fragment key={at}>
+          <Name value={statement} max={400} />
+          <Names values={lines} />
+        </Fragment>
+      ))}
       <p>
         {allowToDeny === 0 ? (
           <Sign tone={looked.isAll ? 'good' : 'quiet'}>

@@ -15,7 +15,7 @@ import {
   Names,
   Panel,
   Pending,
-  Sentence,
+  Sentences,
   Sign,
 } from './kit.js';
 import { useLive } from './live.js';
@@ -105,11 +105,7 @@ function Reached({ access: { user, rows, others, notes } }: { readonly access: M
       <h3>
         Who reaches <Name value={user} max={120} /> <span class="count">{countWords(rows.length)}</span>
       </h3>
-      {locks.map(({ key, text }) => (
-        <p key={key}>
-          <Sentence text={text} />
-        </p>
-      ))}
+      <Sentences texts={locks.map(({ text }) => text)} />
       <Table
         label="Who reaches it"
         rows={rows}
@@ -174,12 +170,7 @@ function ByRules({
       {asks && (
         <p>
           Approved or reviewed by{' '}
-          {approvers.length === 0 ? (
-            'nobody: no policy has it in `approve`'
-          ) : (
-            <Name value={approvers.join(', ')} max={200} />
-          )}
-          .
+          <Name value={approvers.join(', ') || 'nobody: no policy has it in `approve`'} max={200} />.
         </p>
       )}
       <ul class="rules">

@@ -63,19 +63,13 @@ function Request({ id, onStep }: RequestProps) {
   if (item === undefined) {
     if (isBusy || (approvals === undefined && isApprover && unknown === undefined))
       return <Pending fault={fault}>Reading the records of this request …</Pending>;
-    const [first, ...rest] = value?.sentences ?? [];
+    const why =
+      value === undefined || value.sentences.length === 0
+        ? `No request ${id} is known here. It may be older than what is kept, or concern users that you do not see.`
+        : `Its request is not in the kept records; ${value.sentences.join('; ')}.`;
     return (
       <Empty>
-        {fault !== undefined ? (
-          <Sentence text={fault} />
-        ) : first === undefined ? (
-          <>
-            No request <Name value={id} isCode /> is known here. It may be older than what is kept, or concern
-            users that you do not see.
-          </>
-        ) : (
-          <Sentence text={`Its request is not in the kept records; ${[first, ...rest].join('; ')}.`} />
-        )}
+        <Sentence text={fault ?? why} />
       </Empty>
     );
   }
@@ -98,25 +92,24 @@ function Request({ id, onStep }: RequestProps) {
       </section>
       <Panel title="Its history">
         <ol class="log" aria-label="The history of this request">
-          {momentsOf(item, uses.slice(0, usesMax)).map(({ time, what, id: command }, at) => (
-            <li key={at}>
-              <Time at={time} isExact isDated />{' '}
-              {command === undefined || !isAuditor ? (
-                <>
-                  <Words value={what} max={400} isCode={false} />
-                  {command !== undefined && (
-                    <span class="faint">
-                      , command <Name value={command} />
-                    </span>
-                  )}
-                </>
-              ) : (
-                <Link to={pathOf('/trail/:id', command)}>
-                  <Words value={what} max={200} isCode={false} />
-                </Link>
-              )}
-            </li>
-          ))}
+          {momentsOf(item, uses.slice(0, usesMax)).map(({ time, what, id: command }, at) => {
+            const said = <Words value={what} max={400} isCode={false} />;
+            return (
+              <li key={at}>
+                <Time at={time} isExact isDated />{' '}
+                {command !== undefined && isAuditor ? (
+                  <Link to={pathOf('/trail/:id', command)}>{said}</Link>
+                ) : (
+                  said
+                )}
+                {command !== undefined && !isAuditor && (
+                  <span class="faint">
+                    , command <Name value={command} />
+                  </span>
+                )}
+              </li>
+            );
+          })}
         </ol>
         {uses.length > usesMax && <p class="faint">{uses.length - usesMax} more uses are in the trail.</p>}
         {!isAuditor && fault !== undefined && (
