@@ -125,11 +125,9 @@ function Matrix({ table, rows }: { readonly table: AccessTable; readonly rows: r
       }
       onOpen={(row) => go(`/access?policy=${encodeURIComponent(row.policy)}`)}
       empty={
-        <Empty>
-          {table.rows.length === 0
-            ? 'The configuration has no listeners, so nobody may do anything.'
-            : 'No listener, account, key or policy has that in its name.'}
-        </Empty>
+        table.rows.length === 0
+          ? 'The configuration has no listeners, so nobody may do anything.'
+          : 'No listener, account, key or policy has that in its name.'
       }
     />
   );

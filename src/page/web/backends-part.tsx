@@ -3,34 +3,13 @@
 import { useState } from 'preact/hooks';
 import type { BackendNow, RunningCommand } from '../../gate/now/now.js';
 import { drainWords } from '../../gate/now/operator.js';
-import { countWords, plural } from '../../host/words/words.js';
+import { countWords, durationWords, plural } from '../../host/words/words.js';
 import type { Done } from '../answers/api.js';
 import { useTask } from './asked.js';
 import { Confirm } from './dialog.js';
-import {
-  Ago,
-  Button,
-  Duration,
-  Empty,
-  Fault,
-  Field,
-  Name,
-  Panel,
-  Sentences,
-  Sign,
-  saveFile,
-  Time,
-} from './kit.js';
+import { Ago, Button, Fault, Field, Name, Panel, Sentences, Sign, saveFile, Time } from './kit.js';
 import { useLive } from './live.js';
-import {
-  type Box,
-  backendState,
-  boxesOf,
-  boxesWords,
-  certificateLeft,
-  failedDials,
-  longestAt,
-} from './running.js';
+import { type Box, backendState, boxesOf, boxesWords, certificateLeft, failedDials } from './running.js';
 import { mayDo, useSession } from './session.js';
 import { type Column, Table } from './table.js';
 
@@ -68,7 +47,12 @@ export function BackendsPart() {
     {
       title: 'upstreams',
       line: 3,
-      cell: (row) => <Boxes backend={row} longest={longestAt(running, row.name)} />,
+      cell: (row) => (
+        <Boxes
+          backend={row}
+          longest={running.find(({ backend, isWaiting }) => backend === row.name && isWaiting !== true)}
+        />
+      ),
     },
     {
       title: 'queue',
@@ -79,7 +63,7 @@ export function BackendsPart() {
         ) : (
           <Sign tone="warn">
             {plural(row.waiting, 'command waits', 'commands wait')}, the oldest for{' '}
-            <Duration ms={row.oldestWaitMs} />
+            {durationWords(row.oldestWaitMs)}
           </Sign>
         ),
     },
@@ -125,11 +109,7 @@ export function BackendsPart() {
           columns={columns}
           keyOf={(row) => row.name}
           toneOf={(row) => `tone-${backendState(row).tone}`}
-          empty={
-            <Empty>
-              The configuration has no backends. They stand under "backends", one for each Dovecot.
-            </Empty>
-          }
+          empty={'The configuration has no backends. They stand under "backends", one for each Dovecot.'}
         />
       </Panel>
       <p class="legend" aria-hidden="true">
@@ -182,7 +162,7 @@ function Boxes({ backend, longest }: BoxesProps) {
       <span class="faint number boxes-words">{boxesWords(backend)}</span>
       {longest !== undefined && longest.durationMs >= longMs && (
         <span class="boxes-words">
-          <Name value={longest.command} isCode /> runs for <Duration ms={longest.durationMs} />
+          <Name value={longest.command} isCode /> runs for {durationWords(longest.durationMs)}
         </span>
       )}
     </>

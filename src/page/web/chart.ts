@@ -92,16 +92,3 @@ export function meanOf(values: Values): number | undefined {
 export function maxOf(values: Values): number {
   return values.reduce<number>((most, value) => Math.max(most, value ?? 0), 0);
 }
-
-/** The span of time that a drag from one bar to another covers. */
-export function spanOf(
-  bars: readonly { readonly at: string }[],
-  stepSeconds: number,
-  one: number,
-  other: number,
-): { readonly fromMs: number; readonly toMs: number } | undefined {
-  const first = bars[Math.min(one, other)];
-  const last = bars[Math.max(one, other)];
-  if (first === undefined || last === undefined) return undefined;
-  return { fromMs: Date.parse(first.at), toMs: Date.parse(last.at) + stepSeconds * 1000 };
-}

@@ -3,7 +3,7 @@
 import type { FleetGate, FleetSeen, FleetShown } from '../../evidence/views/fleet.js';
 import { countWords, plural } from '../../host/words/words.js';
 import { gateState, judgeFleet, lagOf } from './fleet.js';
-import { Ago, Empty, Name, Panel, Sentences, Sign } from './kit.js';
+import { Ago, Name, Panel, Sentences, Sign } from './kit.js';
 import { type Column, Table } from './table.js';
 
 const countOf = (value: number | undefined) => (value === undefined ? '–' : countWords(value));
@@ -81,7 +81,7 @@ export function FleetPart({ fleet }: { readonly fleet: FleetShown }) {
             rows={seen.gates}
             keyOf={(row) => row.host}
             columns={columns}
-            empty={<Empty>No gate is listed, and none has sent a record into the store.</Empty>}
+            empty="No gate is listed, and none has sent a record into the store."
           />
         </Panel>
       )}

@@ -3,11 +3,11 @@
 // around it.
 
 import { useState } from 'preact/hooks';
-import { plural } from '../../host/words/words.js';
+import { durationWords, plural } from '../../host/words/words.js';
 import type { Incidents } from '../answers/history.js';
 import { useAgain } from './asked.js';
 import { Effect } from './badge.js';
-import { Duration, Empty, Name, Names, Panel, Pending, Segments, Sentence, Sign, Time } from './kit.js';
+import { Name, Names, Panel, Pending, Segments, Sentence, Sign, Time } from './kit.js';
 import { useLive } from './live.js';
 import { Link } from './location.js';
 import { encoded, pathOf } from './route.js';
@@ -99,11 +99,11 @@ export function IncidentsPart() {
               onOpen={see}
               toneOf={(row) => (row === chosen ? 'here' : undefined)}
               empty={
-                <Empty>
+                <>
                   In {hoursWords(hours)} no backend was down or drained, the journal took each record,
                   dovegate was neither restarted nor reloaded, nothing was locked or held, and no command was
                   killed.
-                </Empty>
+                </>
               }
             />
             {incidents.trouble !== undefined && (
@@ -154,7 +154,7 @@ function columnsOf(now: string): Column<Incident>[] {
       kind: 'number',
       line: 1,
       cell: ({ since, until = now }) =>
-        since !== undefined && since !== until && <Duration ms={msBetween(since, until)} />,
+        since !== undefined && since !== until && durationWords(msBetween(since, until)),
     },
     { title: 'what', line: 1, grows: true, cell: (row) => <Sign tone={toneOf(row)}>{row.kind}</Sign> },
     { title: 'what happened', kind: 'wide', line: 3, cell: (row) => <What {...row} /> },

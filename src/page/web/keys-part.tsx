@@ -3,7 +3,7 @@
 import { countWords } from '../../host/words/words.js';
 import type { KeysTable } from '../answers/api.js';
 import { useAnswer } from './asked.js';
-import { Empty, Name, Panel, Pending, Sign, Time } from './kit.js';
+import { Name, Panel, Pending, Sign, Time } from './kit.js';
 import { useLive } from './live.js';
 import { certificateLeft } from './running.js';
 import { useSession } from './session.js';
@@ -69,10 +69,10 @@ export function KeysPart() {
           keyOf={({ kind, listener = '', name, what }) => `${kind} ${listener} ${name} ${what}`}
           toneOf={(row) => rowTone(row, at)}
           empty={
-            <Empty>
+            <>
               There are none: every listener is a UNIX socket, where the kernel says who asks. Accounts and
               keys stand under a listener with "tcp".
-            </Empty>
+            </>
           }
         />
       </Panel>

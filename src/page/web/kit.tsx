@@ -2,7 +2,7 @@
 
 import { type ComponentChildren, Fragment, type TargetedInputEvent } from 'preact';
 import { useId, useState } from 'preact/hooks';
-import { agoWords, countWords, durationWords } from '../../host/words/words.js';
+import { agoWords, countWords } from '../../host/words/words.js';
 import { useLive, useToday } from './live.js';
 import { Icon, ShapeOf } from './shapes.js';
 import type { Shape, Tone } from './signs.js';
@@ -141,10 +141,6 @@ export function Time({ at, isExact, isDated }: TimeProps) {
   );
 }
 
-export function Duration({ ms }: { readonly ms: number }) {
-  return <span class="number">{durationWords(ms)}</span>;
-}
-
 export function Ago({ at }: { readonly at: string }) {
   const words = useLive(({ now }) => now && agoWords(Math.max(0, Date.parse(now.at) - Date.parse(at))));
   if (words === undefined) return <Time at={at} />;
@@ -185,40 +181,6 @@ export function Tile({ title, value, tone = 'quiet', children }: TileProps) {
       <p class="value">{tone === 'quiet' || tone === 'good' ? value : <Sign tone={tone}>{value}</Sign>}</p>
       {children !== undefined && <div class="about">{children}</div>}
     </section>
-  );
-}
-
-interface SparklineProps {
-  /** Oldest first. */
-  readonly values: readonly number[];
-  /** How many there will be when it is full: newer ones stand at the right. */
-  readonly length: number;
-  /** What it shows, for screen readers. */
-  readonly label: string;
-}
-
-export function Sparkline({ values, length, label }: SparklineProps) {
-  const shown = values.slice(-length);
-  const max = Math.max(1, ...shown);
-  const x = (at: number): number => length - shown.length + at + 0.5;
-  const y = (value: number): number => 31 - (value / max) * 29;
-  const line = shown.map((value, at) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(' ');
-  return (
-    <svg
-      class="sparkline"
-      viewBox={`0 0 ${length} 32`}
-      preserveAspectRatio="none"
-      role="img"
-      aria-label={label}
-    >
-      {shown.length > 1 && (
-        <>
-          <polygon points={`${x(0)},32 ${line} ${x(shown.length - 1)},32`} class="area" />
-          <polyline points={line} class="line" />
-        </>
-      )}
-      <line x1="0" y1="31.5" x2={length} y2="31.5" class="ground" />
-    </svg>
   );
 }
 

@@ -275,7 +275,6 @@ function Paper({ user, head, report, isBroken }: PaperProps) {
             keyOf={({ requester, what, reason, note, firstTime, ids: [first] }) =>
               JSON.stringify([requester, what, reason, note, firstTime, first])
             }
-            empty={null}
           />
         </section>
       ))}
@@ -329,13 +328,7 @@ function Requesters({ days, classes, isAll }: RequestersProps) {
     <section>
       <h3>Requesters, and how many commands of each kind</h3>
       {!isAll && <p class="said bad">Only the lines that stand below are counted here: there are more.</p>}
-      <Table
-        label="Requesters"
-        rows={sums}
-        columns={columns}
-        keyOf={({ requester }) => requester}
-        empty={null}
-      />
+      <Table label="Requesters" rows={sums} columns={columns} keyOf={({ requester }) => requester} />
     </section>
   );
 }

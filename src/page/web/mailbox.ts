@@ -1,13 +1,7 @@
 // The report of one mailbox, as it comes in events; which time it is asked for; and how it is summed up.
 
 import type { VerifyProgress } from '../../evidence/views/proof.js';
-import type {
-  MailboxClass,
-  MailboxCounts,
-  MailboxDay,
-  MailboxHead,
-  MailboxLine,
-} from '../../evidence/views/trail.js';
+import type { MailboxClass, MailboxDay, MailboxHead, MailboxLine } from '../../evidence/views/trail.js';
 import { plural } from '../../host/words/words.js';
 import type { AskReport } from '../answers/requests.js';
 import type { StreamEvent } from './api.js';
@@ -162,7 +156,7 @@ export function shownAnswer({
   showed,
   searched,
   maybeShowed,
-}: Pick<MailboxCounts, 'showed' | 'searched' | 'maybeShowed'>): string {
+}: Pick<MailboxHead['counts'], 'showed' | 'searched' | 'maybeShowed'>): string {
   const search =
     searched === 0
       ? ''

@@ -11,21 +11,7 @@ import { Outcome } from './badge.js';
 import { Confirm } from './dialog.js';
 import { FirstSteps } from './first-steps.js';
 import { IncidentsPart } from './incidents-part.js';
-import {
-  Ago,
-  AsCommand,
-  Button,
-  Duration,
-  Empty,
-  Name,
-  Panel,
-  Sentence,
-  Sentences,
-  Sign,
-  Sparkline,
-  Tile,
-  Time,
-} from './kit.js';
+import { Ago, AsCommand, Button, Empty, Name, Panel, Sentence, Sentences, Sign, Tile, Time } from './kit.js';
 import { useLive } from './live.js';
 import { go, Link } from './location.js';
 import { LocksPart } from './locks-part.js';
@@ -120,6 +106,40 @@ function Tiles() {
   );
 }
 
+interface SparklineProps {
+  /** Oldest first. */
+  readonly values: readonly number[];
+  /** How many there will be when it is full: newer ones stand at the right. */
+  readonly length: number;
+  /** What it shows, for screen readers. */
+  readonly label: string;
+}
+
+function Sparkline({ values, length, label }: SparklineProps) {
+  const shown = values.slice(-length);
+  const max = Math.max(1, ...shown);
+  const x = (at: number): number => length - shown.length + at + 0.5;
+  const y = (value: number): number => 31 - (value / max) * 29;
+  const line = shown.map((value, at) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(' ');
+  return (
+    <svg
+      class="sparkline"
+      viewBox={`0 0 ${length} 32`}
+      preserveAspectRatio="none"
+      role="img"
+      aria-label={label}
+    >
+      {shown.length > 1 && (
+        <>
+          <polygon points={`${x(0)},32 ${line} ${x(shown.length - 1)},32`} class="area" />
+          <polyline points={line} class="line" />
+        </>
+      )}
+      <line x1="0" y1="31.5" x2={length} y2="31.5" class="ground" />
+    </svg>
+  );
+}
+
 /** Since when the configuration is served. Its reloads, with what they changed, are among the incidents. */
 function Configuration() {
   const loaded = useLive(({ now }) => now?.head.loaded);
@@ -190,7 +210,7 @@ function Running({ onKill }: { readonly onKill: (command: RunningCommand) => voi
           </>
         ),
     },
-    { title: 'for', kind: 'number', line: 1, cell: (row) => <Duration ms={row.durationMs} /> },
+    { title: 'for', kind: 'number', line: 1, cell: (row) => durationWords(row.durationMs) },
     {
       title: 'of its time',
       kind: 'wide',
@@ -204,9 +224,7 @@ function Running({ onKill }: { readonly onKill: (command: RunningCommand) => voi
           )}
           {row.clientMs !== undefined && (
             <p class="why">
-              <Sign tone="warn">
-                slow client: it has taken nothing for <Duration ms={row.clientMs} />
-              </Sign>
+              <Sign tone="warn">slow client: it has taken nothing for {durationWords(row.clientMs)}</Sign>
             </p>
           )}
         </>
@@ -234,11 +252,9 @@ function Running({ onKill }: { readonly onKill: (command: RunningCommand) => voi
         columns={columns}
         keyOf={(row) => row.id}
         empty={
-          <div class="wide-only">
-            <Empty>
-              No command runs at this moment. Most take a few milliseconds; the sparkline above has them all.
-            </Empty>
-          </div>
+          <span class="wide-only">
+            No command runs at this moment. Most take a few milliseconds; the sparkline above has them all.
+          </span>
         }
         onKey={(key, row) => {
           if (key !== 'K' || !mayKill) return false;
@@ -402,12 +418,7 @@ function Troubles() {
             ? `${row.since ?? row.at} ${row.kind} ${whoAsked(row)} ${row.command ?? ''} ${row.backend ?? ''} ${row.text}`
             : causeKey(row)
         }
-        empty={
-          <Empty>
-            Nothing was denied and nothing failed lately. Here the last causes would stand, each with its
-            commands.
-          </Empty>
-        }
+        empty="Nothing was denied and nothing failed lately. Here the last causes would stand, each with its commands."
         opens={({ rows: several, id }) => several !== undefined || (isAuditor && id !== undefined)}
         onOpen={onOpen}
       />

@@ -1,23 +1,11 @@
 // Screen "policies": each start and reload that changed the policies, what that permits and denies since then, who brought it, and what ran
 // under it. Each look is recorded.
 
-import { countWords } from '../../host/words/words.js';
+import { countWords, durationWords } from '../../host/words/words.js';
 import type { PolicyHistory } from '../answers/api.js';
 import { useAnswer, useTask } from './asked.js';
 import { Choice, sinceOf, spanOf, spans } from './fields.js';
-import {
-  AsCommand,
-  Button,
-  Duration,
-  Empty,
-  Name,
-  Panel,
-  Pending,
-  Sentence,
-  Sign,
-  saveFile,
-  Time,
-} from './kit.js';
+import { AsCommand, Button, Name, Panel, Pending, Sentence, Sign, saveFile, Time } from './kit.js';
 import { useDaemonMs } from './live.js';
 import { go, Link } from './location.js';
 import { Looked } from './looked.js';
@@ -78,7 +66,7 @@ export function PoliciesScreen({ query }: ScreenProps) {
               columns={columns}
               keyOf={({ seq }) => String(seq)}
               onOpen={(period) => go(commandsOf(period))}
-              empty={<Empty>No start or reload in this time changed the policies.</Empty>}
+              empty="No start or reload in this time changed the policies."
             />
             <p class="faint inside">
               Each start and reload that changed the policies, the last one first, also if nobody used what it
@@ -154,9 +142,7 @@ const columns: Column<Period>[] = [
         <>
           until <Time at={until} isExact isDated />
           <br />
-          <span class="faint">
-            for <Duration ms={Date.parse(until) - Date.parse(time)} />
-          </span>
+          <span class="faint">for {durationWords(Date.parse(until) - Date.parse(time))}</span>
         </>
       ),
   },

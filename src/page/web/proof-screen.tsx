@@ -75,10 +75,10 @@ export function ProofScreen() {
             { title: 'certainly there', cell: (row) => `up to record ${countWords(row.safeSeq)}` },
           ]}
           empty={
-            <Empty>
+            <>
               No receiver is configured. Somebody who can write on this host can remove the whole journal; a
               copy elsewhere (audit.ship) shows that.
-            </Empty>
+            </>
           }
         />
       </Panel>
@@ -274,7 +274,7 @@ function NoticesPart({ receivers }: { readonly receivers: readonly NoticesNow[] 
           { title: 'delivered', cell: (row) => countWords(row.delivered) },
           { title: 'too old, dropped', cell: (row) => countWords(row.dropped) },
         ]}
-        empty={<Empty>None yet.</Empty>}
+        empty="None yet."
       />
     </Panel>
   );

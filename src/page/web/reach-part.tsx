@@ -5,19 +5,7 @@ import { type MailboxDeed, mailboxDeeds, reachWays } from '../../evidence/views/
 import { countWords } from '../../host/words/words.js';
 import type { MailboxAccess, Proved } from '../answers/api.js';
 import { useAnswer } from './asked.js';
-import {
-  AsCommand,
-  Button,
-  Empty,
-  Fault,
-  Field,
-  Name,
-  Names,
-  Panel,
-  Pending,
-  Sentences,
-  Sign,
-} from './kit.js';
+import { AsCommand, Button, Fault, Field, Name, Names, Panel, Pending, Sentences, Sign } from './kit.js';
 import { useLive } from './live.js';
 import { go, Link } from './location.js';
 import { Rule } from './playground.js';
@@ -111,7 +99,7 @@ function Reached({ access: { user, rows, others, notes } }: { readonly access: M
         rows={rows}
         columns={columns}
         keyOf={({ who, policy }) => `${who} ${policy}`}
-        empty={<Empty>Nobody reaches it through this gate.</Empty>}
+        empty="Nobody reaches it through this gate."
       />
       {byPolicy(rows).map(([first, ...more]) => (
         <details key={first.who}>

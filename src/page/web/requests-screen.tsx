@@ -12,7 +12,7 @@ import { useApprovals } from './approvals.js';
 import { useAnswer } from './asked.js';
 import { Effect, Words } from './badge.js';
 import { Choice, sinceOf, spanOf, spans } from './fields.js';
-import { AsCommand, Empty, Field, Name, Panel, Pending, Sentence, Sentences, Sign, Time } from './kit.js';
+import { AsCommand, Field, Name, Panel, Pending, Sentence, Sentences, Sign, Time } from './kit.js';
 import { useDaemonMs } from './live.js';
 import { go, Link } from './location.js';
 import { approvedWords, becameSentence, stateSentence, usedSentence, waitsForReview } from './request.js';
@@ -205,7 +205,7 @@ function Listed({ title, rows, of = rows.length, empty, controls }: ListedProps)
         keyOf={({ id }) => id}
         toneOf={(row) => (row.isUnreviewed ? 'tone-warn' : '')}
         onOpen={({ id }) => go(requestPath(id))}
-        empty={<Empty>{empty}</Empty>}
+        empty={empty}
       />
     </Panel>
   );

@@ -54,11 +54,6 @@ export function runningLine(command: RunningCommand): string {
   return `${command.command} of ${whoAsked(command)}${whom}${where}, for ${durationWords(durationMs)}${late}`;
 }
 
-/** The command that has run for the longest time at a backend; rows are the oldest first. */
-export function longestAt(running: readonly RunningCommand[], name: string): RunningCommand | undefined {
-  return running.find(({ backend, isWaiting }) => backend === name && isWaiting !== true);
-}
-
 /** 0 to 1: how much of its time is over; undefined: it has no deadline. */
 export function deadlineShare({ durationMs, deadlineMs }: RunningCommand): number | undefined {
   if (deadlineMs === undefined || deadlineMs <= 0) return undefined;

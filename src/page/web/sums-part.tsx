@@ -34,7 +34,7 @@ function Sum<T>({ label, title, rows, columns, keyOf, isOpen, further, command }
           <summary>
             {title}: {plural(rows.length, 'row')}
           </summary>
-          <Table label={title} rows={rows} columns={columns} keyOf={keyOf} empty={null} />
+          <Table label={title} rows={rows} columns={columns} keyOf={keyOf} />
           {further !== false && <p class="hint">{further}</p>}
           <AsCommand>{command}</AsCommand>
         </details>

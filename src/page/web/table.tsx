@@ -2,6 +2,7 @@
 // their columns.
 
 import type { ComponentChildren, TargetedKeyboardEvent } from 'preact';
+import { Empty } from './kit.js';
 
 export interface Column<T> {
   readonly title: string;
@@ -25,8 +26,8 @@ interface TableProps<T> {
   /** False: not for this reader. */
   readonly columns: readonly (Column<T> | false)[];
   readonly keyOf: (row: T) => string;
-  /** Instead of a table without rows. */
-  readonly empty: ComponentChildren;
+  /** Instead of a table without rows: why there are none; absent: nothing. */
+  readonly empty?: ComponentChildren;
   /** Rows that open nothing and know no key take no focus. */
   readonly onOpen?: (row: T) => void;
   /** Absent: each row opens. One that does not must not look as if it did. */
@@ -40,7 +41,7 @@ export function Table<T>(shown: TableProps<T>) {
   const { label, rows, keyOf, empty, onKey, toneOf } = shown;
   const columns = shown.columns.filter((column) => column !== false);
   const openOf = (row: T) => (shown.opens?.(row) === false ? undefined : shown.onOpen);
-  if (rows.length === 0) return <>{empty}</>;
+  if (rows.length === 0) return empty ? <Empty>{empty}</Empty> : null;
   const onKeyDown = (event: TargetedKeyboardEvent<HTMLTableRowElement>, row: T): void => {
     // Of a button within the row.
     if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return;

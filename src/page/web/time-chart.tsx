@@ -5,17 +5,7 @@ import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { HistogramBucket } from '../../evidence/views/trail.js';
 import { outcomeClasses } from '../../gate/outcome/class.js';
 import { countWords } from '../../host/words/words.js';
-import {
-  areaPath,
-  linePath,
-  maxOf,
-  meanOf,
-  momentsOf,
-  spanOf,
-  stacked,
-  ticksOf,
-  type Values,
-} from './chart.js';
+import { areaPath, linePath, maxOf, meanOf, momentsOf, stacked, ticksOf, type Values } from './chart.js';
 import { useToday } from './live.js';
 import { outcomeSign, partWord } from './signs.js';
 import { visible } from './visible.js';
@@ -245,8 +235,9 @@ export function Histogram({ label, bars, step, untilMs, atLeast, onSpan }: Histo
             .join(', ') || 'nothing'
         }`;
   const take = (one: number, other: number): void => {
-    const span = spanOf(bars, step, one, other);
-    if (span !== undefined) onSpan(span.fromMs, span.toMs);
+    const [first, last] = [bars[Math.min(one, other)], bars[Math.max(one, other)]];
+    if (first !== undefined && last !== undefined)
+      onSpan(Date.parse(first.at), Date.parse(last.at) + step * 1000);
   };
   /** The first and the last bar that are read. */
   const [from, to] =

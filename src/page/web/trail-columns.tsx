@@ -2,10 +2,11 @@
 
 import { useState } from 'preact/hooks';
 import { allUsers, isExchange, remarkOf, requestOf } from '../../evidence/story/row.js';
+import { durationWords } from '../../host/words/words.js';
 import { valueText } from '../../journal/records/stored.js';
 import { Effect, Outcome, Words } from './badge.js';
 import { Dialog } from './dialog.js';
-import { Button, Duration, Name, Sentence, Time } from './kit.js';
+import { Button, Name, Sentence, Time } from './kit.js';
 import { Link } from './location.js';
 import { pathOf } from './route.js';
 import { Icon } from './shapes.js';
@@ -102,7 +103,7 @@ export const trailColumns: readonly TrailColumn[] = [
     cell: ({ fields }) => {
       const ms = fields['duration_ms'];
       // Of a grant it is how long it lives.
-      return isExchange(fields) && typeof ms === 'number' && <Duration ms={ms} />;
+      return isExchange(fields) && typeof ms === 'number' && durationWords(ms);
     },
   },
   textColumn('listener', 'Listener'),

@@ -1,12 +1,7 @@
 // The search line of the trail: `user:alice* command:expunge since:7d outcome:failed`, its values in quotes where they hold blanks; as a
 // filter, as completion, and as the command that finds the same.
 
-import {
-  type Exclusion,
-  type ExclusionKey,
-  exclusionKeys,
-  withoutOk,
-} from '../../evidence/story/leave-out.js';
+import { type Exclusion, exclusionKeys, withoutOk } from '../../evidence/story/leave-out.js';
 import { besideWords, shownEffects } from '../../evidence/story/row.js';
 import type { AskTrail } from '../../evidence/views/trail.js';
 import { outcomeWords, rowKinds } from '../../gate/outcome/class.js';
@@ -106,7 +101,7 @@ function keyNamed(name: string): KeyFacts | undefined {
   return queryKeys.find(({ key, alias }) => key === name || alias === name);
 }
 
-export function canLeaveOut(key: QueryKey): key is ExclusionKey {
+export function canLeaveOut(key: QueryKey): key is Exclusion['key'] {
   return exclusionKeys.some((each) => each === key);
 }
 

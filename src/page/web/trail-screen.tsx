@@ -155,16 +155,13 @@ function SearchLine({ line, known, onSearch, wanted, onWanted }: SearchLineProps
       class="trail-search"
       onSubmit={(event) => {
         event.preventDefault();
-        if (isId(text.trim())) go(pathOf('/trail/:id', text.trim()));
+        if (idForm.test(text.trim())) go(pathOf('/trail/:id', text.trim()));
         else onSearch(text);
       }}
     >
-      <label for={id} class="unseen">
-        Search the trail
-      </label>
       <div class="search-line">
         <input
-          id={id}
+          aria-label="Search the trail"
           ref={input}
           type="search"
           value={text}
@@ -172,7 +169,7 @@ function SearchLine({ line, known, onSearch, wanted, onWanted }: SearchLineProps
           autocapitalize="none"
           autocomplete="off"
           placeholder="for example: user:alice* command:expunge since:7d -outcome:ok; or the id of a command"
-          aria-describedby={`${id}-hint`}
+          aria-describedby={id}
           onInput={(event) => setText(event.currentTarget.value)}
         />
         <Button type="submit" kind="main">
@@ -183,7 +180,7 @@ function SearchLine({ line, known, onSearch, wanted, onWanted }: SearchLineProps
         <Presets wanted={wanted} onWanted={onWanted} />
         <Kinds wanted={wanted} onWanted={onWanted} isLimited={me.users !== undefined} />
         <NotOk wanted={wanted} onWanted={onWanted} />
-        <span class="hint wide-only" id={`${id}-hint`}>
+        <span class="hint wide-only" id={id}>
           All must match. Quote blanks; a minus leaves out.
         </span>
       </div>
@@ -210,9 +207,7 @@ function SearchLine({ line, known, onSearch, wanted, onWanted }: SearchLineProps
 }
 
 /** Of a command, as logs, notices and answers of HTTP have it. */
-function isId(text: string): boolean {
-  return /^[0-9A-HJKMNP-TV-Z]{26}$/.test(text);
-}
+const idForm = /^[0-9A-HJKMNP-TV-Z]{26}$/;
 
 interface ResultsProps extends Pick<ChipsProps, 'onWanted'> {
   readonly kept: Kept;
@@ -424,9 +419,9 @@ const noQuery = new URLSearchParams();
 function NothingFound({ found, terms }: { readonly found: Finding | undefined; readonly terms: Terms }) {
   const { user } = terms;
   if (found?.before !== undefined)
-    return <Empty>Nothing among these records yet. Older ones have not been looked through.</Empty>;
+    return <>Nothing among these records yet. Older ones have not been looked through.</>;
   return (
-    <Empty>
+    <>
       No command matches. {user === undefined ? 'Try fewer words, or a longer time (since:30d). ' : ''}
       {user !== undefined && !user.includes('@') && (
         <>
@@ -445,7 +440,7 @@ function NothingFound({ found, terms }: { readonly found: Finding | undefined; r
           ?
         </>
       )}
-    </Empty>
+    </>
   );
 }
 

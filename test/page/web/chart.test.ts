@@ -1,4 +1,4 @@
-// What charts draw: axes that begin at zero and end at a round number, gaps where there is no sample, the times of an axis and of a drag.
+// What charts draw: axes that begin at zero and end at a round number, gaps where there is no sample, the times of an axis.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
@@ -7,7 +7,6 @@ import {
   meanOf,
   momentsOf,
   runsOf,
-  spanOf,
   stacked,
   ticksOf,
 } from '../../../src/page/web/chart.js';
@@ -61,12 +60,4 @@ void test('times of an axis are round by the clock of the zone', () => {
   const half = momentsOf(from, from + 4 * 3_600_000, 4, 5.5 * 3_600_000);
   assert.equal(new Date(half[0] ?? 0).toISOString(), '2026-11-21T10:30:00.000Z');
   assert.ok(momentsOf(from, from + 600_000, 4, 0).length <= 4);
-});
-
-void test('a drag in either direction covers its bars to the end of the last one', () => {
-  const bars = ['2026-11-21T10:00:00Z', '2026-11-21T10:01:00Z', '2026-11-21T10:02:00Z'].map((at) => ({ at }));
-  const wanted = { fromMs: Date.parse('2026-11-21T10:01:00Z'), toMs: Date.parse('2026-11-21T10:03:00Z') };
-  assert.deepEqual(spanOf(bars, 60, 2, 1), wanted);
-  assert.deepEqual(spanOf(bars, 60, 1, 2), wanted);
-  assert.equal(spanOf([], 60, 0, 0), undefined);
 });
