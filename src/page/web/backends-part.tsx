@@ -208,8 +208,8 @@ function Failed({ backend }: { readonly backend: BackendNow }) {
 
 function Certificate({ backend, now }: { readonly backend: BackendNow; readonly now: string }) {
   if (backend.certificateEnds === undefined) return <Name value={undefined} />;
-  const { tone, words } = certificateLeft(backend.certificateEnds, now);
-  return tone === 'quiet' ? <span class="faint">{words}</span> : <Sign tone={tone}>{words}</Sign>;
+  const { tone, word } = certificateLeft(backend.certificateEnds, now);
+  return tone === 'quiet' ? <span class="faint">{word}</span> : <Sign tone={tone}>{word}</Sign>;
 }
 
 function Ask({ asked, onClose }: { readonly asked: Asked; readonly onClose: () => void }) {

@@ -2,15 +2,10 @@
 
 import type { FleetGate, FleetSeen, FleetShown } from '../../evidence/views/fleet.js';
 import { countWords, plural } from '../../host/words/words.js';
+import type { ProofState } from './proof.js';
+import type { Toned } from './running.js';
 
-export interface FleetState {
-  readonly tone: 'good' | 'quiet' | 'bad';
-  readonly title: string;
-  /** In which times are marked, as in sentences of the daemon. */
-  readonly sentences: readonly string[];
-}
-
-export function judgeFleet({ trouble, seen }: FleetShown): FleetState {
+export function judgeFleet({ trouble, seen }: FleetShown): Omit<ProofState, 'steps'> {
   const why = trouble === undefined ? [] : [`${capital(trouble)}.`];
   if (seen === undefined)
     return { tone: 'bad', title: 'Nothing is known of the other gates', sentences: why };
@@ -44,10 +39,7 @@ function capital(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
-export function gateState({ findings, lastSeen }: FleetGate): {
-  readonly tone: 'good' | 'bad' | 'quiet';
-  readonly word: string;
-} {
+export function gateState({ findings, lastSeen }: FleetGate): Toned {
   if (findings > 0) return { tone: 'bad', word: plural(findings, 'finding', 'findings') };
   return lastSeen === undefined
     ? { tone: 'quiet', word: 'not seen yet' }

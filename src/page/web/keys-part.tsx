@@ -112,8 +112,8 @@ function What({ row }: { readonly row: Row }) {
 function Ends({ row, now }: { readonly row: Row; readonly now: string }) {
   if (row.ends === undefined)
     return <span class="faint">{row.kind === 'certificate' ? 'not known' : 'no end'}</span>;
-  const { tone, words } = certificateLeft(row.ends, now);
-  return tone === 'quiet' ? <span>{words}</span> : <Sign tone={tone}>{words}</Sign>;
+  const { tone, word } = certificateLeft(row.ends, now);
+  return tone === 'quiet' ? <span>{word}</span> : <Sign tone={tone}>{word}</Sign>;
 }
 
 const unusedMs = 90 * 86_400_000;

@@ -7,7 +7,7 @@ import type { Done } from '../answers/api.js';
 import type { LockWanted } from '../answers/requests.js';
 import { Confirm } from './dialog.js';
 import { Choice } from './fields.js';
-import { Button, Field, Panel, Sentence } from './kit.js';
+import { Button, Field, Panel, Sentence, Sentences } from './kit.js';
 import { useLive } from './live.js';
 import { useSession } from './session.js';
 import { visible } from './visible.js';
@@ -113,9 +113,7 @@ function Unlock({ lock, onClose }: { readonly lock: Problem; readonly onClose: (
       onDo={async () => (await api.json<Done>('POST /api/unlock', { body: { target: id, reason } })).text}
       onClose={onClose}
     >
-      <p class="repeated">
-        <Sentence text={lock.text} />
-      </p>
+      <Sentences texts={[lock.text]} kind="repeated" />
       <Field label="Reason" value={reason} onInput={setReason} />
       <p>
         It is lifted once that is recorded, and a hold once a second person lifts it, too. In a terminal:{' '}

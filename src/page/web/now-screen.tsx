@@ -19,10 +19,8 @@ import { pathOf, type ScreenProps } from './route.js';
 import {
   causesOf,
   commonWords,
-  deadlineShare,
   failedTone,
-  journalTone,
-  journalWords,
+  journalState,
   runningLine,
   waitingTone,
   whoAsked,
@@ -157,9 +155,10 @@ const stepsOfTenMinutes = 119;
 const receiverTones = { connected: 'good', connecting: 'warn', away: 'warn', forked: 'bad' } as const;
 
 function JournalTile({ journal }: { readonly journal: JournalNow }) {
-  const { state, seq, unsyncedMs, freeBytes, missingSeq, receivers } = journal;
+  const { seq, unsyncedMs, freeBytes, missingSeq, receivers } = journal;
+  const { tone, word } = journalState(journal);
   return (
-    <Tile title="Journal" tone={journalTone(journal)} value={journalWords[state]}>
+    <Tile title="Journal" tone={tone} value={word}>
       <p>
         record {countWords(seq)}
         {unsyncedMs > 1000 && `, on disk ${durationWords(unsyncedMs)} late`}
@@ -271,11 +270,11 @@ function Running({ onKill }: { readonly onKill: (command: RunningCommand) => voi
   );
 }
 
-function Deadline({ command }: { readonly command: RunningCommand }) {
-  const share = deadlineShare(command);
-  if (share === undefined) return <span class="faint">no deadline</span>;
+function Deadline({ command: { durationMs, deadlineMs = 0 } }: { readonly command: RunningCommand }) {
+  if (deadlineMs <= 0) return <span class="faint">no deadline</span>;
+  const share = Math.min(1, durationMs / deadlineMs);
   const tone = share > 0.9 ? 'bad' : share > 0.6 ? 'warn' : '';
-  const words = `${Math.round(share * 100)} % of ${durationWords(command.deadlineMs ?? 0)}`;
+  const words = `${Math.round(share * 100)} % of ${durationWords(deadlineMs)}`;
   return (
     <span class="deadline">
       <svg class={`meter ${tone}`} viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
@@ -299,9 +298,7 @@ function Kill({ command, onClose }: { readonly command: RunningCommand; readonly
       onDo={async () => (await api.json<Done>('POST /api/kill/:id', { params: [command.id] })).text}
       onClose={onClose}
     >
-      <p class="repeated">
-        <Name value={runningLine(command)} max={2000} />
-      </p>
+      <Sentences texts={[runningLine(command)]} kind="repeated" />
       <p>
         Its client gets an error. What the backend did already stays done. The journal records who ended it.
         In a terminal: <code>sudo dovegate kill {command.id}</code>

@@ -213,11 +213,7 @@ function Answer({ answer }: { readonly answer: Explained }) {
           <TakeAlong label={`Lines for ${into}`} text={`${lines.join('\n')}\n`} fileName="rule.yaml" />
         </details>
       ))}
-      {answer.cannotAllow !== undefined && (
-        <p>
-          <Name value={answer.cannotAllow} max={400} />
-        </p>
-      )}
+      {answer.cannotAllow !== undefined && <Sentences texts={[answer.cannotAllow]} />}
       {answer.differs.length > 0 && (
         <>
           <h4>The series of Dovecot differ</h4>

@@ -5,7 +5,7 @@ import { countWords, durationWords } from '../../host/words/words.js';
 import type { PolicyHistory } from '../answers/api.js';
 import { useAnswer, useTask } from './asked.js';
 import { Choice, sinceOf, spanOf, spans } from './fields.js';
-import { AsCommand, Button, Name, Panel, Pending, Sentence, Sign, saveFile, Time } from './kit.js';
+import { AsCommand, Button, Name, Panel, Pending, Sentences, Sign, saveFile, Time } from './kit.js';
 import { useDaemonMs } from './live.js';
 import { go, Link } from './location.js';
 import { Looked } from './looked.js';
@@ -101,11 +101,7 @@ const columns: Column<Period>[] = [
     cell: ({ began, files }) => (
       <>
         <Name value={began} max={120} />
-        {files.map((file) => (
-          <p key={file} class="why faint">
-            <Sentence text={file} />
-          </p>
-        ))}
+        <Sentences texts={files} kind="why faint" />
       </>
     ),
   },
@@ -122,11 +118,7 @@ const columns: Column<Period>[] = [
             </Sign>
           </p>
         ))}
-        {notes.map((note) => (
-          <p key={note} class="faint">
-            {note}
-          </p>
-        ))}
+        <Sentences texts={notes} kind="faint" />
       </>
     ),
   },
@@ -159,11 +151,7 @@ const columns: Column<Period>[] = [
               {period.denied > 0 && each === others[0] ? <Sign tone="warn">{each}</Sign> : each}
             </p>
           ))}
-          {period.newly.map((each) => (
-            <p key={each} class="why faint">
-              <Name value={each} max={200} />
-            </p>
-          ))}
+          <Sentences texts={period.newly} kind="why faint" />
         </>
       );
     },

@@ -8,7 +8,7 @@ import type { AccessTable, Uses } from '../answers/api.js';
 import { useApprovals } from './approvals.js';
 import { useAnswer } from './asked.js';
 import { Words } from './badge.js';
-import { AsCommand, Empty, Name, Panel, Pending, Sentence, Time } from './kit.js';
+import { AsCommand, Empty, Name, Panel, Pending, Sentence, Sentences, Time } from './kit.js';
 import { Link } from './location.js';
 import { againLine, isLapsed, isOver, momentsOf, stateSentence, whyNoDecision } from './request.js';
 import { type Deciding, RequestCard, Told, useDeciding, WhyNot } from './requests.js';
@@ -113,9 +113,7 @@ function Request({ id, onStep }: RequestProps) {
         </ol>
         {uses.length > usesMax && <p class="faint">{uses.length - usesMax} more uses are in the trail.</p>}
         {!isAuditor && fault !== undefined && (
-          <p class="hint">
-            <Sentence text={`Its uses are not shown: ${fault}`} />
-          </p>
+          <Sentences texts={[`Its uses are not shown: ${fault}`]} kind="hint" />
         )}
       </Panel>
       {known !== undefined && known.may.length > 0 ? (

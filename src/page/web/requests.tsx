@@ -9,7 +9,7 @@ import type { AccessTable, Approvals } from '../answers/api.js';
 import { useApprovals } from './approvals.js';
 import { Effect, Words } from './badge.js';
 import { Confirm } from './dialog.js';
-import { Ago, Button, type FactRow, Facts, Field, Name, Panel, Sentence, Time } from './kit.js';
+import { Ago, Button, type FactRow, Facts, Field, Name, Panel, Sentence, Sentences, Time } from './kit.js';
 import { Link } from './location.js';
 import {
   afterWords,
@@ -101,12 +101,7 @@ export function useDeciding(): Deciding {
 }
 
 export function WhyNot({ text }: { readonly text: string | undefined }) {
-  if (text === undefined) return null;
-  return (
-    <p class="hint">
-      <Name value={text} max={600} />
-    </p>
-  );
+  return text === undefined ? null : <Sentences texts={[text]} kind="hint" />;
 }
 
 interface ToldProps {
@@ -225,11 +220,7 @@ function Decide({ item, step, onClose }: DecideProps) {
       <p>
         <Name value={item.to} />
       </p>
-      {isApproval && item.effect === 'destroy' && (
-        <p class="said bad">
-          <Name value={lossWords(item)} max={600} />
-        </p>
-      )}
+      {isApproval && item.effect === 'destroy' && <Sentences texts={[lossWords(item)]} kind="said bad" />}
       {step === 'revoke' && (
         <p>
           What is left of it is gone at once: the next command is denied. One that runs is ended, but a change

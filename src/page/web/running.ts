@@ -4,6 +4,12 @@ import type { BackendNow, JournalNow, NowTiles, RunningCommand, Trouble } from '
 import { countWords, daysWords, durationWords } from '../../host/words/words.js';
 import { dayWords } from './wording.js';
 
+/** A state in words, and how bad that is. */
+export interface Toned {
+  readonly tone: 'good' | 'warn' | 'bad' | 'quiet';
+  readonly word: string;
+}
+
 /** The requester and the listener: a principal includes its listener; a client that is not logged in has no principal. */
 export function whoAsked({ principal, listener }: Pick<Trouble, 'principal' | 'listener'>): string {
   if (listener === undefined || principal.endsWith(`@${listener}`)) return principal;
@@ -54,12 +60,6 @@ export function runningLine(command: RunningCommand): string {
   return `${command.command} of ${whoAsked(command)}${whom}${where}, for ${durationWords(durationMs)}${late}`;
 }
 
-/** 0 to 1: how much of its time is over; undefined: it has no deadline. */
-export function deadlineShare({ durationMs, deadlineMs }: RunningCommand): number | undefined {
-  if (deadlineMs === undefined || deadlineMs <= 0) return undefined;
-  return Math.min(1, Math.max(0, durationMs / deadlineMs));
-}
-
 /** A shorter wait is normal for a pool that is in use. */
 const waitMsMin = 1000;
 
@@ -78,26 +78,14 @@ export function failedTone({ failed, history }: NowTiles): 'bad' | 'good' {
   return failed >= failuresMin && failed >= ended * failuresShareMin ? 'bad' : 'good';
 }
 
-export function journalTone({
-  state,
-  missingSeq,
-}: Pick<JournalNow, 'state' | 'missingSeq'>): 'good' | 'warn' | 'bad' {
-  if (missingSeq !== undefined) return 'bad';
-  if (state === 'writable') return 'good';
-  return state === 'reserve' ? 'warn' : 'bad';
+export function journalState({ state, missingSeq }: Pick<JournalNow, 'state' | 'missingSeq'>): Toned {
+  const word = { writable: 'written', reserve: 'on its reserve', failed: 'cannot be written' }[state];
+  const tone = ({ writable: 'good', reserve: 'warn', failed: 'bad' } as const)[state];
+  return { tone: missingSeq === undefined ? tone : 'bad', word };
 }
 
-export const journalWords: Readonly<Record<JournalNow['state'], string>> = {
-  writable: 'written',
-  reserve: 'on its reserve',
-  failed: 'cannot be written',
-};
-
 /** The state of a backend in a word, and how bad that is. */
-export function backendState(backend: BackendNow): {
-  readonly tone: 'good' | 'warn' | 'bad' | 'quiet';
-  readonly word: string;
-} {
+export function backendState(backend: BackendNow): Toned {
   if (backend.health === 'drained') return { tone: 'warn', word: 'drained' };
   if (!backend.isUp) return { tone: 'bad', word: 'down' };
   if (backend.waiting > 0) return { tone: 'warn', word: 'up, full' };
@@ -147,14 +135,11 @@ export function failedDials({ failed }: BackendNow): { readonly step: string; re
 }
 
 /** What is left of a certificate, and whether that is little. Both are RFC 3339. */
-export function certificateLeft(
-  ends: string,
-  now: string,
-): { readonly tone: 'quiet' | 'warn' | 'bad'; readonly words: string } {
+export function certificateLeft(ends: string, now: string): Toned {
   const leftMs = Date.parse(ends) - Date.parse(now);
-  if (Number.isNaN(leftMs)) return { tone: 'quiet', words: ends };
-  if (leftMs < 0) return { tone: 'bad', words: `its last day was ${dayWords(ends)}` };
+  if (Number.isNaN(leftMs)) return { tone: 'quiet', word: ends };
+  if (leftMs < 0) return { tone: 'bad', word: `its last day was ${dayWords(ends)}` };
   const days = Math.floor(leftMs / 86_400_000);
-  const words = `${daysWords(leftMs)} left, until ${dayWords(ends)}`;
-  return { tone: days < 3 ? 'bad' : days < 21 ? 'warn' : 'quiet', words };
+  const word = `${daysWords(leftMs)} left, until ${dayWords(ends)}`;
+  return { tone: days < 3 ? 'bad' : days < 21 ? 'warn' : 'quiet', word };
 }

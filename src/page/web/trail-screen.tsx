@@ -486,23 +486,16 @@ function TrailHistogram({ kept, parsed, rows, isThrough, onSpan, onCounted }: Tr
     onCounted(kept.counted.onlyCounted);
     return kept.counted;
   });
-  if (fault !== undefined)
-    return (
-      <p class="hint">
-        <Sentence text={fault} />
-      </p>
-    );
+  if (fault !== undefined) return <Sentences texts={[fault]} kind="hint" />;
   if (value === undefined) return <Empty>Counting …</Empty>;
-  const counted = value.counted !== undefined && (
-    <p class="hint">
-      <Name value={value.counted} max={400} />
-    </p>
-  );
+  const counted = value.counted !== undefined && <Sentences texts={[value.counted]} kind="hint" />;
   if (value.buckets.length === 0) return <>{counted}</>;
   const sum = value.buckets.reduce(
     (all, { ok, denied, failed, unknown }) => all + ok + denied + failed + unknown,
     0,
   );
+  const from = value.looked?.fromTime;
+  const older = from === undefined ? 'older commands' : `commands before {${from}}`;
   // Commands came meanwhile, or time ran out.
   const atLeast = !value.isWhole || rows > sum ? Math.max(rows, sum) : undefined;
   return (
@@ -518,17 +511,7 @@ function TrailHistogram({ kept, parsed, rows, isThrough, onSpan, onCounted }: Tr
             onSpan={onSpan}
           />
           {counted}
-          {!value.isWhole && (
-            <p class="hint">
-              {value.looked?.fromTime === undefined ? (
-                'Time ran out: older commands are not counted.'
-              ) : (
-                <Sentence
-                  text={`Time ran out: commands before {${value.looked.fromTime}} are not counted.`}
-                />
-              )}
-            </p>
-          )}
+          {!value.isWhole && <Sentences texts={[`Time ran out: ${older} are not counted.`]} kind="hint" />}
         </div>
       </section>
       <Sums counted={value} parsed={parsed} />

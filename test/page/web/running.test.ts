@@ -10,10 +10,9 @@ import {
   causesOf,
   certificateLeft,
   commonWords,
-  deadlineShare,
   failedDials,
   failedTone,
-  journalTone,
+  journalState,
   runningLine,
   waitingTone,
   whoAsked,
@@ -89,13 +88,6 @@ void test('who asked is named once', () => {
   assert.equal(whoAsked({ principal: '203.0.113.9' }), '203.0.113.9');
 });
 
-void test('the share of a deadline is between none and all', () => {
-  assert.equal(deadlineShare(command), undefined);
-  assert.equal(deadlineShare({ ...command, deadlineMs: 9400 }), 0.5);
-  assert.equal(deadlineShare({ ...command, deadlineMs: 1000 }), 1);
-  assert.equal(deadlineShare({ ...command, deadlineMs: 0 }), undefined);
-});
-
 void test('the state of a backend: taken out counts before down, down before full', () => {
   assert.deepEqual(backendState(backend), { tone: 'good', word: 'up' });
   assert.deepEqual(backendState({ ...backend, waiting: 2 }), { tone: 'warn', word: 'up, full' });
@@ -138,15 +130,15 @@ void test('a certificate: how long it lasts, and how urgent that is', () => {
     ['2026-11-21T11:59:59Z', 'bad', 'its last day was 21 Nov 2026'],
     ['soon', 'quiet', 'soon'],
   ];
-  for (const [ends, tone, words] of cases) assert.deepEqual(certificateLeft(ends, now), { tone, words });
+  for (const [ends, tone, word] of cases) assert.deepEqual(certificateLeft(ends, now), { tone, word });
 });
 
 void test('the journal', () => {
   assert.deepEqual(
-    (['writable', 'reserve', 'failed'] as const).map((state) => journalTone({ state })),
+    (['writable', 'reserve', 'failed'] as const).map((state) => journalState({ state }).tone),
     ['good', 'warn', 'bad'],
   );
-  assert.equal(journalTone({ state: 'writable', missingSeq: 213 }), 'bad');
+  assert.equal(journalState({ state: 'writable', missingSeq: 213 }).tone, 'bad');
 });
 
 void test('denied and failed by their cause: how many, of how many requesters, from when to when', () => {
