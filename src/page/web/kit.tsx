@@ -1,6 +1,6 @@
 // The parts that every screen is made of: names and lines of others, times, durations, panels, tiles, signs, buttons, fields.
 
-import { type ComponentChildren, Fragment, type TargetedInputEvent } from 'preact';
+import type { ComponentChildren, TargetedInputEvent } from 'preact';
 import { useId, useState } from 'preact/hooks';
 import { agoWords, countWords } from '../../host/words/words.js';
 import { useLive, useToday } from './live.js';
@@ -33,7 +33,9 @@ export function Name({ value, max = 48, isCode }: NameProps) {
             {piece.text}
           </span>
         ) : (
-          <Breakable key={at} text={piece.text} />
+          breakable(piece.text).flatMap((part, place) =>
+            place > 0 ? [<wbr key={`${at} ${place}`} />, part] : part,
+          )
         ),
       )}
       {short !== undefined && (
@@ -42,19 +44,6 @@ export function Name({ value, max = 48, isCode }: NameProps) {
         </button>
       )}
     </bdi>
-  );
-}
-
-function Breakable({ text }: { readonly text: string }) {
-  return (
-    <>
-      {breakable(text).map((part, at) => (
-        <Fragment key={at}>
-          {at > 0 && <wbr />}
-          {part}
-        </Fragment>
-      ))}
-    </>
   );
 }
 
@@ -294,26 +283,16 @@ interface ButtonProps {
   readonly label?: string;
 }
 
-export function Button({
-  children,
-  onClick,
-  kind = 'plain',
-  type = 'button',
-  isOff,
-  isOpen,
-  isDown,
-  title,
-  label,
-}: ButtonProps) {
+export function Button({ children, onClick, kind = 'plain', type = 'button', ...rest }: ButtonProps) {
   return (
     <button
       type={type}
       class={`button ${kind}`}
-      disabled={isOff === true}
-      title={title}
-      aria-label={label}
-      aria-expanded={isOpen}
-      aria-pressed={isDown}
+      disabled={rest.isOff === true}
+      title={rest.title}
+      aria-label={rest.label}
+      aria-expanded={rest.isOpen}
+      aria-pressed={rest.isDown}
       onClick={() => onClick?.()}
     >
       {children}
@@ -332,27 +311,16 @@ interface FieldProps {
   readonly placeholder?: string;
 }
 
-export function Field({
-  label,
-  value,
-  onInput,
-  type = 'text',
-  hint,
-  autocomplete,
-  isNeeded,
-  placeholder,
-}: FieldProps) {
+export function Field({ label, type = 'text', hint, isNeeded, onInput, ...rest }: FieldProps) {
   const id = useId();
   const own = {
+    ...rest,
     id,
-    value,
     required: isNeeded === true,
     spellcheck: false,
     autocapitalize: 'none' as const,
     'aria-describedby': hint === undefined ? undefined : `${id}-hint`,
     onInput: (event: TargetedInputEvent<HTMLInputElement>) => onInput(event.currentTarget.value),
-    autocomplete,
-    placeholder,
   };
   // The role that a type has is in the types of Preact, so each is written out.
   const inputs = {
