@@ -104,7 +104,7 @@ function useReport(question: Question, round: number) {
   const body = askOf(question, 'page');
   const asked = JSON.stringify(body);
   const [report, setReport] = useState<Report>(noReport);
-  const { fault } = useAnswer(`${round} ${asked}`, async (signal) => {
+  const { fault, isBusy } = useAnswer(`${round} ${asked}`, async (signal) => {
     const before = kept.get(me);
     let found = before?.asked === asked ? before.report : noReport;
     setReport(found);
@@ -115,7 +115,7 @@ function useReport(question: Question, round: number) {
     });
     kept.set(me, { asked, report: found });
   });
-  return { report, fault };
+  return { report, fault: isBusy ? undefined : fault };
 }
 
 interface ShownProps {
