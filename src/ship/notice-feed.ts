@@ -3,9 +3,11 @@
 // The place is stored after each, so that a notice may come twice, with the same id, and none is lost. One that a mail server has whole and
 // does not answer for is set aside, and the later ones go on: if its end stays unknown, it is repeated once.
 
-import { bounds } from '../host/bounds/bounds.js';
+import { noticeCodes } from '../gate/telemetry/codes.js';
+import type { DaemonEvent, Log } from '../gate/telemetry/log.js';
+import { asWritten, bounds } from '../host/bounds/bounds.js';
 import { backOffMs } from '../host/concurrency/back-off.js';
-import { pause, type Wakes } from '../host/concurrency/waiting.js';
+import { pause, Wakes } from '../host/concurrency/waiting.js';
 import { JournalFault } from '../host/ports/faults.js';
 import type { Clock } from '../host/ports/machine.js';
 import { readClaim } from '../journal/records/ledger.js';
@@ -22,6 +24,7 @@ import {
   withoutChosenTexts,
 } from './notices/notice.js';
 import { NoticeFault } from './notices/notice-fault.js';
+import type { Sending } from './receiver-set.js';
 import { findRecord } from './shipping/find-record.js';
 import { beginning, createFollower, isFollowFault, type Position } from './shipping/follow.js';
 
@@ -29,6 +32,7 @@ export interface NoticeFeedParts {
   readonly name: string;
   readonly events: readonly NoticeEvent[];
   readonly clock: Clock;
+  readonly log: Pick<Log, 'report'>;
   /** From 0 to below 1, for jitter. */
   readonly chance: () => number;
   readonly directory: string;
@@ -37,30 +41,18 @@ export interface NoticeFeedParts {
   readonly place: PlaceFile;
   /** The last record that is certainly on disk; later ones may be cut off and written again. */
   readonly untilSeq: () => number;
-  /** Signals that there may be more records. */
-  readonly wakes: Wakes;
   /** Rejects with a NoticeFault, or with the reason of the abort. `onSlow`: the end of it may take minutes. */
   readonly send: (notice: Notice, signal: AbortSignal, onSlow: () => void) => Promise<void>;
-  readonly onFault: (fault: NoticeFault) => void;
-  /** Called when a notice was taken after faults. */
-  readonly onBack: () => void;
-  readonly onDropped: (count: number) => void;
-  /** The position of the receiver was lost, so notices younger than `bounds.noticeKeptMs` are sent again. */
-  readonly onAgain: (why: string) => void;
-}
-
-export interface NoticeFeed {
-  readonly state: NoticeReceiver;
-  /** Resolves when nothing runs any more; a notice on its way is given up, and sent again by the next feed. */
-  close(): Promise<void>;
 }
 
 const retryMs = 1_000;
 /** Records without a notice move the place in memory; a start reads at most what was written in this time again. */
 const saveMs = 60_000;
 
-export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
-  const { clock, directory, journal, host, place } = parts;
+/** A notice on its way at the end is given up, and sent again by the next feed. */
+export function startNoticeFeed(parts: NoticeFeedParts): Sending<NoticeReceiver> {
+  const { name, clock, directory, journal, host, place } = parts;
+  const wakes = new Wakes(true);
   const ended = new AbortController();
   const { signal } = ended;
   const source = { journal, host };
@@ -93,9 +85,9 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
   const running = run();
 
   return {
-    get state() {
+    get report() {
       return {
-        name: parts.name,
+        name,
         delivered,
         failed,
         dropped: droppedCount,
@@ -105,6 +97,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
         }),
       };
     },
+    nudge: () => wakes.wake(),
     close() {
       ended.abort(new Error('dovegate ship is stopping'));
       return running;
@@ -117,7 +110,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
     while (!signal.aborted) {
       const isMore = await attempt(step);
       if (isMore === undefined) await backOff();
-      else if (!isMore) await parts.wakes.next(signal, { clock, ms: saveMs });
+      else if (!isMore) await wakes.next(signal, { clock, ms: saveMs });
     }
     await Promise.all(works);
     await save();
@@ -198,7 +191,10 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
     sinceMs = oldestMs();
     maybeSentSeq = parts.untilSeq();
     reachedSeq = 0;
-    parts.onAgain(why);
+    tell(
+      'notices-again',
+      `its position was lost (${why}), so notices younger than ${asWritten.noticeKeptMs} are sent again`,
+    );
   }
 
   /** Resolves when it is settled or set aside. Rejects at the end only. */
@@ -276,7 +272,10 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
     if (dropped === undefined) return;
     const { count } = dropped;
     dropped = undefined;
-    parts.onDropped(count);
+    const why = `older than ${asWritten.noticeKeptMs}`;
+    tell('notices-dropped', `${count} notices were dropped (${why}); the records are in the journal`, {
+      count,
+    });
     await save();
   }
 
@@ -297,7 +296,12 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
     pauses = 0;
     if (fault === undefined) return;
     fault = undefined;
-    parts.onBack();
+    parts.log.report({
+      event: 'notices-back',
+      level: 'info',
+      sink: name,
+      text: `${name} takes notices again`,
+    });
   }
 
   /** A place that cannot be stored is reported, and the feed goes on: after a restart these notices come again. */
@@ -329,7 +333,17 @@ export function startNoticeFeed(parts: NoticeFeedParts): NoticeFeed {
     ({ waitMs } = cause);
     const isKnown = fault?.code === code && fault.status === status;
     fault = { code, status, sinceMs: fault?.sinceMs ?? clock.now() };
-    if (!isKnown) parts.onFault(cause);
+    if (isKnown) return;
+    const [means] = noticeCodes[code];
+    tell('notices-away', `${means}${status === undefined ? '' : ` (${status})`}`, { type: code });
+  }
+
+  function tell(
+    event: DaemonEvent['event'],
+    text: string,
+    keys: Readonly<Record<string, string | number>> = {},
+  ): void {
+    parts.log.report({ event, level: 'warn', sink: name, ...keys, text: `${name}: ${text}` });
   }
 
   async function backOff(): Promise<void> {

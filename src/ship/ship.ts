@@ -4,8 +4,8 @@
 
 import { existsSync } from 'node:fs';
 import { Opened, openProcess, watchFatalErrors } from '../gate/daemon/life.js';
-import { createDoorClient } from '../gate/door/door-client.js';
-import { type ClaimedSink, type ShipClaims, type ShipHead, shipCalls } from '../gate/door/ship.js';
+import { createDoorClient, DoorFault } from '../gate/door/door-client.js';
+import { type ShipClaims, type ShipHead, type ShipLine, shipCalls } from '../gate/door/ship.js';
 import { createLog, type Log } from '../gate/telemetry/log.js';
 import { pause } from '../host/concurrency/waiting.js';
 import { randomFraction, systemClock } from '../host/machine/clock.js';
@@ -13,18 +13,21 @@ import { trustedByUs, whyNoRight, whyUnsafe } from '../host/machine/files.js';
 import { holdProcess, nameProcess, processId, programVersion } from '../host/machine/process.js';
 import { yieldToOthers } from '../host/machine/share-processor.js';
 import { createConnect } from '../host/net/dial.js';
+import { createLookup } from '../host/net/receivers.js';
 import { messageOf } from '../host/ports/faults.js';
 import { exitCodes, type Timer } from '../host/ports/machine.js';
 import { plural } from '../host/words/words.js';
-import { isNoticeSettings } from '../rules/config/settings.js';
+import type { NoticeReceiver, SinkReport } from '../rules/config/receiver.js';
+import { isNoticeSettings, type NoticeSettings } from '../rules/config/settings.js';
 import { sinkFilesOf } from '../rules/config/sink-files.js';
+import type { SinkSettings } from '../rules/config/sinks.js';
 import { createCertificates, receiverCertificatesOf } from '../rules/setup/certificates.js';
-import { Gate } from './gate.js';
-import { createNotices } from './notices.js';
-import { sinksOf } from './receivers.js';
-import { openShipping, type Shipping } from './shipping/shipping.js';
+import { startNotices } from './notices.js';
+import { createReceiverSet } from './receiver-set.js';
+import { carrierOf, startReceiver } from './receivers.js';
 
 const tellMs = 1_000;
+const retryMs = 500;
 /** Time for the end, beyond that of the receivers. */
 const endMs = 10_000;
 const flushMsMax = 1_000;
@@ -83,58 +86,93 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
   const clock = systemClock;
   let head: ShipHead | undefined;
   let seq: number | undefined;
-  /** The records of one journal; another one begins anew. */
-  let shipping: { readonly of: string; readonly sinks: Shipping } | undefined;
-  let changes: Promise<void> = Promise.resolve();
+  /** Why the gate cannot be asked now, as a sentence; undefined: it can. */
+  let away: string | undefined = 'dovegate was not asked yet';
   let telling: Timer | undefined;
   let toldFault: string | undefined;
   let finish: () => void = () => undefined;
   const finished = new Promise<void>((resolve) => {
     finish = resolve;
   });
-  const connect = createConnect(clock);
+  const client = createDoorClient({ path: door, calls: shipCalls }, clock, randomFraction);
+  const following = new AbortController();
+  /** What receivers showed when they were reached last. */
+  const shown = new Map<string, { readonly name: string; readonly validTo: string }>();
   const certificates = createCertificates({
     clock,
     prepareOffer: () => undefined,
     report: (event) => log.report({ ...event }),
     onReplaced: () => undefined,
-    shownByReceivers: () => shipping?.sinks.certificates ?? [],
+    shownByReceivers: () => head?.sinks.flatMap(({ name }) => shown.get(name) ?? []) ?? [],
   });
   opened.add('certificates', () => certificates.close());
   opened.add('the door', async () => {
     telling?.cancel();
     await tellNow();
-    gate.close();
+    following.abort(new Error('dovegate ship is stopping'));
+    client.close();
   });
-  const notices = createNotices({ clock, log, directory: state });
+  const parts = { clock, log, chance: randomFraction, state, untilSeq: () => seq ?? 0 };
+  const lookup = createLookup();
+  const notices = createReceiverSet<NoticeSettings, NoticeReceiver>((settings, now) =>
+    Promise.resolve(startNotices(settings, now, { ...parts, lookup })),
+  );
   opened.add('notices', () => notices.close());
-  opened.add('records', async () => {
-    await changes;
-    await shipping?.sinks.end();
+  const ofRecords = {
+    ...parts,
+    processId,
+    connect: createConnect(clock),
+    onCertificate: (name: string, validTo: string) => void shown.set(name, { name, validTo }),
+  };
+  const records = createReceiverSet<SinkSettings, SinkReport>((sink, now) => {
+    shown.delete(sink.name);
+    return startReceiver(sink.name, (more) => carrierOf(sink, more), now, ofRecords);
   });
-  const gate = new Gate({
-    clock,
-    log,
-    client: createDoorClient({ path: door, calls: shipCalls }, clock, randomFraction),
-    onHead(next) {
-      head = next;
-      change();
-    },
-    onSeq(next) {
-      const isFirst = seq === undefined;
-      seq = next;
-      if (isFirst) change();
-      shipping?.sinks.nudge();
-      if (head !== undefined) notices.reached(next);
-    },
-  });
-  void gate.follow();
+  opened.add('records', () => records.close());
+  void follow();
   tell();
   return { status, finished };
 
+  /** Until the end. Never rejects. What was told last holds while the gate is away, so what is on disk goes on its way. */
+  async function follow(): Promise<void> {
+    const { signal } = following;
+    let told: string | undefined;
+    while (!signal.aborted) {
+      try {
+        for await (const line of client.lines('receivers', signal)) {
+          take(JSON.parse(line));
+          told = undefined;
+        }
+      } catch (fault) {
+        const code = fault instanceof DoorFault ? fault.code : 'away';
+        away = messageOf(fault);
+        // How a gate that is gone does not answer changes from one attempt to the next.
+        if (told !== code) log.report({ event: 'door-away', level: 'warn', text: away });
+        told = code;
+      }
+      await pause(clock, retryMs, signal);
+    }
+  }
+
+  function take(line: ShipLine): void {
+    away = undefined;
+    if ('head' in line) {
+      // The numbers of another journal say nothing of this one.
+      if (line.head.journal !== head?.journal) seq = undefined;
+      ({ head } = line);
+      change();
+      return;
+    }
+    const isFirst = seq === undefined;
+    ({ seq } = line);
+    if (isFirst) change();
+    records.nudge();
+    notices.nudge();
+  }
+
   function status(): string {
-    if (head === undefined) return `waits for dovegate: ${gate.away ?? 'it has not said what to send'}`;
-    const why = problem() ?? gate.away;
+    if (head === undefined) return `waits for dovegate: ${away ?? 'it has not said what to send'}`;
+    const why = problem() ?? away;
     const sends = `sends to ${plural(head.sinks.length + head.notices.length, 'receiver')}`;
     return why === undefined ? sends : `${sends}: ${why}`;
   }
@@ -146,42 +184,23 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
       : undefined;
   }
 
-  function change(): void {
-    changes = changes.then(apply).catch((fault: unknown) => {
-      log.report({ event: 'internal-error', level: 'error', text: messageOf(fault) });
-    });
-  }
-
   /** Takes the receivers that were told last. */
-  async function apply(): Promise<void> {
+  function change(): void {
     if (head === undefined || seq === undefined) return;
     const now = head;
-    log.setLevel(now.logLevel);
-    lookAtSecrets(now);
-    const sinks = sinksOf(now.sinks);
-    const of = JSON.stringify([now.directory, now.journal, now.host]);
-    certificates.prepare([], [], receiverCertificatesOf(now.sinks)).commit();
-    if (shipping?.of === of) shipping.sinks.replace(sinks);
-    else {
-      await shipping?.sinks.end();
-      const made = await openShipping({
-        sinks,
-        stateDirectory: state,
-        directory: now.directory,
-        sender: { hostName: now.host, processId },
-        connect,
-        clock,
-        chance: randomFraction,
-        observe: ({ kind: event, level, text, ...keys }) => log.report({ ...keys, event, level, text }),
-      });
-      shipping = { of, sinks: made };
-      made.start({ id: now.journal, key: now.key, seq: () => seq ?? 0 });
+    try {
+      log.setLevel(now.logLevel);
+      lookAtSecrets(now);
+      certificates.prepare([], [], receiverCertificatesOf(now.sinks)).commit();
+    } catch (fault) {
+      log.report({ event: 'internal-error', level: 'error', text: messageOf(fault) });
+      return;
     }
-    notices.replace(now.notices, now);
-    notices.reached(seq);
-    if (sinks.length + now.notices.length > 0) return;
-    await shipping.sinks.settled();
-    if (head === now) finish();
+    const settled = Promise.all([records.replace(now.sinks, now), notices.replace(now.notices, now)]);
+    if (now.sinks.length + now.notices.length > 0) return;
+    void settled.then(() => {
+      if (head === now) finish();
+    });
   }
 
   /** Reports secrets that others can read, and uses them: `check` refuses them, but nobody else reads these files. */
@@ -205,9 +224,9 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
 
   /** Never rejects. */
   async function tellNow(): Promise<void> {
-    if (head === undefined || gate.away !== undefined) return;
+    if (head === undefined || away !== undefined) return;
     try {
-      await gate.tell(claimsOf(head));
+      await client.call('shipped', claimsOf(head));
       toldFault = undefined;
     } catch (fault) {
       const text = `the door: ${messageOf(fault)}`;
@@ -220,19 +239,8 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
     return {
       version: programVersion,
       journal,
-      sinks: (shipping?.sinks.sinks ?? []).map(
-        ({ name, state: at, lagMs, sentSeq, safe, refused }): ClaimedSink => {
-          const why =
-            at.at === 'away'
-              ? { code: at.code, text: cut(at.text) }
-              : at.at === 'forked'
-                ? { text: cut(at.text) }
-                : {};
-          const counted = refused === undefined ? {} : { refused };
-          return { name, state: at.at, ...why, sentSeq, lagMs, ...counted, ...(safe.seq > 0 && { safe }) };
-        },
-      ),
-      notices: notices.receivers,
+      sinks: records.reports,
+      notices: notices.reports,
       certificates: certificates
         .expiries()
         .flatMap(({ role, name, leftMs }) =>
@@ -241,8 +249,4 @@ function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShi
       problem: problem(),
     };
   }
-}
-
-function cut(text: string): string {
-  return text.slice(0, 1_000);
 }

@@ -9,10 +9,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { bounds } from '../../src/host/bounds/bounds.js';
-import { pause as pauseBy, Wakes } from '../../src/host/concurrency/waiting.js';
+import { pause as pauseBy } from '../../src/host/concurrency/waiting.js';
 import { type NoticeEvent, noticeEvents } from '../../src/rules/config/receiver.js';
 import { createPlaceFile, type PlaceFile } from '../../src/ship/carriers/place-file.js';
-import { type NoticeFeed, startNoticeFeed } from '../../src/ship/notice-feed.js';
+import { startNoticeFeed } from '../../src/ship/notice-feed.js';
 import type { Notice } from '../../src/ship/notices/notice.js';
 import { NoticeFault } from '../../src/ship/notices/notice-fault.js';
 import { closeBefore, temporaryDirectory } from '../journal/files/reading.js';
@@ -41,7 +41,10 @@ interface Story {
   think: ((notice: Notice, onSlow: () => void, signal: AbortSignal) => Promise<void>) | undefined;
   /** A record of access, now. */
   note(facts?: AccessFacts): void;
-  open(options?: { readonly events?: readonly NoticeEvent[]; readonly place?: PlaceFile }): NoticeFeed;
+  open(options?: {
+    readonly events?: readonly NoticeEvent[];
+    readonly place?: PlaceFile;
+  }): ReturnType<typeof startNoticeFeed>;
   /** Turns the clock until something is so. */
   until(isSo: () => boolean, stepMs?: number): Promise<void>;
 }
@@ -50,7 +53,7 @@ function tell(t: TestContext): Story {
   const clock = createFakeClock();
   const journal = openDiskJournal(t);
   const state = join(temporaryDirectory(t), 'state');
-  const wakes = new Wakes();
+  const feeds: ReturnType<typeof startNoticeFeed>[] = [];
   let onItsWay = 0;
   const story: Story = {
     clock,
@@ -64,7 +67,7 @@ function tell(t: TestContext): Story {
     think: undefined,
     note(facts = usualRequest) {
       journal.writeBodies(accessBody(clock.wallMs(), facts));
-      wakes.wake();
+      for (const feed of feeds) feed.nudge();
     },
     open({ events = noticeEvents, place = createPlaceFile(state, 'chat') } = {}) {
       const feed = startNoticeFeed({
@@ -77,7 +80,6 @@ function tell(t: TestContext): Story {
         host: 'gate1',
         place,
         untilSeq: () => journal.seq,
-        wakes,
         async send(notice, signal, onSlow) {
           onItsWay += 1;
           story.attempts.count += 1;
@@ -93,11 +95,18 @@ function tell(t: TestContext): Story {
             onItsWay -= 1;
           }
         },
-        onFault: ({ message }) => story.faults.push(message),
-        onBack: () => story.faults.push('back'),
-        onAgain: (why) => story.faults.push(`again: ${why}`),
-        onDropped: (count) => story.faults.push(`dropped ${count}`),
+        log: {
+          report({ event, text, ...keys }) {
+            const [, status = ''] = / \((\d+)\)$/.exec(text) ?? [];
+            const [, why] = /\((.*)\)/.exec(text) ?? [];
+            if (event === 'notices-away') story.faults.push(`${keys['type']} ${status}`.trim());
+            else if (event === 'notices-back') story.faults.push('back');
+            else if (event === 'notices-again') story.faults.push(`again: ${why}`);
+            else story.faults.push(`dropped ${keys['count']}`);
+          },
+        },
       });
+      feeds.push(feed);
       closeBefore(t, () => feed.close());
       return feed;
     },
@@ -158,7 +167,7 @@ void test('down for an hour: each comes once when it is back, few attempts are m
   await story.until(() => story.taken.length === 1);
   story.refuse = () => new NoticeFault('status', 503);
   story.note();
-  await story.until(() => feed.state.fault !== undefined);
+  await story.until(() => feed.report.fault !== undefined);
   const before = used();
   const begun = story.clock.now();
   for (let round = 0; round < 60; round += 1) {
@@ -173,7 +182,7 @@ void test('down for an hour: each comes once when it is back, few attempts are m
   assert.ok(ours > 20 << 20);
   const grown = used() - before - ours;
   assert.ok(grown < 4 << 20, `${grown} bytes more`);
-  const { fault, lagMs, delivered } = feed.state;
+  const { fault, lagMs, delivered } = feed.report;
   assert.equal(delivered, 1);
   assert.equal(fault?.code, 'status');
   assert.ok(lagMs >= hourMs && (fault?.forMs ?? 0) >= hourMs);
@@ -186,7 +195,7 @@ void test('down for an hour: each comes once when it is back, few attempts are m
   );
   assert.deepEqual(story.taken, expected);
   assert.deepEqual(story.faults, ['status 503', 'back']);
-  assert.equal(feed.state.fault, undefined);
+  assert.equal(feed.report.fault, undefined);
   assert.equal(story.attempts.most, 1);
 });
 
@@ -194,7 +203,7 @@ void test('a receiver that says when to come again is not asked before', async (
   const { story, feed } = await begin(t);
   story.refuse = () => new NoticeFault('status', 503, undefined, 1_800_000);
   story.note();
-  await story.until(() => feed.state.fault !== undefined);
+  await story.until(() => feed.report.fault !== undefined);
   await story.clock.advance(1_700_000);
   assert.equal(story.attempts.count, 1);
   story.refuse = undefined;
@@ -238,9 +247,9 @@ for (const [name, ms] of [
     assert.equal(story.clock.now() - startMs, 5000);
     const others = Array.from({ length: 100 }, (_, at) => String(at + 1)).filter((seq) => seq !== '50');
     assert.deepEqual(story.taken, others);
-    assert.ok(feed.state.lagMs > 0);
+    assert.ok(feed.report.lagMs > 0);
     // It is settled in the end.
-    await story.until(() => feed.state.lagMs === 0, 1000);
+    await story.until(() => feed.report.lagMs === 0, 1000);
     assert.equal(story.taken.length, ms === undefined ? 99 : 100);
     assert.deepEqual(story.faults, ms === undefined ? ['unanswered'] : []);
     // Once more, later, as the server may have it.
@@ -269,7 +278,7 @@ void test('a server that answers nothing gets each mail twice, a few at a time, 
   story.think = undefined;
   const next = story.open();
   await story.until(() => story.taken.length === 2 * bounds.noticesAside, 10_000);
-  await story.until(() => next.state.lagMs === 0);
+  await story.until(() => next.report.lagMs === 0);
   assert.equal(story.attempts.count, 2 * bounds.noticesAside);
   assert.deepEqual(
     story.taken.map(Number).toSorted((a, b) => a - b),
@@ -316,7 +325,7 @@ void test('closed while the receiver is down: the next feed begins with the same
   story.refuse = () => new NoticeFault('unreachable');
   story.note();
   story.note();
-  await story.until(() => feed.state.fault !== undefined);
+  await story.until(() => feed.report.fault !== undefined);
   await feed.close();
   assert.deepEqual(story.taken, []);
   story.refuse = undefined;
@@ -329,8 +338,8 @@ void test('what is too old is dropped, and one notice says so', async (t) => {
   const { story, feed } = await begin(t);
   story.refuse = () => new NoticeFault('unreachable');
   for (let at = 0; at < 5; at += 1) story.note();
-  await story.until(() => feed.state.fault !== undefined);
-  await story.until(() => feed.state.dropped === 5, 60_000);
+  await story.until(() => feed.report.fault !== undefined);
+  await story.until(() => feed.report.dropped === 5, 60_000);
   // A restart in between: nothing is forgotten, nothing is counted twice.
   await feed.close();
   story.note();
@@ -339,12 +348,12 @@ void test('what is too old is dropped, and one notice says so', async (t) => {
   await story.until(() => story.taken.length === 2);
   assert.deepEqual(story.taken, ['5.dropped', '6']);
   assert.equal(story.notices[0]?.facts.dropped, 5);
-  assert.equal(next.state.delivered, 1);
+  assert.equal(next.report.delivered, 1);
   assert.ok(story.faults.includes('dropped 5'));
   // Without a notice behind them the receiver is told as well.
   story.refuse = () => new NoticeFault('unreachable');
   story.note();
-  await story.until(() => next.state.dropped === 1, 60_000);
+  await story.until(() => next.report.dropped === 1, 60_000);
   story.refuse = undefined;
   await story.until(() => story.taken.length === 3, 10_000);
   assert.equal(story.taken[2], '7.dropped');
@@ -357,7 +366,7 @@ void test('a text that the receiver refuses holds back no later notice', async (
   story.note({ ...usualRequest, reason: 'poison' });
   story.note({ ...usualRequest, action: 'granted', approvals: 0 });
   // It may be another one's fault, and pass.
-  await story.until(() => feed.state.failed > 3);
+  await story.until(() => feed.report.failed > 3);
   assert.deepEqual(story.taken, []);
   code = 400;
   await story.until(() => story.taken.length === 2);
@@ -370,7 +379,7 @@ void test('a text that the receiver refuses holds back no later notice', async (
   );
   assert.equal(story.notices[1]?.event, 'break-glass');
   assert.equal(story.notices[1]?.facts.reason, usualRequest.reason);
-  await story.until(() => feed.state.fault === undefined);
+  await story.until(() => feed.report.fault === undefined);
   // Of a mail server; a refusal that may pass is tried again whole.
   for (const [status, isLeftOut] of [
     [554, true],
@@ -404,7 +413,7 @@ void test('another journal, records that were cut off, a place that is not ours:
   const next = story.open();
   await story.until(() => story.taken.length === 6);
   assert.equal(story.taken[5], '3');
-  assert.equal(next.state.dropped, 0);
+  assert.equal(next.report.dropped, 0);
 });
 
 void test('a wall clock that was years ahead when a place was lost hides nothing that comes later', async (t) => {
@@ -436,10 +445,10 @@ void test('a place that cannot be stored, and a journal that cannot be read, are
   writeFileSync(story.state, 'a file in the place of the directory');
   story.note();
   await story.until(() => story.taken.length === 1);
-  await story.until(() => feed.state.fault?.code === 'state-file');
+  await story.until(() => feed.report.fault?.code === 'state-file');
   rmSync(story.state);
   story.note();
   await story.until(() => story.taken.length === 2);
-  await story.until(() => feed.state.fault === undefined);
+  await story.until(() => feed.report.fault === undefined);
   assert.deepEqual(story.taken, ['2', '3']);
 });

@@ -3,13 +3,14 @@
 import assert from 'node:assert/strict';
 import { createServer, type RequestListener } from 'node:http';
 import { type TestContext, test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
+import type { DaemonEvent } from '../../src/gate/telemetry/log.js';
 import { systemClock } from '../../src/host/machine/clock.js';
-import { noticeEvents } from '../../src/rules/config/receiver.js';
+import { createLookup } from '../../src/host/net/receivers.js';
+import { type NoticeReceiver, noticeEvents } from '../../src/rules/config/receiver.js';
 import type { NoticeSettings, WebhookSettings } from '../../src/rules/config/settings.js';
-import { createNotices } from '../../src/ship/notices.js';
+import { startNotices } from '../../src/ship/notices.js';
+import { createReceiverSet } from '../../src/ship/receiver-set.js';
 import { closeBefore, temporaryDirectory } from '../journal/files/reading.js';
-import { doorHead } from '../kit/gate/now.js';
 import { accessBody, usualRequest } from '../kit/plain/access-record.js';
 import { listenHere } from '../kit/plain/free-ports.js';
 import { idle } from '../kit/plain/idle.js';
@@ -51,16 +52,27 @@ async function openReceiver(
   return { settings: { ...settings, events: [...noticeEvents] }, ids, open: () => connections };
 }
 
-const headOf = ({ directory, id }: DiskJournal) => ({ ...doorHead, directory, journal: id });
+const headOf = ({ directory, id }: DiskJournal) => ({ directory, journal: id, host: 'gate' });
 
 void test('a receiver that never answers, one that floods and one that is down delay no other', async (t) => {
   const journal = openDiskJournal(t);
   const lines: string[] = [];
-  const notices = createNotices({
+  let seq = journal.seq;
+  const parts = {
     clock: systemClock,
-    log: { report: ({ event, text }) => void lines.push(`${event} ${text}`) },
-    directory: temporaryDirectory(t),
-  });
+    chance: () => 0.5,
+    log: { report: ({ event, text }: DaemonEvent) => void lines.push(`${event} ${text}`) },
+    state: temporaryDirectory(t),
+    lookup: createLookup(),
+    untilSeq: () => seq,
+  };
+  const notices = createReceiverSet<NoticeSettings, NoticeReceiver>((settings, head) =>
+    Promise.resolve(startNotices(settings, head, parts)),
+  );
+  const reached = (): void => {
+    ({ seq } = journal);
+    notices.nudge();
+  };
   closeBefore(t, () => notices.close());
   const good = await openReceiver(t, 'good', (_, response) => void response.writeHead(204).end());
   const silent = await openReceiver(t, 'silent', () => undefined);
@@ -70,16 +82,13 @@ void test('a receiver that never answers, one that floods and one that is down d
     request.on('close', () => clearInterval(timer));
   });
   const down: NoticeSettings = { ...good.settings, name: 'down', url: 'http://127.0.0.1:1/' };
-  notices.replace([silent.settings, flood.settings, down, good.settings], headOf(journal));
-  await pause(100);
-  assert.equal(notices.receivers.length, 0);
-  notices.reached(journal.seq);
-  await until(() => notices.receivers.length === 4, 'the feeds');
+  await notices.replace([silent.settings, flood.settings, down, good.settings], headOf(journal));
+  assert.equal(notices.reports.length, 4);
   await idle();
   for (let at = 0; at < 20; at += 1) journal.writeBodies(accessBody(Date.now(), usualRequest));
   // On disk, and not known to be: nothing is sent.
   assert.deepEqual(good.ids, []);
-  notices.reached(journal.seq);
+  reached();
   await until(() => silent.ids.length > 0, 'the notice that nobody answers');
   await until(
     () => good.ids.length === 20,
@@ -91,19 +100,19 @@ void test('a receiver that never answers, one that floods and one that is down d
     good.ids,
     Array.from({ length: 20 }, (_, at) => String(at + 1)),
   );
-  await until(() => notices.receivers.filter(({ fault }) => fault !== undefined).length >= 2, 'their faults');
+  await until(() => notices.reports.filter(({ fault }) => fault !== undefined).length >= 2, 'their faults');
   assert.ok(flood.open() <= 1);
   // It counts what was answered, which is later than what was asked.
-  await until(() => notices.receivers.some((each) => each.name === 'good' && each.delivered === 20), 'all');
+  await until(() => notices.reports.some((each) => each.name === 'good' && each.delivered === 20), 'all');
   assert.ok(lines.includes('notices-away flood: it answers with an HTTP status that is no success (500)'));
   // Settings without two of them, and one of another URL: it goes on where it was.
   const moved = await openReceiver(t, 'down', (_, response) => void response.writeHead(200).end());
-  notices.replace([good.settings, moved.settings], headOf(journal));
+  void notices.replace([good.settings, moved.settings], headOf(journal));
   await until(() => moved.ids.length === 20, 'all for the one that is back');
   await until(() => silent.open() === 0 && flood.open() === 0, 'no connection of those that are gone');
-  assert.deepEqual(notices.receivers.map(({ name }) => name).toSorted(), ['down', 'good']);
+  assert.deepEqual(notices.reports.map(({ name }) => name).toSorted(), ['down', 'good']);
   await notices.close();
   journal.writeBodies(accessBody(Date.now(), usualRequest));
-  notices.reached(journal.seq);
+  reached();
   assert.equal(good.ids.length, 20);
 });

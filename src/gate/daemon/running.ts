@@ -168,14 +168,12 @@ export function lookAt(gate: Gate): Running {
     }),
     locks: () => gate.access.locks.entries.map((lock) => gate.access.locks.shown(lock)),
     sinks: () =>
-      shipping.sinks.map(({ code = '', text = '', ...sink }) => ({
+      shipping.sinks.map(({ fault, ...sink }) => ({
         ...sink,
-        fault:
-          sink.state === 'away'
-            ? faultOf(shipCodes, code, text)
-            : sink.state === 'forked'
-              ? { code: 'audit-forked', text, why: forkedMeans }
-              : undefined,
+        fault: fault && {
+          ...fault,
+          why: sink.state === 'forked' ? forkedMeans : meaningIn(shipCodes, fault.code),
+        },
       })),
     ship() {
       if (!shipping.isNeeded) return undefined;

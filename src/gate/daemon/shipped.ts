@@ -13,11 +13,11 @@ import type { Clock, Timer } from '../../host/ports/machine.js';
 import { fit } from '../../host/values/shape.js';
 import { parseLine } from '../../host/values/values.js';
 import { hasRecord } from '../../journal/files/has-record.js';
-import { type ClaimedPosition, type ClaimedSink, claimedPosition, type ShipClaims } from '../door/ship.js';
-import type { RunningSink } from '../now/running.js';
+import { type SafePosition, type SinkReport, safePosition } from '../../rules/config/receiver.js';
+import type { ShipClaims } from '../door/ship.js';
 import type { Log } from '../telemetry/log.js';
 
-const kept = z.object({ journal: z.string(), receivers: z.record(z.string(), claimedPosition) });
+const kept = z.object({ journal: z.string(), receivers: z.record(z.string(), safePosition) });
 
 /** Of the settings. */
 interface Served {
@@ -41,7 +41,7 @@ export class Shipped {
   readonly #parts: ShippedParts;
   readonly #path: string;
   /** After the last record that each receiver certainly has. */
-  readonly #safe = new Map<string, ClaimedPosition>();
+  readonly #safe = new Map<string, SafePosition>();
   /** The journal of what a run before has kept. */
   #keptOf: string | undefined;
   #names: readonly string[] = [];
@@ -109,14 +109,14 @@ export class Shipped {
     return this.#isNeeded;
   }
 
-  get sinks(): readonly (Omit<RunningSink, 'fault'> & Pick<ClaimedSink, 'code' | 'text'>)[] {
+  get sinks() {
     const told = new Map(this.told?.sinks.map((sink) => [sink.name, sink]));
     const seq = this.#journal?.seq() ?? 0;
     return this.#names.map((name) => {
-      const { state = 'connecting', code, text, sentSeq, lagMs = 0, refused } = told.get(name) ?? {};
       const safeSeq = this.#safe.get(name)?.seq ?? 0;
-      const lagRecords = Math.max(seq - (sentSeq ?? safeSeq), 0);
-      return { name, state, code, text, lagRecords, lagMs, safeSeq, refused };
+      const unknown: SinkReport = { name, state: 'connecting', lagMs: 0, sentSeq: safeSeq };
+      const report = told.get(name) ?? unknown;
+      return { ...report, safeSeq, lagRecords: Math.max(seq - report.sentSeq, 0) };
     });
   }
 
@@ -175,7 +175,7 @@ export class Shipped {
   }
 
   /** Never rejects. */
-  async #check(claimed: readonly Pick<ClaimedSink, 'name' | 'safe'>[]): Promise<void> {
+  async #check(claimed: readonly SinkReport[]): Promise<void> {
     const journal = this.#journal;
     if (journal === undefined) return;
     let hasChanged = false;

@@ -3,8 +3,8 @@
 
 import * as z from 'zod';
 import { bounds } from '../../host/bounds/bounds.js';
-import { count, distanceMs, readerOf, spanMs, text } from '../../host/values/shape.js';
-import { noticeReceivers } from '../../rules/config/receiver.js';
+import { distanceMs, readerOf, text } from '../../host/values/shape.js';
+import { noticeReceivers, sinkReports } from '../../rules/config/receiver.js';
 import type { NoticeSettings, Settings } from '../../rules/config/settings.js';
 import type { SinkSettings } from '../../rules/config/sinks.js';
 
@@ -36,38 +36,11 @@ export type ShipLine =
   /** The last record that is certainly on disk: up to it records may be sent. */
   | { readonly seq: number };
 
-export const sinkStates = ['connecting', 'connected', 'away', 'forked'] as const;
-
-export const claimedPosition = z.object({
-  segment: count,
-  bytes: count,
-  seq: count,
-  hash: z.string().regex(/^[0-9a-f]{64}$/, { error: 'must be the hash of a record' }),
-});
-/** After a record: its segment, the bytes of that segment's text up to its LF, its seq and its hash. */
-export type ClaimedPosition = Readonly<z.infer<typeof claimedPosition>>;
-
-const claimedSink = z.object({
-  name: text(bounds.doorTextChars),
-  state: z.enum(sinkStates),
-  /** Why it is away or forked: a code of `ship-away`, and a text that may quote the receiver. */
-  code: text(bounds.doorNameChars).optional(),
-  text: text(bounds.doorTextChars).optional(),
-  /** The last record that was sent, and how long the oldest one that was not has been on disk. */
-  sentSeq: count,
-  lagMs: spanMs,
-  /** Records that a collector refused for good, since the start of the process. */
-  refused: count.optional(),
-  /** After the last record that the receiver certainly has; undefined: it has none. */
-  safe: claimedPosition.optional(),
-});
-export type ClaimedSink = Readonly<z.infer<typeof claimedSink>>;
-
 const claims = z.object({
   version: text(bounds.doorNameChars),
   /** Of another head: the claims of the settings before are not taken. */
   journal: text(bounds.doorNameChars),
-  sinks: z.array(claimedSink).max(bounds.shipReceivers).readonly(),
+  sinks: sinkReports,
   notices: noticeReceivers,
   certificates: z
     .array(

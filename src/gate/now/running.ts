@@ -2,7 +2,8 @@
 // read nothing else. Its parts are made when they are read first: a view that reads one makes no other, and reading one may throw.
 
 import type { ShownLock } from '../../doveadm/codes/locks.js';
-import type { BackendHealth, ReceiverNow } from './now.js';
+import type { NoticeReceiver, SinkReport } from '../../rules/config/receiver.js';
+import type { BackendHealth } from './now.js';
 import type { Drain, Loaded } from './operator.js';
 import type { FailedLogins, RefusedKey } from './refused-logins.js';
 
@@ -73,6 +74,7 @@ export interface Running {
         readonly problem?: string | undefined;
         /** All receivers, who get nothing while it is not there. */
         readonly names: readonly string[];
+        /** What each of them said `ageMs` ago. */
         readonly notices: readonly RunningNotices[];
       }
     | undefined;
@@ -207,17 +209,13 @@ export interface RunningJournal {
 
 export const forkedMeans: Meaning = ['the store holds another journal under the id of this one'];
 
-/** A receiver of records. `forked`: as `forkedMeans`. */
-export interface RunningSink {
-  readonly name: string;
-  readonly state: ReceiverNow['state'];
-  readonly fault: Fault | undefined;
-  /** Records on disk that were not sent yet, and how long the oldest of them has been there. */
+/** A receiver of records, by its own report. `forked`: as `forkedMeans`. */
+export interface RunningSink extends Omit<SinkReport, 'fault' | 'sentSeq' | 'safe'> {
+  readonly fault?: Fault | undefined;
+  /** Records on disk that were not sent yet. */
   readonly lagRecords: number;
-  readonly lagMs: number;
+  /** The last one that it certainly has: the journal here has it, too. */
   readonly safeSeq: number;
-  /** Records that a collector refused for good. Undefined: the receiver has no such answer. */
-  readonly refused?: number | undefined;
 }
 
 export interface RunningCertificate {
@@ -272,21 +270,9 @@ export interface PageTold {
   readonly ageMs: number;
 }
 
-/** A receiver of notices. `forMs`: how long attempts had failed when it was said. */
-export interface RunningNotices {
-  readonly name: string;
-  readonly delivered: number;
-  readonly failed: number;
-  readonly dropped: number;
-  readonly lagMs: number;
-  readonly fault?:
-    | {
-        readonly code: string;
-        readonly status?: number | undefined;
-        readonly forMs: number;
-        readonly why: Meaning;
-      }
-    | undefined;
+/** A receiver of notices, by its own report. */
+export interface RunningNotices extends Omit<NoticeReceiver, 'fault'> {
+  readonly fault?: (NonNullable<NoticeReceiver['fault']> & { readonly why: Meaning }) | undefined;
 }
 
 /** `unknown`: none was sent since `dovegate ship` was started. */

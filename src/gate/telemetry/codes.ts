@@ -3,8 +3,7 @@
 
 import { codes, plain } from '../../doveadm/codes/codes.js';
 import { installCommand } from '../../host/machine/optional-packages.js';
-import type { NoticeFaultCode } from '../../rules/config/fault.js';
-import type { ShipFaultCode } from '../door/ship-event.js';
+import type { NoticeFaultCode, ShipFaultCode } from '../../rules/config/fault.js';
 import type { ResolveFailure } from '../lookup/resolve-user.js';
 import type { Meaning } from '../now/running.js';
 

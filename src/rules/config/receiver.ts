@@ -1,8 +1,9 @@
-// A receiver of notices: what it may be told of, the secret by which it knows them, and how the page's process reports it to the daemon.
+// The reports of receivers, as the process that sends to them makes them and everybody shows them; and of receivers of notices what they
+// may be told of, and the secret by which they know them.
 
 import * as z from 'zod';
 import { bounds } from '../../host/bounds/bounds.js';
-import { count, spanMs } from '../../host/values/shape.js';
+import { count, spanMs, text } from '../../host/values/shape.js';
 import { noticeFaultCodes } from './fault.js';
 
 /** What a receiver may be told of; the values of `events`. */
@@ -17,8 +18,8 @@ export const mailAddressForm =
 const secretBytes = { least: 24, most: 64 };
 
 /** The bytes of `whsec_BASE64`; undefined: it is none, or too short or too long. */
-export function parseSecret(text: string): Buffer | undefined {
-  const base64 = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(text.trim())?.[1];
+export function parseSecret(written: string): Buffer | undefined {
+  const base64 = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(written.trim())?.[1];
   const bytes = base64 === undefined ? undefined : Buffer.from(base64, 'base64');
   if (bytes === undefined || bytes.length < secretBytes.least || bytes.length > secretBytes.most)
     return undefined;
@@ -46,3 +47,30 @@ const receiver = z.object({
 export type NoticeReceiver = Readonly<z.infer<typeof receiver>>;
 
 export const noticeReceivers = z.array(receiver).max(bounds.noticeReceivers).readonly();
+
+export const safePosition = z.object({
+  segment: count,
+  bytes: count,
+  seq: count,
+  hash: z.string().regex(/^[0-9a-f]{64}$/, { error: 'must be the hash of a record' }),
+});
+/** After a record: its segment, the bytes of that segment's text up to its LF, its seq and its hash. */
+export type SafePosition = Readonly<z.infer<typeof safePosition>>;
+
+const sinkReport = z.object({
+  name: text(bounds.doorTextChars),
+  state: z.enum(['connecting', 'connected', 'away', 'forked']),
+  /** Why it is away or forked: a code of `ship-away` or `audit-forked`, and a text that may quote the receiver. */
+  fault: z.object({ code: text(bounds.doorNameChars), text: text(bounds.doorTextChars) }).optional(),
+  /** The last record that was sent, and how long the oldest one that was not has been on disk. */
+  sentSeq: count,
+  lagMs: spanMs,
+  /** Records that a collector refused for good, since the start of the process; undefined: there is no such answer. */
+  refused: count.optional(),
+  /** After the last record that the receiver certainly has; undefined: it has none. */
+  safe: safePosition.optional(),
+});
+/** A receiver of records, as what sends to it makes it, and as it is shown. */
+export type SinkReport = Readonly<z.infer<typeof sinkReport>>;
+
+export const sinkReports = z.array(sinkReport).max(bounds.shipReceivers).readonly();

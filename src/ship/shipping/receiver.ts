@@ -2,12 +2,13 @@
 // takes nothing; and faults in the words of events. Each phase has a time limit, and nothing stays open after a failure. Input from a
 // receiver is read and dropped, and its rate is limited.
 
-import type { ShipFaultCode } from '../../gate/door/ship-event.js';
 import { bounds } from '../../host/bounds/bounds.js';
 import { messageOf, TransportFault, UpstreamFault } from '../../host/ports/faults.js';
 import type { Clock } from '../../host/ports/machine.js';
 import type { Address, Connect, TlsDemand, Transport } from '../../host/ports/transport.js';
 import { printable } from '../../host/words/text.js';
+import type { ShipFaultCode } from '../../rules/config/fault.js';
+import type { SinkReport } from '../../rules/config/receiver.js';
 
 export interface Receiver {
   readonly address: Address;
@@ -136,9 +137,11 @@ export class ReceiverFault extends Error {
   }
 }
 
-export interface ShipFault {
-  readonly code: ShipFaultCode;
-  readonly text: string;
+export type ShipFault = NonNullable<SinkReport['fault']>;
+
+/** A text of the system may be long. */
+export function asShown(text: string): string {
+  return text.slice(0, 1_000);
 }
 
 /** Total: accepts any error from shipping. */
@@ -147,16 +150,16 @@ export function shipFaultOf(cause: unknown): ShipFault {
   if (cause instanceof UpstreamFault) {
     const { code, message } = cause;
     const isDial = code === 'dial-refused' || code === 'dial-timeout' || code === 'tls-failed';
-    return { code: isDial ? code : 'closed-early', text: message };
+    return { code: isDial ? code : 'closed-early', text: asShown(message) };
   }
   if (cause instanceof TransportFault) {
     // Only a stall makes us close a transport with a pending write.
     if (cause.code === 'closed') return { code: 'stalled', text: `it took nothing for ${stallMs} ms` };
     const { cause: system } = cause;
     const why = system instanceof Error && 'code' in system ? ` (${String(system.code)})` : '';
-    return { code: 'closed-early', text: `${cause.message}${why}` };
+    return { code: 'closed-early', text: asShown(`${cause.message}${why}`) };
   }
   // Other system errors come only from reading the journal.
   const isSystem = cause instanceof Error && 'code' in cause;
-  return { code: isSystem ? 'journal-unreadable' : 'internal', text: messageOf(cause) };
+  return { code: isSystem ? 'journal-unreadable' : 'internal', text: asShown(messageOf(cause)) };
 }

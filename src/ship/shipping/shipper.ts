@@ -2,25 +2,23 @@
 // ends. It owns the connection and the position in the journal. Records go in their order, and only those on disk. The carrier decides
 // where to continue after each connect. A receiver that is down, slow or misbehaving never affects others.
 
-import type { ShipEvent } from '../../gate/door/ship-event.js';
+import type { DaemonEvent, Log } from '../../gate/telemetry/log.js';
 import { backOffMs } from '../../host/concurrency/back-off.js';
 import { pause, Wakes } from '../../host/concurrency/waiting.js';
 import { messageOf, UpstreamFault } from '../../host/ports/faults.js';
 import type { Clock, Timer } from '../../host/ports/machine.js';
+import type { SinkReport } from '../../rules/config/receiver.js';
 import { type Carrier, ForkedFault, type Line } from './carrier.js';
 import { beginning, createFollower, type FollowFault, type Position } from './follow.js';
 import type { PositionFile } from './position.js';
-import { type ShipFault, shipFaultOf } from './receiver.js';
+import { asShown, type ShipFault, shipFaultOf } from './receiver.js';
 
 export interface ShipperParts {
   readonly directory: string;
   readonly clock: Clock;
   /** From 0 up to 1, without 1. */
   readonly chance: () => number;
-  readonly observe: (event: ShipEvent) => void;
-}
-
-export interface ShipperOptions extends ShipperParts {
+  readonly log: Pick<Log, 'report'>;
   readonly sink: string;
   readonly carrier: Carrier;
   readonly journal: string;
@@ -30,13 +28,6 @@ export interface ShipperOptions extends ShipperParts {
   readonly file: PositionFile;
 }
 
-export type ShipperState =
-  | { readonly at: 'connecting' }
-  | { readonly at: 'connected' }
-  | ({ readonly at: 'away' } & ShipFault)
-  /** Final. */
-  | { readonly at: 'forked'; readonly text: string };
-
 export type Shipper = ReturnType<typeof startShipper>;
 
 /** Single records are gathered for so long: a read and a write for each would be expensive. */
@@ -44,7 +35,9 @@ const gatherMs = 20;
 /** A connection that lasted so long resets the pauses of earlier failures. */
 const steadyMs = 10_000;
 const keepIntervalMs = 1_000;
-/** At the stop, in addition to the receiver's time: a hanging disk must not delay it. */
+/** The time for remaining records at a stop: long enough for a reachable receiver. */
+const endMs = 5_000;
+/** In addition to the receiver's time: a hanging disk must not delay the stop. */
 const diskMs = 1_000;
 
 const delayMsMin = 500;
@@ -52,15 +45,16 @@ const delayMsMin = 500;
 const forkedTodo =
   'find out who else writes this journal (a copied machine, a disk that was put back), then begin a new one: stop dovegate, move audit.directory away, start';
 
-export function startShipper(options: ShipperOptions) {
-  const { sink, carrier, clock, observe, untilSeq } = options;
+export function startShipper(options: ShipperParts) {
+  const { sink, carrier, clock, untilSeq } = options;
   const wakes = new Wakes(true);
   const lag = createLag();
   const follower = createFollower(options.directory, tellFault, carrier.batches);
   /** First abort: send the remaining records and stop. Second abort: stop. */
   const ending = new AbortController();
   const hurry = new AbortController();
-  let state: ShipperState = { at: 'connecting' };
+  let state: SinkReport['state'] = 'connecting';
+  let shown: ShipFault | undefined;
   let line: Line | undefined;
   let kept = options.position;
   let keptAtMs = clock.now();
@@ -75,36 +69,31 @@ export function startShipper(options: ShipperOptions) {
       if (line !== undefined) wakes.wake();
     },
     /** Sends the records on disk, if the receiver takes them in time; resolves when the shipper has ended. */
-    async end(ms: number): Promise<void> {
+    async close(): Promise<void> {
       ending.abort();
       wakes.wake();
       const timers: Timer[] = [];
       const late = new Promise<void>((resolve) => {
-        timers.push(clock.setTimer(ms, stop), clock.setTimer(ms + diskMs, resolve));
+        timers.push(clock.setTimer(endMs, stop), clock.setTimer(endMs + diskMs, resolve));
       });
       await Promise.race([running, late]);
       stop();
       for (const timer of timers) timer.cancel();
     },
-    get state(): ShipperState {
-      return state;
-    },
-    /** After the last record that the receiver certainly has, also after a restart. */
-    get safe(): Position {
-      return kept.seq < carrier.safe.seq ? kept : carrier.safe;
-    },
-    get sentSeq(): number {
-      return carrier.sentSeq;
-    },
-    get refused(): number | undefined {
-      return carrier.refused;
-    },
-    get lagRecords(): number {
-      return Math.max(untilSeq() - carrier.sentSeq, 0);
-    },
-    get lagMs(): number {
+    get report(): SinkReport {
       noteLag();
-      return lag.ms(carrier.sentSeq, clock.now());
+      const { sentSeq, refused } = carrier;
+      const safe = kept.seq < carrier.safe.seq ? kept : carrier.safe;
+      return {
+        name: sink,
+        state,
+        fault: shown,
+        sentSeq,
+        lagMs: lag.ms(sentSeq, clock.now()),
+        refused,
+        // Also after a restart.
+        safe: safe.seq > 0 ? safe : undefined,
+      };
     },
   };
 
@@ -124,9 +113,9 @@ export function startShipper(options: ShipperOptions) {
       await follower.close();
       await keep();
       const isForked = fault instanceof ForkedFault;
-      if (isForked) become({ at: 'forked', text: fault.message });
+      if (isForked) become('forked', { code: 'audit-forked', text: asShown(fault.message) });
       if (fault === undefined || isForked || ending.signal.aborted) return;
-      become({ at: 'away', ...shipFaultOf(fault) });
+      become('away', shipFaultOf(fault));
       failures = connectedMs >= steadyMs ? 1 : failures + 1;
       const dueMs = clock.now() + backOffMs(failures, delayMsMin, 10_000, options.chance());
       // Other events wake it too, such as the end of the last connection.
@@ -145,7 +134,7 @@ export function startShipper(options: ShipperOptions) {
     let isOrderly = false;
     try {
       line = await carrier.open(follower, hurry.signal, {
-        proven: () => become({ at: 'connected' }),
+        proven: () => become('connected'),
         over: () => wakes.wake(),
       });
       openedMs = clock.now();
@@ -199,29 +188,27 @@ export function startShipper(options: ShipperOptions) {
   }
 
   /** Reports each change once; during an outage, each new cause. */
-  function become(next: ShipperState): void {
-    if (state.at === 'forked') return;
-    const isSame =
-      next.at === state.at && (next.at !== 'away' || state.at !== 'away' || next.code === state.code);
+  function become(next: SinkReport['state'], fault?: ShipFault): void {
+    if (state === 'forked') return;
+    const isSame = next === state && fault?.code === shown?.code;
     state = next;
+    shown = fault;
     if (isSame) return;
     const unsent = Math.max(untilSeq() - carrier.sentSeq, 0);
-    if (next.at === 'connected') {
+    if (fault === undefined) {
       const text = `records go to ${sink}; ${unsent} were not sent yet`;
-      observe({ kind: 'ship-connected', level: 'info', text, sink, lag: unsent });
-    }
-    if (next.at === 'away')
-      tell('ship-away', `no records go to ${sink}: ${next.text}`, { type: next.code, lag: unsent });
-    if (next.at === 'forked')
-      tell('audit-forked', `${sink} gets no more of this journal: ${next.text}; ${forkedTodo}`);
+      options.log.report({ event: 'ship-connected', level: 'info', text, sink, lag: unsent });
+    } else if (next === 'forked')
+      tell('audit-forked', `${sink} gets no more of this journal: ${fault.text}; ${forkedTodo}`);
+    else tell('ship-away', `no records go to ${sink}: ${fault.text}`, { type: fault.code, lag: unsent });
   }
 
   function tell(
-    kind: ShipEvent['kind'],
+    event: DaemonEvent['event'],
     text: string,
     keys: Readonly<Record<string, string | number>> = {},
   ): void {
-    observe({ kind, level: 'error', text, sink, ...keys });
+    options.log.report({ event, level: 'error', text, sink, ...keys });
   }
 
   function tellFault(fault: FollowFault): void {

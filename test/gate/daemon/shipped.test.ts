@@ -6,8 +6,9 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Shipped } from '../../../src/gate/daemon/shipped.js';
-import type { ClaimedPosition, ClaimedSink, ShipClaims } from '../../../src/gate/door/ship.js';
+import type { ShipClaims } from '../../../src/gate/door/ship.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
+import type { SafePosition, SinkReport } from '../../../src/rules/config/receiver.js';
 import { createFakeClock, type FakeClock } from '../../kit/plain/fake-clock.js';
 import { openFolder } from '../../kit/plain/folder.js';
 import { settingsOf, sound } from '../../rules/config/sound.js';
@@ -29,16 +30,16 @@ interface Story {
   /** A run of the gate; ends with the test. */
   start(names?: readonly string[], id?: string): Promise<Shipped>;
   /** After a record of the first segment. */
-  at(seq: number): ClaimedPosition;
+  at(seq: number): SafePosition;
   /** Claims, and waits until they were looked at. */
   claim(
     shipped: Shipped,
-    sinks: readonly ClaimedSink[],
+    sinks: readonly SinkReport[],
     more?: Partial<ShipClaims>,
   ): Promise<string | undefined>;
 }
 
-function sink(name: string, safe?: ClaimedPosition, more: Partial<ClaimedSink> = {}): ClaimedSink {
+function sink(name: string, safe?: SafePosition, more: Partial<SinkReport> = {}): SinkReport {
   return { name, state: 'connected', sentSeq: safe?.seq ?? 0, lagMs: 0, ...(safe && { safe }), ...more };
 }
 
@@ -87,7 +88,7 @@ async function begin(t: TestContext) {
   const story = tell(t);
   const shipped = await story.start();
   /** Claims, and does not wait. */
-  const claim = (...sinks: readonly ClaimedSink[]): void => {
+  const claim = (...sinks: readonly SinkReport[]): void => {
     shipped.claim({ version: '1', journal: story.journal.id, sinks, notices: [], certificates: [] });
   };
   return { story, shipped, claim, claimAt: (seq: number) => claim(sink(one, story.at(seq))) };
@@ -102,12 +103,10 @@ void test('without receivers nothing is held back; with one that nothing is know
   assert.deepEqual(shipped.sinks[0], {
     name: one,
     state: 'connecting',
-    code: undefined,
-    text: undefined,
     lagRecords: 20,
     lagMs: 0,
+    sentSeq: 0,
     safeSeq: 0,
-    refused: undefined,
   });
   // The least of all of them.
   await story.claim(shipped, [sink(one, story.at(7))]);
@@ -127,7 +126,7 @@ void test('a lie is shown, and does not count', async (t) => {
   const { story, shipped } = await begin(t);
   const good = story.at(10);
   const { hash: other } = story.at(11);
-  const lies: readonly Partial<ClaimedPosition>[] = [
+  const lies: readonly Partial<SafePosition>[] = [
     { hash: other },
     { hash: 'ab'.repeat(32) },
     { seq: 11 },
@@ -161,7 +160,10 @@ void test('a receiver has more than the journal, which was cut: it is shown, and
   const { story, shipped } = await begin(t);
   const ahead = story.at(20);
   story.journal.seq = 15;
-  const forked = sink(one, ahead, { state: 'forked', text: 'it has another record 16' });
+  const forked = sink(one, ahead, {
+    state: 'forked',
+    fault: { code: 'audit-forked', text: 'it has another record 16' },
+  });
   assert.equal(await story.claim(shipped, [forked]), undefined);
   assert.deepEqual(
     shipped.sinks.map(({ state, lagRecords, safeSeq }) => [state, lagRecords, safeSeq]),
@@ -233,9 +235,9 @@ void test('what was told holds for some seconds, and ends with the connection; t
   assert.match(story.logged[0] ?? '', /^ship-absent /);
   await clock.advance(3_600_000);
   assert.equal(story.logged.length, 1);
-  claim(sink(one, undefined, { state: 'away', code: 'dial-refused', text: 'nobody' }));
+  claim(sink(one, undefined, { state: 'away', fault: { code: 'dial-refused', text: 'nobody' } }));
   assert.deepEqual(
-    [shipped.isAbsent, shipped.sinks[0]?.state, shipped.sinks[0]?.code],
+    [shipped.isAbsent, shipped.sinks[0]?.state, shipped.sinks[0]?.fault?.code],
     [false, 'away', 'dial-refused'],
   );
   await clock.advance(bounds.shipToldMs);

@@ -75,8 +75,14 @@ void test('lists and texts end where they may', () => {
     [2 * bounds.shipReceivers, (most) => taken({ certificates: Array(most).fill(certificate) })],
     [bounds.noticeReceivers, (most) => taken({ notices: Array(most).fill(chat) })],
     [bounds.doorNameChars, (most) => taken({ version: 'x'.repeat(most) })],
-    [bounds.doorNameChars, (most) => taken({ sinks: [{ ...sink, code: 'x'.repeat(most) }] })],
-    [bounds.doorTextChars, (most) => taken({ sinks: [{ ...sink, text: 'x'.repeat(most) }] })],
+    [
+      bounds.doorNameChars,
+      (most) => taken({ sinks: [{ ...sink, fault: { ...sink.fault, code: 'x'.repeat(most) } }] }),
+    ],
+    [
+      bounds.doorTextChars,
+      (most) => taken({ sinks: [{ ...sink, fault: { ...sink.fault, text: 'x'.repeat(most) } }] }),
+    ],
     [bounds.doorTextChars, (most) => taken({ problem: 'x'.repeat(most) })],
   ];
   for (const [at, [most, isTaken]] of ends.entries()) {

@@ -84,8 +84,7 @@ export const shipMessage = {
     {
       name: 'logs.example.com:6514',
       state: 'away',
-      code: 'dial-refused',
-      text: 'nobody listens',
+      fault: { code: 'dial-refused', text: 'nobody listens' },
       sentSeq: 5,
       lagMs: 1.5,
       safe: { segment: 1, bytes: 900, seq: 4, hash: 'ab'.repeat(32) },

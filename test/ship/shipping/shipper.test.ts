@@ -12,7 +12,7 @@ import { settle } from '../../kit/plain/fake-clock.js';
 import { ended, openStory, type Story } from './shipping-story.js';
 
 const kinds = ({ events }: Story): string[] =>
-  events.map((event) => (event.kind === 'ship-away' ? `ship-away ${event['type']}` : event.kind));
+  events.map((event) => (event.event === 'ship-away' ? `ship-away ${event['type']}` : event.event));
 
 void test('records go out as they reach the disk, and none before', async (t) => {
   const story = openStory(t);
@@ -23,9 +23,9 @@ void test('records go out as they reach the disk, and none before', async (t) =>
   await until(() => records(0).length === 6);
   await clock.advance(1000);
   assert.deepEqual(records(0), journal.lines.slice(0, 6));
-  assert.equal(shipper.lagRecords, 0);
+  assert.equal(journal.seq - shipper.report.sentSeq, 0);
   journal.seq = 10;
-  assert.equal(shipper.lagRecords, 4);
+  assert.equal(journal.seq - shipper.report.sentSeq, 4);
   shipper.nudge();
   await until(() => records(0).length === 10);
   journal.rotate();
@@ -33,8 +33,8 @@ void test('records go out as they reach the disk, and none before', async (t) =>
   shipper.nudge();
   await until(() => records(0).length === 310);
   assert.deepEqual(records(0), journal.lines);
-  assert.deepEqual([shipper.state.at, dialler.dials, kinds(story)], ['connected', 1, ['ship-connected']]);
-  const ending = shipper.end(5000);
+  assert.deepEqual([shipper.report.state, dialler.dials, kinds(story)], ['connected', 1, ['ship-connected']]);
+  const ending = shipper.close();
   at(dialler.ends, 0).peer.end();
   await ending;
   assert.deepEqual([clock.timers, dialler.open.length], [0, 0]);
@@ -44,24 +44,24 @@ void test('after each dial the last ones come again, and what is long safe does 
   const story = openStory(t);
   const { clock, dialler, journal, records, until } = story;
   const shipper = await story.start();
-  await until(() => shipper.state.at === 'connected');
+  await until(() => shipper.report.state === 'connected');
   // 2 MiB in the first two minutes, a few records in the next two.
   const many = 2500;
   for (let part = 0; part < 12; part += 1) {
     journal.write(many / 10, { text: 'x'.repeat(600) });
     shipper.nudge();
-    await until(() => shipper.lagRecords === 0);
+    await until(() => journal.seq - shipper.report.sentSeq === 0);
     await clock.advance(10_000);
   }
   journal.write(3);
   shipper.nudge();
-  await until(() => shipper.lagRecords === 0);
+  await until(() => journal.seq - shipper.report.sentSeq === 0);
   assert.deepEqual(records(0), journal.lines);
   at(dialler.ends, 0).peer.end();
-  await until(() => dialler.ends.length === 2 && shipper.state.at === 'connected');
+  await until(() => dialler.ends.length === 2 && shipper.report.state === 'connected');
   journal.write(1);
   shipper.nudge();
-  await until(() => shipper.lagRecords === 0);
+  await until(() => journal.seq - shipper.report.sentSeq === 0);
   const again = records(1);
   assert.deepEqual(again, journal.lines.slice(-again.length));
   const bytes = at(dialler.ends, 1).peer.received().length;
@@ -76,20 +76,20 @@ void test('a receiver that is away is dialled with pauses, and told once', async
   journal.write(3);
   dialler.setAnswer('refuse');
   const shipper = await story.start();
-  await until(() => shipper.state.at === 'away');
+  await until(() => shipper.report.state === 'away');
   const beganMs = clock.now();
   await until(() => dialler.dials === 6);
   // 375, 750, 1500, 3000, 6000 ms by the chance of the story; the clock goes on while files are looked at.
   const tookMs = clock.now() - beganMs;
   assert.ok(tookMs >= 11_620 && tookMs < 11_650, `${tookMs} ms`);
   assert.deepEqual(kinds(story), ['ship-away dial-refused']);
-  assert.equal(shipper.lagRecords, 3);
+  assert.equal(journal.seq - shipper.report.sentSeq, 3);
   dialler.setAnswer('accept');
   dialler.onAccept(({ peer }) => peer.setTls('refuse'));
   await until(() => story.events.length === 2);
   dialler.onAccept(() => undefined);
   await until(() => records(dialler.ends.length - 1).length === 3);
-  await until(() => shipper.state.at === 'connected');
+  await until(() => shipper.report.state === 'connected');
   assert.deepEqual(kinds(story), ['ship-away dial-refused', 'ship-away tls-failed', 'ship-connected']);
   await ended(story, shipper);
 });
@@ -108,7 +108,7 @@ void test('a receiver that accepts and ends at once does not get a dial each tur
   assert.deepEqual(kinds(story), ['ship-away closed-early'], 'nor is it told each time');
   const [away] = story.events;
   assert.equal(
-    away?.kind === 'ship-away' && away.text,
+    away?.event === 'ship-away' && away.text,
     'no records go to logs.example.com:6514: it ended the connection',
   );
   await ended(story, shipper);
@@ -119,7 +119,7 @@ void test('one that takes nothing any more is given up, and gets everything agai
   const story = openStory(t);
   const { clock, dialler, journal, records, until } = story;
   const shipper = await story.start();
-  await until(() => shipper.state.at === 'connected');
+  await until(() => shipper.report.state === 'connected');
   const { peer, transport } = at(dialler.ends, 0);
   for (let turn = 0; turn < 2; turn += 1) {
     peer.setStopped(true);
@@ -129,14 +129,14 @@ void test('one that takes nothing any more is given up, and gets everything agai
     // A few of them have passed already.
     await clock.advance(bounds.receiverStallMs - 10);
     peer.setStopped(false);
-    await until(() => shipper.lagRecords === 0 && transport.unsentBytes === 0);
+    await until(() => journal.seq - shipper.report.sentSeq === 0 && transport.unsentBytes === 0);
   }
-  assert.equal(shipper.state.at, 'connected');
+  assert.equal(shipper.report.state, 'connected');
   peer.setStopped(true);
   journal.write(2000);
   const beganMs = clock.now();
   shipper.nudge();
-  await until(() => shipper.state.at === 'away');
+  await until(() => shipper.report.state === 'away');
   assert.ok(clock.now() - beganMs >= bounds.receiverStallMs);
   assert.deepEqual([transport.closedFor, peer.isReset], ['receiver-stall', true]);
   assert.deepEqual(kinds(story), ['ship-connected', 'ship-away stalled']);
@@ -156,14 +156,14 @@ void test('a dial and a handshake have their time, an end ends either, and no fi
     const shipper = await story.start();
     await until(() => clock.timers === 1);
     const beganMs = clock.now();
-    await until(() => shipper.state.at === 'away');
+    await until(() => shipper.report.state === 'away');
     const tookMs = clock.now() - beganMs;
     assert.ok(tookMs >= 4_990 && tookMs < 5_010, `${phase}: ${tookMs} ms`);
     assert.deepEqual([kinds(story), dialler.open.length], [['ship-away dial-timeout'], 0], phase);
     await until(() => dialler.dials === 2);
     const endMs = clock.now();
-    await ended(story, shipper, 1000);
-    assert.ok(clock.now() - endMs < 1_100, `${phase}: ${clock.now() - endMs} ms to the end`);
+    await ended(story, shipper);
+    assert.ok(clock.now() - endMs < 5_100, `${phase}: ${clock.now() - endMs} ms to the end`);
     assert.deepEqual([clock.timers, dialler.open.length], [0, 0], phase);
   }
   const story = openStory(t);
@@ -174,10 +174,10 @@ void test('a dial and a handshake have their time, an end ends either, and no fi
       return { serverName: 'logs.example.com', ca: 'PEM', keyPins: [] };
     },
   });
-  await story.until(() => shipper.state.at === 'away');
+  await story.until(() => shipper.report.state === 'away');
   assert.deepEqual([kinds(story), story.dialler.dials], [['ship-away tls-failed'], 0]);
   isThere = true;
-  await story.until(() => shipper.state.at === 'connected');
+  await story.until(() => shipper.report.state === 'connected');
   assert.equal(at(story.dialler.ends, 0).peer.tlsDemands[0]?.ca, 'PEM', 'it is asked for at each dial');
   await ended(story, shipper);
 });
@@ -186,15 +186,15 @@ void test('what a receiver says is dropped, and one that sends a flood, or many 
   const story = openStory(t);
   const { clock, dialler, until } = story;
   const shipper = await story.start();
-  await until(() => shipper.state.at === 'connected');
+  await until(() => shipper.report.state === 'connected');
   const first = at(dialler.ends, 0);
   for (let second = 0; second < 60; second += 1) {
     first.peer.send('x'.repeat(256 * 1024));
     await clock.advance(1000);
   }
-  assert.deepEqual([first.transport.heldBytes, shipper.state.at], [0, 'connected']);
+  assert.deepEqual([first.transport.heldBytes, shipper.report.state], [0, 'connected']);
   first.peer.send('x'.repeat(1024 ** 2 + 1));
-  await until(() => dialler.ends.length === 2 && shipper.state.at === 'connected');
+  await until(() => dialler.ends.length === 2 && shipper.report.state === 'connected');
   const { peer } = at(dialler.ends, 1);
   // A small piece counts for 256 bytes: it costs as much as a larger one.
   for (let piece = 0; piece < 1024 ** 2 / 256; piece += 1) {
@@ -204,7 +204,7 @@ void test('what a receiver says is dropped, and one that sends a flood, or many 
   assert.equal(dialler.open.length, 1);
   peer.send('x');
   await until(() => dialler.ends.length === 3);
-  const texts = story.events.flatMap((event) => (event.kind === 'ship-away' ? [event.text] : []));
+  const texts = story.events.flatMap((event) => (event.event === 'ship-away' ? [event.text] : []));
   assert.equal(texts.length, 2);
   for (const text of texts) assert.match(text, /sent more than a receiver does/);
   await ended(story, shipper);
@@ -215,18 +215,18 @@ void test('the end: what is left goes out, and the receiver is waited for, but n
     const story = openStory(t);
     const { clock, dialler, journal, records, until } = story;
     const shipper = await story.start();
-    await until(() => shipper.state.at === 'connected');
+    await until(() => shipper.report.state === 'connected');
     journal.write(500);
     const { peer } = at(dialler.ends, 0);
     const beganMs = clock.now();
-    const ending = ended(story, shipper, 3000);
+    const ending = ended(story, shipper);
     await until(() => peer.isEnded);
     assert.deepEqual(records(0), journal.lines);
     if (answer === 'ends') peer.end();
     await ending;
-    assert.equal(clock.now() - beganMs >= 3000, answer === 'hangs');
+    assert.equal(clock.now() - beganMs >= 5000, answer === 'hangs');
     assert.deepEqual([clock.timers, dialler.open.length], [0, 0]);
-    assert.equal(at(story.events, -1).kind, 'ship-connected', 'nothing is told about a wanted end');
+    assert.equal(at(story.events, -1).event, 'ship-connected', 'nothing is told about a wanted end');
   }
 });
 
@@ -236,12 +236,12 @@ async function shipMuch(story: Story, shipper: Shipper): Promise<void> {
   for (let part = 0; part < 4; part += 1) {
     journal.write(1000, { text: 'x'.repeat(400) });
     shipper.nudge();
-    await until(() => shipper.lagRecords === 0);
+    await until(() => journal.seq - shipper.report.sentSeq === 0);
     await clock.advance(30_000);
   }
   journal.write(1);
   shipper.nudge();
-  await until(() => shipper.lagRecords === 0);
+  await until(() => journal.seq - shipper.report.sentSeq === 0);
 }
 
 void test('where it stands is kept, and the next run goes on there', async (t) => {
@@ -249,15 +249,15 @@ void test('where it stands is kept, and the next run goes on there', async (t) =
   const { journal, records, until } = story;
   const first = await story.start();
   await shipMuch(story, first);
-  await until(() => first.safe.seq > 0);
+  await until(() => first.report.safe !== undefined);
   await ended(story, first);
-  const { seq: safeSeq } = first.safe;
+  const safeSeq = first.report.safe?.seq ?? 0;
   const kept = await story.file.load();
   assert.deepEqual([kept?.journal, kept?.position.seq], [journal.id, safeSeq]);
   journal.rotate();
   journal.write(5);
   const second = await story.start();
-  assert.equal(second.safe.seq, safeSeq);
+  assert.equal(second.report.safe?.seq, safeSeq);
   await until(() => records(1).at(-1) === journal.lines.at(-1));
   assert.deepEqual(records(1), journal.lines.slice(safeSeq));
   await ended(story, second);
@@ -270,10 +270,10 @@ void test('a journal that cannot be read is told, and shipped when it can be', a
   const gone = `${journal.directory}.gone`;
   renameSync(journal.directory, gone);
   const shipper = await story.start();
-  await until(() => shipper.state.at === 'away');
+  await until(() => shipper.report.state === 'away');
   assert.equal(kinds(story).at(-1), 'ship-away journal-unreadable');
   renameSync(gone, journal.directory);
-  await until(() => shipper.lagRecords === 0);
+  await until(() => journal.seq - shipper.report.sentSeq === 0);
   assert.deepEqual(records(dialler.ends.length - 1), journal.lines);
   await ended(story, shipper);
 });
@@ -302,7 +302,8 @@ void test('whatever fails, every record arrives, in order but for the overlap', 
     journal.write(90, { text: 'x'.repeat(1000) });
     shipper.nudge();
     const hasAll = (): boolean =>
-      shipper.lagRecords === 0 && records(dialler.ends.length - 1).at(-1) === journal.lines.at(-1);
+      journal.seq - shipper.report.sentSeq === 0 &&
+      records(dialler.ends.length - 1).at(-1) === journal.lines.at(-1);
     await until(hasAll);
     journal.rotate();
     journal.write(3);

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import type { ShipEvent } from '../../../src/gate/door/ship-event.js';
+import type { DaemonEvent } from '../../../src/gate/telemetry/log.js';
 import type { Clock } from '../../../src/host/ports/machine.js';
 import type { Connect, TlsDemand } from '../../../src/host/ports/transport.js';
 import { beginning } from '../../../src/ship/shipping/follow.js';
 import { createPositionFile, type PositionFile } from '../../../src/ship/shipping/position.js';
-import { type Shipper, type ShipperOptions, startShipper } from '../../../src/ship/shipping/shipper.js';
+import { type Shipper, type ShipperParts, startShipper } from '../../../src/ship/shipping/shipper.js';
 import { createSyslogCarrier } from '../../../src/ship/shipping/syslog-carrier.js';
 import { createMemoryDialler, type DialledEnd, type MemoryDialler } from '../../kit/gate/memory-backend.js';
 import { createFakeClock, type FakeClock } from '../../kit/plain/fake-clock.js';
@@ -19,11 +19,11 @@ export interface Story {
   readonly clock: FakeClock;
   readonly dialler: MemoryDialler;
   readonly journal: DiskJournal;
-  readonly events: readonly ShipEvent[];
+  readonly events: readonly DaemonEvent[];
   readonly file: PositionFile;
   /** Begins where the file says; ended with the test. */
   readonly start: (
-    changes?: Partial<ShipperOptions> & { readonly connect?: Connect; readonly demand?: () => TlsDemand },
+    changes?: Partial<ShipperParts> & { readonly connect?: Connect; readonly demand?: () => TlsDemand },
   ) => Promise<Shipper>;
   /** Turns the clock, a millisecond at a time, until it is so. */
   readonly until: (isTrue: () => boolean) => Promise<void>;
@@ -38,7 +38,7 @@ export function openStory(t: TestContext, clockOf: (clock: FakeClock) => Clock =
   const clock = createFakeClock();
   const dialler = createMemoryDialler();
   const journal = openDiskJournal(t);
-  const events: ShipEvent[] = [];
+  const events: DaemonEvent[] = [];
   const file = createPositionFile(join(journal.directory, 'state'), sink);
   return {
     clock,
@@ -53,9 +53,11 @@ export function openStory(t: TestContext, clockOf: (clock: FakeClock) => Clock =
         connect = dialler.connect,
         demand = demanded,
       } = changes;
-      const observe: ShipperOptions['observe'] = (event) => {
-        assert.equal(event.sink, sink);
-        events.push(event);
+      const log: ShipperParts['log'] = {
+        report(event) {
+          assert.equal(event['sink'], sink);
+          events.push(event);
+        },
       };
       const carrier = createSyslogCarrier({
         receiver: {
@@ -66,7 +68,7 @@ export function openStory(t: TestContext, clockOf: (clock: FakeClock) => Clock =
         connect,
         clock: clockOf(clock),
         position,
-        restarted: (text) => observe({ kind: 'ship-restarted', level: 'error', sink, text }),
+        restarted: (text) => log.report({ event: 'ship-restarted', level: 'error', sink, text }),
       });
       return startShipper({
         sink,
@@ -77,7 +79,7 @@ export function openStory(t: TestContext, clockOf: (clock: FakeClock) => Clock =
         file,
         clock: clockOf(clock),
         chance: () => 0.5,
-        observe,
+        log,
         ...changes,
         position,
       });
@@ -103,10 +105,10 @@ export async function turn(clock: FakeClock): Promise<void> {
   clock.advanceNow(1);
 }
 
-/** What `end` waits for, with the clock turned meanwhile. */
-export async function ended({ until }: Story, shipper: Shipper, ms = 5000): Promise<void> {
+/** What `close` waits for, with the clock turned meanwhile. */
+export async function ended({ until }: Story, shipper: Shipper): Promise<void> {
   let isEnded = false;
-  void shipper.end(ms).then(() => {
+  void shipper.close().then(() => {
     isEnded = true;
   });
   await until(() => isEnded);

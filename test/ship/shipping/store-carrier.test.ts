@@ -16,13 +16,14 @@ import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { type BlockName, formatName, parseName } from '../../../src/evidence/store/names.js';
-import type { ShipEvent } from '../../../src/gate/door/ship-event.js';
+import type { DaemonEvent } from '../../../src/gate/telemetry/log.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { type ObjectStore, StoreFault } from '../../../src/host/ports/store.js';
 import { openFolder as openStoreFolder } from '../../../src/host/store/folder.js';
 import type { JournalRecord } from '../../../src/journal/records/record.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
-import { openShipping, type Shipping } from '../../../src/ship/shipping/shipping.js';
+import { startReceiver } from '../../../src/ship/receivers.js';
+import type { Shipper } from '../../../src/ship/shipping/shipper.js';
 import { createStoreCarrier } from '../../../src/ship/shipping/store-carrier.js';
 import { createMemoryDialler } from '../../kit/gate/memory-backend.js';
 import { createFakeClock } from '../../kit/plain/fake-clock.js';
@@ -36,8 +37,8 @@ function openStory(t: TestContext, objectsPerDay = 8640, wrap = (store: ObjectSt
   const clock = createFakeClock();
   const journal = openDiskJournal(t, undefined, secretPem);
   const root = openFolder(t);
-  const events: ShipEvent[] = [];
-  let shipping: Shipping | undefined;
+  const events: DaemonEvent[] = [];
+  let shipper: Shipper | undefined;
   const folder = (): string => join(root, 'dovegate');
   const namesNow = (): readonly BlockName[] =>
     filesBelow(folder()).flatMap((name) => {
@@ -51,43 +52,42 @@ function openStory(t: TestContext, objectsPerDay = 8640, wrap = (store: ObjectSt
     events,
     names: namesNow,
     path: (name: BlockName): string => join(folder(), formatName(name)),
-    async start(): Promise<Shipping> {
-      shipping = await openShipping({
-        sinks: [
-          {
-            name: 'store',
-            key: 'store',
-            carrier: (parts) =>
-              createStoreCarrier({
-                ...parts,
-                host: 'gate-1',
-                objectsPerDay,
-                openStore: () => wrap(openStoreFolder(root, 'dovegate')),
-              }),
-          },
-        ],
-        stateDirectory: join(journal.directory, 'state'),
-        directory: journal.directory,
-        sender: { hostName: 'gate1', processId: 1 },
-        connect: createMemoryDialler().connect,
-        clock,
-        chance: () => 0.5,
-        observe: (event) => void events.push(event),
-      });
-      shipping.start({ id: journal.id, key, seq: () => journal.seq });
-      return shipping;
+    async start(): Promise<Shipper> {
+      const { directory, id } = journal;
+      shipper = await startReceiver(
+        'store',
+        (parts) =>
+          createStoreCarrier({
+            ...parts,
+            host: 'gate-1',
+            objectsPerDay,
+            openStore: () => wrap(openStoreFolder(root, 'dovegate')),
+          }),
+        { host: 'gate1', directory, journal: id, key },
+        {
+          state: join(directory, 'state'),
+          processId: 1,
+          connect: createMemoryDialler().connect,
+          onCertificate: () => undefined,
+          untilSeq: () => journal.seq,
+          clock,
+          chance: () => 0.5,
+          log: { report: (event) => void events.push(event) },
+        },
+      );
+      return shipper;
     },
     write(count: number, more?: Partial<JournalRecord>): void {
       journal.write(count, more);
-      shipping?.nudge();
+      shipper?.nudge();
     },
     checkpoint(): void {
       journal.writeCheckpoint();
-      shipping?.nudge();
+      shipper?.nudge();
     },
     /** Forgets how far the receiver is. */
     forget: (): void => rmSync(join(journal.directory, 'state'), { recursive: true, force: true }),
-    kinds: (): readonly string[] => events.map(({ kind }) => kind),
+    kinds: (): readonly string[] => events.map(({ event }) => event),
     async until(isTrue: () => boolean, msMax = 600_000): Promise<void> {
       const startMs = clock.now();
       while (!isTrue()) {
@@ -101,9 +101,9 @@ function openStory(t: TestContext, objectsPerDay = 8640, wrap = (store: ObjectSt
         await turn(clock);
       }
     },
-    async end(opened: Shipping): Promise<void> {
+    async end(opened: Shipper): Promise<void> {
       let isOver = false;
-      void opened.end().then(() => {
+      void opened.close().then(() => {
         isOver = true;
       });
       await this.until(() => isOver);
@@ -134,17 +134,17 @@ function filesBelow(folder: string): readonly string[] {
 void test('blocks of verbatim lines; it goes on where the store ends, with a file of its position and without', async (t) => {
   const story = openStory(t);
   story.journal.write(300);
-  let shipping = await story.start();
-  await story.until(() => shipping.sinks[0]?.safe.seq === 300);
+  let shipper = await story.start();
+  await story.until(() => shipper.report.safe?.seq === 300);
   story.write(40);
-  await story.end(shipping);
+  await story.end(shipper);
   story.assertWhole();
   assert.equal(story.names().length, 2);
   for (const isForgotten of [true, false]) {
     if (isForgotten) story.forget();
     story.journal.write(7);
-    shipping = await story.start();
-    await story.end(shipping);
+    shipper = await story.start();
+    await story.end(shipper);
     story.assertWhole();
   }
   assert.deepEqual(story.kinds(), ['ship-connected', 'ship-connected', 'ship-connected']);
@@ -152,8 +152,8 @@ void test('blocks of verbatim lines; it goes on where the store ends, with a fil
 
 void test('a block waits for credit; one that destroys, gives content or changes rights has its own', async (t) => {
   const story = openStory(t, 288);
-  const shipping = await story.start();
-  await story.until(() => shipping.sinks[0]?.state.at === 'connected');
+  const shipper = await story.start();
+  await story.until(() => shipper.report.state === 'connected');
   // One each second uses up what was saved, then an object is earned every 5 minutes.
   for (let n = 0; n < 1_500; n += 1) {
     story.write(1);
@@ -186,7 +186,7 @@ void test('a block waits for credit; one that destroys, gives content or changes
   }
   const made = story.names().length - idle;
   assert.ok(made >= 9 && made <= 12, `${made} objects in an idle hour`);
-  await story.end(shipping);
+  await story.end(shipper);
   story.assertWhole();
 });
 
@@ -194,9 +194,9 @@ void test('a block waits for credit; one that destroys, gives content or changes
 void test('a large backlog is cut into blocks of a bounded size', async (t) => {
   const story = openStory(t, 288);
   story.journal.write(20_000, { reason: 'x'.repeat(300) });
-  const shipping = await story.start();
-  await story.until(() => shipping.sinks[0]?.safe.seq === 20_000);
-  await story.end(shipping);
+  const shipper = await story.start();
+  await story.until(() => shipper.report.safe?.seq === 20_000);
+  await story.end(shipper);
   story.assertWhole();
   for (const name of story.names())
     assert.ok(gunzipSync(readFileSync(story.path(name))).length <= bounds.storeBlockBytes);
@@ -225,8 +225,8 @@ void test('other bytes under the right name: the block is stored beside it, and 
     gzipSync(Buffer.alloc(9 << 20)),
   ]) {
     writeFileSync(path, junk);
-    const shipping = await story.start();
-    await story.end(shipping);
+    const shipper = await story.start();
+    await story.end(shipper);
     const [copy] = story.names().filter(({ isCopy }) => isCopy);
     assert.ok(copy !== undefined);
     assert.equal(
@@ -243,8 +243,8 @@ void test('names ahead of the head, and behind it, stop nothing', async (t) => {
   const story = openStory(t);
   story.journal.write(30);
   story.journal.writeCheckpoint();
-  let shipping = await story.start();
-  await story.end(shipping);
+  let shipper = await story.start();
+  await story.end(shipper);
   const junk = {
     kind: 'block',
     host: 'gate-1',
@@ -264,9 +264,9 @@ void test('names ahead of the head, and behind it, stop nothing', async (t) => {
   }
   story.forget();
   story.journal.write(10);
-  shipping = await story.start();
-  await story.end(shipping);
-  assert.equal(shipping.sinks[0]?.safe.seq, 41);
+  shipper = await story.start();
+  await story.end(shipper);
+  assert.equal(shipper.report.safe?.seq, 41);
   assert.deepEqual(
     story.kinds().filter((kind) => kind !== 'ship-connected'),
     ['ship-conflict'],
@@ -288,15 +288,15 @@ void test('a journal that was put back stops, before it overtakes the store and 
     story.journal.writeCheckpoint();
     story.journal.write(10);
     story.journal.writeCheckpoint();
-    let shipping = await story.start();
-    await story.end(shipping);
+    let shipper = await story.start();
+    await story.end(shipper);
     story.forget();
     story.journal.cut(20);
     story.journal.write(more, { reason: 'other' });
-    shipping = await story.start();
-    const opened = shipping;
-    await story.until(() => opened.sinks[0]?.state.at === 'forked');
-    await story.end(shipping);
+    shipper = await story.start();
+    const opened = shipper;
+    await story.until(() => opened.report.state === 'forked');
+    await story.end(shipper);
     assert.ok(story.kinds().includes('audit-forked'));
     const marks = filesBelow(join(story.root, 'dovegate')).filter((name) => name.endsWith('.forked'));
     assert.equal(marks.length, 1);
@@ -307,21 +307,21 @@ void test('a journal that was put back stops, before it overtakes the store and 
 void test('a store that lost its end gets it again; one that lost everything is not filled anew', async (t) => {
   const story = openStory(t);
   story.journal.write(30);
-  let shipping = await story.start();
-  await story.until(() => shipping.sinks[0]?.safe.seq === 30);
+  let shipper = await story.start();
+  await story.until(() => shipper.report.safe?.seq === 30);
   story.write(10);
-  await story.end(shipping);
+  await story.end(shipper);
   const [first, second] = story.names();
   assert.ok(first !== undefined && second !== undefined);
   rmSync(story.path(second));
-  shipping = await story.start();
-  await story.end(shipping);
+  shipper = await story.start();
+  await story.end(shipper);
   story.assertWhole();
   assert.ok(story.kinds().includes('ship-restarted'));
   for (const name of story.names()) rmSync(story.path(name));
   story.journal.write(5);
-  shipping = await story.start();
-  await story.end(shipping);
+  shipper = await story.start();
+  await story.end(shipper);
   assert.deepEqual(
     story.names().map(({ first: from }) => from),
     [41],
@@ -353,14 +353,14 @@ void test('a store that fails at any call: nothing is lost or twice', async (t) 
     },
   }));
   isFailing = true;
-  const shipping = await story.start();
+  const shipper = await story.start();
   for (let round = 0; round < 30; round += 1) {
     story.write(20);
     await story.pass(15_000);
   }
   isFailing = false;
-  await story.until(() => shipping.sinks[0]?.safe.seq === 600);
-  await story.end(shipping);
+  await story.until(() => shipper.report.safe?.seq === 600);
+  await story.end(shipper);
   story.assertWhole();
   assert.ok(!story.kinds().some((kind) => kind === 'ship-conflict' || kind === 'audit-forked'));
 });
@@ -369,12 +369,12 @@ void test('a folder that cannot be written: it says why, and goes on when it can
   const story = openStory(t);
   rmSync(story.root, { recursive: true });
   story.journal.write(3);
-  const shipping = await story.start();
-  await story.until(() => shipping.sinks[0]?.state.at === 'away');
+  const shipper = await story.start();
+  await story.until(() => shipper.report.state === 'away');
   mkdirSync(story.root);
   chmodSync(story.root, 0o755);
-  await story.until(() => shipping.sinks[0]?.state.at === 'connected');
-  await story.end(shipping);
+  await story.until(() => shipper.report.state === 'connected');
+  await story.end(shipper);
   story.assertWhole();
 });
 
@@ -412,26 +412,26 @@ for (const [way, { mount, unmount }] of Object.entries(ways)) {
     if (!mount(story.root, disk)) return t.skip('nothing can be mounted here');
     endBefore(story.root, () => Promise.resolve(runs('umount', '-l', story.root)));
     story.journal.write(20);
-    let shipping = await story.start();
-    await story.until(() => shipping.sinks[0]?.safe.seq === story.journal.seq);
+    let shipper = await story.start();
+    await story.until(() => shipper.report.safe?.seq === story.journal.seq);
     const had = story.journal.seq;
     unmount(story.root, disk);
     for (const isRestart of [false, true]) {
       if (isRestart) {
-        await story.end(shipping);
+        await story.end(shipper);
         story.journal.write(5);
-        shipping = await story.start();
+        shipper = await story.start();
       } else story.write(5);
-      await story.until(() => shipping.sinks[0]?.state.at === 'away');
+      await story.until(() => shipper.report.state === 'away');
       await story.pass(12_000);
       assert.deepEqual(readdirSync(story.root), []);
-      assert.equal(shipping.sinks[0]?.safe.seq, had);
+      assert.equal(shipper.report.safe?.seq, had);
     }
     mount(story.root, disk);
-    await story.until(() => shipping.sinks[0]?.safe.seq === story.journal.seq);
-    await story.end(shipping);
+    await story.until(() => shipper.report.safe?.seq === story.journal.seq);
+    await story.end(shipper);
     story.assertWhole();
-    const [told] = story.events.filter(({ kind }) => kind === 'ship-away');
+    const [told] = story.events.filter(({ event }) => event === 'ship-away');
     assert.ok(told?.text.includes(story.root), told?.text);
   });
 }
@@ -439,16 +439,16 @@ for (const [way, { mount, unmount }] of Object.entries(ways)) {
 void test('an empty store in the place of the known one is told, and filled when its position is forgotten', async (t) => {
   const story = openStory(t);
   story.journal.write(20);
-  let shipping = await story.start();
-  await story.end(shipping);
+  let shipper = await story.start();
+  await story.end(shipper);
   rmSync(join(story.root, 'dovegate'), { recursive: true });
-  shipping = await story.start();
-  await story.until(() => shipping.sinks[0]?.state.at === 'away');
-  await story.end(shipping);
+  shipper = await story.start();
+  await story.until(() => shipper.report.state === 'away');
+  await story.end(shipper);
   assert.deepEqual(readdirSync(story.root), []);
   assert.match(story.events.at(-1)?.text ?? '', /holds nothing of this journal, and had record 20/);
   story.forget();
-  shipping = await story.start();
-  await story.end(shipping);
+  shipper = await story.start();
+  await story.end(shipper);
   story.assertWhole();
 });

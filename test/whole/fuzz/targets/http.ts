@@ -242,13 +242,11 @@ function assertShipShown({ sinks, notices, certificates, problem }: ShipClaims):
   const running: Running = {
     ...healthy,
     certificates,
-    sinks: sinks.map(({ name, state, sentSeq, lagMs, safe, text = '' }) => ({
-      name,
-      state,
-      lagMs,
-      lagRecords: sentSeq,
-      safeSeq: safe?.seq ?? 0,
-      fault: state === 'connected' ? undefined : { code: 'refused', text, why },
+    sinks: sinks.map(({ fault, ...sink }) => ({
+      ...sink,
+      lagRecords: sink.sentSeq,
+      safeSeq: sink.safe?.seq ?? 0,
+      fault: fault && { ...fault, why },
     })),
     ship: { ...shipTold, problem, notices: told },
   };
