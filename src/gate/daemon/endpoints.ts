@@ -3,7 +3,6 @@
 import { commandNames, ownCommands } from '../../doveadm/commands/catalog.js';
 import { readSecretFile } from '../../host/machine/files.js';
 import type { FindPeer } from '../../host/machine/find-peer.js';
-import { processUsage } from '../../host/machine/process.js';
 import { bindTcp, bindUnix, ListenFault } from '../../host/net/listen.js';
 import { descriptorOf } from '../../host/net/transport.js';
 import { messageOf } from '../../host/ports/faults.js';
@@ -46,7 +45,6 @@ export function createEndpoints(
   const metrics = createMetrics({
     commands: { has: (name) => known.has(name) || isAdded(name) },
     clock,
-    usage: processUsage,
     snapshot,
     onError: (text) => onError(text),
   });

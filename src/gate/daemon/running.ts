@@ -3,7 +3,7 @@
 
 import { bounds } from '../../host/bounds/bounds.js';
 import type { NameService } from '../../host/machine/name-service.js';
-import { programVersion } from '../../host/machine/process.js';
+import { processUsage, programVersion } from '../../host/machine/process.js';
 import { journalCodes, type UpstreamFault } from '../../host/ports/faults.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { isOfThisMachine } from '../../host/ports/peer.js';
@@ -104,6 +104,7 @@ export function lookAt(gate: Gate): Running {
   return lazily<Running>({
     version: () => programVersion,
     runtime: () => process.version,
+    usage: processUsage,
     atMs: () => clock.wallMs(),
     started: () => start.started,
     uptimeMs: () => clock.now() - start.startedMs,

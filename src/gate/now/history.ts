@@ -25,66 +25,70 @@ export interface Rates {
   readonly denied: number;
 }
 
-/** Counts from the second in which it was made. Times are milliseconds of a clock that never goes back. */
-export class History {
-  readonly #all = new Uint32Array(secondsKept);
-  readonly #failed = new Uint32Array(secondsKept);
-  readonly #denied = new Uint32Array(secondsKept);
-  readonly #first: number;
-  #second: number;
+/** How many of something there were in each of the last seconds. Times are milliseconds of a clock that never goes back. */
+export class PerSecond {
+  readonly #counts: Uint32Array;
+  #second = 0;
 
-  constructor(nowMs: number) {
-    this.#first = Math.floor(nowMs / 1000);
-    this.#second = this.#first;
+  constructor(seconds: number) {
+    this.#counts = new Uint32Array(seconds);
   }
 
-  ended(nowMs: number, as: CountedAs): void {
+  add(nowMs: number): void {
     this.#goTo(nowMs);
-    const at = this.#second % secondsKept;
-    this.#all[at] = (this.#all[at] ?? 0) + 1;
-    if (as === 'failed') this.#failed[at] = (this.#failed[at] ?? 0) + 1;
-    else if (as === 'denied') this.#denied[at] = (this.#denied[at] ?? 0) + 1;
+    const at = this.#second % this.#counts.length;
+    this.#counts[at] = (this.#counts[at] ?? 0) + 1;
   }
 
-  rates(nowMs: number): Rates {
+  /** From one second to another, without that; default: all that are kept. */
+  sum(nowMs: number, from = 0, to = from + this.#counts.length): number {
     this.#goTo(nowMs);
-    const now = this.#second;
-    const first = Math.max(this.#first, now - secondsKept + 1);
-    const history: number[] = [];
-    // Steps begin at multiples of 5 s, so that a number does not change any more once it is there.
-    const from = Math.ceil(first / stepSeconds) * stepSeconds;
-    for (let at = from; at + stepSeconds <= now; at += stepSeconds) history.push(this.#rate(at));
-    return {
-      perSecond: this.#rate(now - stepSeconds),
-      history,
-      failed: sum(this.#failed),
-      denied: sum(this.#denied),
-    };
+    let all = 0;
+    for (let at = Math.max(0, from); at < to; at += 1) all += this.#counts[at % this.#counts.length] ?? 0;
+    return all;
   }
 
-  #rate(from: number): number {
-    let count = 0;
-    for (let at = Math.max(0, from); at < from + stepSeconds; at += 1)
-      count += this.#all[at % secondsKept] ?? 0;
-    return count / stepSeconds;
-  }
-
-  /** Seconds in which nothing ended are emptied when the next one begins. */
+  /** Seconds in which nothing was are emptied when the next one begins. */
   #goTo(nowMs: number): void {
     const second = Math.floor(nowMs / 1000);
     if (second <= this.#second) return;
-    const empty = Math.min(second - this.#second, secondsKept);
-    for (let at = second - empty + 1; at <= second; at += 1) {
-      this.#all[at % secondsKept] = 0;
-      this.#failed[at % secondsKept] = 0;
-      this.#denied[at % secondsKept] = 0;
-    }
+    const { length } = this.#counts;
+    for (let at = Math.max(this.#second + 1, second - length + 1); at <= second; at += 1)
+      this.#counts[at % length] = 0;
     this.#second = second;
   }
 }
 
-function sum(counts: Uint32Array): number {
-  let all = 0;
-  for (const count of counts) all += count;
-  return all;
+/** Counts from the second in which it was made. */
+export class History {
+  readonly #all = new PerSecond(secondsKept);
+  readonly #failed = new PerSecond(secondsKept);
+  readonly #denied = new PerSecond(secondsKept);
+  readonly #first: number;
+
+  constructor(nowMs: number) {
+    this.#first = Math.floor(nowMs / 1000);
+  }
+
+  ended(nowMs: number, as: CountedAs): void {
+    this.#all.add(nowMs);
+    if (as === 'failed') this.#failed.add(nowMs);
+    else if (as === 'denied') this.#denied.add(nowMs);
+  }
+
+  rates(nowMs: number): Rates {
+    const now = Math.floor(nowMs / 1000);
+    const rate = (from: number): number => this.#all.sum(nowMs, from, from + stepSeconds) / stepSeconds;
+    const first = Math.max(this.#first, now - secondsKept + 1);
+    const history: number[] = [];
+    // Steps begin at multiples of 5 s, so that a number does not change any more once it is there.
+    const from = Math.ceil(first / stepSeconds) * stepSeconds;
+    for (let at = from; at + stepSeconds <= now; at += stepSeconds) history.push(rate(at));
+    return {
+      perSecond: rate(now - stepSeconds),
+      history,
+      failed: this.#failed.sum(nowMs),
+      denied: this.#denied.sum(nowMs),
+    };
+  }
 }

@@ -3,6 +3,7 @@
 
 import { bounds } from '../../host/bounds/bounds.js';
 import type { KeyRefusal } from '../../rules/keys/key.js';
+import { PerSecond } from './history.js';
 
 /** A key of a listener that was refused; times of a clock that never goes back. */
 export interface RefusedKey {
@@ -23,81 +24,50 @@ export interface FailedLogins {
   readonly most: { readonly network: string; readonly listener: string; readonly count: number } | undefined;
 }
 
-type Changeable<T> = { -readonly [Key in keyof T]: T[Key] };
-
 interface Source {
-  network: string;
-  listener: string;
-  count: number;
-  lastMs: number;
+  readonly network: string;
+  readonly listener: string;
+  readonly count: number;
+  readonly lastMs: number;
 }
 
-const listedMax = bounds.failedLoginsListed;
 const minuteMs = 60_000;
 const keyMs = 10 * minuteMs;
-/** Slots of the last minute. */
-const slots = 61;
 
 export class RefusedLogins {
-  readonly #bySecond = new Uint32Array(slots);
-  #second = 0;
+  /** The last minute, and the second that runs. */
+  readonly #failures = new PerSecond(61);
   readonly #sources: Source[] = [];
-  readonly #keys: Changeable<RefusedKey>[] = [];
+  readonly #keys: RefusedKey[] = [];
 
   /** One more. `network`: a place on the network. */
   failed(nowMs: number, listener: string, network: string): void {
-    this.#goTo(nowMs);
-    const at = this.#second % slots;
-    this.#bySecond[at] = (this.#bySecond[at] ?? 0) + 1;
-    let oldest: Source | undefined;
-    for (const source of this.#sources) {
-      if (source.network === network && source.listener === listener) {
-        source.count = nowMs - source.lastMs > minuteMs ? 1 : source.count + 1;
-        source.lastMs = nowMs;
-        return;
-      }
-      if (oldest === undefined || source.lastMs < oldest.lastMs) oldest = source;
-    }
-    if (oldest === undefined || this.#sources.length < listedMax) {
-      this.#sources.push({ network, listener, count: 1, lastMs: nowMs });
-      return;
-    }
-    oldest.network = network;
-    oldest.listener = listener;
-    oldest.count = 1;
-    oldest.lastMs = nowMs;
+    this.#failures.add(nowMs);
+    const before = this.#sources.find((each) => each.network === network && each.listener === listener);
+    const count = before === undefined || nowMs - before.lastMs > minuteMs ? 1 : before.count + 1;
+    put(this.#sources, before, { network, listener, count, lastMs: nowMs });
   }
 
   /** The same of a key that the listener has, by its name. */
   refused(nowMs: number, listener: string, key: string, why: KeyRefusal, network: string): void {
-    let oldest: Changeable<RefusedKey> | undefined;
-    for (const each of this.#keys) {
-      if (each.key === key && each.listener === listener && each.why === why) {
-        if (nowMs - each.lastMs > keyMs) begin(each, nowMs, network);
-        each.isFromSeveral ||= each.network !== network;
-        each.network = network;
-        each.count += 1;
-        each.lastMs = nowMs;
-        return;
-      }
-      if (oldest === undefined || each.lastMs < oldest.lastMs) oldest = each;
-    }
-    if (oldest === undefined || this.#keys.length < listedMax) {
-      const times = { firstMs: nowMs, lastMs: nowMs };
-      this.#keys.push({ listener, key, why, network, isFromSeveral: false, count: 1, ...times });
-      return;
-    }
-    begin(oldest, nowMs, network);
-    oldest.listener = listener;
-    oldest.key = key;
-    oldest.why = why;
-    oldest.count = 1;
+    const known = this.#keys.find(
+      (each) => each.key === key && each.listener === listener && each.why === why,
+    );
+    const before = known === undefined || nowMs - known.lastMs > keyMs ? undefined : known;
+    put(this.#keys, known, {
+      listener,
+      key,
+      why,
+      network,
+      isFromSeveral: before !== undefined && (before.isFromSeveral || before.network !== network),
+      count: (before?.count ?? 0) + 1,
+      firstMs: before?.firstMs ?? nowMs,
+      lastMs: nowMs,
+    });
   }
 
   logins(nowMs: number): FailedLogins {
-    this.#goTo(nowMs);
-    let count = 0;
-    for (const each of this.#bySecond) count += each;
+    const count = this.#failures.sum(nowMs);
     let most: Source | undefined;
     for (const source of this.#sources) {
       if (nowMs - source.lastMs > minuteMs) continue;
@@ -112,20 +82,13 @@ export class RefusedLogins {
   keys(nowMs: number): readonly RefusedKey[] {
     return this.#keys.filter(({ lastMs }) => nowMs - lastMs <= keyMs);
   }
-
-  #goTo(nowMs: number): void {
-    const second = Math.floor(nowMs / 1000);
-    if (second <= this.#second) return;
-    const empty = Math.min(second - this.#second, slots);
-    for (let at = second - empty + 1; at <= second; at += 1) this.#bySecond[at % slots] = 0;
-    this.#second = second;
-  }
 }
 
-function begin(each: Changeable<RefusedKey>, nowMs: number, network: string): void {
-  each.network = network;
-  each.isFromSeveral = false;
-  each.count = 0;
-  each.firstMs = nowMs;
-  each.lastMs = nowMs;
+/** In the place of what it was, or of the one that was longest ago where there is no more room. */
+function put<Of extends { readonly lastMs: number }>(list: Of[], before: Of | undefined, next: Of): void {
+  const isFull = list.length >= bounds.failedLoginsListed;
+  const gone =
+    before ?? (isFull ? list.reduce((one, other) => (other.lastMs < one.lastMs ? other : one)) : undefined);
+  if (gone === undefined) list.push(next);
+  else list[list.indexOf(gone)] = next;
 }

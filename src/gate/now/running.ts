@@ -22,6 +22,14 @@ export interface Running {
   /** Of the program, and of its runtime. */
   readonly version: string;
   readonly runtime: string;
+  /** What the process uses. Undefined descriptors: unknown, and no limit. */
+  readonly usage?: {
+    readonly cpuSeconds: number;
+    readonly residentBytes: number;
+    readonly startedSeconds: number;
+    readonly openDescriptors: number | undefined;
+    readonly descriptorsMax: number | undefined;
+  };
   readonly atMs: number;
   /** RFC 3339. */
   readonly started: string;

@@ -16,32 +16,16 @@ export interface MetricsOptions {
   /** The names of commands, of the catalog and of the configuration: the only values of the label `command` besides `other`. */
   readonly commands: Pick<ReadonlySet<string>, 'has'>;
   readonly clock: Clock;
-  /** The resources that this process uses; called at each `render`. */
-  readonly usage: () => ProcessUsage;
   /** The present values; called at each `render`, must not wait. Reading one may throw, and then what is made of it is absent. */
   readonly snapshot: () => Running;
   /** Told of values that could not be made; a bug of ours. */
   readonly onError: (text: string) => void;
 }
 
-export interface Metrics {
-  observe(event: EngineEvent): void;
-  recordsSynced(records: number, durationMs: number): void;
-  readonly exchanges: CountedExchanges;
-  /** All metrics in Prometheus's text format 0.0.4. Rejects only with an error of `snapshot`. */
-  render(): Promise<string>;
-  close(): void;
-}
+export type Metrics = ReturnType<typeof createMetrics>;
 
 /** Commands that ended since the start. Labels as in the metrics; there can be tens of thousands, so none is made an object. */
-export interface CountedExchanges {
-  /** May name a listener and an outcome more than once. */
-  eachOfListeners(visit: (listener: string, outcome: string, count: number) => void): void;
-  eachOfBackends(visit: (backend: string, outcome: string, owner: string, count: number) => void): void;
-  readonly bounds: readonly number[];
-  /** The number in each bucket alone, with one more above all bounds. */
-  eachOfDurations(visit: (listener: string, backend: string, counts: readonly number[]) => void): void;
-}
+export type CountedExchanges = Metrics['exchanges'];
 
 /** Seconds. From a local command to the longest permitted one. */
 const exchangeBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600];
@@ -49,7 +33,7 @@ const waitBuckets = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30];
 const syncBuckets = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 2, 5];
 const lagBuckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
-export function createMetrics(options: MetricsOptions): Metrics {
+export function createMetrics(options: MetricsOptions) {
   const { commands, clock } = options;
   const registry = new Registry();
   const tally = <const L extends readonly string[]>(name: string, help: string, ...labelNames: L): Tally<L> =>
@@ -146,7 +130,6 @@ export function createMetrics(options: MetricsOptions): Metrics {
     lagBuckets,
   );
   const setGauges = createGauges(registry, options.onError);
-  const setUsage = measureProcess(registry);
   const lag = watchLoopLag(clock, (lagMs) => lagSeconds.add(lagMs / 1000));
   // Present from the start, so that a rate includes the first byte.
   relayed.add(0, 'in');
@@ -171,7 +154,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   }
 
   return {
-    observe(event) {
+    observe(event: EngineEvent): void {
       lag.noted();
       if (isEngineEvent(event, 'exchange-ended')) exchangeEnded(event);
       else if (isEngineEvent(event, 'backend-log')) logLines.add(1, event.backend, event.type);
@@ -187,27 +170,29 @@ export function createMetrics(options: MetricsOptions): Metrics {
         if (why !== undefined) keyFailures.add(1, listener, account ?? '-', why);
       }
     },
-    recordsSynced(count, durationMs) {
+    recordsSynced(count: number, durationMs: number): void {
       records.inc(count);
       syncSeconds.add(durationMs / 1000);
     },
     exchanges: {
-      eachOfListeners(visit) {
+      /** May name a listener and an outcome more than once. */
+      eachOfListeners(visit: (listener: string, outcome: string, count: number) => void): void {
         exchanges.each(([listener = '', , , outcome = ''], count) => visit(listener, outcome, count));
       },
-      eachOfBackends(visit) {
+      eachOfBackends(visit: (backend: string, outcome: string, owner: string, count: number) => void): void {
         backendExchanges.each(([backend = '', outcome = '', owner = ''], count) =>
           visit(backend, outcome, owner, count),
         );
       },
       bounds: exchangeSeconds.bounds,
-      eachOfDurations(visit) {
+      /** The number in each bucket alone, with one more above all bounds. */
+      eachOfDurations(visit: (listener: string, backend: string, counts: readonly number[]) => void): void {
         exchangeSeconds.each(([listener = '', backend = ''], counts) => visit(listener, backend, counts));
       },
     },
-    async render() {
+    /** All metrics in Prometheus's text format 0.0.4. Rejects only with an error of `snapshot`. */
+    async render(): Promise<string> {
       setGauges(options.snapshot());
-      setUsage(options.usage());
       return `${await registry.metrics()}${histograms.map((each) => each.render()).join('')}`;
     },
     close: () => lag.end(),
@@ -407,6 +392,22 @@ const gauges: Readonly<Record<string, Rows>> = {
       ({ ship }) => ship?.notices.map(({ name, dropped }) => [name, dropped]),
     ],
   },
+  process: {
+    process_cpu_seconds_total: [
+      'Processor time of the process, user and system.',
+      ({ usage }) => usage?.cpuSeconds,
+    ],
+    process_resident_memory_bytes: [
+      'Memory of the process that is in RAM.',
+      ({ usage }) => usage?.residentBytes,
+    ],
+    process_start_time_seconds: [
+      'When the process started, in Unix time.',
+      ({ usage }) => usage?.startedSeconds,
+    ],
+    process_open_fds: ['Descriptors that are open.', ({ usage }) => usage?.openDescriptors],
+    process_max_fds: ['Descriptors that may be open at once.', ({ usage }) => usage?.descriptorsMax],
+  },
   versions: {
     'build_info{version,node}': [
       '1; the versions of the program and of its runtime.',
@@ -424,7 +425,8 @@ export function createGauges(registry: Registry, onError: (text: string) => void
   const steps = Object.entries(gauges).flatMap(([part, rows]) =>
     Object.entries(rows).map(([series, [help, of]]) => {
       const [name = '', ...labelNames] = series.split(/[{,}]/).filter((word) => word !== '');
-      const options = { name: `dovegate_${name}`, help, labelNames, registers: [registry] };
+      const prefix = part === 'process' ? '' : 'dovegate_';
+      const options = { name: `${prefix}${name}`, help, labelNames, registers: [registry] };
       const metric = name.endsWith('_total') ? new Counter(options) : new Gauge(options);
       return { part, of, metric, labelNames };
     }),
@@ -449,41 +451,4 @@ export function createGauges(registry: Registry, onError: (text: string) => void
       }
     }
   };
-}
-
-export interface ProcessUsage {
-  /** User and system time since the start. */
-  readonly cpuSeconds: number;
-  readonly residentBytes: number;
-  readonly startedSeconds: number;
-  readonly openDescriptors: number | undefined;
-  readonly descriptorsMax: number | undefined;
-}
-
-/** Registers them in `registry`; returns the function that sets them. */
-export function measureProcess(registry: Registry): (usage: ProcessUsage) => void {
-  const gauge = (name: string, help: string): Gauge => new Gauge({ name, help, registers: [registry] });
-  const cpu = new Counter({
-    name: 'process_cpu_seconds_total',
-    help: 'Processor time of the process, user and system.',
-    registers: [registry],
-  });
-  const resident = gauge('process_resident_memory_bytes', 'Memory of the process that is in RAM.');
-  const started = gauge('process_start_time_seconds', 'When the process started, in Unix time.');
-  const open = gauge('process_open_fds', 'Descriptors that are open.');
-  const most = gauge('process_max_fds', 'Descriptors that may be open at once.');
-  return (usage) => {
-    cpu.reset();
-    cpu.inc(usage.cpuSeconds);
-    resident.set(usage.residentBytes);
-    started.set(usage.startedSeconds);
-    setOrRemove(open, usage.openDescriptors);
-    setOrRemove(most, usage.descriptorsMax);
-  };
-}
-
-/** A gauge without labels is 0 by itself, and "no limit" differs from a limit of 0. */
-function setOrRemove(gauge: Gauge, value: number | undefined): void {
-  if (value === undefined) gauge.remove();
-  else gauge.set(value);
 }

@@ -11,6 +11,13 @@ const fail = (text: string): never => assert.fail(text);
 const key = { policy: 'panel', expiresMs: undefined, failures: 0 };
 const first: Running = {
   ...healthy,
+  usage: {
+    cpuSeconds: 1.5,
+    residentBytes: 2,
+    startedSeconds: 3,
+    openDescriptors: 4,
+    descriptorsMax: undefined,
+  },
   listeners: [
     {
       name: 'support',
@@ -55,6 +62,10 @@ test('a snapshot is shown whole; what nobody knows yet is absent', async () => {
       'dovegate_config_info{hash="aa"} 1',
       'dovegate_config_reload_success 1',
       'dovegate_ready 1',
+      'process_cpu_seconds_total 1.5',
+      'process_resident_memory_bytes 2',
+      'process_start_time_seconds 3',
+      'process_open_fds 4',
       'dovegate_exchanges_running 2',
       'dovegate_exchange_oldest_seconds 61.5',
       'dovegate_upstreams{backend="mail1",state="dialing"} 1',

@@ -11,19 +11,11 @@ import { createFakeClock, type FakeClock } from '../../kit/plain/fake-clock.js';
 
 const sink = { name: 'logs.example.com:6514', fault: undefined, lagRecords: 12, lagMs: 0, safeSeq: 0 };
 const nothing: Running = { ...healthy, sinks: [{ ...sink, state: 'connected' }] };
-const usage = () => ({
-  cpuSeconds: 1,
-  residentBytes: 2,
-  startedSeconds: 3,
-  openDescriptors: 4,
-  descriptorsMax: 5,
-});
-
 const commands = new Set(['quota get', 'search', 'constructor']);
 
 function open(snapshot: () => Running = () => nothing): { metrics: Metrics; clock: FakeClock } {
   const clock = createFakeClock();
-  const metrics = createMetrics({ commands, clock, usage, snapshot, onError: () => undefined });
+  const metrics = createMetrics({ commands, clock, snapshot, onError: () => undefined });
   return { metrics, clock };
 }
 

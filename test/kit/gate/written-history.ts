@@ -193,7 +193,6 @@ export async function writeHistory(directory: string, chance: Chance): Promise<W
       commands: new Set<string>(),
       // How late its timers are is not asked here.
       clock: { ...clock, setTimer: () => ({ cancel: () => undefined }) },
-      usage: notAsked,
       snapshot: notAsked,
       onError: notAsked,
     });
