@@ -116,11 +116,9 @@ const statusParts: Readonly<Record<string, (running: Running) => unknown>> = {
   ready: (running) => whyNotReady(running).length === 0,
   reasons: (running) => whyNotReady(running),
   listeners: ({ listeners }) =>
-    listeners.map(({ name, address, sessions, unauthenticated, sessionsMax }) => ({
+    listeners.map(({ name, sessionsMax, ...each }) => ({
       listener: name,
-      address,
-      sessions,
-      unauthenticated,
+      ...each,
       sessions_max: sessionsMax,
     })),
   backends: ({ backends }) =>
@@ -165,14 +163,12 @@ const statusParts: Readonly<Record<string, (running: Running) => unknown>> = {
       refused,
     })),
   keys: ({ keys }) =>
-    keys.map(({ listener, name, policy, expiresMs, leftMs, lastUsedMs, failures }) => ({
-      listener,
+    keys.map(({ name, expiresMs, leftMs, lastUsedMs, ...each }) => ({
       key: name,
-      policy,
+      ...each,
       expires: expiresMs === undefined ? undefined : formatEnd(expiresMs),
       expired: leftMs !== undefined && leftMs <= 0 ? true : undefined,
       last_used: timeOf(lastUsedMs),
-      failures,
     })),
   page: ({ page }) => page && pageOf(page),
   ship: ({ ship }) => ship && shipOf(ship),
@@ -254,12 +250,10 @@ function shipOf({ isThere, problem, notices }: NonNullable<Running['ship']>): un
   return {
     connected: isThere,
     problem,
-    notices: notices.map(({ name, delivered, failed, dropped, lagMs, fault }) => ({
+    notices: notices.map(({ name, lagMs, fault, ...counts }) => ({
       receiver: name,
-      state: noticeState({ delivered, fault }),
-      delivered,
-      failed,
-      dropped,
+      state: noticeState({ ...counts, fault }),
+      ...counts,
       lag_ms: Math.round(lagMs),
       fault: fault && { code: fault.code, status: fault.status, for_ms: Math.round(fault.forMs) },
     })),

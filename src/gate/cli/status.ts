@@ -11,7 +11,7 @@ import { asList, asNumber, asObject } from '../../host/values/values.js';
 import { formatJsonLines } from '../../host/words/text.js';
 import { durationWords, plural } from '../../host/words/words.js';
 import { reviewWords } from '../access/ending-words.js';
-import { listOf, textOf, valuesOf } from '../health/daemon-look.js';
+import { listOf, textOf, type Values, valuesOf } from '../health/daemon-look.js';
 import { loadedWords } from '../now/operator.js';
 import { type AskDaemon, exitCodeOf, findDaemon, type WhichDaemon } from './operate.js';
 
@@ -61,8 +61,6 @@ async function show(
   await screen.flush();
   return exitCodes.ok;
 }
-
-type Values = Readonly<Record<string, unknown>>;
 
 /** Several lines, without the last LF. */
 export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'paint'>): string {
@@ -252,14 +250,8 @@ const noticeColumns: readonly Column<Values>[] = [
   { name: 'NOTICES', text: named('receiver') },
   {
     name: 'STATE',
-    text: (row) =>
-      isUntold(row)
-        ? notTold
-        : row['fault'] === undefined
-          ? text(row['state'])
-          : faultOf(valuesOf(row['fault'])),
-    paint: (row) =>
-      isUntold(row) || row['fault'] !== undefined ? 'bad' : row['state'] === 'up' ? 'good' : undefined,
+    text: (row) => (row['fault'] === undefined ? text(row['state']) : faultOf(valuesOf(row['fault']))),
+    paint: (row) => (row['fault'] !== undefined ? 'bad' : row['state'] === 'up' ? 'good' : undefined),
   },
   { name: 'DELIVERED', text: named('delivered') },
   { name: 'FAILED', text: named('failed'), goes: 2 },
@@ -270,13 +262,6 @@ const noticeColumns: readonly Column<Values>[] = [
     goes: 1,
   },
 ];
-
-/** Without the page's process. */
-function isUntold(row: Values): boolean {
-  return row['told'] === false;
-}
-
-const notTold = "not told: the page's process does not run";
 
 function faultOf({ code, status: shown, for_ms: forMs }: Values): string {
   const seconds = Math.round(number(forMs) / 1000);

@@ -33,12 +33,12 @@ export interface TroubleRow {
  * Of several equal ones the last that has records, or the last one while none has; the times of the first and the last, and their number.
  */
 interface Kept {
-  event: Troubling;
-  firstMs: number;
-  lastMs: number;
-  count: number;
+  readonly event: Troubling;
+  readonly firstMs: number;
+  readonly lastMs: number;
+  readonly count: number;
   /** Those with a record of their own. */
-  recorded: number;
+  readonly recorded: number;
 }
 
 /** An outage has one cause and many requesters and commands. */
@@ -62,8 +62,8 @@ export class NowWatch {
   readonly #logins = new RefusedLogins();
   /** By policy: what its candidate would have made something else of. */
   readonly #differing = new Map<string, number>();
-  /** The oldest first; those that are the same stand together. */
-  readonly #troubles: Kept[] = [];
+  /** By what makes them the same, the oldest first. */
+  readonly #troubles = new Map<string, Kept>();
   #troublesSinceMs: number;
   #stall: { readonly atMs: number; readonly durationMs: number } | undefined;
   #timer: Timer | undefined;
@@ -112,7 +112,7 @@ export class NowWatch {
   /** Newest first. */
   troubles(): readonly TroubleRow[] {
     const rows: TroubleRow[] = [];
-    for (const { event, lastMs, firstMs, count, recorded } of this.#troubles) {
+    for (const { event, lastMs, firstMs, count, recorded } of this.#troubles.values()) {
       const { row, user } = rowOf(event, lastMs);
       const several = { count, since: formatTime(firstMs), ...(recorded < count && { recorded }) };
       rows.push({ row: count === 1 ? row : { ...row, ...several }, user });
@@ -141,20 +141,22 @@ export class NowWatch {
   #add(event: Troubling): void {
     const kept = this.#troubles;
     const nowMs = this.#clock.wallMs();
-    let same: Kept | undefined;
-    for (const each of kept) if (isSame(each.event, event)) same = each;
-    if (same === undefined) {
-      if (kept.length === troublesMax) this.#troublesSinceMs = kept.shift()?.lastMs ?? nowMs;
-      kept.push({ event, firstMs: nowMs, lastMs: nowMs, count: 1, recorded: recordsOf(event) });
-      return;
+    const key = keyOf(event);
+    const same = kept.get(key);
+    const [oldest] = kept;
+    if (same === undefined && kept.size === troublesMax && oldest !== undefined) {
+      this.#troublesSinceMs = oldest[1].lastMs;
+      kept.delete(oldest[0]);
     }
     // It is the newest again.
-    kept.splice(kept.indexOf(same), 1);
-    kept.push(same);
-    if (isRecorded(event) || !isRecorded(same.event)) same.event = event;
-    same.lastMs = nowMs;
-    same.count += 1;
-    same.recorded += recordsOf(event);
+    kept.delete(key);
+    kept.set(key, {
+      event: same === undefined || isRecorded(event) || !isRecorded(same.event) ? event : same.event,
+      firstMs: same?.firstMs ?? nowMs,
+      lastMs: nowMs,
+      count: (same?.count ?? 0) + 1,
+      recorded: (same?.recorded ?? 0) + recordsOf(event),
+    });
   }
 
   #loginFailed({ listener, address, account, why }: LoginFailed): void {
@@ -184,35 +186,18 @@ function recordsOf(event: Troubling): number {
   return isEngineEvent(event, 'exchange-ended') && !isRecorded(event) ? 0 : 1;
 }
 
-function isSame(one: Troubling, other: Troubling): boolean {
-  if (isEngineEvent(one, 'exchange-ended')) {
-    if (!isEngineEvent(other, 'exchange-ended')) return false;
-    return (
-      one.error === other.error &&
-      one.outcome === other.outcome &&
-      one.denial === other.denial &&
-      one.lock === other.lock &&
-      one.exchange.principal === other.exchange.principal &&
-      one.exchange.command === other.exchange.command &&
-      one.exchange.listener === other.exchange.listener &&
-      one.status === other.status &&
-      one.policy === other.policy &&
-      one.rule?.line === other.rule?.line &&
-      one.rule?.file === other.rule?.file &&
-      givenOf(one) > 0 === givenOf(other) > 0 &&
-      placeOf(one) === placeOf(other)
-    );
+/** Those with the same one are one row. */
+function keyOf(event: Troubling): string {
+  if (isEngineEvent(event, 'exchange-ended')) {
+    const { exchange, error, outcome, denial, lock, status, policy, rule } = event;
+    const { principal, command, listener } = exchange;
+    const ended = [error, outcome, denial, lock, status, policy, rule?.file, rule?.line];
+    return JSON.stringify([principal, command, listener, ...ended, givenOf(event) > 0, placeOf(event)]);
   }
-  if (isEngineEvent(other, 'exchange-ended') || one.listener !== other.listener) return false;
-  if (isEngineEvent(one, 'session-refused'))
-    return isEngineEvent(other, 'session-refused') && one.principal === other.principal;
-  return (
-    isEngineEvent(other, 'login-failed') &&
-    one.type === other.type &&
-    one.why === other.why &&
-    (one.why === undefined || one.account === other.account) &&
-    networkOf(one.address ?? '-') === networkOf(other.address ?? '-')
-  );
+  const { kind, listener } = event;
+  if (isEngineEvent(event, 'session-refused')) return JSON.stringify([kind, listener, event.principal]);
+  const { type, why, account, address } = event;
+  return JSON.stringify([kind, listener, type, why, why && account, networkOf(address ?? '-')]);
 }
 
 /** Nothing was sent anywhere when its record could not be written. */

@@ -26,16 +26,7 @@ export interface ShipDoorParts {
   readonly settings: () => Settings;
 }
 
-export interface OpenShipDoor {
-  /** After a reload: it gets the new receivers. */
-  review(): void;
-  /** There may be more on disk. */
-  nudge(): void;
-  /** Tells that there is no receiver any more, waits until it has left, and closes. */
-  retire(): Promise<void>;
-  /** Tells the last record, ends the stream, and closes. */
-  close(): Promise<void>;
-}
+export type OpenShipDoor = Awaited<ReturnType<typeof openShipDoor>>;
 
 const beatMs = 1_000;
 /** Between two words of how far the journal is: a line for each record would cost more than what it says. */
@@ -46,7 +37,7 @@ const lastMs = 1_000;
 const retireMs = 30_000;
 
 /** Serves until it is closed. Rejects with a ListenFault. */
-export async function openShipDoor(parts: ShipDoorParts): Promise<OpenShipDoor> {
+export async function openShipDoor(parts: ShipDoorParts) {
   const { clock, log, journal, key, shipped, settings } = parts;
   const wakes = new Wakes(true);
   const calls = new TokenBuckets({ burst: bounds.doorCalls, refillMs: bounds.doorCallMs, sourcesMax: 2 });
@@ -78,18 +69,22 @@ export async function openShipDoor(parts: ShipDoorParts): Promise<OpenShipDoor> 
   });
 
   return {
-    review() {
+    /** After a reload: it gets the new receivers. */
+    review(): void {
       generation += 1;
       wakes.wake();
     },
+    /** There may be more on disk. */
     nudge: () => wakes.wake(),
-    async retire() {
+    /** Tells that there is no receiver any more, waits until it has left, and closes. */
+    async retire(): Promise<void> {
       generation += 1;
       wakes.wake();
       if (told !== undefined) await new Wakes().next(told, { clock, ms: retireMs });
       await server.close();
     },
-    async close() {
+    /** Tells the last record, ends the stream, and closes. */
+    async close(): Promise<void> {
       isClosing = true;
       wakes.wake();
       if (told !== undefined) await new Wakes().next(told, { clock, ms: lastMs });
