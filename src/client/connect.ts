@@ -6,6 +6,7 @@ import { type KnownMinor, newestMinor } from '../doveadm/protocol/minors.js';
 import { systemClock } from '../host/machine/clock.js';
 import { createConnect } from '../host/net/dial.js';
 import type { Timer } from '../host/ports/machine.js';
+import { isOfThisMachine } from '../host/ports/peer.js';
 import type { Transport } from '../host/ports/transport.js';
 import { asSessionFault, SessionFault } from './client-command.js';
 import { createSession, type Session, type SessionOptions } from './session.js';
@@ -130,7 +131,7 @@ export async function connect(options: ConnectOptions): Promise<Session> {
         password === undefined && certificate === undefined
           ? undefined
           : { user: options.account ?? 'doveadm', password: Buffer.from(password ?? '') },
-      mayAuthenticateInClear: isUnix || options.allowPlaintext === true || isLoopback(options.host),
+      mayAuthenticateInClear: isUnix || options.allowPlaintext === true || isOfThisMachine(options.host),
     });
     if (shaken.rest.length > 0)
       throw new SessionFault('wire-fault', 'the server sent data after its greeting');
@@ -154,10 +155,6 @@ function pemOf(ca: string | Buffer): string {
     'unsendable',
     'ca has no certificate in PEM: give the text of the file, not its path',
   );
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
 
 /** Refuses an unused pin or password, which would otherwise go unnoticed. */

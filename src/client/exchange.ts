@@ -10,6 +10,7 @@ import { TransportFault, WireFault } from '../host/ports/faults.js';
 import type { Clock } from '../host/ports/machine.js';
 import type { Transport } from '../host/ports/transport.js';
 import { CommandFailed, type CommandInput, lastOf, piecesOf, SessionFault } from './client-command.js';
+import type { RowColumns } from './command-columns.js';
 
 /** A part of a cell, unescaped. A cell is the bytes of its pieces up to the one that `endsCell`. */
 export interface CellPiece {
@@ -139,17 +140,10 @@ function endsInEscape(bytes: Buffer): boolean {
   return (bytes.length - at) % 2 === 1;
 }
 
-export interface RowWidth {
-  /** 0: it is known before. */
-  readonly decidedBy: number;
-  /** Undefined: cells that no known release of Dovecot sends. */
-  widthFrom(firstCells: readonly string[]): number | undefined;
-}
-
-/** Rows of that many cells, in the batches in which they come. Throws SessionFault `unexpected-reply` for cells that are no such rows. */
+/** Rows of these columns, in the batches in which they come. Throws SessionFault `unexpected-reply` for cells that are no such rows. */
 export async function* rowsOf(
   batches: AsyncIterable<readonly CellPiece[]>,
-  of: RowWidth,
+  of: RowColumns,
   rowBytesMax: number,
 ): AsyncGenerator<Row[], void> {
   const cells: string[] = [];
@@ -157,7 +151,7 @@ export async function* rowsOf(
   let bytesHeld = 0;
   let width: number | undefined;
   const take = (): Row[] => {
-    width ??= of.widthFrom(cells);
+    width ??= of.namesFrom(cells)?.length;
     if (width === undefined)
       throw unexpectedReply(
         'its rows have other columns than any known release of Dovecot; read its `cells`',

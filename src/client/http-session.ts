@@ -15,6 +15,8 @@ import { exitCodes, type LogLine } from '../doveadm/reply/reply.js';
 import { systemContext } from '../host/machine/system-trust.js';
 import { messageOf } from '../host/ports/faults.js';
 import type { Clock, Timer } from '../host/ports/machine.js';
+import { isOfThisMachine } from '../host/ports/peer.js';
+import { asList, isObject } from '../host/values/values.js';
 import { type AccessCall, bodyOfCall, createAccess } from './access.js';
 import {
   type Command,
@@ -386,7 +388,7 @@ function objectsOfAnswer(answer: Answer, showLog: (text: string) => void): reado
   const { status, code, text } = answer;
   if (status === 200) {
     const value = parseJson(text);
-    return Array.isArray(value) ? (value as unknown[]) : [value];
+    return asList(value) ?? [value];
   }
   const word = wordOfStatus.get(status);
   // Another server than dovegate, and a dovegate without access on request, give no code for it.
@@ -441,9 +443,8 @@ function rowsOfAnswer(answer: Answer, json: JsonCommand, showLog: (text: string)
   }
   const value = parseJson(text);
   if (isOwn(json)) return rowsOfData(value, json);
-  const [element] = Array.isArray(value) ? (value as unknown[]) : [];
-  if (!Array.isArray(element)) throw unreadable();
-  const [type, data] = element as unknown[];
+  const [element] = asList(value) ?? [];
+  const [type, data] = asList(element) ?? [];
   if (type === 'doveadmResponse') return rowsOfData(data, json);
   if (type !== 'error' || !isObject(data)) throw unreadable();
   const { type: kind, exitCode, message } = data;
@@ -460,8 +461,9 @@ function rowsOfAnswer(answer: Answer, json: JsonCommand, showLog: (text: string)
 function rowsOfData(data: unknown, { keys }: JsonCommand): Rows {
   // The reply of `user` is an object; elsewhere it is JSON in one cell, too.
   if (isObject(data)) return [{ names: [], cells: [JSON.stringify(data)] }];
-  if (!Array.isArray(data)) throw unreadable();
-  return (data as unknown[]).map((row) => {
+  const list = asList(data);
+  if (list === undefined) throw unreadable();
+  return list.map((row) => {
     if (!isObject(row)) throw unreadable();
     const names = Object.keys(row);
     // JSON has a repeated column only once.
@@ -489,10 +491,6 @@ function parseJson(text: string): unknown {
 
 function unreadable(): SessionFault {
   return new SessionFault('wire-fault', 'the answer is cut, or not of the doveadm HTTP API', undefined, true);
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 const notReached = new Set([
@@ -575,7 +573,7 @@ function targetOf(options: HttpOptions): Target {
   const name = serverName === undefined ? {} : { servername: serverName };
   return {
     isTls,
-    isLocal: isTls || host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host),
+    isLocal: isTls || isOfThisMachine(host),
     path: at.pathname === '/' ? apiPath : at.pathname,
     open: (method, path, headers) =>
       isTls

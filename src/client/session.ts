@@ -19,7 +19,6 @@ import {
   type NamedRow,
   namedRow,
   type Row,
-  type RowWidth,
   rowsOf,
   sendInput,
 } from './exchange.js';
@@ -233,19 +232,15 @@ export function createSession(
   function rowBatches(command: Command): AsyncGenerator<Row[], void> {
     const exchange = begin(command);
     return (async function* () {
-      yield* rowsOf(batchesOf(exchange), await widthOf(command), replyBytesMax);
+      yield* rowsOf(batchesOf(exchange), await columnsFor(command), replyBytesMax);
     })();
   }
 
-  async function widthOf({ name, args = [], columns, dryRun }: Command): Promise<RowWidth> {
+  async function columnsFor({ name, args = [], columns, dryRun }: Command): Promise<RowColumns> {
     const given = dryRun === true ? 2 : columns;
-    if (given !== undefined) return { decidedBy: 0, widthFrom: () => given };
-    const { columnsOf } = await import('./command-columns.js');
-    const known = columnsOf(name, args, serverMinor);
-    return {
-      decidedBy: known?.decidedBy ?? 0,
-      widthFrom: (cells) => (known === undefined ? 1 : known.namesFrom(cells)?.length),
-    };
+    if (given !== undefined) return { decidedBy: 0, namesFrom: () => Array<string>(given).fill('') };
+    const { columnsOf, settled } = await import('./command-columns.js');
+    return columnsOf(name, args, serverMinor) ?? settled(['']);
   }
 
   async function run(command: Command): Promise<Row[]> {

@@ -14,6 +14,7 @@ import { foldAscii } from '../../host/words/text.js';
 import { countWords, plural } from '../../host/words/words.js';
 import { CommandFailed, SessionFault } from '../connect.js';
 import { askUsers, readWholeInput } from '../doveadm/ask.js';
+import { printingFaults } from '../doveadm/doveadm.js';
 import { type DoorOptions, findServerDoor } from '../doveadm/server-door.js';
 import { createDryRun } from './dry-run.js';
 import { createPace } from './pace.js';
@@ -52,11 +53,7 @@ const graceMs = 30_000;
 export async function bulk(options: BulkOptions, words: readonly string[]): Promise<number> {
   const letGo = holdProcess();
   try {
-    return await run(options, words);
-  } catch (fault) {
-    if (!(fault instanceof CommandFault)) throw fault;
-    stderr(`dovegate: ${formatFault(fault)}`);
-    return fault.exitCode;
+    return await printingFaults('dovegate: ', () => run(options, words));
   } finally {
     letGo();
   }

@@ -9,14 +9,7 @@ const ofUser: ReadonlySet<string> = new Set(['concerns', 'backend', 'mails']);
 /** Names come from the server's answers. */
 const backendsMax = 20;
 
-export interface DryRun {
-  /** What to print for a user; undefined: the command would run as for the users before. */
-  take(result: UserResult): UserResult | undefined;
-  /** `5 of 6 users would run it (12 mails; 3 on mail1, 2 on mail2), 1 denied`; `done`: users with an earlier result. */
-  summary(done: number): string;
-}
-
-export function createDryRun(): DryRun {
+export function createDryRun() {
   let usual: ReadonlySet<string> | undefined;
   let allowed = 0;
   let denied = 0;
@@ -34,7 +27,8 @@ export function createDryRun(): DryRun {
   }
 
   return {
-    take(result) {
+    /** What to print for a user; undefined: the command would run as for the users before. */
+    take(result: UserResult): UserResult | undefined {
       if (result.kind !== 'ok') {
         if (result.kind === 'failed' && result.code === 'NOPERM') denied += 1;
         else failed += 1;
@@ -52,7 +46,8 @@ export function createDryRun(): DryRun {
       const rows = own.filter((_row, at) => !known.has(keys[at] ?? ''));
       return rows.length === 0 && keys.length === known.size ? undefined : { ...result, rows };
     },
-    summary(done) {
+    /** `5 of 6 users would run it (12 mails; 3 on mail1, 2 on mail2), 1 denied`; `done`: users with an earlier result. */
+    summary(done: number): string {
       const users = allowed + denied + failed + done;
       const where = [...backends].map(([name, number]) => `${countWords(number)} on ${name}`);
       const found = [

@@ -79,13 +79,6 @@ export function describeGivenUp(count: number, isDryRun: boolean): string {
   return `${plural(count, 'user')} of the failed ${how}`;
 }
 
-export interface BulkProgress {
-  draw(done: number, counts: Counts): void;
-  waits(ms: number, why: string): void;
-  /** Erases the line; call it before other output. */
-  clear(): void;
-}
-
 const everyMs = 200;
 /** A shorter wait is not worth a line in a file. */
 const toldMsMin = 10_000;
@@ -97,7 +90,7 @@ export function createBulkProgress(
   write: ((text: string) => void) | undefined,
   all: number,
   begun: number,
-): BulkProgress {
+) {
   const startMs = clock.now();
   let drawnMs = -Infinity;
   let isShown = false;
@@ -111,8 +104,9 @@ export function createBulkProgress(
     isShown = false;
   };
   return {
+    /** Erases the line; call it before other output. */
     clear,
-    draw(done, { failed, unknown }) {
+    draw(done: number, { failed, unknown }: Counts): void {
       const nowMs = clock.now();
       if (write === undefined || nowMs - drawnMs < everyMs) return;
       drawnMs = nowMs;
@@ -121,7 +115,7 @@ export function createBulkProgress(
       const bad = failed + unknown === 0 ? '' : ` (${countWords(failed + unknown)} not ok)`;
       show(`${countWords(done)} of ${countWords(all)} users${bad}, ${rateWords(perSecond)}/s${rest}`);
     },
-    waits(ms, why) {
+    waits(ms: number, why: string): void {
       const untilMs = clock.now() + ms;
       if (write !== undefined) return show(`waits ${durationWords(ms)}: ${why}`);
       if (ms < toldMsMin || untilMs <= toldMs + toldMsMin) return;

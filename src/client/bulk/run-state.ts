@@ -116,15 +116,7 @@ export interface RunState {
   close(): Promise<void>;
 }
 
-const nothingRead: ReadState = {
-  header: undefined,
-  ended: new Map(),
-  open: new Map(),
-  count: 0,
-  bytes: 0,
-};
-
-export function forgetfulState(read = nothingRead, path = ''): RunState {
+export function forgetfulState(read = readState('', ''), path = ''): RunState {
   let count = 0;
   return {
     read,

@@ -2,9 +2,10 @@
 // as begun before it is sent, a change that may have run is never sent again, and the run stops early only if nobody else could
 // be served.
 
+import { pause } from '../../host/concurrency/waiting.js';
 import { CommandFault } from '../../host/output/output.js';
 import type { Clock } from '../../host/ports/machine.js';
-import { type Pace, sleep } from './pace.js';
+import type { Pace } from './pace.js';
 import { type RunState, sysexits } from './run-state.js';
 import type { TryAgain, UserResult, UserSender } from './send-user.js';
 import { whyNoName } from './user-list.js';
@@ -94,7 +95,7 @@ export async function runForUsers(options: RunOptions): Promise<RunEnd> {
       }
       if (dueMs === Infinity && running === 0) return undefined;
       // A running one may have to be retried.
-      await sleep(clock, Math.min(dueMs - nowMs, 200), ending.signal);
+      await pause(clock, Math.min(dueMs - nowMs, 200), ending.signal);
     }
   }
 

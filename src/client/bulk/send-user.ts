@@ -2,12 +2,12 @@
 // of an idle one would leave open whether it ran, and nothing that may have run is reported as unsent.
 
 import { readSaid } from '../../doveadm/codes/said.js';
-import { readSentCommand, type TypedCommand } from '../../doveadm/commands/typed-command.js';
+import type { TypedCommand } from '../../doveadm/commands/typed-command.js';
 import { replyRowsAt } from '../../doveadm/meaning/columns.js';
 import { effectOf } from '../../doveadm/meaning/reach.js';
-import { serverOf } from '../../doveadm/protocol/releases.js';
 import { CommandFault } from '../../host/output/output.js';
 import { CommandFailed, type Session, SessionFault } from '../connect.js';
+import { commandAt } from '../doveadm/ask.js';
 import { exitCodeOfFault, messageOfFault, type ServerDoor } from '../doveadm/server-door.js';
 
 /** A row by the names of its columns, or its cells if these are unknown. */
@@ -77,7 +77,7 @@ const lasting: ReadonlySet<string> = new Set([
 ]);
 
 export function createUserSender(command: BulkCommand): UserSender {
-  const { door, typed, words, isDryRun, reason, input } = command;
+  const { door, isDryRun } = command;
   const isAlone = !isHarmless(command);
   let session: Session | undefined;
 
@@ -128,22 +128,13 @@ export function createUserSender(command: BulkCommand): UserSender {
   };
 
   async function ask(open: Session, user: string, tag: string, signal: AbortSignal): Promise<UserResult> {
-    const { serverMinor } = open;
-    // The words were parsed as 2.4 does; a server of 2.3 may parse them differently.
-    const { series, hasOptions: takesReasons } = serverOf(serverMinor);
-    const { command: named, args, parsed } = series === '2.3' ? readSentCommand(words, series) : typed;
-    const form = replyRowsAt(serverMinor, parsed);
+    const { parsed, command: named } = commandAt(open, command);
+    const form = replyRowsAt(open.serverMinor, parsed);
     const keysFrom = (cells: readonly string[]): string[] | undefined =>
       form?.shapeFrom(cells)?.columns.map(({ key }) => key);
-    const stream = open.stream({
-      user,
-      name: named.name,
-      args,
-      tag,
-      signal,
-      ...(reason !== undefined && takesReasons && { reason }),
-      ...(isDryRun ? { dryRun: true } : input !== undefined && { input }),
-    });
+    // A dry run takes no input.
+    const text = isDryRun ? undefined : command.input;
+    const stream = open.stream({ ...named, user, tag, signal, ...(text !== undefined && { input: text }) });
     const rows: BulkRow[] = [];
     let chars = 0;
     for await (const cells of stream) {

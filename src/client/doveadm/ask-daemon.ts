@@ -5,27 +5,33 @@ import { isAccessDenied, whyDenied } from '../../host/machine/denied.js';
 import { CommandFault } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import type { AnswerRow } from '../../rules/answers/rights.js';
-import { CommandFailed, SessionFault } from '../connect.js';
-import { type AskedPlace, askRows, exitCodeOf, parseServerAddress } from './server-door.js';
+import { CommandFailed, connect, SessionFault } from '../connect.js';
+import {
+  askDoor,
+  type DoorOptions,
+  exitCodeOf,
+  findHttpDoor,
+  parseServerAddress,
+  type ServerDoor,
+} from './server-door.js';
+
+type Place = string | (DoorOptions & { readonly http: string });
 
 const patienceMs = 30_000;
 
 /** The rows of the answer, converted by `read`. Rejects with a CommandFault; 69: no dovegate answers there. */
 export async function askDaemon<Answer>(
-  place: AskedPlace,
+  place: Place,
   name: string,
   args: readonly string[],
   read: (rows: readonly AnswerRow[]) => Answer | undefined,
 ): Promise<Answer> {
-  const faultOf = (code: number, text: string): CommandFault => new CommandFault(code, `dovegate: ${text}`);
   const socket = typeof place === 'string' ? place : place.http;
-  if (typeof place === 'string' && parseServerAddress(place) === undefined)
-    throw faultOf(
-      exitCodes.usage,
-      `${socket}: neither HOST:PORT nor the path of a socket, which has a slash, as ./NAME`,
-    );
   try {
-    const answer = read(await askRows(place, name, args, patienceMs));
+    const rows = await askDoor(await doorOf(place), patienceMs, (session, signal) =>
+      session.run({ name, args, columns: 2, signal }),
+    );
+    const answer = read(rows.map(([what, value]): AnswerRow => [String(what), String(value)]));
     if (answer !== undefined) return answer;
   } catch (fault) {
     if (fault instanceof CommandFailed) throw faultOf(exitCodeOf(fault.code), `${socket}: ${fault.message}`);
@@ -34,4 +40,19 @@ export async function askDaemon<Answer>(
     throw faultOf(exitCodes.unavailable, `${socket}: ${fault.message}`);
   }
   throw faultOf(exitCodes.unavailable, `${socket}: the server there is not dovegate`);
+}
+
+async function doorOf(place: Place): Promise<ServerDoor> {
+  if (typeof place !== 'string') return findHttpDoor(place.http, undefined, place);
+  const address = parseServerAddress(place);
+  if (address !== undefined)
+    return { name: place, open: (_onLog, signal) => connect({ ...address, signal }) };
+  throw faultOf(
+    exitCodes.usage,
+    `${place}: neither HOST:PORT nor the path of a socket, which has a slash, as ./NAME`,
+  );
+}
+
+function faultOf(code: number, text: string): CommandFault {
+  return new CommandFault(code, `dovegate: ${text}`);
 }

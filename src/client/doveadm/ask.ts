@@ -15,7 +15,7 @@ import { onStop } from '../../host/machine/outputs.js';
 import { CommandFault, formatFault, plain, stderr } from '../../host/output/output.js';
 import { createProgress, openRawOutput } from '../../host/output/screen.js';
 import { formatWords } from '../../host/words/text.js';
-import { CommandFailed, type LogLine, type Session, SessionFault } from '../connect.js';
+import { type Command, CommandFailed, type LogLine, type Session, SessionFault } from '../connect.js';
 import { createReplyPrinter, parseUserList } from './reply-printer.js';
 import type { Format } from './row-printer.js';
 import { exitCodeOf, exitCodeOfFault, messageOfFault, type ServerDoor, tempFail } from './server-door.js';
@@ -141,23 +141,15 @@ export async function ask(question: Question): Promise<number> {
     session: Session,
     input: AsyncIterable<Buffer> | Buffer | undefined,
   ): Promise<CommandFailed | undefined> {
-    const { serverMinor } = session;
-    // The words were parsed as 2.4 does; a server of 2.3 may parse them differently.
-    const { series, hasOptions: takesReasons } = serverOf(serverMinor);
-    const { command, args, parsed } = series === '2.3' ? readSentCommand(question.words, series) : typed;
-    const { reason } = question;
-    printer.begin(user, serverMinor, question.isDryRun ? shown.parsed : parsed);
-    const cells = session.cells({
-      user,
-      name: command.name,
-      args,
+    const { parsed, command } = commandAt(session, question);
+    printer.begin(user, session.serverMinor, question.isDryRun ? shown.parsed : parsed);
+    const more = {
       debug: isDebug,
       verbose: question.isVerbose,
       signal,
-      ...(reason !== undefined && takesReasons && { reason }),
       ...(input !== undefined && { input }),
-      ...(question.isDryRun && { dryRun: true }),
-    });
+    };
+    const cells = session.cells({ ...command, user, ...more });
     try {
       for await (const piece of cells) {
         printer.piece(piece);
@@ -209,6 +201,25 @@ export async function ask(question: Question): Promise<number> {
     const what = mayHaveRun ? `Command ${typed.command.name} failed for ${user}: ` : '';
     return `${door.name}: ${what}${messageOfFault(fault, door)}`;
   }
+}
+
+/** A typed command as that server parses it, and takes it: without its user and its text. */
+export function commandAt(
+  { serverMinor }: Session,
+  { words, typed, reason, isDryRun }: Pick<Question, 'words' | 'typed' | 'reason' | 'isDryRun'>,
+): { readonly parsed: TypedCommand['parsed']; readonly command: Command } {
+  // The words were parsed as 2.4 does; a server of 2.3 may parse them differently.
+  const { series, hasOptions: takesReasons } = serverOf(serverMinor);
+  const { command, args, parsed } = series === '2.3' ? readSentCommand(words, series) : typed;
+  return {
+    parsed,
+    command: {
+      name: command.name,
+      args,
+      ...(reason !== undefined && takesReasons && { reason }),
+      ...(isDryRun && { dryRun: true }),
+    },
+  };
 }
 
 /** The exit code for several users: the first failure, but a temporary one overrides it. */

@@ -88,7 +88,8 @@ function readDryRun(value = ''): boolean {
   throw new CommandFault(exitCodes.usage, `DOVEGATE_DRY_RUN is "${value}": it must be 1 or 0`);
 }
 
-async function printingFaults(prefix: string, run: () => Promise<number>): Promise<number> {
+/** Resolves to the exit code. */
+export async function printingFaults(prefix: string, run: () => Promise<number>): Promise<number> {
   try {
     return await run();
   } catch (fault) {

@@ -8,8 +8,7 @@ import { systemClock } from '../../host/machine/clock.js';
 import { readSecretFile, readText } from '../../host/machine/files.js';
 import { CommandFault } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
-import { isLoopback } from '../../host/ports/peer.js';
-import type { AnswerRow } from '../../rules/answers/rights.js';
+import { isOfThisMachine } from '../../host/ports/peer.js';
 import type { ClientSettings } from '../../rules/config/parse-client.js';
 import { isKey, keyPrefix } from '../../rules/keys/key.js';
 import { type ConnectOptions, connect, type LogLine, type Session, SessionFault } from '../connect.js';
@@ -124,7 +123,7 @@ function withOtherWays(fault: unknown, at: string, tls: ConnectOptions['tls']): 
 }
 
 /** Neither DOVEADM_SOCKET nor client.yaml count: a key is sent only to the URL beside it. */
-async function findHttpDoor(
+export async function findHttpDoor(
   url: string,
   socket: string | undefined,
   { account, passwordFile, ca, certificate, key, tls, keyFile }: DoorOptions,
@@ -184,7 +183,7 @@ async function tcpOptions(
   options: DoorOptions = {},
 ): Promise<{ readonly session: Partial<ConnectOptions>; readonly login: string }> {
   const tls = options.tls ?? settings.tls ?? 'starttls';
-  if (tls === 'off' && host !== 'localhost' && !isLoopback(host)) {
+  if (tls === 'off' && !isOfThisMachine(host)) {
     const text = `TLS may be off on loopback only, and ${host} is another machine; use starttls or implicit`;
     throw new CommandFault(exitCodes.usage, text);
   }
@@ -270,22 +269,6 @@ export function parseServerAddress(at: string): ServerAddress | undefined {
   return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
 }
 
-export type AskedPlace = string | (DoorOptions & { readonly http: string });
-
-/** The rows of one of dovegate's own commands. Rejects with CommandFailed or SessionFault, also on a timeout. */
-export async function askRows(
-  place: AskedPlace,
-  name: string,
-  args: readonly string[],
-  withinMs: number,
-): Promise<AnswerRow[]> {
-  const door = await doorOf(place);
-  const rows = await askDoor(door, withinMs, (session, signal) =>
-    session.run({ name, args, columns: 2, signal }),
-  );
-  return rows.map(([what, value]): AnswerRow => [String(what), String(value)]);
-}
-
 /** Opens a session for one question, whose whole time is limited. Rejects with CommandFailed or SessionFault. */
 export async function askDoor<T>(
   door: ServerDoor,
@@ -306,11 +289,4 @@ export async function askDoor<T>(
   } finally {
     timer.cancel();
   }
-}
-
-async function doorOf(place: AskedPlace): Promise<ServerDoor> {
-  if (typeof place !== 'string') return findHttpDoor(place.http, undefined, place);
-  const address = parseServerAddress(place);
-  if (address === undefined) throw new SessionFault('dial-refused', 'neither a path nor HOST:PORT');
-  return { name: place, open: (_onLog, signal) => connect({ ...address, signal }) };
 }

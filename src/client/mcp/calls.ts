@@ -21,13 +21,6 @@ import { type CommandTool, commandOf, commandTools, type Tool } from './tools.js
 
 const callsMax = 16;
 
-export interface AgentCalls {
-  /** The tools of now. Rejects with a sentence if the gate does not answer. */
-  list(signal: AbortSignal): Promise<readonly Tool[]>;
-  /** Never rejects for what the gate or the agent did; with the signal's reason when it is aborted. */
-  call(name: string, given: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<Answer>;
-}
-
 interface Offer {
   readonly commands: ReadonlyMap<string, CommandTool>;
   readonly access: readonly Tool[];
@@ -58,7 +51,7 @@ export function createAgentCalls({
 }: {
   readonly connect: ConnectOptions;
   readonly tag: string;
-}): AgentCalls {
+}) {
   const answers = createAnswers(systemClock);
   let offer: Offer | undefined;
   let inLine = 0;
@@ -128,7 +121,8 @@ export function createAgentCalls({
   }
 
   return {
-    async list(signal) {
+    /** The tools of now. Rejects with a sentence if the gate does not answer. */
+    async list(signal: AbortSignal): Promise<readonly Tool[]> {
       try {
         const found = await inTurn(signal, () => refresh(signal));
         if (found === undefined) throw new Error('too many calls at once');
@@ -140,7 +134,8 @@ export function createAgentCalls({
           : fault;
       }
     },
-    async call(name, given, signal) {
+    /** Never rejects for what the gate or the agent did; with the signal's reason when it is aborted. */
+    async call(name: string, given: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<Answer> {
       const { cursor } = given;
       if (name === nextRows.name) return answers.next(asText(cursor) ?? '');
       try {
