@@ -207,10 +207,10 @@ function faultOf(fault: Fault | undefined): unknown {
 
 /** It serves, but not by the file. */
 const readyParts: typeof statusParts = {
-  problems: (running) =>
-    running.reload?.isSuccess === false
-      ? failedReload(running.reload).map((problem) => problemOf(problem, running))
-      : undefined,
+  problems(running) {
+    const problem = failedReload(running.reload);
+    return problem && [problemOf(problem, running)];
+  },
 };
 
 /** `not_shown`: parts that could not be made. */

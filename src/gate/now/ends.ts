@@ -1,9 +1,13 @@
 // Certificates and keys that have expired, or will within days: what `dovegate status` and the page say of them.
 
-import { formatEnd } from '../../host/words/instants.js';
+import { formatEnd, formatTime } from '../../host/words/instants.js';
 import { daysWords } from '../../host/words/words.js';
-import { timeOf } from './amounts.js';
 import type { Running, RunningCertificate } from './running.js';
+
+/** A placeholder: the page and `dovegate status` show the time in the reader's own form. */
+export function timeOf(ms: number): string {
+  return `{${formatTime(ms)}}`;
+}
 
 export interface Ending {
   readonly code: 'certificate-expires' | 'key-expires';

@@ -3,9 +3,8 @@
 // principal is named if its records fill the journal or its client is slow. A code is never renamed.
 
 import { lockSentence, type ShownLock } from '../../doveadm/codes/locks.js';
-import { countWords, durationWords, plural, rateWords } from '../../host/words/words.js';
-import { freeOf, timeOf } from './amounts.js';
-import { findEnds } from './ends.js';
+import { bytesWords, countWords, durationWords, plural, rateWords } from '../../host/words/words.js';
+import { findEnds, timeOf } from './ends.js';
 import type { FoundCode } from './found-codes.js';
 import type { NowHead } from './now.js';
 import { drainWords } from './operator.js';
@@ -68,35 +67,36 @@ function problemsOf(running: Running): readonly FoundProblem[] {
   const notDrained = backends.filter(({ health }) => health !== 'drained');
   const down = backends.filter(({ fault }) => fault !== undefined);
   const areAllDown = backends.length > 0 && down.length === notDrained.length;
-  return [
-    ...journalFailure(journal),
-    ...missingRecords(journal),
-    ...(areAllDown && down.length > 1 ? [allDown(down)] : []),
-    ...journalReserve(journal),
-    ...down.flatMap(backendDown),
-    ...backends.flatMap((backend) => backendDrained(backend, running)),
+  const found: readonly (FoundProblem | undefined)[] = [
+    journalFailure(journal),
+    missingRecords(journal),
+    areAllDown && down.length > 1 ? allDown(down) : undefined,
+    journalReserve(journal),
+    ...down.map(backendDown),
+    ...backends.map((backend) => backendDrained(backend, running)),
     ...locksInForce(running.locks),
-    ...(areAllDown ? [] : running.routes.flatMap((route) => routeDown(route, backends))),
-    ...notDrained.flatMap((backend) => backendStuck(backend, running)),
+    ...(areAllDown ? [] : running.routes.map((route) => routeDown(route, backends))),
+    ...notDrained.map((backend) => backendStuck(backend, running)),
     ...lookups.map(lookupFailing),
-    ...refusedKeys.filter(({ why }) => why === 'address').flatMap(refusedKey),
-    ...fillingJournal(journal),
-    ...unsynced(journal),
-    ...notDrained.flatMap((backend) => queueGrows(backend, running)),
+    ...refusedKeys.filter(({ why }) => why === 'address').map(refusedKey),
+    fillingJournal(journal),
+    unsynced(journal),
+    ...notDrained.map((backend) => queueGrows(backend, running)),
     ...findEnds(running, true),
-    ...sinks.flatMap((sink) => sinkForked(sink, journal)),
-    ...sinks.flatMap(sinkAway),
-    ...(ship === undefined ? [] : shipAbsent(ship, sinks)),
-    ...(ship?.notices ?? []).flatMap((each) => noticesAway(each, atMs - (ship?.ageMs ?? 0))),
-    ...lostRecords(journal),
+    ...sinks.map((sink) => sinkForked(sink, journal)),
+    ...sinks.map(sinkAway),
+    ship && shipAbsent(ship, sinks),
+    ...(ship?.notices ?? []).map((each) => noticesAway(each, atMs - (ship?.ageMs ?? 0))),
+    lostRecords(journal),
     ...touched(journal),
-    ...stalled(running.stall),
-    ...manyLogins(running.failedLogins),
-    ...refusedKeys.filter(({ why }) => why !== 'address').flatMap(refusedKey),
-    ...failedReload(running.reload),
-    ...notDrained.flatMap(newerBackend),
+    stalled(running.stall),
+    manyLogins(running.failedLogins),
+    ...refusedKeys.filter(({ why }) => why !== 'address').map(refusedKey),
+    failedReload(running.reload),
+    ...notDrained.map(newerBackend),
     ...findEnds(running, false),
   ];
+  return found.filter((each) => each !== undefined);
 }
 
 /** In a word or two. `blind`: nothing can be recorded. `isReachable`: at least one backend is up. */
@@ -142,93 +142,85 @@ export class Standing {
   }
 }
 
-function journalFailure({ state, fault, freeBytes, directory }: RunningJournal): FoundProblem[] {
-  if (state !== 'failed') return [];
+function journalFailure({ state, fault, freeBytes, directory }: RunningJournal): FoundProblem | undefined {
+  if (state !== 'failed') return undefined;
   const [why, ask] = fault?.why ?? ['it failed'];
   // The disk may be in order.
   const isDenied = fault?.code === 'no-rights';
-  return [
-    {
-      code: 'audit-failed',
-      text: `Audit records do not reach the disk: ${why}${isDenied ? '' : freeOf(freeBytes)}. Commands that must be recorded first fail.`,
-      try: `${ask === undefined ? '' : `${ask}; `}${isDenied ? 'ls -ld' : 'df -h'} ${directory}`,
-      isDegrading: true,
-    },
-  ];
+  return {
+    code: 'audit-failed',
+    text: `Audit records do not reach the disk: ${why}${isDenied ? '' : freeOf(freeBytes)}. Commands that must be recorded first fail.`,
+    try: `${ask === undefined ? '' : `${ask}; `}${isDenied ? 'ls -ld' : 'df -h'} ${directory}`,
+    isDegrading: true,
+  };
+}
+
+function freeOf(freeBytes: number | undefined): string {
+  return freeBytes === undefined ? '' : ` (${bytesWords(freeBytes)} free)`;
 }
 
 /** Commands do not suffer from it, but no record of these can be shown until the files are back. */
-function missingRecords({ missing, directory }: RunningJournal): FoundProblem[] {
-  if (missing === undefined) return [];
+function missingRecords({ missing, directory }: RunningJournal): FoundProblem | undefined {
+  if (missing === undefined) return undefined;
   const { seq, sinceMs } = missing;
   const since = sinceMs === undefined ? 'since before the start' : `since ${timeOf(sinceMs)}`;
-  return [
-    {
-      code: 'audit-missing',
-      text: `Signed records up to seq ${seq} are missing from ${directory} ${since}: their files were moved away or removed. New records go to new files there. Locks and holds that only those records have are not in force.`,
-      try: `put the files back beside the new ones (cp -an OLD/* ${directory}/), then dovegate audit verify; lock and hold again what dovegate audit search --kind operator shows; find out who can write to ${directory}`,
-      isDegrading: false,
-      ...(sinceMs === undefined ? {} : { sinceMs }),
-    },
-  ];
+  return {
+    code: 'audit-missing',
+    text: `Signed records up to seq ${seq} are missing from ${directory} ${since}: their files were moved away or removed. New records go to new files there. Locks and holds that only those records have are not in force.`,
+    try: `put the files back beside the new ones (cp -an OLD/* ${directory}/), then dovegate audit verify; lock and hold again what dovegate audit search --kind operator shows; find out who can write to ${directory}`,
+    isDegrading: false,
+    ...(sinceMs === undefined ? {} : { sinceMs }),
+  };
 }
 
-function journalReserve({ state, space, freeBytes, directory }: RunningJournal): FoundProblem[] {
-  if (state === 'failed' || space === 'normal') return [];
-  return [
-    {
-      code: 'audit-reserve',
-      text: `The disk of the audit records is full but for its reserve${freeOf(freeBytes)}. Only rules with emergency: true are served.`,
-      // The reserve is small: with more than a few of it free, it is the records that have reached their size.
-      try:
-        freeBytes === undefined || freeBytes < diskFullBytes
-          ? `free the disk: df -h ${directory}`
-          : `the records have reached audit.max_size: raise it; df -h ${directory}`,
-      isDegrading: true,
-    },
-  ];
+function journalReserve({ state, space, freeBytes, directory }: RunningJournal): FoundProblem | undefined {
+  if (state === 'failed' || space === 'normal') return undefined;
+  return {
+    code: 'audit-reserve',
+    text: `The disk of the audit records is full but for its reserve${freeOf(freeBytes)}. Only rules with emergency: true are served.`,
+    // The reserve is small: with more than a few of it free, it is the records that have reached their size.
+    try:
+      freeBytes === undefined || freeBytes < diskFullBytes
+        ? `free the disk: df -h ${directory}`
+        : `the records have reached audit.max_size: raise it; df -h ${directory}`,
+    isDegrading: true,
+  };
 }
 
-function fillingJournal({ filling, state, space }: RunningJournal): FoundProblem[] {
-  if (filling?.isFilling !== true || state === 'failed' || space === 'reserve') return [];
+function fillingJournal({ filling, state, space }: RunningJournal): FoundProblem | undefined {
+  if (filling?.isFilling !== true || state === 'failed' || space === 'reserve') return undefined;
   const { youngBytes, bytesMax, largest } = filling;
   const percent = (part: number): string => `${Math.round(100 * part)} %`;
   const names = largest.map((one) => `${one.principal} (${percent(one.share)})`).join(', ');
   const who =
     names === '' ? 'Who wrote them is not known.' : `The largest writers are refused first: ${names}.`;
   const [first = { principal: 'NAME' }] = largest;
-  return [
-    {
-      code: 'audit-filling',
-      text: `Records younger than audit.keep_min fill ${percent(youngBytes / bytesMax)} of audit.max_size. ${who}`,
-      try: `find out what they do in a loop (dovegate audit search --principal ${first.principal} --since 1h); raise audit.max_size, or lower audit.keep_min`,
-      isDegrading: true,
-    },
-  ];
+  return {
+    code: 'audit-filling',
+    text: `Records younger than audit.keep_min fill ${percent(youngBytes / bytesMax)} of audit.max_size. ${who}`,
+    try: `find out what they do in a loop (dovegate audit search --principal ${first.principal} --since 1h); raise audit.max_size, or lower audit.keep_min`,
+    isDegrading: true,
+  };
 }
 
-function unsynced({ state, unsyncedMs, directory }: RunningJournal): FoundProblem[] {
-  if (state === 'failed' || unsyncedMs < unsyncedMsMax) return [];
-  return [
-    {
-      code: 'audit-unsynced',
-      text: `The oldest audit record has waited ${durationWords(unsyncedMs)} for the disk. A power cut would lose it.`,
-      try: `look whether the disk is slow or hangs: iostat -x 1; df -h ${directory}`,
-      isDegrading: true,
-    },
-  ];
+function unsynced({ state, unsyncedMs, directory }: RunningJournal): FoundProblem | undefined {
+  if (state === 'failed' || unsyncedMs < unsyncedMsMax) return undefined;
+  return {
+    code: 'audit-unsynced',
+    text: `The oldest audit record has waited ${durationWords(unsyncedMs)} for the disk. A power cut would lose it.`,
+    try: `look whether the disk is slow or hangs: iostat -x 1; df -h ${directory}`,
+    isDegrading: true,
+  };
 }
 
-function lostRecords({ lost }: RunningJournal): FoundProblem[] {
-  if (lost === 0) return [];
-  return [
-    {
-      code: 'audit-lost',
-      text: `${plural(lost, 'audit record')} never reached the disk since the start.`,
-      try: 'dovegate audit verify; the log line audit-lost says when',
-      isDegrading: false,
-    },
-  ];
+function lostRecords({ lost }: RunningJournal): FoundProblem | undefined {
+  if (lost === 0) return undefined;
+  return {
+    code: 'audit-lost',
+    text: `${plural(lost, 'audit record')} never reached the disk since the start.`,
+    try: 'dovegate audit verify; the log line audit-lost says when',
+    isDegrading: false,
+  };
 }
 
 function touched({ isDamaged, isAppended, directory }: RunningJournal): FoundProblem[] {
@@ -262,24 +254,22 @@ function allDown(down: readonly RunningBackend[]): FoundProblem {
   };
 }
 
-function backendDown(backend: RunningBackend): FoundProblem[] {
+function backendDown(backend: RunningBackend): FoundProblem | undefined {
   const { name, fault, waiters, lost, sinceMs, mayBeLonger } = backend;
-  if (fault === undefined) return [];
+  if (fault === undefined) return undefined;
   const effects = [
     ...(lost === 0 ? [] : [`${plural(lost, 'command')} failed.`]),
     ...(waiters === 0 ? [] : [`${plural(waiters, 'command waits', 'commands wait')}.`]),
   ];
   const effect = effects.join(' ') || 'Its commands fail.';
-  return [
-    {
-      code: 'backend-down',
-      text: `${name} is down since ${timeOf(sinceMs)}${mayBeLonger ? orLonger : ''}: ${whyDown(fault)}. ${effect}`,
-      try: tryAt(backend, fault),
-      backend: name,
-      isDegrading: true,
-      sinceMs,
-    },
-  ];
+  return {
+    code: 'backend-down',
+    text: `${name} is down since ${timeOf(sinceMs)}${mayBeLonger ? orLonger : ''}: ${whyDown(fault)}. ${effect}`,
+    try: tryAt(backend, fault),
+    backend: name,
+    isDegrading: true,
+    sinceMs,
+  };
 }
 
 /** Commands that a backend leaves without an answer, while their clients read. */
@@ -291,29 +281,30 @@ export function hangingAt(name: string, exchanges: Running['exchanges']): Runnin
 }
 
 /** Its workers are stopped or hang: the system accepts connections for them, so it is not down, and nothing ends there. */
-function backendStuck(backend: RunningBackend, { exchanges }: Pick<Running, 'exchanges'>): FoundProblem[] {
+function backendStuck(
+  backend: RunningBackend,
+  { exchanges }: Pick<Running, 'exchanges'>,
+): FoundProblem | undefined {
   const { name, host, health, fault, lost } = backend;
-  if (fault !== undefined || (health !== 'pausing' && health !== 'retrying')) return [];
+  if (fault !== undefined || (health !== 'pausing' && health !== 'retrying')) return undefined;
   const hanging = hangingAt(name, exchanges);
-  if (hanging.length === 0) return [];
+  if (hanging.length === 0) return undefined;
   const longest = durationWords(Math.max(...hanging.map(({ durationMs }) => durationMs)));
   const there = host === undefined ? '' : ` on ${host}`;
-  return [
-    {
-      code: 'backend-stuck',
-      text: `${name} does not answer: new connections to it fail, and ${plural(hanging.length, 'command hangs', 'commands hang')} there, the first for ${longest}.${lost === 0 ? '' : ` ${plural(lost, 'command')} failed.`}`,
-      try: `look whether its workers are stopped or hang${there}: ps -C doveadm-server -o pid,stat,wchan; journalctl -u dovecot${there}`,
-      backend: name,
-      isDegrading: true,
-    },
-  ];
+  return {
+    code: 'backend-stuck',
+    text: `${name} does not answer: new connections to it fail, and ${plural(hanging.length, 'command hangs', 'commands hang')} there, the first for ${longest}.${lost === 0 ? '' : ` ${plural(lost, 'command')} failed.`}`,
+    try: `look whether its workers are stopped or hang${there}: ps -C doveadm-server -o pid,stat,wchan; journalctl -u dovecot${there}`,
+    backend: name,
+    isDegrading: true,
+  };
 }
 
 function backendDrained(
   { name, drained, refused, refusedPerSecond }: RunningBackend,
   { routes, backends }: Running,
-): FoundProblem[] {
-  if (drained.length === 0) return [];
+): FoundProblem | undefined {
+  if (drained.length === 0) return undefined;
   const unserved = routes.filter((route) => route.backends.includes(name) && isUnserved(route, backends));
   const only = unserved.find((route) => route.backends.length === 1);
   const last =
@@ -322,17 +313,15 @@ function backendDrained(
       : ` It is the only one of the route at ${fileOf(only.place)}: its users are not served.`;
   const rate = refusedPerSecond > 0 ? `, ${rateWords(refusedPerSecond)} a second now` : '';
   const cost = refused === 0 ? 'No commands failed yet.' : `${plural(refused, 'command')} failed${rate}.`;
-  return [
-    {
-      code: 'backend-drained',
-      text: `${name} is drained ${drained.map(drainWords).join(', and ')}. ${cost}${last}`,
-      try: drained.some(({ by }) => by === undefined)
-        ? `remove drained from backends.${name}, then dovegate reload`
-        : `dovegate backend enable ${name}`,
-      backend: name,
-      isDegrading: refusedPerSecond > 0 || unserved.length > 0 || !backends.some(isUp),
-    },
-  ];
+  return {
+    code: 'backend-drained',
+    text: `${name} is drained ${drained.map(drainWords).join(', and ')}. ${cost}${last}`,
+    try: drained.some(({ by }) => by === undefined)
+      ? `remove drained from backends.${name}, then dovegate reload`
+      : `dovegate backend enable ${name}`,
+    backend: name,
+    isDegrading: refusedPerSecond > 0 || unserved.length > 0 || !backends.some(isUp),
+  };
 }
 
 const locksShown = 5;
@@ -441,19 +430,17 @@ function tryAt(
   }
 }
 
-function newerBackend({ name, newer }: RunningBackend): FoundProblem[] {
-  if (newer === undefined) return [];
+function newerBackend({ name, newer }: RunningBackend): FoundProblem | undefined {
+  if (newer === undefined) return undefined;
   const gets =
     newer === 'serve' ? 'It gets all commands.' : 'It gets commands that read; changes are refused.';
-  return [
-    {
-      code: 'backend-newer',
-      text: `Backend ${name} is newer than this dovegate knows. ${gets}`,
-      try: newer === 'serve' ? 'upgrade dovegate' : `upgrade dovegate, or set backends.${name}.newer`,
-      backend: name,
-      isDegrading: newer !== 'serve',
-    },
-  ];
+  return {
+    code: 'backend-newer',
+    text: `Backend ${name} is newer than this dovegate knows. ${gets}`,
+    try: newer === 'serve' ? 'upgrade dovegate' : `upgrade dovegate, or set backends.${name}.newer`,
+    backend: name,
+    isDegrading: newer !== 'serve',
+  };
 }
 
 type Route = Running['routes'][number];
@@ -463,21 +450,19 @@ function isUnserved({ backends: names }: Route, backends: readonly RunningBacken
 }
 
 /** The only one of a route has its own sentence. */
-function routeDown(route: Route, backends: readonly RunningBackend[]): FoundProblem[] {
+function routeDown(route: Route, backends: readonly RunningBackend[]): FoundProblem | undefined {
   const { place, backends: names } = route;
   const all = backends.filter(({ name }) => names.includes(name));
-  if (all.length < 2 || !isUnserved(route, backends)) return [];
+  if (all.length < 2 || !isUnserved(route, backends)) return undefined;
   const states = all
     .map(({ name, fault }) => `${name} ${fault === undefined ? 'drained' : 'down'}`)
     .join(', ');
-  return [
-    {
-      code: 'route-down',
-      text: `No backend of the route at ${fileOf(place)} is up: ${states}. Its users are not served.`,
-      try: 'bring one of them back: dovegate status; dovegate backend enable NAME',
-      isDegrading: true,
-    },
-  ];
+  return {
+    code: 'route-down',
+    text: `No backend of the route at ${fileOf(place)} is up: ${states}. Its users are not served.`,
+    try: 'bring one of them back: dovegate status; dovegate backend enable NAME',
+    isDegrading: true,
+  };
 }
 
 function lookupFailing({ socket, sinceMs, why: [why, ask] }: Running['lookups'][number]): FoundProblem {
@@ -490,10 +475,13 @@ function lookupFailing({ socket, sinceMs, why: [why, ask] }: Running['lookups'][
   };
 }
 
-function queueGrows(backend: RunningBackend, { exchanges }: Pick<Running, 'exchanges'>): FoundProblem[] {
+function queueGrows(
+  backend: RunningBackend,
+  { exchanges }: Pick<Running, 'exchanges'>,
+): FoundProblem | undefined {
   const { name, fault, waiters, oldestWaitMs, queue, leased, connections } = backend;
-  if (fault !== undefined || waiters === 0) return [];
-  if (oldestWaitMs < waitMsMax && waiters < queue / 2) return [];
+  if (fault !== undefined || waiters === 0) return undefined;
+  if (oldestWaitMs < waitMsMax && waiters < queue / 2) return undefined;
   // They hold an upstream without reading or sending; the longest first.
   const slowClients = exchanges
     .filter((each) => each.backend === name && each.clientMs >= slowMsMin)
@@ -504,43 +492,37 @@ function queueGrows(backend: RunningBackend, { exchanges }: Pick<Running, 'excha
     slowest === undefined
       ? ''
       : ` ${slowClients.length} of them ${slowClients.length === 1 ? 'waits' : 'wait'} for a slow client: ${names}.`;
-  return [
-    {
-      code: 'queue-grows',
-      text: `${plural(waiters, 'command waits', 'commands wait')} for ${name}, the first for ${durationWords(oldestWaitMs)}. ${leased} of ${connections} connections are in use.${slow}`,
-      try:
-        slowest !== undefined
-          ? `end it (dovegate kill ${slowest.id}), or raise backends.${name}.connections`
-          : `see what runs there for long (dovegate status), end it (dovegate kill ID), or raise backends.${name}.connections`,
-      backend: name,
-      isDegrading: true,
-    },
-  ];
+  return {
+    code: 'queue-grows',
+    text: `${plural(waiters, 'command waits', 'commands wait')} for ${name}, the first for ${durationWords(oldestWaitMs)}. ${leased} of ${connections} connections are in use.${slow}`,
+    try:
+      slowest !== undefined
+        ? `end it (dovegate kill ${slowest.id}), or raise backends.${name}.connections`
+        : `see what runs there for long (dovegate status), end it (dovegate kill ID), or raise backends.${name}.connections`,
+    backend: name,
+    isDegrading: true,
+  };
 }
 
-function sinkForked({ name, state }: RunningSink, { directory }: RunningJournal): FoundProblem[] {
-  if (state !== 'forked') return [];
-  return [
-    {
-      code: 'audit-forked',
-      text: `The receiver ${name} holds another journal under the id of this one, and gets no more of it: this machine was copied, or its disk was put back from a copy.`,
-      try: `find out who else writes this journal; then stop dovegate, move ${directory} and audit-end.json of state away and start: a new journal begins`,
-      isDegrading: true,
-    },
-  ];
+function sinkForked({ name, state }: RunningSink, { directory }: RunningJournal): FoundProblem | undefined {
+  if (state !== 'forked') return undefined;
+  return {
+    code: 'audit-forked',
+    text: `The receiver ${name} holds another journal under the id of this one, and gets no more of it: this machine was copied, or its disk was put back from a copy.`,
+    try: `find out who else writes this journal; then stop dovegate, move ${directory} and audit-end.json of state away and start: a new journal begins`,
+    isDegrading: true,
+  };
 }
 
-function sinkAway({ name, state, fault, lagRecords }: RunningSink): FoundProblem[] {
-  if (state !== 'away') return [];
+function sinkAway({ name, state, fault, lagRecords }: RunningSink): FoundProblem | undefined {
+  if (state !== 'away') return undefined;
   const [why, ask] = fault?.why ?? ['it failed'];
-  return [
-    {
-      code: 'ship-away',
-      text: `The receiver ${name} gets no records: ${why}. ${plural(lagRecords, 'record waits', 'records wait')} for it.`,
-      ...(ask === undefined ? {} : { try: ask }),
-      isDegrading: true,
-    },
-  ];
+  return {
+    code: 'ship-away',
+    text: `The receiver ${name} gets no records: ${why}. ${plural(lagRecords, 'record waits', 'records wait')} for it.`,
+    ...(ask === undefined ? {} : { try: ask }),
+    isDegrading: true,
+  };
 }
 
 function refusedKey({
@@ -551,31 +533,27 @@ function refusedKey({
   isFromSeveral,
   count,
   firstMs,
-}: RefusedKey): FoundProblem[] {
-  if (count < refusalsMin) return [];
+}: RefusedKey): FoundProblem | undefined {
+  if (count < refusalsMin) return undefined;
   const from = `${network}${isFromSeveral ? ' and elsewhere' : ''}`;
   const times = `${countWords(count)} times since ${timeOf(firstMs)}, from ${from}`;
   const which = `The key "${key}" of listener "${listener}"`;
   if (why === 'address') {
-    return [
-      {
-        code: 'key-stolen',
-        text: `${which} was used ${times}, where it is not permitted, and not accepted: it may be stolen.`,
-        try: `replace the key (dovegate key new), or remove it from listeners.${listener}.keys, or add ${network} to its "from" if that is you`,
-        isDegrading: false,
-        sinceMs: firstMs,
-      },
-    ];
-  }
-  return [
-    {
-      code: 'key-refused',
-      text: `${which} was used ${times}, and not accepted: ${oldKeys[why]}.`,
-      try: 'give that program the key that holds now; if it is not yours, somebody has an old key',
+    return {
+      code: 'key-stolen',
+      text: `${which} was used ${times}, where it is not permitted, and not accepted: it may be stolen.`,
+      try: `replace the key (dovegate key new), or remove it from listeners.${listener}.keys, or add ${network} to its "from" if that is you`,
       isDegrading: false,
       sinceMs: firstMs,
-    },
-  ];
+    };
+  }
+  return {
+    code: 'key-refused',
+    text: `${which} was used ${times}, and not accepted: ${oldKeys[why]}.`,
+    try: 'give that program the key that holds now; if it is not yours, somebody has an old key',
+    isDegrading: false,
+    sinceMs: firstMs,
+  };
 }
 
 const oldKeys: Readonly<Record<Exclude<RefusedKey['why'], 'address'>, string>> = {
@@ -584,57 +562,49 @@ const oldKeys: Readonly<Record<Exclude<RefusedKey['why'], 'address'>, string>> =
   name: 'it was said together with the name of another key',
 };
 
-function manyLogins({ count, most }: Running['failedLogins']): FoundProblem[] {
-  if (count < failedLoginsMin || most === undefined) return [];
-  return [
-    {
-      code: 'login-failed',
-      text: `${countWords(count)} logins failed in the last minute, ${countWords(most.count)} of them from ${most.network} at listener "${most.listener}": somebody guesses, or a program has an old password.`,
-      try: `find out what is at ${most.network}; block it, or name the networks that may connect (listeners.${most.listener}.from)`,
-      isDegrading: false,
-    },
-  ];
+function manyLogins({ count, most }: Running['failedLogins']): FoundProblem | undefined {
+  if (count < failedLoginsMin || most === undefined) return undefined;
+  return {
+    code: 'login-failed',
+    text: `${countWords(count)} logins failed in the last minute, ${countWords(most.count)} of them from ${most.network} at listener "${most.listener}": somebody guesses, or a program has an old password.`,
+    try: `find out what is at ${most.network}; block it, or name the networks that may connect (listeners.${most.listener}.from)`,
+    isDegrading: false,
+  };
 }
 
-function stalled(stall: Running['stall']): FoundProblem[] {
-  if (stall === undefined) return [];
-  return [
-    {
-      code: 'loop-stalled',
-      text: `Nothing was served for ${durationWords(stall.durationMs)} at ${timeOf(stall.atMs)}.`,
-      try: 'look whether the machine is overloaded: uptime; vmstat 1',
-      isDegrading: true,
-      sinceMs: stall.atMs,
-    },
-  ];
+function stalled(stall: Running['stall']): FoundProblem | undefined {
+  if (stall === undefined) return undefined;
+  return {
+    code: 'loop-stalled',
+    text: `Nothing was served for ${durationWords(stall.durationMs)} at ${timeOf(stall.atMs)}.`,
+    try: 'look whether the machine is overloaded: uptime; vmstat 1',
+    isDegrading: true,
+    sinceMs: stall.atMs,
+  };
 }
 
 /** Also a start with what was served before. */
-export function failedReload(reload: Running['reload']): FoundProblem[] {
-  if (reload === undefined || reload.isSuccess) return [];
+export function failedReload(reload: Running['reload']): FoundProblem | undefined {
+  if (reload === undefined || reload.isSuccess) return undefined;
   const { atMs, problems, lastMs } = reload;
   const [first = ''] = problems[0]?.split('\n') ?? [];
   const more = problems.length < 2 ? '' : ` (and ${problems.length - 1} more)`;
   if (lastMs !== undefined)
-    return [
-      {
-        code: 'last-served',
-        text: `The file has problems since the start, and the configuration that was served before is served, as it was read at ${timeOf(lastMs)}; what the file denies since then may still be allowed: ${first}${more}`,
-        try: 'do what it says; then dovegate reload',
-        isDegrading: true,
-        sinceMs: atMs,
-      },
-    ];
-  return [
-    {
-      code: 'reload-failed',
-      text: `The configuration was not reloaded at ${timeOf(atMs)}, and the one from before is served: ${first}${more}`,
-      // `check` sees neither the sockets nor the groups that the daemon has.
-      try: 'do what it says; then dovegate reload (dovegate check looks at the file only)',
-      isDegrading: false,
+    return {
+      code: 'last-served',
+      text: `The file has problems since the start, and the configuration that was served before is served, as it was read at ${timeOf(lastMs)}; what the file denies since then may still be allowed: ${first}${more}`,
+      try: 'do what it says; then dovegate reload',
+      isDegrading: true,
       sinceMs: atMs,
-    },
-  ];
+    };
+  return {
+    code: 'reload-failed',
+    text: `The configuration was not reloaded at ${timeOf(atMs)}, and the one from before is served: ${first}${more}`,
+    // `check` sees neither the sockets nor the groups that the daemon has.
+    try: 'do what it says; then dovegate reload (dovegate check looks at the file only)',
+    isDegrading: false,
+    sinceMs: atMs,
+  };
 }
 
 /** Of `DIRECTORY/FILE:LINE`. */
@@ -642,34 +612,30 @@ function fileOf(place: string): string {
   return place.slice(place.lastIndexOf('/') + 1);
 }
 
-function noticesAway({ name, fault }: RunningNotices, toldMs: number): FoundProblem[] {
-  if (fault === undefined) return [];
+function noticesAway({ name, fault }: RunningNotices, toldMs: number): FoundProblem | undefined {
+  if (fault === undefined) return undefined;
   const { status, forMs } = fault;
   const [means, ask] = fault.why;
   const shown = status === undefined ? '' : ` (${status})`;
   const sinceMs = Math.round(toldMs - forMs);
-  return [
-    {
-      code: 'notices-away',
-      text: `The receiver of notices ${name} takes none since ${timeOf(sinceMs)}: ${means}${shown}.`,
-      ...(ask !== undefined && { try: ask }),
-      isDegrading: false,
-      sinceMs,
-    },
-  ];
+  return {
+    code: 'notices-away',
+    text: `The receiver of notices ${name} takes none since ${timeOf(sinceMs)}: ${means}${shown}.`,
+    ...(ask !== undefined && { try: ask }),
+    isDegrading: false,
+    sinceMs,
+  };
 }
 
 function shipAbsent(
   { isAbsent, names }: NonNullable<Running['ship']>,
   sinks: readonly RunningSink[],
-): FoundProblem[] {
-  if (!isAbsent) return [];
-  return [
-    {
-      code: 'ship-absent',
-      text: `Receivers get nothing (${names.join(', ')}): dovegate ship does not run, or does not ask. Once it runs, it sends what they missed.`,
-      try: 'systemctl start dovegate-ship.path, and read the log of dovegate-ship.service',
-      isDegrading: sinks.length > 0,
-    },
-  ];
+): FoundProblem | undefined {
+  if (!isAbsent) return undefined;
+  return {
+    code: 'ship-absent',
+    text: `Receivers get nothing (${names.join(', ')}): dovegate ship does not run, or does not ask. Once it runs, it sends what they missed.`,
+    try: 'systemctl start dovegate-ship.path, and read the log of dovegate-ship.service',
+    isDegrading: sinks.length > 0,
+  };
 }
