@@ -1,4 +1,4 @@
-// What both ways of sending notices share: who is trusted in TLS, and errors as codes.
+// What connections to receivers share: who is trusted in TLS, when to ask again, and errors as codes.
 
 import { type Trust, trustIn } from '../../host/net/receivers.js';
 import { systemCodeOf, UpstreamFault } from '../../host/ports/faults.js';
@@ -12,6 +12,13 @@ export async function trustOf(caFile: string | undefined): Promise<Trust> {
   } catch (cause) {
     throw new NoticeFault('ca-file', undefined, cause);
   }
+}
+
+/** Of `Retry-After`: seconds, or a date; 0: it does not say. */
+export function waitMsOf(text: string | undefined, nowMs: number): number {
+  if (text === undefined) return 0;
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs;
+  return Math.max(0, ms || 0);
 }
 
 const unreachable: ReadonlySet<string> = new Set([

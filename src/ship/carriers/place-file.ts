@@ -1,12 +1,12 @@
 // How far a receiver of notices is, in a file of the page's own state. A notice is on its way until the place after it is stored, so that
 // one may be sent twice and none is lost. A file that is not exactly what was written here counts for nothing.
 //
-//   {"receiver":"chat","journal":"<32 hex>","segment":12,"bytes":4711,"seq":90210,"hash":"<64 hex>","since":0,"reached":90210,"aside":[]}
+//   {"receiver":"chat","journal":"<32 hex>","segment":12,"bytes":4711,"seq":90210,"hash":"<64 hex>","sinceMs":0,"reached":90210,"aside":[]}
 
 import { join } from 'node:path';
 import * as z from 'zod';
 import { bounds } from '../../host/bounds/bounds.js';
-import { readRegularFile, replaceFile } from '../../host/machine/regular-file.js';
+import { readOwnFile, replaceFile } from '../../host/machine/regular-file.js';
 import { count, fit, spanMs } from '../../host/values/shape.js';
 import { parseLine } from '../../host/values/values.js';
 
@@ -18,7 +18,7 @@ const place = z.object({
   seq: count,
   hash: z.string().regex(/^(?:[0-9a-f]{64})?$/),
   /** Older records are passed over, by their time: the receiver had them, or was not there yet. */
-  since: spanMs,
+  sinceMs: spanMs,
   /** Records up to this one are settled, also behind the position, but for those in `aside`: notices whose end was not known. */
   reached: count,
   aside: z.array(count).max(bounds.noticesAside),
@@ -26,7 +26,7 @@ const place = z.object({
   dropped: z.object({ count, fromMs: spanMs, toMs: spanMs, seq: count }).optional(),
 });
 
-export type KeptPlace = Readonly<Omit<z.infer<typeof place>, 'since'> & { sinceMs: number }>;
+export type KeptPlace = Readonly<z.infer<typeof place>>;
 
 const kept = place.extend({ receiver: z.string() });
 
@@ -39,25 +39,21 @@ export function createPlaceFile(directory: string, receiver: string) {
     /** Undefined: there is none; `'foreign'`: it counts for nothing. Rejects with the system's error. */
     async load(): Promise<KeptPlace | 'foreign' | undefined> {
       try {
-        const text = (await readRegularFile(path, bounds.besideFileBytes)).toString('utf8');
-        return readKept(text, receiver) ?? 'foreign';
+        const text = await readOwnFile(path);
+        if (text === undefined) return undefined;
+        const found = fit(kept, parseLine(text));
+        if (typeof found === 'string' || found.receiver !== receiver) return 'foreign';
+        const { receiver: _, ...rest } = found;
+        return rest;
       } catch (error) {
         const code = error instanceof Error && 'code' in error ? error.code : undefined;
-        if (code === 'ENOENT') return undefined;
         if (code === 'EFTYPE' || code === 'EFBIG') return 'foreign';
         throw error;
       }
     },
     /** On disk when it resolves, also after a power cut; rejects with the system's error. One call at a time. */
-    async save({ sinceMs: since, ...rest }: KeptPlace): Promise<void> {
-      await replaceFile(path, `${JSON.stringify({ receiver, ...rest, since })}\n`);
+    async save(at: KeptPlace): Promise<void> {
+      await replaceFile(path, `${JSON.stringify({ receiver, ...at })}\n`);
     },
   };
-}
-
-function readKept(text: string, wanted: string): KeptPlace | undefined {
-  const found = fit(kept, parseLine(text));
-  if (typeof found === 'string' || found.receiver !== wanted) return undefined;
-  const { receiver: _, since: sinceMs, ...rest } = found;
-  return { ...rest, sinceMs };
 }

@@ -12,7 +12,7 @@ import { parseSecret } from '../../rules/config/receiver.js';
 import { chatJsonOf, jsonOf } from '../notices/forms.js';
 import type { Notice } from '../notices/notice.js';
 import { NoticeFault } from '../notices/notice-fault.js';
-import { noticeFaultOf, trustOf } from './connection.js';
+import { noticeFaultOf, trustOf, waitMsOf } from './connection.js';
 
 export interface Webhook {
   readonly url: string;
@@ -46,14 +46,7 @@ export async function postWebhook(
   });
   if (status >= 200 && status < 300) return;
   const code = status >= 300 && status < 400 ? 'redirected' : 'status';
-  throw new NoticeFault(code, status, undefined, waitMsOf(retryAfter, clock.wallMs()));
-}
-
-/** Of `Retry-After`: seconds, or a date. */
-function waitMsOf(text: string | undefined, nowMs: number): number {
-  if (text === undefined) return 0;
-  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs;
-  return Math.min(Math.max(0, ms || 0), 3_600_000);
+  throw new NoticeFault(code, status, undefined, Math.min(waitMsOf(retryAfter, clock.wallMs()), 3_600_000));
 }
 
 function faultOf({ code }: AskFault): NoticeFault {

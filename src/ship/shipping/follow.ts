@@ -11,15 +11,10 @@ import {
   segmentName,
 } from '../../journal/files/segments.js';
 import { readClaim } from '../../journal/records/ledger.js';
+import type { SafePosition } from '../../rules/config/receiver.js';
 import { findRecord } from './find-record.js';
 
-/** The position after a record: its segment, the bytes of that segment's text up to its LF, and the record's seq. */
-export interface Position {
-  readonly segment: number;
-  readonly bytes: number;
-  readonly seq: number;
-  readonly hash: string;
-}
+export type Position = SafePosition;
 
 /** Before the oldest existing record. */
 export const beginning: Position = { segment: -1, bytes: 0, seq: 0, hash: '' };
@@ -113,16 +108,6 @@ export function createFollower(
         if (!(fault instanceof JournalFault)) throw fault;
       }
       return undefined;
-    },
-    /** Before that record. False: it is not there, and the follower stays where it is. Rejects as `next`. */
-    async goBefore(seq: number): Promise<boolean> {
-      const found = await findRecord(directory, seq);
-      if (found.seq !== seq) return false;
-      await close();
-      position = { segment: found.segment, bytes: found.start, seq: seq - 1, hash: found.prev };
-      isFirst = false;
-      isFound = true;
-      return true;
     },
     /** Up to a seq that is on disk; undefined: no more. Rejects with the system's error; the next call tries again. */
     async next(untilSeq: number): Promise<Batch | undefined> {

@@ -12,8 +12,6 @@ import { beginning, type Position } from './follow.js';
 const ownEvents: ReadonlySet<string> = new Set(['checkpoint', 'clock', 'retire']);
 const urgentEvents: ReadonlySet<string> = new Set(['access', 'lock', 'reload']);
 
-export type OpenBlock = ReturnType<typeof createOpenBlock>;
-
 export function createOpenBlock(clock: Clock) {
   const bytesMax = bounds.storeBlockBytes;
   let room: Buffer | undefined;

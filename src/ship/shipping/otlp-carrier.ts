@@ -15,7 +15,7 @@ import { createLookup, readText } from '../../host/net/receivers.js';
 import { messageOf } from '../../host/ports/faults.js';
 import { asNumber, asObject, asText, parseLine } from '../../host/values/values.js';
 import type { NoticeFaultCode, ShipFaultCode } from '../../rules/config/fault.js';
-import { noticeFaultOf, trustOf } from '../carriers/connection.js';
+import { noticeFaultOf, trustOf, waitMsOf } from '../carriers/connection.js';
 import { NoticeFault } from '../notices/notice-fault.js';
 import type { Carrier, CarrierParts, Line } from './carrier.js';
 import { type Batch, beginning, type Follower, type Position } from './follow.js';
@@ -97,7 +97,7 @@ export function createOtlpCarrier(options: OtlpOptions): Carrier {
     const text = `it answers with ${status}${words && `: ${words}`}`;
     const nowMs = clock.now();
     if (retried.has(status)) {
-      notBeforeMs = nowMs + Math.min(retryMsOf(retryAfter, clock.wallMs()), 600_000);
+      notBeforeMs = nowMs + Math.min(waitMsOf(retryAfter, clock.wallMs()), 600_000);
       throw new ReceiverFault('stalled', text);
     }
     notBeforeMs = nowMs + bounds.otlpRefusedMs;
@@ -131,13 +131,6 @@ export function createOtlpCarrier(options: OtlpOptions): Carrier {
     const { message } = new ReceiverFault('refused', text || 'without a word');
     rejected(count, `${count} records were refused: ${message}`);
   }
-}
-
-/** Seconds, or a date; 0: the usual pause. */
-function retryMsOf(text: string | undefined, nowMs: number): number {
-  if (text === undefined) return 0;
-  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs;
-  return Math.max(0, ms || 0);
 }
 
 function bodyOf({ lines }: Batch, [open, close]: readonly [string, string]): Buffer {

@@ -36,16 +36,16 @@ void test('what is not of us counts for nothing', async (t) => {
   const directory = temporaryDirectory(t);
   const path = join(directory, 'notices-chat.json');
   const file = createPlaceFile(directory, 'chat');
-  const kept = { receiver: 'chat', ...place, sinceMs: undefined, since: 1 };
+  const kept = { receiver: 'chat', ...place };
   const bad: object[] = [
     {},
     { ...kept, receiver: 'mail' },
     { ...kept, seq: -1 },
     { ...kept, bytes: 1.5 },
     { ...kept, hash: 'x' },
-    { ...kept, since: 'x' },
+    { ...kept, sinceMs: 'x' },
     // No instant is that far away, and a mail has a date.
-    { ...kept, since: 8.64e15 + 1 },
+    { ...kept, sinceMs: 8.64e15 + 1 },
     { ...kept, segment: 1e300 },
     { ...kept, seq: 2 ** 53 },
     { ...kept, dropped: { count: 1, fromMs: 1, toMs: 8.64e15 + 1, seq: 1 } },
