@@ -194,7 +194,7 @@ export async function openRunState(path: string, isSynced: boolean): Promise<Run
       );
     checkState(await file.stat(), path);
     const read = readState(await file.readFile('utf8'), path);
-    return new FileState(path, file, read, isSynced);
+    return fileState(path, file, read, isSynced);
   } catch (cause) {
     await file.close();
     if (cause instanceof CommandFault) throw cause;
@@ -202,104 +202,91 @@ export async function openRunState(path: string, isSynced: boolean): Promise<Run
   }
 }
 
-class FileState implements RunState {
-  readonly read: ReadState;
-  readonly #path: string;
-  readonly #file: FileHandle;
-  readonly #isSynced: boolean;
-  #count: number;
-  #pending = '';
-  #waiting: { resolve: () => void; reject: (fault: unknown) => void }[] = [];
-  #isWriting = false;
-  #written = Promise.resolve();
-  #fault: CommandFault | undefined;
+function fileState(path: string, file: FileHandle, read: ReadState, isSynced: boolean): RunState {
+  let { count } = read;
+  let pending = '';
+  let waiting: { readonly resolve: () => void; readonly reject: (fault: unknown) => void }[] = [];
+  let isWriting = false;
+  let written = Promise.resolve();
+  let fault: CommandFault | undefined;
 
-  constructor(path: string, file: FileHandle, read: ReadState, isSynced: boolean) {
-    this.#path = path;
-    this.#file = file;
-    this.read = read;
-    this.#count = read.count;
-    this.#isSynced = isSynced;
-  }
-
-  async adopt({ id, hash, realm }: RunHeader): Promise<void> {
-    const { header } = this.read;
-    if (header !== undefined) {
-      if (!isSameRun(header, { id, hash, realm })) throw otherRun(this.#path);
-      await this.#file.truncate(this.read.bytes);
-      return;
-    }
-    try {
-      await this.#file.truncate(0);
-      await this.#file.appendFile(`dovegate-bulk 1 ${id} ${hash} ${realm === '' ? '-' : realm}\n`);
-      await this.#file.sync();
-      await syncFolder(dirname(this.#path));
-    } catch (cause) {
-      throw this.#failed(cause);
-    }
-  }
-
-  async begin(name: string): Promise<number> {
-    if (this.#fault !== undefined) throw this.#fault;
-    this.#count += 1;
-    const number = this.#count;
-    this.#pending += `> ${number} ${name}\n`;
-    await new Promise<void>((resolve, reject) => {
-      this.#waiting.push({ resolve, reject });
-      this.#write();
-    });
-    return number;
-  }
-
-  end(number: number, how: UserEnd | 'released', code = 'UNKNOWN'): void {
-    if (this.#fault !== undefined) return;
-    const marks = { ok: '+', unknown: '?', released: '=' } as const;
-    const word = /^[A-Z]{1,32}$/.test(code) ? code : 'UNKNOWN';
-    this.#pending += how === 'failed' ? `- ${number} ${word}\n` : `${marks[how]} ${number}\n`;
-    this.#write();
-  }
-
-  async close(): Promise<void> {
-    try {
-      await this.#written;
-      if (this.#fault === undefined) await this.#file.sync();
-    } catch (cause) {
-      this.#failed(cause);
-    } finally {
-      await this.#file.close();
-    }
-    if (this.#fault !== undefined) throw this.#fault;
-  }
+  return {
+    read,
+    async adopt(header) {
+      if (read.header !== undefined) {
+        if (!isSameRun(read.header, header)) throw otherRun(path);
+        await file.truncate(read.bytes);
+        return;
+      }
+      const { id, hash, realm } = header;
+      try {
+        await file.truncate(0);
+        await file.appendFile(`dovegate-bulk 1 ${id} ${hash} ${realm === '' ? '-' : realm}\n`);
+        await file.sync();
+        await syncFolder(dirname(path));
+      } catch (cause) {
+        throw failed(cause);
+      }
+    },
+    async begin(name) {
+      if (fault !== undefined) throw fault;
+      count += 1;
+      const number = count;
+      pending += `> ${number} ${name}\n`;
+      await new Promise<void>((resolve, reject) => {
+        waiting.push({ resolve, reject });
+        write();
+      });
+      return number;
+    },
+    end(number, how, code = 'UNKNOWN') {
+      if (fault !== undefined) return;
+      const marks = { ok: '+', unknown: '?', released: '=' } as const;
+      const word = /^[A-Z]{1,32}$/.test(code) ? code : 'UNKNOWN';
+      pending += how === 'failed' ? `- ${number} ${word}\n` : `${marks[how]} ${number}\n`;
+      write();
+    },
+    async close() {
+      try {
+        await written;
+        if (fault === undefined) await file.sync();
+      } catch (cause) {
+        failed(cause);
+      } finally {
+        await file.close();
+      }
+      if (fault !== undefined) throw fault;
+    },
+  };
 
   /** One write and one sync for all begins that came meanwhile. */
-  #write(): void {
-    if (this.#isWriting) return;
-    this.#isWriting = true;
-    this.#written = this.#writeAll();
+  function write(): void {
+    if (isWriting) return;
+    isWriting = true;
+    written = writeAll();
   }
 
-  async #writeAll(): Promise<void> {
-    while (this.#pending !== '' && this.#fault === undefined) {
-      const text = this.#pending;
-      const waiting = this.#waiting;
-      this.#pending = '';
-      this.#waiting = [];
+  async function writeAll(): Promise<void> {
+    while (pending !== '' && fault === undefined) {
+      const text = pending;
+      const begun = waiting;
+      pending = '';
+      waiting = [];
       try {
-        await this.#file.appendFile(text);
-        if (this.#isSynced && waiting.length > 0) await this.#file.datasync();
-        for (const { resolve } of waiting) resolve();
+        await file.appendFile(text);
+        if (isSynced && begun.length > 0) await file.datasync();
+        for (const { resolve } of begun) resolve();
       } catch (cause) {
-        const fault = this.#failed(cause);
-        for (const { reject } of [...waiting, ...this.#waiting]) reject(fault);
-        this.#waiting = [];
+        for (const { reject } of [...begun, ...waiting]) reject(failed(cause));
+        waiting = [];
       }
     }
     // Cleared at once: the next begin starts a write of its own.
-    this.#isWriting = false;
+    isWriting = false;
   }
 
-  #failed(cause: unknown): CommandFault {
-    this.#fault ??= new CommandFault(sysexits.ioErr, `the state file ${this.#path} cannot be written`, cause);
-    return this.#fault;
+  function failed(cause: unknown): CommandFault {
+    fault ??= new CommandFault(sysexits.ioErr, `the state file ${path} cannot be written`, cause);
+    return fault;
   }
 }

@@ -31,10 +31,6 @@ export class NowStates {
     this.#parts = parts;
   }
 
-  get watchers(): number {
-    return this.#watchers;
-  }
-
   /** The newest state as a line, then each later one, up to the abort. Counted while it is read. */
   async *watch(signal: AbortSignal): AsyncGenerator<string> {
     this.#watchers += 1;

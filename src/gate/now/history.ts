@@ -2,6 +2,7 @@
 // command, so it allocates nothing. The memory is the same after a year.
 
 import { classOfOutcome } from '../outcome/class.js';
+import type { NowTiles } from './now.js';
 
 /** Ten minutes, and the second that runs. */
 const secondsKept = 601;
@@ -14,15 +15,6 @@ export function countedAs(outcome: string): CountedAs {
   const as = classOfOutcome(outcome);
   if (as === 'ok' || outcome === 'aborted') return 'other';
   return as === 'denied' ? 'denied' : 'failed';
-}
-
-export interface Rates {
-  /** Commands a second, of the last five whole seconds. */
-  readonly perSecond: number;
-  /** The same of ten minutes, one number for each 5 s, oldest first; at most 120. */
-  readonly history: readonly number[];
-  readonly failed: number;
-  readonly denied: number;
 }
 
 /** How many of something there were in each of the last seconds. Times are milliseconds of a clock that never goes back. */
@@ -76,7 +68,7 @@ export class History {
     else if (as === 'denied') this.#denied.add(nowMs);
   }
 
-  rates(nowMs: number): Rates {
+  rates(nowMs: number): Pick<NowTiles, 'perSecond' | 'history' | 'failed' | 'denied'> {
     const now = Math.floor(nowMs / 1000);
     const rate = (from: number): number => this.#all.sum(nowMs, from, from + stepSeconds) / stepSeconds;
     const first = Math.max(this.#first, now - secondsKept + 1);

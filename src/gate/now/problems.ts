@@ -112,31 +112,23 @@ export function stateOf(
 }
 
 export class Standing {
-  #state: NowState = 'serving';
-  #sinceMs: number;
+  state: NowState = 'serving';
+  sinceMs: number;
   #judgedMs: number;
 
   constructor(nowMs: number) {
-    this.#sinceMs = nowMs;
+    this.sinceMs = nowMs;
     this.#judgedMs = nowMs;
   }
 
-  get state(): NowState {
-    return this.#state;
-  }
-
-  get sinceMs(): number {
-    return this.#sinceMs;
-  }
-
   judge(state: NowState, problems: readonly FoundProblem[], nowMs: number): void {
-    if (state !== this.#state) {
+    if (state !== this.state) {
       // It is not looked at all the time: a backend that is down says since when it is.
       const known = problems.flatMap(({ isDegrading, sinceMs }) => (isDegrading ? (sinceMs ?? nowMs) : []));
-      const isWorse = (state === 'degraded' || state === 'not serving') && this.#state === 'serving';
+      const isWorse = (state === 'degraded' || state === 'not serving') && this.state === 'serving';
       const sinceMs = isWorse ? Math.min(nowMs, ...known) : nowMs;
-      this.#sinceMs = Math.max(sinceMs, Math.min(this.#judgedMs, nowMs));
-      this.#state = state;
+      this.sinceMs = Math.max(sinceMs, Math.min(this.#judgedMs, nowMs));
+      this.state = state;
     }
     this.#judgedMs = nowMs;
   }

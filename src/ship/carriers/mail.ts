@@ -9,17 +9,10 @@ import { systemCodeOf } from '../../host/ports/faults.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { isOfThisMachine } from '../../host/ports/peer.js';
 import { asObject, isCount, isText } from '../../host/values/values.js';
+import type { MailSettings } from '../../rules/config/settings.js';
 import type { NoticeMail } from '../notices/forms.js';
 import { NoticeFault } from '../notices/notice-fault.js';
 import { noticeFaultOf, trustOf } from './connection.js';
-
-export interface Mailbox {
-  readonly to: readonly string[];
-  readonly from: string;
-  readonly host: string;
-  readonly port: number;
-  readonly caFile?: string | undefined;
-}
 
 /** How often it is looked how much a server has sent over TLS. */
 const lookMs = 50;
@@ -31,7 +24,7 @@ const slowMs = 5_000;
  * `onSlow`: the server has all of it, and thinks about it for longer than others need.
  */
 export async function sendMail(
-  { to, from, host, port, caFile }: Mailbox,
+  { to, from, host, port, caFile }: Pick<MailSettings, 'to' | 'from' | 'host' | 'port' | 'caFile'>,
   mail: NoticeMail,
   { clock, lookup }: { readonly clock: Clock; readonly lookup: LookupFunction },
   signal: AbortSignal,

@@ -9,22 +9,15 @@ import { AskFault, post } from '../../host/http/ask.js';
 import { readText } from '../../host/net/receivers.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { parseSecret } from '../../rules/config/receiver.js';
+import type { WebhookSettings } from '../../rules/config/settings.js';
 import { chatJsonOf, jsonOf } from '../notices/forms.js';
 import type { Notice } from '../notices/notice.js';
 import { NoticeFault } from '../notices/notice-fault.js';
 import { noticeFaultOf, trustOf, waitMsOf } from './connection.js';
 
-export interface Webhook {
-  readonly url: string;
-  readonly format: 'json' | 'text';
-  /** `whsec_` and base64; absent: no signature. */
-  readonly secretFile?: string | undefined;
-  readonly caFile?: string | undefined;
-}
-
 /** Resolves when the receiver has taken it. Rejects with a NoticeFault, or with the reason of the abort. */
 export async function postWebhook(
-  { url, format, secretFile, caFile }: Webhook,
+  { url, format, secretFile, caFile }: Pick<WebhookSettings, 'url' | 'format' | 'secretFile' | 'caFile'>,
   notice: Notice,
   { clock, lookup }: { readonly clock: Clock; readonly lookup: LookupFunction },
   signal: AbortSignal,

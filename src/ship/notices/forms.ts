@@ -33,15 +33,10 @@ function escapeSlack(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 
-export interface NoticeMail {
-  /** The same at each delivery, for its Message-ID. */
-  readonly id: string;
-  readonly timeMs: number;
-  readonly subject: string;
-  readonly text: string;
-}
+export type NoticeMail = ReturnType<typeof mailOf>;
 
-export function mailOf(notice: Notice): NoticeMail {
+/** Its `id` is the same at each delivery, for its Message-ID. */
+export function mailOf(notice: Notice) {
   const { principal, decide_by: decideBy } = notice.facts;
   const by = typeof principal === 'string' ? ` (${principal})` : '';
   const next = decideBy === undefined ? 'For more' : 'To decide';

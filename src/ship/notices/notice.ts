@@ -8,6 +8,7 @@ import { formatTime } from '../../host/words/instants.js';
 import { asTimeMs, isDistanceMs, readHead } from '../../journal/records/record.js';
 import { asCut } from '../../journal/records/stored.js';
 import { type NoticeEvent, noticeEvents } from '../../rules/config/receiver.js';
+import type { JournalHead } from '../receiver-set.js';
 import { plainSentence, plainText } from './plain-text.js';
 
 /** The facts of a notice in the order in which they are shown, by the key of its JSON, with their words. */
@@ -44,10 +45,7 @@ export interface Notice {
   readonly facts: Facts;
 }
 
-export interface NoticeSource {
-  readonly journal: string;
-  readonly host: string;
-}
+type NoticeSource = Pick<JournalHead, 'journal' | 'host'>;
 
 /** Stands at the beginning of each record of access, and nowhere else: no text of a record has an unescaped quote. */
 export const accessMark = '","event":"access"';

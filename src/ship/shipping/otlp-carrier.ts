@@ -15,6 +15,7 @@ import { createLookup, readText } from '../../host/net/receivers.js';
 import { messageOf } from '../../host/ports/faults.js';
 import { asNumber, asObject, asText, parseLine } from '../../host/values/values.js';
 import type { NoticeFaultCode, ShipFaultCode } from '../../rules/config/fault.js';
+import type { OtlpSinkSettings } from '../../rules/config/sinks.js';
 import { noticeFaultOf, trustOf, waitMsOf } from '../carriers/connection.js';
 import { NoticeFault } from '../notices/notice-fault.js';
 import type { Carrier, CarrierParts, Line } from './carrier.js';
@@ -22,12 +23,8 @@ import { type Batch, beginning, type Follower, type Position } from './follow.js
 import { ReceiverFault } from './receiver.js';
 
 export interface OtlpOptions
-  extends Pick<CarrierParts, 'position' | 'restarted' | 'rejected' | 'sender' | 'clock'> {
-  readonly url: string;
-  readonly caFile?: string | undefined;
-  readonly client?: { readonly certificateFile: string; readonly keyFile: string } | undefined;
-  /** Lines `Name: value`. */
-  readonly headersFile?: string | undefined;
+  extends Pick<CarrierParts, 'position' | 'restarted' | 'rejected' | 'sender' | 'clock'>,
+    Pick<OtlpSinkSettings, 'url' | 'caFile' | 'client' | 'headersFile'> {
   readonly programVersion: string;
 }
 

@@ -10,7 +10,7 @@ import { bounds } from '../../../src/host/bounds/bounds.js';
 import { systemClock } from '../../../src/host/machine/clock.js';
 import { isInstalled } from '../../../src/host/machine/optional-packages.js';
 import type { Clock } from '../../../src/host/ports/machine.js';
-import { type Mailbox, sendMail } from '../../../src/ship/carriers/mail.js';
+import { sendMail } from '../../../src/ship/carriers/mail.js';
 import { mailOf } from '../../../src/ship/notices/forms.js';
 import { noticeOf } from '../../../src/ship/notices/notice.js';
 import { temporaryDirectory } from '../../journal/files/reading.js';
@@ -30,7 +30,7 @@ const lookup: LookupFunction = (_name, options, callback) => {
 };
 
 function send(
-  mailbox: Partial<Mailbox> & { readonly port: number },
+  mailbox: Partial<Parameters<typeof sendMail>[0]> & { readonly port: number },
   {
     facts = usualRequest,
     clock = systemClock,

@@ -15,7 +15,7 @@ import { systemClock } from '../../../src/host/machine/clock.js';
 import { createLookup } from '../../../src/host/net/receivers.js';
 import type { Clock } from '../../../src/host/ports/machine.js';
 import { parseSecret } from '../../../src/rules/config/receiver.js';
-import { postWebhook, type Webhook } from '../../../src/ship/carriers/webhook.js';
+import { postWebhook } from '../../../src/ship/carriers/webhook.js';
 import { noticeOf } from '../../../src/ship/notices/notice.js';
 import { NoticeFault } from '../../../src/ship/notices/notice-fault.js';
 import { temporaryDirectory } from '../../journal/files/reading.js';
@@ -56,7 +56,7 @@ async function listen(
 }
 
 function post(
-  webhook: Webhook,
+  webhook: Parameters<typeof postWebhook>[0],
   clock: Clock = systemClock,
   signal = new AbortController().signal,
   lookup = createLookup(),
@@ -179,7 +179,7 @@ function rawServer(t: TestContext, talk: (socket: Socket) => void): Promise<numb
 void test('a hostile receiver costs its time and a few bytes', async (t) => {
   const written = { bytes: 0 };
   const fast = fasterClock(50);
-  const webhookAt = async (talk: (socket: Socket) => void): Promise<Webhook> => ({
+  const webhookAt = async (talk: (socket: Socket) => void): Promise<Parameters<typeof postWebhook>[0]> => ({
     url: `http://127.0.0.1:${await rawServer(t, talk)}/`,
     format: 'text',
   });
