@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { configOption, type End } from '../host/output/run-commands.js';
-import type { ShipOptions } from './ship-command.js';
+import type { ShipOptions } from './ship.js';
 
 export function addShip(program: Command, end: End): void {
   program
@@ -15,6 +15,6 @@ export function addShip(program: Command, end: End): void {
       'its own state: how far receivers are; default: $STATE_DIRECTORY, else /var/lib/dovegate-ship',
     )
     .action(async (options: ShipOptions) => {
-      end(await (await import('./ship-command.js')).serveShip(options));
+      end(await (await import('./ship.js')).ship(options));
     });
 }

@@ -10,13 +10,22 @@ import { createLog, type Log } from '../gate/telemetry/log.js';
 import { pause } from '../host/concurrency/waiting.js';
 import { randomFraction, systemClock } from '../host/machine/clock.js';
 import { trustedByUs, whyNoRight, whyUnsafe } from '../host/machine/files.js';
-import { holdProcess, nameProcess, processId, programVersion } from '../host/machine/process.js';
+import {
+  holdProcess,
+  nameProcess,
+  processId,
+  programVersion,
+  readFromDisk,
+  standardShipDoor,
+} from '../host/machine/process.js';
 import { yieldToOthers } from '../host/machine/share-processor.js';
 import { createConnect } from '../host/net/dial.js';
 import { createLookup } from '../host/net/receivers.js';
+import { stderr } from '../host/output/output.js';
 import { messageOf } from '../host/ports/faults.js';
 import { exitCodes, type Timer } from '../host/ports/machine.js';
 import { plural } from '../host/words/words.js';
+import { findSettings } from '../rules/config/parse-settings.js';
 import type { NoticeReceiver, SinkReport } from '../rules/config/receiver.js';
 import { isNoticeSettings, type NoticeSettings } from '../rules/config/settings.js';
 import { sinkFilesOf } from '../rules/config/sink-files.js';
@@ -35,13 +44,30 @@ const goneMs = 5_000;
 const lookMs = 20;
 
 export interface ShipOptions {
-  readonly door: string;
+  readonly config: string;
+  readonly door?: string;
   /** The directory of its own state: how far receivers are. */
-  readonly state: string;
+  readonly state?: string;
 }
 
 /** Runs until a signal ends it, or there is no receiver; resolves to the exit code. */
-export async function ship({ door, state }: ShipOptions): Promise<number> {
+export async function ship({ config, door, state = stateDirectory() }: ShipOptions): Promise<number> {
+  // The user of the packaged service cannot read the configuration.
+  const settings = door === undefined ? findSettings(config, readFromDisk).settings : undefined;
+  const { audit, notices = [] } = settings ?? {};
+  if (audit === undefined || audit.ship.length + notices.length > 0)
+    return run(door ?? audit?.door ?? standardShipDoor, state);
+  stderr(`${config} has no receivers (audit.ship, notices), so nothing is shipped`);
+  return exitCodes.ok;
+}
+
+/** As systemd says, or as the package has it. */
+function stateDirectory(): string {
+  const [first] = (process.env['STATE_DIRECTORY'] ?? '').split(':');
+  return first === undefined || first === '' ? '/var/lib/dovegate-ship' : first;
+}
+
+async function run(door: string, state: string): Promise<number> {
   nameProcess('ship');
   yieldToOthers();
   const log = await createLog('info', process.stdout.isTTY, systemClock);
@@ -52,7 +78,7 @@ export async function ship({ door, state }: ShipOptions): Promise<number> {
   try {
     const own = await fatal.race(openProcess(log, fatal, opened));
     const { manager, stop } = own;
-    const { status, finished } = open({ door, state }, log, opened);
+    const { status, finished } = open(door, state, log, opened);
     manager.ready(status());
     manager.follow(status);
     manager.watch(() => true);
@@ -82,7 +108,7 @@ interface OpenedShip {
   readonly finished: Promise<void>;
 }
 
-function open({ door, state }: ShipOptions, log: Log, opened: Opened): OpenedShip {
+function open(door: string, state: string, log: Log, opened: Opened): OpenedShip {
   const clock = systemClock;
   let head: ShipHead | undefined;
   let seq: number | undefined;

@@ -26,11 +26,8 @@ import {
 } from '../doveadm/server-door.js';
 import { byUrgency, formatItem, formatList, formatState } from './shown.js';
 
-export interface PlaceOptions {
+export interface PlaceOptions extends Pick<DoorOptions, 'http' | 'keyFile' | 'ca'> {
   readonly socket?: string;
-  readonly http?: string;
-  readonly keyFile?: string;
-  readonly ca?: string;
   readonly json: boolean;
 }
 

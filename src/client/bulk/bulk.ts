@@ -14,7 +14,7 @@ import { foldAscii } from '../../host/words/text.js';
 import { countWords, plural } from '../../host/words/words.js';
 import { CommandFailed, SessionFault } from '../connect.js';
 import { askUsers, readWholeInput } from '../doveadm/ask.js';
-import { printingFaults } from '../doveadm/doveadm.js';
+import { printingFaults, type SendOptions } from '../doveadm/doveadm.js';
 import { type DoorOptions, findServerDoor } from '../doveadm/server-door.js';
 import { createDryRun } from './dry-run.js';
 import { createPace } from './pace.js';
@@ -32,18 +32,16 @@ import { forgetfulState, openRunState, type RunState, readRunState, sysexits } f
 import { type BulkCommand, createUserSender, isHarmless, type UserResult } from './send-user.js';
 import { bareNameAmongOthers, linesOf, listSourceOf, makeUserList, readNames } from './user-list.js';
 
-export interface BulkOptions extends DoorOptions {
-  readonly socket?: string;
+export interface BulkOptions
+  extends DoorOptions,
+    Pick<SendOptions, 'socket' | 'reason' | 'timeout' | 'dryRun'> {
   /** A file, `-` or a mask. */
   readonly users: string;
   /** Commands a second. */
   readonly rate?: number;
   readonly jobs?: number;
   readonly resume?: string;
-  readonly reason?: string;
   readonly format?: string;
-  readonly timeout?: number;
-  readonly dryRun?: boolean;
 }
 
 /** When it is stopped, running commands have this time to end. */

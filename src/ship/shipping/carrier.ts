@@ -47,13 +47,14 @@ export interface LineNews {
 }
 
 export interface Line {
-  readonly fault: Error | undefined;
+  /** Defined: the connection has ended. Absent: there is none between two batches. */
+  readonly fault?: Error | undefined;
   /** Resolves when the records have left, or when the follower was moved instead. Rejects as `open`. */
   send(batch: Batch): Promise<void>;
   /** When there is nothing to send. Milliseconds until the next call; undefined: after new records only. Rejects as `open`. */
-  idle(): Promise<number | undefined>;
+  idle?(): Promise<number | undefined>;
   /** Called after the last record was sent: resolves when the receiver has everything, as far as it reports that. */
-  finish(): Promise<void>;
+  finish?(): Promise<void>;
   /** `isOrderly`: written bytes may still leave. */
   close(isOrderly: boolean): void;
 }

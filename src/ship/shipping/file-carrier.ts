@@ -45,7 +45,6 @@ export function createFileCarrier({ path, position, restarted, untilSeq }: FileO
       }
       proven();
       return {
-        fault: undefined,
         async send({ text, position: after }) {
           if (await orFault(isReplaced(path, file))) {
             await file.close();
@@ -58,8 +57,6 @@ export function createFileCarrier({ path, position, restarted, untilSeq }: FileO
           await orFault(append(file, text));
           safe = after;
         },
-        idle: () => Promise.resolve(undefined),
-        finish: () => Promise.resolve(),
         close() {
           void file.close().catch(() => undefined);
         },

@@ -65,7 +65,6 @@ export function createOtlpCarrier(options: OtlpOptions): Carrier {
       await follower.seek(safe);
       const requests = createRequests(options);
       return {
-        fault: undefined,
         async send(batch) {
           const answer = await requests.send(bodyOf(batch, frame), hurry);
           note(answer, batch.lines.length);
@@ -76,7 +75,6 @@ export function createOtlpCarrier(options: OtlpOptions): Carrier {
           tellRefused();
           return untold.count > 0 ? Math.max(1, toldMs + tellMs - clock.now()) : undefined;
         },
-        finish: () => Promise.resolve(),
         close() {
           toldMs = -Infinity;
           tellRefused();

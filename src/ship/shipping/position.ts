@@ -8,8 +8,11 @@
 import { createHash } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import * as z from 'zod';
 import { readOwnFile, replaceFile, syncFolder } from '../../host/machine/regular-file.js';
-import { isCount, isText, parseLine } from '../../host/values/values.js';
+import { fit } from '../../host/values/shape.js';
+import { parseLine } from '../../host/values/values.js';
+import { safePosition } from '../../rules/config/receiver.js';
 import type { Position } from './follow.js';
 
 /** One position a second is kept, so that minutes of the fastest journal use little memory. */
@@ -68,6 +71,8 @@ export interface KeptPosition {
   readonly position: Position;
 }
 
+const kept = safePosition.extend({ sink: z.string(), journal: z.string() });
+
 export type PositionFile = ReturnType<typeof createPositionFile>;
 
 /** A file in a directory that is made for the first position; `sink` is `HOST:PORT`, or the path of a file. */
@@ -78,14 +83,15 @@ export function createPositionFile(directory: string, sink: string) {
     async load(): Promise<KeptPosition | undefined> {
       const text = await readOwnFile(path);
       if (text === undefined) return undefined;
-      const kept = readKept(text, sink);
-      if (kept === undefined) throw new Error(`${path} holds no position of ${sink}`);
-      return kept;
+      const found = fit(kept, parseLine(text));
+      if (typeof found === 'string' || found.sink !== sink)
+        throw new Error(`${path} holds no position of ${sink}`);
+      const { sink: _, journal, ...position } = found;
+      return { journal, position };
     },
     /** On disk when it resolves, also after a power cut; rejects with the system's error. One call at a time. */
     async save({ journal, position }: KeptPosition): Promise<void> {
-      const { segment, bytes, seq, hash } = position;
-      await replaceFile(path, `${JSON.stringify({ sink, journal, segment, bytes, seq, hash })}\n`);
+      await replaceFile(path, `${JSON.stringify({ sink, journal, ...position })}\n`);
     },
     /** Nothing is safe any more; as `save`. */
     async clear(): Promise<void> {
@@ -101,11 +107,4 @@ const wordOf = (text: string): string => text.replaceAll(/[^A-Za-z0-9.-]/g, '_')
 /** Its end, for people, and a hash: other paths look alike without their slashes, and a long one is no name of a file. */
 function wordOfPath(path: string): string {
   return `${wordOf(path).slice(-64)}-${createHash('sha256').update(path).digest('hex').slice(0, 16)}`;
-}
-
-function readKept(text: string, wanted: string): KeptPosition | undefined {
-  const { sink, journal, segment, bytes, seq, hash } = parseLine(text) ?? {};
-  if (sink !== wanted || !isText(journal) || !isText(hash)) return undefined;
-  if (!isCount(segment) || !isCount(bytes) || !isCount(seq)) return undefined;
-  return /^[0-9a-f]{64}$/.test(hash) ? { journal, position: { segment, bytes, seq, hash } } : undefined;
 }

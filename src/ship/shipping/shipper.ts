@@ -139,7 +139,7 @@ export function startShipper(options: ShipperParts) {
       });
       openedMs = clock.now();
       await sendAll(line);
-      await line.finish();
+      await line.finish?.();
       isOrderly = true;
       return { connectedMs: connectedMs() };
     } catch (fault) {
@@ -163,7 +163,7 @@ export function startShipper(options: ShipperParts) {
         continue;
       }
       if (isLastLook) return;
-      const idleMs = (await open.idle()) ?? Infinity;
+      const idleMs = (await open.idle?.()) ?? Infinity;
       if (clock.now() - keptAtMs >= keepIntervalMs) await keep();
       const waitMs = Math.min(idleMs, carrier.safe === kept ? Infinity : keepIntervalMs);
       await wakes.next(undefined, waitMs === Infinity ? undefined : { clock, ms: waitMs });

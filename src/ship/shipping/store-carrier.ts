@@ -91,7 +91,6 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
         await orFault(line.place());
         proven();
         return {
-          fault: undefined,
           send: (batch) => orFault(line.send(batch)),
           idle: () => orFault(line.idle()),
           finish: () => orFault(line.put()),

@@ -58,7 +58,6 @@ export function createSyslogCarrier(options: SyslogOptions): Carrier {
           overlap.note(position, frames.length, connectedTime());
           await pause(clock, restMs);
         },
-        idle: () => Promise.resolve(undefined),
         async finish() {
           // A receiver that answers our end with its own has read everything: the only existing acknowledgement.
           transport.endWriting();
