@@ -3,7 +3,7 @@
 
 import { codes, plain } from '../../doveadm/codes/codes.js';
 import { installCommand } from '../../host/machine/optional-packages.js';
-import type { NoticeFaultCode, ShipFaultCode } from '../../rules/config/fault.js';
+import type { NoticeFaultCode } from '../../rules/config/fault.js';
 import type { ResolveFailure } from '../lookup/resolve-user.js';
 import type { Meaning } from '../now/running.js';
 
@@ -45,8 +45,8 @@ export const lookupCodes: Table<ResolveFailure> = {
   'users-many': ['a command with more users than are asked for', 'name fewer'],
 };
 
-/** The key `type` of `ship-away`. */
-export const shipCodes: Table<ShipFaultCode> = {
+/** The key `type` of `ship-away`: why records do not go to a receiver. */
+export const shipCodes = {
   'dial-refused': [
     'no server listens at this address, there is no route to it, or the name does not exist',
     'repair the receiver, or correct its address',
@@ -72,7 +72,8 @@ export const shipCodes: Table<ShipFaultCode> = {
   ],
   'journal-unreadable': ['a file of our journal cannot be read', '`dovegate audit verify`'],
   internal: ['a bug of ours', 'tell us'],
-};
+} as const satisfies Readonly<Record<string, Meaning>>;
+export type ShipFaultCode = keyof typeof shipCodes;
 
 /** The key `type` of `notices-away`. */
 export const noticeCodes: Table<NoticeFaultCode> = {

@@ -1,5 +1,4 @@
-// Why a notice was not delivered: a closed list, so that no word of a receiver gets into a log, a metric or a page. And why records do not
-// go to a receiver.
+// Why a notice was not delivered: a closed list, so that no word of a receiver gets into a log, a metric or a page.
 
 /** In the order of docs/messages.md. */
 export const noticeFaultCodes = [
@@ -22,16 +21,3 @@ export const noticeFaultCodes = [
   'internal',
 ] as const;
 export type NoticeFaultCode = (typeof noticeFaultCodes)[number];
-
-/** Why records do not go to a receiver. A closed list: logs and dashboards hold it. */
-export type ShipFaultCode =
-  | 'dial-refused' // nobody listens, no route, no such name
-  | 'dial-timeout' // no connection or no TLS handshake in time
-  | 'tls-failed' // certificate, name, pin, or a file of ours
-  | 'closed-early' // it ended the connection
-  | 'stalled' // it takes nothing any more
-  | 'auth-rejected' // it does not know us
-  | 'refused' // the server refuses, with words of its own
-  | 'file-failed' // a file of this machine that cannot be written, or holds something else
-  | 'journal-unreadable' // not its fault: a file of the journal cannot be read
-  | 'internal'; // a bug of ours

@@ -2,12 +2,12 @@
 // takes nothing; and faults in the words of events. Each phase has a time limit, and nothing stays open after a failure. Input from a
 // receiver is read and dropped, and its rate is limited.
 
+import type { ShipFaultCode } from '../../gate/telemetry/codes.js';
 import { bounds } from '../../host/bounds/bounds.js';
 import { messageOf, TransportFault, UpstreamFault } from '../../host/ports/faults.js';
 import type { Clock } from '../../host/ports/machine.js';
 import type { Address, Connect, TlsDemand, Transport } from '../../host/ports/transport.js';
 import { printable } from '../../host/words/text.js';
-import type { ShipFaultCode } from '../../rules/config/fault.js';
 import type { SinkReport } from '../../rules/config/receiver.js';
 
 export interface Receiver {
