@@ -4,7 +4,6 @@
 
 import { formatCell } from '../evidence/trail/export.js';
 import type { RecordedAction } from '../gate/door/door.js';
-import type { Clock } from '../host/ports/machine.js';
 import { formatTime } from '../host/words/instants.js';
 import { mailUsersSection } from '../rules/config/settings.js';
 import { settingsText } from '../rules/setup/configuration-text.js';
@@ -23,7 +22,6 @@ import type { Looks } from './looks.js';
 import type { ReviewAnswer, ReviewTask } from './review-task.js';
 
 export interface ReviewParts {
-  readonly clock: Pick<Clock, 'wallMs'>;
   readonly daemon: Pick<Daemon, 'told' | 'record' | 'flush'>;
   readonly looks: Pick<Looks, 'review'>;
 }
@@ -31,10 +29,7 @@ export interface ReviewParts {
 type Reviewed = 'suggest' | 'check' | 'replay' | 'policies' | 'mailbox' | 'prove';
 type Found = Exclude<ReviewAnswer, { readonly kind: 'refused' }>;
 
-const weekMs = 7 * 86_400_000;
-
 export function createReviewHandlers({
-  clock,
   daemon,
   looks,
 }: ReviewParts): Pick<Record<Endpoint, PageHandler>, Reviewed> {
@@ -55,7 +50,7 @@ export function createReviewHandlers({
   };
   const ofOne = (request: PageRequest) => {
     const { settings, head } = toldBy(daemon);
-    const { policy, sinceMs = clock.wallMs() - weekMs, ...more } = requested(parseReview, request.body);
+    const { policy, sinceMs = 0, ...more } = requested(parseReview, request.body);
     if (!settings.policies.has(policy))
       throw new Refusal(404, `there is no policy ${JSON.stringify(policy)}`);
     return {

@@ -67,6 +67,7 @@ export const parseReport = readerOf(report);
 const review = z.object({
   policy: z.string({ error: 'must be the name of a policy' }),
   yaml: text(48 * 1024).default(''),
+  /** Absent: all that is kept. */
   sinceMs: distanceMs.optional(),
   /** What is proved of the candidate, beside that nobody may do more than before. */
   statement: text(bounds.statementChars).default(''),

@@ -4,7 +4,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { countWords, plural } from '../../host/words/words.js';
 import type { AccessCell, AccessPolicy, AccessTable } from '../answers/api.js';
-import { type AccessRow, accessRows, rowsWith } from './access.js';
+import { type AccessRow, accessRows, isNone, rowsWith } from './access.js';
 import { useAnswer } from './asked.js';
 import { Effect } from './badge.js';
 import { KeysPart } from './keys-part.js';
@@ -98,15 +98,14 @@ function Matrix({ table, rows }: { readonly table: AccessTable; readonly rows: r
         </>
       ),
     },
-    ...effects.map(
-      ({ name, commands }, at): Column<Row> => ({
-        title: effectSign(name).word,
-        cell: (row) => {
-          const policy = byName.get(row.policy);
-          return <Cell policy={policy} cell={policy?.cells[at]} ofCommands={commands} />;
-        },
-      }),
-    ),
+    ...effects.flatMap(({ name, commands }, at): Column<Row>[] => {
+      if (/^(session|admin)$/.test(name) && isNone(table, at)) return [];
+      const cell = (row: Row) => {
+        const policy = byName.get(row.policy);
+        return <Cell policy={policy} cell={policy?.cells[at]} ofCommands={commands} />;
+      };
+      return [{ title: effectSign(name).word, cell }];
+    }),
     {
       title: effectSign('content').word,
       cell: (row) => {

@@ -18,6 +18,16 @@ export function accessRows({ rows }: Pick<AccessTable, 'rows'>): AccessRow[] {
   return [...found.values()];
 }
 
+/** Whether nobody in the rows may do anything of an effect, at once or on request. */
+export function isNone({ rows, policies }: Pick<AccessTable, 'rows' | 'policies'>, at: number): boolean {
+  return policies
+    .filter(({ name }) => rows.some(({ policy }) => policy === name))
+    .every(
+      ({ isObserving, cells: { [at]: cell } }) =>
+        !isObserving && (cell === undefined || cell.commands.length + cell.onRequest.length === 0),
+    );
+}
+
 export function rowsWith(rows: readonly AccessRow[], text: string): readonly AccessRow[] {
   return rows.filter(({ kind, listener, policy, people = '', names }) =>
     hasWords(text, [kind, listener, policy, people, ...names].join(' ')),

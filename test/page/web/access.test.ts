@@ -1,7 +1,8 @@
 // Rows of who may do what: none twice, and those that are looked for.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { accessRows, rowsWith } from '../../../src/page/web/access.js';
+import type { AccessPolicy } from '../../../src/page/answers/api.js';
+import { accessRows, isNone, rowsWith } from '../../../src/page/web/access.js';
 
 const account = (name: string, policy: string) =>
   ({ kind: 'account', listener: 'desk', name, policy }) as const;
@@ -26,4 +27,41 @@ void test('names with the same rights in the same place are one row, and nothing
   assert.equal(rowsWith(rows, ' HELP bert ').length, 1);
   assert.equal(rowsWith(rows, '').length, rows.length);
   assert.equal(rowsWith(rows, 'nobody').length, 0);
+});
+
+void test('a column is left out only where nobody may anything of it, not even on request or by observing', () => {
+  const cell = (commands: readonly string[], onRequest: readonly string[] = []) => ({
+    commands,
+    onRequest,
+    mayAll: false,
+  });
+  const policy = (name: string, isObserving: boolean, ...cells: AccessPolicy['cells']): AccessPolicy => ({
+    name,
+    place: '',
+    isObserving,
+    users: [],
+    except: [],
+    limits: [],
+    cells,
+    content: cell([]),
+    allow: [],
+    deny: [],
+    onRequest: [],
+    approvers: [],
+    approve: [],
+  });
+  const policies = [
+    policy('desk', false, cell(['quota get']), cell([]), cell([], ['kick'])),
+    policy('jobs', false, cell([]), cell([]), cell([])),
+    policy('unused', false, cell([]), cell(['stop']), cell([])),
+  ];
+  const rows = [account('anna', 'desk'), account('cron', 'jobs')];
+  const areNone = (all: readonly AccessPolicy[]) =>
+    [0, 1, 2].map((at) => isNone({ rows, policies: all }, at));
+  assert.deepEqual(areNone(policies), [false, true, false]);
+  assert.deepEqual(areNone([...policies, policy('jobs', true, cell([]), cell([]), cell([]))]), [
+    false,
+    false,
+    false,
+  ]);
 });
