@@ -44,6 +44,8 @@ const urgentMs = 5_000;
 const blockMs = 10_000;
 const ownMs = 300_000;
 const lookMs = 1_000;
+/** How often the end of the store is looked for while records go there. */
+const foundAgainMs = 3_600_000;
 /** Of names that this journal does not have: how far back they are looked at, and how many are read. */
 const shardsMax = 16;
 const readsMax = 64;
@@ -68,6 +70,7 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
   /** Tried, and perhaps stored. */
   let frozen: Block | undefined;
   let isDoubted = false;
+  let foundMs = -Infinity;
   let toldConflict: string | undefined;
 
   return {
@@ -112,7 +115,7 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
       if (isDoubted) return place();
       if (!block.hasRoom(lines[0]?.seq ?? position.seq, bytes.length)) await put();
       block.add(bytes, position);
-      if (isFull()) return put();
+      if (isFull()) return putAll();
       if (clock.now() - block.lookedMs >= lookMs) await putIfDue();
     }
 
@@ -127,8 +130,16 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
       if (block.bytes === 0) return undefined;
       const ms = isFull() ? 0 : dueMs();
       if (ms > 0) return ms;
-      await put();
+      await putAll();
       return undefined;
+    }
+
+    /** Puts the open block, which has all that was read. A clone of this machine that goes on is found by the one that is behind. */
+    async function putAll(): Promise<void> {
+      await put();
+      if (clock.now() - foundMs < foundAgainMs) return;
+      await findEnd();
+      await follower.seek(safe);
     }
 
     /** Moves the follower behind the last record that the store has of this journal. */
@@ -238,6 +249,7 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
 
     /** After the last record in the store that this journal has. Undefined: there is none. Rejects with a ForkedFault. */
     async function findEnd(): Promise<Position | undefined> {
+      foundMs = clock.now();
       const shards: string[] = [];
       for await (const page of store.list(journalFolder(host, journal), { isLevel: true, signal }))
         shards.push(...page.filter((name) => /\/\d{11}\/$/.test(name)));

@@ -304,6 +304,35 @@ void test('a journal that was put back stops, before it overtakes the store and 
   }
 });
 
+void test('of two clones that both go on, the one that is behind stops within the hour', async (t) => {
+  const story = openStory(t);
+  story.journal.write(20);
+  story.journal.writeCheckpoint();
+  let shipper = await story.start();
+  await story.until(() => shipper.report.safe?.seq === 21);
+  story.write(20);
+  story.checkpoint();
+  await story.end(shipper);
+  // What the other clone has put, in the meantime, behind the records that both have.
+  const clones = story.names().filter(({ first }) => first > 21);
+  const put = clones.map((name) => [story.path(name), readFileSync(story.path(name))] as const);
+  for (const [path] of put) rmSync(path);
+  story.forget();
+  story.journal.cut(21);
+  shipper = await story.start();
+  story.write(3, { reason: 'other' });
+  await story.until(() => shipper.report.safe?.seq === 24);
+  for (const [path, bytes] of put) writeFileSync(path, bytes);
+  await story.pass(1_800_000);
+  assert.ok(!story.kinds().includes('audit-forked'));
+  for (let minutes = 30; minutes <= 60; minutes += 10) {
+    story.write(1, { reason: 'other' });
+    await story.pass(600_000);
+  }
+  assert.ok(story.kinds().includes('audit-forked'), JSON.stringify(story.events));
+  await story.end(shipper);
+});
+
 void test('a store that lost its end gets it again; one that lost everything is not filled anew', async (t) => {
   const story = openStory(t);
   story.journal.write(30);
