@@ -21,7 +21,7 @@ import {
   sealCheckpoint,
 } from './checkpoints.js';
 import { describeVerdict, describeVerifiers, printGates } from './gate-table.js';
-import { openMirrorOf } from './mirror.js';
+import { openMirror } from './mirror.js';
 import { openFleet, openStoreOf, whyUnlisted } from './open-settings.js';
 import { createProgress } from './progress.js';
 import { openStateFolder } from './state-folder.js';
@@ -50,22 +50,23 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     const unlisted = whyUnlisted(settings, keys);
     if (unlisted !== undefined) screen.complain(`dovegate: ${printable(unlisted)}`);
     const fleet = openFleet(settings, keys, saved?.fleet);
-    const mirror = openMirrorOf(settings, fleet);
-    const told = (): readonly string[] => saved?.told ?? [];
-    const reader = createStoreReader(fleet, settings, store, saved, folder, told, mirror);
+    const mirror = openMirror(settings, fleet);
+    const recordsBefore = fleet.records;
+    const progress = createProgress(screen.columns !== undefined && !flags.json);
+    const reader = createStoreReader(fleet, settings, store, saved, folder, mirror, {
+      told: () => saved?.told ?? [],
+      take: () => progress.show(reader.objects, fleet.records - recordsBefore),
+    });
     const accepted = flags.accept ? fleet.accept(systemClock.wallMs()) : 0;
     const kept = flags.checkpoint === undefined ? undefined : readKeptLine(flags.checkpoint, fleet);
     const heads = kept?.heads ?? (flags.whole ? [] : undefined);
-    const recordsBefore = fleet.records;
     const startMs = systemClock.now();
     if (heads !== undefined) reader.rewind(heads, kept);
-    const progress = createProgress(screen.columns !== undefined && !flags.json);
-    const show = (): void => progress.show(reader.objects, fleet.records - recordsBefore);
     try {
       // A host with much has a bound in each look.
       for (let [isWhole, before] = [true, -1]; before < reader.objects; isWhole = false) {
         before = reader.objects;
-        if (await reader.look(stop.signal, isWhole, show)) break;
+        if (await reader.look(stop.signal, isWhole)) break;
       }
     } catch (fault) {
       // What was read counts.

@@ -23,7 +23,7 @@ import { readFleetSettings } from '../cli/fleet-places.js';
 import type { FleetSettings } from '../fleet/parse-fleet.js';
 import type { FleetFinding, FleetStatus } from '../fleet/shapes.js';
 import { compareCheckpoints, describeCheckpoint, sealCheckpoint } from './checkpoints.js';
-import { type Mirror, openMirrorOf } from './mirror.js';
+import { type Mirror, openMirror } from './mirror.js';
 import { nameOfStore, openFleet, openStoreOf, whyUnlisted } from './open-settings.js';
 import { openStateFolder, type SavedState, type StateFolder } from './state-folder.js';
 import { createStoreReader, type StoreReader, unseenVersions } from './store-reader.js';
@@ -130,10 +130,17 @@ class Watch {
     const unlisted = whyUnlisted(settings, keys);
     if (unlisted !== undefined) this.#tell('not-listed', { text: unlisted });
     const fleet = openFleet(settings, keys, saved?.fleet);
-    const mirror = openMirrorOf(settings, fleet);
+    const mirror = openMirror(settings, fleet);
     const store = openStoreOf(settings);
-    const told = (): readonly string[] => this.#book.names();
-    const reader = createStoreReader(fleet, settings, store, saved, this.#folder, told, mirror);
+    const reader = createStoreReader(fleet, settings, store, saved, this.#folder, mirror, {
+      told: () => this.#book.names(),
+      take: (findings) => {
+        this.#back();
+        this.#knowledge.heard(reader.storedMs);
+        for (const finding of findings) this.#begin(finding);
+        if (systemClock.now() - this.#writtenMs >= statusMinMs) this.#writeStatus();
+      },
+    });
     return { reader, store, mirror };
   }
 
@@ -228,12 +235,7 @@ class Watch {
     const reader = this.#reader;
     const startMs = systemClock.wallMs();
     const isWhole = systemClock.now() - this.#wholeMs >= wholeMs;
-    const isDone = await reader.look(signal, isWhole, (findings) => {
-      this.#back();
-      this.#knowledge.heard(reader.storedMs);
-      for (const finding of findings) this.#begin(finding);
-      if (systemClock.now() - this.#writtenMs >= statusMinMs) this.#writeStatus();
-    });
+    const isDone = await reader.look(signal, isWhole);
     this.#back();
     if (!reader.hasVersions && !this.#isTold) this.#tell('versions-refused', { text: unseenVersions });
     this.#isTold = !reader.hasVersions;

@@ -52,44 +52,7 @@ import type { Fleet } from '../fleet/fleet.js';
 import type { FleetSettings } from '../fleet/parse-fleet.js';
 import type { StoredBlock } from '../fleet/shapes.js';
 
-export interface MirrorOptions {
-  readonly state: string;
-  /** The most that each host may take, by its token; other hosts are not mirrored. */
-  readonly shares: ReadonlyMap<string, number>;
-  /** Called once for each time that a host's share is used up. */
-  readonly full: (host: string, bytes: number) => void;
-  /** Called for records that are not here although the verifier found nothing wrong: the store dropped them before they came. */
-  readonly lacks: (of: {
-    readonly host: string;
-    readonly journal: string;
-    readonly first: number;
-    readonly last: number;
-  }) => void;
-  /** A segment goes when its gate has retired it, and nothing was written to it for so long by our own clock. */
-  readonly keepMs: number;
-}
-
-export interface Mirror {
-  /** The last record of a journal that is there; 0: none. */
-  endOf(host: string, journal: string): number;
-  isFull(host: string): boolean;
-  /**
-   * `isClean`: the verifier found nothing wrong with it. `late`: what it filled of a hole. False: the share of its host is used up, and the
-   * block is not here. Throws a CommandFault.
-   */
-  take(block: StoredBlock, isClean: boolean, late?: Fleet['late']): boolean;
-  /** On disk when it returns. Throws a CommandFault. */
-  save(): void;
-  /** Puts late records into their segments, compresses closed ones, and removes old ones. Rejects with a CommandFault. */
-  tend(nowMs: number): Promise<Tended>;
-}
-
-export interface Tended {
-  /** What could not be compressed, and why; it is tried again. */
-  readonly failed: string | undefined;
-  /** A host whose share was used up has room again: with a new reader, its mirror goes on. */
-  readonly hasRoom: boolean;
-}
+export type Mirror = ReturnType<typeof openMirror>;
 
 interface Journal {
   readonly host: string;
@@ -101,53 +64,37 @@ interface Journal {
   isDirty: boolean;
 }
 
-/** For the process that has the state; a host whose share is used up is a finding. */
-export function openMirrorOf(
-  {
-    state,
-    hosts,
-    mirrorBytes,
-    mirrorKeepMs,
-  }: Pick<FleetSettings, 'state' | 'hosts' | 'mirrorBytes' | 'mirrorKeepMs'>,
-  fleet: Pick<Fleet, 'note'>,
-): Mirror {
-  return openMirror({
-    state,
-    keepMs: mirrorKeepMs,
-    shares: new Map([...hosts.keys()].map((host) => [host, mirrorBytes])),
-    full(host, bytes) {
-      const text = `its mirror has its share of ${bytesWords(bytes)}, so its records are only in the store, for as long as that keeps them: raise "mirror_share"`;
-      fleet.note({ kind: 'mirror-full', host, time: formatTime(systemClock.wallMs()), text });
-    },
-    lacks({ host, journal, first, last }) {
-      const text = `the mirror has no records ${first} to ${last}, and the store has them no more: fetch them from the host's own journal, if it still has them`;
-      const time = formatTime(systemClock.wallMs());
-      fleet.note({ kind: 'not-mirrored', host, journal, seq: first, time, text });
-    },
-  });
-}
-
 /** Throws a CommandFault for what the disk says. */
 type Attempt = <Result>(run: () => Result) => Result;
 
 /** A file takes whole blocks of the disk, and so does a directory. */
 const blockBytes = 4096;
 
-/** For the process that has the state. */
-export function openMirror({ state, shares, full, lacks, keepMs }: MirrorOptions): Mirror {
+/**
+ * For the process that has the state. Hosts that are not listed are not mirrored. `fleet` notes a host whose share is used up, once for
+ * each time, and records that are not here although nothing wrong was found: the store dropped them before they came.
+ */
+export function openMirror(
+  {
+    state,
+    hosts,
+    mirrorBytes,
+    mirrorKeepMs,
+  }: Pick<FleetSettings, 'state' | 'mirrorBytes' | 'mirrorKeepMs'> & {
+    readonly hosts: Pick<FleetSettings['hosts'], 'has'>;
+  },
+  fleet: Pick<Fleet, 'note'>,
+) {
   const root = mirrorIn(state);
   const journals = new Map<string, Journal>();
   const used = new Map<string, number>();
   const told = new Set<string>();
-  const refuse = (cause: unknown): never => {
-    const text = `the mirror in ${root} cannot be written: ${messageOf(cause)}; nothing is lost: the next run goes on from there`;
-    throw new CommandFault(exitCodes.configuration, text);
-  };
   const attempt: Attempt = (run) => {
     try {
       return run();
     } catch (cause) {
-      return refuse(cause);
+      const text = `the mirror in ${root} cannot be written: ${messageOf(cause)}; nothing is lost: the next run goes on from there`;
+      throw new CommandFault(exitCodes.configuration, text);
     }
   };
   const usedBy = (host: string): number => {
@@ -161,15 +108,17 @@ export function openMirror({ state, shares, full, lacks, keepMs }: MirrorOptions
     journals.set(key, found);
     return found;
   };
+  const shareOf = (host: string): number => (hosts.has(host) ? mirrorBytes : 0);
   /** Once full, it stays so while it is open: behind what was left out nothing may follow. */
   const isFull = (host: string): boolean => {
-    const share = shares.get(host) ?? 0;
+    const share = shareOf(host);
     if (told.has(host) || usedBy(host) + bounds.storeTextBytes <= share) return told.has(host);
     // As the next run will count it.
     used.delete(host);
     if (usedBy(host) + bounds.storeTextBytes <= share) return false;
     told.add(host);
-    full(host, share);
+    const text = `its mirror has its share of ${bytesWords(share)}, so its records are only in the store, for as long as that keeps them: raise "mirror_share"`;
+    fleet.note({ kind: 'mirror-full', host, time: formatTime(systemClock.wallMs()), text });
     return true;
   };
   /** Whole lines at the end of the last segment. */
@@ -239,33 +188,52 @@ export function openMirror({ state, shares, full, lacks, keepMs }: MirrorOptions
       withFile(openIn(journal.directory, lateName, constants.O_WRONLY), fsyncSync);
     journal.isDirty = false;
   };
+  const noteLacking = (host: string, journal: string, first: number, last: number): void => {
+    const text = `the mirror has no records ${first} to ${last}, and the store has them no more: fetch them from the host's own journal, if it still has them`;
+    const time = formatTime(systemClock.wallMs());
+    fleet.note({ kind: 'not-mirrored', host, journal, seq: first, time, text });
+  };
   return {
-    endOf: (host, journal) => attempt(() => journalOf(host, journal).seq),
-    isFull: (host) => attempt(() => isFull(host)),
-    take({ name: { host, journal, first, last }, text: bytes }, isClean, late) {
-      if (bytes === undefined || bytes.length === 0 || !shares.has(host)) return true;
+    /** The last record of a journal that is there; 0: none. */
+    endOf: (host: string, journal: string): number => attempt(() => journalOf(host, journal).seq),
+    isFull: (host: string): boolean => attempt(() => isFull(host)),
+    /**
+     * `isClean`: the verifier found nothing wrong with it. `late`: what it filled of a hole. False: the share of its host is used up, and
+     * the block is not here. Throws a CommandFault.
+     */
+    take(
+      { name: { host, journal, first, last }, text: bytes }: StoredBlock,
+      isClean: boolean,
+      late?: Fleet['late'],
+    ): boolean {
+      if (bytes === undefined || bytes.length === 0 || !hosts.has(host)) return true;
       return attempt(() => {
         const to = journalOf(host, journal);
         if (late !== undefined && !isFull(host)) keepLate(to, linesBetween(bytes, late));
         if (isClean && last <= to.seq) return true;
         if (isFull(host)) return false;
-        if (isClean && to.seq > 0 && first > to.seq + 1)
-          lacks({ host, journal, first: to.seq + 1, last: first - 1 });
+        if (isClean && to.seq > 0 && first > to.seq + 1) noteLacking(host, journal, to.seq + 1, first - 1);
         const follows = isClean && first === to.seq + 1;
         takeLines(to, bytes, follows, follows ? last : 0);
         return true;
       });
     },
-    save() {
+    /** On disk when it returns. Throws a CommandFault. */
+    save(): void {
       attempt(() => {
         for (const journal of journals.values()) sync(journal);
       });
     },
-    async tend(nowMs) {
+    /**
+     * Puts late records into their segments, compresses closed ones, and removes old ones: after `mirrorKeepMs` without a write by our own
+     * clock, where the gate has retired them. `failed`: what could not be compressed, and why; it is tried again. `hasRoom`: a host whose
+     * share was used up has room again: with a new reader, its mirror goes on. Rejects with a CommandFault.
+     */
+    async tend(nowMs: number): Promise<{ readonly failed: string | undefined; readonly hasRoom: boolean }> {
       let failed: string | undefined;
       if (statSync(root, { throwIfNoEntry: false }) === undefined) return { failed, hasRoom: false };
       for (const { host, journal, path } of attempt(() => mirroredJournals(root))) {
-        await retire(path, nowMs - keepMs, attempt);
+        await retire(path, nowMs - mirrorKeepMs, attempt);
         if (statSync(join(path, lateName), { throwIfNoEntry: false }) !== undefined) {
           const key = `${host} ${journal}`;
           const open = journals.get(key);
@@ -283,7 +251,7 @@ export function openMirror({ state, shares, full, lacks, keepMs }: MirrorOptions
       }
       used.clear();
       const hasRoom = [...told].some(
-        (host) => attempt(() => usedBy(host)) + 2 * bounds.storeTextBytes <= (shares.get(host) ?? 0),
+        (host) => attempt(() => usedBy(host)) + 2 * bounds.storeTextBytes <= shareOf(host),
       );
       return { failed, hasRoom };
     },

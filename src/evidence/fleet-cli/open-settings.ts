@@ -5,7 +5,7 @@ import { CommandFault } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import type { ObjectStore } from '../../host/ports/store.js';
 import { openStore } from '../../host/store/open-store.js';
-import { createFleet, type Fleet } from '../fleet/fleet.js';
+import { Fleet } from '../fleet/fleet.js';
 import type { FleetSettings } from '../fleet/parse-fleet.js';
 
 export function openStoreOf(settings: FleetSettings): ObjectStore {
@@ -39,7 +39,7 @@ export function openFleet(settings: FleetSettings, keys: readonly string[], save
   const listed = name === undefined ? [] : (verifiers.get(name) ?? []);
   const verifier = { name, keys: [...new Set([...listed, ...keys])] };
   try {
-    return createFleet(
+    return new Fleet(
       {
         store,
         hosts,

@@ -72,34 +72,7 @@ const pauseMs = { least: 5_000, ofHost: 10, most: 60_000, expected: 300_000, uns
 const quietMs = 15_000;
 
 type Take = (findings: readonly FleetFinding[]) => void;
-
-export interface StoreReader {
-  readonly fleet: Fleet;
-  /** When the last block was stored, by the store's clock; 0: none in this run. */
-  readonly storedMs: number;
-  /** Blocks that were read and are what they should be. */
-  readonly objects: number;
-  /** False: this credential may not list versions, so what is hidden or overwritten is not seen. */
-  readonly hasVersions: boolean;
-  /** What a host had stored before that time (milliseconds since 1970) was read; 0: not in this run. */
-  knownMs(host: string): number;
-  /**
-   * Adds the hosts that could not be read in their last look, although the store answers for others: each is `silent`, with the reason. Of
-   * a host that was read before it has the time of the first such look; it takes the place of `never-seen`.
-   */
-  withUnread(findings: readonly FleetFinding[]): readonly FleetFinding[];
-  /** By host: when the first block that is not in the mirror was stored. Absent: all that were read are there. */
-  readonly behindMs: ReadonlyMap<string, number>;
-  /**
-   * `isWhole`: all names of all hosts; else hosts whose next object is due. `take` gets the findings of each object. False: a host
-   * has more than a look may take. Rejects with a StoreFault, or with the reason of the signal; what was read before counts.
-   */
-  look(signal: AbortSignal, isWhole: boolean, take: Take): Promise<boolean>;
-  /** As {@link Fleet.rewind}. */
-  rewind(expected: readonly ExpectedHead[], kept?: ReadCheckpoint): void;
-  /** On disk when it returns. */
-  save(): void;
-}
+export type StoreReader = ReturnType<typeof createStoreReader>;
 
 /** A block of which not all records are proved. */
 interface Held {
@@ -155,16 +128,16 @@ interface Listed {
   readonly copies?: readonly ObjectVersion[];
 }
 
-/** `saved`: the state of `fleet`. `told`: earlier reports, kept with it. */
+/** `saved`: the state of `fleet`. `told`: earlier reports, kept with it. `take` gets the findings of each object that is read. */
 export function createStoreReader(
   fleet: Fleet,
   settings: Pick<FleetSettings, 'hosts' | 'keepMs' | 'state' | 'objectsPerDay' | 'bytesPerDay'>,
   store: ObjectStore,
   saved: SavedState | undefined,
   folder: Pick<StateFolder, 'save'>,
-  told: () => readonly string[],
   mirror: Mirror,
-): StoreReader {
+  { told, take }: { readonly told: () => readonly string[]; readonly take: Take },
+) {
   const { hosts, keepMs, state, bytesPerDay } = settings;
   const objectsMax = 2 * creditTimes * settings.objectsPerDay;
   const heldMax = heldDays * settings.objectsPerDay;
@@ -196,19 +169,27 @@ export function createStoreReader(
       ({ host, journal, seq }) =>
         hosts.has(host) && !mirror.isFull(host) && mirror.endOf(host, journal) < seq,
     );
-  const reader: StoreReader = {
+  const reader = {
     fleet,
-    get storedMs() {
+    /** When the last block was stored, by the store's clock; 0: none in this run. */
+    get storedMs(): number {
       return storedMs;
     },
-    get objects() {
+    /** Blocks that were read and are what they should be. */
+    get objects(): number {
       return objects;
     },
-    get hasVersions() {
+    /** False: this credential may not list versions, so what is hidden or overwritten is not seen. */
+    get hasVersions(): boolean {
       return hasVersions;
     },
-    knownMs: (host) => looks.get(host)?.knownMs ?? 0,
-    withUnread(findings) {
+    /** What a host had stored before that time (milliseconds since 1970) was read; 0: not in this run. */
+    knownMs: (host: string): number => looks.get(host)?.knownMs ?? 0,
+    /**
+     * Adds the hosts that could not be read in their last look, although the store answers for others: each is `silent`, with the reason. Of
+     * a host that was read before it has the time of the first such look; it takes the place of `never-seen`.
+     */
+    withUnread(findings: readonly FleetFinding[]): readonly FleetFinding[] {
       const neverSeen = new Set(findings.flatMap(({ kind, host }) => (kind === 'never-seen' ? host : [])));
       return [
         ...findings.filter(({ kind, host }) => kind !== 'never-seen' || !unread.has(host)),
@@ -219,10 +200,17 @@ export function createStoreReader(
         }),
       ];
     },
-    behindMs,
-    async look(signal, isWhole, take) {
+    /** By host: when the first block that is not in the mirror was stored. Absent: all that were read are there. */
+    get behindMs(): ReadonlyMap<string, number> {
+      return behindMs;
+    },
+    /**
+     * `isWhole`: all names of all hosts; else hosts whose next object is due. False: a host has more than a look may take. Rejects with a
+     * StoreFault, or with the reason of the signal; what was read before counts.
+     */
+    async look(signal: AbortSignal, isWhole: boolean): Promise<boolean> {
       if (isWhole || systemClock.now() - levelsMs >= levelMs) {
-        await readLevels(signal, take);
+        await readLevels(signal);
         levelsMs = systemClock.now();
       }
       const nowMs = systemClock.now();
@@ -231,9 +219,10 @@ export function createStoreReader(
       if (due.length === 0 && nowMs - lookedMs >= quietMs)
         due = [...looks].toSorted(([, one], [, other]) => one.nextMs - other.nextMs).slice(0, 1);
       if (due.length > 0) lookedMs = nowMs;
-      return lookAtAll(due, signal, isWhole, take);
+      return lookAtAll(due, signal, isWhole);
     },
-    rewind(expected, kept) {
+    /** As {@link Fleet.rewind}. */
+    rewind(expected: readonly ExpectedHead[], kept?: ReadCheckpoint): void {
       fleet.rewind(expected, kept);
       cursors.clear();
       for (const [below, { name }] of lines) {
@@ -247,7 +236,8 @@ export function createStoreReader(
       levelsMs = -Infinity;
       for (const look of looks.values()) look.nextMs = 0;
     },
-    save() {
+    /** On disk when it returns. */
+    save(): void {
       mirror.save();
       const journals = [...cursors].map(([of, { names, waiting, times, day }]): SavedJournal => {
         return { folder: of, names, waiting, times, day };
@@ -275,8 +265,8 @@ export function createStoreReader(
   }
 
   /** The hosts that are there, and the lines of all verifiers. */
-  async function readLevels(signal: AbortSignal, take: Take): Promise<void> {
-    await readLines(signal, take);
+  async function readLevels(signal: AbortSignal): Promise<void> {
+    await readLines(signal);
     const newestMs = new Map<string, number>();
     for (const { host, storedMs: ms } of fleet.heads())
       newestMs.set(host, Math.max(ms, newestMs.get(host) ?? 0));
@@ -290,7 +280,7 @@ export function createStoreReader(
         if (!name.endsWith('/') || parseName(`${name}${anyBlock}`) === undefined) {
           strange += 1;
           if (strange <= bounds.fleetFindings)
-            note('malformed', noHost, `${shown(name)} is no folder of a host`, take);
+            note('malformed', noHost, `${shown(name)} is no folder of a host`);
           continue;
         }
         strangers += 1;
@@ -302,34 +292,33 @@ export function createStoreReader(
 
   function addHost(host: string, newestMs: ReadonlyMap<string, number>): void {
     if (looks.has(host)) return;
-    const storedMsOf = newestMs.get(host) ?? 0;
-    looks.set(host, {
+    const none = {
       journals: [],
       listedMs: -Infinity,
       nextMs: 0,
       tookMs: 0,
-      storedMs: storedMsOf,
       gapMs: 0,
       objects: 0,
       knownMs: 0,
-    });
+    };
+    looks.set(host, { ...none, storedMs: newestMs.get(host) ?? 0 });
   }
 
   /** The last lines of each verifier, and all behind those that were read. */
-  async function readLines(signal: AbortSignal, take: Take): Promise<void> {
+  async function readLines(signal: AbortSignal): Promise<void> {
     const folders: string[] = [];
-    let isRead = await apart(noHost, signal, take, async () => {
+    let isRead = await apart(noHost, signal, async () => {
       for await (const page of store.list(verifiersFolder, { isLevel: true, signal })) {
         folders.push(...page.filter((name) => name.endsWith('/')));
         if (folders.length >= verifiersMax) break;
       }
     });
     for (const below of folders.slice(0, verifiersMax))
-      isRead = (await apart(noHost, signal, take, () => readLinesOf(below, signal, take))) && isRead;
+      isRead = (await apart(noHost, signal, () => readLinesOf(below, signal))) && isRead;
     if (isRead) unread.delete(noHost);
   }
 
-  async function readLinesOf(below: string, signal: AbortSignal, take: Take): Promise<void> {
+  async function readLinesOf(below: string, signal: AbortSignal): Promise<void> {
     const { name: read, isWanted = false } = lines.get(below) ?? {};
     let names: string[] = [];
     for await (const page of store.list(below, {
@@ -342,18 +331,13 @@ export function createStoreReader(
     for (const name of names) {
       const bytes = await lineOf(name, signal);
       lines.set(below, { name });
-      if (bytes === undefined) note('malformed', noHost, `${shown(name)} is no line of a verifier`, take);
+      if (bytes === undefined) note('malformed', noHost, `${shown(name)} is no line of a verifier`);
       else take(fleet.takeLine(bytes, shown(name)));
     }
   }
 
   /** A fault below a host, or below the verifiers, is theirs alone where the store answers otherwise. False: there was one. */
-  async function apart(
-    host: string,
-    signal: AbortSignal,
-    take: Take,
-    run: () => Promise<void>,
-  ): Promise<boolean> {
+  async function apart(host: string, signal: AbortSignal, run: () => Promise<void>): Promise<boolean> {
     try {
       await run();
       return true;
@@ -361,7 +345,7 @@ export function createStoreReader(
       if (!(fault instanceof StoreFault) || signal.aborted || !(await isThere(signal))) throw fault;
       if (fault.code === 'away' || fault.code === 'refused')
         unread.set(host, [unread.get(host)?.[0] ?? systemClock.wallMs(), fault.message]);
-      else note('malformed', host, `its names cannot be listed: ${fault.message}`, take);
+      else note('malformed', host, `its names cannot be listed: ${fault.message}`);
       return false;
     }
   }
@@ -381,7 +365,6 @@ export function createStoreReader(
     due: readonly (readonly [string, HostLook])[],
     signal: AbortSignal,
     isWhole: boolean,
-    take: Take,
   ): Promise<boolean> {
     // Not AbortSignal.any: Node 20 keeps something of each in a signal that lives for months.
     const stop = new AbortController();
@@ -397,9 +380,8 @@ export function createStoreReader(
         const wallMs = systemClock.wallMs();
         const startMs = systemClock.now();
         try {
-          const isRead = await apart(host, stop.signal, take, async () => {
-            if (!(await inTime(stop.signal, (own) => lookAtHost(host, look, own, isWhole, take))))
-              isDone = false;
+          const isRead = await apart(host, stop.signal, async () => {
+            if (!(await inTime(stop.signal, (own) => lookAtHost(host, look, own, isWhole)))) isDone = false;
             unread.delete(host);
           });
           look.tookMs = systemClock.now() - startMs;
@@ -453,12 +435,11 @@ export function createStoreReader(
     look: HostLook,
     signal: AbortSignal,
     isWhole: boolean,
-    take: Take,
   ): Promise<boolean> {
     const startMs = systemClock.now();
     const isOver = (): boolean => systemClock.now() - startMs > openMs;
     if (isWhole || look.nextMs === 0 || startMs - look.listedMs >= journalsMs) {
-      look.journals = await journalsOf(host, signal, isOver, take);
+      look.journals = await journalsOf(host, signal, isOver);
       look.listedMs = startMs;
     }
     const wallMs = systemClock.wallMs();
@@ -468,7 +449,7 @@ export function createStoreReader(
       const below = journalFolder(host, journal);
       const cursor = cursors.get(below) ?? newCursor();
       cursors.set(below, cursor);
-      const looking = { cursor, signal, isWhole, isOver, look, take, wrong: 0 };
+      const looking = { cursor, signal, isWhole, isOver, look, wrong: 0 };
       isDone = (await lookAtJournal(host, journal, looking)) && isDone;
     }
     const isNew = look.objects > before;
@@ -492,7 +473,6 @@ export function createStoreReader(
     host: string,
     signal: AbortSignal,
     isOver: () => boolean,
-    take: Take,
   ): Promise<readonly string[]> {
     const found: string[] = [];
     let strange = 0;
@@ -500,7 +480,7 @@ export function createStoreReader(
       for (const name of page) {
         if (name.endsWith('/') && parseName(`${name}${anyOfJournal}`) !== undefined) found.push(name);
         else if ((strange += 1) <= bounds.fleetFindings)
-          note('malformed', host, `${shown(name)} is no folder of a journal`, take);
+          note('malformed', host, `${shown(name)} is no folder of a journal`);
       }
       if (strange > strangeMax || found.length > foundMax) break;
     }
@@ -522,12 +502,7 @@ export function createStoreReader(
     // Nothing of the others could be taken.
     const chosen = isFlooded && keyOf(`${host}/`) !== undefined ? [...vouched] : all.slice(0, journalsMax);
     if (isFlooded)
-      note(
-        'malformed',
-        host,
-        `it has more than ${journalsMax} journals, of which the signed ones are read`,
-        take,
-      );
+      note('malformed', host, `it has more than ${journalsMax} journals, of which the signed ones are read`);
     const began = new Map<string, number>();
     if (chosen.length > 1) for (const name of chosen) began.set(name, await beganMs(name, signal));
     const order = (name: string): number => began.get(name) ?? 0;
@@ -566,7 +541,6 @@ export function createStoreReader(
     readonly isWhole: boolean;
     readonly isOver: () => boolean;
     readonly look: HostLook;
-    readonly take: Take;
     /** The last block that was read: the next one may prove the rest of it. */
     last?: readonly [name: string, content: Content];
     /** Names and objects of this journal that are not what they should be. */
@@ -575,7 +549,7 @@ export function createStoreReader(
 
   /** False: there is more. What is behind a thousand wrong ones waits for the next look: a stranger may have put there any number. */
   async function lookAtJournal(host: string, journal: string, looking: Looking): Promise<boolean> {
-    const { cursor, signal, isWhole, take } = looking;
+    const { cursor, signal, isWhole } = looking;
     const below = journalFolder(host, journal);
     const isFirst = cursor.names.length === 0;
     const held = cursor.held.map(({ name }) => name);
@@ -595,7 +569,7 @@ export function createStoreReader(
         unseen.delete(entry.name);
         if (name === undefined) {
           looking.wrong += 1;
-          note('malformed', host, `${shown(entry.name)} is no name of an object`, take, journal);
+          note('malformed', host, `${shown(entry.name)} is no name of an object`, journal);
         } else if (!known.has(entry.name)) fresh.push(entry);
         else if (entry.versions[0]?.isMarker === true && isBlockName(name))
           await contentOf(entry, name, looking);
@@ -612,9 +586,9 @@ export function createStoreReader(
     noteUnproved(host, journal, cursor);
     if (looking.wrong > strangeMax) {
       const what = `more than ${strangeMax} of its names and objects are not what they should be, and what is behind them waits`;
-      tellTooMuch(host, journal, undefined, what, take);
+      tellTooMuch(host, journal, undefined, what);
     } else {
-      for (const name of unseen) if (!held.includes(name)) tellGone(name, cursor, take);
+      for (const name of unseen) if (!held.includes(name)) tellGone(name, cursor);
       cursor.names = cursor.names.filter((name) => !unseen.has(name));
       cursor.held = cursor.held.filter(({ name }) => !unseen.has(name));
     }
@@ -697,7 +671,7 @@ export function createStoreReader(
     if (!(await compareHeld(looking))) return false;
     for (const { entry, name } of all) {
       if (!isForkedName(name)) continue;
-      looking.take(fleet.takeMark(name, systemClock.wallMs()));
+      take(fleet.takeMark(name, systemClock.wallMs()));
       index(cursor, entry.name);
     }
     return true;
@@ -724,7 +698,7 @@ export function createStoreReader(
     const content = await newContentOf(entry, of, looking);
     const { text, storedMs: atMs } = content;
     const [signedSeq, findings] = fleet.readSignatures({ ...content, name: of });
-    looking.take(findings);
+    take(findings);
     const prev = text && firstClaim(text)?.prev;
     const own: Held = { name: entry.name, of, storedMs: atMs, prev, seenSeq: signedSeq };
     const path: Held[] = [];
@@ -810,7 +784,7 @@ export function createStoreReader(
     const { cursor, wrong, look } = looking;
     const content = await contentOf(entry, name, looking);
     const { text, storedMs: atMs, bytes } = content;
-    countOfDay(cursor, name, [Math.floor(atMs / dayMs), text?.length ?? 0, bytes], looking.take);
+    countOfDay(cursor, name, [Math.floor(atMs / dayMs), text?.length ?? 0, bytes]);
     storedMs = Math.max(storedMs, atMs);
     look.storedMs = Math.max(look.storedMs, atMs);
     if (looking.wrong !== wrong) return content;
@@ -837,7 +811,7 @@ export function createStoreReader(
     const lastMs = cursor.times.at(-1)?.[1] ?? -Infinity;
     if (name.last > end && atMs - lastMs >= keepMs / timesMax)
       cursor.times = [...cursor.times, [name.last, atMs] as const].slice(-timesMax);
-    looking.take(findings);
+    take(findings);
     if (text !== undefined && fleet.lacks(name) && fitsName(text, name))
       cursor.waiting = [...cursor.waiting, listed].slice(-namesMax);
     if (fleet.late === undefined || cursor.waiting.length === 0) return isClean;
@@ -856,7 +830,6 @@ export function createStoreReader(
     cursor: Cursor,
     { host, journal, first }: BlockName,
     [day, length, size]: readonly [number, number, number],
-    take: Take,
   ): void {
     const [before, ...known] = cursor.day;
     if (day < before) return;
@@ -868,18 +841,12 @@ export function createStoreReader(
     const what = isMany
       ? `more than ${objectsMax} objects (objects_per_day)`
       : `more than ${bytesWords(bytesPerDay)} (bytes_per_day)`;
-    tellTooMuch(host, journal, first, `it has put ${what} on ${formatTime(day * dayMs).slice(0, 10)}`, take);
+    tellTooMuch(host, journal, first, `it has put ${what} on ${formatTime(day * dayMs).slice(0, 10)}`);
   }
 
-  function tellTooMuch(
-    host: string,
-    journal: string,
-    seq: number | undefined,
-    what: string,
-    take: Take,
-  ): void {
+  function tellTooMuch(host: string, journal: string, seq: number | undefined, what: string): void {
     const text = `${what}: somebody fills the store with its credential, or it needs more; look what its gate sends, and end the credential if that is less`;
-    note('too-much', host, text, take, journal, seq);
+    note('too-much', host, text, journal, seq);
   }
 
   /** The lines of an object: of its newest version if they join under its name, else of the oldest one of which that is true. */
@@ -888,7 +855,7 @@ export function createStoreReader(
     name: BlockName,
     looking: Looking,
   ): Promise<Content> {
-    const { signal, take, last } = looking;
+    const { signal, last } = looking;
     if (last?.[0] === listed) return last[1];
     const isHidden = versions[0]?.isMarker === true;
     const newest = isHidden ? undefined : await readOne(listed, undefined, signal);
@@ -905,7 +872,7 @@ export function createStoreReader(
       if (isHidden && isOld(one.storedMs)) return one;
       const how = isHidden ? 'was hidden by a delete marker' : 'was overwritten';
       const text = `the object ${listed} ${how}, and an older version of it has the records; look who did that`;
-      note('changed', name.host, text, take, name.journal, name.first);
+      note('changed', name.host, text, name.journal, name.first);
       return one;
     }
     looking.wrong += 1;
@@ -913,7 +880,7 @@ export function createStoreReader(
     if (keyOf(listed) === undefined) return wrong;
     // No signature covers lines that do not join.
     const what = `the object ${listed} is no block of records: it was changed, or somebody else put it there; look who may write there`;
-    note('changed', name.host, what, take, name.journal, name.first);
+    note('changed', name.host, what, name.journal, name.first);
     return { ...wrong, text: undefined };
   }
 
@@ -950,10 +917,10 @@ export function createStoreReader(
   }
 
   /** A name that was read is not there any more. */
-  function tellGone(listed: string, cursor: Cursor, take: Take): void {
+  function tellGone(listed: string, cursor: Cursor): void {
     const name = parseName(listed);
     if (!isBlockName(name)) return;
-    tellCut(name.host, name.journal, [name.first, name.last], cursor, take);
+    tellCut(name.host, name.journal, [name.first, name.last], cursor);
   }
 
   function tellCut(
@@ -961,13 +928,12 @@ export function createStoreReader(
     journal: string,
     [first, last]: readonly [number, number],
     cursor: Cursor,
-    take: Take,
   ): void {
     const storedAt = cursor.times.findLast(([seq]) => seq <= last)?.[1] ?? cursor.times[0]?.[1];
     if (isOld(storedAt ?? 0)) return;
     const kept = keepMs > 0 ? ', before their age ("keep")' : '';
     const text = `records ${first} to ${last} were read, and the store does not have them any more${kept}; look who may delete there, and whether a lifecycle rule does: the mirror has them`;
-    note('cut-in-store', host, text, take, journal, first);
+    note('cut-in-store', host, text, journal, first);
   }
 
   /** All names of a journal: do they still have every record that was read, and does none of them tell of others? */
@@ -977,7 +943,7 @@ export function createStoreReader(
     cursor: Cursor,
     looking: Looking,
   ): Promise<void> {
-    const { signal, take } = looking;
+    const { signal } = looking;
     const { seq: end = 0, from = 1 } = fleet.endOf(host, journal) ?? {};
     let next = from;
     let [checked, strange, again, isPast] = [0, 0, 0, false];
@@ -994,7 +960,7 @@ export function createStoreReader(
         // A lifecycle rule hides what is old.
         if (entry.versions[0]?.isMarker !== true) again += entry.versions.length - (first < next ? 0 : 1);
         if (first > next && !fleet.lacks({ ...name, first: next, last: first - 1 }))
-          tellCut(host, journal, [next, first - 1], cursor, take);
+          tellCut(host, journal, [next, first - 1], cursor);
         if (isDoubtful && !fleet.lacks(name) && (checked += 1) <= strangeMax)
           await compareBlock(entry, name, end, looking);
         next = Math.max(next, last + 1);
@@ -1002,9 +968,9 @@ export function createStoreReader(
       if (isPast || strange > strangeMax) break;
     }
     if (again > objectsMax)
-      tellTooMuch(host, journal, from, `${again} objects and versions have what is there already`, take);
+      tellTooMuch(host, journal, from, `${again} objects and versions have what is there already`);
     if (next <= end && strange <= strangeMax && !fleet.lacks({ host, journal, first: next, last: end }))
-      tellCut(host, journal, [next, end], cursor, take);
+      tellCut(host, journal, [next, end], cursor);
   }
 
   async function compareBlock(entry: Listed, name: BlockName, end: number, looking: Looking): Promise<void> {
@@ -1012,7 +978,7 @@ export function createStoreReader(
     const { text } = content;
     if (text === undefined || !fitsName(text, name) || name.last > end || (await isMirrored(name)) !== false)
       return;
-    looking.take(fleet.takeFork({ ...content, name }));
+    take(fleet.takeFork({ ...content, name }));
   }
 
   /** The store may have removed it. */
@@ -1020,14 +986,7 @@ export function createStoreReader(
     return keepMs > 0 && systemClock.wallMs() - atMs >= agePart * keepMs;
   }
 
-  function note(
-    kind: FleetFindingKind,
-    host: string,
-    text: string,
-    take: Take,
-    journal?: string,
-    seq?: number,
-  ): void {
+  function note(kind: FleetFindingKind, host: string, text: string, journal?: string, seq?: number): void {
     const time = formatTime(systemClock.wallMs());
     const finding: FleetFinding = { kind, host, journal, seq, time, text };
     if (fleet.noteOnce(finding)) take([finding]);

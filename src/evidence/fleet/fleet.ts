@@ -45,86 +45,20 @@ export interface FleetOptions {
   readonly others?: ReadonlyMap<string, readonly string[]> | undefined;
 }
 
-export interface Fleet {
-  /** Takes a block of a journal, in the order of their records as far as possible. Returns new findings, in their order. */
-  take(block: StoredBlock): readonly FleetFinding[];
-  /**
-   * The last record of a block, whose lines join, that is a checkpoint signed by a key of its host, 0: none; and new findings about other
-   * signatures in it. The block is not taken.
-   */
-  readSignatures(block: StoredBlock): readonly [signedSeq: number, findings: readonly FleetFinding[]];
-  /** Undefined: every record of this journal that was read is taken. */
-  noteUnproved(host: string, journal: string, unproved: Unproved | undefined): void;
-  /** Takes a block whose lines join, and whose last record is another one than the one that was taken. */
-  takeFork(block: StoredBlock): readonly FleetFinding[];
-  /** Takes the mark of a gate that stopped. */
-  takeMark(mark: ForkedName, storedMs: number): readonly FleetFinding[];
-  /** Takes a line of a verifier; `place`: its object, for sentences. Those of a verifier in their order. */
-  takeLine(bytes: Buffer, place: string): readonly FleetFinding[];
-  /** The first and the last record of a journal that were taken; undefined: none of it was. */
-  endOf(host: string, journal: string): { readonly from: number; readonly seq: number } | undefined;
-  /** Whether records are missing that this block may have. */
-  lacks(of: Pick<StoredBlock['name'], 'host' | 'journal' | 'first' | 'last'>): boolean;
-  /** Journals of a host that were signed by its key, or that were here before, or in the line of a verifier. */
-  vouchedOf(host: string): readonly string[];
-  /** Whether one of the last signatures in a block is right. */
-  isSigned(of: Pick<StoredBlock['name'], 'host' | 'journal'>, text: Buffer): boolean;
-  readonly records: number;
-  /** The records of the last block that filled a hole; undefined: none did. */
-  readonly late: Late | undefined;
-  /** Findings of this run, counted ones included. */
-  readonly faults: number;
-  heads(): readonly SignedHead[];
-  /**
-   * Takes the last lines of the file of checkpoints, without a gap: they must be one chain, equal to the store's. Returns new findings.
-   */
-  takeLog(lines: readonly string[]): readonly FleetFinding[];
-  /**
-   * For comparison with a kept line, or with everything that is there: all is read again, and every known or given head must be found
-   * again, and so must `kept`. `judge` reports missing ones.
-   */
-  rewind(expected: readonly ExpectedHead[], kept?: ReadCheckpoint): void;
-  /** Why a line that was kept elsewhere proves nothing here, as part of a sentence; undefined: its signature counts. */
-  whyNotKept(kept: ReadCheckpoint): string | undefined;
-  /** Those of the heads that were not found, since the store keeps nothing so old: only a mirror can have them. Call after reading. */
-  olderThanStore(heads: readonly SignedHead[]): readonly SignedHead[];
-  /** The last line of this verifier in the store, as far as it was read; seq 0: none yet. */
-  readonly signed: Pick<LogState, 'seq' | 'hash' | 'key' | 'next'>;
-  /** Call when everything that is there was taken: returns all faults, those of the trail and present ones. */
-  judge(nowMs: number): readonly FleetFinding[];
-  /** By the token of a listed host: what was stored before that time (milliseconds since 1970) is in the mirror. */
-  seeMirrored(mirroredMs: ReadonlyMap<string, number>): void;
-  /** Adds a finding from outside: of names, of a mirror. Without a host it gets `noHost`. */
-  note(finding: FleetFinding): void;
-  /** The same, unless one of that kind is known of the same record, or was accepted. False: it is. */
-  noteOnce(finding: FleetFinding): boolean;
-  accept(nowMs: number): number;
-  /** Accepted findings, as far as they are kept: `judge` leaves them out. */
-  accepted(): readonly KeptFinding[];
-  /** The state for its file: to be written as JSON at once, since it shares parts with what goes on. */
-  save(): unknown;
-  /** `findings`: what `judge` returned; default: judged now. */
-  status(nowMs: number, findings?: readonly FleetFinding[]): FleetStatus;
-}
-
 /** A host that is set up again at each start has a journal for each; beyond the limit the one that was silent longest is dropped. */
 const chainsPerHostMax = bounds.fleetChains;
 /** Journals of unlisted hosts: a stranger with a credential must not fill the memory. */
 const strangersMax = bounds.fleetStrangers;
 const awaitedChainsMax = bounds.fleetAwaitedChains;
 
-/** `saved`: a result of `save`; throws a TypeError with a sentence for any other value. */
-export function createFleet(options: FleetOptions, saved?: unknown): Fleet {
-  const state = saved === undefined ? undefined : readState(saved, options.store);
-  return new Verifier(options, state);
-}
-
 /** Clocks of store and verifier may differ by the rest. */
 const agePart = 0.9;
 
-class Verifier implements Fleet {
+export class Fleet {
   records: number;
+  /** Findings of this run, counted ones included. */
   faults = 0;
+  /** The records of the last block that filled a hole; undefined: none did. */
   late: Late | undefined;
   readonly #options: FleetOptions;
   readonly #findings = new Findings();
@@ -135,7 +69,9 @@ class Verifier implements Fleet {
   #news: FleetFinding[] = [];
   #mirroredMs: ReadonlyMap<string, number> = new Map();
 
-  constructor(options: FleetOptions, state: FleetState | undefined) {
+  /** `saved`: a result of `save`; throws a TypeError with a sentence for any other value. */
+  constructor(options: FleetOptions, saved?: unknown) {
+    const state = saved === undefined ? undefined : readState(saved, options.store);
     this.#options = options;
     this.records = state?.records ?? 0;
     this.#log = new FleetLog(
@@ -159,6 +95,7 @@ class Verifier implements Fleet {
     for (const chain of state?.chains ?? []) this.#add(chain.host, new Chain(chain, this.#contextOf(chain)));
   }
 
+  /** Takes a block of a journal, in the order of their records as far as possible. Returns new findings, in their order. */
   take(block: StoredBlock): readonly FleetFinding[] {
     this.late = undefined;
     this.#news = [];
@@ -169,29 +106,37 @@ class Verifier implements Fleet {
     return this.#news;
   }
 
+  /**
+   * The last record of a block, whose lines join, that is a checkpoint signed by a key of its host, 0: none; and new findings about other
+   * signatures in it. The block is not taken.
+   */
   readSignatures(block: StoredBlock): readonly [number, readonly FleetFinding[]] {
     this.#news = [];
     const signedSeq = this.#chainOfBlock(block)?.signedSeqIn(block.text ?? Buffer.alloc(0)) ?? 0;
     return [signedSeq, this.#news];
   }
 
+  /** Undefined: every record of this journal that was read is taken. */
   noteUnproved(host: string, journal: string, unproved: Unproved | undefined): void {
     const chain = this.#find(host, journal);
     if (chain !== undefined) chain.unproved = unproved;
   }
 
+  /** Takes a block whose lines join, and whose last record is another one than the one that was taken. */
   takeFork(block: StoredBlock): readonly FleetFinding[] {
     this.#news = [];
     this.#chainOfBlock(block)?.takeFork(block);
     return this.#news;
   }
 
+  /** Takes the mark of a gate that stopped. */
   takeMark(mark: ForkedName, storedMs: number): readonly FleetFinding[] {
     this.#news = [];
     this.#chainOf(mark.host, mark.journal, storedMs)?.takeMark(mark);
     return this.#news;
   }
 
+  /** Takes a line of a verifier; `place`: its object, for sentences. Those of a verifier in their order. */
   takeLine(bytes: Buffer, place: string): readonly FleetFinding[] {
     this.#news = [];
     const { heads, by } = this.#log.takeLine(bytes, place);
@@ -199,15 +144,18 @@ class Verifier implements Fleet {
     return this.#news;
   }
 
+  /** The first and the last record of a journal that were taken; undefined: none of it was. */
   endOf(host: string, journal: string): { readonly from: number; readonly seq: number } | undefined {
     const { firstSeq: from, seq = 0 } = this.#find(host, journal)?.state ?? {};
     return from === undefined || seq === 0 ? undefined : { from, seq };
   }
 
+  /** Whether records are missing that this block may have. */
   lacks(name: Pick<StoredBlock['name'], 'host' | 'journal' | 'first' | 'last'>): boolean {
     return this.#find(name.host, name.journal)?.lacks(name) === true;
   }
 
+  /** Journals of a host that were signed by its key, or that were here before, or in the line of a verifier. */
   vouchedOf(host: string): readonly string[] {
     const signed = (this.#chains.get(host) ?? []).filter(({ state }) => state.signedSeq > 0);
     const awaited = [...this.#awaited].filter(([key, { size }]) => size > 0 && key.startsWith(`${host} `));
@@ -217,6 +165,7 @@ class Verifier implements Fleet {
     ];
   }
 
+  /** Whether one of the last signatures in a block is right. */
   isSigned({ host, journal }: Pick<StoredBlock['name'], 'host' | 'journal'>, text: Buffer): boolean {
     return isSignedIn(text, journal, this.#keysOf(host));
   }
@@ -230,20 +179,29 @@ class Verifier implements Fleet {
     return heads.filter(({ seq }) => seq > 0).toSorted((one, other) => (order(one) < order(other) ? -1 : 1));
   }
 
+  /**
+   * Takes the last lines of the file of checkpoints, without a gap: they must be one chain, equal to the store's. Returns new findings.
+   */
   takeLog(lines: readonly string[]): readonly FleetFinding[] {
     this.#news = [];
     this.#log.takeFile(lines);
     return this.#news;
   }
 
-  get signed(): LogState {
+  /** The last line of this verifier in the store, as far as it was read; seq 0: none yet. */
+  get signed(): Pick<LogState, 'seq' | 'hash' | 'key' | 'next'> {
     return this.#log.own;
   }
 
+  /** Why a line that was kept elsewhere proves nothing here, as part of a sentence; undefined: its signature counts. */
   whyNotKept(kept: ReadCheckpoint): string | undefined {
     return this.#log.whyNotKept(kept);
   }
 
+  /**
+   * For comparison with a kept line, or with everything that is there: all is read again, and every known or given head must be found
+   * again, and so must `kept`. `judge` reports missing ones.
+   */
   rewind(expected: readonly ExpectedHead[], kept?: ReadCheckpoint): void {
     const known = this.heads();
     this.#chains.clear();
@@ -252,6 +210,7 @@ class Verifier implements Fleet {
     this.#findings.isReread = true;
   }
 
+  /** Those of the heads that were not found, since the store keeps nothing so old: only a mirror can have them. Call after reading. */
   olderThanStore(heads: readonly SignedHead[]): readonly SignedHead[] {
     return heads.filter(({ host, journal, seq }) => {
       const awaited = this.#awaited.get(`${host} ${journal}`)?.get(seq);
@@ -259,20 +218,24 @@ class Verifier implements Fleet {
     });
   }
 
+  /** Call when everything that is there was taken: returns all faults, those of the trail and present ones. */
   judge(nowMs: number): readonly FleetFinding[] {
     this.#findings.isReread = false;
     return this.#judge(nowMs);
   }
 
+  /** Adds a finding from outside: of names, of a mirror. Without a host it gets `noHost`. */
   note(finding: FleetFinding): void {
     this.#findings.add(finding);
   }
 
+  /** The same, unless one of that kind is known of the same record, or was accepted. False: it is. */
   noteOnce(finding: FleetFinding): boolean {
     this.faults += 1;
     return !this.#findings.isKnown(finding) && this.#findings.add(finding);
   }
 
+  /** By the token of a listed host: what was stored before that time (milliseconds since 1970) is in the mirror. */
   seeMirrored(mirroredMs: ReadonlyMap<string, number>): void {
     this.#mirroredMs = mirroredMs;
   }
@@ -299,10 +262,12 @@ class Verifier implements Fleet {
     return count;
   }
 
+  /** Accepted findings, as far as they are kept: `judge` leaves them out. */
   accepted(): readonly KeptFinding[] {
     return this.#findings.accepted();
   }
 
+  /** The state for its file: to be written as JSON at once, since it shares parts with what goes on. */
   save(): unknown {
     const { kept, more } = this.#findings.save();
     const awaited = [...this.#awaited].flatMap(([key, ofChain]) => {
@@ -326,6 +291,7 @@ class Verifier implements Fleet {
     return state;
   }
 
+  /** `findings`: what `judge` returned; default: judged now. */
   status(nowMs: number, findings = this.#judge(nowMs)): FleetStatus {
     return {
       at: formatTime(nowMs),
@@ -456,7 +422,7 @@ class Verifier implements Fleet {
   }
 
   #await({ host, journal, seq, hash, storedMs }: ExpectedHead, by?: string): void {
-    const chain = this.#chains.get(host)?.find(({ state }) => state.journal === journal);
+    const chain = this.#find(host, journal);
     if (chain !== undefined) {
       chain.expect(seq, { hash, storedMs }, by);
       return;
@@ -506,8 +472,7 @@ class Verifier implements Fleet {
     for (const [one, of] of awaited)
       if (!this.#isOlderThanStore(host, journal, one, of)) seq = Math.max(seq, one);
     if (seq === 0) return undefined;
-    const { state } = this.#chains.get(host)?.find((one) => one.state.journal === journal) ?? {};
-    const last = state?.seq ?? 0;
+    const last = this.#find(host, journal)?.state.seq ?? 0;
     const what = last === 0 ? 'has nothing of this journal' : `ends with record ${last}`;
     const where = last > seq ? 'does not have it' : what;
     const text = `record ${seq} was here before, and the store ${where}: somebody removed it, or the store was put back from a copy; look whether the host's own journal still has it`;

@@ -6,7 +6,7 @@ import { chmodSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'n
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { createFleet } from '../../../src/evidence/fleet/fleet.js';
+import { Fleet } from '../../../src/evidence/fleet/fleet.js';
 import { openMirror } from '../../../src/evidence/fleet-cli/mirror.js';
 import { createStoreReader } from '../../../src/evidence/fleet-cli/store-reader.js';
 import { formatName, shardFolder } from '../../../src/evidence/store/names.js';
@@ -40,19 +40,21 @@ function openReader(
     journals.map(({ host, signKey }) => [host, { key: signKey?.key, silentMs }] as const),
   );
   const of = { hosts, keepMs: 0, openMs: 1e15, driftMs: undefined, wallMs: Date.now };
-  const fleet = createFleet({ ...of, store: trail.store.place });
-  const shares = new Map(journals.map(({ host }) => [host, 1 << 30]));
-  const never = (): void => assert.fail();
-  const mirror = openMirror({ state, shares, full: never, lacks: never, keepMs: Infinity });
+  const fleet = new Fleet({ ...of, store: trail.store.place });
+  const mirror = openMirror(
+    { state, hosts, mirrorBytes: 1 << 30, mirrorKeepMs: Infinity },
+    { note: () => assert.fail() },
+  );
   const settings = { hosts, state, keepMs: 0, objectsPerDay, bytesPerDay: 1 << 30 };
   const folder = { save: () => undefined };
-  const reader = createStoreReader(fleet, settings, trail.store, undefined, folder, () => [], mirror);
+  const silent = { told: () => [], take: () => undefined };
+  const reader = createStoreReader(fleet, settings, trail.store, undefined, folder, mirror, silent);
   return {
     fleet,
     reader,
     mirror,
     state,
-    look: (isWhole = true) => reader.look(new AbortController().signal, isWhole, () => undefined),
+    look: (isWhole = true) => reader.look(new AbortController().signal, isWhole),
     found: () => fleet.judge(Date.now()).map(({ host, kind }) => `${host} ${kind}`),
     endOf: ({ host, journal }: HandJournal) => mirror.endOf(host, journal),
   };

@@ -57,13 +57,12 @@ function openIn(
 ): { readonly mirror: Mirror; readonly full: string[]; readonly lacks: string[] } {
   const full: string[] = [];
   const lacks: string[] = [];
-  const shares = new Map([[host, share]]);
-  const mirror = openMirror({
-    state,
-    shares,
-    keepMs,
-    full: (name) => full.push(name),
-    lacks: ({ first, last }) => lacks.push(`${first}-${last}`),
+  const settings = { state, hosts: new Set([host]), mirrorBytes: share, mirrorKeepMs: keepMs };
+  const mirror = openMirror(settings, {
+    note({ kind, host: name, text }) {
+      if (kind === 'mirror-full') full.push(name);
+      else lacks.push(/records (\d+ to \d+)/.exec(text)?.[1]?.replace(' to ', '-') ?? text);
+    },
   });
   return { mirror, full, lacks };
 }

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { createFleet } from '../../../src/evidence/fleet/fleet.js';
+import { Fleet } from '../../../src/evidence/fleet/fleet.js';
 import { openMirror } from '../../../src/evidence/fleet-cli/mirror.js';
 import { createStoreReader } from '../../../src/evidence/fleet-cli/store-reader.js';
 import { packBlock } from '../../../src/evidence/store/block.js';
@@ -112,12 +112,14 @@ function openReader(
   const settings = { hosts, state, keepMs: 0, objectsPerDay: 8640, bytesPerDay: 1 << 30, ...more };
   const { keepMs } = settings;
   const of = { hosts, keepMs, openMs: 1e15, driftMs: undefined, wallMs: Date.now };
-  const fleet = createFleet({ ...of, store: store.place });
-  const shares = new Map(names.map((host) => [host, 1 << 30]));
-  const never = (): void => assert.fail();
-  const mirror = openMirror({ state, shares, full: never, lacks: never, keepMs: Infinity });
+  const fleet = new Fleet({ ...of, store: store.place });
+  const mirror = openMirror(
+    { state, hosts, mirrorBytes: 1 << 30, mirrorKeepMs: Infinity },
+    { note: () => assert.fail() },
+  );
   const folder = { save: () => undefined };
-  const reader = createStoreReader(fleet, settings, store, undefined, folder, () => [], mirror);
+  const silent = { told: () => [], take: () => undefined };
+  const reader = createStoreReader(fleet, settings, store, undefined, folder, mirror, silent);
   return { fleet, mirror, reader };
 }
 
@@ -153,8 +155,7 @@ test('a store that lies: what it costs, and what is said', { timeout: 120_000 },
     await t.test(what, async (owner) => {
       const { store, counts } = await lyingStore(lies);
       const { fleet, mirror, reader } = openReader(owner, store, ['evil', 'honest']);
-      for (let round = 0; round < 3; round += 1)
-        await reader.look(new AbortController().signal, true, () => undefined);
+      for (let round = 0; round < 3; round += 1) await reader.look(new AbortController().signal, true);
       assert.equal(mirror.endOf('honest', gate.id), gate.lines.length);
       const [unread] = reader.withUnread([]).filter(({ host }) => host === 'evil');
       assert.equal(unread?.text.includes(why ?? ''), why && true);
@@ -177,7 +178,7 @@ test('a time to come keeps no host from being silent', async (t) => {
     storedMs: nowMs + 1e12,
   });
   const { reader } = openReader(t, store, ['evil']);
-  await reader.look(new AbortController().signal, true, () => undefined);
+  await reader.look(new AbortController().signal, true);
   assert.ok(reader.storedMs <= Date.now());
 });
 
@@ -202,10 +203,9 @@ test('what a lifecycle rule hides when it is old enough is no finding, and what 
       read: () => Promise.resolve({ bytes, storedMs }),
     };
     const { fleet, reader } = openReader(t, store, ['honest'], { keepMs: 10 * 86_400_000 });
-    await reader.look(new AbortController().signal, true, () => undefined);
+    await reader.look(new AbortController().signal, true);
     isHidden = true;
-    for (let round = 0; round < 2; round += 1)
-      await reader.look(new AbortController().signal, true, () => undefined);
+    for (let round = 0; round < 2; round += 1) await reader.look(new AbortController().signal, true);
     const found = fleet.judge(Date.now()).filter(({ host }) => host === 'honest');
     assert.deepEqual(
       found.map(({ kind }) => kind),
@@ -220,8 +220,7 @@ test('more objects or bytes of a day than the credit gives, and much that is the
   await trail.send('honest', lines, 6);
   const foundBy = async (more: { readonly objectsPerDay?: number; readonly bytesPerDay?: number }) => {
     const { fleet, reader } = openReader(t, trail.store, ['honest'], more);
-    for (let round = 0; round < 2; round += 1)
-      await reader.look(new AbortController().signal, true, () => undefined);
+    for (let round = 0; round < 2; round += 1) await reader.look(new AbortController().signal, true);
     return fleet.judge(Date.now()).map(({ kind, seq, text }) => `${kind} ${seq} ${text.split(':')[0]}`);
   };
   const day = new Date().toISOString().slice(0, 10);

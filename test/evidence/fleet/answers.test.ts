@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Findings } from '../../../src/evidence/fleet/findings.js';
-import { createFleet, type Fleet, type FleetOptions } from '../../../src/evidence/fleet/fleet.js';
+import { Fleet, type FleetOptions } from '../../../src/evidence/fleet/fleet.js';
 import type { ExpectedHead } from '../../../src/evidence/fleet/saved.js';
 import { type FleetFinding, findingKinds } from '../../../src/evidence/fleet/shapes.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
@@ -97,7 +97,7 @@ for (const [name, all] of Object.entries({ findings: tamperings, edges, hosts: e
       Object.entries(all).map(([what, tampering]): Asked => {
         const given = typeof tampering === 'function' ? { tamper: tampering } : tampering;
         const { tamper, hosts, more } = given;
-        return [what, () => report(createFleet(optionsOf(hosts, more)), tamper())];
+        return [what, () => report(new Fleet(optionsOf(hosts, more)), tamper())];
       }),
     );
   });
@@ -122,7 +122,7 @@ const of =
 
 /** What is said after the steps. */
 function reportAfter(steps: readonly Step[], more?: Partial<FleetOptions>): string {
-  let fleet = createFleet(optionsOf(undefined, more));
+  let fleet = new Fleet(optionsOf(undefined, more));
   for (const step of steps) fleet = step(fleet) ?? fleet;
   const { isReread } = saved(fleet);
   const heads = fleet.heads().map(({ host, seq, storedMs }) => [host, seq, storedMs]);
@@ -143,7 +143,7 @@ void test('what is read again', () => {
     (expected: readonly ExpectedHead[] = []): Step =>
     (fleet) =>
       fleet.rewind(expected);
-  const restart: Step = (fleet) => createFleet(optionsOf(), JSON.parse(json(fleet.save())));
+  const restart: Step = (fleet) => new Fleet(optionsOf(), JSON.parse(json(fleet.save())));
   const judged: Step = (fleet) => void fleet.judge(started);
   const accepted: Step = (fleet) => void fleet.accept(started);
   const rows: Readonly<Record<string, readonly Step[]>> = {
@@ -195,7 +195,7 @@ void test('what is read again', () => {
     'read again, and the beginning is gone': [of(all.slice(0, 3)), again(), of(later(all.slice(3), 1000))],
   };
   const dropped = (): unknown => {
-    const fleet = createFleet(optionsOf());
+    const fleet = new Fleet(optionsOf());
     of(all)(fleet);
     fleet.rewind([]);
     of(all.slice(0, 2))(fleet);

@@ -1,7 +1,7 @@
 // Verifiers that sign lines, and one that reads them after the records of a gate.
 
 import { readCheckpoint, type SignedHead, signCheckpoint } from '../../../src/evidence/fleet/checkpoint.js';
-import { createFleet, type Fleet } from '../../../src/evidence/fleet/fleet.js';
+import { Fleet } from '../../../src/evidence/fleet/fleet.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
 import { blocks, fleetOf, optionsOf, PaperGate, type PaperObject, started, takeAll } from './paper-store.js';
 
@@ -79,7 +79,7 @@ export function open(others: Readonly<Record<string, readonly string[]>>, saved?
     verifier: { name: 'here', keys: [own.key] },
     others: new Map(Object.entries(others)),
   });
-  return createFleet(options, saved);
+  return new Fleet(options, saved);
 }
 
 /** The gate's records, where there are none yet, and then lines of verifiers. */

@@ -1,7 +1,7 @@
 // Blocks that come late, or once more: they fill the holes that they fit, and nothing else is believed of them.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createFleet } from '../../../src/evidence/fleet/fleet.js';
+import { Fleet } from '../../../src/evidence/fleet/fleet.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import {
   block,
@@ -48,7 +48,7 @@ void test('a restart of the verifier in the middle of a hole changes nothing', (
   const one = fleetOf(['gate1'], { driftMs: undefined });
   takeAll(one, [...holed, at(4)]);
   const saved: unknown = JSON.parse(JSON.stringify(one.save()));
-  const other = createFleet(optionsOf(['gate1'], { driftMs: undefined }), saved);
+  const other = new Fleet(optionsOf(['gate1'], { driftMs: undefined }), saved);
   takeAll(other, [at(3)]);
   assert.deepEqual(told(other.judge(started + 4000)), []);
 });

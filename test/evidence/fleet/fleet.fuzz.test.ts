@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { createFleet } from '../../../src/evidence/fleet/fleet.js';
+import { Fleet } from '../../../src/evidence/fleet/fleet.js';
 import {
   block,
   blocks,
@@ -48,7 +48,7 @@ void test('a clean stream is clean however it is cut, and wherever the verifier 
       takeAll(whole, stream);
       const begun = fleetOf();
       takeAll(begun, stream.slice(0, stop));
-      const fleet = createFleet(optionsOf(), JSON.parse(JSON.stringify(begun.save())));
+      const fleet = new Fleet(optionsOf(), JSON.parse(JSON.stringify(begun.save())));
       takeAll(fleet, stream.slice(stop));
       assert.deepEqual(fleet.judge(nowMs), []);
       assert.deepEqual(plain(fleet.save()), plain(whole.save()));
@@ -148,7 +148,7 @@ void test('in the middle of anything a restart changes nothing', () => {
         const one = takeAll(whole, stream);
         const begun = fleetOf();
         const found = takeAll(begun, stream.slice(0, stop));
-        const fleet = createFleet(optionsOf(), JSON.parse(JSON.stringify(begun.save())));
+        const fleet = new Fleet(optionsOf(), JSON.parse(JSON.stringify(begun.save())));
         found.push(...takeAll(fleet, stream.slice(stop)));
         assert.deepEqual(found, one);
         assert.equal(JSON.stringify(fleet.status(nowMs)), JSON.stringify(whole.status(nowMs)));
@@ -197,7 +197,7 @@ void test('hostile objects never throw, and are never clean', () => {
       takeOne(fleet, { name, body: Buffer.from(body), storedMs: started });
       const found = fleet.judge(nowMs).filter(({ kind }) => kind !== 'never-seen');
       assert.ok(found.length > 0);
-      createFleet(optionsOf(), JSON.parse(JSON.stringify(fleet.save())));
+      assert.ok(new Fleet(optionsOf(), JSON.parse(JSON.stringify(fleet.save()))));
     }),
   );
 });

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readCheckpoint, signCheckpoint } from '../../../src/evidence/fleet/checkpoint.js';
-import { createFleet } from '../../../src/evidence/fleet/fleet.js';
+import { Fleet } from '../../../src/evidence/fleet/fleet.js';
 import { sealLine } from '../../../src/journal/records/ledger.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
 import { logged } from './desk.js';
@@ -140,7 +140,7 @@ void test('what a key named is trusted no longer than that key', () => {
   assert.ok(JSON.stringify(state.keys).includes(next.key));
   const keysWith = (listed: string): unknown => {
     const hosts = new Map([['gate1', { key: listed, silentMs: 60_000 }]]);
-    return JSON.parse(JSON.stringify(createFleet(optionsOf(undefined, { hosts }), state).save())).keys;
+    return JSON.parse(JSON.stringify(new Fleet(optionsOf(undefined, { hosts }), state).save())).keys;
   };
   assert.deepEqual(keysWith(key.key), state.keys);
   assert.deepEqual(keysWith(makeSignKey().key), []);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { test } from 'node:test';
 import { readCheckpoint, signCheckpoint } from '../../../src/evidence/fleet/checkpoint.js';
-import { createFleet } from '../../../src/evidence/fleet/fleet.js';
+import { Fleet } from '../../../src/evidence/fleet/fleet.js';
 import { newChain, readState } from '../../../src/evidence/fleet/saved.js';
 import { judgeSignature } from '../../../src/evidence/fleet/signatures.js';
 import { isObject } from '../../../src/host/values/values.js';
@@ -296,7 +296,7 @@ void test('a state that was saved, and what may stand in it', () => {
     ...[null, 'x', [], { format: 3 }, { format: '3' }].map(
       (value): Asked => [`state ${json(value)}`, () => refusal(value)],
     ),
-    ['an empty one', () => legible(json(createFleet(optionsOf()).save()))],
+    ['an empty one', () => legible(json(new Fleet(optionsOf()).save()))],
     ['of a journal without records', () => json(newChain('h', 'j'))],
   ]);
 });

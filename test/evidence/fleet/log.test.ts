@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readCheckpoint, type SignedHead } from '../../../src/evidence/fleet/checkpoint.js';
-import { createFleet } from '../../../src/evidence/fleet/fleet.js';
+import { Fleet } from '../../../src/evidence/fleet/fleet.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
 import { Desk, first, forger, found, gate, headsOf, open, own, reopened, second, take } from './desk.js';
@@ -125,7 +125,7 @@ void test('a key is replaced: found until the new one is listed, and the chain g
 void test('this verifier replaced its key: its own list says so, and a new state reads all of it', () => {
   const here = new Desk(own.secretPem).sign().replace(second).sign();
   const keys = [own.key, second.key];
-  const fleet = take(createFleet(optionsOf(undefined, { verifier: { name: undefined, keys } })), here.lines);
+  const fleet = take(new Fleet(optionsOf(undefined, { verifier: { name: undefined, keys } })), here.lines);
   assert.deepEqual([found(fleet), fleet.signed.key], [[], second.key]);
   assert.deepEqual(fleet.takeLog(here.lines), []);
 });
@@ -153,7 +153,7 @@ void test('so many replaced keys of a verifier are remembered; the oldest goes f
 
 void test("a gate's key is replaced: untrusted until the new one is listed, and then it vouches for all before it", () => {
   const keyed = (listed: string, saved?: unknown) =>
-    createFleet({ ...optionsOf(), hosts: new Map([['gate1', { key: listed, silentMs: 3_600_000 }]]) }, saved);
+    new Fleet({ ...optionsOf(), hosts: new Map([['gate1', { key: listed, silentMs: 3_600_000 }]]) }, saved);
   const old = new PaperGate(first.secretPem);
   old.exchanges(2);
   old.checkpoint();

@@ -1,6 +1,6 @@
 // A store in memory: the journals of gates as the ledger makes them, cut into blocks. Tests tear it apart.
 
-import { createFleet, type Fleet, type FleetOptions } from '../../../src/evidence/fleet/fleet.js';
+import { Fleet, type FleetOptions } from '../../../src/evidence/fleet/fleet.js';
 import type { FleetFinding } from '../../../src/evidence/fleet/shapes.js';
 import { formatName, type ObjectName } from '../../../src/evidence/store/names.js';
 import { encodeBody } from '../../../src/journal/records/encode.js';
@@ -119,7 +119,7 @@ export function optionsOf(
 }
 
 export function fleetOf(hosts?: readonly string[], more?: Partial<FleetOptions>): Fleet {
-  return createFleet(optionsOf(hosts, more));
+  return new Fleet(optionsOf(hosts, more));
 }
 
 export function takeOne(fleet: Fleet, { name, body, storedMs }: PaperObject): readonly FleetFinding[] {

@@ -10,7 +10,7 @@ import {
   type SignedHead,
   signCheckpoint,
 } from '../../../src/evidence/fleet/checkpoint.js';
-import { createFleet, type Fleet } from '../../../src/evidence/fleet/fleet.js';
+import { Fleet } from '../../../src/evidence/fleet/fleet.js';
 import type { ExpectedHead } from '../../../src/evidence/fleet/saved.js';
 import { isBlockName, isVerifierName } from '../../../src/evidence/store/names.js';
 import { logged } from '../../evidence/fleet/desk.js';
@@ -74,7 +74,7 @@ function makeWorld(random: Random): World {
     gate2: [makeGate('gate2', '2a'.repeat(16)), makeGate('gate2', '2b'.repeat(16))],
   };
   const streams: Streams = { checkpoints: [], gate1: [], gate2: [] };
-  const fleet = createFleet(options);
+  const fleet = new Fleet(options);
   const memories: Memory[] = [];
   const file: string[] = [];
   const sent = { gate1: 0, gate2: 0 };
@@ -329,7 +329,7 @@ function attack({ seed, random, edits: done }: Round): string {
     edits[name]?.(scene);
   }
   const hasMemory = how === 'goes on' || how === 'reads all again';
-  const fleet = createFleet(options, hasMemory ? structuredClone(memory.saved) : undefined);
+  const fleet = new Fleet(options, hasMemory ? structuredClone(memory.saved) : undefined);
   const kept = how === 'no memory, a kept line' || (how === 'reads all again' && random() < 0.5);
   if (kept) fleet.rewind(memory.signed.heads, memory.signed);
   else if (how === 'reads all again') fleet.rewind([]);

@@ -6,7 +6,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writ
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { createFleet } from '../../../src/evidence/fleet/fleet.js';
+import { Fleet } from '../../../src/evidence/fleet/fleet.js';
 import { searchTrail } from '../../../src/evidence/reading/search-trail.js';
 import { judgeCompleteness } from '../../../src/evidence/report/completeness.js';
 import { createProofWriter, createSeqSet } from '../../../src/evidence/report/proof.js';
@@ -272,7 +272,7 @@ async function wrongAlone(place: Place, { lines, signedSeq }: Truth): Promise<st
 
 /** What a fresh verifier of many gates says of the lines as they would be shipped. */
 function fleetFindings(directory: string): number {
-  const fleet = createFleet(
+  const fleet = new Fleet(
     optionsOf(['gate1'], { hosts: new Map([['gate1', { key: signKey.key, silentMs: 1e15 }]]) }),
   );
   const lines = linesIn(directory).map(({ text }) => `${text}\n`);

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32, gzipSync } from 'node:zlib';
 import { readCheckpoint, signCheckpoint } from '../../../../src/evidence/fleet/checkpoint.js';
-import { createFleet } from '../../../../src/evidence/fleet/fleet.js';
+import { Fleet } from '../../../../src/evidence/fleet/fleet.js';
 import { readToDamage } from '../../../../src/evidence/reading/search-trail.js';
 import {
   createProofChecker,
@@ -430,11 +430,11 @@ const fleet: Target = {
       hosts: new Map(['gate1', 'gate2'].map((host) => [host, { key, silentMs: 300_000 }])),
       verifier: { name: 'v', keys: [key] },
     });
-    const one = createFleet(options);
+    const one = new Fleet(options);
     takeAll(one, readObjects(Buffer.concat(chunks).toString('latin1')));
     const found = one.judge(1_763_629_200_000);
     const saved = JSON.stringify(one.save());
-    const again = createFleet(options, JSON.parse(saved));
+    const again = new Fleet(options, JSON.parse(saved));
     assert.deepEqual(JSON.parse(JSON.stringify(again.save())), JSON.parse(saved));
     return found.map(({ kind, host, seq }) => `${kind} ${host} ${seq}`).join();
   },
@@ -442,7 +442,7 @@ const fleet: Target = {
 };
 
 const savedState = (() => {
-  const one = createFleet(optionsOf(['gate1']));
+  const one = new Fleet(optionsOf(['gate1']));
   takeAll(one, [...stream, mark(3, head.hash)]);
   one.judge(1_763_629_200_000);
   return JSON.stringify(one.save());
@@ -466,7 +466,7 @@ const fleetFiles: Target = {
       return `fault ${line === undefined ? 'no JSON' : 'a line'}`;
     }
     try {
-      const one = createFleet(optionsOf(['gate1']), state);
+      const one = new Fleet(optionsOf(['gate1']), state);
       takeAll(one, stream);
       return `state ${one.judge(1_763_629_200_000).length} ${line !== undefined}`;
     } catch (error) {
