@@ -18,7 +18,7 @@ import type { Screen } from '../../host/output/screen.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import { fileName, listSegments } from '../../journal/files/segments.js';
 import { isHostWord } from '../../rules/config/fleet-names.js';
-import { formatProblem, type Problem } from '../../rules/config/problem.js';
+import { formatProblem } from '../../rules/config/problem.js';
 import { parsePublicKey } from '../../rules/keys/sign-key.js';
 import {
   type FleetFiles,
@@ -42,14 +42,7 @@ export function readFleetSettings(
     whyUnsafe: (file, isSecret) => whyUnsafe(file, isSecret, file === path ? us : trusted),
   });
   const filesOf = (state: string): FleetFiles => filesFor(trustedWith(state));
-  return settingsOf(parseFleetSettings(path, content, filesFor(us), reader, filesOf), content, screen);
-}
-
-function settingsOf<Settings>(
-  { settings, problems }: { readonly settings: Settings | undefined; readonly problems: readonly Problem[] },
-  content: string,
-  screen: Pick<Screen, 'complain'>,
-): Settings {
+  const { settings, problems } = parseFleetSettings(path, content, filesFor(us), reader, filesOf);
   const lines = problems.map((problem) => formatProblem(problem, content));
   if (settings === undefined) throw new CommandFault(exitCodes.configuration, lines.join('\n'));
   for (const line of lines) screen.complain(line);

@@ -60,7 +60,7 @@ export function newestLine(
   key: string,
   folder: StateFolder,
 ): { readonly seq: number; readonly hash: string } | undefined {
-  const kept = lastOf(folder);
+  const kept = folder.lastCheckpoint();
   const isAhead = signed.key === key && signed.next === undefined && signed.seq > (kept?.seq ?? 0);
   return isAhead ? signed : kept;
 }
@@ -72,13 +72,8 @@ export function compareCheckpoints(folder: StateFolder, fleet: Fleet): readonly 
 
 /** About the last signed line; undefined: there is none. */
 export function describeCheckpoint(folder: StateFolder): FleetStatus['checkpoint'] {
-  const last = lastOf(folder);
+  const last = folder.lastCheckpoint();
   return last && { seq: last.seq, at: last.time, root: last.root };
-}
-
-function lastOf(folder: StateFolder): ReturnType<typeof readCheckpoint> {
-  const line = folder.lastCheckpoints(1).at(-1);
-  return line === undefined ? undefined : readCheckpoint(line);
 }
 
 /** The last line of a file. Throws a CommandFault unless a known verifier signed it. */

@@ -27,7 +27,7 @@ export async function fleetStatus(screen: Screen, config: string, isJson: boolea
     await screen.print(formatJsonLines(status));
   } else {
     const { away, findings } = status;
-    const verdict = describeVerdict(status, findings);
+    const verdict = describeVerdict(status);
     if (away !== undefined) {
       const text = printable(`not known: the store cannot be read since ${away.since}: ${away.text}`);
       await screen.print(screen.paint('bad', text));

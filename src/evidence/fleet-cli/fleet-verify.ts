@@ -7,6 +7,7 @@ import { holdProcess } from '../../host/machine/process.js';
 import { CommandFault } from '../../host/output/output.js';
 import type { Screen } from '../../host/output/screen.js';
 import { exitCodes } from '../../host/ports/machine.js';
+import { openStore } from '../../host/store/open-store.js';
 import { formatJsonLines, printable } from '../../host/words/text.js';
 import { plural } from '../../host/words/words.js';
 import { mirrorIn, readFleetSettings } from '../cli/fleet-places.js';
@@ -22,8 +23,7 @@ import {
 } from './checkpoints.js';
 import { describeVerdict, describeVerifiers, printGates } from './gate-table.js';
 import { openMirror } from './mirror.js';
-import { openFleet, openStoreOf, whyUnlisted } from './open-settings.js';
-import { createProgress } from './progress.js';
+import { openFleet, whyUnlisted } from './open-settings.js';
 import { openStateFolder } from './state-folder.js';
 import { createStoreReader, unseenVersions } from './store-reader.js';
 
@@ -41,7 +41,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
   const settings = readFleetSettings(config, screen);
   const folder = await openStateFolder(settings);
   const release = holdProcess();
-  const store = openStoreOf(settings);
+  const store = openStore(settings, systemClock);
   const stop = new AbortController();
   const offSignal = onStop(() => stop.abort());
   try {
@@ -104,7 +104,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     if (flags.json) await screen.print(formatJsonLines({ passed: isPassed, ...status }));
     else {
       const keptEnds = flags.checkpoint === undefined ? undefined : heads?.length;
-      await printReport(screen, status, { findings, accepted, read, tookMs, keptEnds, older: older.length });
+      await printReport(screen, status, { accepted, read, tookMs, keptEnds, older: older.length });
     }
     await screen.flush();
     return isPassed ? exitCodes.ok : exitCodes.failed;
@@ -145,7 +145,6 @@ async function printReport(
   screen: Screen,
   status: FleetStatus,
   run: {
-    readonly findings: readonly FleetFinding[];
     readonly accepted: number;
     readonly read: number;
     readonly tookMs: number;
@@ -155,8 +154,9 @@ async function printReport(
     readonly older: number;
   },
 ): Promise<void> {
-  const { findings, accepted, read, tookMs, keptEnds, older } = run;
-  await screen.print(screen.paint(findings.length === 0 ? 'good' : 'bad', describeVerdict(status, findings)));
+  const { accepted, read, tookMs, keptEnds, older } = run;
+  const { findings, checkpoint } = status;
+  await screen.print(screen.paint(findings.length === 0 ? 'good' : 'bad', describeVerdict(status)));
   const seconds = Math.max(tookMs, 1) / 1000;
   const pace = read === 0 ? '' : ` in ${seconds.toFixed(1)} s (${Math.round(read / seconds)} a second)`;
   await screen.print(`read ${plural(read, 'record')}${pace}; ${status.records} in all runs`);
@@ -171,7 +171,6 @@ async function printReport(
       findings.length === 0 ? `${kept}: ${where}` : `${kept}: the findings say what is not there`,
     );
   }
-  const { checkpoint } = status;
   if (checkpoint !== undefined)
     await screen.print(
       printable(
@@ -181,4 +180,28 @@ async function printReport(
   for (const line of describeVerifiers(status)) await screen.print(line);
   await screen.print('');
   await printGates(screen, status);
+}
+
+const quietMs = 2_000;
+const everyMs = 500;
+
+/** In one line of a terminal that is written again and again; nothing is shown in the first 2 s. */
+function createProgress(isShown: boolean) {
+  const startMs = systemClock.now();
+  let drawnMs = startMs + quietMs - everyMs;
+  let isDrawn = false;
+  return {
+    show(objects: number, records: number): void {
+      const nowMs = isShown ? systemClock.now() : 0;
+      if (nowMs - drawnMs < everyMs) return;
+      drawnMs = nowMs;
+      isDrawn = true;
+      const pace = Math.round(records / ((nowMs - startMs) / 1000));
+      process.stderr.write(`\r\x1b[K${objects} objects, ${records} records, ${pace} a second`);
+    },
+    clear(): void {
+      if (isDrawn) process.stderr.write('\r\x1b[K');
+      isDrawn = false;
+    },
+  };
 }

@@ -18,13 +18,15 @@ import { CommandFault } from '../../host/output/output.js';
 import type { Screen } from '../../host/output/screen.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import { type ObjectStore, StoreFault } from '../../host/ports/store.js';
+import { openStore } from '../../host/store/open-store.js';
+import type { StoredRecord } from '../../host/values/values.js';
 import { formatTime, parseTime } from '../../host/words/instants.js';
 import { readFleetSettings } from '../cli/fleet-places.js';
 import type { FleetSettings } from '../fleet/parse-fleet.js';
 import type { FleetFinding, FleetStatus } from '../fleet/shapes.js';
 import { compareCheckpoints, describeCheckpoint, sealCheckpoint } from './checkpoints.js';
 import { type Mirror, openMirror } from './mirror.js';
-import { nameOfStore, openFleet, openStoreOf, whyUnlisted } from './open-settings.js';
+import { nameOfStore, openFleet, whyUnlisted } from './open-settings.js';
 import { openStateFolder, type SavedState, type StateFolder } from './state-folder.js';
 import { createStoreReader, type StoreReader, unseenVersions } from './store-reader.js';
 import { createFindingBook, createKnowledge, formatEvent } from './watch-findings.js';
@@ -131,7 +133,7 @@ class Watch {
     if (unlisted !== undefined) this.#tell('not-listed', { text: unlisted });
     const fleet = openFleet(settings, keys, saved?.fleet);
     const mirror = openMirror(settings, fleet);
-    const store = openStoreOf(settings);
+    const store = openStore(settings, systemClock);
     const reader = createStoreReader(fleet, settings, store, saved, this.#folder, mirror, {
       told: () => this.#book.names(),
       take: (findings) => {
@@ -365,7 +367,7 @@ class Watch {
     this.#checkpoint = describeCheckpoint(this.#folder);
   }
 
-  #tell(event: string, fields: Readonly<Record<string, unknown>>): void {
+  #tell(event: string, fields: StoredRecord): void {
     this.#print(formatEvent(systemClock.wallMs(), event, fields));
   }
 

@@ -90,7 +90,7 @@ function formatFinding({ kind, host, seq, text }: FleetFinding): string {
 }
 
 /** `50 hosts, nothing is missing or changed`, or the number and place of the problems. */
-export function describeVerdict({ gates, store }: FleetStatus, findings: readonly FleetFinding[]): string {
+export function describeVerdict({ gates, store, findings }: FleetStatus): string {
   const hosts = new Set(gates.map(({ host }) => host)).size;
   if (findings.length === 0)
     return `passed: ${store}, ${plural(hosts, 'host')}: nothing is missing or changed, and every host is there`;

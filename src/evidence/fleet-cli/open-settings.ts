@@ -3,14 +3,8 @@
 import { systemClock } from '../../host/machine/clock.js';
 import { CommandFault } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
-import type { ObjectStore } from '../../host/ports/store.js';
-import { openStore } from '../../host/store/open-store.js';
 import { Fleet } from '../fleet/fleet.js';
 import type { FleetSettings } from '../fleet/parse-fleet.js';
-
-export function openStoreOf(settings: FleetSettings): ObjectStore {
-  return openStore(settings, systemClock);
-}
 
 /** Where the objects are, for sentences and for the state. */
 export function nameOfStore({ place, prefix }: Pick<FleetSettings, 'place' | 'prefix'>): string {

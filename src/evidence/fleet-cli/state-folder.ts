@@ -116,10 +116,8 @@ export async function openStateFolder(settings: FleetSettings) {
       parseSignKey(pem);
       return pem;
     });
-  const lastLine = () => {
-    const line = lastLinesOf(at(linesName)).at(-1);
-    return line === undefined ? undefined : readCheckpoint(line);
-  };
+  /** Of checkpoints.jsonl; undefined: there is none. */
+  const lastLine = () => readCheckpoint(lastLinesOf(at(linesName)).at(-1) ?? '');
   const publicKeys = (): readonly string[] => readPublicKeys(folder);
   const notePublicKey = (key: string): void =>
     writeAtomically(at('checkpoint.pub'), `${[...publicKeys(), key].join('\n')}\n`, 0o644);
@@ -172,6 +170,7 @@ export async function openStateFolder(settings: FleetSettings) {
         else finishReplacing();
       });
     },
+    lastCheckpoint: () => attempt('checkpoints.jsonl cannot be read', lastLine),
     lastCheckpoints(most: number): readonly string[] {
       return attempt('checkpoints.jsonl cannot be read', () => lastLinesOf(at(linesName)).slice(-most));
     },

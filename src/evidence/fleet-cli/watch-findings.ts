@@ -1,6 +1,7 @@
 // Notices of findings in `fleet watch`: one at the start of each finding and one at its end. It also keeps the time up to which
 // the store is known, so that no host is called silent while it was unreachable.
 
+import type { StoredRecord } from '../../host/values/values.js';
 import { formatTime, parseTime } from '../../host/words/instants.js';
 import { formatJson } from '../../host/words/text.js';
 import type { FleetFinding } from '../fleet/shapes.js';
@@ -46,18 +47,11 @@ export function createFindingBook(told: readonly string[]) {
   };
 }
 
-function fieldsOf({
-  kind,
-  host,
-  journal,
-  seq,
-  time: at,
-  text,
-}: FleetFinding): Readonly<Record<string, unknown>> {
+function fieldsOf({ kind, host, journal, seq, time: at, text }: FleetFinding): StoredRecord {
   return { kind, host, journal, seq, at, text };
 }
 
-export function formatEvent(nowMs: number, event: string, fields: Readonly<Record<string, unknown>>): string {
+export function formatEvent(nowMs: number, event: string, fields: StoredRecord): string {
   return formatJson({ time: formatTime(nowMs), event, ...fields });
 }
 

@@ -4,7 +4,7 @@
 
 import { lockTarget } from '../../doveadm/codes/lock-target.js';
 import { bounds } from '../../host/bounds/bounds.js';
-import { asText, isCount, isText, parseLine } from '../../host/values/values.js';
+import { asText, isCount, isText, parseLine, type StoredRecord } from '../../host/values/values.js';
 import { parseTime } from '../../host/words/instants.js';
 import { createArgumentsCheck } from '../../journal/records/arguments-check.js';
 import { genesisHash, type Link, readClaim, readLink } from '../../journal/records/ledger.js';
@@ -99,7 +99,7 @@ interface Behind {
 
 /** Those of a journal: a key may sign for several. */
 function checkpointsIn(text: Buffer, journal: string) {
-  const found: { readonly line: Buffer; readonly record: Readonly<Record<string, unknown>> }[] = [];
+  const found: { readonly line: Buffer; readonly record: StoredRecord }[] = [];
   for (let at = text.indexOf(checkpointText); at >= 0; at = text.indexOf(checkpointText, at + 1)) {
     const line = text.subarray(text.lastIndexOf(0x0a, at) + 1, text.indexOf(0x0a, at));
     const record = parseLine(line.toString()) ?? {};
@@ -533,7 +533,7 @@ export class Chain {
     this.state.unfollowed -= 1;
   }
 
-  #noteOwn(text: string, record: Readonly<Record<string, unknown>>, link: Link, head: LineHead): void {
+  #noteOwn(text: string, record: StoredRecord, link: Link, head: LineHead): void {
     const { state } = this;
     const { event } = head;
     const { journal, program, catalog } = record;
@@ -561,7 +561,7 @@ export class Chain {
     this.#noteSignature(text, record, link, head);
   }
 
-  #noteLock(record: Readonly<Record<string, unknown>>, { time }: LineHead): void {
+  #noteLock(record: StoredRecord, { time }: LineHead): void {
     const { state } = this;
     const { action, lock: id, at } = record;
     const isMade = action === 'locked' || action === 'held';
@@ -577,7 +577,7 @@ export class Chain {
       isMade && atMs !== undefined ? [...others, [id, target, atMs] as const].slice(-locksMax) : others;
   }
 
-  #notePolicies({ policies, was, by }: Readonly<Record<string, unknown>>, seq: number, head: LineHead): void {
+  #notePolicies({ policies, was, by }: StoredRecord, seq: number, head: LineHead): void {
     // The first policies of a journal are no change.
     if (!isText(policies) || !isText(was) || policies === was) return;
     const who = isText(by) ? `a reload by ${shown(by)}` : 'a start';
@@ -585,7 +585,7 @@ export class Chain {
     this.#tell('policy-changed', seq, text, head);
   }
 
-  #noteSignature(text: string, record: Readonly<Record<string, unknown>>, link: Link, head: LineHead): void {
+  #noteSignature(text: string, record: StoredRecord, link: Link, head: LineHead): void {
     const { state } = this;
     const { seq, hash } = link;
     const wasSigned = state.signedSeq > 0;

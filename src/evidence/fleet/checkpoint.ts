@@ -12,16 +12,14 @@
 import { hash } from 'node:crypto';
 import * as z from 'zod';
 import { bounds } from '../../host/bounds/bounds.js';
-import { count, text as textOf, time } from '../../host/values/shape.js';
+import { count, time } from '../../host/values/shape.js';
 import { parseLine } from '../../host/values/values.js';
 import { formatTime, parseTime } from '../../host/words/instants.js';
 import { genesisHash, isSignedBy, readNext, sealLine, unsignedLine } from '../../journal/records/ledger.js';
 import { isHostWord } from '../../rules/config/fleet-names.js';
 import { parsePublicKey, parseSignKey } from '../../rules/keys/sign-key.js';
 import type { ExpectedHead } from './saved.js';
-import { type FleetFinding, type FleetFindingKind, findingKinds } from './shapes.js';
-
-const word = textOf(bounds.fleetLineBytes);
+import { type FleetFinding, type FleetFindingKind, findingKinds, word } from './shapes.js';
 
 const signedHead = z
   .object({

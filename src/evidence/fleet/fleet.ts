@@ -458,8 +458,7 @@ export class Fleet {
       const finding = this.#judgeAwaited(host, journal, awaited);
       if (finding !== undefined) findings.push(finding);
     }
-    for (const { kind, name, seq, text } of this.#log.judge())
-      findings.push({ kind, host: noHost, journal: name, seq, text });
+    findings.push(...this.#log.judge());
     return findings.filter((finding) => !this.#findings.isAccepted(finding));
   }
 

@@ -6,9 +6,9 @@ import { hash as digest } from 'node:crypto';
 import { bounds } from '../../host/bounds/bounds.js';
 import { genesisHash } from '../../journal/records/ledger.js';
 import { type ReadCheckpoint, readCheckpoint } from './checkpoint.js';
-import type { FoundOf } from './findings.js';
-import type { ExpectedHead, LogState } from './saved.js';
-import type { FleetFindingKind, FleetStatus } from './shapes.js';
+import { type FoundOf, noHost } from './findings.js';
+import type { ExpectedHead, FleetState, LogState } from './saved.js';
+import type { FleetFinding, FleetFindingKind, FleetStatus } from './shapes.js';
 import { shown } from './signatures.js';
 
 const recentMax = 64;
@@ -27,13 +27,6 @@ type Tell = (
 export interface VerifierKeys {
   readonly name: string | undefined;
   readonly keys: readonly string[];
-}
-
-export interface LogFault {
-  readonly kind: FleetFindingKind;
-  readonly name: string | undefined;
-  readonly seq: number;
-  readonly text: string;
 }
 
 class VerifierLog {
@@ -149,19 +142,19 @@ class VerifierLog {
   }
 
   /** Faults that end when a person lists a key, or when lines arrive. */
-  judge(): readonly LogFault[] {
-    const { name, owner, state } = this;
+  judge(): readonly FleetFinding[] {
+    const { name: journal, owner, state } = this;
     const { key, past = [], next, awaited } = state;
-    const faults: LogFault[] = [];
+    const faults: FleetFinding[] = [];
     const fresh = [next, key].find((one) => one !== undefined && !this.#listed.includes(one));
     if (fresh !== undefined && this.#listed.length > 0) {
       const seq = fresh === next ? state.seq : (past.at(-1)?.[1] ?? state.seq);
       const text = `checkpoint ${seq} of ${owner} names key ${shown(fresh)} as its next one, which is not listed: if you replaced the key, copy checkpoint.pub of that verifier again; if not, its key was stolen`;
-      faults.push({ kind: 'key-replaced', name, seq, text });
+      faults.push({ kind: 'key-replaced', host: noHost, journal, seq, text });
     }
     if (awaited !== undefined && state.seq < awaited.seq) {
       const text = `checkpoint ${awaited.seq} of ${owner} was there before, and the store ends with ${state.seq}: somebody removed it, or the store was put back from a copy; the verifier that signed it puts it there again`;
-      faults.push({ kind: 'cut-in-store', name, seq: awaited.seq, text });
+      faults.push({ kind: 'cut-in-store', host: noHost, journal, seq: awaited.seq, text });
     }
     return faults;
   }
@@ -229,10 +222,7 @@ class VerifierLog {
   }
 }
 
-export interface SavedLog {
-  readonly log: LogState;
-  readonly others: readonly (readonly [string, LogState])[];
-}
+type SavedLog = Pick<FleetState, 'log' | 'others'>;
 
 export class FleetLog {
   readonly #own: VerifierLog;
@@ -290,7 +280,7 @@ export class FleetLog {
     this.#own.takeFile(lines);
   }
 
-  judge(): readonly LogFault[] {
+  judge(): readonly FleetFinding[] {
     return [this.#own, ...this.#others].flatMap((log) => log.judge());
   }
 

@@ -1,16 +1,12 @@
 // The state between two runs, as JSON: one schema; a file of any other form is refused.
 
 import * as z from 'zod';
-import { bounds } from '../../host/bounds/bounds.js';
-import { count, distanceMs, text } from '../../host/values/shape.js';
+import { count, distanceMs } from '../../host/values/shape.js';
 import { genesisHash } from '../../journal/records/ledger.js';
 import { runStates } from '../trail/run-ends.js';
-import { findingKinds } from './shapes.js';
+import { finding, word } from './shapes.js';
 
 export const stateFormat = 6;
-
-const word = text(bounds.fleetLineBytes);
-const kind = z.enum(findingKinds);
 
 /** The required head of a chain: after a store was restored, or from a line kept elsewhere. */
 export const expectedHead = z.strictObject({
@@ -33,15 +29,6 @@ const gap = z.strictObject({
   hash: word,
 });
 export type Gap = z.infer<typeof gap>;
-
-const finding = z.strictObject({
-  kind,
-  host: word,
-  journal: word.optional(),
-  seq: count.optional(),
-  time: word.optional(),
-  text: word,
-});
 
 /** One chain. Times in milliseconds since 1970 are the store's; `time` is the record's own. */
 const chain = z.strictObject({
@@ -135,9 +122,7 @@ const log = z.strictObject({
 });
 export type LogState = z.infer<typeof log>;
 
-const findingPlace = z.strictObject({
-  host: word,
-  kind,
+const findingPlace = finding.pick({ host: true, kind: true }).extend({
   /** The records that show it are signed by the host, so nobody can cause it with the host's credential alone. */
   isProved: z.literal(true).optional(),
 });

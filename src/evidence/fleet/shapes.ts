@@ -1,6 +1,11 @@
 // Data types of a verifier of many gates: its input, its state, its output.
 
+import * as z from 'zod';
+import { bounds } from '../../host/bounds/bounds.js';
+import { count, text } from '../../host/values/shape.js';
 import type { BlockName } from '../store/names.js';
+
+export const word = text(bounds.fleetLineBytes);
 
 /** A block of one journal, as it was read from the store. */
 export interface StoredBlock {
@@ -59,16 +64,17 @@ export const findingKinds = [
 
 export type FleetFindingKind = (typeof findingKinds)[number];
 
-export interface FleetFinding {
-  readonly kind: FleetFindingKind;
-  readonly host: string;
+export const finding = z.strictObject({
+  kind: z.enum(findingKinds),
+  host: word,
   /** Its id; of the checkpoints of a verifier that is listed: its name. */
-  readonly journal?: string | undefined;
-  readonly seq?: number | undefined;
+  journal: word.optional(),
+  seq: count.optional(),
   /** RFC 3339: of the record, or of the last message. */
-  readonly time?: string | undefined;
-  readonly text: string;
-}
+  time: word.optional(),
+  text: word,
+});
+export type FleetFinding = Readonly<z.infer<typeof finding>>;
 
 /** Stands for the key of a host before its file exists. It equals no key, so no signature counts. */
 export const noKeyYet = 'none yet';

@@ -1,7 +1,7 @@
 // Whether a checkpoint or retire record is signed by a valid key of its host.
 
 import { bounds } from '../../host/bounds/bounds.js';
-import { isText } from '../../host/values/values.js';
+import { isText, type StoredRecord } from '../../host/values/values.js';
 import { printable } from '../../host/words/text.js';
 import { isSignedBy, unsignedLine } from '../../journal/records/ledger.js';
 import { parsePublicKey } from '../../rules/keys/sign-key.js';
@@ -31,7 +31,7 @@ export function shown(text: string): string {
  */
 export function judgeSignature(
   text: string,
-  { key, next_key: nextKey }: Readonly<Record<string, unknown>>,
+  { key, next_key: nextKey }: StoredRecord,
   { listed, named }: HostKeys,
 ): Signature {
   const signed = unsignedLine(text);
