@@ -26,34 +26,6 @@ import { type Look, lookPath } from '../views/look.js';
 import type { Verified, VerifyProgress } from '../views/proof.js';
 import { type Places, viewWords } from './audit-places.js';
 
-/** Over the socket of the page. All methods reject with a CommandFault (69: no daemon answers; 77: not permitted). */
-export interface AskedPage {
-  me(): Promise<Myself>;
-  /** The matching rows, request by request; `hear` gets the other statements of the answers. */
-  rows(
-    look: 'search' | 'export' | 'report',
-    filter: TrailFilter,
-    hear?: (end: AnswerEnd) => void,
-  ): AsyncGenerator<ExchangeRow>;
-  survey(filter: TrailFilter): Promise<Surveyed>;
-  extracts(
-    filter: TrailFilter,
-  ): AsyncGenerator<{ readonly rows: readonly ExchangeRow[]; readonly signed: SignedExtract }>;
-  /** Requests for access and grants, and what they are together. */
-  requests(filter: TrailFilter): Promise<{
-    readonly told: readonly AccessTold[];
-    readonly sentences: readonly string[];
-    readonly leftOut: number;
-    readonly notes: readonly string[];
-  }>;
-  show(wanted: string): Promise<{ readonly found: readonly Found[]; readonly end: AnswerEnd }>;
-  verify(): Promise<Verdict>;
-  /** Checks the whole journal, whatever time that takes. */
-  check(hear: (progress: VerifyProgress) => void): Promise<Verified>;
-  /** The signed report of a mailbox as its owner sees it. */
-  ownerReport(mailbox: string, fromMs: number | undefined): Promise<string>;
-}
-
 const word = textOf(bounds.longestLineBytes);
 const myself = z.object({
   name: word,
@@ -85,62 +57,74 @@ const signedLine = z.object({ signed: z.object({ head: word, signature: word }) 
 const pieceMs = 30_000;
 const triesMax = 5;
 
-export function askPage(socket: string): AskedPage {
+export type AskedPage = ReturnType<typeof askPage>;
+
+/** Over the socket of the page. All methods reject with a CommandFault (69: no daemon answers; 77: not permitted). */
+export function askPage(socket: string) {
   const read = (look: Look, asked: object): Promise<WholeAnswer> => readAt(socket, look, asked);
+  async function* parts(look: Look, filter: TrailFilter): AsyncGenerator<WholeAnswer> {
+    let cursor: Cursor | undefined;
+    do {
+      const part = await read(look, { filter: pickFilter(filter), cursor });
+      yield part;
+      ({ cursor } = part.end);
+    } while (cursor !== undefined);
+  }
   return {
-    async me() {
+    async me(): Promise<Myself> {
       const { status, body } = await ask(socket, 'me', {});
       if (status !== 200) throw refusal(socket, status, body);
       const me = myself.safeParse(parseLine(body)).data;
       if (me === undefined) throw notDovegate(socket);
       return me;
     },
-    async *rows(look, filter, hear) {
-      let cursor: Cursor | undefined;
-      do {
-        const { lines, end } = await read(look, { filter: pickFilter(filter), cursor });
-        for (const line of lines) if ('row' in line) yield line.row;
-        hear?.(end);
-        cursor = end.cursor;
-      } while (cursor !== undefined);
+    /** The matching rows, request by request; `hear` gets the other statements of the answers. */
+    async *rows(
+      look: 'search' | 'export' | 'report',
+      filter: TrailFilter,
+      hear: (end: AnswerEnd) => void,
+    ): AsyncGenerator<ExchangeRow> {
+      for await (const { lines, end } of parts(look, filter)) {
+        yield* rowsIn(lines);
+        hear(end);
+      }
     },
-    async *extracts(filter) {
-      let cursor: Cursor | undefined;
-      do {
-        const { lines, end, signed } = await read('extract', { filter: pickFilter(filter), cursor });
+    async *extracts(
+      filter: TrailFilter,
+    ): AsyncGenerator<{ readonly rows: readonly ExchangeRow[]; readonly signed: SignedExtract }> {
+      for await (const { lines, signed } of parts('extract', filter)) {
         if (signed === undefined) throw notDovegate(socket);
-        yield { rows: lines.flatMap((line) => ('row' in line ? [line.row] : [])), signed };
-        cursor = end.cursor;
-      } while (cursor !== undefined);
+        yield { rows: rowsIn(lines), signed };
+      }
     },
-    async survey(filter) {
+    async survey(filter: TrailFilter): Promise<Surveyed> {
       let all: Surveyed | undefined;
-      let cursor: Cursor | undefined;
-      do {
-        const { end } = await read('survey', { filter: pickFilter(filter), cursor });
+      for await (const { end } of parts('survey', filter)) {
         if (end.surveyed === undefined) throw notDovegate(socket);
         all = all === undefined ? end.surveyed : joined(all, end.surveyed);
-        cursor = end.cursor;
-      } while (cursor !== undefined);
+      }
+      if (all === undefined) throw notDovegate(socket);
       return all;
     },
-    async show(wanted) {
+    async show(wanted: string): Promise<{ readonly found: readonly Found[]; readonly end: AnswerEnd }> {
       const { lines, end } = await read('show', { wanted });
       return { found: lines.flatMap((line) => ('found' in line ? [line.found] : [])), end };
     },
-    async requests(filter) {
+    /** Requests for access and grants, and what they are together. */
+    async requests(filter: TrailFilter) {
       const { lines, end } = await read('requests', { filter: pickFilter(filter) });
       const { sentences, leftOut = 0, notes = [] } = end;
       if (sentences === undefined) throw notDovegate(socket);
       const told = lines.flatMap((line) => ('access' in line ? [line.access] : []));
       return { told, sentences, leftOut, notes };
     },
-    async verify() {
+    async verify(): Promise<Verdict> {
       const { end } = await read('verify', {});
       if (end.verdict === undefined) throw notDovegate(socket);
       return end.verdict;
     },
-    async check(hear) {
+    /** Checks the whole journal, whatever time that takes. */
+    async check(hear: (progress: VerifyProgress) => void): Promise<Verified> {
       let found: Verified | undefined;
       await eventsAt(socket, '/page/verify', {}, (name, data) => {
         if (name === 'progress') {
@@ -154,7 +138,8 @@ export function askPage(socket: string): AskedPage {
       if (found === undefined || !Array.isArray(found.findings)) throw notDovegate(socket);
       return found;
     },
-    async ownerReport(mailbox, fromMs) {
+    /** The signed report of a mailbox as its owner sees it. */
+    async ownerReport(mailbox: string, fromMs: number | undefined): Promise<string> {
       let text = '';
       let isWhole = false;
       await eventsAt(socket, '/page/owner-report', { mailbox, fromMs, form: 'owner' }, (name, data) => {
@@ -206,8 +191,14 @@ function joined(one: Surveyed, other: Surveyed): Surveyed {
   };
 }
 
+type Line = z.infer<typeof answerLine>;
+
+function rowsIn(lines: readonly Line[]): readonly ExchangeRow[] {
+  return lines.flatMap((line) => ('row' in line ? [line.row] : []));
+}
+
 interface WholeAnswer {
-  readonly lines: readonly z.infer<typeof answerLine>[];
+  readonly lines: readonly Line[];
   readonly end: AnswerEnd;
   readonly signed: SignedExtract | undefined;
 }
@@ -218,7 +209,7 @@ async function readAt(socket: string, look: Look, asked: object): Promise<WholeA
     if (status === 503 && tries < triesMax) continue;
     if (status !== 200) throw refusal(socket, status, body);
     const texts = body.split('\n').slice(0, -1);
-    const lines: z.infer<typeof answerLine>[] = [];
+    const lines: Line[] = [];
     for (const [at, text] of texts.entries()) {
       const line = answerLine.safeParse(parseLine(text)).data;
       if (line === undefined) throw notDovegate(socket);
