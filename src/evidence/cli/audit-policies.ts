@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { CommandFault } from '../../host/output/output.js';
 import type { Screen } from '../../host/output/screen.js';
 import { exitCodes } from '../../host/ports/machine.js';
+import type { StoredRecord } from '../../host/values/values.js';
 import { formatTime, parseTime } from '../../host/words/instants.js';
 import { formatJson, printable } from '../../host/words/text.js';
 import { durationWords } from '../../host/words/words.js';
@@ -115,7 +116,7 @@ function forceOf({ time, until }: PolicyPeriod): string {
   return `in force for ${durationWords(ms)}, until ${until.slice(0, 19).replace('T', ' ')}`;
 }
 
-function jsonOf(period: PolicyPeriod): Readonly<Record<string, unknown>> {
+function jsonOf(period: PolicyPeriod): StoredRecord {
   const { list, before: _, hasSameBackends: __, newly, isOlder, time, until, ...same } = period;
   const ms = until === undefined ? undefined : (parseTime(until) ?? 0) - (parseTime(time) ?? 0);
   return {

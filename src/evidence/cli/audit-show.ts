@@ -4,7 +4,7 @@
 import { CommandFault } from '../../host/output/output.js';
 import type { Screen } from '../../host/output/screen.js';
 import { exitCodes } from '../../host/ports/machine.js';
-import { isObject } from '../../host/values/values.js';
+import { isObject, type StoredRecord } from '../../host/values/values.js';
 import { formatJson, printable } from '../../host/words/text.js';
 import {
   type Found,
@@ -25,8 +25,6 @@ import { isAsked, openPage } from './ask-page.js';
 import { type Places, trailsOf } from './audit-places.js';
 import { paintOfOutcome, reportDamage } from './audit-search.js';
 import { formatLocal, showsLocalTime } from './audit-table.js';
-
-type Stored = Readonly<Record<string, unknown>>;
 
 /** 0; or 1: there is no such exchange. Throws as the readers do, and a CommandFault for a text that is neither id nor seq. */
 export async function auditShow(
@@ -144,7 +142,11 @@ function describe(
 }
 
 /** The own admission with all its arguments; a record with only some of them just says so. */
-function asShown(record: Stored, id: string | undefined, admission: Stored | undefined): Stored {
+function asShown(
+  record: StoredRecord,
+  id: string | undefined,
+  admission: StoredRecord | undefined,
+): StoredRecord {
   const { event, args: _args, users: _users, ...rest } = record;
   if (event === 'arguments') return rest;
   return event === 'admission' && record['id'] === id ? (admission ?? record) : record;
@@ -152,7 +154,7 @@ function asShown(record: Stored, id: string | undefined, admission: Stored | und
 
 /** Its neighbors, and its signature; nothing in a limited view. */
 function describeAround(screen: Screen, { before, after, checkpoint }: Surroundings): string[] {
-  const neighbor = (what: string, record: Stored | undefined): string[] =>
+  const neighbor = (what: string, record: StoredRecord | undefined): string[] =>
     record === undefined
       ? []
       : [

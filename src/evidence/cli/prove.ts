@@ -3,6 +3,7 @@
 import { systemClock } from '../../host/machine/clock.js';
 import { CommandFault, formatPlace, plain, stdout } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
+import type { StoredRecord } from '../../host/values/values.js';
 import { formatJson, formatWords } from '../../host/words/text.js';
 import { isStatement, readStatement, type Statement } from '../../rules/answers/statement.js';
 import { openSettings } from '../../rules/cli/named-listener.js';
@@ -72,7 +73,7 @@ export function explainWords(witness: Witness, config: string): string[] {
   ];
 }
 
-function asJson(statement: string, proof: Proof, config: string): Readonly<Record<string, unknown>> {
+function asJson(statement: string, proof: Proof, config: string): StoredRecord {
   const { kind: answer } = proof;
   switch (proof.kind) {
     case 'holds':

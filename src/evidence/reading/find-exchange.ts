@@ -1,34 +1,35 @@
 // Finds all records of one exchange in a trail, with its search twins, its session and the steps of its grant; for a limited view, those
 // that it shows.
 
-import { isCount, isText, parseLine } from '../../host/values/values.js';
+import { isCount, isText, parseLine, type StoredRecord } from '../../host/values/values.js';
 import { type Piece } from '../../journal/files/compressed.js';
 import type { Trail, TrailFile } from '../../journal/files/trail.js';
 import { endings } from '../../journal/records/access-book.js';
 import { textIn } from '../../journal/records/stored.js';
 import { GrantStory } from '../story/grant.js';
 import { isLockMade } from '../story/row.js';
+import { nextHit } from '../trail/search.js';
 import type { View } from '../views/view.js';
 import { piecesBack } from './newest-first.js';
 import { createDamageCount, filesFrom, seqOfLine } from './reading.js';
 import { filesSince, readToDamage } from './search-trail.js';
 
-type Stored = Readonly<Record<string, unknown>>;
-
 export interface Found {
-  readonly record: Stored;
+  readonly record: StoredRecord;
   readonly file: string;
   /** From 1. */
   readonly line: number;
 }
 
 interface Wanted {
-  readonly isWanted?: (record: Stored) => boolean;
+  readonly isWanted?: (record: StoredRecord) => boolean;
   /** Sees every piece that is read, and undefined where a compressed file cannot be read further. */
   readonly look?: ((file: TrailFile, piece: Piece | undefined) => void) | undefined;
   readonly most?: number;
   /** From the record on for which it is true, so many more bytes are read. */
-  readonly last?: { readonly isLast: (record: Stored) => boolean; readonly bytesAfter: number } | undefined;
+  readonly last?:
+    | { readonly isLast: (record: StoredRecord) => boolean; readonly bytesAfter: number }
+    | undefined;
 }
 
 export interface FindOptions {
@@ -42,8 +43,8 @@ export interface FindOptions {
 /** What a command stands among. Records as they are stored. */
 export interface Surroundings {
   /** The commands before and after it in its session. */
-  readonly before?: Stored | undefined;
-  readonly after?: Stored | undefined;
+  readonly before?: StoredRecord | undefined;
+  readonly after?: StoredRecord | undefined;
   readonly checkpoint?: { readonly seq: number; readonly time: string } | undefined;
 }
 
@@ -75,7 +76,7 @@ export async function findExchange(
   const [alone] = bySeq;
   const id = alone === undefined ? wanted : wordOf(alone, 'id');
   const near = nearBytes === undefined || id === undefined ? trail : await trailNear(trail, id);
-  const isLast = (record: Stored): boolean => record['event'] === 'completion' && record['id'] === id;
+  const isLast = (record: StoredRecord): boolean => record['event'] === 'completion' && record['id'] === id;
   const last = nearBytes === undefined ? undefined : { isLast, bytesAfter: nearBytes };
   const needles = id === undefined ? [] : [named('id', id), named('for', id)];
   const byId = seenIn(view, await findAll(near, needles, { look, last }));
@@ -148,7 +149,7 @@ async function findSteps(
   const end = Math.max(...byId.map(seqOf));
   let use = 0;
   let isOwnMet = false;
-  const isWanted = (record: Stored): boolean => {
+  const isWanted = (record: StoredRecord): boolean => {
     const { event, seq, sent } = record;
     // What was not sent was no use, and a search that counts mails is none of its own.
     if (event === 'admission' && !isOwnMet && record['for'] === undefined) use += 1;
@@ -156,7 +157,7 @@ async function findSteps(
     isOwnMet ||= record['id'] === id;
     return event === 'access' && isCount(seq) && (seq <= end || record['action'] === 'reviewed');
   };
-  const isLast = (record: Stored): boolean => isCount(record['seq']) && record['seq'] >= end;
+  const isLast = (record: StoredRecord): boolean => isCount(record['seq']) && record['seq'] >= end;
   const needles = [named('grant', grant), named('request', grant)];
   const all = await findAll(files, needles, { isWanted, last: last && { ...last, isLast } });
   const found = withoutCopies(all);
@@ -167,12 +168,12 @@ async function findSteps(
 /** All records of a request and its grant; near in time up to the end of one that needs no review. */
 function findGrant(trail: Trail, id: string, { last }: Pick<Wanted, 'last'>): Promise<Found[]> {
   let isBreakGlass = false;
-  const isLast = (record: Stored): boolean => {
+  const isLast = (record: StoredRecord): boolean => {
     isBreakGlass ||= record['approvals'] === 0;
     return record['event'] === 'access' && !isBreakGlass && endings.has(textIn(record, 'action'));
   };
   const needles = [named('grant', id), named('request', id)];
-  const isWanted = (record: Stored): boolean => record['for'] === undefined;
+  const isWanted = (record: StoredRecord): boolean => record['for'] === undefined;
   return findAll(trail, needles, { isWanted, last: last && { ...last, isLast } });
 }
 
@@ -254,10 +255,10 @@ async function findAround(
   const twins = twinsOf(found, id);
   const first = Math.min(...found.map(seqOf));
   const end = Math.max(...found.map(seqOf));
-  let before: Stored | undefined;
-  let after: Stored | undefined;
+  let before: StoredRecord | undefined;
+  let after: StoredRecord | undefined;
   let checkpoint: Surroundings['checkpoint'];
-  const isWanted = (record: Stored): boolean => {
+  const isWanted = (record: StoredRecord): boolean => {
     const { event, id: own, seq, time } = record;
     if (!isCount(seq)) return false;
     if (event === 'checkpoint') {
@@ -278,7 +279,7 @@ async function findAround(
   // A session may have begun long before.
   const isOpenKnown = around.some(({ record }) => record['event'] === 'session-open');
   if (last !== undefined && session !== undefined && !isOpenKnown) {
-    const isOpen = (record: Stored): boolean => record['event'] === 'session-open';
+    const isOpen = (record: StoredRecord): boolean => record['event'] === 'session-open';
     const old = await trailNear(trail, session);
     const [file] = old.files;
     if (file !== undefined && file.path !== near.files[0]?.path)
@@ -325,7 +326,7 @@ async function findAll(
       bytesLeft -= bytes.length;
       let counted = 0;
       const hits = needles.map(() => -1);
-      for (let at = nextHit(bytes, needles, hits, 0); at >= 0; ) {
+      for (let at = nextHit(bytes, 0, needles, hits); at < Infinity; ) {
         const start = bytes.lastIndexOf(LF, at) + 1;
         const lf = bytes.indexOf(LF, at);
         const end = lf < 0 ? bytes.length : lf;
@@ -336,7 +337,7 @@ async function findAll(
         if (record !== undefined && last?.isLast(record) === true)
           bytesLeft = Math.min(bytesLeft, last.bytesAfter);
         if (all.length >= most) return all;
-        at = lf < 0 ? -1 : nextHit(bytes, needles, hits, end + 1);
+        at = lf < 0 ? Infinity : nextHit(bytes, end + 1, needles, hits);
       }
       line += countLines(bytes, counted, bytes.length);
     }
@@ -345,21 +346,6 @@ async function findAll(
 }
 
 const LF = 0x0a;
-
-/** `hits`: where each needle was found last; Infinity: nowhere further. */
-function nextHit(bytes: Buffer, needles: readonly Buffer[], hits: number[], from: number): number {
-  let first = Infinity;
-  for (const [index, needle] of needles.entries()) {
-    let hit = hits[index] ?? -1;
-    if (hit < from) {
-      const next = bytes.indexOf(needle, from);
-      hit = next < 0 ? Infinity : next;
-      hits[index] = hit;
-    }
-    if (hit < first) first = hit;
-  }
-  return first === Infinity ? -1 : first;
-}
 
 function countLines(bytes: Buffer, from: number, to: number): number {
   let lines = 0;

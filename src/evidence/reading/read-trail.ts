@@ -6,7 +6,7 @@ import { accessItemOf } from '../../gate/access/item.js';
 import type { ExtractFacts } from '../../gate/door/extract-head.js';
 import type { TrailFilter } from '../../gate/door/trail-filter.js';
 import type { Clock } from '../../host/ports/machine.js';
-import { parseLine } from '../../host/values/values.js';
+import { parseLine, type StoredRecord } from '../../host/values/values.js';
 import { countWords } from '../../host/words/words.js';
 import { type Piece } from '../../journal/files/compressed.js';
 import { readPolicyText } from '../../journal/files/kept-policies.js';
@@ -238,7 +238,7 @@ async function requests(
   });
 }
 
-function neighborOf({ id, seq, time, command, user }: Readonly<Record<string, unknown>>): Neighbor {
+function neighborOf({ id, seq, time, command, user }: StoredRecord): Neighbor {
   return { id, seq, time, command, user };
 }
 

@@ -81,14 +81,7 @@ const recordBytesMax = 7168;
 const notesMax = 10;
 
 /** Watches one trail while it is read, in constant memory. */
-export function createDamageWatch(): {
-  /** `piece` undefined: the rest of the file is unreadable. */
-  readonly look: (file: TrailFile, piece: Piece | undefined) => void;
-  /** A part of the file that is not read. */
-  readonly pass: (file: TrailFile, sketch: Sketch) => void;
-  /** Call at the end; one sentence each, harmless for a terminal. */
-  readonly notes: () => string[];
-} {
+export function createDamageWatch() {
   const notes: string[] = [];
   let path: string | undefined;
   let lines = 0;
@@ -99,18 +92,21 @@ export function createDamageWatch(): {
   let seqBefore: number | undefined;
 
   return {
-    look(file, piece) {
+    /** `piece` undefined: the rest of the file is unreadable. */
+    look: (file: TrailFile, piece: Piece | undefined): void => {
       enter(file);
       if (piece === undefined) notes.push(`${path} is damaged: its end could not be read`);
       else count(piece);
     },
-    pass(file, { firstSeq: first, lines: passed }) {
+    /** A part of the file that is not read. */
+    pass: (file: TrailFile, { firstSeq: first, lines: passed }: Sketch): void => {
       enter(file);
       firstSeq ??= first;
       lines += passed;
       lastSeq = first + passed - 1;
     },
-    notes() {
+    /** Call at the end; one sentence each, harmless for a terminal. */
+    notes(): string[] {
       close();
       const shown = notes.slice(0, notesMax).map(printable);
       return notes.length > notesMax ? [...shown, `and ${notes.length - notesMax} more`] : shown;

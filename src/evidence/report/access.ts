@@ -12,17 +12,6 @@ import { type AccessTold, decisionsOf, isTry, triedWords } from '../story/row.js
 import { createCoverTest } from '../trail/search.js';
 import type { GrantTold } from './touch.js';
 
-export interface AccessLedger {
-  /** A piece of whole lines. */
-  take(piece: Buffer): void;
-  find(id: string): GrantStory | undefined;
-  /** In the order of their first records. */
-  finish(): {
-    readonly items: readonly GrantStory[] /** Requests that found no room. */;
-    readonly leftOut: number;
-  };
-}
-
 /** Which of them: times in Unix milliseconds; a user as in a search. */
 export interface AccessAsked {
   readonly sinceMs?: number | undefined;
@@ -36,7 +25,9 @@ const itemsMax = 20_000;
 const openMax = 200_000;
 const idTexts = [',"grant":"', ',"request":"'].map((text) => Buffer.from(text));
 
-export function createAccessLedger({ sinceMs, untilMs, user, by }: AccessAsked): AccessLedger {
+export type AccessLedger = ReturnType<typeof createAccessLedger>;
+
+export function createAccessLedger({ sinceMs, untilMs, user, by }: AccessAsked) {
   const items = new Map<string, GrantStory>();
   const until = untilMs === undefined ? '~' : formatTime(untilMs);
   const since = sinceMs === undefined ? '' : formatTime(sinceMs);
@@ -46,7 +37,8 @@ export function createAccessLedger({ sinceMs, untilMs, user, by }: AccessAsked):
   let leftOut = 0;
 
   return {
-    take(piece) {
+    /** A piece of whole lines. */
+    take(piece: Buffer): void {
       for (let at = 0; at < piece.length; ) {
         const found = piece.indexOf(0x0a, at);
         const end = found < 0 ? piece.length : found;
@@ -64,8 +56,9 @@ export function createAccessLedger({ sinceMs, untilMs, user, by }: AccessAsked):
         at = end + 1;
       }
     },
-    find: (id) => items.get(id),
-    finish() {
+    find: (id: string): GrantStory | undefined => items.get(id),
+    /** In the order of their first records. `leftOut`: requests that found no room. */
+    finish(): { readonly items: readonly GrantStory[]; readonly leftOut: number } {
       return {
         items: [...items.values()].filter(
           (item) =>

@@ -71,31 +71,17 @@ export interface ProofRequest {
   readonly whole?: { readonly fromSeq: number; readonly toSeq: number } | undefined;
 }
 
-/** The chain differs from the verified one: the file must not be used. */
-export interface ProofFault {
-  readonly seq: number;
-  readonly text: string;
-}
-
-export interface ProofWriter {
-  /** Takes the next line of the journal, without LF, in the order of the chain; returns the line for the file, or undefined. */
-  take(line: Buffer): string | undefined;
-  /** The last line of the file. Undefined: it is not a proof, see `fault`. */
-  finish(): string | undefined;
-  readonly fault: ProofFault | undefined;
-  readonly records: number;
-}
-
-export function createProofWriter({ chosen, keys, signedSeq, whole }: ProofRequest): ProofWriter {
+export function createProofWriter({ chosen, keys, signedSeq, whole }: ProofRequest) {
   let before: Link | undefined;
   let isRunning = false;
   let records = 0;
   let lines = 0;
   let runs = 0;
-  let fault: ProofFault | undefined;
+  let fault: { readonly seq: number; readonly text: string } | undefined;
 
   return {
-    take(line) {
+    /** Takes the next line of the journal, without LF, in the order of the chain; returns the line for the file, or undefined. */
+    take(line: Buffer): string | undefined {
       const claim = readClaim(line);
       if (claim === undefined || fault !== undefined) return undefined;
       const { seq } = claim;
@@ -117,10 +103,12 @@ export function createProofWriter({ chosen, keys, signedSeq, whole }: ProofReque
       if (isChosen) records += 1;
       return `${isEnd ? '=' : isChosen ? '*' : '-'} ${text}`;
     },
-    finish() {
+    /** The last line of the file. Undefined: it is not a proof, see `fault`. */
+    finish(): string | undefined {
       if (isRunning) fault ??= { seq: (before?.seq ?? 0) + 1, text: 'no signed checkpoint follows' };
       return fault === undefined ? `% ${records} records, ${lines} lines, ${runs} runs` : undefined;
     },
+    /** The chain differs from the verified one: the file must not be used. */
     get fault() {
       return fault;
     },
@@ -199,14 +187,8 @@ export interface ProofVerdict {
   readonly isMoreKeys: boolean;
 }
 
-export interface ProofChecker {
-  /** The next line of the file, without LF. `isWhole`: it has an end. `line` may be used again by the caller afterwards. */
-  readonly take: (line: Buffer, isWhole: boolean) => void;
-  readonly finish: () => ProofVerdict;
-}
-
 /** `trusted`: public keys in base64; none: a signature of any key ends a run, which proves nothing by itself. */
-export function createProofChecker(trusted: readonly string[]): ProofChecker {
+export function createProofChecker(trusted: readonly string[]) {
   const count = { '* ': 0, '- ': 0, '= ': 0 };
   const keys = new Set<string>();
   let isMoreKeys = false;
@@ -220,13 +202,14 @@ export function createProofChecker(trusted: readonly string[]): ProofChecker {
   const counts = createCountsInFile();
 
   return {
-    take(line, isWhole) {
+    /** The next line of the file, without LF. `isWhole`: it has an end. `line` may be used again by the caller afterwards. */
+    take(line: Buffer, isWhole: boolean): void {
       number += 1;
       if (fault !== undefined) return;
       const text = whyNot(line, isWhole);
       if (text !== undefined) fault = { line: number, text };
     },
-    finish() {
+    finish(): ProofVerdict {
       const lines = count['* '] + count['- '] + count['= '];
       const total = `${count['* ']} records, ${lines} lines, ${count['= ']} runs`;
       if (fault === undefined && (before !== undefined || end !== total))

@@ -222,10 +222,7 @@ export interface TouchCounts extends MailboxCounts {
 const requestersMax = 10_000;
 
 /** `signedSeq`: the last record that a signature covers. */
-export function createTouchCounter(signedSeq = Infinity): {
-  take(touch: Touch): void;
-  counts(): TouchCounts;
-} {
+export function createTouchCounter(signedSeq = Infinity) {
   const requesters = new Set<string>();
   const counts = {
     commands: 0,
@@ -246,7 +243,7 @@ export function createTouchCounter(signedSeq = Infinity): {
     deleteFailed: 0,
   };
   return {
-    take(touch) {
+    take(touch: Touch): void {
       const {
         class: group,
         kind,
@@ -285,7 +282,7 @@ export function createTouchCounter(signedSeq = Infinity): {
       if (outcome === 'open') counts.open += 1;
       if (outcome === 'unknown') counts.unknown += 1;
     },
-    counts: () => ({ ...counts, requesters: requesters.size }),
+    counts: (): TouchCounts => ({ ...counts, requesters: requesters.size }),
   };
 }
 

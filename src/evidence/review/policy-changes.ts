@@ -2,7 +2,7 @@
 // compared, so a rule that another rule already covers counts as a difference, too.
 
 import { parse } from 'yaml';
-import { asList, asObject, isText } from '../../host/values/values.js';
+import { asList, asObject, isText, type StoredRecord } from '../../host/values/values.js';
 import {
   type ListedBackend,
   type ListedListener,
@@ -26,8 +26,6 @@ export interface Change {
 
 /** Returns the text with this hash; undefined: it is missing, or does not match the hash. */
 export type TextOf = (hash: string) => string | undefined;
-
-type Stored = Readonly<Record<string, unknown>>;
 
 const noList: PolicyList = {
   policies: {},
@@ -117,7 +115,7 @@ function changesOfPolicy(
         ];
   if (old?.version === fresh?.version) return shadow;
   if (fresh === undefined) return [{ sign: '-', words: `policy ${name} is gone`, policy: name }];
-  const read = (version: string): Stored | undefined => {
+  const read = (version: string): StoredRecord | undefined => {
     const text = textOf(version);
     if (text === undefined) missing(`the text ${version} of policy ${name}`);
     return text === undefined ? undefined : (asObject(parse(text)) ?? undefined);
@@ -138,7 +136,7 @@ const lists = {
   except: ['-', '+', 'excepts now', 'no longer excepts'],
 } as const;
 
-function changesOfText(name: string, before: Stored, after: Stored, isNew: boolean): Change[] {
+function changesOfText(name: string, before: StoredRecord, after: StoredRecord, isNew: boolean): Change[] {
   const { policies: oldPolicies, ...oldAround } = before;
   const { policies, ...around } = after;
   const old = asObject(asObject(oldPolicies)?.[name]) ?? {};

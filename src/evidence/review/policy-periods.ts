@@ -3,7 +3,7 @@
 // Lines and rows of one journal must come in their order.
 
 import { bounds } from '../../host/bounds/bounds.js';
-import { asObject, asText, asTexts, parseLine } from '../../host/values/values.js';
+import { asObject, asText, asTexts, parseLine, type StoredRecord } from '../../host/values/values.js';
 import { textIn } from '../../journal/records/stored.js';
 import { RecordedAssessor } from '../../rules/answers/recorded-line.js';
 import type { ListedBackend, ListedListener, PolicyList } from '../../rules/config/policy-list.js';
@@ -16,8 +16,6 @@ import { type Change, changesBetween, listOf, type TextOf } from './policy-chang
 import { recordedLine } from './recorded.js';
 import { changesMax, replayAnswer, whichPolicy } from './replay.js';
 import { settingsOfText } from './stored-policy.js';
-
-type Stored = Readonly<Record<string, unknown>>;
 
 /** Commands with one name and requester that ran, and that the previous policies would have denied. */
 export interface Newly {
@@ -38,7 +36,7 @@ export interface PolicyPeriod {
   readonly was: string | undefined;
   /** Who reloaded; undefined in a start. */
   readonly by: string | undefined;
-  readonly peer: Stored | undefined;
+  readonly peer: StoredRecord | undefined;
   readonly deed: string | undefined;
   readonly files: readonly string[];
   /** By name; undefined: the text of the list is missing. */
@@ -64,21 +62,13 @@ export interface PolicyPeriod {
   unlisted: number;
 }
 
-export interface PolicyPeriods {
-  /** A line of a start, a reload or a checkpoint, with its seq. */
-  takeLine(line: string, seq: number): void;
-  takeRow(row: ExchangeRow): void;
-  /** Without the starts and reloads that changed nothing. */
-  readonly periods: readonly PolicyPeriod[];
-  /** What is missing or wrong, one sentence each. */
-  readonly faults: ReadonlySet<string>;
-}
-
-export function createPolicyPeriods(textOf: TextOf): PolicyPeriods {
+/** Without the starts and reloads that changed nothing. `faults`: what is missing or wrong, one sentence each. */
+export function createPolicyPeriods(textOf: TextOf) {
   const periods: PolicyPeriod[] = [];
   const faults = new Set<string>();
   const judges = new Map<string, ReturnType<typeof judgeOf>>();
 
+  /** A line of a start, a reload or a checkpoint, with its seq. */
   function takeLine(line: string, seq: number): void {
     const record = parseLine(line);
     const policies = asText(record?.['policies']);
@@ -102,7 +92,7 @@ export function createPolicyPeriods(textOf: TextOf): PolicyPeriods {
   }
 
   function begin(
-    record: Stored,
+    record: StoredRecord,
     seq: number,
     { policies, was, isOlder }: { policies: string; was: string | undefined; isOlder: boolean },
   ): void {

@@ -401,16 +401,9 @@ export function givenWords(item: Terms & { readonly asked_for?: Terms | undefine
   return `${termsWords(item)}${asked === undefined ? '' : ` (${termsWords(asked)} were asked for)`}`;
 }
 
-interface Decided {
-  readonly to: string;
-  readonly approved_by?: readonly AccessStepTold[] | undefined;
-  readonly given_by?: string | undefined;
-  readonly granted?: string | undefined;
-  readonly reviewed_by?: AccessStepTold | undefined;
-  readonly end?:
-    | { readonly action: string; readonly by?: string | undefined; readonly time: string }
-    | undefined;
-}
+type Decided = Pick<AccessTold, 'to' | 'approved_by' | 'given_by' | 'granted' | 'reviewed_by'> & {
+  readonly end?: Omit<NonNullable<AccessTold['end']>, 'why'> | undefined;
+};
 
 /**
  * What this person decided about it, each with its time: approved or gave it, refused it, took it back, reviewed it. `by` undefined:

@@ -3,7 +3,7 @@
 // open, and what the memory of the run before held. After it, ends of temporary access. Anything else after a stop was written by another
 // program.
 
-import { isCount, isText } from '../../host/values/values.js';
+import { isCount, isText, type StoredRecord } from '../../host/values/values.js';
 import type { Fault, Place } from '../../journal/records/checkpoints.js';
 import type { Link } from '../../journal/records/ledger.js';
 import { isOpening } from '../../journal/records/record.js';
@@ -38,7 +38,7 @@ export function createRunEnds(before: RunState = { at: 'running', carriesLeft: 0
     take(
       event: string,
       head: string,
-      record: Readonly<Record<string, unknown>> | undefined,
+      record: StoredRecord | undefined,
       { seq, hash }: Link,
       place: Place,
     ): AppendedFault | undefined {
@@ -79,7 +79,7 @@ export function createRunEnds(before: RunState = { at: 'running', carriesLeft: 0
   }
 
   function compare(
-    { last_seq: lastSeq, last_hash: lastHash, recovered }: Readonly<Record<string, unknown>>,
+    { last_seq: lastSeq, last_hash: lastHash, recovered }: StoredRecord,
     place: Place,
   ): AppendedFault | undefined {
     if (!isCount(lastSeq) || !isText(lastHash)) return undefined;

@@ -14,6 +14,7 @@ import {
   isCount,
   isText,
   parseLine,
+  type StoredRecord,
 } from '../../host/values/values.js';
 import { formatTime, parseTime } from '../../host/words/instants.js';
 import { foldAscii, formatRecorded, quote } from '../../host/words/text.js';
@@ -36,8 +37,6 @@ import {
 import { createUserSearch } from './user-search.js';
 import { damagesOf, noteRetired, type RetiredRecords } from './verify.js';
 
-type Stored = Readonly<Record<string, unknown>>;
-
 const besideKeys = ['would', 'shadow'] as const;
 
 /**
@@ -45,7 +44,7 @@ const besideKeys = ['would', 'shadow'] as const;
  * its keys, among them `event`, and its seq and time for both records.
  */
 export interface ExchangeRow {
-  readonly fields: Stored;
+  readonly fields: StoredRecord;
   readonly admittedSeq?: number | undefined;
   readonly completedSeq?: number | undefined;
   readonly completedTime?: string | undefined;
@@ -53,20 +52,6 @@ export interface ExchangeRow {
   readonly said?: string | undefined;
   /** Seq of its argument records; absent: it has none, or not all were found. */
   readonly argumentSeqs?: readonly number[] | undefined;
-}
-
-/** One search, fed with the trail in its order. */
-export interface TrailSearch {
-  /** A piece of whole lines; returns each row at its completion. */
-  take(piece: Buffer): ExchangeRow[];
-  /**
-   * A piece of later records, of which only completions of waiting admissions count; `show` converts such a line for display. For readers
-   * that begin at the end of the trail.
-   */
-  takeEnds(piece: Buffer, show: (line: Buffer) => Buffer): ExchangeRow[];
-  finish(): ExchangeRow[];
-  /** Between two pieces: the lines of admissions without completion, each with those of its argument records. */
-  waiting(): readonly Buffer[];
 }
 
 /** Exchanges without completion; a forged journal must not fill the memory. */
@@ -77,7 +62,10 @@ const waitingMax = 200_000;
  */
 const keptBytesMax = 64 * 1024 ** 2;
 
-export function createSearch(filter: TrailFilter): TrailSearch {
+export type TrailSearch = ReturnType<typeof createSearch>;
+
+/** One search, fed with the trail in its order. */
+export function createSearch(filter: TrailFilter) {
   /** Possible matches, by the admission's id: the position in this piece, and copies from earlier pieces. */
   const here = new Map<string, number>();
   const before = new Map<string, Buffer>();
@@ -103,7 +91,8 @@ export function createSearch(filter: TrailFilter): TrailSearch {
   const backend = filter.backend === undefined ? undefined : memberOf('backend', filter.backend);
 
   return {
-    take(piece) {
+    /** A piece of whole lines; returns each row at its completion. */
+    take(piece: Buffer): ExchangeRow[] {
       const rows: ExchangeRow[] = [];
       const hits = needles?.map(() => -1);
       let hit = -1;
@@ -129,7 +118,11 @@ export function createSearch(filter: TrailFilter): TrailSearch {
       here.clear();
       return rows;
     },
-    takeEnds(piece, show) {
+    /**
+     * A piece of later records, of which only completions of waiting admissions count; `show` converts such a line for display. For readers
+     * that begin at the end of the trail.
+     */
+    takeEnds(piece: Buffer, show: (line: Buffer) => Buffer): ExchangeRow[] {
       const rows: ExchangeRow[] = [];
       for (let at = 0; at < piece.length && before.size > 0; ) {
         const end = from(piece.indexOf(0x0a, at), piece.length);
@@ -141,14 +134,15 @@ export function createSearch(filter: TrailFilter): TrailSearch {
       }
       return rows;
     },
-    finish() {
+    finish(): ExchangeRow[] {
       const rows = [...before].map(([id, line]) => row(line, undefined, parts.get(id) ?? []));
       before.clear();
       parts.clear();
       keptBytes = 0;
       return rows.filter((one) => one !== undefined);
     },
-    waiting: () => [...before].map(([id, line]) => withParts(line, parts.get(id))),
+    /** Between two pieces: the lines of admissions without completion, each with those of its argument records. */
+    waiting: (): readonly Buffer[] => [...before].map(([id, line]) => withParts(line, parts.get(id))),
   };
 
   function admit(piece: Buffer, at: number, end: number, eventAt: number): void {
@@ -296,7 +290,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     const ended = completion === undefined ? undefined : parseLine(completion.toString('utf8'));
     const { seq, time, event: _, prev: _p, hash: _h, ...more } = ended ?? {};
     const { event, prev: _q, hash: _i, seq: admittedSeq, ...fields } = admitted;
-    const merged: Stored = {
+    const merged: StoredRecord = {
       ...(event !== 'admission' && { event }),
       ...fields,
       ...more,
@@ -316,14 +310,14 @@ export function createSearch(filter: TrailFilter): TrailSearch {
     };
   }
 
-  function holdsText(record: Stored | undefined): boolean {
+  function holdsText(record: StoredRecord | undefined): boolean {
     return (
       text === undefined ||
       formatRecorded([record?.['args'], record?.['users']]).includes(text.toString('utf8'))
     );
   }
 
-  function isWanted(record: Stored): boolean {
+  function isWanted(record: StoredRecord): boolean {
     const isOwnCount = record['event'] === 'admission' && record['for'] !== undefined;
     if (record['event'] === 'admission' && !kinds.has(isOwnCount ? 'count' : 'command')) return false;
     if (user?.isWanted(record) === false) return false;
@@ -361,7 +355,7 @@ export function createSearch(filter: TrailFilter): TrailSearch {
 }
 
 /** Whether an admission, with its argument records, still omits arguments or users: it may contain any word there. */
-export function isRowCut({ args, users }: Stored): boolean {
+export function isRowCut({ args, users }: StoredRecord): boolean {
   return [args, users].some((list) =>
     asList(list)?.some((one) => {
       const { more, cut } = asObject(one) ?? {};
@@ -372,7 +366,7 @@ export function isRowCut({ args, users }: Stored): boolean {
 
 const cutTexts = ['{"more":', '{"cut":'].map((text) => Buffer.from(text));
 
-function joined(admission: Stored, records: readonly Buffer[]): Stored {
+function joined(admission: StoredRecord, records: readonly Buffer[]): StoredRecord {
   if (argumentCount(admission) === 0 || records.length === 0) return admission;
   const parsed = records.map((line) => parseLine(line.toString('utf8')) ?? {});
   return joinArguments(admission, parsed) ?? admission;
@@ -502,8 +496,8 @@ function partsOf(pattern: string): string[] {
   );
 }
 
-/** The next position of a needle; `hits`: the last position of each, before which it does not occur. */
-function nextHit(piece: Buffer, at: number, needles: readonly Buffer[], hits: number[]): number {
+/** The next position of a needle, Infinity: none; `hits`: the last position of each, before which it does not occur. */
+export function nextHit(piece: Buffer, at: number, needles: readonly Buffer[], hits: number[]): number {
   let first = Infinity;
   for (const [index, needle] of needles.entries()) {
     const known = hits[index] ?? -1;
@@ -523,7 +517,7 @@ function lineAt(piece: Buffer, at: number): Buffer {
 }
 
 /** The record of the line in which a position is. */
-export function recordAround(piece: Buffer, at: number): Stored | undefined {
+export function recordAround(piece: Buffer, at: number): StoredRecord | undefined {
   return parseLine(lineAt(piece, piece.lastIndexOf(0x0a, at) + 1).toString('utf8'));
 }
 
@@ -599,12 +593,7 @@ const headBytes = 96;
  * Counts what a search without a hit looked through, and finds users with a similar name. `take`: the trail in its order, in pieces of
  * whole lines.
  */
-export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'untilMs'>): {
-  take(piece: Buffer): void;
-  /** A part without its text; false: its text is needed. */
-  takeSketch(sketch: Sketch): boolean;
-  finish(): Surveyed;
-} {
+export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'untilMs'>) {
   const since = asked.sinceMs === undefined ? '' : formatTime(asked.sinceMs);
   const until = asked.untilMs === undefined ? '~' : formatTime(asked.untilMs);
   const { user = '' } = asked;
@@ -624,7 +613,7 @@ export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'unti
   let lastTime: string | undefined;
 
   return {
-    take(piece) {
+    take(piece: Buffer): void {
       for (let at = 0; at < piece.length; ) {
         const end = from(piece.indexOf(0x0a, at), piece.length);
         const time = readHead(piece.toString('latin1', at, Math.min(at + headBytes, end)))?.time;
@@ -639,7 +628,8 @@ export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'unti
       for (const needle of needles) findNames(piece, needle);
       for (const exact of exacts) findExact(piece, exact);
     },
-    takeSketch({ lines, minMs, maxMs, mayHold }) {
+    /** A part without its text; false: its text is needed. */
+    takeSketch({ lines, minMs, maxMs, mayHold }: Sketch): boolean {
       const [first, last] = [formatTime(minMs), formatTime(maxMs)];
       const isIn = first >= since && last < until;
       const isLike = parsed < parsedMax && likeTokens.some(mayHold);
@@ -651,7 +641,7 @@ export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'unti
       if (isIn) records += lines;
       return true;
     },
-    finish() {
+    finish(): Surveyed {
       const names = [...new Set(likes.flatMap((like) => like.names()))].slice(0, namesMax);
       return { records, all, firstTime, lastTime, names, isNamed };
     },
@@ -691,20 +681,17 @@ function partsOfName(name: string): readonly string[] {
 
 const retireText = Buffer.from('"event":"retire"');
 
-export function createRetirements(): {
-  take(piece: Buffer): void;
-  /** Removed records that may be of that time or later. */
-  since(timeMs: number | undefined): RetiredRecords[];
-} {
+export function createRetirements() {
   const retired = new Map<RetiredRecords['by'], RetiredRecords>();
   return {
-    take(piece) {
+    take(piece: Buffer): void {
       for (let at = piece.indexOf(retireText); at >= 0; at = piece.indexOf(retireText, at + 1)) {
         const record = recordAround(piece, at);
         if (record !== undefined) noteRetired(retired, record);
       }
     },
-    since(timeMs) {
+    /** Removed records that may be of that time or later. */
+    since(timeMs: number | undefined): RetiredRecords[] {
       const after = timeMs === undefined ? '' : formatTime(timeMs);
       return [...retired.values()].filter(({ until }) => until === undefined || until > after);
     },
@@ -714,13 +701,10 @@ export function createRetirements(): {
 const startText = Buffer.from('"event":"start"');
 
 /** What starts found to be missing. */
-export function createStartDamages(sinceMs = 0): {
-  take(piece: Buffer): void;
-  readonly damages: readonly string[];
-} {
+export function createStartDamages(sinceMs = 0) {
   const damages: string[] = [];
   return {
-    take(piece) {
+    take(piece: Buffer): void {
       for (let at = piece.indexOf(startText); at >= 0; at = piece.indexOf(startText, at + 1)) {
         const record = recordAround(piece, at);
         const time = textIn(record, 'time');

@@ -1,20 +1,9 @@
 // Whether a search may find something in a part of a journal, by the sketch of that part.
 
+import type { TrailFilter } from '../../gate/door/trail-filter.js';
 import { foldAscii } from '../../host/words/text.js';
 import { anyUser, counts, named, ofGrant, requester, type Sketch } from '../../journal/records/sketch.js';
 import { isOfRequests } from '../story/row.js';
-
-/** Of a search's filter, what a sketch can answer. */
-interface SketchFilter {
-  readonly user?: string | undefined;
-  readonly principal?: string | undefined;
-  readonly grant?: string | undefined;
-  readonly kind?: string | undefined;
-  readonly by?: string | undefined;
-  readonly outcome?: string | undefined;
-  readonly sinceMs?: number | undefined;
-  readonly untilMs?: number | undefined;
-}
 
 /** Whether a search may find a command that was admitted in a part; `isCounting`: or a count of some that may fit. */
 export function createSketchTest(
@@ -27,7 +16,7 @@ export function createSketchTest(
     outcome,
     sinceMs = -Infinity,
     untilMs = Infinity,
-  }: SketchFilter,
+  }: TrailFilter,
   isCounting = false,
 ): (sketch: Sketch) => boolean {
   const since = Math.floor(sinceMs);

@@ -3,7 +3,7 @@
 
 import { GlobList, globLengthMax, isMask, mayOverlap } from '../../doveadm/names/glob.js';
 import { maskCovers } from '../../doveadm/names/mask.js';
-import { asList, asObject, asTexts, isText } from '../../host/values/values.js';
+import { asList, asObject, asTexts, isText, type StoredRecord } from '../../host/values/values.js';
 import { foldAscii, quote } from '../../host/words/text.js';
 import { shown } from '../../journal/records/sketch.js';
 import { asCut } from '../../journal/records/stored.js';
@@ -15,9 +15,9 @@ export interface UserSearch {
   readonly needles: readonly Buffer[] | undefined;
   /** For an admission's line: no is final, yes must be checked on the parsed record. */
   isLineWanted(line: Buffer): boolean;
-  isWanted(record: Readonly<Record<string, unknown>>): boolean;
+  isWanted(record: StoredRecord): boolean;
   /** Whether it names such a user literally, not only by a mask or an incomplete list. */
-  isNamed(record: Readonly<Record<string, unknown>>): boolean;
+  isNamed(record: StoredRecord): boolean;
 }
 
 /**
@@ -37,7 +37,7 @@ export function createUserSearch(pattern: string): UserSearch {
   const folded = foldAscii(pattern);
   if (folded === pattern) return exact;
   const small = createExactSearch(folded);
-  const isKept = (record: Readonly<Record<string, unknown>>): boolean => record['case'] === 'keep';
+  const isKept = (record: StoredRecord): boolean => record['case'] === 'keep';
   return {
     needles: exact.needles && small.needles && [...small.needles, ...exact.needles.slice(0, 1)],
     isLineWanted: (line) => small.isLineWanted(line) || exact.isLineWanted(line),

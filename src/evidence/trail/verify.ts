@@ -2,7 +2,15 @@
 // memory is bounded by the exchanges that are open at once. A fault is reported once, at the first line that shows it, and the trail is
 // followed on from there.
 
-import { asNumber, asObject, asText, isCount, isText, parseLine } from '../../host/values/values.js';
+import {
+  asNumber,
+  asObject,
+  asText,
+  isCount,
+  isText,
+  parseLine,
+  type StoredRecord,
+} from '../../host/values/values.js';
 import { formatTime, parseTime } from '../../host/words/instants.js';
 import { createArgumentsCheck } from '../../journal/records/arguments-check.js';
 import {
@@ -60,6 +68,14 @@ export interface StartNote extends Omit<Required<TrailFault>, 'kind'> {
   readonly time: string;
 }
 
+/** The admission of an exchange that has no completion. */
+interface OpenPlace {
+  readonly id: string;
+  readonly seq: number;
+  readonly file: string;
+  readonly line: number;
+}
+
 /** The result of a verification. No faults: the trail is whole. */
 export interface Verdict {
   readonly faults: readonly TrailFault[];
@@ -80,12 +96,7 @@ export interface Verdict {
   /** Untrusted keys that signed before the first trusted one: that key confirmed their records as it found them. */
   readonly earlierKeys?: readonly string[];
   /** Exchanges with an admission and no completion: their ending is unknown, or they are running. */
-  readonly open: readonly {
-    readonly id: string;
-    readonly seq: number;
-    readonly file: string;
-    readonly line: number;
-  }[];
+  readonly open: readonly OpenPlace[];
   readonly openCount: number;
   /** Starts that did not find everything from the memory of the previous run: records may be missing there, without anyone's fault. */
   readonly forgotten: readonly StartNote[];
@@ -111,13 +122,6 @@ export interface TrailOptions {
   /** True: files end where a receiver of records cut them, not at segments. */
   readonly isShipped?: boolean;
   readonly faultsMax: number;
-}
-
-interface OpenPlace {
-  readonly id: string;
-  readonly seq: number;
-  readonly file: string;
-  readonly line: number;
 }
 
 /** The faults that a check of files lists. */
@@ -173,7 +177,7 @@ interface Damage {
 }
 
 /** What a start record says that it found at the end of the run before, or at the beginning of the journal. */
-export function damagesOf({ error, appended }: Readonly<Record<string, unknown>>): readonly Damage[] {
+export function damagesOf({ error, appended }: StoredRecord): readonly Damage[] {
   // One start may have found several faults.
   return (asText(error)?.split(' ') ?? []).flatMap((code): readonly Damage[] => {
     if (code === appendedCode) return [{ kind: appendedCode, code, text: appendedText(appended) }];
@@ -183,7 +187,7 @@ export function damagesOf({ error, appended }: Readonly<Record<string, unknown>>
 }
 
 /** The records that may be missing before a start record; undefined: none that it reports. */
-function forgottenText({ ring, lost }: Readonly<Record<string, unknown>>): string | undefined {
+function forgottenText({ ring, lost }: StoredRecord): string | undefined {
   if (ring === undefined) return undefined;
   const count = isCount(lost) && lost > 0 ? ` (${lost} place${lost === 1 ? '' : 's'})` : '';
   return `${ringText.get(ring) ?? 'the memory of the run before could not be used'}${count}, so the last reads and outcomes before this start may be missing`;
@@ -191,7 +195,7 @@ function forgottenText({ ring, lost }: Readonly<Record<string, unknown>>): strin
 
 export function noteRetired(
   retired: Map<RetiredRecords['by'], RetiredRecords>,
-  { action, until }: Readonly<Record<string, unknown>>,
+  { action, until }: StoredRecord,
 ): void {
   const by = action === 'age' || action === 'size' ? action : undefined;
   const segments = (retired.get(by)?.segments ?? 0) + 1;
@@ -350,7 +354,7 @@ export function createVerifier(options: TrailOptions) {
     argumentRecords.forget();
   }
 
-  function follow(link: Link, record: Readonly<Record<string, unknown>> | undefined): boolean {
+  function follow(link: Link, record: StoredRecord | undefined): boolean {
     if (last === undefined) {
       firstSeq = link.seq;
       begin(link, record);
@@ -385,7 +389,7 @@ export function createVerifier(options: TrailOptions) {
     return true;
   }
 
-  function begin(link: Link, record: Readonly<Record<string, unknown>> | undefined): void {
+  function begin(link: Link, record: StoredRecord | undefined): void {
     if (options.isPart || (link.seq === 1 && link.prev === genesisHash)) return;
     const name = record?.['segment'];
     begun =
@@ -401,7 +405,7 @@ export function createVerifier(options: TrailOptions) {
   }
 
   /** True, with a report: this segment does not follow the previous one. Its content is still verified. */
-  function isJump(link: Link, record: Readonly<Record<string, unknown>> | undefined): boolean {
+  function isJump(link: Link, record: StoredRecord | undefined): boolean {
     const isFollowing = last !== undefined && link.seq === last.seq + 1;
     if (!isFollowing) argumentRecords.forget();
     if (last !== undefined && link.seq <= last.seq) {
@@ -440,7 +444,7 @@ export function createVerifier(options: TrailOptions) {
     }
   }
 
-  function look(event: string, whole: string, record: Readonly<Record<string, unknown>>, link: Link): void {
+  function look(event: string, whole: string, record: StoredRecord, link: Link): void {
     const { seq } = link;
     const counts =
       (event === 'checkpoint' || event === 'retire') && checkpoints.judge(whole, record, { file, line, seq });
@@ -459,12 +463,7 @@ export function createVerifier(options: TrailOptions) {
     if (id !== journal) fault({ kind: 'foreign', file, line, seq, text: `this belongs to journal ${id}` });
   }
 
-  function noteStart(
-    notes: StartNote[],
-    text: string,
-    seq: number,
-    { time }: Readonly<Record<string, unknown>>,
-  ): void {
+  function noteStart(notes: StartNote[], text: string, seq: number, { time }: StoredRecord): void {
     if (notes.length < openShownMax) notes.push({ seq, file, line, time: String(time), text });
   }
 
@@ -472,7 +471,7 @@ export function createVerifier(options: TrailOptions) {
     return firstSeq === 1 || (firstSeq ?? 1) <= checkpoints.oldestSeq;
   }
 
-  function tellDamage(record: Readonly<Record<string, unknown>>, seq: number): void {
+  function tellDamage(record: StoredRecord, seq: number): void {
     for (const { kind, code, text } of damagesOf(record)) {
       if (code === removedCode && (options.isPart || hasBeginning())) {
         noteStart(returned, options.isPart ? unseenText : returnedText, seq, record);
@@ -482,17 +481,12 @@ export function createVerifier(options: TrailOptions) {
     }
   }
 
-  function tellAppended(
-    event: string,
-    head: string,
-    record: Readonly<Record<string, unknown>> | undefined,
-    link: Link,
-  ): void {
+  function tellAppended(event: string, head: string, record: StoredRecord | undefined, link: Link): void {
     const found = ends.take(event, head, record, link, { file, line, seq: link.seq });
     if (found !== undefined) fault(found);
   }
 
-  function noteStep({ time, step_ms: stepMs }: Readonly<Record<string, unknown>>, seq: number): void {
+  function noteStep({ time, step_ms: stepMs }: StoredRecord, seq: number): void {
     const toMs = asTimeMs(time);
     if (toMs === undefined || !isDistanceMs(stepMs) || Math.abs(stepMs) < stepMsMin) return;
     if (steps.length >= stepsMax) return;

@@ -21,10 +21,10 @@ import { formatJsonRow } from '../trail/export.js';
 import type { ExchangeRow } from '../trail/search.js';
 import { type CountsInFile, createCountsInFile } from './only-counted.js';
 
-export function createExtractDigest(): { take(row: ExchangeRow): void; finish(): string } {
+export function createExtractDigest() {
   const hash = createHash('sha256');
   return {
-    take: (row) => void hash.update(`${formatJsonRow(row)}\n`),
+    take: (row: ExchangeRow): void => void hash.update(`${formatJsonRow(row)}\n`),
     finish: () => hash.digest('hex'),
   };
 }
@@ -113,14 +113,8 @@ export interface ExtractVerdict {
   readonly counted: CountsInFile | undefined;
 }
 
-export interface ExtractChecker {
-  /** The next line of the file, without LF. `isWhole`: it has an end. `line` may be used again by the caller afterwards. */
-  readonly take: (line: Buffer, isWhole: boolean) => void;
-  readonly finish: () => ExtractVerdict;
-}
-
 /** `trusted`: public keys in base64; none: a signature of any one key counts, which proves nothing by itself. */
-export function createExtractChecker(trusted: readonly string[]): ExtractChecker {
+export function createExtractChecker(trusted: readonly string[]) {
   let part:
     | { readonly text: string; readonly head: z.output<typeof headShape>; readonly hash: Hash }
     | undefined;
@@ -135,13 +129,14 @@ export function createExtractChecker(trusted: readonly string[]): ExtractChecker
   const counts = createCountsInFile();
 
   return {
-    take(line, isWhole) {
+    /** The next line of the file, without LF. `isWhole`: it has an end. `line` may be used again by the caller afterwards. */
+    take(line: Buffer, isWhole: boolean): void {
       number += 1;
       if (fault !== undefined) return;
       const why = isWhole ? whyNot(line) : 'the line has no end, or is longer than any row';
       if (why !== undefined) fault = { line: number, text: why };
     },
-    finish() {
+    finish(): ExtractVerdict {
       if (fault === undefined && (part !== undefined || parts === 0))
         fault = { line: number, text: 'the signature at the end of the file is missing' };
       return {

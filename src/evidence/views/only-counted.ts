@@ -99,14 +99,10 @@ export interface CountsInFile {
   readonly toSeq: number;
 }
 
-export function createCountsInFile(): {
-  take(line: Buffer): void;
-  /** Undefined: there is none. */
-  finish(): CountsInFile | undefined;
-} {
+export function createCountsInFile() {
   let found: CountsInFile | undefined;
   return {
-    take(line) {
+    take(line: Buffer): void {
       if (!line.includes(limitText)) return;
       const record = parseLine(line.toString('utf8')) ?? {};
       const count = countIn(record);
@@ -117,7 +113,8 @@ export function createCountsInFile(): {
       sum[classOfCount(record)] += count;
       found = sum;
     },
-    finish: () => found,
+    /** Undefined: there is none. */
+    finish: (): CountsInFile | undefined => found,
   };
 }
 

@@ -2,6 +2,7 @@
 
 import type { AccessItem } from '../../gate/access/access-item.js';
 import type { TrailFilter } from '../../gate/door/trail-filter.js';
+import type { StoredRecord } from '../../host/values/values.js';
 import type { Exclusion } from '../story/leave-out.js';
 import type { AccessTold, StoryTold, TrailContent } from '../story/row.js';
 
@@ -25,7 +26,7 @@ export interface TrailCursor {
 
 /** A command as its records say: the keys of its admission, then those of its completion. */
 export interface TrailRow {
-  readonly fields: Readonly<Record<string, unknown>>;
+  readonly fields: StoredRecord;
   readonly admittedSeq?: number;
   /** Absent: it has not ended. */
   readonly completedSeq?: number;
@@ -38,7 +39,7 @@ export type TrailLine =
   /** `why`: why it did not go well, as its client was told. */
   | { readonly row: TrailRow; readonly content?: TrailContent; readonly why?: string }
   | { readonly line: string }
-  | { readonly found: { readonly record: Readonly<Record<string, unknown>>; readonly file: string } }
+  | { readonly found: { readonly record: StoredRecord; readonly file: string } }
   | { readonly access: AccessTold }
   | { readonly end: TrailEnd }
   /** After the end of an extract. */
@@ -74,8 +75,8 @@ export interface TrailEnd {
   readonly content?: TrailContent;
   /** Of `show` in a whole view: admissions of the commands before and after it in its session, as far as they were near. */
   readonly around?: {
-    readonly before?: Readonly<Record<string, unknown>>;
-    readonly after?: Readonly<Record<string, unknown>>;
+    readonly before?: StoredRecord;
+    readonly after?: StoredRecord;
   };
   /** Of `show` in a whole view: the first checkpoint after its records, if there is one yet. */
   readonly checkpoint?: { readonly seq: number; readonly time: string };

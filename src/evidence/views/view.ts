@@ -9,7 +9,7 @@
 // `prev` and `hash` are left out of shown records too: with the hash of a hidden line, a reader could check guesses of that line.
 
 import { GlobList, isMask, isWithin } from '../../doveadm/names/glob.js';
-import { asList, asText, isCount, isText, parseLine } from '../../host/values/values.js';
+import { asList, asText, isCount, isText, parseLine, type StoredRecord } from '../../host/values/values.js';
 import { formatRecorded } from '../../host/words/text.js';
 import { recordKeys, rowOf } from '../../journal/records/keys.js';
 import {
@@ -22,8 +22,6 @@ import {
 } from '../../journal/records/record.js';
 
 type Event = JournalRecord['event'];
-type Stored = Readonly<Record<string, unknown>>;
-
 /**
  * The treatment of an event: its record is shown if the users of its exchange permit it; always hidden, because it may name anybody (an
  * operator, an address, a filter); or shown with these keys, which contain no name.
@@ -151,7 +149,7 @@ export function createView(users: readonly string[] | undefined): View {
   }
 
   /** Completions, log lines and argument records: they follow their admission, and one whose admission was not seen is hidden. */
-  function isShown(record: Stored): boolean {
+  function isShown(record: StoredRecord): boolean {
     const { event, id } = record;
     // Each step names the users of its request: a reader may begin at any of them.
     if (event === 'access') return covers(record);
@@ -175,7 +173,7 @@ export function createView(users: readonly string[] | undefined): View {
  * Whether an admission, or a step of access, certainly concerns these users and no others. Not covered: admissions without named users
  * (commands for a server, questions to dovegate), with cut lists, and of unparsed lines, which have no `args`: their users are unknown.
  */
-export function createCover(users: readonly string[]): (record: Stored) => boolean {
+export function createCover(users: readonly string[]): (record: StoredRecord) => boolean {
   const globs = new GlobList(users);
   // A mask with two @ matches no user, and may contain any name before the second one.
   const isMaskCovered = (mask: string): boolean =>
@@ -189,7 +187,7 @@ export function createCover(users: readonly string[]): (record: Stored) => boole
   };
 }
 
-function membersOf(record: Stored, keys: readonly (keyof typeof harmless)[]): string {
+function membersOf(record: StoredRecord, keys: readonly (keyof typeof harmless)[]): string {
   let members = '';
   for (const key of keys) {
     const value = record[key];
@@ -198,6 +196,6 @@ function membersOf(record: Stored, keys: readonly (keyof typeof harmless)[]): st
   return members;
 }
 
-function pick(record: Stored): Stored {
+function pick(record: StoredRecord): StoredRecord {
   return Object.fromEntries(Object.entries(record).filter(([key]) => shownKeys.has(key)));
 }
