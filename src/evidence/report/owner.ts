@@ -5,7 +5,7 @@
 import { formatTime } from '../../host/words/instants.js';
 import { formatJson, printable } from '../../host/words/text.js';
 import { plural } from '../../host/words/words.js';
-import { approvedWords, shownToOwner } from '../story/owner-view.js';
+import { approvedWords } from '../story/owner-view.js';
 import type { Certainty } from '../story/story.js';
 import { type DoubtCode, formatPeriod, judgeCompleteness } from './completeness.js';
 import { escape } from './html.js';
@@ -135,21 +135,18 @@ export async function makeOwnerReport(journal: Reported, asked: OwnerAsked): Pro
 }
 
 function rowOf(touch: Touch): ReportedRow {
-  const { time, grant } = touch;
-  const shown = shownToOwner(touch);
+  const { time, grant, policy, reason, given: { approvedBy, quietUntilMs } = {} } = touch;
   return {
     from: time,
     until: time,
     class: touch.class,
     what: whatOf.get(touch.class) ?? touch.class,
-    team: printable(shown.team === '' ? 'unknown' : shown.team),
-    reason: printable(shown.reason),
+    team: printable(policy === '' ? 'unknown' : policy),
+    reason: printable(reason),
     ...(grant !== '' && {
       grant: printable(grant),
-      ...(shown.approvedBy !== undefined && {
-        approved_by: shown.approvedBy.map((name) => printable(name)),
-      }),
-      ...(shown.quietUntilMs !== undefined && { kept_until: formatTime(shown.quietUntilMs) }),
+      ...(approvedBy !== undefined && { approved_by: approvedBy.map((name) => printable(name)) }),
+      ...(quietUntilMs !== undefined && { kept_until: formatTime(quietUntilMs) }),
     }),
     commands: 1,
     content: touch.showed,

@@ -61,10 +61,10 @@ void test('what its owner is shown of a grant: the team of each approver, and un
   ]);
   const given = toldBy([ledger]);
   assert.deepEqual(given('A').given, {
-    approvers: [{ policy: 'leads', principal: approver }],
+    approvedBy: ['leads'],
     quietUntilMs: start + 2 + hour,
   });
-  assert.deepEqual(given('B').given, { approvers: [], quietUntilMs: undefined });
+  assert.deepEqual(given('B').given, { approvedBy: [], quietUntilMs: undefined });
   assert.equal(given('C').given, undefined);
 });
 

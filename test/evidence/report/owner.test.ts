@@ -77,13 +77,9 @@ void test('no name of staff, no command, no client and no other user', async () 
   assert.equal(made.complete, true, made.sentences.join());
 });
 
-/** Policy and principal of each approver. */
-function givenBy(...approvers: string[]): GivenToOwner {
-  const words = approvers.map((each) => each.split(' '));
-  return {
-    approvers: words.map(([policy = '', principal = '']) => ({ policy, principal })),
-    quietUntilMs: undefined,
-  };
+/** By the team of each approver. */
+function givenBy(...approvedBy: string[]): GivenToOwner {
+  return { approvedBy, quietUntilMs: undefined };
 }
 
 void test('a grant: its id, its reason, and how many approved it', async () => {
@@ -93,10 +89,9 @@ void test('a grant: its id, its reason, and how many approved it', async () => {
       ({ grant, reason, approved_by: by }) => [grant, reason, by],
     );
   const told = { approvedBy: 'approved by zuluerin@leads', reason: 'ticket 9' };
-  assert.deepEqual(
-    await approvedAs({ ...told, given: givenBy('leads zuluerin@leads', 'legal zuludave@legal') }),
-    [['G1', 'ticket 9', ['leads', 'legal']]],
-  );
+  assert.deepEqual(await approvedAs({ ...told, given: givenBy('leads', 'legal') }), [
+    ['G1', 'ticket 9', ['leads', 'legal']],
+  ]);
   assert.deepEqual(await approvedAs({ ...told, given: givenBy() }), [['G1', 'ticket 9', []]]);
   assert.deepEqual(await approvedAs(undefined), [['G1', '', undefined]]);
 });
@@ -105,7 +100,7 @@ void test('what a grant keeps from the owner is in no row and no number before i
   const used = [row(2, { grant: 'G1' }), row(4, { grant: 'G1', outcome: 'failed', cells: 0 })];
   const reported = (quietUntilMs: number): Promise<OwnerReport> =>
     report(used, {
-      told: { approvedBy: '', given: { ...givenBy('leads a@leads'), quietUntilMs }, reason: '' },
+      told: { approvedBy: '', given: { ...givenBy('leads'), quietUntilMs }, reason: '' },
     });
   const during = await reported(started + 300_001);
   assert.deepEqual([during.rows, during.without_effect], [[], 0]);
@@ -146,7 +141,7 @@ void test('harmless and escaped, wherever it stands', async () => {
     {
       told: {
         approvedBy: hostile,
-        given: { approvers: [{ policy: hostile, principal: hostile }], quietUntilMs: undefined },
+        given: { approvedBy: [hostile], quietUntilMs: undefined },
         reason: hostile,
       },
     },
