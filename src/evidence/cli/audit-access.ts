@@ -9,10 +9,10 @@ import { createDamageWatch } from '../reading/unseen.js';
 import { type AccessAsked, accessSentences, tellAccess } from '../report/access.js';
 import { type AccessTold, decisionsOf } from '../story/row.js';
 import { createView } from '../views/view.js';
-import { isAsked, openPage } from './ask-page.js';
+import { type AskedPage, isAsked, openPage } from './ask-page.js';
 import { type Places, trailsOf } from './audit-places.js';
 import { reportDamage } from './audit-search.js';
-import { reportHidden } from './audit-table.js';
+import { formatMoment, reportHidden } from './audit-table.js';
 
 export interface AccessFlags {
   readonly since?: number;
@@ -48,13 +48,7 @@ export async function auditAccess(screen: Screen, places: Places, flags: AccessF
   return exitCodes.ok;
 }
 
-interface ReadRequests {
-  readonly host?: string | undefined;
-  readonly told: readonly AccessTold[];
-  readonly sentences: readonly string[];
-  readonly leftOut: number;
-  readonly notes: readonly string[];
-}
+type ReadRequests = Awaited<ReturnType<AskedPage['requests']>> & { readonly host?: string | undefined };
 
 async function* readers(screen: Screen, places: Places, asked: AccessAsked): AsyncGenerator<ReadRequests> {
   for (const trail of await trailsOf(screen, places)) {
@@ -77,12 +71,12 @@ type Hosted = AccessTold & { readonly host?: string | undefined };
 
 /** `decider`: whose decisions are asked for; undefined: those of all. */
 const columnsOf = (decider: string | undefined): readonly Column<Hosted>[] => [
-  { name: 'ASKED (UTC)', text: ({ asked = '' }) => secondOf(asked) },
+  { name: 'ASKED (UTC)', text: ({ asked = '' }) => formatMoment(asked) },
   {
     name: 'DECIDED (UTC)',
     text: (item) =>
       decisionsOf(item, decider)
-        .map(({ what, time }) => `${printable(what)} ${secondOf(time)}`)
+        .map(({ what, time }) => `${printable(what)} ${formatMoment(time)}`)
         .join(', '),
     cellsMin: 28,
     goes: 4,
@@ -105,5 +99,3 @@ const columnsOf = (decider: string | undefined): readonly Column<Hosted>[] => [
   { name: 'END', text: ({ said: { end } }) => printable(end), cellsMin: 8, goes: 3 },
   { name: 'ID', text: ({ id }) => printable(id), goes: 1 },
 ];
-
-const secondOf = (time: string): string => printable(time.slice(0, 19).replace('T', ' '));

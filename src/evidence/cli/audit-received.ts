@@ -10,7 +10,7 @@ import { readClaim, readLink } from '../../journal/records/ledger.js';
 import { readHead } from '../../journal/records/record.js';
 import { findRecord, lastRecord } from '../reading/held-record.js';
 import { feedVerifier } from '../reading/search-trail.js';
-import { createVerifier, type TrailOptions, type Verdict } from '../trail/verify.js';
+import { createVerifier, type TrailOptions, type Verdict, withFault } from '../trail/verify.js';
 import type { MirroredHost } from './fleet-places.js';
 
 export interface Received {
@@ -98,36 +98,32 @@ async function compareWithStore(
 ): Promise<Received> {
   const { verdict } = received;
   const { journal, lastSeq = 0, lastTime, keys, signedSeq = 0 } = verdict;
-  const withFault = (kind: 'missing' | 'changed', seq: number | undefined, text: string): Received => ({
+  const found = (kind: 'missing' | 'changed', seq: number | undefined, text: string): Received => ({
     ...received,
-    verdict: {
-      ...verdict,
-      faults: [...verdict.faults, { file: '', line: 0, seq, kind, text }],
-      faultCount: verdict.faultCount + 1,
-    },
+    verdict: withFault(verdict, { file: '', line: 0, seq, kind, text }, true),
   });
   const of = hosts.flatMap(({ host, key, paths }) =>
     paths.filter((path) => basename(path) === journal).map((path) => ({ host, key, path })),
   )[0];
   const end = of && (await lastRecord(of.path));
   if (of === undefined || end === undefined)
-    return withFault('missing', undefined, `the store has nothing of journal ${journal ?? 'without a name'}`);
+    return found('missing', undefined, `the store has nothing of journal ${journal ?? 'without a name'}`);
   const { host, key, path } = of;
   const stored = { host, lastSeq: end.seq };
   if (key !== undefined && keys.length > 0 && !keys.includes(key))
-    return withFault('changed', undefined, `no key that is listed for ${host} signed it`);
+    return found('changed', undefined, `no key that is listed for ${host} signed it`);
   const seq = Math.min(lastSeq, end.seq);
   const held = seq === end.seq ? end : await findRecord(path, seq);
   const live = hashOf(seq);
   if (typeof held !== 'string' && live !== undefined && !held.hash.startsWith(live))
-    return withFault(
+    return found(
       'changed',
       seq,
       `the store has another record ${seq} of ${host}: one of the two was written anew`,
     );
   const behindMs = (parseTime(lastTime) ?? 0) - (parseTime(readHead(end.line)?.time ?? '') ?? 0);
   if (lastSeq > end.seq && behindMs > onTheWayMs)
-    return withFault(
+    return found(
       'missing',
       end.seq + 1,
       `the store lacks records ${end.seq + 1} to ${lastSeq} of ${host}, which were received (signed up to ${signedSeq})`,

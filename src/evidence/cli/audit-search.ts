@@ -76,7 +76,7 @@ export async function auditSearch(
   { format, look = 'search', separator = ',', not = [], by }: SearchOptions,
 ): Promise<number> {
   const journal = await openSource(screen, places);
-  const { isOfHosts = false } = journal;
+  const isOfHosts = places.fleet !== undefined;
   const shown = exchangeColumnsFor(screen, filter);
   const table = createTable(isOfHosts ? [hostColumn, ...shown] : shown, screen);
   const linesOf: Readonly<Record<RowFormat, (row: ExchangeRow) => string[]>> = {
@@ -154,25 +154,17 @@ interface Part {
   retired(): readonly RetiredRecords[];
 }
 
-interface Source {
-  readonly parts: readonly Part[];
-  /** The rows have a field `host`. */
-  readonly isOfHosts?: boolean;
-  survey(filter: TrailFilter): Promise<Surveyed>;
-}
-
-async function openSource(screen: Screen, places: Places): Promise<Source> {
+/** Of a fleet, the rows have a field `host`. */
+async function openSource(screen: Screen, places: Places) {
   if (isAsked(places)) {
     const { page } = await openPage(screen, places);
-    return { parts: [partOfPage(page)], survey: (filter) => page.survey(filter) };
+    return { parts: [partOfPage(page)], survey: (filter: TrailFilter) => page.survey(filter) };
   }
   const trails = await trailsOf(screen, places);
-  const isOfHosts = places.fleet !== undefined;
   const { view } = places;
   return {
     parts: trails.map((trail) => partOfTrail(trail, view)),
-    isOfHosts,
-    survey: (filter) => surveyTrails(trails, filter, view),
+    survey: (filter: TrailFilter) => surveyTrails(trails, filter, view),
   };
 }
 

@@ -19,7 +19,7 @@ import { parsePublicKey, publicKeyName } from '../../rules/keys/sign-key.js';
 import { checkTrail, verifyTrail } from '../reading/search-trail.js';
 import { describeRetired } from '../reading/unseen.js';
 import { proofKindOf } from '../report/proof.js';
-import { checkedFaults as faultsMax, type TrailFault, type Verdict } from '../trail/verify.js';
+import { checkedFaults as faultsMax, type Verdict, withFault } from '../trail/verify.js';
 import { askPage } from './ask-page.js';
 import { type Asking, acceptKey, demandMayAccept, readAccepted } from './audit-keys.js';
 import {
@@ -395,11 +395,6 @@ function withMissing(verdict: Verdict, fromSeq: number | undefined, isFirstAsked
   if (lastSeq < fromSeq) return missing(`the last record is ${lastSeq}`);
   if (isFirstAsked && firstSeq > fromSeq) return missing(`the first record from there on is ${firstSeq}`);
   return verdict;
-}
-
-function withFault(verdict: Verdict, fault: TrailFault, isLast = false): Verdict {
-  const faults = isLast ? [...verdict.faults, fault] : [fault, ...verdict.faults];
-  return { ...verdict, faults, faultCount: verdict.faultCount + 1 };
 }
 
 function describe(checked: Checked, isReceived: boolean, screen: Screen): string {

@@ -8,6 +8,7 @@ import { systemClock } from '../../host/machine/clock.js';
 import { standardConfigHelp } from '../../host/machine/packaged.js';
 import { holdProcess } from '../../host/machine/process.js';
 import { CommandFault, formatFault } from '../../host/output/output.js';
+import { several } from '../../host/output/run-commands.js';
 import { openScreen, type Screen } from '../../host/output/screen.js';
 import { JournalFault } from '../../host/ports/faults.js';
 import { exitCodes } from '../../host/ports/machine.js';
@@ -95,7 +96,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
   };
 
   const viewer = (name: string, summary: string): Command =>
-    fleetReader(name, summary).option('--view <pattern>', viewHelp, addText, []);
+    fleetReader(name, summary).option('--view <pattern>', viewHelp, several, []);
 
   const run = async (work: (screen: Screen) => Promise<number>): Promise<void> => {
     const screen = openScreen();
@@ -113,7 +114,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     'check that nothing in a journal was changed or is missing; print each fault with its place',
   )
     .argument('[place...]', `${placesText}; FILE or - also with syslog lines (RFC 5424)`)
-    .option('--key <file>', keyHelp, addText, [])
+    .option('--key <file>', keyHelp, several, [])
     .option('--socket <path>', `${socketHelp}; it checks with its own key`)
     .option('--from <seq>', 'start at the segment that holds this record', parseSeq)
     .option('--checkpoint <file>', 'a checkpoint kept elsewhere, such as the last one in the log')
@@ -210,7 +211,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .option('--from <when>', `from that on: ${momentHelp}`, (text) => readMoment(text, 'start'))
     .option('--to <when>', 'before that; a day counts to its end', (text) => readMoment(text, 'end'))
     .option('--content', 'list only commands that showed or searched content, or may have')
-    .option('--key <file>', keyHelp, addText, [])
+    .option('--key <file>', keyHelp, several, [])
     .addOption(new Option('--csv', csvHelp).conflicts(['html', 'json']))
     .addOption(separatorOption())
     .addOption(new Option('--html', 'one page of HTML, to print').conflicts(['csv', 'json']))
@@ -282,7 +283,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
       ).conflicts('format'),
     )
     .option('--whole', 'with --with-proof: all lines of the time, to prove that nothing is left out')
-    .option('--key <file>', `with --with-proof: ${keyHelp}`, addText, [])
+    .option('--key <file>', `with --with-proof: ${keyHelp}`, several, [])
     .action((paths: string[], flags: ExportFlags, command: Command) => {
       const isOfFiles = flags.whole === true || flags.key.length > 0;
       if (flags.separator !== undefined && (flags.withProof === true || flags.format !== 'csv'))
@@ -311,7 +312,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .command('check-proof')
     .description('check a file of export --with-proof, with the public key alone')
     .argument('<file>', 'the file; -: standard input')
-    .option('--key <file>', keyHelp, addText, [])
+    .option('--key <file>', keyHelp, several, [])
     .option('--json', 'one line of JSON')
     .action((path: string, flags: CheckProofFlags) =>
       run(async (screen) => (await import('./audit-check-proof.js')).auditCheckProof(screen, path, flags)),
@@ -356,10 +357,6 @@ export function demandCsv(command: Command, { csv, separator }: Partial<ReportFl
 }
 
 const keyHelp = 'a trusted key, public or private: signatures of others are faults; may be repeated';
-
-function addText(text: string, before: readonly string[]): readonly string[] {
-  return [...before, text];
-}
 
 function parseSeq(text: string): number {
   if (!/^[1-9]\d{0,14}$/.test(text)) throw new InvalidArgumentError('It must be the seq of a record.');

@@ -15,17 +15,13 @@ import { createRetirements, createSearch, type ExchangeRow } from '../trail/sear
 import { createSketchTest } from '../trail/sketch-test.js';
 import type { RetiredRecords } from '../trail/verify.js';
 import type { NewestAsked } from '../views/asked.js';
+import type { TrailEnd } from '../views/trail.js';
 import { createView } from '../views/view.js';
 import { afterSeq, createDamageCount, filesFrom, seqOfLine } from './reading.js';
 import { filesSince, readToDamage } from './search-trail.js';
 
 /** What was read for a page. Seqs and times are those of records. */
-export interface LookedThrough {
-  readonly fromSeq: number;
-  readonly toSeq: number;
-  readonly fromTime: string | undefined;
-  readonly toTime: string | undefined;
-}
+type LookedThrough = NonNullable<TrailEnd['looked']>;
 
 export interface NewestPage {
   readonly rows: readonly string[];
@@ -106,7 +102,7 @@ export async function readNewest(
     const line = format(found);
     bytes += line.length;
     lines.push(line);
-    if (seq === before || bytes >= bytesMax) time = timeOf(found);
+    if (seq === before || bytes >= bytesMax) time = asText(found.fields['time']);
     if (bytes < bytesMax) continue;
     before = seq;
     break;
@@ -151,10 +147,6 @@ export function createLooked() {
         ? undefined
         : { fromSeq: before ?? fromSeq, toSeq, fromTime: time ?? fromTime, toTime },
   };
-}
-
-function timeOf({ fields: { time } }: ExchangeRow): string | undefined {
-  return asText(time);
 }
 
 interface RecordHead {

@@ -11,7 +11,6 @@ import { toldBy } from '../report/access.js';
 import { type Doubt } from '../report/completeness.js';
 import { findingsOf } from '../report/findings.js';
 import { createHtmlReport } from '../report/html.js';
-import type { ReportForm } from '../report/lines.js';
 import { makeOwnerReport, type OwnerAsked, type OwnerFacts } from '../report/owner.js';
 import {
   createCsvReport,
@@ -21,21 +20,22 @@ import {
   type ReportAsked,
   type Reported,
 } from '../report/report.js';
-import { createSearch, createSurvey, type ExchangeRow } from '../trail/search.js';
+import { createSearch, type ExchangeRow } from '../trail/search.js';
 import type { Verdict } from '../trail/verify.js';
 import type { OnlyCounter } from '../views/only-counted.js';
 import type { VerifyProgress, VerifyResult } from '../views/proof.js';
 import type { MailboxEnd } from '../views/trail.js';
 import { createCover, createView } from '../views/view.js';
 import { readAccess } from './read-access.js';
-import { checkTrail, filesSince, readToDamage, verifyTrail } from './search-trail.js';
+import { seqOfLine } from './reading.js';
+import { checkTrail, filesSince, readToDamage, surveyTrails, verifyTrail } from './search-trail.js';
 
 export type LongTask = { readonly directory: string; readonly ownKey: string } & (
   | { readonly long: 'verify' }
   | {
       readonly long: 'report';
       readonly report: ReportAsked;
-      readonly form: 'page' | 'csv' | 'html' | 'json';
+      readonly form: keyof typeof forms;
       /** Patterns of the users whose records are shown; undefined: all records. */
       readonly users: readonly string[] | undefined;
       /** Who sees it, and why it is not complete, in a limited view. */
@@ -78,8 +78,7 @@ export async function readLong(task: LongTask, clock: Pick<Clock, 'now'>, tell: 
   }
   const { report, form: name, users, limits } = task;
   const reported = reportedOf(trail, verdict, report.mailbox, users, limits);
-  const form = formOf(name);
-  const { counts, texts } = await makeReport(reported, report, form);
+  const { counts, texts } = await makeReport(reported, report, forms[name]());
   const commands = counts.commands + counts.stopped;
   await tell({ part: 'counted', commands });
   if (name === 'page') {
@@ -101,20 +100,12 @@ export async function readLong(task: LongTask, clock: Pick<Clock, 'now'>, tell: 
   return tell({ part: 'event', event: 'end', data: JSON.stringify({ commands } satisfies MailboxEnd) });
 }
 
-function formOf(name: Extract<LongTask, { long: 'report' }>['form']): ReportForm {
-  switch (name) {
-    case 'page':
-      return createPageReport();
-    case 'csv':
-      return createCsvReport();
-    case 'html':
-      return createHtmlReport();
-    case 'json':
-      return createJsonReport();
-    default:
-      return name satisfies never;
-  }
-}
+const forms = {
+  page: createPageReport,
+  csv: createCsvReport,
+  html: createHtmlReport,
+  json: createJsonReport,
+} as const;
 
 /** In a limited view a fault is its kind and its place: its text may hold what a record says. */
 function reportedOf(
@@ -137,14 +128,7 @@ function reportedOf(
     // A forged record may name any file.
     pathOf: (file) => (ownFiles.test(file) ? file : 'a file of the journal'),
     rows: (filter, counted) => rowsOf(trail, filter, users, counted),
-    async survey(filter) {
-      const survey = createSurvey(filter);
-      const view = createView(users);
-      for (const file of trail.files)
-        for await (const piece of readToDamage(file))
-          if (piece !== undefined) survey.take(view.take(piece.bytes));
-      return survey.finish();
-    },
+    survey: (filter) => surveyTrails([trail], filter, users),
     grants: async (sinceMs) =>
       toldBy(
         [await readAccess(trail, { sinceMs, user: mailbox }, users && createView(users))],
@@ -204,13 +188,8 @@ async function createProgress(
     const size = sizeOf.get(file) ?? 0;
     // Of a compressed file nobody knows how much there is to come; it counts when it was read.
     const read = before + (file.isCompressed ? 0 : Math.min(within, size));
-    const seq = seqOf(piece.bytes);
+    const { bytes } = piece;
+    const seq = seqOfLine(bytes.subarray(bytes.lastIndexOf(0x0a, bytes.length - 2) + 1)) ?? 0;
     void tell({ part: 'progress', progress: { bytes: Math.min(read, ofBytes), ofBytes, seq } });
   };
-}
-
-/** Of the last record of a piece, if it tells. */
-function seqOf(piece: Buffer): number {
-  const at = piece.lastIndexOf(0x0a, piece.length - 2) + 1;
-  return Number(/^\{"seq":(\d{1,15}),/.exec(piece.toString('latin1', at, at + 32))?.[1] ?? 0);
 }

@@ -17,7 +17,7 @@ import { accessSentences, tellAccess } from '../report/access.js';
 import { contentOf } from '../story/content.js';
 import { foldStory } from '../story/fold.js';
 import { type GrantStory, grantSentences } from '../story/grant.js';
-import type { AccessTold, StoryTold, TrailContent } from '../story/row.js';
+import type { AccessTold, TrailContent } from '../story/row.js';
 import { tellStory, whyWords } from '../story/words.js';
 import { formatCsvRow, formatJsonRow } from '../trail/export.js';
 import {
@@ -31,12 +31,12 @@ import type { RetiredRecords, TrailFault, Verdict } from '../trail/verify.js';
 import type { Asked, Cursor, FileForm, NewestAsked } from '../views/asked.js';
 import { createExtractDigest } from '../views/extract.js';
 import { openMax } from '../views/look.js';
-import { createOnlyCounted, type OnlyCounted, withCounts } from '../views/only-counted.js';
+import { createOnlyCounted, withCounts } from '../views/only-counted.js';
 import type { TrailEnd } from '../views/trail.js';
 import { createView, type View } from '../views/view.js';
 import { countBack } from './count-back.js';
 import { type Found, findExchange } from './find-exchange.js';
-import { type LookedThrough, readNewest } from './newest-first.js';
+import { readNewest } from './newest-first.js';
 import { readAccess } from './read-access.js';
 import { afterSeq, createDamageCount, filesFrom, seqOfLine } from './reading.js';
 import { filesSince, readToDamage, verifyTrail } from './search-trail.js';
@@ -50,35 +50,12 @@ export interface ReadTask {
   readonly limits: { readonly rowsMax: number; readonly bytesMax: number; readonly timeMs: number };
 }
 
-export type Neighbor = Readonly<Record<'id' | 'seq' | 'time' | 'command' | 'user', unknown>>;
-
-/** What stands at the end of an answer; without it an answer is not whole. */
-export interface AnswerEnd {
-  readonly rows: number;
-  readonly cursor?: Cursor | undefined;
-  /** Of a page of the newest commands: what the next one is asked with as `before`; absent: this is the last page. */
-  readonly before?: number | undefined;
-  readonly looked?: LookedThrough | undefined;
-  /** Of damage, one sentence each. */
-  readonly notes?: readonly string[] | undefined;
+/** Beside what the page shows: for the command line, and for the record of the look. */
+export interface AnswerEnd extends TrailEnd {
   readonly retired?: readonly RetiredRecords[] | undefined;
-  /** Of this part of an answer: what has no records of its own. */
-  readonly counted?: OnlyCounted | undefined;
   readonly surveyed?: Surveyed | undefined;
-  readonly content?: TrailContent | undefined;
-  readonly id?: string | undefined;
-  readonly story?: StoryTold | undefined;
-  readonly grant?: TrailEnd['grant'];
-  /** Of requests: how many there are of which kind, and how many newer ones are not listed. */
-  readonly sentences?: readonly string[] | undefined;
+  /** Of requests: how many newer ones are not listed. */
   readonly leftOut?: number | undefined;
-  readonly use?: number | undefined;
-  /** In a whole view: its neighbors in the session, the checkpoint after it, the policy of that time. */
-  readonly around?:
-    | { readonly before?: Neighbor | undefined; readonly after?: Neighbor | undefined }
-    | undefined;
-  readonly checkpoint?: { readonly seq: number; readonly time: string } | undefined;
-  readonly policy?: { readonly version: string; readonly text?: string | undefined } | undefined;
   readonly verdict?: Verdict | undefined;
   readonly readTo?: number | undefined;
 }
@@ -238,7 +215,7 @@ async function requests(
   });
 }
 
-function neighborOf({ id, seq, time, command, user }: StoredRecord): Neighbor {
+function neighborOf({ id, seq, time, command, user }: StoredRecord): StoredRecord {
   return { id, seq, time, command, user };
 }
 

@@ -250,40 +250,26 @@ export function reportSentences(
 ): readonly string[] {
   const { isComplete, from, to, signedTo, signedBy, whose, doubts, hosts } = completeness;
   const period = formatPeriod(from, to, isToAsked);
-  if (hosts !== undefined) return fleetSentences(completeness, hosts, counts, period);
   const until =
     counts.unsigned === 0 || signedTo === undefined
       ? ''
       : ` until ${momentText(signedTo)} UTC, ${plural(counts.unsigned, 'later command')} not signed yet`;
   const signed =
     signedBy === undefined ? '' : `, signed by ${signedBy}${whose === '' ? '' : ` (${whose})`}${until}`;
+  const where =
+    hosts === undefined ? signed : ` on ${hosts.length === 1 ? '1 host' : `all ${hosts.length} hosts`}`;
   const first = isComplete
-    ? `complete from ${period}${signed}, nothing missing, ${countsText(counts)}`
+    ? `complete from ${period}${where}, nothing missing, ${countsText(counts)}`
     : `NOT proved complete from ${period}: ${reasonsText(doubts)}; what was found: ${countsText(counts)}`;
-  // The first sentence counts those that are.
-  const tail = counts.unsigned === 0 ? '; none of them is of this mailbox in this time' : '';
+  // The first sentence counts those that are; that of a fleet does not know.
+  const tail =
+    counts.unsigned > 0 || hosts !== undefined ? '' : '; none of them is of this mailbox in this time';
   return [
     first,
+    ...(hosts ?? []).map(hostSentence),
     ...doubts.map(({ code, text, isSerious }) =>
       isSerious ? text : `note: ${text}${code === 'unsigned-tail' ? tail : ''}`,
     ),
-    ...notes(counts),
-  ];
-}
-
-function fleetSentences(
-  { isComplete, doubts }: Completeness,
-  hosts: readonly HostCompleteness[],
-  counts: TouchCounts,
-  period: string,
-): readonly string[] {
-  const first = isComplete
-    ? `complete from ${period} on ${hosts.length === 1 ? '1 host' : `all ${hosts.length} hosts`}, nothing missing, ${countsText(counts)}`
-    : `NOT proved complete from ${period}: ${reasonsText(doubts)}; what was found: ${countsText(counts)}`;
-  return [
-    first,
-    ...hosts.map(hostSentence),
-    ...doubts.map(({ text, isSerious }) => (isSerious ? text : `note: ${text}`)),
     ...notes(counts),
   ];
 }

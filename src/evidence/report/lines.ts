@@ -2,7 +2,7 @@
 
 import { printable } from '../../host/words/text.js';
 import { countWords, plural } from '../../host/words/words.js';
-import type { MailboxLine } from '../views/trail.js';
+import type { MailboxHead, MailboxLine } from '../views/trail.js';
 import type { Completeness } from './completeness.js';
 import {
   type CountFor,
@@ -15,22 +15,13 @@ import {
   touchClasses,
 } from './touch.js';
 
-export interface ReportHead {
-  readonly mailbox: string;
-  readonly period: string;
-  readonly isComplete: boolean;
-  readonly answer: string;
+/** Texts are harmless for a terminal. */
+export interface ReportHead
+  extends Omit<MailboxHead, 'from' | 'to' | 'signedBy' | 'signedTo' | 'doubts' | 'counts' | 'classes'> {
   readonly isNamed: boolean;
   readonly similar: readonly string[];
-  /** Harmless for a terminal; the first is the verdict. */
-  readonly sentences: readonly string[];
-  readonly isContentOnly: boolean;
-  readonly madeAt: string;
-  /** The machine on which it was made, and the id of the journal; harmless. */
-  readonly host: string;
+  /** The id of the journal. */
   readonly journal: string;
-  /** `eve on mx1`, where a daemon made it; harmless. */
-  readonly madeBy?: string | undefined;
 }
 
 /** One form of a report. Gives lines, or several in one text; `finish` the last ones. */

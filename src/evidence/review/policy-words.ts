@@ -4,17 +4,11 @@ import { plural, timesWords } from '../../host/words/words.js';
 import { numberIn } from '../../journal/records/stored.js';
 import type { PolicyPeriod } from './policy-periods.js';
 
-export interface PeriodWords {
-  /** `reload by root (uid 0, login uid 1000)` */
-  readonly began: string;
-  readonly notes: readonly string[];
-  /** `3 commands of all policies ran then`, and what the policies before would have done. */
-  readonly counts: readonly string[];
-  /** The kinds of commands that the policies before would have denied. */
-  readonly newly: readonly string[];
-}
-
-export function periodWords(period: PolicyPeriod): PeriodWords {
+/**
+ * `began`: `reload by root (uid 0, login uid 1000)`. `counts`: `3 commands of all policies ran then`, and what the policies before would
+ * have done. `newly`: the kinds of commands that they would have denied.
+ */
+export function periodWords(period: PolicyPeriod) {
   const { event, commands, newly, isOlder, was } = period;
   return {
     began: isOlder

@@ -170,6 +170,12 @@ function appendedText(appended: unknown): string {
   return isOurs && isCount(bytes) ? `${found}; ${bytes} bytes lie in ${file}` : found;
 }
 
+/** What somebody finds who compares a trail with what lies elsewhere. `isLast`: it stands behind the others. */
+export function withFault(verdict: Verdict, fault: TrailFault, isLast = false): Verdict {
+  const faults = isLast ? [...verdict.faults, fault] : [fault, ...verdict.faults];
+  return { ...verdict, faults, faultCount: verdict.faultCount + 1 };
+}
+
 interface Damage {
   readonly kind: 'cut' | 'journal-appended';
   readonly code: string;

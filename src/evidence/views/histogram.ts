@@ -5,20 +5,13 @@ import { formatTime } from '../../host/words/instants.js';
 import { asTimeMs } from '../../journal/records/record.js';
 import { classOfRow } from '../story/row.js';
 import type { ExchangeRow } from '../trail/search.js';
-import type { HistogramBucket } from './trail.js';
+import type { Histogram, HistogramBucket } from './trail.js';
 
 const bucketsMax = 120;
 /** Seconds of a bucket; each is a multiple of the one before. Above the last one they double. */
 const steps = [1, 5, 10, 30, 60, 300, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 604_800];
 
 type Counts = { -readonly [Key in Exclude<keyof HistogramBucket, 'at'>]: HistogramBucket[Key] };
-
-export interface Counted {
-  readonly from: string;
-  readonly to: string;
-  readonly step: number;
-  readonly buckets: readonly HistogramBucket[];
-}
 
 export function createHistogram() {
   let step = steps[0] ?? 1;
@@ -43,7 +36,10 @@ export function createHistogram() {
       buckets.set(number, counts);
       rows += 1;
     },
-    finish(fromMs: number | undefined, toMs: number | undefined): Counted {
+    finish(
+      fromMs: number | undefined,
+      toMs: number | undefined,
+    ): Pick<Histogram, 'from' | 'to' | 'step' | 'buckets'> {
       if (fromMs !== undefined) cover(fromMs);
       if (toMs !== undefined && toMs > (fromMs ?? -Infinity)) cover(toMs - 1);
       const shown: HistogramBucket[] = [];

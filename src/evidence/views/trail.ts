@@ -48,42 +48,53 @@ export type TrailLine =
       readonly notes?: readonly string[];
     };
 
+/** What stands at the end of an answer; without it an answer is not whole. */
 export interface TrailEnd {
   readonly rows: number;
   /** Of an export and an extract: what of this part has no rows of its own. `records` of `rows` are the counts of it. */
-  readonly counted?: Readonly<Record<'refused' | 'unsent' | 'unsure' | 'records', number>>;
-  readonly cursor?: TrailCursor;
+  readonly counted?: Readonly<Record<'refused' | 'unsent' | 'unsure' | 'records', number>> | undefined;
+  readonly cursor?: TrailCursor | undefined;
   /** For a page of the newest commands: the position of the next one; absent: this is the last one. */
-  readonly before?: number;
-  readonly looked?: {
-    readonly fromSeq: number;
-    readonly toSeq: number;
-    readonly fromTime?: string | undefined;
-    readonly toTime?: string | undefined;
-  };
-  readonly notes?: readonly string[];
-  readonly retired?: readonly { readonly segments: number; readonly until?: string; readonly by?: string }[];
+  readonly before?: number | undefined;
+  readonly looked?:
+    | {
+        readonly fromSeq: number;
+        readonly toSeq: number;
+        readonly fromTime?: string | undefined;
+        readonly toTime?: string | undefined;
+      }
+    | undefined;
+  readonly notes?: readonly string[] | undefined;
+  readonly retired?:
+    | readonly {
+        readonly segments: number;
+        readonly until?: string | undefined;
+        readonly by?: string | undefined;
+      }[]
+    | undefined;
   /** Of `show`: the id of the command. */
-  readonly id?: string;
-  readonly story?: StoryTold;
+  readonly id?: string | undefined;
+  readonly story?: StoryTold | undefined;
   /** Of `show` of a request or grant, whose steps and uses are the records; `item` is absent: its request is not kept, or not shown. */
-  readonly grant?: { readonly item?: AccessItem; readonly sentences: readonly string[] };
+  readonly grant?: { readonly item?: AccessItem; readonly sentences: readonly string[] } | undefined;
   /** Of `requests`: how many there are of which kind, and what is left out. */
-  readonly sentences?: readonly string[];
+  readonly sentences?: readonly string[] | undefined;
   /** Which use of its grant the command is. */
-  readonly use?: number;
-  readonly content?: TrailContent;
+  readonly use?: number | undefined;
+  readonly content?: TrailContent | undefined;
   /** Of `show` in a whole view: admissions of the commands before and after it in its session, as far as they were near. */
-  readonly around?: {
-    readonly before?: StoredRecord;
-    readonly after?: StoredRecord;
-  };
+  readonly around?:
+    | {
+        readonly before?: StoredRecord | undefined;
+        readonly after?: StoredRecord | undefined;
+      }
+    | undefined;
   /** Of `show` in a whole view: the first checkpoint after its records, if there is one yet. */
-  readonly checkpoint?: { readonly seq: number; readonly time: string };
+  readonly checkpoint?: { readonly seq: number; readonly time: string } | undefined;
   /** Of `show` in a whole view: the hash of the policy, and its text as it was then. */
-  readonly policy?: { readonly version: string; readonly text?: string };
+  readonly policy?: { readonly version: string; readonly text?: string | undefined } | undefined;
   /** Of `survey`: users with a name like the one that was looked for. */
-  readonly surveyed?: { readonly names: readonly string[] };
+  readonly surveyed?: { readonly names: readonly string[] } | undefined;
 }
 
 /** The commands that a filter finds, counted by the time of their admission. A command that the view hides is counted nowhere. */
@@ -182,8 +193,9 @@ export interface MailboxHead {
   readonly signedTo?: string | undefined;
   readonly isContentOnly: boolean;
   readonly madeAt: string;
+  /** The machine on which it was made. */
   readonly host: string;
-  /** `eve on mx1`. */
+  /** `eve on mx1`, where a daemon made it. */
   readonly madeBy?: string | undefined;
   readonly counts: MailboxCounts;
   /** Every class that lines can have, the gravest first. */
