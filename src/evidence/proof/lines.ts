@@ -36,8 +36,11 @@ export interface LineWish {
 /** Values of one parameter; undefined: it is not given. */
 type Choice = readonly string[] | undefined;
 
-/** At most `most` of them, each the words of a line. */
-export function linesFor(wish: LineWish, most: number): readonly (readonly string[])[] {
+/** Lines that are tried for one rule. */
+const linesMax = 400;
+
+/** Each the words of a line. */
+export function linesFor(wish: LineWish): readonly (readonly string[])[] {
   const { command } = wish;
   const choices = command.params.map((parameter) => choicesOf(parameter, wish));
   if (choices.some((each) => each.length === 0)) return [];
@@ -48,7 +51,7 @@ export function linesFor(wish: LineWish, most: number): readonly (readonly strin
       choices.map((each, at) => each[picks.get(at) ?? 0]),
     );
     lines.set(words.join('\0'), words);
-    return lines.size < most;
+    return lines.size < linesMax;
   };
   take(new Map());
   const others = choices.flatMap((each, at) => each.slice(1).map((_, pick) => [at, pick + 1] as const));

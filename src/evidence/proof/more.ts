@@ -31,7 +31,6 @@ import {
   grantsOf,
   isStale,
   isSurelyDenied,
-  linesMax,
   type Proof,
   type ProofOptions,
   possibleOf,
@@ -310,25 +309,13 @@ function gapInUsers(
     command.scope === 'user' &&
     !command.params.some(({ role }) => role === 'acl-id' || role === 'source-user');
   const lists = covering.map(({ users }) => users);
+  const others = lists.flatMap((each) => each ?? []);
   const isWithinOne = (list: GlobList | undefined): boolean =>
     list === undefined || find(undefined, [list]).kind === 'none';
   const isCovered = namesOne
-    ? lists.includes(undefined) ||
-      find(
-        undefined,
-        lists.flatMap((each) => each ?? []),
-      ).kind === 'none'
+    ? lists.includes(undefined) || find(undefined, others).kind === 'none'
     : lists.some(isWithinOne);
-  if (!isCovered)
-    return (
-      gap(
-        find(
-          undefined,
-          lists.flatMap((each) => each ?? []),
-        ),
-        'users of the rule',
-      ) ?? { why: 'users of the rule' }
-    );
+  if (!isCovered) return gap(find(undefined, others), 'users of the rule') ?? { why: 'users of the rule' };
   if (!mayHaveMasks(rule, command)) return undefined;
   // Masks are compared by their texts.
   const hasAll = (one: GlobList | undefined, other: GlobList | undefined): boolean =>
@@ -608,7 +595,7 @@ function moreBy(trial: Trial): { readonly witness: Witness; readonly isForAll: b
         others,
         values,
       };
-      for (const words of linesFor(wish, linesMax)) {
+      for (const words of linesFor(wish)) {
         if (fresh.isOver()) return undefined;
         const asked = isOfAllUsers
           ? { user: '', words: [...command.words, '-A', ...words.slice(command.words.length)] }

@@ -318,9 +318,6 @@ export class Doubts {
 
 export const timeIsUp = `the time for it (${proofMs / 1000} s) ran out, or it has too many cases; name fewer users or policies`;
 
-/** Lines that are tried for one rule. */
-export const linesMax = 400;
-
 export function prove(statement: NeverStatement, settings: Settings, { nowMs, isOver }: ProofOptions): Proof {
   const world = worldOf(settings, nowMs, isOver);
   const wanted = wantedOf(statement.users);
@@ -493,7 +490,7 @@ function linesOf(
   const others = policy.denyByCommand.get(command.name) ?? [];
   const series = world.series.at(-1) ?? '2.4';
   const values = source && { values: new Map([source]) };
-  const lines = linesFor({ command, series, rule, user, given, isAboutContent, others, ...values }, linesMax);
+  const lines = linesFor({ command, series, rule, user, given, isAboutContent, others, ...values });
   return lines.map((words) => ({ user: command.scope === 'user' ? user : '', words }));
 }
 

@@ -3,8 +3,8 @@
 
 import type { Who } from '../../rules/answers/statement.js';
 import type { ListenerSettings, PeersSettings, Settings } from '../../rules/config/settings.js';
-import type { Person } from '../../rules/identity/person.js';
 import type { Policy } from '../../rules/policy/policy.js';
+import type { Certainty } from '../story/story.js';
 
 export interface Requester {
   readonly listener: ListenerSettings;
@@ -56,13 +56,10 @@ export function principalOfRequester({ listener, login, peers }: Requester): str
   return `${login?.name ?? peers?.users[0] ?? '-'}@${listener.name}`;
 }
 
-/** `maybe`: only the machine knows, by the groups of a user or the uid of a name. */
-export type Likelihood = 'yes' | 'maybe' | 'no';
-
-/** Whether somebody of a statement can be this requester. */
-export function canBe(who: Who, requester: Requester, { persons }: Settings): Likelihood {
+/** Whether somebody of a statement can be this requester; `maybe`: only the machine knows, by the groups of a user or the uid of a name. */
+export function canBe(who: Who, requester: Requester, { persons }: Settings): Certainty {
   const { listener, policy, login } = requester;
-  const is = (holds: boolean): Likelihood => (holds ? 'yes' : 'no');
+  const is = (holds: boolean): Certainty => (holds ? 'yes' : 'no');
   switch (who.kind) {
     case 'policy':
       return is(policy.name === who.name);
@@ -77,7 +74,7 @@ export function canBe(who: Who, requester: Requester, { persons }: Settings): Li
       const person = persons.get(who.name);
       if (person === undefined) return 'no';
       if (login === undefined) return mayGet(person.users, requester);
-      return is(loginsOfPerson(person, login.kind).includes(login.name));
+      return is((login.kind === 'account' ? person.accounts : person.keys).includes(login.name));
     }
     default:
       return who.kind satisfies never;
@@ -124,13 +121,9 @@ export function perhapsOf(
   return likely.some(([, how]) => how === 'yes') ? possible : [...possible, undefined];
 }
 
-function loginsOfPerson({ accounts, keys }: Person, kind: 'account' | 'key'): readonly string[] {
-  return kind === 'account' ? accounts : keys;
-}
-
 /** Whether one of these users of the machine gets that line of the choice. */
-function mayGet(users: readonly string[], { listener, peers }: Requester): Likelihood {
-  let most: Likelihood = users.length === 0 ? 'no' : isMember(users, listener.peers);
+function mayGet(users: readonly string[], { listener, peers }: Requester): Certainty {
+  let most: Certainty = users.length === 0 ? 'no' : isMember(users, listener.peers);
   for (const choice of listener.policies) {
     const membership = isMember(users, choice.peers);
     if ((choice.peers ?? listener.peers) === peers) return weaker(most, membership);
@@ -140,7 +133,7 @@ function mayGet(users: readonly string[], { listener, peers }: Requester): Likel
   return 'no';
 }
 
-function isMember(users: readonly string[], peers: PeersSettings | undefined): Likelihood {
+function isMember(users: readonly string[], peers: PeersSettings | undefined): Certainty {
   if (peers === undefined) return 'yes';
   const named = peers.users;
   if (named.some((user) => users.includes(user))) return 'yes';
@@ -150,8 +143,8 @@ function isMember(users: readonly string[], peers: PeersSettings | undefined): L
   return peers.groups.length > 0 || mayBeSame ? 'maybe' : 'no';
 }
 
-const order: readonly Likelihood[] = ['no', 'maybe', 'yes'];
+const order: readonly Certainty[] = ['no', 'maybe', 'yes'];
 
-function weaker(one: Likelihood, other: Likelihood): Likelihood {
+function weaker(one: Certainty, other: Certainty): Certainty {
   return order.indexOf(one) < order.indexOf(other) ? one : other;
 }

@@ -146,7 +146,7 @@ function changesOfText(name: string, before: StoredRecord, after: StoredRecord, 
     const commands = isRuleList(key) ? { commands: [...rules].map(commandOf) } : {};
     changes.push({ sign, words, policy: name, key, ...commands });
   };
-  for (const [key, [added, removed, now, no]] of entriesOf(lists)) {
+  for (const [key, [added, removed, now, no]] of Object.entries(lists)) {
     const [one, two] = [itemsOf(old[key]), itemsOf(fresh[key])];
     const come = new Map([...two].filter(([text]) => !one.has(text)));
     const gone = new Map([...one].filter(([text]) => !two.has(text)));
@@ -186,10 +186,6 @@ function changesOfText(name: string, before: StoredRecord, after: StoredRecord, 
 
 function isRuleList(key: string): boolean {
   return key === 'allow' || key === 'deny' || key === 'on_request';
-}
-
-function entriesOf<Key extends string, Value>(table: Readonly<Record<Key, Value>>): [string, Value][] {
-  return Object.entries<Value>(table);
 }
 
 function itemsOf(list: unknown): Map<string, unknown> {

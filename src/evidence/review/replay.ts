@@ -44,23 +44,7 @@ export interface ReplayChange {
   lastMs: number;
 }
 
-export interface ReplayResult {
-  /** Records that were judged, and those of them that hold digests. */
-  readonly judged: number;
-  readonly opaque: number;
-  /** Records without the client's minor, judged as of a present client. */
-  readonly withoutClient: number;
-  readonly allowToDeny: number;
-  readonly denyToAllow: number;
-  /** Refused then and now, and otherwise; or served then, and it would depend on how many mails match. */
-  readonly otherwise: number;
-  /** Policy allowed them then as now, and something else would stand in their way that did not then. */
-  readonly toObstacle: number;
-  readonly notJudged: ReadonlyMap<LeftOutWhy | 'no-listener', number>;
-  readonly changes: readonly ReplayChange[];
-  /** Changed records beyond the {@link changesMax} kinds that are kept. */
-  readonly untold: number;
-}
+export type ReplayResult = ReturnType<ReturnType<typeof createReplay>['finish']>;
 
 /** Kinds of changes, and users of each, that are kept. Stops a journal of years from filling the memory. */
 export const changesMax = 10_000;
@@ -92,19 +76,24 @@ export function whichPolicy(
 export function createReplay(
   settings: Settings,
   onJudged: (judged: RecordedAssessment) => void = () => undefined,
-): { take(row: ExchangeRow): void; finish(): ReplayResult } {
+) {
   const assessor = new RecordedAssessor(settings);
   const limiter = new Limiter(bounds.limiterEntries);
   const changes = new Map<string, ReplayChange>();
   const notJudged = new Map<LeftOutWhy | 'no-listener', number>();
   const counts = {
+    /** Records that were judged, and those of them that hold digests. */
     judged: 0,
     opaque: 0,
+    /** Records without the client's minor, judged as of a present client. */
     withoutClient: 0,
     allowToDeny: 0,
     denyToAllow: 0,
+    /** Refused then and now, and otherwise; or served then, and it would depend on how many mails match. */
     otherwise: 0,
+    /** Policy allowed them then as now, and something else would stand in their way that did not then. */
     toObstacle: 0,
+    /** Changed records beyond the {@link changesMax} kinds that are kept. */
     untold: 0,
   };
 

@@ -276,13 +276,14 @@ function nameOf([first]: readonly Sight[]): string {
 
 function groupBy<Each>(all: readonly Each[], keyOf: (each: Each) => string): Map<string, Each[]> {
   const groups = new Map<string, Each[]>();
-  for (const each of all) {
-    const key = keyOf(each);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [each]);
-    else group.push(each);
-  }
+  for (const each of all) add(groups, keyOf(each), each);
   return groups;
+}
+
+function add<Each>(groups: Map<string, Each[]>, key: string, each: Each): void {
+  const group = groups.get(key);
+  if (group === undefined) groups.set(key, [each]);
+  else group.push(each);
 }
 
 const attemptsOf = (sights: readonly Sight[]): Attempt[] => sights.flatMap(({ attempts }) => attempts);
@@ -323,15 +324,15 @@ function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest): So
     const ofRule = isServed && !seen.line.isGranted ? allowed.get(decision.rule) : undefined;
     if (isForAllOf23(attempts)) refused.push({ sight, why: noAllUsers.reason });
     else if (ofRule !== undefined) ofRule.push(sight);
-    else if (attempts.some(({ command }) => command.grant === 'never')) add(root, sight);
-    else if (attempts.some((attempt) => attempt.everybody !== 'none')) add(everybody, sight);
+    else if (attempts.some(({ command }) => command.grant === 'never')) add(root, nameOf([sight]), sight);
+    else if (attempts.some((attempt) => attempt.everybody !== 'none')) add(everybody, nameOf([sight]), sight);
     else if (saidToBeDenied.has(decision.code)) refused.push({ sight, why: withPlace(decision) });
     else if (decision.code === 'user') {
       outside.push(sight);
       refused.push({ sight, why: withPlace(decision) });
     } else if (seen.line.isGranted) refused.push({ sight, why: underGrant });
     else if (seen.line.decision === 'deny') refused.push({ sight, why: seen.line.text ?? 'it was denied' });
-    else add(wanted, sight);
+    else add(wanted, nameOf([sight]), sight);
   }
   return { allowed, wanted, root, everybody, refused, outside, unreadable };
 }
@@ -344,13 +345,6 @@ const saidToBeDenied: ReadonlySet<string> = new Set(['deny-rule', 'except', 'nev
 
 function withPlace({ reason, rule }: { readonly reason: string; readonly rule?: RulePlace }): string {
   return rule === undefined ? reason : `${reason} (${rule.file}:${rule.line})`;
-}
-
-function add(map: Map<string, Sight[]>, sight: Sight): void {
-  const name = nameOf([sight]);
-  const list = map.get(name);
-  if (list === undefined) map.set(name, [sight]);
-  else list.push(sight);
 }
 
 /** The harmless first, of equals the frequent. */
@@ -590,15 +584,11 @@ function headOf(
 }
 
 function kindsOfRefused(refused: readonly Refused[], trial: Trial): SuggestedKind[] {
-  const kinds = new Map<string, { readonly command: string; readonly why: string; sights: Sight[] }>();
-  for (const { sight, why } of refused) {
-    const command = nameOf([sight]);
-    const key = `${command}\0${why}`;
-    const kind = kinds.get(key) ?? { command, why, sights: [] };
-    kind.sights.push(sight);
-    kinds.set(key, kind);
-  }
-  return [...kinds.values()].map(({ command, why, sights }) => {
+  const kinds = groupBy(refused, ({ sight, why }) => `${nameOf([sight])}\0${why}`);
+  return [...kinds.values()].map((kind) => {
+    const sights = kind.map(({ sight }) => sight);
+    const command = nameOf(sights);
+    const why = kind[0]?.why ?? '';
     const permitting = permit(sights, trial);
     if (!('rule' in permitting)) {
       const { hindrance } = permitting;
