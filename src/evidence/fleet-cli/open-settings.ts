@@ -24,7 +24,7 @@ export function whyUnlisted(settings: FleetSettings, keys: readonly string[]): s
 
 /** `keys`: that signed its checkpoints, oldest first. Throws a CommandFault for a foreign or damaged state. */
 export function openFleet(settings: FleetSettings, keys: readonly string[], saved: unknown): Fleet {
-  const { hosts, openMs, keepMs, tellsPolicies, state, verifiers, place } = settings;
+  const { state, verifiers, place } = settings;
   // In a folder, the times of objects are those of the gates.
   const driftMs = place.kind === 'folder' ? undefined : settings.driftMs;
   const store = nameOfStore(settings);
@@ -33,20 +33,8 @@ export function openFleet(settings: FleetSettings, keys: readonly string[], save
   const listed = name === undefined ? [] : (verifiers.get(name) ?? []);
   const verifier = { name, keys: [...new Set([...listed, ...keys])] };
   try {
-    return new Fleet(
-      {
-        store,
-        hosts,
-        openMs,
-        driftMs,
-        keepMs,
-        tellsPolicies,
-        verifier,
-        others,
-        wallMs: () => systemClock.wallMs(),
-      },
-      saved,
-    );
+    const wallMs = (): number => systemClock.wallMs();
+    return new Fleet({ ...settings, store, driftMs, verifier, others, wallMs }, saved);
   } catch (fault) {
     if (!(fault instanceof TypeError)) throw fault;
     const text = `the state in ${state}: ${fault.message}; move state.json away and leave the other files: everything is verified again`;

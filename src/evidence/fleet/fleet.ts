@@ -325,7 +325,10 @@ export class Fleet {
       this.#report({ kind: 'unknown-host', host: noHost, text }, true);
       return undefined;
     }
-    this.#lookUp(host);
+    if (!this.#options.hosts.has(host)) {
+      const text = 'it is not listed: put it into "hosts", or take its rights away';
+      this.#report({ kind: 'unknown-host', host, text }, true);
+    }
     const before = currentOf(chains);
     if (before !== undefined) {
       const { seq, hash } = before.state;
@@ -352,12 +355,6 @@ export class Fleet {
     const chain = new Chain(state, this.#contextOf(state));
     this.#add(host, chain);
     return chain;
-  }
-
-  #lookUp(host: string): void {
-    if (this.#options.hosts.has(host)) return;
-    const text = 'it is not listed: put it into "hosts", or take its rights away';
-    this.#report({ kind: 'unknown-host', host, text }, true);
   }
 
   #forget(chains: Chain[], chain: Chain): void {
@@ -487,8 +484,7 @@ export class Fleet {
   }
 
   #gates(): Gates {
-    const { hosts, openMs, driftMs } = this.#options;
-    return { hosts, chains: this.#chains, openMs, driftMs };
+    return { ...this.#options, chains: this.#chains };
   }
 
   /** `name`: the verifier of the checkpoint. */

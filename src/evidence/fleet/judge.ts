@@ -3,15 +3,12 @@
 import { formatTime, parseTime } from '../../host/words/instants.js';
 import { plural } from '../../host/words/words.js';
 import { type Chain, openMax } from './chain.js';
+import type { FleetOptions } from './fleet.js';
 import type { ExpectedHost, FleetFinding, FleetLock, GateRow } from './shapes.js';
 
-export interface Gates {
-  readonly hosts: ReadonlyMap<string, ExpectedHost>;
+export type Gates = Pick<FleetOptions, 'hosts' | 'openMs' | 'driftMs'> & {
   readonly chains: ReadonlyMap<string, readonly Chain[]>;
-  readonly openMs: number;
-  /** Undefined: nobody's clock but that of the gate says when a block was stored. */
-  readonly driftMs: number | undefined;
-}
+};
 
 /** The present journal: of those that have records, the one with the latest block. */
 export function currentOf(chains: readonly Chain[]): Chain | undefined {
