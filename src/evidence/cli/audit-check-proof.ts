@@ -106,7 +106,6 @@ function describeExtract(path: string, verdict: ExtractVerdict): string[] {
 }
 
 function formatVerdict(path: string, verdict: ProofVerdict | ExtractVerdict, isProved: boolean): string {
-  const head = { target: path, proved: isProved };
   const { fault, keys, fromSeq: first_seq, toSeq: last_seq, counted } = verdict;
   const only_counted = counted && {
     records: counted.records,
@@ -115,22 +114,12 @@ function formatVerdict(path: string, verdict: ProofVerdict | ExtractVerdict, isP
     first_seq: counted.fromSeq,
     last_seq: counted.toSeq,
   };
+  const range = { first_seq, last_seq, only_counted };
+  const head = { target: path, proved: isProved };
   if ('parts' in verdict) {
     const { parts, rows, asked, gaps, isDamaged: damaged } = verdict;
-    const told = { parts, rows, first_seq, last_seq, only_counted, ...asked, gaps, damaged, keys, fault };
-    return formatJson({ ...head, ...told });
+    return formatJson({ ...head, parts, rows, ...range, ...asked, gaps, damaged, keys, fault });
   }
   const { records, lines, runs, journal } = verdict;
-  return formatJson({
-    ...head,
-    records,
-    lines,
-    runs,
-    first_seq,
-    last_seq,
-    only_counted,
-    journal,
-    keys,
-    fault,
-  });
+  return formatJson({ ...head, records, lines, runs, ...range, journal, keys, fault });
 }

@@ -123,19 +123,15 @@ async function choose(
   return { chosen, unsigned };
 }
 
-interface Range {
-  readonly fromSeq: number;
-  readonly toSeq: number;
-  /** The last record of the time range, signed or not. */
-  readonly lastSeq: number;
-}
-
-/** The signed records of the requested time range, with a neighbor on either side. */
+/**
+ * The signed records of the requested time range, with a neighbor on either side. `lastSeq`: the last record of the time range, signed or
+ * not.
+ */
 async function rangeOf(
   { trail, verdict }: CheckedJournal,
   { sinceMs, untilMs }: TrailFilter,
   signedSeq: number,
-): Promise<Range> {
+) {
   const { firstSeq = 1, lastSeq = signedSeq } = verdict;
   const since = sinceMs === undefined ? '' : formatTime(sinceMs);
   const until = untilMs === undefined ? '~' : formatTime(untilMs);

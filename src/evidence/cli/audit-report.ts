@@ -35,7 +35,7 @@ import type { MailboxLine } from '../views/trail.js';
 import { askPage, describeView, isAsked, isInView, openPage } from './ask-page.js';
 import type { Places } from './audit-places.js';
 import { withHost } from './audit-search.js';
-import { formatLocal, reportHidden, showsLocalTime } from './audit-table.js';
+import { formatLocal, reportHidden, withLocalTime } from './audit-table.js';
 import { checkHosts, checkJournal } from './audit-verify.js';
 
 export interface ReportFlags {
@@ -272,16 +272,12 @@ const columns: readonly Column<MailboxLine>[] = [
   { name: 'NOTE', text: ({ note }) => note, cellsMin: 12, paint: () => 'doubtful' },
 ];
 
-const withLocalTime: readonly Column<MailboxLine>[] = columns.flatMap((column) =>
-  column.name === 'TIME (UTC)'
-    ? [column, { name: 'FIRST, LOCAL TIME', text: ({ firstTime }) => formatLocal(firstTime), goes: 3 }]
-    : column,
-);
-
 const hostColumn: Column<MailboxLine> = { name: 'HOST', text: ({ host = '' }) => host, cellsMin: 8 };
 
 function createTextReport(screen: Screen, isFleet: boolean): ReportForm {
-  const shown = showsLocalTime(screen) ? withLocalTime : columns;
+  const firstLocal = ({ firstTime }: MailboxLine): string => formatLocal(firstTime);
+  const local = { name: 'FIRST, LOCAL TIME', text: firstLocal, goes: 3 };
+  const shown = withLocalTime(screen, columns, local);
   const table = createTable(isFleet ? shown.toSpliced(1, 0, hostColumn) : shown, screen);
   const book = createDayBook();
   const rows = (days: readonly TouchDay[]): string[] => days.flatMap(linesOf).flatMap(table.add);

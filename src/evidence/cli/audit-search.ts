@@ -55,7 +55,7 @@ import { createView } from '../views/view.js';
 import { type AskedPage, isAsked, openPage } from './ask-page.js';
 import { type HostTrail, type Places, trailsOf } from './audit-places.js';
 import { printCauses, printWhose } from './audit-summaries.js';
-import { formatLocal, formatMoment, reportHidden, showsLocalTime } from './audit-table.js';
+import { formatLocal, formatMoment, reportHidden, withLocalTime } from './audit-table.js';
 
 export type RowFormat = 'table' | 'jsonl' | 'csv';
 
@@ -275,7 +275,11 @@ export function exchangeColumnsFor(
   screen: Screen,
   { outcome }: Pick<TrailFilter, 'outcome'> = {},
 ): readonly Column<ExchangeRow>[] {
-  const columns = showsLocalTime(screen) ? withLocalTime : exchangeColumns;
+  const columns = withLocalTime(screen, exchangeColumns, {
+    name: 'LOCAL TIME',
+    text: ({ fields }) => formatLocal(fields['time']),
+    goes: 5,
+  });
   return isOfTrouble(outcome) ? [...columns, whyColumn] : columns;
 }
 
@@ -284,12 +288,6 @@ const whyColumn: Column<ExchangeRow> = {
   text: (row) => printable(whyWords(row)),
   cellsMin: 14,
 };
-
-const withLocalTime: readonly Column<ExchangeRow>[] = exchangeColumns.flatMap((column) =>
-  column.name === 'TIME (UTC)'
-    ? [column, { name: 'LOCAL TIME', text: ({ fields }) => formatLocal(fields['time']), goes: 5 }]
-    : column,
-);
 
 function cell(key: string): (row: ExchangeRow) => string {
   return ({ fields }) => printable(formatValue(fields[key]));

@@ -2,6 +2,7 @@
 // Memory holds the first rows only.
 
 import type { Screen } from '../../host/output/screen.js';
+import type { Column } from '../../host/output/table.js';
 import { formatTime } from '../../host/words/instants.js';
 import { printable } from '../../host/words/text.js';
 import { asTimeMs } from '../../journal/records/record.js';
@@ -18,6 +19,16 @@ export function reportHidden(screen: Screen, hidden: readonly string[]): void {
 /** Whether to show local times: only on a terminal, in a time zone other than UTC. */
 export function showsLocalTime({ columns }: Screen): boolean {
   return columns !== undefined && [january, july].some((ms) => new Date(ms).getTimezoneOffset() !== 0);
+}
+
+/** With the local time after that of UTC. */
+export function withLocalTime<Row>(
+  screen: Screen,
+  columns: readonly Column<Row>[],
+  local: Column<Row>,
+): readonly Column<Row>[] {
+  if (!showsLocalTime(screen)) return columns;
+  return columns.flatMap((column) => (column.name === 'TIME (UTC)' ? [column, local] : column));
 }
 
 /** Every change to summer time is between them. */

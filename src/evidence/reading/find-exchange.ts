@@ -90,8 +90,11 @@ export async function findExchange(
     return { id: undefined, grant, all: withoutCopies(of), around: {} };
   }
   const { steps, use } = await findSteps(trail, byId, id, last);
-  const allOf = (found: readonly Found[]): Found[] =>
-    inOrder([...byId, ...seenIn(view, newOf([...found, ...steps], byId))]);
+  const allOf = (found: readonly Found[]): Found[] => {
+    const seqs = new Set(byId.map(seqOf));
+    const others = [...found, ...steps].filter((one) => !seqs.has(seqOf(one)));
+    return [...byId, ...seenIn(view, others)].toSorted((one, other) => seqOf(one) - seqOf(other));
+  };
   // The grant may be for users that the view hides, too.
   if (!isWhole) return { id, all: allOf(await findAll(near, twinNeedles(byId, id), { last })), around: {} };
   const { found, around } = await findAround(trail, near, byId, id, last);
@@ -187,15 +190,6 @@ function withoutCopies(all: readonly Found[]): readonly Found[] {
     if (!steps.has(key) || carried !== true) steps.set(key, one);
   }
   return [...steps.values()];
-}
-
-function inOrder(found: readonly Found[]): Found[] {
-  return found.toSorted((one, other) => seqOf(one) - seqOf(other));
-}
-
-function newOf(found: readonly Found[], known: readonly Found[]): Found[] {
-  const seqs = new Set(known.map(seqOf));
-  return found.filter((one) => !seqs.has(seqOf(one)));
 }
 
 async function findSeq(trail: Trail, seq: number, isNear: boolean): Promise<Found[]> {

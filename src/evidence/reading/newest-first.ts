@@ -13,7 +13,6 @@ import { readHead } from '../../journal/records/record.js';
 import type { Sketch } from '../../journal/records/sketch.js';
 import { createRetirements, createSearch, type ExchangeRow } from '../trail/search.js';
 import { createSketchTest } from '../trail/sketch-test.js';
-import type { RetiredRecords } from '../trail/verify.js';
 import type { NewestAsked } from '../views/asked.js';
 import type { TrailEnd } from '../views/trail.js';
 import { createView } from '../views/view.js';
@@ -22,15 +21,6 @@ import { filesSince, readToDamage } from './search-trail.js';
 
 /** What was read for a page. Seqs and times are those of records. */
 type LookedThrough = NonNullable<TrailEnd['looked']>;
-
-export interface NewestPage {
-  readonly rows: readonly string[];
-  /** Where the next page goes on; undefined: this is the last one. */
-  readonly before: number | undefined;
-  readonly looked: LookedThrough | undefined;
-  readonly notes: readonly string[];
-  readonly retired: readonly RetiredRecords[];
-}
 
 /** The first piece is small, since many searches find their page in it. */
 const firstPieceBytes = 64 * 1024;
@@ -53,7 +43,7 @@ export async function readNewest(
   { bytesMax, timeMs }: { readonly bytesMax: number; readonly timeMs: number },
   clock: Pick<Clock, 'now'>,
   format: (row: ExchangeRow) => string,
-): Promise<NewestPage> {
+) {
   const startedMs = clock.now();
   const elapsedMs = (): number => clock.now() - startedMs;
   const view = createView(users);
@@ -111,6 +101,7 @@ export async function readNewest(
   const isFurther = before !== undefined && before > 0 && before < (newest.before ?? Infinity);
   return {
     rows: lines,
+    /** Where the next page goes on; undefined: this is the last one. */
     before: isFurther ? before : undefined,
     looked: looked.finish(isFurther ? before : undefined, time),
     notes,

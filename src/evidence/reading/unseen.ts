@@ -11,12 +11,7 @@ import { createRetirements, createStartDamages } from '../trail/search.js';
 import type { RetiredRecords } from '../trail/verify.js';
 import { createOnlyCounted } from '../views/only-counted.js';
 
-export interface Unseen {
-  /** Records that should be there: a sentence each, harmless for a terminal. */
-  readonly holes: readonly string[];
-  /** What is no fault of the journal. */
-  readonly notes: readonly string[];
-}
+export type Unseen = ReturnType<ReturnType<typeof createUnseenWatch>['finish']>;
 
 /** Watches one journal while it is read from a time on, and of its counts those at a listener. `isPart`: earlier segments are elsewhere. */
 export function createUnseenWatch(
@@ -30,14 +25,14 @@ export function createUnseenWatch(
     readonly listener?: string | undefined;
     readonly isPart: boolean;
   },
-): { readonly look: (file: TrailFile, piece: Piece | undefined) => void; readonly finish: () => Unseen } {
+) {
   const damage = createDamageWatch();
   const retirements = createRetirements();
   const starts = createStartDamages(sinceMs);
   const counted = createOnlyCounted({ sinceMs, listener, outcome: 'denied' });
   let begun: number | undefined;
   return {
-    look(file, piece) {
+    look: (file: TrailFile, piece: Piece | undefined): void => {
       if (file === files[0] && piece !== undefined && begun === undefined && !isPart)
         eachLine(piece, (line) => (begun ??= readClaim(line)?.seq));
       damage.look(file, piece);
@@ -52,6 +47,7 @@ export function createUnseenWatch(
       const left = refused + unsure;
       const isCutOff = (begun ?? 1) > 1 && retirements.since(undefined).length === 0;
       return {
+        /** Records that should be there: a sentence each, harmless for a terminal. */
         holes: [
           ...(isCutOff
             ? [`its first record is ${begun}, and it does not say that earlier ones were retired`]
@@ -59,6 +55,7 @@ export function createUnseenWatch(
           ...damage.notes(),
           ...starts.damages.map(printable),
         ],
+        /** What is no fault of the journal. */
         notes: [
           ...retirements.since(sinceMs).map(describeRetired),
           ...(left === 0 ? [] : [`${plural(left, 'refused command')} of a flood, which were only counted`]),

@@ -28,7 +28,6 @@ import {
   createTouchReader,
   type GrantTold,
   type Touch,
-  type TouchCounts,
   type TouchDay,
   touchClasses,
 } from './touch.js';
@@ -82,18 +81,7 @@ export function filterOf({
   return { user: mailbox, sinceMs: fromMs, untilMs: toMs, isWithCounts: true };
 }
 
-export interface CountedReport {
-  readonly counts: TouchCounts;
-  readonly isComplete: boolean;
-  readonly isMisnamed: boolean;
-  readonly texts: AsyncGenerator<string>;
-}
-
-export async function makeReport(
-  journal: Reported | ReportedFleet,
-  asked: ReportAsked,
-  form: ReportForm,
-): Promise<CountedReport> {
+export async function makeReport(journal: Reported | ReportedFleet, asked: ReportAsked, form: ReportForm) {
   const { mailbox, fromMs, toMs, nowMs, isContentOnly, host, madeBy } = asked;
   const filter = filterOf(asked);
   const isSigned = 'verdict' in journal && journal.isChecked;

@@ -4,29 +4,10 @@ import { asObject, type StoredRecord } from '../../host/values/values.js';
 import { argumentCount, joinArguments, textIn } from '../../journal/records/stored.js';
 import { foldGrant } from './grant.js';
 import { isLockMade } from './row.js';
-import { type Story, tell } from './story.js';
-
-/** The records of a command, with those that others read beside it. */
-interface StoryRecords {
-  /** With all its arguments, where all their records are there. */
-  readonly admission: StoredRecord | undefined;
-  readonly completion: StoredRecord | undefined;
-  /** Lines of the backend's log. */
-  readonly logs: readonly StoredRecord[];
-  readonly opened: StoredRecord | undefined;
-  readonly closed: StoredRecord | undefined;
-  /** Admissions of searches that dovegate made for it. */
-  readonly twins: readonly StoredRecord[];
-  /** Argument records are missing. */
-  readonly isPartMissing: boolean;
-}
+import { tell } from './story.js';
 
 /** The fold. `records`: those of the id in their order, with its session, its twins and the steps of its grant, as far as they are kept. */
-export function foldStory(
-  records: readonly StoredRecord[],
-  id: string,
-  use?: number,
-): Story & { readonly records: StoryRecords } {
+export function foldStory(records: readonly StoredRecord[], id: string, use?: number) {
   const own = records.filter((record) => record['id'] === id);
   const find = (from: readonly StoredRecord[], event: string): StoredRecord | undefined =>
     from.find((record) => record['event'] === event);
@@ -48,17 +29,24 @@ export function foldStory(
       records.find(isLockMade),
       use,
     ),
+    /** Of the command, with those that others read beside it. */
     records: {
+      /** With all its arguments, where all their records are there. */
       admission,
       completion,
+      /** Lines of the backend's log. */
       logs: lines,
       opened: find(records, 'session-open'),
       closed: find(records, 'session-close'),
+      /** Admissions of searches that dovegate made for it. */
       twins: records.filter((record) => record['event'] === 'admission' && record['for'] === id),
+      /** Argument records are missing. */
       isPartMissing: recorded !== undefined && joined === undefined,
     },
   };
 }
+
+export type FoldedStory = ReturnType<typeof foldStory>;
 
 function isDone({ event, outcome }: StoredRecord): boolean {
   return event === 'operator' && outcome === 'ok';
@@ -77,11 +65,7 @@ function overdueStatus(lines: readonly StoredRecord[]): string | undefined {
 }
 
 /** The client as far as the kernel or TLS identified it, from the first of its records that has it. */
-export function peerOf({
-  records: { admission, completion, opened },
-}: {
-  readonly records: StoryRecords;
-}): StoredRecord {
+export function peerOf({ records: { admission, completion, opened } }: FoldedStory): StoredRecord {
   const [found = {}] = [admission, opened, completion]
     .map((record) => asObject(record?.['peer']) ?? {})
     .filter((peer) => Object.keys(peer).length > 0);

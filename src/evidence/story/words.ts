@@ -18,7 +18,7 @@ import { denialWords, nextWords, ranWords } from '../../gate/outcome/next.js';
 import { type CloseReason, closeReasons } from '../../host/ports/transport.js';
 import type { StoredRecord } from '../../host/values/values.js';
 import { numberIn, textIn, valueText } from '../../journal/records/stored.js';
-import { type foldStory, peerOf } from './fold.js';
+import { type FoldedStory as Folded, peerOf } from './fold.js';
 import { approvedText } from './grant.js';
 import {
   countedWords,
@@ -98,8 +98,6 @@ export function whyWords(row: StoryRow): string {
     return `${endWords(outcome, textIn(row.fields, 'principal'))}: ${textIn(row.fields, 'reason') || 'no reason was given'}`;
   return row.fields['event'] === 'session-close' ? closedWords(textIn(row.fields, 'reason')) : '';
 }
-
-type Folded = ReturnType<typeof foldStory>;
 
 export function tellStory(story: Folded, content?: TrailContent): StoryTold {
   const { asked, ended, records } = story;

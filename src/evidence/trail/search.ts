@@ -108,7 +108,8 @@ export function createSearch(filter: TrailFilter) {
         if (isOfExchanges && isAdmission(piece, eventAt) && (needles === undefined || hit < end))
           admit(piece, at, end, eventAt);
         else if (isArguments(piece, eventAt)) addPart(piece, at, end, eventAt);
-        else if (isCompletion(piece, eventAt)) complete(piece, at, end, eventAt, rows);
+        else if (here.size + before.size > 0 && isCompletion(piece, eventAt))
+          finishOne(piece, piece.subarray(at, end), idAfter(piece, eventAt, end) ?? '', rows);
         else if (isDeed(piece, eventAt))
           addDeed(piece, at, end, eventAt, rows, needles === undefined || hit < end);
         at = end + 1;
@@ -128,7 +129,8 @@ export function createSearch(filter: TrailFilter) {
         const end = from(piece.indexOf(0x0a, at), piece.length);
         const eventAt = eventPlace(piece, at);
         if (isArguments(piece, eventAt)) addPart(piece, at, end, eventAt, show);
-        else if (isCompletion(piece, eventAt)) complete(piece, at, end, eventAt, rows, show);
+        else if (isCompletion(piece, eventAt))
+          finishOne(piece, piece.subarray(at, end), idAfter(piece, eventAt, end) ?? '', rows, show);
         else if (isDeed(piece, eventAt)) addDeed(piece, at, end, eventAt, rows, false, show);
         at = end + 1;
       }
@@ -235,24 +237,12 @@ export function createSearch(filter: TrailFilter) {
     before.delete(id);
   }
 
-  function complete(
-    piece: Buffer,
-    at: number,
-    end: number,
-    eventAt: number,
-    rows: ExchangeRow[],
-    show?: (line: Buffer) => Buffer,
-  ): void {
-    if (here.size + before.size > 0)
-      finishOne(piece, piece.subarray(at, end), idAfter(piece, eventAt, end) ?? '', rows, show);
-  }
-
   function finishOne(
     piece: Buffer,
     line: Buffer,
     id: string,
     rows: ExchangeRow[],
-    show: ((line: Buffer) => Buffer) | undefined,
+    show?: (line: Buffer) => Buffer,
   ): void {
     const place = here.get(id);
     const admission = place === undefined ? before.get(id) : lineAt(piece, place);

@@ -290,7 +290,8 @@ export function createVerifier(options: TrailOptions) {
       if (record !== undefined) look(event, text, record, link);
       followStep(event);
       if (!isNext) return;
-      tellAppended(event, head, record, link);
+      const appended = ends.take(event, head, record, link, { file, line, seq: link.seq });
+      if (appended !== undefined) fault(appended);
       checkpoints.compare(link.seq, link.hash, file, line);
       const unlike = argumentRecords.take(event, bytes, link);
       if (unlike !== undefined) fault({ kind: 'arguments', file, line, ...unlike });
@@ -473,23 +474,15 @@ export function createVerifier(options: TrailOptions) {
     if (notes.length < openShownMax) notes.push({ seq, file, line, time: String(time), text });
   }
 
-  function hasBeginning(): boolean {
-    return firstSeq === 1 || (firstSeq ?? 1) <= checkpoints.oldestSeq;
-  }
-
   function tellDamage(record: StoredRecord, seq: number): void {
+    const hasBeginning = firstSeq === 1 || (firstSeq ?? 1) <= checkpoints.oldestSeq;
     for (const { kind, code, text } of damagesOf(record)) {
-      if (code === removedCode && (options.isPart || hasBeginning())) {
+      if (code === removedCode && (options.isPart || hasBeginning)) {
         noteStart(returned, options.isPart ? unseenText : returnedText, seq, record);
         continue;
       }
       fault({ kind, file, line, seq, text });
     }
-  }
-
-  function tellAppended(event: string, head: string, record: StoredRecord | undefined, link: Link): void {
-    const found = ends.take(event, head, record, link, { file, line, seq: link.seq });
-    if (found !== undefined) fault(found);
   }
 
   function noteStep({ time, step_ms: stepMs }: StoredRecord, seq: number): void {
