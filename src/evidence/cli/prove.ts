@@ -81,24 +81,9 @@ function asJson(statement: string, proof: Proof, config: string): StoredRecord {
     case 'undecided':
       return { statement, answer, reason: proof.reason };
     case 'disproved': {
-      const { listener, who, account, uid, policy, rule, user, words, series, isGranted, effect } =
-        proof.witness;
-      return {
-        statement,
-        answer,
-        listener,
-        who,
-        account,
-        uid,
-        policy,
-        rule: rule && formatPlace(rule),
-        user,
-        command: words,
-        series,
-        granted: isGranted,
-        effect,
-        explain: explainWords(proof.witness, config),
-      };
+      const { rule, words: command, isGranted: granted, isOfGroup: _, ...same } = proof.witness;
+      const said = { ...same, rule: rule && formatPlace(rule), command, granted };
+      return { statement, answer, ...said, explain: explainWords(proof.witness, config) };
     }
     default:
       return proof satisfies never;

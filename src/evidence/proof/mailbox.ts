@@ -33,30 +33,16 @@ export interface ReachingRule {
   readonly doubts: ReadonlyMap<MailboxDeed, string>;
 }
 
-export interface RequesterReach {
-  /** `key modoboa at api`, for people. */
-  readonly who: string;
-  readonly policy: Policy;
-  readonly rules: readonly ReachingRule[];
-}
-
-export interface MailboxReach {
-  readonly requesters: readonly RequesterReach[];
-  /** False: time ran out, so that rules may be missing. */
-  readonly isWhole: boolean;
-}
-
 interface Reaching extends ReachingRule {
   readonly deeds: Set<MailboxDeed>;
   readonly doubts: Map<MailboxDeed, string>;
 }
 
-/** `user`: a name, or a pattern for any of its names. Returns a text where nobody can have such a name: why not. */
-export function mailboxReach(
-  user: string,
-  settings: Settings,
-  { nowMs, isOver }: ProofOptions,
-): MailboxReach | string {
+/**
+ * `user`: a name, or a pattern for any of its names. Returns a text where nobody can have such a name: why not. `who` is for people, as
+ * `key modoboa at api`; `isWhole` false: time ran out, so that rules may be missing.
+ */
+export function mailboxReach(user: string, settings: Settings, { nowMs, isOver }: ProofOptions) {
   const world = worldOf(settings, nowMs, isOver);
   const nobody = whoIsNobody(world, { users: [user] });
   if (nobody !== undefined) return nobody;

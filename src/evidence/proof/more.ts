@@ -27,8 +27,8 @@ import { findText, setOfRegex, setOfText, type TextSet, unionOf } from './langua
 import { linesFor } from './lines.js';
 import {
   at,
-  Doubts,
   grantsOf,
+  holdsUnless,
   isStale,
   isSurelyDenied,
   type Proof,
@@ -51,7 +51,7 @@ export function proveNoMore(
   { nowMs, isOver }: ProofOptions,
 ): Proof {
   const [old, fresh] = [worldOf(before, nowMs, isOver), worldOf(after, nowMs, isOver)];
-  const doubts = new Doubts();
+  let doubt: string | undefined;
   const differences = whatDiffers(old, fresh);
   const unknown = new Set<string>();
   for (const { requester, were, beside } of pairsOf(statement, old, fresh)) {
@@ -82,17 +82,16 @@ export function proveNoMore(
       };
       const found = moreBy(trial);
       if (found?.isForAll === true) return { kind: 'disproved', witness: found.witness };
-      doubts.add(
+      doubt ??=
         found === undefined
           ? `${gap.why}: policy ${policy.name} may allow more of "${command.name}" than before${at(rule)}, and no command line was found that shows it`
-          : `groups: which policy ${sayRequester(requester)} had before only that machine knows; now "${command.name}" is allowed${at(rule)}`,
-      );
+          : `groups: which policy ${sayRequester(requester)} had before only that machine knows; now "${command.name}" is allowed${at(rule)}`;
     }
   }
-  if (differences !== undefined) doubts.add(differences);
+  doubt ??= differences;
   if (unknown.size > 0)
-    doubts.add(`no proof knows what a change of these settings allows: ${[...unknown].join(', ')}`);
-  return doubts.proof();
+    doubt ??= `no proof knows what a change of these settings allows: ${[...unknown].join(', ')}`;
+  return holdsUnless(doubt);
 }
 
 /**

@@ -301,19 +301,9 @@ function setsOf(test: NonNullable<Rule['where']>[number]['test']): TextSet[] | u
   return undefined;
 }
 
-/** Why a statement is undecided: what it came to first, unless something better is found. */
-export class Doubts {
-  #first: string | undefined;
-
-  add(reason: string): void {
-    this.#first ??= reason;
-  }
-
-  proof(): Proof {
-    return this.#first === undefined
-      ? { kind: 'holds', notes: [] }
-      : { kind: 'undecided', reason: this.#first };
-  }
+/** `doubt`: what it came to first that leaves it undecided. */
+export function holdsUnless(doubt: string | undefined): Proof {
+  return doubt === undefined ? { kind: 'holds', notes: [] } : { kind: 'undecided', reason: doubt };
 }
 
 export const timeIsUp = `the time for it (${proofMs / 1000} s) ran out, or it has too many cases; name fewer users or policies`;
@@ -323,8 +313,8 @@ export function prove(statement: NeverStatement, settings: Settings, { nowMs, is
   const wanted = wantedOf(statement.users);
   const nobody = whoIsNobody(world, statement);
   if (nobody !== undefined) return { kind: 'undecided', reason: nobody };
-  const doubts = new Doubts();
-  const aliases = new Doubts();
+  let doubt: string | undefined;
+  let aliases: string | undefined;
   const isMeant = (facts: Facts): boolean => isExcluded(statement, facts);
   const subjects = subjectsOf(statement, settings, nowMs);
   if (subjects.length === 0)
@@ -346,13 +336,11 @@ export function prove(statement: NeverStatement, settings: Settings, { nowMs, is
           reachOf(world, policy, rule, command, undefined) !== undefined &&
           command.scope === 'user'
         )
-          aliases.add(
-            `aliases: policy ${policy.name} allows "${command.name}" for others${at(rule)}, and who they are is not asked; set mail_users.resolve, or end the statement in: by name`,
-          );
+          aliases ??= `aliases: policy ${policy.name} allows "${command.name}" for others${at(rule)}, and who they are is not asked; set mail_users.resolve, or end the statement in: by name`;
         continue;
       }
       if (reach.kind === 'too-much') {
-        doubts.add(timeIsUp);
+        doubt ??= timeIsUp;
         continue;
       }
       const tried = tryLines(
@@ -360,15 +348,13 @@ export function prove(statement: NeverStatement, settings: Settings, { nowMs, is
         excluded,
       );
       if ('witness' in tried && isSure) return { kind: 'disproved', witness: tried.witness };
-      doubts.add(
+      doubt ??=
         'witness' in tried
           ? `groups: whether it is ${sayRequester(requester)}, who may run "${command.name}"${at(rule)}, only that machine knows`
-          : tried.why,
-      );
+          : tried.why;
     }
   }
-  const proof = doubts.proof();
-  return proof.kind === 'holds' ? aliases.proof() : proof;
+  return holdsUnless(doubt ?? aliases);
 }
 
 export function at(rule: Rule | undefined): string {
