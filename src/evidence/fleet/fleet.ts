@@ -10,7 +10,7 @@ import { formatTime } from '../../host/words/instants.js';
 import type { ForkedName } from '../store/names.js';
 import { type Awaited, awaitRecord, Chain, isSignedIn, type Late, type Unproved } from './chain.js';
 import type { ReadCheckpoint, SignedHead } from './checkpoint.js';
-import { Findings, type FoundFinding, type FoundOf, noHost } from './findings.js';
+import { Findings, type FoundFinding, noHost } from './findings.js';
 import { currentOf, type Gates, judgeMirror, judgeNow, locksOf, rowsOf, unsignedOf } from './judge.js';
 import { FleetLog, type VerifierKeys } from './log.js';
 import {
@@ -78,7 +78,7 @@ export class Fleet {
       state && { log: state.log, others: state.others },
       options.verifier ?? { name: undefined, keys: [] },
       options.others ?? new Map(),
-      (kind, text, seq, name, of) => this.#tell(kind, text, seq, name, of),
+      (found) => this.#report(found),
     );
     const verifierKeys = new Set([options.verifier?.keys ?? [], ...(options.others?.values() ?? [])].flat());
     // Lines of a stranger are no fault once a person lists its key.
@@ -487,19 +487,11 @@ export class Fleet {
     return { ...this.#options, chains: this.#chains };
   }
 
-  /** `name`: the verifier of the checkpoint. */
-  #tell(kind: FleetFinding['kind'], text: string, seq?: number, name?: string, of?: FoundOf): void {
-    const journal = name === undefined ? {} : { journal: name };
-    const finding = { kind, host: noHost, ...journal, ...(seq === undefined ? {} : { seq }), text };
-    this.faults += 1;
-    if (this.#findings.add({ ...finding, ...of })) this.#news.push(finding);
-  }
-
   /** `isOnce`: a known finding is not reported again. */
   #report(found: FoundFinding, isOnce = false): void {
     this.faults += 1;
     if (isOnce && this.#findings.isKnown(found)) return;
-    const { isProved: _, ...finding } = found;
+    const { isProved: _, key: _k, line: _l, ...finding } = found;
     if (this.#findings.add(found)) this.#news.push(finding);
   }
 }

@@ -6,7 +6,7 @@ import { hash as digest } from 'node:crypto';
 import { bounds } from '../../host/bounds/bounds.js';
 import { genesisHash } from '../../journal/records/ledger.js';
 import { type ReadCheckpoint, readCheckpoint } from './checkpoint.js';
-import { type FoundOf, noHost } from './findings.js';
+import { type FoundFinding, type FoundOf, noHost } from './findings.js';
 import type { ExpectedHead, FleetState, LogState } from './saved.js';
 import type { FleetFinding, FleetFindingKind, FleetStatus } from './shapes.js';
 import { shown } from './signatures.js';
@@ -14,14 +14,7 @@ import { shown } from './signatures.js';
 const recentMax = 64;
 const pastMax = bounds.fleetVerifierKeys;
 
-/** `name`: another verifier's, or this one's if others are listed. */
-type Tell = (
-  kind: FleetFindingKind,
-  text: string,
-  seq: number | undefined,
-  name: string | undefined,
-  of?: FoundOf,
-) => void;
+type Tell = (found: FoundFinding) => void;
 
 /** A verifier, and its keys as a person listed them, oldest first. */
 export interface VerifierKeys {
@@ -30,6 +23,7 @@ export interface VerifierKeys {
 }
 
 class VerifierLog {
+  /** Another verifier's, or this one's if others are listed. */
   readonly name: string | undefined;
   state: LogState;
   readonly #listed: readonly string[];
@@ -167,7 +161,7 @@ class VerifierLog {
   }
 
   #report(kind: FleetFindingKind, text: string, seq: number | undefined, of?: FoundOf): void {
-    this.#tell(kind, text, seq, this.name, of);
+    this.#tell({ kind, host: noHost, journal: this.name, seq, text, ...of });
   }
 
   #takeKey({ seq, key }: ReadCheckpoint): boolean {
@@ -265,13 +259,13 @@ export class FleetLog {
     const read = readCheckpoint(bytes);
     if (read === undefined) {
       const text = `${place} is no checkpoint of the fleet; look who may write there`;
-      this.#tell('malformed', text, undefined, undefined);
+      this.#tell({ kind: 'malformed', host: noHost, text });
       return { heads: [], by: undefined };
     }
     const of = this.#ofKey(read.key);
     if (of !== undefined) return { heads: of.take(read), by: of === this.#own ? undefined : of.name };
     const text = `key ${shown(read.key)} signed checkpoint ${read.seq} of the fleet, and no verifier has it; put it into "verifiers", or look who may write there`;
-    this.#tell('untrusted', text, read.seq, undefined, { key: read.key });
+    this.#tell({ kind: 'untrusted', host: noHost, seq: read.seq, text, key: read.key });
     return { heads: [], by: undefined };
   }
 
