@@ -142,14 +142,8 @@ async function show(trail: Trail, wanted: string, { users, directory }: ReadTask
   });
   const lines = all.map((found) => JSON.stringify({ found } satisfies AnswerLine));
   const { before, after, checkpoint } = around;
-  const story =
-    id === undefined
-      ? undefined
-      : foldStory(
-          all.map(({ record }) => record),
-          id,
-          use,
-        );
+  const records = all.map(({ record }) => record);
+  const story = id === undefined ? undefined : foldStory(records, id, use);
   const { admission } = story?.records ?? {};
   // Rules name users of others, too.
   const version = isWhole ? textIn(admission, 'version') || undefined : undefined;

@@ -361,47 +361,26 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
   };
 
   function add(day: Map<string, OpenGroup>, given: Touch): void {
-    const isFull = day.size >= groupsMax;
     let touch = given;
-    let key = keyOf(touch, touch.requester, touch.reason);
-    let { requester, reason } = touch;
-    if (isFull && !day.has(key)) {
-      reason = others;
-      if (touch.grant !== '') touch = { ...touch, grant: others, approvedBy: '' };
-      key = keyOf(touch, requester, reason);
-      if (day.size >= groupsMax * 2 && !day.has(key)) {
-        requester = others;
-        key = keyOf(touch, requester, reason);
-      }
+    if (day.size >= groupsMax && !day.has(keyOf(touch))) {
+      touch = { ...touch, reason: others, ...(touch.grant !== '' && { grant: others, approvedBy: '' }) };
+      if (day.size >= groupsMax * 2 && !day.has(keyOf(touch))) touch = { ...touch, requester: others };
     }
-    const { by, reached, showed, time } = touch;
+    const key = keyOf(touch);
+    const { time, matches } = touch;
     let group = day.get(key);
     if (group === undefined) {
+      const none = { count: 0, matches: 0, firstTime: time, lastTime: time };
       group = {
-        day: touch.day,
-        host: touch.host,
-        requester,
-        class: touch.class,
-        kind: touch.kind,
-        reason,
-        by,
-        reached,
-        showed,
-        outcome: touch.outcome,
-        grant: touch.grant,
-        approvedBy: touch.approvedBy,
+        ...touch,
+        ...none,
         countFor: countForOf(touch),
-        count: 0,
-        matches: 0,
-        firstTime: time,
-        lastTime: time,
         commands: new Map<string, number>(),
         ids: [],
       };
       day.set(key, group);
     }
     group.count += 1;
-    const { matches } = touch;
     group.matches =
       group.matches === undefined || matches === undefined ? undefined : group.matches + matches;
     if (group.ids.length < idsMax && touch.id !== '') group.ids.push(touch.id);
@@ -431,8 +410,8 @@ function nameOf({ kind, command, args }: Touch): string {
   return all.length > nameCharsMax ? `${all.slice(0, nameCharsMax)}…` : all;
 }
 
-function keyOf(touch: Touch, requester: string, reason: string): string {
-  const { class: group, kind, by, reached, showed, outcome, host, grant } = touch;
+function keyOf(touch: Touch): string {
+  const { requester, class: group, kind, reason, by, reached, showed, outcome, host, grant } = touch;
   const countFor = countForOf(touch);
   return formatJson([requester, group, kind, reason, by, reached, showed, outcome, countFor, host, grant]);
 }
