@@ -10,7 +10,6 @@ import {
   commandsOf,
   type Effect,
   parameterNamed,
-  type Series,
   strongerEffect,
 } from '../../doveadm/commands/catalog.js';
 import { touchedUsers } from '../../doveadm/meaning/reach.js';
@@ -23,13 +22,7 @@ import { type Deed, effectVerbs, isDeed, type NeverStatement } from '../../rules
 import type { Settings } from '../../rules/config/settings.js';
 import type { Attempt } from '../../rules/policy/attempt.js';
 import { isForEverybody, strikesAlways } from '../../rules/policy/match.js';
-import {
-  isQueryTest,
-  isValueTest,
-  type Policy,
-  type Rule,
-  type RulePlace,
-} from '../../rules/policy/policy.js';
+import { isQueryTest, isValueTest, type Policy, type Rule } from '../../rules/policy/policy.js';
 import { passes } from '../../rules/policy/value-test.js';
 import { givesContent } from '../story/content.js';
 import { findText, setOfMask, setOfPatterns, setOfText, type TextSet } from './language.js';
@@ -50,28 +43,7 @@ import {
   worldOf,
 } from './world.js';
 
-/** A command line that disproves a statement, with what `explain` needs to confirm it. */
-export interface Witness {
-  readonly listener: string;
-  /** For people. */
-  readonly who: string;
-  /** An account or a key. */
-  readonly account: string | undefined;
-  /** A user of the machine who gets that policy, by its name or uid; undefined: everybody does, or members of a group. */
-  readonly uid: string | undefined;
-  /** Only members of groups get it. */
-  readonly isOfGroup: boolean;
-  readonly policy: string;
-  /** The rule that allows it; undefined: the policy observes. */
-  readonly rule: RulePlace | undefined;
-  readonly user: string;
-  readonly words: readonly string[];
-  /** Undefined: that of the backend. */
-  readonly series: Series | undefined;
-  /** Under a grant. */
-  readonly isGranted: boolean;
-  readonly effect: Effect;
-}
+export type Witness = ReturnType<typeof witnessOf>;
 
 export type Proof =
   | { readonly kind: 'holds'; readonly notes: readonly string[] }
@@ -480,23 +452,31 @@ function linesOf(
   return lines.map((words) => ({ user: command.scope === 'user' ? user : '', words }));
 }
 
+/** A command line that disproves a statement, with what `explain` needs to confirm it. */
 export function witnessOf(
   { listener, login, peers }: Requester,
   { name }: Policy,
   { user, words }: Line,
   { series, rule, isGranted, attempt }: Extract<Fate, { kind: 'served' }>,
-): Witness {
+) {
   return {
     listener: listener.name,
+    /** For people. */
     who: sayRequester({ listener, login, peers }),
+    /** An account or a key. */
     account: login?.name,
+    /** A user of the machine who gets that policy, by its name or uid; undefined: everybody does, or members of a group. */
     uid: login === undefined ? peers?.users[0] : undefined,
+    /** Only members of groups get it. */
     isOfGroup: login === undefined && peers !== undefined && peers.users.length === 0,
     policy: name,
+    /** The rule that allows it; undefined: the policy observes. */
     rule,
     user,
     words,
+    /** Undefined: that of the backend. */
     series,
+    /** Under a grant. */
     isGranted,
     effect: attempt.effect,
   };

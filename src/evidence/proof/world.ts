@@ -33,25 +33,9 @@ import {
 } from './language.js';
 import { principalOfRequester, type Requester } from './requesters.js';
 
-export interface World {
-  readonly settings: Settings;
-  readonly nowMs: number;
-  /** Of the backends, as far as they say. */
-  readonly series: readonly Series[];
-  /** Those that each backend may have; empty where one says its own. */
-  readonly possible: readonly Series[];
-  /** All names that mail users can have, and those with a route. */
-  readonly names: TextSet;
-  readonly routed: TextSet;
-  /** No backend has mailboxes of others. */
-  readonly isShareless: boolean;
-  readonly isOver: () => boolean;
-  tableOf(series: Series | undefined): RoutingTable;
-  /** Searches that were done. */
-  readonly found: Map<string, FoundText>;
-}
+export type World = ReturnType<typeof worldOf>;
 
-export function worldOf(settings: Settings, nowMs: number, isOver: () => boolean): World {
+export function worldOf(settings: Settings, nowMs: number, isOver: () => boolean) {
   const tables = new Map<Series | undefined, RoutingTable>();
   const tableOf = (series: Series | undefined): RoutingTable => {
     const table = tables.get(series) ?? routingTableOf(settings, series && [series]);
@@ -64,17 +48,22 @@ export function worldOf(settings: Settings, nowMs: number, isOver: () => boolean
   return {
     settings,
     nowMs,
+    /** Of the backends, as far as they say. */
     series,
+    /** Those that each backend may have; empty where one says its own. */
     possible: table.backends.every((backend) => backend.series === undefined) ? series : [],
+    /** All names that mail users can have, and those with a route. */
     names: setOfUserNames(
       rangesOf(mailUsers.characters, mailUsers.case),
       mailUsers.defaultRealm !== undefined,
     ),
     routed: unionOf(routes.map(({ users }) => setOfList(users))),
+    /** No backend has mailboxes of others. */
     isShareless: backends.every(({ sharedNamespaces }) => sharedNamespaces?.length === 0),
     isOver,
     tableOf,
-    found: new Map(),
+    /** Searches that were done. */
+    found: new Map<string, FoundText>(),
   };
 }
 

@@ -40,10 +40,11 @@ interface SightingsOf {
 export class Sightings {
   readonly passedOver = new Map<LeftOutWhy | 'failed', number>();
   taken = 0;
+  /** There were more kinds of lines than the limit: the result is incomplete. */
+  isOverfull = false;
   readonly #of: SightingsOf;
   readonly #linesMax: number;
   readonly #lines = new Map<string, SeenLine>();
-  #isOverfull = false;
 
   constructor(of: SightingsOf, kindsMax: number = linesMax) {
     this.#of = of;
@@ -66,7 +67,7 @@ export class Sightings {
     let seen = this.#lines.get(key);
     if (seen === undefined) {
       if (this.#lines.size >= this.#linesMax) {
-        this.#isOverfull = true;
+        this.isOverfull = true;
         return;
       }
       seen = { line, count: 0, firstMs: timeMs, lastMs: timeMs, principals: new Set() };
@@ -84,11 +85,6 @@ export class Sightings {
 
   get lines(): readonly SeenLine[] {
     return [...this.#lines.values()];
-  }
-
-  /** There were more kinds of lines than the limit: the result is incomplete. */
-  get isOverfull(): boolean {
-    return this.#isOverfull;
   }
 }
 

@@ -31,7 +31,6 @@ import {
   linesOfRule,
   linesOfTraits,
   type Plain,
-  type WrittenPolicy,
   type WrittenRule,
 } from '../../rules/proposals/policy-text.js';
 import {
@@ -81,17 +80,7 @@ export interface Suggestion {
   readonly allowed: number;
 }
 
-interface Sorted {
-  /** By the rule of the policy that allows them. */
-  readonly allowed: ReadonlyMap<RulePlace, Sight[]>;
-  readonly wanted: ReadonlyMap<string, Sight[]>;
-  readonly root: ReadonlyMap<string, Sight[]>;
-  readonly everybody: ReadonlyMap<string, Sight[]>;
-  readonly refused: readonly Refused[];
-  /** Of `refused`: a user of theirs is not among the users of the policy. */
-  readonly outside: readonly Sight[];
-  readonly unreadable: number;
-}
+type Sorted = ReturnType<typeof sortOut>;
 
 interface Refused {
   readonly sight: Sight;
@@ -114,14 +103,8 @@ export function suggest(sightings: Sightings, request: SuggestRequest): Suggesti
   return { text, rules: rules.length, allowed };
 }
 
-export interface SuggestedParts {
-  /** The rules first, the weakest effects first; then the kinds without a suggestion. */
-  readonly kinds: readonly SuggestedKind[];
-  readonly before: readonly string[];
-  readonly after: readonly string[];
-}
-
-export function suggestParts(sightings: Sightings, request: SuggestRequest): SuggestedParts {
+/** `kinds`: the rules first, the weakest effects first; then the kinds without a suggestion. `before`, `after`: lines around them. */
+export function suggestParts(sightings: Sightings, request: SuggestRequest) {
   const { policy } = request;
   const { kinds, unused, notes, remarks } = findKinds(sightings, request);
   const lines = linesOfTraits({ traits: traitsOf(policy), notes });
@@ -135,15 +118,7 @@ export function suggestParts(sightings: Sightings, request: SuggestRequest): Sug
   };
 }
 
-function findKinds(
-  sightings: Sightings,
-  request: SuggestRequest,
-): {
-  readonly kinds: readonly SuggestedKind[];
-  readonly unused: readonly WrittenRule[];
-  readonly notes: NonNullable<WrittenPolicy['notes']>;
-  readonly remarks: readonly string[];
-} {
+function findKinds(sightings: Sightings, request: SuggestRequest) {
   const { policy, settings, nowMs } = request;
   const sorted = sortOut(sightings, request);
   const trial: Trial = { policy, mailUsers: settings.mailUsers, nowMs };
@@ -234,11 +209,7 @@ function keptRules(
   { policy, listener, whose }: SuggestRequest,
   allowed: ReadonlyMap<RulePlace, readonly Sight[]>,
   { lines }: Sightings,
-): {
-  readonly used: readonly SuggestedKind[];
-  readonly unused: readonly WrittenRule[];
-  readonly ofPresets: readonly string[];
-} {
+) {
   const sinceMs = lines.reduce((least, { firstMs }) => Math.min(least, firstMs), Number.POSITIVE_INFINITY);
   const by = whose === undefined ? '' : ` by ${whose}`;
   const at = listener === undefined || by !== '' ? '' : ` at listener ${listener}`;
@@ -302,12 +273,14 @@ function byDomains(sights: readonly Sight[]): Sight[][] {
   return [...groupBy([...same.values()], domainsOf).values()].map((groups) => groups.flat());
 }
 
-function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest): Sorted {
+function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest) {
+  /** By the rule of the policy that allows them. */
   const allowed = new Map<RulePlace, Sight[]>(policy.allow.map(({ place }) => [place, []]));
   const wanted = new Map<string, Sight[]>();
   const root = new Map<string, Sight[]>();
   const everybody = new Map<string, Sight[]>();
   const refused: Refused[] = [];
+  /** Of `refused`: a user of theirs is not among the users of the policy. */
   const outside: Sight[] = [];
   let unreadable = 0;
   const assessor = new RecordedAssessor(settings);
