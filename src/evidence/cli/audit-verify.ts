@@ -139,17 +139,7 @@ export async function auditVerify(screen: Screen, places: Places, flags: VerifyF
   return isGood ? exitCodes.ok : exitCodes.failed;
 }
 
-export interface CheckedJournal {
-  readonly directory: string;
-  /** Reading it again returns the checked text, or an error. */
-  readonly trail: Trail;
-  readonly verdict: Verdict;
-  readonly isChecked: boolean;
-  readonly keys: readonly string[];
-  /** The origin of that key, as a note; empty for `--key`. */
-  readonly whose: string;
-  readonly pathOf: (file: string) => string;
-}
+export type CheckedJournal = Awaited<ReturnType<typeof checkAt>>;
 
 /** Checks the whole journal of one directory for another subcommand. Throws as the readers do. */
 export async function checkJournal(
@@ -206,12 +196,7 @@ function* inOrder<Item>(items: readonly Item[]): Generator<[number, Item]> {
 /** While the files of one are read, others are verified. */
 const hostsAtOnce = 4;
 
-async function checkAt(
-  directory: string,
-  found: Trail,
-  trust: Trust,
-  take?: (piece: Buffer) => void,
-): Promise<CheckedJournal> {
+async function checkAt(directory: string, found: Trail, trust: Trust, take?: (piece: Buffer) => void) {
   const request = { trustedKeys: trust.keys, ownKey: trust.own, faultsMax };
   const checked = await checkTrail(found, request, (_, piece) => {
     if (piece !== undefined) take?.(piece.bytes);
@@ -220,13 +205,15 @@ async function checkAt(
   const verdict = comparedWithSecret(checked.verdict, trust, directory);
   const byName = new Map(trail.files.map(({ name, path }) => [name, path]));
   return {
+    /** Reading it again returns the checked text, or an error. */
     trail,
     verdict,
     directory,
     isChecked: isChecked(trust),
     keys: trust.own === undefined ? trust.keys : [...trust.keys, trust.own],
+    /** The origin of that key, as a note; empty for `--key`. */
     whose: trust.text.replace(/^ by /, ''),
-    pathOf: (file) => byName.get(file) ?? join(directory, file),
+    pathOf: (file: string): string => byName.get(file) ?? join(directory, file),
   };
 }
 

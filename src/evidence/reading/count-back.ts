@@ -79,7 +79,7 @@ export async function countBack(
 
   const range = looked.finish(undefined, undefined);
   const { sinceMs, untilMs } = filter;
-  const [oldestMs, newestMs] = [msOf(range?.fromTime), msOf(range?.toTime)];
+  const [oldestMs, newestMs] = [range?.fromTime, range?.toTime].map((time) => parseTime(time ?? ''));
   const isTimed = sinceMs !== undefined || untilMs !== undefined;
   // As far as is asked for, and known: nothing is shown as empty that was not read.
   const fromMs = sinceMs === undefined ? undefined : Math.max(sinceMs, oldestMs ?? sinceMs);
@@ -105,8 +105,4 @@ export async function countBack(
 /** The total, recorded commands included; empty if some counts may not match the search. */
 function sumWords({ refused, unsent, unsure }: OnlyCounted, rows: number): string {
   return unsure > 0 ? '' : `; ${countWords(rows + refused + unsent)} in all`;
-}
-
-function msOf(time: string | undefined): number | undefined {
-  return time === undefined ? undefined : parseTime(time);
 }

@@ -140,12 +140,7 @@ export function createLooked() {
   };
 }
 
-interface RecordHead {
-  readonly seq: number;
-  readonly time: string | undefined;
-}
-
-function firstRecord(bytes: Buffer): RecordHead | undefined {
+function firstRecord(bytes: Buffer): ReturnType<typeof headAt> {
   for (let at = 0; at >= 0 && at < bytes.length; at = bytes.indexOf(LF, at) + 1 || -1) {
     const head = headAt(bytes, at);
     if (head !== undefined) return head;
@@ -153,7 +148,7 @@ function firstRecord(bytes: Buffer): RecordHead | undefined {
   return undefined;
 }
 
-function lastRecord(bytes: Buffer): RecordHead | undefined {
+function lastRecord(bytes: Buffer): ReturnType<typeof headAt> {
   for (let end = bytes.length; end > 0; ) {
     const at = end < 2 ? 0 : bytes.lastIndexOf(LF, end - 2) + 1;
     const head = headAt(bytes, at);
@@ -166,7 +161,7 @@ function lastRecord(bytes: Buffer): RecordHead | undefined {
 const LF = 0x0a;
 const headBytes = 96;
 
-function headAt(bytes: Buffer, at: number): RecordHead | undefined {
+function headAt(bytes: Buffer, at: number) {
   const seq = seqOfLine(bytes.subarray(at, at + headBytes));
   if (seq === undefined) return undefined;
   return { seq, time: readHead(bytes.toString('latin1', at, at + headBytes))?.time };

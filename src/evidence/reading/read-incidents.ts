@@ -27,26 +27,21 @@ export interface IncidentsTask {
   readonly timeMs: number;
 }
 
-export interface IncidentsRead {
-  /** The oldest first. */
-  readonly turns: readonly Turn[];
-  /** 0: nothing was read. */
-  readonly fromSeq: number;
-  readonly toSeq: number;
-  /** False: time ran out, and `fromSeq` is where it goes on. */
-  readonly isThrough: boolean;
-}
+export type IncidentsRead = Awaited<ReturnType<typeof readIncidents>>;
 
 const marks = ['backend', 'journal', 'start', 'stop', 'reload', 'operator', 'lock'].map(
   (event) => `","event":"${event}"`,
 );
 const LF = 0x0a;
 
-/** Rejects with a JournalFault where the journal cannot be read. */
+/**
+ * The turns, the oldest first, of the records from `fromSeq` to `toSeq`, 0: nothing was read. `isThrough` false: time ran out, and
+ * `fromSeq` is where it goes on. Rejects with a JournalFault where the journal cannot be read.
+ */
 export async function readIncidents(
   { directory, incidentsSinceMs: sinceMs, before, after, timeMs }: IncidentsTask,
   clock: Pick<Clock, 'now'>,
-): Promise<IncidentsRead> {
+) {
   const startedMs = clock.now();
   const looked = createLooked();
   const turns: WritableTurn[] = [];

@@ -20,7 +20,7 @@ import {
 } from '../../journal/records/ledger.js';
 import { readHead, readWord } from '../../journal/records/record.js';
 import { publicKeyDer } from '../../rules/keys/sign-key.js';
-import { type CountsInFile, createCountsInFile } from '../views/only-counted.js';
+import { createCountsInFile } from '../views/only-counted.js';
 
 /** A set of record numbers, in 8 KiB for every 65,536 numbers with at least one member: there may be many. */
 export interface SeqSet {
@@ -170,22 +170,7 @@ export function proofKindOf(beginning: string): 'proof' | 'extract' | 'journal' 
   return beginning.startsWith('{"seq":') ? 'journal' : undefined;
 }
 
-export interface ProofVerdict {
-  /** Undefined: every line is right. */
-  readonly fault: { readonly line: number; readonly text: string } | undefined;
-  /** Requested records; lines with those between; runs of lines, each with a signature at its end. */
-  readonly records: number;
-  readonly lines: number;
-  readonly runs: number;
-  readonly fromSeq: number | undefined;
-  readonly toSeq: number | undefined;
-  readonly journal: string | undefined;
-  /** Among the requested records. */
-  readonly counted: CountsInFile | undefined;
-  /** The signing keys. If no key was given: the first one, and whether there are others. */
-  readonly keys: readonly string[];
-  readonly isMoreKeys: boolean;
-}
+export type ProofVerdict = ReturnType<ReturnType<typeof createProofChecker>['finish']>;
 
 /** `trusted`: public keys in base64; none: a signature of any key ends a run, which proves nothing by itself. */
 export function createProofChecker(trusted: readonly string[]) {
@@ -198,7 +183,7 @@ export function createProofChecker(trusted: readonly string[]) {
   let journal: string | undefined;
   let fromSeq: number | undefined;
   let toSeq: number | undefined;
-  let fault: ProofVerdict['fault'];
+  let fault: { readonly line: number; readonly text: string } | undefined;
   const counts = createCountsInFile();
 
   return {
@@ -209,14 +194,28 @@ export function createProofChecker(trusted: readonly string[]) {
       const text = whyNot(line, isWhole);
       if (text !== undefined) fault = { line: number, text };
     },
-    finish(): ProofVerdict {
+    finish() {
       const lines = count['* '] + count['- '] + count['= '];
       const total = `${count['* ']} records, ${lines} lines, ${count['= ']} runs`;
       if (fault === undefined && (before !== undefined || end !== total))
         fault = { line: number, text: 'the end of the file is missing, or counts other lines' };
       if (fault === undefined && lines === 0) fault = { line: number, text: 'there is no record in it' };
-      const numbers = { records: count['* '], lines, runs: count['= '], fromSeq, toSeq };
-      return { fault, ...numbers, journal, counted: counts.finish(), keys: [...keys], isMoreKeys };
+      return {
+        /** Undefined: every line is right. */
+        fault,
+        /** Requested records; lines with those between; runs of lines, each with a signature at its end. */
+        records: count['* '],
+        lines,
+        runs: count['= '],
+        fromSeq,
+        toSeq,
+        journal,
+        /** Among the requested records. */
+        counted: counts.finish(),
+        /** The signing keys. If no key was given: the first one, and whether there are others. */
+        keys: [...keys],
+        isMoreKeys,
+      };
     },
   };
 

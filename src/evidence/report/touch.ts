@@ -34,48 +34,7 @@ export const touchClasses: readonly MailboxClass[] = [
 ];
 
 /** One command in relation to one mailbox. Texts are as recorded: callers must make them harmless. */
-export interface Touch {
-  /** RFC 3339, of the admission, and its day in UTC. */
-  readonly time: string;
-  readonly day: string;
-  readonly requester: string;
-  /** The policy that it was judged by; empty: the record does not say it. */
-  readonly policy: string;
-  readonly class: TouchClass;
-  readonly kind: TouchKind;
-  /** As the client stated it; else of the request of its grant, or that it was counted for, where the journal has it; empty: none. */
-  readonly reason: string;
-  readonly command: string;
-  readonly args: string;
-  readonly user: string;
-  /** `named`: the mailbox is named. `mask`: a mask or a cut list may include it. `all`: the command was for all users. */
-  readonly by: 'named' | 'mask' | 'all';
-  /** Whether a byte of it went to a mail server. */
-  readonly reached: Certainty;
-  /** Whether the client got content of mails, or an answer that depends on it: which mails have a word. */
-  readonly showed: Certainty;
-  /** A word of the closed list, or `open`. */
-  readonly outcome: string;
-  /** Why it did not go well, as its client was told; empty: it did. */
-  readonly why: string;
-  /** The exchange for which dovegate itself made this search; empty: a client sent it. */
-  readonly countedFor: string;
-  /** The request for access that it was made for. */
-  readonly countedForRequest: string;
-  /** Mails that its query matched, as dovegate counted them. */
-  readonly matches?: number | undefined;
-  readonly id: string;
-  readonly session: string;
-  readonly listener: string;
-  readonly backend: string;
-  /** The grant that allowed it; empty: a rule did. And who approved that, where the journal says so. */
-  readonly grant: string;
-  readonly approvedBy: string;
-  readonly given?: GivenToOwner | undefined;
-  readonly host?: string | undefined;
-  readonly seq: number | undefined;
-  readonly completedSeq: number | undefined;
-}
+export type Touch = ReturnType<ReturnType<typeof createTouchReader>>;
 
 /** False: it was refused, failed, or never reached the mail server. */
 export function hadEffect({ reached, class: group }: Pick<Touch, 'reached' | 'class'>): boolean {
@@ -94,9 +53,9 @@ export function createTouchReader(
   mailbox: string,
   isFleet = false,
   ofGrant: (grant: string) => GrantTold | undefined = () => undefined,
-): (row: ExchangeRow) => Touch {
+) {
   const isNamed = createNameTest({ user: mailbox });
-  return (row) => {
+  return (row: ExchangeRow) => {
     const { fields, admittedSeq, completedSeq } = row;
     const text = (key: string): string => formatValue(fields[key]);
     const time = text('time');
@@ -117,28 +76,40 @@ export function createTouchReader(
     const request = grant || countedForRequest;
     const told = request === '' ? undefined : ofGrant(request);
     return {
+      /** RFC 3339, of the admission, and its day in UTC. */
       time,
       day: time.slice(0, 10),
       requester: text('principal'),
+      /** The policy that it was judged by; empty: the record does not say it. */
       policy: text('policy'),
       class: classOf(story, kind, showed, by === 'named' && fields['matches'] !== 0),
       kind,
+      /** As the client stated it; else of the request of its grant, or that it was counted for, where the journal has it; empty: none. */
       reason: text('reason') || (told?.reason ?? ''),
       command: text('command'),
       args: text('args'),
       user: text('user'),
+      /** `named`: the mailbox is named. `mask`: a mask or a cut list may include it. `all`: the command was for all users. */
       by,
+      /** Whether a byte of it went to a mail server. */
       reached,
+      /** Whether the client got content of mails, or an answer that depends on it: which mails have a word. */
       showed,
+      /** A word of the closed list, or `open`. */
       outcome: ended.outcome,
+      /** Why it did not go well, as its client was told; empty: it did. */
       why: causeWords(ended.cause),
+      /** The exchange for which dovegate itself made this search; empty: a client sent it. */
       countedFor: text('for'),
+      /** The request for access that it was made for. */
       countedForRequest,
+      /** Mails that its query matched, as dovegate counted them. */
       ...(asNumber(fields['matches']) !== undefined && { matches: asNumber(fields['matches']) }),
       id: text('id'),
       session: text('session'),
       listener: text('listener'),
       backend: text('backend'),
+      /** The grant that allowed it; empty: a rule did. And who approved that, where the journal says so. */
       grant,
       approvedBy: grant === '' ? '' : (told?.approvedBy ?? ''),
       ...(told?.given !== undefined && { given: told.given }),

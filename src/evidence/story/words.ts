@@ -17,6 +17,7 @@ import { drainWords } from '../../gate/now/operator.js';
 import { denialWords, nextWords, ranWords } from '../../gate/outcome/next.js';
 import { type CloseReason, closeReasons } from '../../host/ports/transport.js';
 import type { StoredRecord } from '../../host/values/values.js';
+import { asTimeMs } from '../../journal/records/record.js';
 import { numberIn, textIn, valueText } from '../../journal/records/stored.js';
 import { type FoldedStory as Folded, peerOf } from './fold.js';
 import { approvedText } from './grant.js';
@@ -295,8 +296,8 @@ function lifeOf({
   ended,
   records: { admission, completion },
 }: Folded): LifeStep[] {
-  const admittedMs = timeOf(admission);
-  const endedMs = timeOf(completion);
+  const admittedMs = asTimeMs(admission?.['time']);
+  const endedMs = asTimeMs(completion?.['time']);
   const durationMs = numberIn(completion, 'duration_ms');
   const waitMs = numberIn(completion, 'wait_ms');
   const firstMs = numberIn(completion, 'first_byte_ms');
@@ -345,12 +346,6 @@ function lifeOf({
 function statusWords(status: string): string {
   const [, word] = /^-([A-Z]*)/.exec(status) ?? [];
   return word === undefined ? 'with success' : `with an error: ${statusMeaning(word)} (-${word})`;
-}
-
-/** Milliseconds since 1970; undefined: it is no time. */
-function timeOf(record: StoredRecord | undefined): number | undefined {
-  const ms = Date.parse(textIn(record, 'time'));
-  return Number.isNaN(ms) ? undefined : ms;
 }
 
 function briefMs(ms: number): string {

@@ -19,7 +19,7 @@ import { isText, parseLine } from '../../host/values/values.js';
 import { isSignedBy } from '../../journal/records/ledger.js';
 import { formatJsonRow } from '../trail/export.js';
 import type { ExchangeRow } from '../trail/search.js';
-import { type CountsInFile, createCountsInFile } from './only-counted.js';
+import { createCountsInFile } from './only-counted.js';
 
 export function createExtractDigest() {
   const hash = createHash('sha256');
@@ -94,24 +94,7 @@ const headShape = z.object({
   key: text(64),
 });
 
-export interface ExtractVerdict {
-  /** Undefined: every line is right. */
-  readonly fault: { readonly line: number; readonly text: string } | undefined;
-  readonly parts: number;
-  readonly rows: number;
-  /** The records that were looked through; undefined: there is no part. */
-  readonly fromSeq: number | undefined;
-  readonly toSeq: number | undefined;
-  readonly keys: readonly string[];
-  /** The same in all parts. Undefined: there is no part. */
-  readonly asked: Pick<z.output<typeof headShape>, 'by' | 'view' | 'shown' | 'filter'> | undefined;
-  /** Places between the first record and the last that no part looked through. */
-  readonly gaps: number;
-  /** Some lines of the journal could not be read. */
-  readonly isDamaged: boolean;
-  /** Among the rows. */
-  readonly counted: CountsInFile | undefined;
-}
+export type ExtractVerdict = ReturnType<ReturnType<typeof createExtractChecker>['finish']>;
 
 /** `trusted`: public keys in base64; none: a signature of any one key counts, which proves nothing by itself. */
 export function createExtractChecker(trusted: readonly string[]) {
@@ -119,9 +102,9 @@ export function createExtractChecker(trusted: readonly string[]) {
     | { readonly text: string; readonly head: z.output<typeof headShape>; readonly hash: Hash }
     | undefined;
   let inPart = 0;
-  let asked: ExtractVerdict['asked'];
+  let asked: Pick<z.output<typeof headShape>, 'by' | 'view' | 'shown' | 'filter'> | undefined;
   let isDamaged = false;
-  let fault: ExtractVerdict['fault'];
+  let fault: { readonly line: number; readonly text: string } | undefined;
   let fromSeq: number | undefined;
   let toSeq: number | undefined;
   let [number, parts, rows, gaps] = [0, 0, 0, 0];
@@ -136,18 +119,24 @@ export function createExtractChecker(trusted: readonly string[]) {
       const why = isWhole ? whyNot(line) : 'the line has no end, or is longer than any row';
       if (why !== undefined) fault = { line: number, text: why };
     },
-    finish(): ExtractVerdict {
+    finish() {
       if (fault === undefined && (part !== undefined || parts === 0))
         fault = { line: number, text: 'the signature at the end of the file is missing' };
       return {
+        /** Undefined: every line is right. */
         fault,
         parts,
         rows,
+        /** The same in all parts. Undefined: there is no part. */
         asked,
+        /** The records that were looked through; undefined: there is no part. */
         fromSeq,
         toSeq,
+        /** Places between the first record and the last that no part looked through. */
         gaps,
+        /** Some lines of the journal could not be read. */
         isDamaged,
+        /** Among the rows. */
         counted: counts.finish(),
         keys: [...keys],
       };
