@@ -2,7 +2,7 @@
 // file beside the configuration lists accepted keys (`audit verify --accept-key`). The daemon's user has the private key and
 // could sign anything, so the file counts only if that user can change neither it nor a directory above it.
 
-import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { readIfThere, type Trusted, whyUnsafe, writeAtomically } from '../../host/machine/files.js';
 import { CommandFault } from '../../host/output/output.js';
@@ -30,13 +30,7 @@ export async function auditKeygen(screen: Screen, file: string | undefined): Pro
 
 function writeSecret(file: string, text: string): void {
   try {
-    const descriptor = openSync(file, 'wx', 0o600);
-    try {
-      writeSync(descriptor, text);
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
+    writeFileSync(file, text, { flag: 'wx', mode: 0o600, flush: true });
   } catch (error) {
     throw new CommandFault(exitCodes.configuration, `${file} cannot be created`, error);
   }

@@ -31,7 +31,8 @@ export async function auditPolicies(screen: Screen, places: Places, flags: Polic
   let exitCode: number = exitCodes.ok;
   let shown = 0;
   for (const trail of await trailsOf(screen, places)) {
-    const textOf = readPolicyTexts(directoryOf(trail));
+    // The texts are in the directory of the segments, also for a single segment.
+    const textOf = readPolicyTexts(dirname(trail.files[0]?.path ?? ''));
     const { periods, faults, holes, notes } = await periodsOf(trail, textOf, {
       sinceMs: since,
       untilMs: until,
@@ -67,11 +68,6 @@ export async function auditPolicies(screen: Screen, places: Places, flags: Polic
 function isWithin(time: string, sinceMs = -Infinity, untilMs = Infinity): boolean {
   const ms = parseTime(time) ?? 0;
   return ms >= sinceMs && ms < untilMs;
-}
-
-/** The texts are in the directory of the segments, also for a single segment. */
-function directoryOf({ files }: HostTrail): string {
-  return dirname(files[0]?.path ?? '');
 }
 
 /** Reads the whole journal: the policies in force at a time follow from the records before it. */

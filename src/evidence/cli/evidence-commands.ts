@@ -9,6 +9,7 @@ import {
   withClient,
 } from '../../host/output/run-commands.js';
 import { momentHelp, readMoment } from './audit.js';
+import type { ProveOptions } from './prove.js';
 
 interface SuggestFlags extends Who {
   readonly config: string;
@@ -16,12 +17,6 @@ interface SuggestFlags extends Who {
   readonly policy?: string;
   readonly all?: true;
   readonly since?: number;
-}
-
-interface ProveFlags {
-  readonly config: string;
-  readonly against?: string;
-  readonly json: boolean;
 }
 
 export function addEvidenceCommands(program: Command, end: End): void {
@@ -34,7 +29,7 @@ export function addEvidenceCommands(program: Command, end: End): void {
     .addOption(configOption())
     .option('--against <file>', 'the configuration before the change, for: nobody may do more than before')
     .option('--json', 'print JSON', false)
-    .action(async (statement: string, options: ProveFlags) =>
+    .action(async (statement: string, options: ProveOptions) =>
       end((await import('./prove.js')).prove(statement, options)),
     );
   const suggest = program

@@ -885,7 +885,7 @@ export function createStoreReader(
   }
 
   async function versionsOf(name: string, signal: AbortSignal): Promise<readonly ObjectVersion[]> {
-    for await (const page of entriesOf(folderOf(name), justBefore(name), signal))
+    for await (const page of entriesOf(name.slice(0, name.lastIndexOf('/') + 1), justBefore(name), signal))
       for (const entry of page) return entry.name === name ? entry.versions : [];
     return [];
   }
@@ -1016,10 +1016,6 @@ function newCursor(): Cursor {
 /** Its last record is the one that the first line of `next` names. */
 function isBefore({ of, prev }: Held, next: Held): boolean {
   return prev !== undefined && of.last === next.of.first - 1 && of.hash === next.prev;
-}
-
-function folderOf(name: string): string {
-  return name.slice(0, name.lastIndexOf('/') + 1);
 }
 
 /** Of a block; any other name comes back as it is. */

@@ -510,17 +510,18 @@ function sayQuery(test: QueryTest): string {
       return JSON.stringify(test.words);
     case 'regex':
       return `regex ${test.regex.source}`;
-    case 'keys':
+    case 'keys': {
+      const sayKey = ({ key, test: each }: KeyCondition) => [
+        key,
+        isKeyTest(each, 'one-of') ? each.globs.texts : each,
+      ];
       return JSON.stringify(
-        [test.conditions, test.anyOf].map((each) => each.map((one) => sayKeys([one].flat()))),
+        [[test.conditions], test.anyOf].map((each) => each.map((one) => one.map(sayKey))),
       );
+    }
     default:
       return test satisfies never;
   }
-}
-
-function sayKeys(conditions: readonly KeyCondition[]): unknown {
-  return conditions.map(({ key, test }) => [key, isKeyTest(test, 'one-of') ? test.globs.texts : test]);
 }
 
 function impliesKey({ key, test }: KeyCondition, old: KeyCondition, isOver: () => boolean): boolean {

@@ -81,7 +81,7 @@ export async function findExchange(
   const needles = id === undefined ? [] : [named('id', id), named('for', id)];
   const byId = seenIn(view, await findAll(near, needles, { look, last }));
   // The searches that count mails for a request name it, and are no command with its id.
-  if (!byId.some(({ record }) => record['id'] === id)) {
+  if (id === undefined || !byId.some(({ record }) => record['id'] === id)) {
     const of = isSeq ? [] : seenIn(view, await findGrant(near, wanted, { last }));
     const [first] = of;
     if (first === undefined) return { id: undefined, all: seenIn(view, bySeq, true), around: {} };
@@ -96,7 +96,10 @@ export async function findExchange(
     return [...byId, ...seenIn(view, others)].toSorted((one, other) => seqOf(one) - seqOf(other));
   };
   // The grant may be for users that the view hides, too.
-  if (!isWhole) return { id, all: allOf(await findAll(near, twinNeedles(byId, id), { last })), around: {} };
+  const twins = twinsOf(byId, id);
+  // Its own id ends the reading.
+  const needlesOfTwins = twins.length === 0 ? [] : [...twins, id].map((each) => named('id', each));
+  if (!isWhole) return { id, all: allOf(await findAll(near, needlesOfTwins, { last })), around: {} };
   const { found, around } = await findAround(trail, near, byId, id, last);
   const drain = await findDrain(trail, byId, nearBytes);
   const lock = await findLock(trail, byId, nearBytes);
@@ -223,16 +226,8 @@ function seenIn(view: View, found: readonly Found[], withHidden = false): Found[
   });
 }
 
-function twinNeedles(found: readonly Found[], id: string | undefined): Buffer[] {
-  const twins = twinsOf(found, id);
-  // Its own id ends the reading.
-  return twins.length === 0 ? [] : [...twins, id ?? ''].map((each) => named('id', each));
-}
-
-function twinsOf(found: readonly Found[], id: string | undefined): string[] {
-  return found.flatMap((one) =>
-    id !== undefined && wordOf(one, 'for') === id ? (wordOf(one, 'id') ?? []) : [],
-  );
+function twinsOf(found: readonly Found[], id: string): string[] {
+  return found.flatMap((one) => (wordOf(one, 'for') === id ? (wordOf(one, 'id') ?? []) : []));
 }
 
 const checkpointText = Buffer.from('"event":"checkpoint"');
@@ -242,7 +237,7 @@ async function findAround(
   trail: Trail,
   near: Trail,
   found: readonly Found[],
-  id: string | undefined,
+  id: string,
   last: Wanted['last'],
 ): Promise<{ readonly found: readonly Found[]; readonly around: Surroundings }> {
   const session = found.map((one) => wordOf(one, 'session')).find((one) => one !== undefined);
@@ -267,7 +262,7 @@ async function findAround(
     return twins.some((twin) => twin === own);
   };
   // Its own id ends the reading.
-  const needles = [checkpointText, ...[...twins, id ?? ''].map((each) => named('id', each))];
+  const needles = [checkpointText, ...[...twins, id].map((each) => named('id', each))];
   if (session !== undefined) needles.push(named('session', session));
   const around = await findAll(near, needles, { isWanted, last });
   // A session may have begun long before.

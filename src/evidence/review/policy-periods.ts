@@ -6,7 +6,7 @@ import { bounds } from '../../host/bounds/bounds.js';
 import { asObject, asText, asTexts, parseLine, type StoredRecord } from '../../host/values/values.js';
 import { textIn } from '../../journal/records/stored.js';
 import { RecordedAssessor } from '../../rules/answers/recorded-line.js';
-import type { ListedBackend, ListedListener, PolicyList } from '../../rules/config/policy-list.js';
+import type { ListedBackend, PolicyList } from '../../rules/config/policy-list.js';
 import type { Judgement } from '../../rules/policy/judge.js';
 import { strikesAlways } from '../../rules/policy/match.js';
 import type { Policy } from '../../rules/policy/policy.js';
@@ -153,7 +153,10 @@ export function createPolicyPeriods(textOf: TextOf) {
       return;
     }
     const recorded = { policy: textIn(fields, 'policy'), principal };
-    const name = choices === undefined ? '' : nameFor(choices, recorded);
+    const name =
+      choices === undefined
+        ? ''
+        : whichPolicy(choices.policies, [...choices.accounts, ...choices.keys], recorded);
     const old = before.policies[name]?.version;
     if (old === version && period.hasSameBackends) return;
     if (old === undefined) return note(period, row, `${principal} had no policy`);
@@ -198,13 +201,6 @@ function isDeniedWholly(
   const { attempt, decision } = judgement;
   if (decision.code !== 'deny-rule') return ['user', 'except', 'no-rule'].includes(decision.code);
   return denyByCommand.get(attempt.command.name)?.some(strikesAlways) === true;
-}
-
-function nameFor(
-  { policies, accounts, keys }: ListedListener,
-  recorded: { readonly policy: string; readonly principal: string },
-): string {
-  return whichPolicy(policies, [...accounts, ...keys], recorded);
 }
 
 /** The namespaces of the command's backend; undefined: the backend is unknown, and several differ. */

@@ -3,7 +3,7 @@
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { type RecordedAssessment, RecordedAssessor } from '../../rules/answers/recorded-line.js';
-import { type ListenerSettings, loginsOf, type Settings } from '../../rules/config/settings.js';
+import { loginsOf, type Settings } from '../../rules/config/settings.js';
 import { parsePrincipal, policyOfAnybody } from '../../rules/identity/principal.js';
 import { type Assessment, describeObstacle } from '../../rules/policy/assess.js';
 import { isAllowed } from '../../rules/policy/judge.js';
@@ -54,10 +54,6 @@ const usersMax = 1000;
  * Records do not contain a person's groups: if a listener has policies by person, the recorded policy is used, or the one for everybody if
  * that policy is gone. An account or a key has one policy; a removed one gets the recorded policy, or the first.
  */
-function policyNameFor(listener: ListenerSettings, line: RecordedLine): string {
-  return whichPolicy(listener.policies, loginsOf(listener), line);
-}
-
 export function whichPolicy(
   policies: readonly { readonly policy: string; readonly peers?: unknown }[],
   logins: readonly { readonly name: string; readonly policy: string }[],
@@ -102,7 +98,10 @@ export function createReplay(
     if (line === undefined) return;
     if (line.kind === 'unjudgeable') return skip(line.why);
     const listener = settings.listeners.find((each) => each.name === line.listener);
-    const policy = listener === undefined ? undefined : settings.policies.get(policyNameFor(listener, line));
+    const policy =
+      listener === undefined
+        ? undefined
+        : settings.policies.get(whichPolicy(listener.policies, loginsOf(listener), line));
     if (policy === undefined) return skip('no-listener');
     if (line.isProbe) return skip('probe');
     const judged = assessor.assess(line, policy);

@@ -467,11 +467,10 @@ function notesOf(sights: readonly Sight[], rule: RuleText, checks: readonly stri
   const attempts = sights.flatMap((sight) => sight.attempts);
   const content = [...new Set(attempts.flatMap((attempt) => attempt.content))].toSorted();
   const named = [...new Set(attempts.flatMap((attempt) => attempt.mustBeNamed))].toSorted();
+  const told = rule['command'] === 'user' ? 'what a userdb holds' : 'what mails say';
   const shared = [...new Set(attempts.flatMap((attempt) => attempt.shared ?? []))].toSorted();
   return [
-    ...(content.length === 0
-      ? []
-      : [`note: it tells ${whatIsTold(rule)}: ${content.join(', ')}${besideWords(rule)}`]),
+    ...(content.length === 0 ? [] : [`note: it tells ${told}: ${content.join(', ')}${besideWords(rule)}`]),
     ...(shared.length === 0 ? [] : [`note: it can reach mailboxes of others by: ${shared.join(', ')}`]),
     ...checks.map((name) => `CHECK: any value of ${name}, of which some were seen`),
     ...shapeNotes(attempts, rule),
@@ -526,10 +525,6 @@ function besideWords(rule: RuleText): string {
   const isOpenQuery =
     rule['command'] === 'search' && (typeof query !== 'object' || isList(query) || !('equals' in query));
   return isOpenQuery ? '; keys beside these are open, as body and header' : '';
-}
-
-function whatIsTold({ command }: RuleText): string {
-  return command === 'user' ? 'what a userdb holds' : 'what mails say';
 }
 
 function headOf(

@@ -131,7 +131,9 @@ export function createView(users: readonly string[] | undefined): View {
     const record = parseLine(piece.toString('utf8', at, end));
     if (record === undefined) return `${bare}}\n`;
     if (decision !== 'by-users') return `${bare}${membersOf(record, decision)}}\n`;
-    return isShown(record) ? `${formatRecorded(pick(record))}\n` : `${bare}}\n`;
+    if (!isShown(record)) return `${bare}}\n`;
+    const shown = Object.entries(record).filter(([key]) => shownKeys.has(key));
+    return `${formatRecorded(Object.fromEntries(shown))}\n`;
   }
 
   /** For a line of an exchange. False: the parsed record decides. */
@@ -194,8 +196,4 @@ function membersOf(record: StoredRecord, keys: readonly (keyof typeof harmless)[
     if (value !== undefined && harmless[key](value)) members += `,"${key}":${JSON.stringify(value)}`;
   }
   return members;
-}
-
-function pick(record: StoredRecord): StoredRecord {
-  return Object.fromEntries(Object.entries(record).filter(([key]) => shownKeys.has(key)));
 }
