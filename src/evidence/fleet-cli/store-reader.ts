@@ -186,8 +186,8 @@ export function createStoreReader(
     /** What a host had stored before that time (milliseconds since 1970) was read; 0: not in this run. */
     knownMs: (host: string): number => looks.get(host)?.knownMs ?? 0,
     /**
-     * Adds the hosts that could not be read in their last look, although the store answers for others: each is `silent`, with the reason. Of
-     * a host that was read before it has the time of the first such look; it takes the place of `never-seen`.
+     * Adds the hosts that could not be read in their last look, although the store answers for others: each is `silent`, with the reason.
+     * Of a host that was read before it has the time of the first such look; it takes the place of `never-seen`.
      */
     withUnread(findings: readonly FleetFinding[]): readonly FleetFinding[] {
       const neverSeen = new Set(findings.flatMap(({ kind, host }) => (kind === 'never-seen' ? host : [])));

@@ -22,18 +22,12 @@ import {
   readState,
   stateFormat,
 } from './saved.js';
-import type { ExpectedHost, FleetFinding, FleetStatus, StoredBlock } from './shapes.js';
+import type { FleetFinding, FleetStatus, StoredBlock } from './shapes.js';
 import type { HostKeys } from './signatures.js';
 
-export interface FleetOptions {
+export interface FleetOptions extends Omit<Gates, 'chains'> {
   /** Where the objects are. */
   readonly store: string;
-  /** By the token of the host. */
-  readonly hosts: ReadonlyMap<string, ExpectedHost>;
-  /** An exchange without end is a finding after this time: longer than the longest deadline of the gates. */
-  readonly openMs: number;
-  /** A clock that is further ahead of the store's is a finding. Undefined: the store has no clock of its own. */
-  readonly driftMs: number | undefined;
   /** Milliseconds since 1970. */
   readonly wallMs: () => number;
   /** How long the store keeps records; 0 or undefined: for ever. What is older than half of it and not mirrored is a finding. */

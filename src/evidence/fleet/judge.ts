@@ -3,12 +3,17 @@
 import { formatTime, parseTime } from '../../host/words/instants.js';
 import { plural } from '../../host/words/words.js';
 import { type Chain, openMax } from './chain.js';
-import type { FleetOptions } from './fleet.js';
 import type { ExpectedHost, FleetFinding, FleetLock, GateRow } from './shapes.js';
 
-export type Gates = Pick<FleetOptions, 'hosts' | 'openMs' | 'driftMs'> & {
+export interface Gates {
+  /** By the token of the host. */
+  readonly hosts: ReadonlyMap<string, ExpectedHost>;
   readonly chains: ReadonlyMap<string, readonly Chain[]>;
-};
+  /** An exchange without end is a finding after this time: longer than the longest deadline of the gates. */
+  readonly openMs: number;
+  /** A clock that is further ahead of the store's is a finding. Undefined: the store has no clock of its own. */
+  readonly driftMs: number | undefined;
+}
 
 /** The present journal: of those that have records, the one with the latest block. */
 export function currentOf(chains: readonly Chain[]): Chain | undefined {
