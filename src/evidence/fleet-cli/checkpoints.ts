@@ -13,9 +13,6 @@ import type { FleetFinding, FleetStatus } from '../fleet/shapes.js';
 import { formatName } from '../store/names.js';
 import type { StateFolder } from './state-folder.js';
 
-/** Lines of the file that are compared or sent. */
-const recentMax = 64;
-
 /** Keeps the line, and puts it there with those that did not get there; a failure of that is a warning. Rejects with a CommandFault. */
 export async function sealCheckpoint(
   store: ObjectStore,
@@ -42,7 +39,7 @@ export async function putCheckpoints(
   warn: (text: string) => void,
 ): Promise<void> {
   try {
-    for (const line of folder.lastCheckpoints(recentMax)) {
+    for (const line of folder.lastCheckpoints()) {
       const { seq = 0, hash = '' } = readCheckpoint(line) ?? {};
       if (seq <= fleet.signed.seq) continue;
       const name = formatName({ kind: 'verifier', verifier, seq, hash });
@@ -63,11 +60,6 @@ export function newestLine(
   const kept = folder.lastCheckpoint();
   const isAhead = signed.key === key && signed.next === undefined && signed.seq > (kept?.seq ?? 0);
   return isAhead ? signed : kept;
-}
-
-/** Compares the file with the store's lines; the fleet notes new findings. */
-export function compareCheckpoints(folder: StateFolder, fleet: Fleet): readonly FleetFinding[] {
-  return fleet.takeLog(folder.lastCheckpoints(recentMax));
 }
 
 /** About the last signed line; undefined: there is none. */

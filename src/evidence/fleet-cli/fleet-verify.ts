@@ -14,13 +14,7 @@ import { mirrorIn, readFleetSettings } from '../cli/fleet-places.js';
 import type { SignedHead } from '../fleet/checkpoint.js';
 import type { FleetFinding, FleetStatus } from '../fleet/shapes.js';
 import { findRecord } from '../reading/held-record.js';
-import {
-  compareCheckpoints,
-  describeCheckpoint,
-  putCheckpoints,
-  readKeptLine,
-  sealCheckpoint,
-} from './checkpoints.js';
+import { describeCheckpoint, putCheckpoints, readKeptLine, sealCheckpoint } from './checkpoints.js';
 import { describeVerdict, describeVerifiers, printGates } from './gate-table.js';
 import { openMirror } from './mirror.js';
 import { openFleet, whyUnlisted } from './open-settings.js';
@@ -77,7 +71,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     }
     if (!reader.hasVersions) screen.complain(`dovegate: ${unseenVersions}`);
     const nowMs = systemClock.wallMs();
-    compareCheckpoints(folder, fleet);
+    fleet.takeLog(folder.lastCheckpoints());
     fleet.seeMirrored(reader.behindMs);
     let found = fleet.judge(nowMs);
     const read = fleet.records - recordsBefore;
@@ -86,7 +80,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     else {
       await sealCheckpoint(store, folder, settings, fleet, found, nowMs, warn);
       // In a file restored from a copy, the new line follows a gap: found now, so that one acceptance is enough.
-      if (compareCheckpoints(folder, fleet).length > 0) found = fleet.judge(nowMs);
+      if (fleet.takeLog(folder.lastCheckpoints()).length > 0) found = fleet.judge(nowMs);
     }
     const older = kept === undefined ? [] : fleet.olderThanStore(kept.heads);
     const findings = [...reader.withUnread(found), ...(await whatMirrorLacks(settings.state, older))];

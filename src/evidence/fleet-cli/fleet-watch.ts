@@ -24,7 +24,7 @@ import { formatTime, parseTime } from '../../host/words/instants.js';
 import { readFleetSettings } from '../cli/fleet-places.js';
 import type { FleetSettings } from '../fleet/parse-fleet.js';
 import type { FleetFinding, FleetStatus } from '../fleet/shapes.js';
-import { compareCheckpoints, describeCheckpoint, sealCheckpoint } from './checkpoints.js';
+import { describeCheckpoint, sealCheckpoint } from './checkpoints.js';
 import { type Mirror, openMirror } from './mirror.js';
 import { nameOfStore, openFleet, whyUnlisted } from './open-settings.js';
 import { openStateFolder, type SavedState, type StateFolder } from './state-folder.js';
@@ -244,7 +244,7 @@ class Watch {
     if (isWhole) this.#wholeMs = systemClock.now();
     this.#knowledge.confirmed(startMs);
     if (isDone) this.#caughtMs = startMs;
-    if (isFirst) compareCheckpoints(this.#folder, reader.fleet);
+    if (isFirst) reader.fleet.takeLog(this.#folder.lastCheckpoints());
     if (systemClock.now() - this.#judgedMs >= judgeMs) {
       this.#judge();
       this.#judgedMs = systemClock.now();

@@ -72,6 +72,8 @@ const savedState = z
   .readonly();
 export type SavedState = z.infer<typeof savedState>;
 
+/** Lines of checkpoints.jsonl that are compared with the store's, or sent. */
+const recentMax = 64;
 const stateFormat = 2;
 const statusName = 'status.json';
 /** The private key of checkpoints if the settings name none. */
@@ -171,8 +173,8 @@ export async function openStateFolder(settings: FleetSettings) {
       });
     },
     lastCheckpoint: () => attempt('checkpoints.jsonl cannot be read', lastLine),
-    lastCheckpoints(most: number): readonly string[] {
-      return attempt('checkpoints.jsonl cannot be read', () => lastLinesOf(at(linesName)).slice(-most));
+    lastCheckpoints(): readonly string[] {
+      return attempt('checkpoints.jsonl cannot be read', () => lastLinesOf(at(linesName)).slice(-recentMax));
     },
     /** Adds a line; on disk when it returns. */
     addCheckpoint(line: string): void {

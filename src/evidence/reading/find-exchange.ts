@@ -9,6 +9,7 @@ import { textIn } from '../../journal/records/stored.js';
 import { GrantStory } from '../story/grant.js';
 import { isLockMade } from '../story/row.js';
 import { nextHit } from '../trail/search.js';
+import type { TrailEnd } from '../views/trail.js';
 import type { View } from '../views/view.js';
 import { piecesBack } from './newest-first.js';
 import { createDamageCount, filesFrom, seqOfLine } from './reading.js';
@@ -41,12 +42,7 @@ export interface FindOptions {
 }
 
 /** What a command stands among. Records as they are stored. */
-export interface Surroundings {
-  /** The commands before and after it in its session. */
-  readonly before?: StoredRecord | undefined;
-  readonly after?: StoredRecord | undefined;
-  readonly checkpoint?: { readonly seq: number; readonly time: string } | undefined;
-}
+export type Surroundings = NonNullable<TrailEnd['around']> & Pick<TrailEnd, 'checkpoint'>;
 
 const foundMax = 10_000;
 

@@ -180,14 +180,7 @@ export function showedOf(
   return hasRows || outcome === 'ok' ? 'yes' : 'maybe';
 }
 
-export interface TouchCounts extends MailboxCounts {
-  readonly isMoreRequesters: boolean;
-  /** Of `commands`: through a mask, or for all users. */
-  readonly notNamed: number;
-  /** Of `commands`: without a recorded end, or with an unknown one. */
-  readonly open: number;
-  readonly unknown: number;
-}
+export type TouchCounts = ReturnType<ReturnType<typeof createTouchCounter>['counts']>;
 
 /** Names that are kept to count requesters. Stops a forged journal from filling the memory. */
 const requestersMax = 10_000;
@@ -202,7 +195,9 @@ export function createTouchCounter(signedSeq = Infinity) {
     searched: 0,
     maybeShowed: 0,
     unsigned: 0,
+    /** Of `commands`: through a mask, or for all users. */
     notNamed: 0,
+    /** Of `commands`: without a recorded end, or with an unknown one. */
     open: 0,
     unknown: 0,
     stopped: 0,
@@ -253,7 +248,7 @@ export function createTouchCounter(signedSeq = Infinity) {
       if (outcome === 'open') counts.open += 1;
       if (outcome === 'unknown') counts.unknown += 1;
     },
-    counts: (): TouchCounts => ({ ...counts, requesters: requesters.size }),
+    counts: () => ({ ...counts, requesters: requesters.size }) satisfies MailboxCounts,
   };
 }
 
