@@ -1,7 +1,7 @@
 // Writes docs/messages.md from the built program (`npm run build:test` first).
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatMessages } from '../build/src/gate/telemetry/messages.js';
+import { formatMessages } from './messages-page.mjs';
 import { root } from './setup.mjs';
 import { wrappedPage } from './wrap.mjs';
 

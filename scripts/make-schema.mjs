@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatRecordSchema } from '../build/src/evidence/formats/record-schema.js';
-import { formatJsonSchema } from '../build/src/rules/config/json-schema.js';
+import { formatJsonSchema } from './json-schema.mjs';
 import { root } from './setup.mjs';
 
 writeFileSync(join(root, 'config', 'dovegate.schema.json'), formatJsonSchema());

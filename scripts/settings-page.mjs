@@ -1,5 +1,5 @@
 // The reference of all settings: name, type, bounds, default and one line of meaning each, from the schema of the built program.
-import { describedSchema } from '../build/src/rules/config/json-schema.js';
+import { describedSchema } from './json-schema.mjs';
 import { wrapped } from './wrap.mjs';
 
 /** Maps whose values are conditions, parameters or targets, and those that one line describes whole. */

@@ -6,20 +6,14 @@ import { Writable } from 'node:stream';
 import { CommandFault } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
 
-export interface Interview {
-  /** The typed line, trimmed. Rejects with a CommandFault if the person cancels. */
-  ask(prompt: string): Promise<string>;
-  /** The same without echo. */
-  askHidden(prompt: string): Promise<string>;
-  close(): void;
-}
+export type Interview = ReturnType<typeof openInterview>;
 
 const lineMax = 4096;
 
 export function openInterview(
   input: NodeJS.ReadableStream = process.stdin,
   output: NodeJS.WritableStream = process.stderr,
-): Interview {
+) {
   let isHidden = false;
   const shown = new Writable({
     write(chunk: Buffer, _encoding, done) {
@@ -41,6 +35,7 @@ export function openInterview(
     isOver = true;
     waiting?.giveUp();
   });
+  /** The typed line, trimmed. Rejects with a CommandFault if the person cancels. */
   const ask = (prompt: string): Promise<string> =>
     new Promise((resolve, reject) => {
       const giveUp = (): void => {
@@ -61,7 +56,8 @@ export function openInterview(
     });
   return {
     ask,
-    async askHidden(prompt) {
+    /** The same without echo. */
+    async askHidden(prompt: string): Promise<string> {
       isHidden = true;
       try {
         return await ask(prompt);
@@ -70,7 +66,7 @@ export function openInterview(
         output.write('\n');
       }
     },
-    close() {
+    close(): void {
       waiting = undefined;
       lines.close();
     },

@@ -15,23 +15,7 @@ import { hangingAt } from '../now/problems.js';
 import type { Running } from '../now/running.js';
 import { type EngineEvent, isEngineEvent } from '../outcome/events.js';
 
-export interface Outages {
-  /** Nothing is recorded before, and no event of a backend comes before. */
-  recordIn(opened: Pick<OpenJournal, 'append' | 'space'>, seen: SeenNow): void;
-  observe(event: EngineEvent): void;
-  /** Of the journal itself. Its records wait in memory until the disk takes them. */
-  observeJournal(event: JournalEvent): void;
-  /** What it costs that this backend is drained, since it is, or since the start. */
-  refused(backend: string): Cost;
-  /** Commands that failed since it is down or stuck. */
-  lost(backend: string): number;
-  /** Of `refused`, those a second, of the last seconds. */
-  refusedPerSecond(backend: string): number;
-  /** Call when a backend was drained, or is back in service. */
-  turned(backend: string): void;
-  /** Records what has been paid for what is still down or drained: the next run counts anew. Call it before the journal is closed. */
-  end(): void;
-}
+export type Outages = ReturnType<typeof createOutages>;
 
 /** Commands, and requesters up to `bounds.outageRequesters`; `args`: those with the most, as `requesterWords` says. */
 type Cost = Readonly<Record<'count' | 'requesters', number>> & { readonly args?: readonly string[] };
@@ -43,7 +27,7 @@ export interface SeenNow {
   readonly running: () => Running['exchanges'];
 }
 
-export function createOutages(clock: Pick<Clock, 'now' | 'wallMs'>): Outages {
+export function createOutages(clock: Pick<Clock, 'now' | 'wallMs'>) {
   let journal: Pick<OpenJournal, 'append'> | undefined;
   let sight: SeenNow = { whyDown: () => undefined, running: () => [] };
   const failed = new Map<string, Outage>();
@@ -58,19 +42,21 @@ export function createOutages(clock: Pick<Clock, 'now' | 'wallMs'>): Outages {
   };
 
   return {
-    recordIn(open, seen) {
+    /** Nothing is recorded before, and no event of a backend comes before. */
+    recordIn(open: Pick<OpenJournal, 'append' | 'space'>, seen: SeenNow): void {
       journal = open;
       sight = seen;
       if (open.space === 'reserve') goBlind('audit-reserve', noSpaceCodes.full);
     },
-    observeJournal(event) {
+    /** Of the journal itself. Its records wait in memory until the disk takes them. */
+    observeJournal(event: JournalEvent): void {
       if (isJournalEvent(event, 'failed')) goBlind('audit-failed', journalCodes[event.fault.code][0]);
       else if (isJournalEvent(event, 'writable')) seeAgain('audit-failed');
       else if (isJournalEvent(event, 'space') && event.space === 'reserve')
         goBlind('audit-reserve', noSpaceCodes[event.why]);
       else if (isJournalEvent(event, 'space')) seeAgain('audit-reserve');
     },
-    observe(event) {
+    observe(event: EngineEvent): void {
       if (isEngineEvent(event, 'exchange-ended')) {
         const { backend, outcome, error } = event;
         const { principal, id } = event.exchange;
@@ -111,14 +97,19 @@ export function createOutages(clock: Pick<Clock, 'now' | 'wallMs'>): Outages {
         append({ action: 'stop', backend, error, duration_ms, reason: takenOut, ...costOf(outage) });
       }
     },
-    refused: (backend) => costOf(refused.get(backend)),
-    lost: (backend) => failed.get(backend)?.count ?? 0,
-    refusedPerSecond(backend) {
+    /** What it costs that this backend is drained, since it is, or since the start. */
+    refused: (backend: string): Cost => costOf(refused.get(backend)),
+    /** Commands that failed since it is down or stuck. */
+    lost: (backend: string): number => failed.get(backend)?.count ?? 0,
+    /** Of `refused`, those a second, of the last seconds. */
+    refusedPerSecond(backend: string): number {
       const { here, last } = at(refused.get(backend) ?? nothing());
       return Math.max(here, last) / stepSeconds;
     },
-    turned: (backend) => void refused.delete(backend),
-    end() {
+    /** Call when a backend was drained, or is back in service. */
+    turned: (backend: string): void => void refused.delete(backend),
+    /** Records what has been paid for what is still down or drained: the next run counts anew. Call it before the journal is closed. */
+    end(): void {
       for (const [backend, tally] of failed)
         append({ action: 'stop', backend, error: tally.error, ...costOf(tally) });
       for (const [backend, tally] of refused)

@@ -24,23 +24,7 @@ export interface DialsOwner extends UpstreamOwner {
   readonly hasRoom: boolean;
 }
 
-export interface Dials {
-  readonly health: Health;
-  readonly past: Past;
-  /** Dials under way that become upstreams; probes do not count. */
-  readonly count: number;
-  readonly isAllowed: boolean;
-  /** Begins a dial; its result comes in a later microtask. */
-  dial(): void;
-  /** For a command at a backend that is down: dials before the pause is over. False: not now. */
-  dialEarly(): boolean;
-  /** The backend ended an idle upstream. */
-  lost(upstream: Upstream): void;
-  /** Dials where a backend that was down has not been dialled since a reload or a drain. */
-  findOut(): void;
-  /** Cancels all dials without a report. */
-  abort(reason: unknown): void;
-}
+export type Dials = ReturnType<typeof createDials>;
 
 /** Concurrent dials: a backend that just came back is not flooded. */
 const dialsMax = bounds.dialsPerBackend;
@@ -67,13 +51,13 @@ export interface Past {
   downSinceMs: number | undefined;
 }
 
-export function createDials(options: DialsOptions, owner: DialsOwner): Dials {
+export function createDials(options: DialsOptions, owner: DialsOwner) {
   const { clock, observe } = options;
   const backend = options.target.name;
   const own = { ...options, target: sharingReads(options.target, tellUnread) };
   const dialing = new Set<AbortController>();
   const looking = new Set<AbortController>();
-  const past = options.past ?? { opened: 0, downSinceMs: undefined };
+  const past: Past = options.past ?? { opened: 0, downSinceMs: undefined };
   const health = new Health({ ...options, past, backend, retry, look: () => void look() });
 
   function tellUnread(text: string): void {
@@ -128,11 +112,13 @@ export function createDials(options: DialsOptions, owner: DialsOwner): Dials {
     owner.dialFailed(fault);
   }
 
+  /** The backend ended an idle upstream. */
   function lost({ exchanges, openedMs }: Upstream): void {
     if (exchanges > 0 || clock.now() - openedMs >= newMs) return;
     failed(new UpstreamFault('closed-early', gone, undefined, 'greeting'), true);
   }
 
+  /** Begins a dial; its result comes in a later microtask. */
   function dial(): void {
     // This dial replaces any probe.
     for (const controller of looking) controller.abort(unneeded);
@@ -154,24 +140,28 @@ export function createDials(options: DialsOptions, owner: DialsOwner): Dials {
   return {
     health,
     past,
-    findOut() {
+    /** Dials where a backend that was down has not been dialled since a reload or a drain. */
+    findOut(): void {
       if (past.downSinceMs !== undefined && health.state.at === 'up' && dialing.size === 0) dial();
     },
-    get count() {
+    /** Dials under way that become upstreams; probes do not count. */
+    get count(): number {
       return dialing.size;
     },
-    get isAllowed() {
+    get isAllowed(): boolean {
       const isAlone = owner.openCount + dialing.size === 0;
       return dialing.size < dialsMax && health.mayDial(isAlone, dialing.size > 0);
     },
     dial,
-    dialEarly() {
+    /** For a command at a backend that is down: dials before the pause is over. False: not now. */
+    dialEarly(): boolean {
       const mayDial = health.endPause();
       if (mayDial) dial();
       return mayDial;
     },
     lost,
-    abort(reason) {
+    /** Cancels all dials without a report. */
+    abort(reason: unknown): void {
       for (const controller of [...dialing, ...looking]) controller.abort(reason);
     },
   };

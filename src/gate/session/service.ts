@@ -29,31 +29,7 @@ const explainedMax: Readonly<Record<Refusal['reason'], number>> = {
 const refusedMs = bounds.refusedStepMs;
 const refusedInputBytesMax = 16 * 1024 ** 2;
 
-export interface Service {
-  /** Resolves when an unauthenticated peer from there may be served; undefined: at once. */
-  turnOf(listener: ServedListener, address: string | undefined): Promise<void> | undefined;
-  /**
-   * Serves a transport until it ends; never rejects. `describe` is called once the peer is admitted, for facts that take longer than an
-   * accept may; it never rejects.
-   */
-  serve(listener: ServedListener, transport: Transport, peer: Peer, describe?: () => Promise<Peer>): void;
-  readonly sessions: number;
-  sessionsByListener(): Roster['sizes'];
-  /** Running commands, overdue ones last. */
-  running(): readonly RunningNames[];
-  find(id: string): RunningNames | undefined;
-  /** Ends a running command; false: it does not run. */
-  kill(id: string): boolean;
-  /** Ends the running commands that a lock stops; returns how many. */
-  killBound(lock: LockEntry, persons: Pick<Persons, 'sharesHuman'>): number;
-  /** After a reload, or a new certificate: ends the sessions whose listener, right or proof is gone, each after its exchange. */
-  reviewRights(): void;
-  /** Ends idle sessions now and the others after their exchange; resolves when none is left. */
-  drain(): Promise<void>;
-  /** Cancels the running commands and notifies the clients; overdue ones end too. */
-  abort(): void;
-  cut(): void;
-}
+export type Service = ReturnType<typeof createService>;
 
 /** A service without sessions. `sessionsMax`: of all listeners together, since each costs a descriptor. */
 export function createService({
@@ -64,7 +40,7 @@ export function createService({
   readonly sessionsMax: number;
   readonly clock: Clock;
   readonly overdue: OverdueCommands;
-}): Service {
+}) {
   const lineTurns = createLineTurns(clock);
   const roster = new Roster();
   /** Clients that are reading why they have no session, each with its origin. */
@@ -77,7 +53,8 @@ export function createService({
   let isDraining = false;
   let emptied: (() => void) | undefined;
 
-  function describeAll(): RunningNames[] {
+  /** Running commands, overdue ones last. */
+  function describeAll(): readonly RunningNames[] {
     const running = [...roster].flatMap((session) => session.running?.describe() ?? []);
     const ids = new Set(running.map(({ id }) => id));
     // One that is overdue at one of its backends may run at another.
@@ -200,7 +177,9 @@ export function createService({
   };
 
   return {
-    turnOf({ name, context, unauthenticatedMax, unauthenticatedPerPeerMax }, address) {
+    /** Resolves when an unauthenticated peer from there may be served; undefined: at once. */
+    turnOf(listener: ServedListener, address: string | undefined): Promise<void> | undefined {
+      const { name, context, unauthenticatedMax, unauthenticatedPerPeerMax } = listener;
       const logins = context.access(name)?.logins;
       if (address === undefined || logins === undefined || isDraining) return undefined;
       const network = networkOf(address);
@@ -216,7 +195,16 @@ export function createService({
       arriving.add(place, 1);
       return logins.turnOf(address).then(() => arriving.add(place, -1));
     },
-    serve(listener, transport, peer, describe = () => Promise.resolve(peer)) {
+    /**
+     * Serves a transport until it ends; never rejects. `describe` is called once the peer is admitted, for facts that take longer than an
+     * accept may; it never rejects.
+     */
+    serve(
+      listener: ServedListener,
+      transport: Transport,
+      peer: Peer,
+      describe: () => Promise<Peer> = () => Promise.resolve(peer),
+    ): void {
       if (isDraining) return transport.close('draining');
       const refused = refusal(listener, peer);
       if (refused !== undefined) {
@@ -229,20 +217,22 @@ export function createService({
       const session = new Session(host, listener, transport, peer, describe());
       roster.add(listener.name, session.countedAs, session);
     },
-    get sessions() {
+    get sessions(): number {
       return roster.size;
     },
-    sessionsByListener() {
+    sessionsByListener(): Roster['sizes'] {
       return roster.sizes;
     },
     running: describeAll,
-    find: (id) => runningOf(id)?.describe() ?? overdue.find(id),
-    kill(id) {
+    find: (id: string): RunningNames | undefined => runningOf(id)?.describe() ?? overdue.find(id),
+    /** Ends a running command; false: it does not run. */
+    kill(id: string): boolean {
       const exchange = runningOf(id);
       exchange?.abort('killed');
       return overdue.kill(id) || exchange !== undefined;
     },
-    killBound(lock, persons) {
+    /** Ends the running commands that a lock stops; returns how many. */
+    killBound(lock: LockEntry, persons: Pick<Persons, 'sharesHuman'>): number {
       const running = [...roster].flatMap(({ running: exchange }) =>
         exchange?.isBound(lock) === true ? [exchange.id] : [],
       );
@@ -250,10 +240,12 @@ export function createService({
       for (const id of ids) this.kill(id);
       return ids.size;
     },
-    reviewRights() {
+    /** After a reload, or a new certificate: ends the sessions whose listener, right or proof is gone, each after its exchange. */
+    reviewRights(): void {
       for (const session of roster) if (!session.isPermitted()) session.drain('revoked');
     },
-    drain() {
+    /** Ends idle sessions now and the others after their exchange; resolves when none is left. */
+    drain(): Promise<void> {
       isDraining = true;
       for (const session of roster) session.drain('draining');
       if (roster.size === 0) return Promise.resolve();
@@ -261,11 +253,12 @@ export function createService({
         emptied = resolve;
       });
     },
-    abort() {
+    /** Cancels the running commands and notifies the clients; overdue ones end too. */
+    abort(): void {
       for (const session of roster) session.abort();
       overdue.abort();
     },
-    cut() {
+    cut(): void {
       for (const session of roster) session.cut();
       for (const clients of Object.values(explained))
         for (const transport of clients.keys()) transport.close('draining', true);

@@ -21,22 +21,13 @@ export interface DaemonEvent {
   readonly [key: string]: string | number | boolean | undefined;
 }
 
-/** No method waits or throws: unwritable lines are dropped. */
-export interface Log {
-  observe(event: EngineEvent): void;
-  report(event: DaemonEvent): void;
-  setLevel(level: ConfiguredLevel): void;
-  readonly dropped: number;
-  /** Lines above the limit of their code, by code. */
-  readonly suppressed: ReadonlyMap<LogCode, number>;
-  /** Writes the counts of suppressed lines, and resolves when every line so far is out or dropped, which may be never. */
-  flush(): Promise<void>;
-}
+export type Log = Awaited<ReturnType<typeof createLog>>;
 
 /** Bytes that may wait for a stdout that is not read. */
 const waitingBytesMax = bounds.logWaitingBytes;
 
-export async function createLog(level: ConfiguredLevel, isTerminal: boolean, clock: Clock): Promise<Log> {
+/** No method of it waits or throws: unwritable lines are dropped. */
+export async function createLog(level: ConfiguredLevel, isTerminal: boolean, clock: Clock) {
   const file = destination({ dest: 1, sync: false, minLength: 0, maxLength: waitingBytesMax });
   let dropped = 0;
   file.on('drop', () => {
@@ -75,26 +66,28 @@ export async function createLog(level: ConfiguredLevel, isTerminal: boolean, clo
       logger[at]({ event: code, ...keys }, text);
   };
   return {
-    observe(event) {
+    observe(event: EngineEvent): void {
       // Most commands succeed, and most logs do not show these: then no line is made.
       if (event.level === undefined || !logger.isLevelEnabled(event.level)) return;
       const line = isEngineEvent(event, 'exchange-ended') ? exchangeLine(event) : event;
       const { kind, level: at, text, ...keys } = line;
       write(kind, at, text, keys);
     },
-    report({ event, level: at, text, ...keys }) {
+    report({ event, level: at, text, ...keys }: DaemonEvent): void {
       write(event, at, text, keys);
     },
-    setLevel(next) {
+    setLevel(next: ConfiguredLevel): void {
       logger.level = next;
     },
-    get dropped() {
+    get dropped(): number {
       return dropped;
     },
-    get suppressed() {
+    /** Lines above the limit of their code, by code. */
+    get suppressed(): ReadonlyMap<LogCode, number> {
       return limit.suppressed;
     },
-    flush() {
+    /** Writes the counts of suppressed lines, and resolves when every line so far is out or dropped, which may be never. */
+    flush(): Promise<void> {
       limit.flush();
       if (isTerminal || isBroken) return Promise.resolve();
       // A line that libuv's pool is writing is in no buffer of this thread, and an exit would lose it: the callback of an empty write after

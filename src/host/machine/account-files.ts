@@ -5,19 +5,10 @@ import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { bounds } from '../bounds/bounds.js';
 import { parseSubUids, SubUidTable } from './sub-uids.js';
 
-export interface AccountFiles {
-  readonly userName: (uid: number) => string | undefined;
-  readonly groupName: (gid: number) => string | undefined;
-  readonly uidOf: (name: string) => number | undefined;
-  readonly gidOf: (name: string) => number | undefined;
-  /** The owners of the ranges of subordinate uids that hold a uid, as they are written; undefined: the file cannot be read whole. */
-  readonly subUidOwners: (uid: number) => readonly string[] | undefined;
-  /** The sources of a database in nsswitch.conf, such as `files` and `sss`; empty: there is no such line. */
-  readonly sourcesOf: (database: string) => readonly string[];
-}
+export type AccountFiles = ReturnType<typeof openAccountFiles>;
 
 /** `folder`: for tests. */
-export function openAccountFiles(folder = '/etc'): AccountFiles {
+export function openAccountFiles(folder = '/etc') {
   const users = parsedFile(`${folder}/passwd`, parseAccounts);
   const groups = parsedFile(`${folder}/group`, parseAccounts);
   const subUids = parsedFile(
@@ -27,16 +18,18 @@ export function openAccountFiles(folder = '/etc'): AccountFiles {
   );
   const sources = parsedFile(`${folder}/nsswitch.conf`, parseSources);
   return {
-    userName: (uid) => users().names.get(uid),
-    groupName: (gid) => groups().names.get(gid),
-    uidOf: (name) => users().ids.get(name),
-    gidOf: (name) => groups().ids.get(name),
-    subUidOwners: (uid) => subUids()?.ownersOf(uid),
-    sourcesOf: (database) => sources().get(database) ?? [],
+    userName: (uid: number): string | undefined => users().names.get(uid),
+    groupName: (gid: number): string | undefined => groups().names.get(gid),
+    uidOf: (name: string): number | undefined => users().ids.get(name),
+    gidOf: (name: string): number | undefined => groups().ids.get(name),
+    /** The owners of the ranges of subordinate uids that hold a uid, as they are written; undefined: the file cannot be read whole. */
+    subUidOwners: (uid: number): readonly string[] | undefined => subUids()?.ownersOf(uid),
+    /** The sources of a database in nsswitch.conf, such as `files` and `sss`; empty: there is no such line. */
+    sourcesOf: (database: string): readonly string[] => sources().get(database) ?? [],
   };
 }
 
-export const accountFiles: AccountFiles = openAccountFiles();
+export const accountFiles = openAccountFiles();
 
 /** Of a name or an id with several lines, the first one counts, as for the C library. */
 function parseAccounts(text: string) {

@@ -38,34 +38,7 @@ export const isIdAnswer = predicateOf<IdAnswer>();
 /** Undefined: no range holds the uid. `unknown`: the file of ranges cannot be read. */
 export type RangeOwners = readonly RangeOwner[] | 'unknown' | undefined;
 
-/** No promise rejects. */
-export interface NameService {
-  /** The account of a uid as far as it is known without a question. */
-  readonly keptUser: (uid: number) => UserAnswer | undefined;
-  /** The account of a client's uid, within the time for a directory. */
-  readonly userOf: (uid: number) => Promise<UserAnswer>;
-  /** Who owns the ranges of subordinate uids around a uid without an account, as far as known without a question. */
-  readonly keptOwners: (uid: number) => RangeOwners;
-  /** The same, with their uids, within the time for a directory. */
-  readonly ownersOf: (uid: number) => Promise<RangeOwners>;
-  /** The uid of a user's name, or of a number as text. */
-  readonly uidOf: (name: string) => Promise<IdAnswer>;
-  readonly gidOf: (name: string) => Promise<IdAnswer>;
-  /** Whether there is a user of that name, for a client's question; undefined: no answer. */
-  readonly hasUser: (name: string) => Promise<boolean | undefined>;
-  /** The numbers of all of these names. A name without an answer has none. */
-  readonly numbersOf: (names: {
-    readonly users: readonly string[];
-    readonly groups: readonly string[];
-  }) => Promise<NameNumbers>;
-  /** The name of a uid, and the groups that it would get at a login now. */
-  readonly loginOf: (
-    uid: number,
-  ) => Promise<{ readonly name: string | undefined; readonly gids: readonly number[] }>;
-  /** Whether users can be elsewhere than in files of this machine. */
-  readonly hasDirectory: () => boolean;
-  readonly close: () => void;
-}
+export type NameService = ReturnType<typeof createNameService>;
 
 const keptMs = 60_000;
 /** How long the uid of an owner of a range, and the ranges of a user, are used without another question. */
@@ -82,12 +55,12 @@ const namesTurn = 'names';
 const unanswered = { kind: 'unanswered' } as const;
 const none: readonly never[] = [];
 
-/** `files`, `helper`: for tests. */
+/** No promise rejects. `files`, `helper`: for tests. */
 export function createNameService(
   clock: Clock,
   files: AccountFiles = accountFiles,
   helper: NameProcess = startNameProcess(clock),
-): NameService {
+) {
   const clients = new NameTurns(clock, {
     atOnce: bounds.accountQuestions,
     atOnceOfMute: bounds.accountMuteQuestions,
@@ -126,6 +99,7 @@ export function createNameService(
       .then((answer) => answer ?? unanswered);
   }
 
+  /** The account of a uid as far as it is known without a question. */
   function keptUser(uid: number): UserAnswer | undefined {
     const local = files.userName(uid);
     if (local !== undefined) return { kind: 'found', name: local };
@@ -136,6 +110,7 @@ export function createNameService(
     return nobody.get(uid) === undefined ? undefined : { kind: 'none' };
   }
 
+  /** The account of a client's uid, within the time for a directory. */
   function userOf(uid: number): Promise<UserAnswer> {
     const known = keptUser(uid);
     if (known !== undefined) return Promise.resolve(known);
@@ -189,6 +164,7 @@ export function createNameService(
     return uid === undefined ? undefined : { uid, user: owner };
   }
 
+  /** Who owns the ranges of subordinate uids around a uid without an account, as far as known without a question. */
   function keptOwners(uid: number): RangeOwners {
     const names = namesOfOwners(uid);
     if (names === undefined) return 'unknown';
@@ -214,6 +190,7 @@ export function createNameService(
     return asking;
   }
 
+  /** The same, with their uids, within the time for a directory. */
   async function ownersOf(uid: number): Promise<RangeOwners> {
     const open = (namesOfOwners(uid) ?? none).filter(
       (owner) => localOwner(owner) === undefined && recentOwners.get(owner) === undefined,
@@ -258,6 +235,7 @@ export function createNameService(
     return account?.name === name ? { kind: 'found', id: account.id } : { kind: 'none' };
   }
 
+  /** The uid of a user's name, or of a number as text. */
   async function uidOf(name: string): Promise<IdAnswer> {
     const answer = await idOf(name, files.uidOf(name), () => askForSettings('passwd', name));
     // Their containers belong to them before they connect themselves.
@@ -269,6 +247,7 @@ export function createNameService(
     return idOf(name, files.gidOf(name), () => askForSettings('group', name));
   }
 
+  /** Whether users can be elsewhere than in files of this machine. */
   function hasDirectory(): boolean {
     return helper.hasGetent && files.sourcesOf('passwd').some((source) => !localSources.has(source));
   }
@@ -280,14 +259,19 @@ export function createNameService(
     ownersOf,
     uidOf,
     gidOf,
-    async hasUser(name) {
+    /** Whether there is a user of that name, for a client's question; undefined: no answer. */
+    async hasUser(name: string): Promise<boolean | undefined> {
       if (files.uidOf(name) !== undefined) return true;
       const asking = () => clients.take(namesTurn, () => helper.ask('passwd', name));
       const answer = (await asking()) ?? unanswered;
       if (answer.kind === 'unanswered') return undefined;
       return answer.kind === 'found' && accountIn(answer.parts)?.name === name;
     },
-    async numbersOf({ users, groups }) {
+    /** The numbers of all of these names. A name without an answer has none. */
+    async numbersOf({
+      users,
+      groups,
+    }: Readonly<Record<'users' | 'groups', readonly string[]>>): Promise<NameNumbers> {
       const numbersOf = async (names: readonly string[], of: typeof uidOf): Promise<Map<string, number>> => {
         const numbers = new Map<string, number>();
         const numberOf = async (name: string): Promise<void> => {
@@ -300,7 +284,10 @@ export function createNameService(
       const [uids, gids] = await Promise.all([numbersOf(users, uidOf), numbersOf(groups, gidOf)]);
       return { uidOf: (name) => uids.get(name), gidOf: (name) => gids.get(name) };
     },
-    async loginOf(uid) {
+    /** The name of a uid, and the groups that it would get at a login now. */
+    async loginOf(
+      uid: number,
+    ): Promise<{ readonly name: string | undefined; readonly gids: readonly number[] }> {
       const kept = keptUser(uid);
       const account = kept ?? keep(uid, await askForSettings('passwd', String(uid)));
       if (account.kind !== 'found') return { name: undefined, gids: [] };
@@ -311,7 +298,7 @@ export function createNameService(
       return { name, gids };
     },
     hasDirectory,
-    close: () => helper.close(),
+    close: (): void => helper.close(),
   };
 }
 

@@ -5,11 +5,14 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { logCodes } from '../../../src/gate/telemetry/log-codes.js';
-import { formatMessages } from '../../../src/gate/telemetry/messages.js';
+import { exitCodes } from '../../../src/host/ports/machine.js';
 import { projectRoot } from '../../kit/plain/root.js';
 
 // From build/test/whole/cli to the project.
 const root = projectRoot;
+const { formatMessages }: { formatMessages(): string } = await import(
+  new URL('scripts/messages-page.mjs', root).href
+);
 const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
 const sourcesOf = (folder: string): string[] =>
   readdirSync(new URL(`src/${folder}/`, root), { recursive: true, encoding: 'utf8' })
@@ -23,6 +26,12 @@ const ofRecords = new Set(['backend', 'dropped', 'lock', 'reload']);
 void test('docs/messages.md is the page of this program (else: npm run build:test, node scripts/make-messages.mjs)', () => {
   const words = (text: string): string => text.replaceAll(/\s+/g, ' ');
   assert.equal(words(read('docs/messages.md')), words(formatMessages()));
+});
+
+void test('each exit code is there, and no text is missing', () => {
+  for (const code of Object.values(exitCodes))
+    assert.match(formatMessages(), new RegExp(`^- \`${code}\`: `, 'm'));
+  assert.doesNotMatch(formatMessages(), /undefined/);
 });
 
 void test('a code has one sentence, and one of what to do, in 360 characters at most', () => {

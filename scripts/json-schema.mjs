@@ -1,7 +1,7 @@
-// The JSON Schema of the configuration, for editors and for the page of all settings.
+// The JSON Schema of the configuration, for editors and for the page of all settings, from the built program (`npm run build:test` first).
 
 import * as z from 'zod';
-import { configurationSchema } from './schema.js';
+import { configurationSchema } from '../build/src/rules/config/schema.js';
 
 /** The shape of a configuration as JSON Schema, with defaults as they would be written; for docs/settings.md. */
 export function describedSchema() {
@@ -9,16 +9,15 @@ export function describedSchema() {
 }
 
 /** The JSON Schema of a configuration, for editors; the text of config/dovegate.schema.json. */
-export function formatJsonSchema(): string {
-  const schema: object = JSON.parse(JSON.stringify(describedSchema()), forEditors);
+export function formatJsonSchema() {
+  const schema = JSON.parse(JSON.stringify(describedSchema()), forEditors);
   return `${JSON.stringify({ ...schema, title: 'dovegate configuration' }, null, 2)}\n`;
 }
 
 /** A default in the file of an editor would be written into configurations, and stay there when it changes. */
-function forEditors(_key: string, value: unknown): unknown {
+function forEditors(_key, value) {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-  const written: { default?: unknown; description?: string; form?: string } = { ...value };
-  const { default: _, description, form, ...rest } = written;
+  const { default: _, description, form, ...rest } = value;
   const lines = [description, form].filter((each) => each !== undefined);
   return lines.length === 0 ? rest : { ...rest, description: lines.join('; ') };
 }

@@ -1,19 +1,19 @@
-// Generates docs/messages.md: every code of the program, its meaning and its remedy. The texts come from the files that define the codes.
+// Generates docs/messages.md: every code of the program, its meaning and its remedy. The texts come from the files that define the codes,
+// in the built program (`npm run build:test` first).
 
-import { type Repeat, codes as saidCodes } from '../../doveadm/codes/codes.js';
-import { decisionCodes } from '../../doveadm/codes/decisions.js';
-import { policyOutcomes } from '../../doveadm/codes/outcomes.js';
-import { exitCodeOf } from '../../doveadm/reply/reply.js';
-import { journalCodes } from '../../host/ports/faults.js';
-import type { exitCodes } from '../../host/ports/machine.js';
-import { closeReasons } from '../../host/ports/transport.js';
-import { problemCodes } from '../../rules/config/problem.js';
-import { foundCodes } from '../now/found-codes.js';
-import type { Meaning } from '../now/running.js';
-import { lookupCodes, noticeCodes, shipCodes } from './codes.js';
-import { logCodes } from './log-codes.js';
+import { codes as saidCodes } from '../build/src/doveadm/codes/codes.js';
+import { decisionCodes } from '../build/src/doveadm/codes/decisions.js';
+import { policyOutcomes } from '../build/src/doveadm/codes/outcomes.js';
+import { exitCodeOf } from '../build/src/doveadm/reply/reply.js';
+import { foundCodes } from '../build/src/gate/now/found-codes.js';
+import { lookupCodes, noticeCodes, shipCodes } from '../build/src/gate/telemetry/codes.js';
+import { logCodes } from '../build/src/gate/telemetry/log-codes.js';
+import { journalCodes } from '../build/src/host/ports/faults.js';
+import { closeReasons } from '../build/src/host/ports/transport.js';
+import { problemCodes } from '../build/src/rules/config/problem.js';
 
-const exits: Readonly<Record<(typeof exitCodes)[keyof typeof exitCodes], Meaning>> = {
+/** All of `exitCodes`. */
+const exits = {
   0: ['it was done'],
   1: ['a check failed, or the request was not carried out', 'read the output'],
   64: ['wrong usage, or a command that the daemon answers with `-USAGE`', '`--help`'],
@@ -28,19 +28,14 @@ const exits: Readonly<Record<(typeof exitCodes)[keyof typeof exitCodes], Meaning
   78: ['the configuration, or a socket or journal that is taken', '`dovegate check`'],
 };
 
-interface Item {
-  readonly text: string;
-  readonly ask: string;
-}
-
-function item(code: string, levels: readonly string[], means: string, ask = ''): Item {
+function item(code, levels, means, ask = '') {
   return { text: `- \`${code}\`${levels.length === 0 ? '' : ` (${levels.join(', ')})`}: ${means}.`, ask };
 }
 
 /** So many items with one remedy stand below it; the others have their own. */
 const sharedFrom = 4;
 
-function listed(items: readonly Item[]): string {
+function listed(items) {
   const shared = [...new Set(items.map(({ ask }) => ask))].filter(
     (ask) => ask !== '' && items.filter((one) => one.ask === ask).length >= sharedFrom,
   );
@@ -55,19 +50,19 @@ function listed(items: readonly Item[]): string {
     .join('\n\n');
 }
 
-function codes(found: Readonly<Record<string, Meaning>>): string {
+function codes(found) {
   return listed(Object.entries(found).map(([code, [means, ask]]) => item(code, [], means, ask)));
 }
 
-const repeats: Readonly<Record<Repeat, string>> = {
+const repeats = {
   safe: 'nothing ran; try again',
   useless: 'nothing ran',
   unsafe: 'may have run',
 };
 
 /** By what a client may do next, so that no row repeats it. */
-function said(): string {
-  const groups = new Map<string, Item[]>();
+function said() {
+  const groups = new Map();
   for (const [code, { status, repeat, means, ask }] of Object.entries(saidCodes)) {
     const isStatus = status !== '' && !status.startsWith('HTTP');
     const name = isStatus ? `\`-${status}\`, exit code ${exitCodeOf(status)}` : status || 'No status';
@@ -77,7 +72,7 @@ function said(): string {
   return [...groups].map(([head, items]) => `${head}\n\n${listed(items)}`).join('\n\n');
 }
 
-export function formatMessages(): string {
+export function formatMessages() {
   return `# Codes
 
 What each code that dovegate writes means, and what to do. For somebody who reads a log line, a record or a message.
@@ -131,7 +126,7 @@ ${codes(decisionCodes)}
 
 What the rules of a policy that observes, or its candidate, would do with the command, where that differs from what was done.
 
-${codes(Object.fromEntries(Object.entries(policyOutcomes).map(([kind, does]) => [kind, [does] as const])))}
+${codes(Object.fromEntries(Object.entries(policyOutcomes).map(([kind, does]) => [kind, [does]])))}
 
 ## Why a session or an upstream ended: \`reason\`
 
