@@ -50,16 +50,7 @@ export interface Nobody {
   readonly write?: string;
 }
 
-export interface UserNames {
-  readonly perLineMax: number;
-  readonly nameCase: NameCase;
-  /** The normal form of a name as a client wrote it: checked, realm appended, ASCII letters in lower case unless their case is kept. */
-  normalise(text: string): UserNameResult;
-  /** Whether a name, or a mask of names, may contain every character of a text. */
-  holdsOnly(text: string, as: 'name' | 'mask'): boolean;
-  /** Undefined: somebody can have a name that the pattern matches. `isAnyCase`: it is compared in any case, as what denies. */
-  whyNobody(pattern: string, isAnyCase: boolean): Nobody | undefined;
-}
+export type UserNames = ReturnType<typeof createUserNames>;
 
 export type CharacterClass =
   /** `set`: what stands between the brackets of a regular expression with the flag `u`. */
@@ -95,7 +86,7 @@ export function parseCharacterClass(text: string): CharacterClass {
 }
 
 /** Throws a RangeError for an invalid class; configuration has checked it before. */
-export function createUserNames(rules: UserNameRules): UserNames {
+export function createUserNames(rules: UserNameRules) {
   const allowed = parseCharacterClass(rules.characters);
   if (allowed.kind === 'bad') throw new RangeError(allowed.message);
   const ofName = new RegExp(`^[${allowed.set}]*$`, 'u');
@@ -104,6 +95,7 @@ export function createUserNames(rules: UserNameRules): UserNames {
   const fold = foldFor(nameCase);
   const realm = rules.defaultRealm === undefined ? undefined : fold(rules.defaultRealm);
 
+  /** The normal form of a name as a client wrote it: checked, realm appended, ASCII letters in lower case unless their case is kept. */
   function normalise(text: string): UserNameResult {
     if (text === '') return refused('empty', 'the user name is empty');
     if (isTooLong(text)) return tooLong();
@@ -128,10 +120,12 @@ export function createUserNames(rules: UserNameRules): UserNames {
     return { kind: 'name', name };
   }
 
+  /** Whether a name, or a mask of names, may contain every character of a text. */
   function holdsOnly(text: string, as: 'name' | 'mask'): boolean {
     return (as === 'name' ? ofName : ofMask).test(text);
   }
 
+  /** Undefined: somebody can have a name that the pattern matches. `isAnyCase`: it is compared in any case, as what denies. */
   function whyNobody(pattern: string, isAnyCase: boolean): Nobody | undefined {
     const literal = pattern.replaceAll('*', '');
     const cases = isAnyCase || nameCase === 'fold' ? [foldAscii, raiseAscii] : [];
