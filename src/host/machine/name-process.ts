@@ -25,13 +25,7 @@ export type ProcessAnswer =
   | { readonly kind: 'none' }
   | { readonly kind: 'unanswered' };
 
-export interface NameProcess {
-  /** Whether the system has `getent`. Without it there is no directory, and every answer is `none`. */
-  readonly hasGetent: boolean;
-  /** Never rejects; answers within the time for a directory, and a little more if the helper hangs. */
-  ask(question: NameQuestion, key: string): Promise<ProcessAnswer>;
-  close(): void;
-}
+export type NameProcess = ReturnType<typeof startNameProcess>;
 
 const shell = '/bin/sh';
 const script = 'names.sh';
@@ -53,7 +47,7 @@ interface Pending {
 }
 
 /** Starts the helper, and starts it again if it ends. A system without `getent` needs none. */
-export function startNameProcess(clock: Clock): NameProcess {
+export function startNameProcess(clock: Clock) {
   const hasGetent = hasProgram('getent');
   const pending = new Map<number, Pending>();
   let child: ChildProcess | undefined;
@@ -110,8 +104,10 @@ export function startNameProcess(clock: Clock): NameProcess {
 
   if (hasGetent) start();
   return {
+    /** Whether the system has `getent`. Without it there is no directory, and every answer is `none`. */
     hasGetent,
-    ask(question, key) {
+    /** Never rejects; answers within the time for a directory, and a little more if the helper hangs. */
+    ask(question: NameQuestion, key: string): Promise<ProcessAnswer> {
       if (!hasGetent) return Promise.resolve({ kind: 'none' });
       // No name of the system has them, and none may become a question of its own.
       if (key === '' || key.includes('\0') || key.includes('\n')) return Promise.resolve({ kind: 'none' });
