@@ -7,19 +7,14 @@ import type { Clock, Timer } from '../host/ports/machine.js';
 import { formatTime } from '../host/words/instants.js';
 import { type History, type HistoryOf, historiesOf, type Span, spanSteps, spans } from './answers/history.js';
 import type { Daemon } from './daemon.js';
-import { jsonReply, type PageHandler, Refusal } from './http/page-request.js';
+import { jsonReply, type PageReply, type PageRequest, Refusal } from './http/page-request.js';
 import { seesOwnOnly } from './now-answers.js';
 import { stepMs, TrafficHistory } from './traffic-history.js';
-
-export interface HistoryAnswers {
-  readonly history: PageHandler;
-  close(): void;
-}
 
 /** Until a daemon that was not there yet is asked again. */
 const retryMs = 1_000;
 
-export function createHistoryAnswers(clock: Clock, daemon: Pick<Daemon, 'traffic' | 'away'>): HistoryAnswers {
+export function createHistoryAnswers(clock: Clock, daemon: Pick<Daemon, 'traffic' | 'away'>) {
   let kept: TrafficHistory | undefined;
   let trouble: string | undefined = 'nothing was counted yet; the first figures come within 20 s';
   let timer: Timer | undefined;
@@ -28,7 +23,7 @@ export function createHistoryAnswers(clock: Clock, daemon: Pick<Daemon, 'traffic
   void sample();
 
   return {
-    history({ params: [of, span], who }) {
+    history({ params: [of, span], who }: PageRequest): PageReply {
       const wanted = historiesOf.find((each) => each === of);
       const long = spans.find((each) => each === span);
       if (wanted === undefined || long === undefined)
@@ -39,7 +34,7 @@ export function createHistoryAnswers(clock: Clock, daemon: Pick<Daemon, 'traffic
         return jsonReply(200, { ...times, series: [], trouble: ownOnlyText } satisfies History);
       return { status: 200, type: 'application/json; charset=utf-8', body };
     },
-    close() {
+    close(): void {
       isClosed = true;
       timer?.cancel();
     },

@@ -7,14 +7,9 @@ import type { Clock } from '../host/ports/machine.js';
 import { formatTime } from '../host/words/instants.js';
 import type { Incidents } from './answers/history.js';
 import type { Daemon } from './daemon.js';
-import { jsonReply, type PageHandler } from './http/page-request.js';
+import { jsonReply, type PageReply, type PageRequest } from './http/page-request.js';
 import type { Looks } from './looks.js';
 import { shownIncident } from './now-answers.js';
-
-export interface IncidentsAnswers {
-  readonly incidents: PageHandler;
-  close(): void;
-}
 
 const dayMs = 86_400_000;
 const partMs = 2_000;
@@ -27,7 +22,7 @@ export function createIncidentsAnswers(
   clock: Clock,
   daemon: Pick<Daemon, 'told' | 'away'>,
   looks: Pick<Looks, 'incidents'>,
-): IncidentsAnswers {
+) {
   const ended = new AbortController();
   let journal: string | undefined;
   /** The oldest first. */
@@ -40,7 +35,7 @@ export function createIncidentsAnswers(
   let trouble: string | undefined;
 
   return {
-    async incidents({ who }) {
+    async incidents({ who }: PageRequest): Promise<PageReply> {
       if (clock.now() - readMs >= againMs || before !== undefined)
         reading ??= read().finally(() => {
           reading = undefined;
@@ -62,7 +57,7 @@ export function createIncidentsAnswers(
       };
       return jsonReply(200, answer);
     },
-    close: () => ended.abort(new Error('the page is stopping')),
+    close: (): void => ended.abort(new Error('the page is stopping')),
   };
 
   /** Never rejects. */

@@ -11,12 +11,6 @@ import { rulesOf } from '../../rules/policy/outcome.js';
 import type { Obligations, Policy } from '../../rules/policy/policy.js';
 import { type Limiter, limitAsks, type RebuildMoment, rebuiltMs } from '../../rules/policy/terms.js';
 
-export interface Spent {
-  take(piece: Buffer): void;
-  /** Call once, at the end; returns the number of counted commands. */
-  finish(): number;
-}
-
 interface Held {
   readonly record: StoredRecord;
   readonly agoMs: number;
@@ -34,14 +28,14 @@ const needles = {
 };
 
 /** Counts in `limiter` by the policies of `settings` as they are now. */
-export function createSpent(settings: Settings, limiter: Limiter, moment: RebuildMoment): Spent {
+export function createSpent(settings: Settings, limiter: Limiter, moment: RebuildMoment) {
   const assessor = new RecordedAssessor(settings);
   const held = new Map<string, Held>();
   let stepsMs = moment.stepsBeforeMs;
   let counted = 0;
 
   return {
-    take(piece) {
+    take(piece: Buffer): void {
       for (const { what, line } of linesOf(piece)) {
         const record = parseLine(line);
         if (record === undefined) continue;
@@ -56,7 +50,8 @@ export function createSpent(settings: Settings, limiter: Limiter, moment: Rebuil
         else hold(id, record);
       }
     },
-    finish() {
+    /** Call once, at the end; returns the number of counted commands. */
+    finish(): number {
       for (const each of held.values()) spend(each);
       held.clear();
       return counted;

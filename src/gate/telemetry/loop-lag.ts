@@ -8,14 +8,8 @@ const paceMs = 100;
 /** Beats without any work before they pause: 10 s. An unused daemon must not wake a processor ten times a second. */
 const quietBeatsMax = 100;
 
-export interface LoopLag {
-  /** Call at every event: beats continue, or start again after a pause. Cheap. */
-  noted(): void;
-  end(): void;
-}
-
 /** Delays in milliseconds, until `end`. None come in a pause: a block before the first `noted` of new work is missed. */
-export function watchLoopLag(clock: Clock, tell: (lagMs: number) => void): LoopLag {
+export function watchLoopLag(clock: Clock, tell: (lagMs: number) => void) {
   let quietBeats = 0;
   let hasEnded = false;
   let dueMs = 0;
@@ -32,11 +26,12 @@ export function watchLoopLag(clock: Clock, tell: (lagMs: number) => void): LoopL
     if (quietBeats < quietBeatsMax) start();
   }
   return {
-    noted() {
+    /** Call at every event: beats continue, or start again after a pause. Cheap. */
+    noted(): void {
       quietBeats = 0;
       if (timer === undefined && !hasEnded) start();
     },
-    end() {
+    end(): void {
       hasEnded = true;
       timer?.cancel();
     },

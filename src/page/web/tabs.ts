@@ -12,20 +12,12 @@ type Message =
   | { readonly kind: 'offer'; readonly to: string; readonly offered: Offered }
   | { readonly kind: 'ended'; readonly token: string; readonly text: string };
 
-export interface Tabs {
-  /** Asks the others for their sessions. Each answers once. */
-  ask(): void;
-  /** Tells the others that a session is over. */
-  ended(token: string, text: string): void;
-  close(): void;
-}
-
 /** `own`: undefined: this tab is not signed in. `onOffer`: called for each other tab that is, once this one has asked. */
 export function openTabs(
   own: () => Offered | undefined,
   onOffer: (offered: Offered) => void,
   onEnded: (token: string, text: string) => void,
-): Tabs {
+) {
   const channel = new BroadcastChannel('dovegate');
   const id = crypto.getRandomValues(new Uint32Array(2)).join();
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a channel, which has one origin
@@ -48,8 +40,10 @@ export function openTabs(
     }
   });
   return {
-    ask: () => tell({ kind: 'ask', by: id }),
-    ended: (token, text) => tell({ kind: 'ended', token, text }),
-    close: () => channel.close(),
+    /** Asks the others for their sessions. Each answers once. */
+    ask: (): void => tell({ kind: 'ask', by: id }),
+    /** Tells the others that a session is over. */
+    ended: (token: string, text: string): void => tell({ kind: 'ended', token, text }),
+    close: (): void => channel.close(),
   };
 }
