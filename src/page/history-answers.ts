@@ -23,7 +23,7 @@ export function createHistoryAnswers(clock: Clock, daemon: Pick<Daemon, 'traffic
   void sample();
 
   return {
-    history({ params: [of, span], who }: PageRequest): PageReply {
+    history: ({ params: [of, span], who }: PageRequest): PageReply => {
       const wanted = historiesOf.find((each) => each === of);
       const long = spans.find((each) => each === span);
       if (wanted === undefined || long === undefined)

@@ -35,7 +35,7 @@ export function createIncidentsAnswers(
   let trouble: string | undefined;
 
   return {
-    async incidents({ who }: PageRequest): Promise<PageReply> {
+    incidents: async ({ who }: PageRequest): Promise<PageReply> => {
       if (clock.now() - readMs >= againMs || before !== undefined)
         reading ??= read().finally(() => {
           reading = undefined;

@@ -260,7 +260,7 @@ export function createNameService(
     uidOf,
     gidOf,
     /** Whether there is a user of that name, for a client's question; undefined: no answer. */
-    async hasUser(name: string): Promise<boolean | undefined> {
+    hasUser: async (name: string): Promise<boolean | undefined> => {
       if (files.uidOf(name) !== undefined) return true;
       const asking = () => clients.take(namesTurn, () => helper.ask('passwd', name));
       const answer = (await asking()) ?? unanswered;

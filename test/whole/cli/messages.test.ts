@@ -10,7 +10,7 @@ import { projectRoot } from '../../kit/plain/root.js';
 
 // From build/test/whole/cli to the project.
 const root = projectRoot;
-const { formatMessages }: { formatMessages(): string } = await import(
+const { formatMessages }: { formatMessages: () => string } = await import(
   new URL('scripts/messages-page.mjs', root).href
 );
 const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');

@@ -347,7 +347,7 @@ const pageHeads: Target = {
   seeds: () =>
     bytesOf([
       ...Object.values(endpoints).map(
-        (route) => `${route}\ngate.example.com:8443\nhttps://gate.example.com:8443\n`,
+        ({ route }) => `${route}\ngate.example.com:8443\nhttps://gate.example.com:8443\n`,
       ),
       'POST /api/kill/%45%ff\n[::1]:80\nnull\nBasic YWxpY2U6c2VjcmV0',
       'GET /api/now?x=1\nlocalhost\nhttp://localhost\nX-Dovecot-API a2V5',
