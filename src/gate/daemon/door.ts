@@ -86,12 +86,7 @@ export interface DoorParts {
   readonly sign: (text: string) => string;
 }
 
-export interface OpenDoor {
-  /** After a reload: the page gets the new settings, and calls with the old ones are refused. */
-  review(): void;
-  told(): ReturnType<Gate['page']>;
-  close(): Promise<void>;
-}
+export type OpenDoor = Awaited<ReturnType<typeof openDoor>>;
 
 const nothings: ReadonlySet<ActionResult['kind']> = new Set(['unknown', 'already', 'refused']);
 
@@ -102,7 +97,7 @@ const isOver: DoorRefusal = { code: 'person', text: 'this token is over, or open
 const stale: DoorRefusal = { code: 'stale', text: 'the configuration was changed meanwhile; ask again' };
 
 /** Serves until it is closed. Rejects with a ListenFault. */
-export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
+export async function openDoor(parts: DoorParts) {
   const { clock, log, journal, gate, watch, floods, act, access, directory, ownKey, sign, place } = parts;
   const { served } = gate;
   const budget = new DoorBudget();
@@ -263,14 +258,15 @@ export async function openDoor(parts: DoorParts): Promise<OpenDoor> {
   });
 
   return {
-    review: () => settings.review(),
-    told() {
+    /** After a reload: the page gets the new settings, and calls with the old ones are refused. */
+    review: (): void => settings.review(),
+    told(): ReturnType<Gate['page']> {
       if (told === undefined) return undefined;
       const { atMs, ...page } = told;
       const ageMs = clock.now() - atMs;
       return ageMs > toldMs ? undefined : { ...page, ageMs };
     },
-    close: () => server.close(),
+    close: (): Promise<void> => server.close(),
   };
 
   /** Reads the short body of a person's step. `budgetOf`: the budget that it counts in; undefined: it takes a right away. */

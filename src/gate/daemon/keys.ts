@@ -14,17 +14,13 @@ export interface KeyParts {
   readonly uses: KeyUses;
 }
 
-export interface KeyWatch {
-  shown(): readonly RunningKey[];
-  usage(listener: string, name: string): KeyUsage;
-  end(): void;
-}
+export type KeyWatch = ReturnType<typeof watchKeys>;
 
 const lookMs = 3_600_000;
 const dayMs = 86_400_000;
 
 /** Checks at once, and then every hour. */
-export function watchKeys({ clock, report, listeners, uses }: KeyParts): KeyWatch {
+export function watchKeys({ clock, report, listeners, uses }: KeyParts) {
   /** When the end of a key was last reported, by listener and name. */
   const toldMs = new Map<string, number>();
   let timer: Timer | undefined;
@@ -66,5 +62,9 @@ export function watchKeys({ clock, report, listeners, uses }: KeyParts): KeyWatc
   }
 
   look();
-  return { shown, usage: (listener, name) => uses.of(listener, name), end: () => timer?.cancel() };
+  return {
+    shown,
+    usage: (listener: string, name: string): KeyUsage => uses.of(listener, name),
+    end: (): void => timer?.cancel(),
+  };
 }
