@@ -377,7 +377,10 @@ admin:
     const user = at(name);
     const values = command === 'quotaGet' ? {} : { mailbox: command === 'aclGet' ? 'a' : ['a'] };
     const asked = overHttp('anna', '/doveadm/v1', [[command, { user, ...values }, 'tag']]);
-    await meanwhile?.();
+    await meanwhile?.().catch(async (fault: unknown) => {
+      const said = await Promise.race([asked, Promise.resolve('nothing yet')]);
+      throw new Error(`${what}: answered ${said}`, { cause: fault });
+    });
     const [[kind = '', answer] = []] = JSON.parse(await asked);
     assert.equal(kind, code === undefined ? 'doveadmResponse' : 'error', JSON.stringify(answer));
     const sentence = code === undefined ? undefined : String(answer.message);
