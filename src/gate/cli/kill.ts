@@ -1,11 +1,9 @@
 // `dovegate kill`: ends one running command, or all that have run longer than a time. Each end is an action of its own at the daemon, with
 // a record of its own, as if each id had been given.
 
-import * as z from 'zod';
 import { CommandFault, plain, stderr, stdout } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
-import { spanMs } from '../../host/values/shape.js';
-import { parseLine } from '../../host/values/values.js';
+import { asList, asObject, asText, isText, parseLine } from '../../host/values/values.js';
 import { formatJsonLines } from '../../host/words/text.js';
 import { durationWords, plural } from '../../host/words/words.js';
 import { type AskDaemon, exitCodeOf, findDaemon, pathOf, post, type WhichDaemon } from './operate.js';
@@ -16,19 +14,23 @@ export interface KillOptions extends WhichDaemon {
   readonly json: boolean;
 }
 
-/** A command in `/status.json`, as far as the daemon reports it. */
-const exchange = z.object({
-  id: z.string(),
-  principal: z.string().default('-'),
-  user: z.string().default(''),
-  command: z.string().default('-'),
-  backend: z.string().default(''),
-  duration_ms: spanMs,
-});
-type Running = Readonly<z.infer<typeof exchange>>;
+/** A command in `/status.json`, as far as the daemon reports it. No schema: a question to a daemon loads no parser. */
+interface Running {
+  readonly id: string;
+  readonly principal: string;
+  readonly user: string;
+  readonly command: string;
+  readonly backend: string;
+  readonly duration_ms: number;
+}
 
 /** What this program could not end is left out. */
-const status = z.object({ exchanges: z.array(exchange.optional().catch(undefined)).catch([]) });
+function runningIn(told: unknown): readonly Running[] {
+  const { id, principal, user, command, backend, duration_ms: ms } = asObject(told) ?? {};
+  if (!isText(id) || typeof ms !== 'number' || !(ms >= 0)) return [];
+  const [who = '-', of = '', what = '-', at = ''] = [principal, user, command, backend].map(asText);
+  return [{ id, principal: who, user: of, command: what, backend: at, duration_ms: ms }];
+}
 
 /** `gone`: it had ended by itself. */
 type Result = 'ended' | 'gone' | 'would-end';
@@ -71,7 +73,7 @@ function sentenceOf({ command, principal, user, backend, duration_ms: ms }: Runn
 async function readRunning(daemon: AskDaemon): Promise<readonly Running[]> {
   const answer = await daemon('GET', '/status.json');
   if (answer.status !== 200) throw new CommandFault(exitCodeOf(answer.status), answer.body.trimEnd());
-  const told = status.safeParse(parseLine(answer.body)).data;
+  const told = parseLine(answer.body);
   if (told === undefined) throw new CommandFault(exitCodes.unavailable, 'what answers there is not dovegate');
-  return told.exchanges.flatMap((each) => each ?? []);
+  return (asList(told['exchanges']) ?? []).flatMap(runningIn);
 }
