@@ -13,6 +13,7 @@ import type { Daemon } from './daemon.js';
 import {
   jsonReply,
   type PageHandler,
+  type PageReply,
   type PageRequest,
   Refusal,
   requested,
@@ -48,38 +49,39 @@ export function createReviewHandlers({
     if (action !== undefined) await daemon.record(who, { action, args, ...rows });
     return found;
   };
+  const answer = async (...asked: Parameters<typeof look>): Promise<PageReply> =>
+    jsonReply(200, (await look(...asked)).value);
   const ofOne = (request: PageRequest) => {
-    const { settings, head } = toldBy(daemon);
-    const { policy, sinceMs = 0, ...more } = requested(parseReview, request.body);
-    if (!settings.policies.has(policy))
-      throw new Refusal(404, `there is no policy ${JSON.stringify(policy)}`);
-    return {
-      asked: { policy, sinceMs, ...more, settings: settingsText(settings), directory: head.directory },
-      text: { policy, yaml: more.yaml, mailUsers: mailUsersSection(settings.mailUsers) },
-      args: [`policy=${policy}`, `since=${formatTime(sinceMs)}`],
-    };
+    const { settings } = toldBy(daemon);
+    const { sinceMs = 0, ...more } = requested(parseReview, request.body);
+    if (settings.policies.has(more.policy)) return { ...more, sinceMs };
+    throw new Refusal(404, `there is no policy ${JSON.stringify(more.policy)}`);
   };
   const withText = (request: PageRequest) => {
     const one = ofOne(request);
-    if (one.text.yaml === '') throw new Refusal(400, 'yaml: must be the text of a policy');
-    return one;
+    if (one.yaml === '') throw new Refusal(400, 'yaml: must be the text of a policy');
+    return { ...one, mailUsers: mailUsersSection(toldBy(daemon).settings.mailUsers) };
   };
+  /** What a look at the journal needs: the settings as a text are long, so a check of a text alone makes none. */
+  const inJournal = () => {
+    const { settings, head } = toldBy(daemon);
+    return { settings: settingsText(settings), directory: head.directory };
+  };
+  const argsOf = ({ policy, sinceMs }: ReturnType<typeof ofOne>): readonly string[] => [
+    `policy=${policy}`,
+    `since=${formatTime(sinceMs)}`,
+  ];
   return {
-    async suggest(request) {
-      const { asked, args } = ofOne(request);
-      const { value } = await look(request, { kind: 'suggest', ...asked }, 'audit-suggest', args);
-      return jsonReply(200, value);
+    suggest(request) {
+      const one = ofOne(request);
+      return answer(request, { kind: 'suggest', ...one, ...inJournal() }, 'audit-suggest', argsOf(one));
     },
-    async check(request) {
-      const { text } = withText(request);
-      const { value } = await look(request, { kind: 'check', ...text });
-      return jsonReply(200, value);
+    check(request) {
+      return answer(request, { kind: 'check', ...withText(request) });
     },
-    async replay(request) {
-      const { asked, text, args } = withText(request);
-      const task = { kind: 'replay', ...asked, ...text } as const;
-      const { value } = await look(request, task, 'audit-replay', args);
-      return jsonReply(200, value);
+    replay(request) {
+      const one = withText(request);
+      return answer(request, { kind: 'replay', ...one, ...inJournal() }, 'audit-replay', argsOf(one));
     },
     async policies(request) {
       const { directory } = toldBy(daemon).head;
@@ -93,19 +95,15 @@ export function createReviewHandlers({
         ? { status: 200, type: 'text/csv; charset=utf-8', body: csvOf(found.value) }
         : jsonReply(200, found.value);
     },
-    async mailbox(request) {
+    mailbox(request) {
       const settings = settingsText(toldBy(daemon).settings);
       const { user } = requested(parseMailbox, request.body);
-      const task = { kind: 'mailbox', settings, user } as const;
-      const { value } = await look(request, task, 'explain', [`mailbox=${user}`]);
-      return jsonReply(200, value);
+      return answer(request, { kind: 'mailbox', settings, user }, 'explain', [`mailbox=${user}`]);
     },
-    async prove(request) {
+    prove(request) {
       const settings = settingsText(toldBy(daemon).settings);
       const { statement } = requested(parseStatementAsked, request.body);
-      const task = { kind: 'prove', settings, statement } as const;
-      const { value } = await look(request, task, 'explain', [`statement=${statement}`]);
-      return jsonReply(200, value);
+      return answer(request, { kind: 'prove', settings, statement }, 'explain', [`statement=${statement}`]);
     },
   };
 }

@@ -125,7 +125,7 @@ export function createUserNames(rules: UserNameRules) {
     return (as === 'name' ? ofName : ofMask).test(text);
   }
 
-  /** Undefined: somebody can have a name that the pattern matches. `isAnyCase`: it is compared in any case, as what denies. */
+  /** Why no user can have a name that fits the pattern; undefined: one can. `isAnyCase`: case does not matter, as in a deny. */
   function whyNobody(pattern: string, isAnyCase: boolean): Nobody | undefined {
     const literal = pattern.replaceAll('*', '');
     const cases = isAnyCase || nameCase === 'fold' ? [foldAscii, raiseAscii] : [];

@@ -39,8 +39,8 @@ interface Reaching extends ReachingRule {
 }
 
 /**
- * `user`: a name, or a pattern for any of its names. Returns a text where nobody can have such a name: why not. `who` is for people, as
- * `key modoboa at api`; `isWhole` false: time ran out, so that rules may be missing.
+ * `user`: a name, or a pattern for any of its names. A text: why nobody can have such a name. `who` is for people, as `key modoboa at api`;
+ * `isWhole` false: time ran out, so rules may be missing.
  */
 export function mailboxReach(user: string, settings: Settings, { nowMs, isOver }: ProofOptions) {
   const world = worldOf(settings, nowMs, isOver);

@@ -56,7 +56,7 @@ export function principalOfRequester({ listener, login, peers }: Requester): str
   return `${login?.name ?? peers?.users[0] ?? '-'}@${listener.name}`;
 }
 
-/** Whether somebody of a statement can be this requester; `maybe`: only the machine knows, by the groups of a user or the uid of a name. */
+/** Whether a name of a statement can be this requester; `maybe`: it depends on groups or uids, which only the machine knows. */
 export function canBe(who: Who, requester: Requester, { persons }: Settings): Certainty {
   const { listener, policy, login } = requester;
   const is = (holds: boolean): Certainty => (holds ? 'yes' : 'no');

@@ -20,7 +20,7 @@ export interface Change {
   readonly key?: string;
   /** Of the rules that are others now. */
   readonly commands?: readonly string[];
-  /** For somebody who gets another policy than before: the names of both. */
+  /** The old and the new policy of requesters whose policy is another one now. */
   readonly moved?: readonly (readonly [from: string, to: string])[];
 }
 

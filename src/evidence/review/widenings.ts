@@ -1,4 +1,4 @@
-// What a start or a reload opened: the changes after which somebody may do more, in words. A change that cannot be decided counts as one.
+// What a start or a reload opened, in words: each change that lets somebody do more. One that cannot be decided counts, too.
 // In one policy `prove` compares the rules without their terms. The terms are compared here: limits, approvals, uses, times, reasons.
 // Left out, as the lists of policies do not have them: modes of sockets, networks and ends of keys.
 

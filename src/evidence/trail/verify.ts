@@ -170,7 +170,7 @@ function appendedText(appended: unknown): string {
   return isOurs && isCount(bytes) ? `${found}; ${bytes} bytes lie in ${file}` : found;
 }
 
-/** What somebody finds who compares a trail with what lies elsewhere. `isLast`: it stands behind the others. */
+/** The verdict with one more fault, as of a comparison with another store. `isLast`: behind the others, else before them. */
 export function withFault(verdict: Verdict, fault: TrailFault, isLast = false): Verdict {
   const faults = isLast ? [...verdict.faults, fault] : [fault, ...verdict.faults];
   return { ...verdict, faults, faultCount: verdict.faultCount + 1 };

@@ -71,7 +71,7 @@ export interface AccessItem {
   readonly why?: string | undefined;
 }
 
-/** The requests for access that somebody decides about, or the one that a step was taken of. */
+/** A list of requests for access; after a step, the one request that it changed. */
 export interface AccessListed {
   readonly items: readonly AccessItem[];
   /** Of a list: how many follow that are not in it. */

@@ -3,7 +3,8 @@
 
 import { CommandFault, plain, stderr, stdout } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
-import { asList, asObject, asText, isText, parseLine } from '../../host/values/values.js';
+import { asList, asObject, isText, parseLine } from '../../host/values/values.js';
+import { msMax } from '../../host/words/instants.js';
 import { formatJsonLines } from '../../host/words/text.js';
 import { durationWords, plural } from '../../host/words/words.js';
 import { type AskDaemon, exitCodeOf, findDaemon, pathOf, post, type WhichDaemon } from './operate.js';
@@ -26,10 +27,10 @@ interface Running {
 
 /** What this program could not end is left out. */
 function runningIn(told: unknown): readonly Running[] {
-  const { id, principal, user, command, backend, duration_ms: ms } = asObject(told) ?? {};
-  if (!isText(id) || typeof ms !== 'number' || !(ms >= 0)) return [];
-  const [who = '-', of = '', what = '-', at = ''] = [principal, user, command, backend].map(asText);
-  return [{ id, principal: who, user: of, command: what, backend: at, duration_ms: ms }];
+  const { id, principal = '-', user = '', command = '-', backend = '', duration_ms } = asObject(told) ?? {};
+  if (!isText(id) || !isText(principal) || !isText(user) || !isText(command) || !isText(backend)) return [];
+  if (typeof duration_ms !== 'number' || !(duration_ms >= 0 && duration_ms <= msMax)) return [];
+  return [{ id, principal, user, command, backend, duration_ms }];
 }
 
 /** `gone`: it had ended by itself. */

@@ -108,7 +108,7 @@ export function createOutages(clock: Pick<Clock, 'now' | 'wallMs'>) {
     },
     /** Call when a backend was drained, or is back in service. */
     turned: (backend: string): void => void refused.delete(backend),
-    /** Records what has been paid for what is still down or drained: the next run counts anew. Call it before the journal is closed. */
+    /** Records the cost so far of what is still down or drained, since the next run counts anew. Call it before the journal is closed. */
     end(): void {
       for (const [backend, tally] of failed)
         append({ action: 'stop', backend, error: tally.error, ...costOf(tally) });
