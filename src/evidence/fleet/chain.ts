@@ -58,8 +58,9 @@ const recentMax = bounds.fleetRecent;
 const locksMax = bounds.fleetLocks;
 /** Holes that may be filled; beyond it the oldest stays a finding. */
 const gapsMax = bounds.fleetGaps;
-/** A match of this part of a hash cannot be chance. */
-const recentChars = 32;
+/** A match of this part of a hash, half of it, cannot be chance. */
+const recentBytes = 16;
+const noHash = '00'.repeat(recentBytes);
 /** Clocks are compared by the best of the last blocks: those of a gate that catches up are late although its clock may be right. */
 const driftWindowMs = 600_000;
 const checkpointText = Buffer.from(',"event":"checkpoint"');
@@ -125,8 +126,8 @@ export class Chain {
   readonly #runs: ReturnType<typeof createRunEnds>;
   readonly #open: Map<string, { readonly seq: number; readonly storedMs: number }>;
   readonly #policies: Map<string, string>;
-  readonly #recentSeqs = new Float64Array(recentMax);
-  readonly #recentHashes: string[] = Array.from({ length: recentMax }, () => '');
+  /** By seq; zeros: none. Bytes, as strings of a thousand hosts would fill the memory. */
+  readonly #recentHashes = Buffer.alloc(recentMax * recentBytes);
   /** Policy and version of the last admission: usually the next one has the same. */
   #policyText = '';
   #storedMs = 0;
@@ -155,18 +156,13 @@ export class Chain {
     this.#open = new Map(state.open.map(([id, seq, storedMs]) => [id, { seq, storedMs }]));
     this.#policies = new Map(state.policies);
     this.#runs = createRunEnds({ at: state.run ?? 'running', carriesLeft: state.carriesLeft });
-    for (const [seq, hash] of state.recent) this.#remember(seq, hash);
+    Buffer.from(state.recent, 'base64').copy(this.#recentHashes);
     state.open = [];
     state.policies = [];
-    state.recent = [];
+    state.recent = '';
   }
 
   save(): ChainState {
-    const recent: [number, string][] = [];
-    for (let seq = Math.max(1, this.state.seq - recentMax + 1); seq <= this.state.seq; seq += 1) {
-      const hash = this.#recent(seq);
-      if (hash !== undefined) recent.push([seq, hash.slice(0, recentChars)]);
-    }
     const open = [...this.#open].map(([id, { seq, storedMs }]): [string, number, number] => [
       id,
       seq,
@@ -174,6 +170,7 @@ export class Chain {
     ]);
     const { at, carriesLeft } = this.#runs.state;
     const run = at === 'running' ? undefined : at;
+    const recent = this.#recentHashes.toString('base64', 0, (this.state.seq + 1) * recentBytes);
     return { ...this.state, run, carriesLeft, open, policies: [...this.#policies], recent };
   }
 
@@ -381,6 +378,7 @@ export class Chain {
     if (state.firstSeq === 0) state.firstSeq = seq;
     state.garbage = 0;
     state.behindSeq = 0;
+    for (let lost = Math.max(nextMin, seq - recentMax); lost < seq; lost += 1) this.#remember(lost, noHash);
     state.seq = seq;
     state.hash = link.hash;
     state.storedMs = this.#storedMs;
@@ -635,16 +633,15 @@ export class Chain {
   }
 
   #remember(seq: number, hash: string): void {
-    const at = seq % recentMax;
-    this.#recentSeqs[at] = seq;
-    this.#recentHashes[at] = hash;
+    this.#recentHashes.write(hash.slice(0, noHash.length), (seq % recentMax) * recentBytes, 'hex');
   }
 
-  /** The hash of one of the last records, or its first characters. */
+  /** The first half of the hash of one of the last records. */
   #recent(seq: number): string | undefined {
-    const at = seq % recentMax;
-    const isKept = this.#recentSeqs[at] === seq && seq > this.state.seq - recentMax;
-    return isKept ? this.#recentHashes[at] : undefined;
+    if (seq > this.state.seq || seq <= this.state.seq - recentMax) return undefined;
+    const at = (seq % recentMax) * recentBytes;
+    const hash = this.#recentHashes.toString('hex', at, at + recentBytes);
+    return hash === noHash ? undefined : hash;
   }
 
   #tell(kind: FleetFindingKind, seq: number, text: string, head?: LineHead): void {

@@ -75,8 +75,8 @@ const chain = z.strictObject({
   open: z.array(z.tuple([word, count, distanceMs])),
   /** Name and version. */
   policies: z.array(z.tuple([word, word])),
-  /** Seq and first characters of the hash of the last records. */
-  recent: z.array(z.tuple([count, word])),
+  /** The first halves of the hashes of the last records. */
+  recent: z.base64(),
 });
 export type ChainState = z.infer<typeof chain>;
 
@@ -103,7 +103,7 @@ export function newChain(host: string, journal: string): ChainState {
     unfollowed: 0,
     open: [],
     policies: [],
-    recent: [],
+    recent: '',
   };
 }
 

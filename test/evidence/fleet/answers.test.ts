@@ -32,7 +32,7 @@ const json = JSON.stringify;
 const minuteMs = 60_000;
 
 interface Saved {
-  readonly chains: readonly { readonly recent: readonly unknown[] }[];
+  readonly chains: readonly object[];
   readonly keys: unknown;
   readonly awaited: unknown;
   readonly more: unknown;
@@ -46,7 +46,7 @@ function saved(fleet: Fleet): Saved {
 }
 
 /** What the row of the gate does not have, without what is as usual. */
-function brief({ recent, ...chain }: Saved['chains'][number]): unknown {
+function brief(chain: object): unknown {
   const inRow = new Set([
     'host',
     'journal',
@@ -54,17 +54,15 @@ function brief({ recent, ...chain }: Saved['chains'][number]): unknown {
     'program',
     'catalog',
     'policies',
+    'recent',
     'signedTime',
     'signedSeq',
     'time',
   ]);
   const isUsual = (value: unknown): boolean => value === 0 || value === false || json(value) === '[]';
-  return {
-    ...Object.fromEntries(
-      Object.entries(chain).filter(([name, value]) => !inRow.has(name) && !isUsual(value)),
-    ),
-    recent: recent.length,
-  };
+  return Object.fromEntries(
+    Object.entries(chain).filter(([name, value]) => !inRow.has(name) && !isUsual(value)),
+  );
 }
 
 /** All that is said of a stream when it was taken. */

@@ -224,7 +224,7 @@ void test('a state that was saved, and what may stand in it', () => {
     unfollowed: 0,
     open: [['a', 1, 0]],
     policies: [['p', 'v']],
-    recent: [[1, 'x']],
+    recent: 'Cgo=',
   };
   const log = {
     key: 'k',
