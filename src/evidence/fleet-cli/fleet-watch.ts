@@ -35,6 +35,8 @@ import { serveWatchMetrics } from './watch-metrics.js';
 const pauseMs = 1_000;
 /** Of all hosts: what was found in what was read is told at once. */
 const judgeMs = 5_000;
+/** What time alone brings. */
+const judgeIdleMs = 15_000;
 /** All names of all hosts are listed again. */
 const wholeMs = 86_400_000;
 const saveMs = 60_000;
@@ -104,6 +106,8 @@ class Watch {
   #checkpoint: FleetStatus['checkpoint'];
   #wholeMs = -Infinity;
   #judgedMs = -Infinity;
+  /** Something was read since. */
+  #isNews = false;
   #savedMs = -Infinity;
   #savedText = '';
   #writtenMs = -Infinity;
@@ -138,6 +142,7 @@ class Watch {
       told: () => this.#book.names(),
       take: (findings) => {
         this.#back();
+        this.#isNews = true;
         this.#knowledge.heard(reader.storedMs);
         for (const finding of findings) this.#begin(finding);
         if (systemClock.now() - this.#writtenMs >= statusMinMs) this.#writeStatus();
@@ -245,9 +250,10 @@ class Watch {
     this.#knowledge.confirmed(startMs);
     if (isDone) this.#caughtMs = startMs;
     if (isFirst) reader.fleet.takeLog(this.#folder.lastCheckpoints());
-    if (systemClock.now() - this.#judgedMs >= judgeMs) {
+    if (systemClock.now() - this.#judgedMs >= (this.#isNews ? judgeMs : judgeIdleMs)) {
       this.#judge();
       this.#judgedMs = systemClock.now();
+      this.#isNews = false;
       this.#writeStatusIfDue();
     }
     const nowMs = systemClock.wallMs();
