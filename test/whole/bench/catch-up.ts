@@ -15,7 +15,7 @@ import { openGateway } from '../../kit/plain/bucket.js';
 import { diskPlace, type Owner, openFolder } from '../../kit/plain/folder.js';
 import { exchange, makeJournal } from './load/journal.js';
 import { say } from './load/simulated-fleet.js';
-import { memoryMiB, processSnapshot } from './load/usage.js';
+import { flagsOfUnit, memoryMiB, processSnapshot } from './load/usage.js';
 
 const records = Number(process.argv[2] ?? 1_440_000);
 const only = process.argv[3];
@@ -44,7 +44,7 @@ async function catchUp(owner: Owner, what: string, place: StorePlace, credential
   };
   const gate = await startDaemon(owner, { config, folder, files });
   const beganMs = performance.now();
-  const ship = await startShip(owner, gate);
+  const ship = await startShip(owner, gate, { nodeFlags: flagsOfUnit('dovegate-ship') });
   const store = openStore({ place, prefix: 'dovegate', credentialsFile: credentials }, systemClock);
   let [end, objects] = [0, 0];
   while (end <= records - restRecords) {

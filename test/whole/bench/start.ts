@@ -2,7 +2,7 @@
 // and later, `--help`, and `send` with one command; and the memory of a gate that has nothing to do. On the Node that runs this, and on
 // those that `npm run package` and `npm run lab -- matrix` have brought here.
 
-import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +13,7 @@ import { runProgram } from '../../kit/plain/program.js';
 import { projectRoot } from '../../kit/plain/root.js';
 import { sampleOf } from '../chaos/processes.js';
 import { spreadOf } from './load/rounds.js';
-import { endedPrograms } from './load/usage.js';
+import { endedPrograms, flagsOfUnit } from './load/usage.js';
 
 const rounds = Number(process.argv[2] ?? 10);
 /** The garbage of a start is collected after a second; Node 24 keeps the memory of a thread for 8 s after its end. */
@@ -39,8 +39,7 @@ function nodes(): readonly string[] {
 }
 
 /** What the unit of systemd gives Node for the daemon. */
-const unit = readFileSync(join(root, 'systemd/dovegate.service'), 'utf8');
-const flags = /^ExecStart=\S+ (--.+?) \//m.exec(unit)?.[1]?.split(' ') ?? [];
+const flags = flagsOfUnit('dovegate');
 
 /** The program as it is built for tests, as it is released, and with the code that Node has compiled before. */
 const forms = [

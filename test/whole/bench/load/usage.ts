@@ -1,6 +1,7 @@
 // Processor time and context switches of processes, from /proc (Linux). A snapshot before and one after some commands give the cost of
 // one command. Threads count one by one; a process that ended and was awaited counts in its parent, with its processor time only.
 import { readdirSync, readFileSync } from 'node:fs';
+import { projectRoot } from '../../../kit/plain/root.js';
 
 export interface Usage {
   /** Processor time in microseconds, the kernel's part included. */
@@ -162,4 +163,10 @@ export function memoryMiB(pid: number): { readonly anonymous: number; readonly p
 /** Resident memory of a process now. */
 export function residentKiB(pid: number): number {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(read(`${pid}/status`) ?? '')?.[1]);
+}
+
+/** What a unit of systemd gives Node for its program. */
+export function flagsOfUnit(name: string): readonly string[] {
+  const unit = readFileSync(new URL(`systemd/${name}.service`, projectRoot), 'utf8');
+  return /^ExecStart=\S+ (--.+?) \//m.exec(unit)?.[1]?.split(' ') ?? [];
 }
