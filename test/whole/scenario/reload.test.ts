@@ -1,21 +1,16 @@
 // Goal: reloads under load lose no command, leak nothing and never mix two configurations. Phases: clients that work without a pause;
-// reloads between two policies, listeners that come and go, pools that change their size or are replaced; what is left afterwards; a
-// command that waits for the only connection of a backend that a reload changes. What must not
-// happen: a command that fails because of a reload, an admission whose rule is not of its policy's version, descriptors or memory that
-// stay.
+// reloads between two policies, listeners that come and go, pools that change their size or are replaced; what is left afterwards. What a
+// reload changes for a command that waits is tested in test/gate/command/recheck. What must not happen: a command that fails because of a
+// reload, an admission whose rule is not of its policy's version, descriptors or memory that stay.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { foldIncidents } from '../../../src/evidence/story/incidents.js';
 import { notUpBefore, takenOut } from '../../../src/journal/records/turns.js';
-import { makeAuthority } from '../../kit/gate/certificates.js';
-import { auditRecords, backendPassword, openGateway, recordsOf } from '../../kit/gate/gateway.js';
-import { createGate } from '../../kit/gate/script.js';
-import { openScriptedDovecot } from '../../kit/gate/scripted-dovecot.js';
+import { auditRecords, openGateway, recordsOf } from '../../kit/gate/gateway.js';
 import { countDescriptors } from '../../kit/plain/descriptors.js';
 import type { RawClient } from '../../kit/plain/raw-client.js';
-import { until } from '../../kit/plain/until.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 /** The full figure is 200 (DOVEGATE_ROUNDS=25). */
@@ -116,44 +111,6 @@ test(`${reloads} reloads under load`, { timeout: 120_000 + reloads * 6_000 }, as
   );
 });
 
-test('a backend that a reload changes: the command that runs ends, the one that waits gets its answer too', async (t) => {
-  const gate = createGate();
-  const gateway = await openGateway(t, {
-    policy: one,
-    mail1: { connections: '1' },
-    files: { 'mail1.next': 'the next password\n' },
-    backend: {
-      async script(command, connection) {
-        if (command.connection === 1) await gate.opened;
-        await connection.row(`connection ${command.connection}`, 'STORAGE', '72', '10240', '0');
-        await connection.status('+');
-      },
-    },
-  });
-  const { daemon, client, backend } = gateway;
-  const quota = { user: 'alice@example.org', fields: ['quota get'] };
-  const [running, waiting] = [await client(), await client()];
-  running.sendCommand(quota);
-  await backend.waitFor(({ commands }) => commands.length === 1, 'the command that runs');
-  waiting.sendCommand(quota);
-  const admissions = (): number => recordsOf(daemon, 'admission').length;
-  await until(async () => admissions() === 2, 'the command that waits');
-  const password_file = '[mail1.password, mail1.next]';
-  await daemon.reload(gateway.configuration({ mail1: { connections: '1', password_file } }));
-  const second = await waiting.readReply();
-  assert.deepEqual([second.status, second.logs], ['+', []]);
-  gate.open();
-  assert.equal((await running.readReply()).status, '+');
-  assert.deepEqual(
-    backend.commands.map(({ connection }) => connection),
-    [1, 2],
-  );
-  // The trail tells the two apart.
-  await until(() => recordsOf(daemon, 'completion').length === 2, 'their records');
-  const upstreams = recordsOf(daemon, 'completion').map(({ upstream }) => upstream);
-  assert.deepEqual(upstreams, ['mail1-2', 'mail1-1']);
-});
-
 test('a backend that a reload takes out while it is down: its outage ends there', async (t) => {
   const gateway = await openGateway(t);
   const { daemon, client, backend } = gateway;
@@ -177,58 +134,6 @@ test('a backend that a reload takes out while it is down: its outage ends there'
     /^mail1 was down.*1 command.* It ended when a reload took it out of the configuration\.$/,
   );
   assert.equal(daemon.logs.filter(({ event }) => event === 'backend-removed').length, 1);
-});
-
-test('a backend that moves to another machine: one user is never served on both at once, others are served there at once', async (t) => {
-  const gate = createGate();
-  const authority = makeAuthority({ name: 'scenario authority' });
-  const gateway = await openGateway(t, {
-    policy: one,
-    authority,
-    mail1: { connections: '1' },
-    backend: {
-      async script(_command, connection) {
-        await gate.opened;
-        await connection.row('before', 'STORAGE', '72', '10240', '0');
-        await connection.status('+');
-      },
-    },
-  });
-  const { daemon, client, backend } = gateway;
-  const certificate = authority.issue({ names: ['localhost', '127.0.0.1'] });
-  const next = await openScriptedDovecot({
-    tls: 'starttls',
-    certificate,
-    password: backendPassword,
-    async script(_command, connection) {
-      await connection.row('after', 'STORAGE', '72', '10240', '0');
-      await connection.status('+');
-    },
-  });
-  t.after(() => next.close());
-  const quota = (user: string) => ({ user: `${user}@example.org`, fields: ['quota get'] });
-  const [running, same, other] = [await client(), await client(), await client()];
-  running.sendCommand(quota('alice'));
-  await backend.waitFor(({ commands }) => commands.length === 1, 'the command that runs');
-  same.sendCommand(quota('alice'));
-  other.sendCommand(quota('bob'));
-  await until(() => recordsOf(daemon, 'admission').length === 3, 'the commands that wait');
-  // Each of these replaces the pool: to the other machine, and twice to another account there.
-  const moves = [{}, { username: 'doveadm2' }, { username: 'doveadm' }];
-  for (const account of moves) {
-    const mail1 = { connections: '1', address: next.address, ...account };
-    await daemon.reload(gateway.configuration({ mail1 }));
-  }
-  assert.deepEqual((await other.readReply()).status, '+');
-  assert.deepEqual(
-    next.commands.map(({ user }) => user),
-    ['bob@example.org'],
-  );
-  gate.open();
-  assert.equal((await running.readReply()).status, '+');
-  const last = await same.readReply();
-  assert.deepEqual([last.status, String(last.cells[0])], ['+', 'after']);
-  assert.deepEqual([backend.commands.length, next.commands.length], [1, 2]);
 });
 
 function rssOf(pid: number): number {
