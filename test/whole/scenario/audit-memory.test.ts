@@ -1,9 +1,9 @@
 // Goal: records are in memory that survives the daemon before a command is sent, or every command waits for the disk, and serve and
-// status say so. Phases: SIGKILL, and an orderly stop, with the directory or the memory gone meanwhile; `off`; a path that cannot be made.
+// status say so. Phases: SIGKILL, with the directory or the memory gone meanwhile; `off`; a path that cannot be made.
 // That SIGKILL alone takes nothing is kill-nine's. What must not happen: a command without an admission, a memory that is missing and
 // nobody is told.
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import { test } from 'node:test';
 import { readWhole } from '../../journal/files/reading.js';
 import { type Daemon, startDaemon } from '../../kit/gate/daemon.js';
@@ -66,26 +66,6 @@ test('SIGKILL after the directory was moved away: no record is lost, and the hol
   const hole = await runWarm(['audit', 'verify', next.path('audit'), ...key]);
   assert.equal(hole.exit, 1, hole.text);
   assert.match(hole.text, /segments at the beginning were missing that retention had left/);
-});
-
-test('a journal that was moved away after an orderly stop has no hole in its memory, and is whole once it is back', async (t) => {
-  const { daemon } = await open(t, memory);
-  await daemon.stop();
-  renameSync(daemon.path('audit'), daemon.path('gone'));
-  const next = await startDaemon(t, { folder: daemon.folder });
-  await next.stop();
-  cpSync(next.path('gone/00000001.jsonl'), next.path('audit/00000001.jsonl'));
-  const starts = readWhole(next.path('audit')).filter(({ event }) => event === 'start');
-  assert.deepEqual(
-    starts.map(({ ring, error }) => [ring, error]),
-    [
-      [undefined, undefined],
-      [undefined, 'journal-removed'],
-    ],
-  );
-  const verified = await runWarm(['audit', 'verify', next.path('audit'), '--key', next.path('sign.pem')]);
-  assert.equal(verified.exit, 0, verified.text);
-  assert.doesNotMatch(verified.text, /memory of the run before/);
 });
 
 test('the memory went with a machine: the start says so, in the log, the journal and to verify', async (t) => {
