@@ -1,11 +1,9 @@
-// Goal: an operator, a probe and a scraper see the truth about the running daemon. Phases: a healthy daemon; a journal that is taken
-// away and heals. What must not happen: "ready" while commands are refused, a fault that shows later than 10 s, an end of it that shows
-// later than 12 s.
+// Goal: an operator, a probe and a scraper see what the running daemon did. What it says of a journal that fails is tested in
+// test/gate/admin/pages and audit-disk. What must not happen: a number that nothing was done for, a password in what is shown.
 
 import assert from 'node:assert/strict';
-import { existsSync, lstatSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, lstatSync } from 'node:fs';
 import { test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import { type Daemon } from '../../kit/gate/daemon.js';
 import { backendPassword, openGateway } from '../../kit/gate/gateway.js';
 import { askHttp, type Got } from '../../kit/plain/ask-http.js';
@@ -15,24 +13,6 @@ const quota = { user: 'alice@example.org', fields: ['quota get'] };
 const onUnix = 'admin: { unix: admin.sock, mode: "0600" }';
 const askDaemon = (daemon: Daemon, path: string): Promise<Got> =>
   askHttp({ socketPath: daemon.path('admin.sock') }, path);
-
-/** Asks until it is so, as a probe does; says how long that took. */
-async function until(daemon: Daemon, status: number, meanwhile = async () => {}): Promise<number> {
-  const startMs = performance.now();
-  for (;;) {
-    const { status: now, body } = await askDaemon(daemon, '/readyz');
-    const tookMs = performance.now() - startMs;
-    if (now === status) return tookMs;
-    assert.ok(tookMs < 60_000, `/readyz is still ${now}: ${body}`);
-    await meanwhile();
-    // What a probe asks for has no event: it asks again.
-    await pause(100);
-  }
-}
-
-function codesOf(body: string): string[] {
-  return [...body.matchAll(/"code": "([a-z-]+)"/g)].map(([, code]) => code ?? '');
-}
 
 async function seriesOf(daemon: Daemon): Promise<ReadonlyMap<string, number>> {
   const { status, body } = await askDaemon(daemon, '/metrics');
@@ -83,35 +63,4 @@ test('a healthy daemon: ready, its status and metrics show what it did, and the 
   assert.ok(!status.body.includes(backendPassword));
   assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
   assert.equal(existsSync(daemon.path('admin.sock')), false);
-});
-
-/** Bytes of the journal's reserve. */
-function reserveOf(daemon: Daemon): number {
-  return statSync(daemon.path('audit/reserve'), { throwIfNoEntry: false })?.size ?? 0;
-}
-
-test('a journal whose directory is taken away makes it unready; it heals and says so', async (t) => {
-  const { client, daemon } = await openGateway(t, { more: onUnix });
-  const one = await client();
-  assert.equal(await run(one), '+');
-  // The first round of maintenance makes the reserve; a directory that goes meanwhile would be taken for a full disk.
-  for (const deadline = Date.now() + 60_000; reserveOf(daemon) === 0; ) {
-    assert.ok(Date.now() < deadline, 'no reserve within 60 s');
-    await askDaemon(daemon, '/readyz');
-  }
-  assert.equal(await run(one), '+');
-  renameSync(daemon.path('audit'), daemon.path('audit.gone'));
-  // In its place, so that the journal cannot just make another.
-  daemon.write('audit', 'in the way');
-  // The journal looks when it writes: somebody must want a record.
-  const downMs = await until(daemon, 503, async () => void (await run(one)));
-  assert.deepEqual(codesOf((await askDaemon(daemon, '/readyz')).body), ['audit-failed']);
-  assert.equal((await seriesOf(daemon)).get('dovegate_audit_writable'), 0);
-  assert.equal((await askDaemon(daemon, '/healthz')).status, 200);
-  assert.equal(await run(one), '-TEMPFAIL');
-  rmSync(daemon.path('audit'));
-  renameSync(daemon.path('audit.gone'), daemon.path('audit'));
-  const upMs = await until(daemon, 200);
-  assert.equal(await run(one), '+');
-  t.diagnostic(`unready after ${Math.round(downMs)} ms, ready after ${Math.round(upMs)} ms`);
 });

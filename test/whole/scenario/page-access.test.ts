@@ -16,7 +16,6 @@ import type { Explain } from '../../../src/page/answers/requests.js';
 import { auditRecords, openGateway, recordsOf } from '../../kit/gate/gateway.js';
 import { askPageAt, signIn } from '../../kit/gate/page-client.js';
 import { hash, password } from '../../kit/gate/tcp-gate.js';
-import { runWarm } from '../../kit/gate/warm-program.js';
 import { escapeCell } from '../../kit/plain/framing.js';
 import { freePorts } from '../../kit/plain/free-ports.js';
 import { askRaw, encodePost } from '../../kit/plain/raw-http.js';
@@ -206,37 +205,4 @@ test('the playground says what the gate then does; reviews come from a thread', 
     assert.equal((await post(`/api/${path}`, question, limited)).status, 403, path);
   for (const path of ['access', 'keys'])
     assert.equal((await askPageAt(port, 'GET', `/api/${path}`, { token: limited })).status, 403, path);
-});
-
-test('a lock ends the session and the streams of a person on the page, who reads why', async (t) => {
-  const [port = 0] = await freePorts(1);
-  const { daemon } = await openGateway(t, {
-    policy,
-    more: `admin:
-  unix: admin.sock
-  door: door.sock
-  page:
-    tcp: 127.0.0.1:${port}
-    people:
-      alice: { password_hash: "${hash}", roles: [operate, audit] }
-      carol: { password_hash: "${hash}", role: operate }
-`,
-  });
-  const token = await signIn(port, 'alice', password);
-  const other = await signIn(port, 'carol', password);
-  const get = (path: string, as: string) => askPageAt(port, 'GET', path, { token: as });
-  assert.equal((await get('/api/me', token)).status, 200);
-  const stream = get('/api/now', token);
-  const args = ['lock', 'alice', '--for', '1h', '--reason', 'a stolen laptop'];
-  const locked = await runWarm([...args, '--socket', daemon.path('admin.sock')]);
-  assert.equal(locked.exit, 0, locked.text);
-  assert.equal((await stream).status, 200, 'it has ended');
-  const why = /alice is locked by \S+ until \S+: a stolen laptop/;
-  const me = await get('/api/me', token);
-  assert.equal(me.status, 401, me.body);
-  assert.match(me.body, why);
-  const again = await askPageAt(port, 'POST', '/api/login', { body: { name: 'alice', password } });
-  assert.equal(again.status, 403, again.body);
-  assert.match(again.body, why);
-  assert.equal((await get('/api/me', other)).status, 200);
 });

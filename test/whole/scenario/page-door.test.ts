@@ -1,13 +1,11 @@
 // Goal: nobody gets anything of the page but the people of `admin.page.people`, each what the role allows, and what was refused is in the
-// journal. Phases: a link of `dovegate page open`, once; requests that a page of somebody else could make; each role at each endpoint;
-// TLS with passwords and certificates of people; an approval by a link of another login.
+// journal. Phases: a link of `dovegate page open`, once; TLS with passwords and certificates of people; an approval by a link of another
+// login. What another Host or Origin gets, and each role at each endpoint, is tested in test/page (page-access, browser-answers).
 // What must not happen: data or a change for a stranger, a cookie, a token in an address, a refusal without a record.
 
 import assert from 'node:assert/strict';
 import { chmodSync, readFileSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
-import { endpoints } from '../../../src/page/answers/api.js';
 import { hashPassword } from '../../../src/rules/identity/credentials.js';
 import { makeAuthority } from '../../kit/gate/certificates.js';
 import { auditRecords, type Gateway, openGateway } from '../../kit/gate/gateway.js';
@@ -15,11 +13,11 @@ import { runWarm } from '../../kit/gate/warm-program.js';
 import { askPageAs } from '../../kit/plain/ask-page.js';
 import { freePorts } from '../../kit/plain/free-ports.js';
 import { askRaw, type HttpAnswer, type RawHttpOptions } from '../../kit/plain/raw-http.js';
-import { isRoot, onlyRoot } from '../../kit/plain/skipped.js';
+import { isRoot } from '../../kit/plain/skipped.js';
 import { until } from '../../kit/plain/until.js';
 
 const ourUid = process.getuid?.() ?? -1;
-const uids = { audit: 41_001, view: 41_003, operate: 41_004, stranger: 41_005 } as const;
+const stranger = 41_005;
 
 /** A process that has a login already cannot take another one. */
 function whyNoLogin(): string | false {
@@ -47,10 +45,7 @@ interface Stage {
 }
 
 const usualPeople = `
-      ourselves: { user: "${ourUid}", role: operate }
-      audit: { user: "${uids.audit}", role: audit }
-      view: { user: "${uids.view}", role: view }
-      operate: { user: "${uids.operate}", role: operate }`;
+      ourselves: { user: "${ourUid}", role: operate }`;
 
 const settings = (port: number, people: string, more = ''): string => `admin:
   unix: admin.sock
@@ -159,7 +154,8 @@ async function redeem(stage: Stage, link: string): Promise<string> {
   return String(jsonOf(answer)['token']);
 }
 
-async function useLink(stage: Stage): Promise<void> {
+test('a link of dovegate page open: one line, once, and what it opens', async (t) => {
+  const stage = await openStage(t);
   const { ask, port, gateway, refusals } = stage;
   const printed = await open(stage);
   assert.match(printed, new RegExp(`^http://127\\.0\\.0\\.1:${port}/#[A-Za-z0-9_-]{43}\\n$`));
@@ -219,97 +215,6 @@ async function useLink(stage: Stage): Promise<void> {
   assert.ok(!log.includes(token) && !log.includes(printed.trim().split('#')[1] ?? '?'));
   const config = await runWarm(['page', 'open', '--config', gateway.daemon.path('dovegate.yaml')]);
   assert.match(config.stdout.toString(), /^http:\/\/127/);
-}
-
-async function comeFromElsewhere(stage: Stage): Promise<void> {
-  const { ask, port, refusals, gateway } = stage;
-  const before = (await refusals(0)).length;
-  // Ten refusals a second of one network are recorded one by one.
-  await pause(1_100);
-  const token = await redeem(stage, await open(stage));
-  const drain = 'POST /api/backend/mail1/drain';
-  const own = `http://127.0.0.1:${port}`;
-  const hostile: readonly (readonly [
-    status: number,
-    why: string,
-    headers: Readonly<Record<string, string>>,
-  ])[] = [
-    [421, 'wrong-host', { Host: 'evil.example' }],
-    [421, 'wrong-host', { Host: `evil.example:${port}`, Origin: `http://evil.example:${port}` }],
-    [403, 'wrong-origin', { Origin: 'http://evil.example' }],
-    [403, 'wrong-origin', { Origin: 'null' }],
-    [403, 'wrong-origin', { Origin: 'http://127.0.0.1:3000' }],
-    [403, 'cross-site', { 'Sec-Fetch-Site': 'cross-site' }],
-    [403, 'cross-site', { Origin: own, 'Sec-Fetch-Site': 'same-site' }],
-  ];
-  for (const [status, , headers] of hostile) {
-    for (const line of [drain, 'GET /api/me']) {
-      const answer = await ask(line, { token, headers });
-      assert.equal(answer.status, status, `${line} ${JSON.stringify(headers)}`);
-      assert.equal(answer.header('Access-Control-Allow-Origin'), undefined);
-    }
-    if (headers === hostile[3]?.[2]) await pause(1_100);
-  }
-  const whys = hostile.flatMap(([, why]) => [why, why]);
-  assert.deepEqual(
-    (await refusals(before + whys.length)).slice(before).map(({ why }) => why),
-    whys,
-  );
-  assert.equal((await ask('OPTIONS /api/me', { headers: { Origin: 'http://evil.example' } })).status, 403);
-  assert.equal((await ask(`GET ${drain.slice(5)}`, { token })).status, 405);
-  assert.equal((await ask('GET /api/logout', { token })).status, 405);
-  assert.equal((await ask('GET /', { headers: { Host: 'evil.example' } })).status, 421);
-  const status = await runWarm(['status', '--json', '--socket', gateway.daemon.path('admin.sock')]);
-  assert.ok(!status.text.includes('drained by'), status.text);
-  assert.ok(!auditRecords(gateway.daemon).some(({ action }) => action === 'drain'), 'nothing was changed');
-  const done = await ask(drain, { token, headers: { Origin: own, 'Sec-Fetch-Site': 'same-origin' } });
-  assert.equal(done.status, 200, done.body.toString());
-  const drained = auditRecords(gateway.daemon).find(({ action }) => action === 'drain');
-  assert.deepEqual([drained?.['by'], wordOf(drained?.['args'], 'address')], ['ourselves', '127.0.0.1']);
-  assert.equal(Object(drained?.['peer']).pid, gateway.page?.pid);
-}
-
-async function tryEachRole(stage: Stage): Promise<void> {
-  const { ask, gateway } = stage;
-  const recorded = (name: string): number =>
-    auditRecords(gateway.daemon).reduce((sum, { event, action, by, args, principal, count }) => {
-      if (action === 'page-refused' && by === name && String(args).includes('wrong-role')) return sum + 1;
-      return event === 'limit' && principal === name ? sum + Number(count) : sum;
-    }, 0);
-  const nobody = await linkAs(stage, uids.stranger);
-  assert.equal(nobody.status, 403);
-  assert.match(nobody.body, /41005 is not in admin.page.people/);
-  for (const role of ['view', 'operate', 'audit'] as const) {
-    const token = await redeem(stage, (await linkAs(stage, uids[role])).body);
-    const lines = Object.entries(endpoints).flatMap(([endpoint, { route, roles }]): [string, boolean][] => {
-      if (roles === 'nobody-yet' || endpoint === 'logout') return [];
-      const isAllowed = [...roles].includes(role);
-      // Streams without an end are asked for elsewhere.
-      if (isAllowed && ['now', 'verify'].includes(endpoint)) return [];
-      return [[route.replace(/:\w+/, 'X'), isAllowed]];
-    });
-    for (const [line, isAllowed] of lines) {
-      const { status, body } = await ask(line, { token, ...(line.startsWith('POST') && { body: {} }) });
-      const isRefused = status === 403 && body.includes('which may not ask for');
-      assert.equal(isRefused, !isAllowed, `${role} ${line} ${status}`);
-      assert.notEqual(status, 401);
-    }
-    // One by one, or above ten a second counted.
-    const refused = lines.filter(([, isAllowed]) => !isAllowed).length;
-    await until(() => recorded(role) === refused, `${refused} refusals of ${role}, not ${recorded(role)}`);
-    assert.equal((await ask('POST /api/logout', { token })).status, 200);
-    assert.equal((await ask('GET /api/me', { token })).status, 401);
-  }
-}
-
-test('people by their users', async (t) => {
-  const stage = await openStage(t);
-  await t.test('a link of dovegate page open: one line, once, and what it opens', () => useLink(stage));
-  await t.test(
-    'a page of somebody else: a foreign Host, a foreign Origin, a cross-site POST change and show nothing',
-    () => comeFromElsewhere(stage),
-  );
-  await t.test('each role at each endpoint', onlyRoot('can be somebody else'), () => tryEachRole(stage));
 });
 
 test('TLS, a password and certificates of people', async (t) => {
@@ -389,7 +294,7 @@ persons: { carol: { users: ["${uid}"] } }`,
     return [answer.status, answer.body.toString()] as const;
   };
   for (const [loginUid, why] of [
-    [uids.stranger, /this login is not that of the same person/],
+    [stranger, /this login is not that of the same person/],
     [0, /root may be anybody/],
     [undefined, /this process belongs to no login/],
   ] as const) {
