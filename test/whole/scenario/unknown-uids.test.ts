@@ -1,12 +1,11 @@
 // Goal: uids without a known name cost nobody else anything. Phases: thousands of connects by as many unknown uids, while others send
-// commands; a directory that is mute for one user and knows another; no accounts at all; a gate that is killed. What must not happen: a
+// commands; a directory that is mute for one user and knows another; a gate that is killed. What must not happen: a
 // question for each uid, a command that waits for the names of others, one principal for several uids, a helper process that is left.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { bounds } from '../../../src/host/bounds/bounds.js';
-import { startDaemon } from '../../kit/gate/daemon.js';
 import { auditRecords, openGateway } from '../../kit/gate/gateway.js';
 import { descriptorsOf, seesDescriptors } from '../../kit/plain/descriptors.js';
 import { fakePrograms } from '../../kit/plain/names.js';
@@ -112,31 +111,6 @@ test(
     ]);
   },
 );
-
-test('an image without accounts: three uids are three principals', asRoot, async (t) => {
-  const { daemon: first } = await openGateway(t, { backend, listeners });
-  const config = readFileSync(first.configFile, 'utf8');
-  await first.stop();
-  writeFileSync(first.path('empty'), '');
-  const hide = 'mount --bind "$0" /etc/passwd && exec "$@"';
-  const daemon = await startDaemon(t, {
-    folder: first.folder,
-    config,
-    launcher: ['unshare', '--mount', 'sh', '-c', hide, first.path('empty')],
-  });
-  chmodSync(daemon.folder, 0o755);
-  const uids = [64_101, 64_102, 64_103];
-  for (const uid of uids)
-    assert.deepEqual(await speakAs(person(uid), daemon.path('support.sock'), [quota]), ['+']);
-  await daemon.stop();
-  const principals = auditRecords(daemon)
-    .filter(({ event }) => event === 'admission')
-    .map(({ principal }) => String(principal));
-  assert.deepEqual(
-    principals,
-    uids.map((uid) => `${uid}@support`),
-  );
-});
 
 test('a gate that is killed leaves no helper process', async (t) => {
   const { daemon } = await openGateway(t, { backend, listeners });
