@@ -1,5 +1,5 @@
-// Goal: a bulk run through the daemon. Phases: every kind of result, as a table and as JSON; a state of another run; dry runs;
-// limits; Ctrl-C; a restart of the daemon; a list from the server. That a killed run goes on is shown in front of Dovecot.
+// Goal: a bulk run through the daemon. Phases: every kind of result, as a table and as JSON; a state of another run; Ctrl-C; a dry run;
+// a restart of the daemon. That a killed run goes on is shown in front of Dovecot.
 // What must not happen: a user that is sent twice, or that has neither a result nor a place among the unknown; one failure that stops the
 // rest.
 import assert from 'node:assert/strict';
@@ -193,96 +193,6 @@ test('a dry run lists differences only, and ends with a summary', async (t) => {
   const json = await bulk(daemon, [...asked, '--format', 'json', ...command]);
   assert.equal(linesOf(json.stdout.toString()).length, 8, json.text);
   assert.equal(backend.commands.length, 0);
-});
-
-test('a dry run asks a user whose mailbox is missing once, and its summary adds up', async (t) => {
-  const { daemon, backend } = await open(t, {
-    policy: `\n    users: ["*"]\n    allow: [{ command: expunge, where: { query: any }, content: true }]`,
-    more: naming,
-    backend: {
-      script: async ({ user }, connection) => {
-        if (user === userOf(1)) return connection.status('-NOTFOUND');
-        if (user === userOf(2)) return connection.status('-NOUSER');
-        await connection.row('guid', '7');
-        await connection.status('+');
-      },
-    },
-  });
-  const list = daemon.path('list');
-  writeFileSync(list, listOf(3));
-  const words = ['--dry-run', '--users', list, '--', 'expunge', 'mailbox', 'Old', 'all'];
-  const { exit, stdout, stderr } = await bulk(daemon, words);
-  assert.match(stdout.toString(), /^u1@example\.org +failed .*\(not found\)/m);
-  assert.match(stdout.toString(), /^u2@example\.org +failed .*\(no such user\)/m);
-  assert.equal(
-    stderr,
-    'dovegate: dry run, nothing was changed: it would run for 1 of 3 users (1 mails; 1 on mail1), 2 failed\n',
-  );
-  assert.equal(exit, 1);
-  assert.deepEqual(backend.commands.map(({ user }) => user).toSorted(), [0, 1, 2].map(userOf));
-});
-
-test('a run waits where a limit says so, and Ctrl-C ends it with what runs', async (t) => {
-  const { daemon, backend } = await open(t, {
-    policy: `${policy}\n    limits: { rate: 20/hour }`,
-    backend: { script: (_command, connection) => connection.status('+') },
-  });
-  const list = daemon.path('list');
-  writeFileSync(list, listOf(30));
-  const state = daemon.path('limited.state');
-  const { child, said, ended } = begin(daemon, [
-    '--users',
-    list,
-    '--jobs',
-    '2',
-    '--resume',
-    state,
-    '--',
-    'mailbox',
-    'create',
-    'New',
-  ]);
-  await until(() => said.err.includes('over the rate of policy support ('), 'the limit');
-  child.kill('SIGINT');
-  await ended;
-  assert.equal(child.exitCode, 75, said.err);
-  assert.match(
-    said.err,
-    /20 users: 20 ok, 0 failed, 0 unknown\n.*10 users left; go on with the same command and --resume/,
-  );
-  assert.equal(backend.commands.length, 20);
-  assert.doesNotMatch(readFileSync(state, 'utf8'), /^\?/m);
-});
-
-test('a mask is listed by the server; a list of both kinds of names is read as the server reads it', async (t) => {
-  const { daemon, backend } = await open(t, {
-    policy,
-    more: naming,
-    backend: {
-      script: async ({ fields }, connection) => {
-        if (fields[0] === 'user') await connection.row(JSON.stringify({ userList: [userOf(0), userOf(1)] }));
-        await connection.status('+');
-      },
-    },
-  });
-  const masked = await bulk(daemon, ['--users', '*@example.org', '--', 'mailbox', 'create', 'New']);
-  assert.equal(masked.exit, 0, masked.stderr);
-  assert.match(masked.stdout.toString(), /^u0@example\.org +ok$/m);
-  const mixed = await bulk(daemon, ['--users', '-', '--', 'quota', 'get'], {
-    stdin: 'u7\nu7@example.org\nU7@EXAMPLE.org\n',
-  });
-  assert.match(mixed.stderr, /1 user: 1 ok/);
-  assert.deepEqual(backend.commands.map(({ user, fields }) => [user, fields[0]]).slice(1), [
-    [userOf(0), 'mailbox create'],
-    [userOf(1), 'mailbox create'],
-    [userOf(7), 'quota get'],
-  ]);
-  for (const [args, code] of [
-    [['--users', '-', '--', 'who'], 64],
-    [['--users', '-', '--', 'quota', 'get'], 65],
-    [['--rate', '3/s', '--', 'quota', 'get'], 64],
-  ] as const)
-    assert.equal((await bulk(daemon, args, {})).exit, code, args.join(' '));
 });
 
 test('a daemon that is restarted meanwhile costs nobody anything', async (t) => {

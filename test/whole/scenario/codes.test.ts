@@ -1,5 +1,5 @@
 // Goal: every no of dovegate carries a code of the list, whoever asks how; programs decide by it. Phases: refusals in every minor and over
-// HTTP; a backend that writes lines like ours; the same to a bulk run, `send` and the library. What must not happen: a change that is sent
+// HTTP; a backend that writes lines like ours, to a bulk run, `send` and the library. What must not happen: a change that is sent
 // again because of a text without a code, or of a text that a backend wrote.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { codes } from '../../../src/doveadm/codes/codes.js';
 import { readSaid } from '../../../src/doveadm/codes/said.js';
 import { shareGateway } from '../../kit/gate/shared-gateway.js';
 import { runWarm } from '../../kit/gate/warm-program.js';
-import { readAsNetDoveadm, stillWaiting } from '../../kit/plain/net-doveadm.js';
+import { readAsNetDoveadm } from '../../kit/plain/net-doveadm.js';
 import { openRawClient } from '../../kit/plain/raw-client.js';
 import { askRaw, encodePost } from '../../kit/plain/raw-http.js';
 
@@ -83,46 +83,6 @@ void test('each refusal has a code, in every minor and over HTTP', async (t) => 
     assert.deepEqual([answer.status, answer.header('dovegate-code')], [number, code]);
     assert.ok(Object.hasOwn(codes, code));
   }
-});
-
-void test('with `refusal_cell`, Net::Doveadm reads each refusal; without it, it waits for another line', async (t) => {
-  const { daemon } = await open(t, {
-    listeners: `
-  support: { unix: support.sock, mode: "0600", policy: support }
-  panel: { unix: panel.sock, mode: "0600", refusal_cell: true, policy: support }
-  others: { unix: others.sock, mode: "0600", refusal_cell: true, peers: { users: [64001] }, policy: support }`,
-    policy: policies,
-    backend: {
-      script: async (command, connection) => {
-        if (command.fields[0] === 'mailbox list') return connection.reset();
-        await connection.row('User quota', 'STORAGE');
-        await connection.status('+');
-      },
-    },
-  });
-  type Answers = readonly (readonly [first: string, status: string])[];
-  /** What it reads of commands that it sends at once, up to the end of the session. */
-  const ask = async (socket: string, ...commands: readonly (readonly string[])[]): Promise<Answers> => {
-    const client = await openRawClient({ path: daemon.path(socket), minor: 0 });
-    for (const fields of commands) client.sendCommand({ user: alice, fields });
-    client.halfClose();
-    await client.closed;
-    const answers = readAsNetDoveadm(String(client.received()).replace('+\n', ''));
-    return answers.map(([first, status]) => [readSaid(first.replace(/\t$/, ''))?.code ?? first, status]);
-  };
-  const [denied, cut, quota] = [['mailbox delete', 'x'], ['mailbox list'], ['quota get']] as const;
-  assert.deepEqual(await ask('panel.sock', denied, cut, quota), [
-    ['denied', '-NOPERM'],
-    ['closed-early', '-TEMPFAIL'],
-    ['User quota\tSTORAGE\t', '+'],
-  ]);
-  assert.deepEqual(await ask('others.sock', quota), [['peer-refused', '-NOPERM']]);
-  assert.deepEqual(await ask('support.sock', denied), [['-NOPERM', stillWaiting]]);
-  // And it takes the row of the next answer for the status of this one.
-  assert.deepEqual(await ask('support.sock', denied, quota), [
-    ['-NOPERM', 'User quota\tSTORAGE\t'],
-    ['+', stillWaiting],
-  ]);
 });
 
 void test('with `refusal_cell: all`, no answer of Net::Doveadm slips; without it, a user reads the row of another one', async (t) => {
@@ -255,60 +215,4 @@ void test('a backend that writes lines like ours, or none, has no change sent ag
       return true;
     });
   }
-});
-
-void test('what dovegate itself refused is known not to have run', async (t) => {
-  const { daemon } = await open(t, {
-    policy: `${policies}\n    logs: full\n    limits: { rate: 1/hour }`,
-    backend: { script: (_command, connection) => connection.status('+') },
-  });
-  const door = ['send', '--socket', daemon.path('support.sock'), '--user', alice];
-  await using session = await connect({ socket: daemon.path('support.sock') });
-  await session.run({ user: alice, name: 'mailbox create', args: ['New'] });
-  const alone = await runWarm([...door, '--', 'mailbox', 'create', 'New']);
-  assert.equal(alone.exit, 75);
-  assert.doesNotMatch(alone.stderr, /may have run/);
-  await assert.rejects(session.run({ user: alice, name: 'mailbox create', args: ['New'] }), (fault) => {
-    assert.ok(fault instanceof CommandFailed && fault.retryAfterMs !== undefined);
-    assert.deepEqual([fault.reason, fault.mayHaveRun, fault.mayRetry], ['over-limit', false, true]);
-    return fault.retryAfterMs > 0 && fault.id !== undefined;
-  });
-});
-
-void test('a line above limits.line: its answer arrives, whole and over `send`, and nothing of it is sent on', async (t) => {
-  const { client, daemon, backend } = await open(t, {
-    policy: `
-    users: ["*@example.org"]
-    allow: [{ command: fetch, content: true }]`,
-    backend: { script: (_command, connection) => connection.status('+') },
-  });
-  const uids = Array.from({ length: 14_000 }, (_, at) => at + 1).join(',');
-  const query = ['fetch', 'uid', 'mailbox', 'INBOX', 'uid', uids];
-  // More than the buffers of a UNIX socket: with a close before the rest is read, this client would get a reset.
-  for (const bytes of [uids, `${uids},`.repeat(12)]) {
-    const raw = await client({ minor: 2 });
-    const { status, logs } = await raw.ask({ user: alice, fields: [...query.slice(0, -1), bytes] });
-    assert.equal(status, '-USAGE');
-    assert.equal(
-      logs.at(-1)?.text,
-      'dovegate: the command line is longer than 65536 bytes (limits.line): nothing was sent, and the session ends [line-too-long]',
-    );
-    assert.equal((await raw.readEnd()).body.length, 0);
-  }
-  const door = ['send', '--socket', daemon.path('support.sock'), '--user', alice, '--'];
-  const sent = await runWarm([...door, ...query]);
-  assert.equal(sent.exit, 64);
-  assert.match(sent.stderr, /longer than 65536 bytes \(limits\.line\)/);
-  const many = Array.from({ length: 14 }, () => ['uid', uids]).flat();
-  const unsent = await runWarm([...door, ...query, ...many]);
-  assert.equal(unsent.exit, 64);
-  assert.match(unsent.stderr, /the command line has \d+ bytes; at most 900000 can be sent/);
-  await using session = await connect({ socket: daemon.path('support.sock') });
-  const [name = '', ...args] = query;
-  await assert.rejects(session.run({ user: alice, name, args }), (fault) => {
-    assert.ok(fault instanceof CommandFailed);
-    assert.deepEqual([fault.reason, fault.mayHaveRun, fault.mayRetry], ['line-too-long', false, false]);
-    return true;
-  });
-  assert.equal(backend.commands.length, 0);
 });

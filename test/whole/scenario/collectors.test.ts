@@ -1,7 +1,7 @@
-// Goal: every record reaches a collector of OpenTelemetry and a file, whatever goes away in between, and each answer means what the
-// protocol says. Phases: both receivers under load, while dovegate ship is killed, the file renamed and cut; each answer of a collector;
-// what a file may hold; a full disk. What must not happen: a record that is lost, one that is in the file twice, a request that is
-// repeated though it must not be, a secret in the log, a file of somebody else that is changed.
+// Goal: every record reaches a collector of OpenTelemetry and a file, whatever goes away in between. Phases: both receivers under load,
+// while dovegate ship is killed, the file renamed and cut; answers that are none; what a file may hold; a full disk. What each answer of a
+// collector means is tested in test/ship/shipping/otlp-carrier. What must not happen: a record that is lost, one that is in the file twice,
+// a secret in the log, a file of somebody else that is changed.
 import assert from 'node:assert/strict';
 import {
   appendFileSync,
@@ -22,7 +22,6 @@ import { type Daemon, startShip } from '../../kit/gate/daemon.js';
 import { openGateway } from '../../kit/gate/gateway.js';
 import { type Collector, openCollector, success } from '../../kit/gate/otlp-collector.js';
 import { runWarm } from '../../kit/gate/warm-program.js';
-import { askHttp } from '../../kit/plain/ask-http.js';
 import { recordFaults } from '../../kit/plain/record-validator.js';
 import { withSmallDisk } from '../../kit/plain/small-disk.js';
 import { until } from '../../kit/plain/until.js';
@@ -121,69 +120,6 @@ void test('kills of dovegate ship, and a file that is renamed and cut: nothing i
   await until(() => linesIn(path).length > 0, 'it goes on after the cut');
   await until(() => seqsIn(linesIn(path)).at(-1) === journalOf(daemon).length, 'up to the end');
   assert.ok((seqsIn(linesIn(path))[0] ?? 0) > before);
-});
-
-void test('each answer of a collector: success, partial success, later, never, and what is no answer', {
-  timeout: 120_000,
-}, async (t) => {
-  const collector = await openCollector(t, authority);
-  const { daemon, client } = await openGate(t, otlpSink(collector));
-  const one = await client();
-  const ask = async (): Promise<void> => {
-    assert.equal((await one.ask(quota)).status, '+');
-  };
-  collector.answer({ status: 503, headers: { 'Retry-After': '2' } });
-  await ask();
-  const ship = await startShip(t, daemon);
-  const has = (): boolean => {
-    const come = new Set(collector.lines);
-    return journalOf(daemon).every((line) => come.has(line));
-  };
-  await until(has, () => ship.output());
-  const [first, second] = collector.requests;
-  assert.ok((second?.atMs ?? 0) - (first?.atMs ?? 0) >= 1_900, 'not before the time of Retry-After');
-  const away = ship.logs.find(({ event }) => event === 'ship-away');
-  assert.match(String(away?.['text']), /it answers with 503/);
-
-  // Refused records are not sent again, are counted, and everything else goes on.
-  const lines = collector.lines.length;
-  collector.answer({
-    status: 200,
-    body: '{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"too \\u001b[31mold"}}',
-  });
-  await ask();
-  const refused = await ship.waitForLog(({ event }) => event === 'ship-refused', 'ship-refused');
-  assert.equal(refused['count'], 1);
-  assert.match(String(refused['text']), /1 records were refused: too \\x1b\[31mold/);
-  await ask();
-  await until(() => collector.lines.length > lines, 'further records come');
-  const counted = new Map(seqsIn(collector.lines).map((seq) => [seq, seq]));
-  assert.ok(counted.size < journalOf(daemon).length, 'what was refused did not come again');
-  const metrics = async (): Promise<string> =>
-    (await askHttp({ socketPath: daemon.path('admin.sock') }, '/metrics')).body;
-  await until(
-    async () => /dovegate_audit_ship_refused_total\{sink="localhost:\d+"\} 1$/m.test(await metrics()),
-    'the refused record is counted',
-  );
-  // The empty message of protobuf is success.
-  collector.answer({ status: 200, headers: { 'Content-Type': 'application/x-protobuf' }, isTaken: true });
-  const beforeEmpty = collector.lines.length;
-  await ask();
-  await until(() => collector.lines.length > beforeEmpty, 'it goes on');
-
-  // It must not be asked again, and nothing may be lost: it stops, and says so.
-  collector.answerAll({ status: 400, body: '{"message":"bad data"}' });
-  const asked = collector.requests.length;
-  await ask();
-  await ship.waitForLog(
-    ({ event, text, type }) =>
-      event === 'ship-away' && type === 'refused' && /400: bad data/.test(String(text)),
-    'it stops',
-  );
-  await new Promise((resolve) => setTimeout(resolve, 3_000));
-  assert.equal(collector.requests.length, asked + 1, 'the request is not repeated soon');
-  collector.answerAll(undefined);
-  assert.deepEqual(collector.faults, []);
 });
 
 void test('answers that are none, and files that are not ours: neither is taken, and no file is changed, nor what a link names', {
