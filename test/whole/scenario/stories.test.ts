@@ -188,6 +188,8 @@ admin:
     for (const trouble of watcher.now.troubles) troubles.set(trouble.id, trouble);
     watcher.close();
   };
+  const add = (what: string, name: string, outcome: string, code?: string, sentence?: string): void =>
+    void got.push({ what, user: at(name), principal, outcome, code, sentence });
   const told = (reply: { readonly logs: readonly { readonly text: string }[] }) =>
     reply.logs.map(({ text }) => readSaid(text)).findLast((said) => said !== undefined);
   const ask = async (
@@ -215,16 +217,8 @@ admin:
   });
   await ask('denied: too many mails', 'toomany', ['expunge', ...counted], 'denied', 'denied');
   await ask('denied: on request', 'onrequest', ['mailbox subscribe', 'a'], 'denied', 'on-request');
-  const asking = (...words: string[]): string[] => [
-    'dovegate request',
-    '-u',
-    at('wish'),
-    '--reason',
-    'ticket 7',
-    '--',
-    ...words,
-  ];
-  await ask('a request that is refused', '', asking('mailbox delete', 'a'), 'denied', 'access-denied');
+  const wish = ['dovegate request', '-u', at('wish'), '--reason', 'ticket 7', '--', 'mailbox delete', 'a'];
+  await ask('a request that is refused', '', wish, 'denied', 'access-denied');
   await ask('not understood', 'unread', ['quota get', '--nonsense'], 'unparsable', 'unknown-option');
   const status = ['mailbox status', 'messages', 'INBOX'];
   await ask('within its limit', 'within', status, 'ok');
@@ -274,28 +268,14 @@ admin:
     const ended = (): boolean => recordsOf(daemon, 'completion').some((record) => record['id'] === id);
     await until(ended, 'its end');
     // What it came to is known later than the client's answer.
-    got.push({
-      what: 'overdue',
-      user: at('late'),
-      principal,
-      outcome: 'ok',
-      code: 'reply-timeout',
-      sentence: 'answered after the deadline: +',
-    });
+    add('overdue', 'late', 'ok', 'reply-timeout', 'answered after the deadline: +');
   });
   await t.test('the client leaves', async () => {
     const one = await client();
     one.sendCommand({ user: at('gone'), fields: quota });
     await until(() => running('gone') !== undefined, 'it runs');
     one.close();
-    got.push({
-      what: 'aborted',
-      user: at('gone'),
-      principal,
-      outcome: 'aborted',
-      code: 'client-gone',
-      sentence: 'the client left',
-    });
+    add('aborted', 'gone', 'aborted', 'client-gone', 'the client left');
   });
   await t.test('an operator ends it', async () => {
     const one = await client();
@@ -307,55 +287,29 @@ admin:
     const said = told(await reply);
     assert.equal(said?.code, 'outcome-unknown');
     // The record has the error that says why.
-    got.push({
-      what: 'killed by an operator',
-      user: at('killed'),
-      principal,
-      outcome: 'unknown',
-      code: 'killed',
-      sentence: said?.sentence,
-    });
+    add('killed by an operator', 'killed', 'unknown', 'killed', said?.sentence);
   });
   await t.test('a dry run, a bulk run, a duplex command', async () => {
     const one = await client();
     const words = ['-u', at('dry'), '--', ...quota];
     const dry = await one.ask({ user: '', fields: ['dovegate dry-run', ...words] });
     assert.equal(dry.status, '+', JSON.stringify(dry));
-    got.push({ what: 'dry run', user: '', principal, outcome: 'ok' });
-    const forbidden = await one.ask({
-      user: '',
-      fields: ['dovegate dry-run', '-u', at('dry'), '--', 'mailbox delete', 'a'],
-    });
-    const drySaid = told(forbidden);
-    got.push({
-      what: 'dry run of what is denied',
-      user: '',
-      id: drySaid?.id,
-      principal,
-      outcome: 'denied',
-      code: 'denied',
-      sentence: drySaid?.sentence,
-    });
+    add('dry run', '', 'ok');
+    const forbidden = ['-u', at('dry'), '--', 'mailbox delete', 'a'];
+    await ask('dry run of what is denied', '', ['dovegate dry-run', ...forbidden], 'denied', 'denied');
     const list = daemon.path('list');
     writeFileSync(list, `${at('bulk')}\n${at('bulkfailed')}\n`);
     const door = ['send', '--socket', daemon.path('support.sock'), '--users', list];
     const bulk = await runWarm([...door, '--', 'quota', 'get']);
     assert.match(bulk.text, /the backend says: not found\n/);
-    got.push({ what: 'bulk', user: at('bulk'), principal, outcome: 'ok' });
-    got.push({
-      what: 'bulk, failed',
-      user: at('bulkfailed'),
-      principal,
-      outcome: 'failed',
-      code: 'backend-failed',
-      sentence: 'the backend says: not found',
-    });
+    add('bulk', 'bulk', 'ok');
+    add('bulk, failed', 'bulkfailed', 'failed', 'backend-failed', 'the backend says: not found');
     const duplex = await client();
     const user = at('duplex');
     assert.equal((await duplex.ask({ user, fields: ['dsync-server', '-u', user] })).status, '+');
     duplex.halfClose();
     await duplex.readEnd();
-    got.push({ what: 'duplex', user, principal, outcome: 'ok' });
+    add('duplex', 'duplex', 'ok');
   });
 
   const overHttp = async (who: string, path: string, body: unknown): Promise<string> => {
@@ -436,24 +390,12 @@ admin:
   const again = await startDaemon(t, { folder: daemon.folder });
   await startPage(t, again);
   const lost = 'dovegate ended before it did; whether it ran is not known';
-  got.push({
-    what: 'killed with the process',
-    user: at('lost'),
-    principal,
-    outcome: 'unknown',
-    sentence: lost,
-  });
+  add('killed with the process', 'lost', 'unknown', undefined, lost);
 
   const more = await openRawClient({ path: again.path('support.sock'), minor: 2, owner: t });
   more.sendCommand({ user: at('running'), fields: quota });
   await until(() => running('running') !== undefined, 'it runs');
-  got.push({
-    what: 'it runs still',
-    user: at('running'),
-    principal,
-    outcome: 'open',
-    sentence: 'it runs still, or its end was not recorded',
-  });
+  add('it runs still', 'running', 'open', undefined, 'it runs still, or its end was not recorded');
 
   const records = auditRecords(again);
   // The mirror of a fleet is its gates' journals, byte for byte (test/evidence/fleet-cli/mirror).
