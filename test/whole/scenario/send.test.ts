@@ -1,5 +1,6 @@
 // Goal: `dovegate send` and the drop-in doveadm end and speak as doveadm 2.4 does, whatever the server says. Phases: every status; ends
-// without a status; log lines; input; time limits and signals; TCP with client.yaml. What must not happen: a rest of a text that is sent behind an answer, a program that hangs.
+// without a status; log lines; input; time limits and signals; TCP with client.yaml. What must not happen: a rest of a text that is sent
+// behind an answer, a program that hangs.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
