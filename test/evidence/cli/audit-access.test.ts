@@ -11,10 +11,10 @@ import { admission, completion, openWatched } from '../../journal/files/opening.
 import { temporaryDirectory } from '../../journal/files/reading.js';
 import { runWarm } from '../../kit/gate/warm-program.js';
 import { approver, grantRecords, over, owner } from '../../kit/plain/access-records.js';
-import { keepScreen, signKey } from './shown.js';
+import { placesAt, printed, signKey } from './shown.js';
 import { keyFile } from './verifying.js';
 
-const anna = 'anna@example.com';
+const [anna, bob] = ['anna@example.com', 'bob@example.com'];
 
 async function openJournal(t: TestContext): Promise<string> {
   const directory = join(temporaryDirectory(t), 'audit');
@@ -22,20 +22,10 @@ async function openJournal(t: TestContext): Promise<string> {
   const { time } = admission('x');
   for (const record of [
     ...grantRecords('G1', time),
-    ...grantRecords('G2', time, {
-      reason: 'a\u001b[2Jb',
-      users: ['bob@example.com'],
-      user: 'bob@example.com',
-    }),
+    ...grantRecords('G2', time, { reason: 'a\u001b[2Jb', users: [bob], user: bob }),
+    { ...admission('E1'), user: anna, users: [anna], principal: owner, grant: 'G1' },
   ])
     await journal.appendDurable(record);
-  await journal.appendDurable({
-    ...admission('E1'),
-    user: anna,
-    users: [anna],
-    principal: owner,
-    grant: 'G1',
-  });
   journal.append({ ...completion('E1'), sent: true, outcome: 'ok', grant: 'G1' });
   await journal.appendDurable(over('revoked', 'G1', time + 9));
   await journal.close();
@@ -44,10 +34,15 @@ async function openJournal(t: TestContext): Promise<string> {
 
 void test('a table for people, a line of JSON for programs, and the grant beside its command', async (t) => {
   const directory = await openJournal(t);
-  const places = { config: undefined, paths: [directory] };
-  const table = keepScreen();
-  assert.equal(await auditAccess(table, places, {}), 0);
-  const lines = table.lines();
+  const places = placesAt(directory);
+  const access = (flags: Parameters<typeof auditAccess>[2]) =>
+    printed((screen) => auditAccess(screen, places, flags));
+  const report = async (flags: { readonly csv?: true } = {}) => {
+    const asked = { mailbox: anna, key: [keyFile(t)], ...flags };
+    return (await printed((screen) => auditReport(screen, places, asked))).lines.join('\n');
+  };
+  const { code, lines } = await access({});
+  assert.equal(code, 0);
   assert.equal(lines[0], '2 requests: 2 granted, 0 refused, 1 granted and never used');
   assert.ok(!lines.join('').includes('\u001b'));
   assert.match(
@@ -55,34 +50,29 @@ void test('a table for people, a line of JSON for programs, and the grant beside
     new RegExp(`approved [\\d-]+ [\\d:]+, revoked .* approved by ${approver}, for 1 h, 3 uses +1 of 3: `),
   );
   assert.match(lines.find((line) => line.includes('G2')) ?? '', / never /);
-  const json = keepScreen();
-  await auditAccess(json, places, { json: true, user: anna });
-  const [item, ...more] = json.lines().map((line) => JSON.parse(line));
+  const json = await access({ json: true, user: anna });
+  const [item, ...more] = json.lines.map((line) => JSON.parse(line));
   assert.deepEqual(more, []);
   assert.deepEqual([item.id, item.to, item.used, item.approved_by[0].principal], ['G1', owner, 1, approver]);
-  const none = keepScreen();
-  assert.equal(await auditAccess(none, places, { user: 'eve@example.com' }), 0);
-  assert.deepEqual(none.lines(), ['0 requests: 0 granted, 0 refused, 0 granted and never used']);
+  const none = await access({ user: 'eve@example.com' });
+  assert.equal(none.code, 0);
+  assert.deepEqual(none.lines, ['0 requests: 0 granted, 0 refused, 0 granted and never used']);
 
   // The id of a request is shown as that of a command is: what became of it, its steps and its uses.
-  const shown = keepScreen();
-  assert.equal(await auditShow(shown, places, 'G1', false), 0);
-  assert.deepEqual(shown.lines().slice(0, 5), [
+  const shown = await printed((screen) => auditShow(screen, places, 'G1', false));
+  assert.equal(shown.code, 0);
+  assert.deepEqual(shown.lines.slice(0, 5), [
     'access G1:',
     `  revoked by ${approver}, without a reason`,
     `  ${owner} asked for fetch hdr.subject mailbox INBOX all of ${anna}: ticket 4711`,
     `  approved by ${approver}, for 1 h, 3 uses`,
     '  used 1 of 3: quota get',
   ]);
-  const events = shown.lines().flatMap((line) => /^\S+Z {2}([\w-]+)/.exec(line)?.[1] ?? []);
+  const events = shown.lines.flatMap((line) => /^\S+Z {2}([\w-]+)/.exec(line)?.[1] ?? []);
   assert.equal(events.join(' '), 'access access access admission completion access');
-  const report = keepScreen();
-  await auditReport(report, places, { mailbox: anna, key: [keyFile(t)] });
-  assert.match(report.lines().join('\n'), new RegExp(`under grant G1, approved by ${approver}`));
-  assert.match(report.lines().join('\n'), / ticket 4711 .*under grant G1/);
-  const csv = keepScreen();
-  await auditReport(csv, places, { mailbox: anna, key: [keyFile(t)], csv: true });
-  assert.match(csv.lines().join('\n'), new RegExp(`,G1,approved by ${approver},\r`));
+  assert.match(await report(), new RegExp(`under grant G1, approved by ${approver}`));
+  assert.match(await report(), / ticket 4711 .*under grant G1/);
+  assert.match(await report({ csv: true }), new RegExp(`,G1,approved by ${approver},\r`));
 });
 
 void test('nobody is named for an end that nobody made, and uses of an older segment have no names', async (t) => {
@@ -95,14 +85,11 @@ void test('nobody is named for an end that nobody made, and uses of an older seg
   for (const record of [...book.carried(time + 3), over('expired', 'G1', time + 9)])
     await journal.appendDurable(record);
   await journal.close();
-  const places = { config: undefined, paths: [directory] };
-  const json = keepScreen();
-  await auditAccess(json, places, { json: true });
-  const { end } = JSON.parse(json.lines()[0] ?? '');
+  const access = async (flags: { readonly json?: true }) =>
+    (await printed((screen) => auditAccess(screen, placesAt(directory), flags))).lines.join('\n');
+  const { end } = JSON.parse(await access({ json: true }));
   assert.deepEqual([end.action, 'by' in end], ['expired', false]);
-  const table = keepScreen();
-  await auditAccess(table, places, {});
-  assert.match(table.lines().join('\n'), / 2 of 3 +expired: its time of 1 h is over /);
+  assert.match(await access({}), / 2 of 3 +expired: its time of 1 h is over /);
 });
 
 void test('the built program finds a grant with its history, in each form and with a configuration', async (t) => {

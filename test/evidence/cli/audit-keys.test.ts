@@ -15,19 +15,18 @@ import { isSignedBy } from '../../../src/journal/records/ledger.js';
 import { makeSignKey, parsePublicKey, parseSignKey } from '../../../src/rules/keys/sign-key.js';
 import { temporaryDirectory } from '../../journal/files/reading.js';
 import { openFolder } from '../../kit/plain/folder.js';
-import { keepScreen } from './shown.js';
+import { keepScreen, placesAt, printed } from './shown.js';
 
 void test('a new key lies in a file of its owner, and its public half is printed', async (t) => {
   const file = join(temporaryDirectory(t), 'audit-key');
-  const screen = keepScreen();
-  assert.equal(await auditKeygen(screen, file), 0);
+  const { code, lines, complaints } = await printed((screen) => auditKeygen(screen, file));
+  assert.equal(code, 0);
   assert.equal(statSync(file).mode & 0o777, 0o600);
   const signer = parseSignKey(readFileSync(file, 'utf8'));
-  const key = parsePublicKey(screen.lines().join('\n'));
-  assert.equal(key, signer.key);
+  assert.equal(parsePublicKey(lines.join('\n')), signer.key);
   assert.ok(isSignedBy(signer.key, 'text', signer.sign('text')));
-  assert.ok(screen.complaints().includes(signer.key));
-  assert.doesNotMatch(screen.lines().join('') + screen.complaints(), /PRIVATE/);
+  assert.ok(complaints.includes(signer.key));
+  assert.doesNotMatch(lines.join('') + complaints, /PRIVATE/);
 });
 
 void test('a file that is there is left alone', async (t) => {
@@ -38,11 +37,9 @@ void test('a file that is there is left alone', async (t) => {
 });
 
 void test('without a file the private key alone is on stdout', async () => {
-  const screen = keepScreen();
-  await auditKeygen(screen, undefined);
-  const signer = parseSignKey(screen.lines().join('\n'));
-  assert.ok(screen.complaints().includes(signer.key));
-  assert.match(screen.complaints(), /PUBLIC KEY/);
+  const { lines, complaints } = await printed((screen) => auditKeygen(screen, undefined));
+  assert.ok(complaints.includes(parseSignKey(lines.join('\n')).key));
+  assert.match(complaints, /PUBLIC KEY/);
 });
 
 void test('the key that the configuration names is the one', async (t) => {
@@ -59,22 +56,17 @@ void test('the key that the configuration names is the one', async (t) => {
   // The password of the backend is not there: it is none of an auditor's business.
   writeFileSync(config, parts.join('\n'));
   writeFileSync(join(folder, 'other.key'), 'k'.repeat(32));
-  const screen = keepScreen();
-  await auditHmac(screen, 'x', { config, paths: [] }, undefined);
-  assert.deepEqual(screen.lines(), [createHmac('sha256', 'k'.repeat(32)).update('x').digest('hex')]);
+  const { lines } = await printed((screen) => auditHmac(screen, 'x', { config, paths: [] }, undefined));
+  assert.deepEqual(lines, [createHmac('sha256', 'k'.repeat(32)).update('x').digest('hex')]);
 });
 
 void test('no key, or a key that keeps nothing secret, is refused', async (t) => {
   const directory = temporaryDirectory(t);
-  const run = () => auditHmac(keepScreen(), 'x', { config: undefined, paths: [directory] }, undefined);
-  await assert.rejects(run(), (fault) => fault instanceof CommandFault && fault.exitCode === 78);
+  const run = (...paths: string[]) => auditHmac(keepScreen(), 'x', placesAt(...paths), undefined);
+  await assert.rejects(run(directory), (fault) => fault instanceof CommandFault && fault.exitCode === 78);
   writeFileSync(join(directory, 'hmac.key'), 'short');
-  await assert.rejects(run(), (fault) => fault instanceof CommandFault && fault.exitCode === 78);
-  const none = { config: undefined, paths: [] };
-  await assert.rejects(
-    auditHmac(keepScreen(), 'x', none, undefined),
-    (fault) => fault instanceof CommandFault,
-  );
+  await assert.rejects(run(directory), (fault) => fault instanceof CommandFault && fault.exitCode === 78);
+  await assert.rejects(run(), CommandFault);
 });
 
 // Goal: a person accepts a key, and the daemon's own user cannot, whatever he writes.

@@ -1,33 +1,26 @@
 // Proofs from real journals on the disk: which lines they hold, and when there is none.
 
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { auditProof, type ProofFlags } from '../../../src/evidence/cli/audit-proof.js';
 import type { TrailFilter } from '../../../src/gate/door/trail-filter.js';
-import { keepScreen, seqOf, signKey, tamper, writeJournal } from './shown.js';
+import {
+  journalLines,
+  keepScreen,
+  placesAt,
+  printed,
+  seqOf,
+  signKey,
+  tamper,
+  writeJournal,
+} from './shown.js';
 import { keyFile } from './verifying.js';
 
-async function prove(
-  t: TestContext,
-  directory: string,
-  filter: TrailFilter,
-  flags: Partial<ProofFlags> = {},
-): Promise<{ code: number; lines: string[]; complaints: string }> {
-  const screen = keepScreen();
-  const places = { config: undefined, paths: [directory] };
-  const code = await auditProof(screen, places, filter, { key: [keyFile(t)], ...flags });
-  return { code, lines: screen.lines(), complaints: screen.complaints() };
-}
-
-/** The lines of a journal by their seq. */
-function journalLines(directory: string): Map<number, string> {
-  const names = readdirSync(directory).filter((name) => name.endsWith('.jsonl'));
-  const lines = names.flatMap((name) => readFileSync(join(directory, name), 'utf8').trimEnd().split('\n'));
-  return new Map(lines.map((line) => [seqOf(line), line]));
-}
+const prove = (t: TestContext, directory: string, filter: TrailFilter, flags: Partial<ProofFlags> = {}) =>
+  printed((screen) => auditProof(screen, placesAt(directory), filter, { key: [keyFile(t)], ...flags }));
 
 void test('both records of a command, and the lines up to a signature, as they stand in the journal', async (t) => {
   const directory = await writeJournal(t, 40);
@@ -37,13 +30,10 @@ void test('both records of a command, and the lines up to a signature, as they s
   const body = lines.filter((line) => !line.startsWith('#'));
   const journal = journalLines(directory);
   for (const line of body.slice(0, -1)) assert.equal(line.slice(2), journal.get(seqOf(line.slice(2))));
-  const chosen = body.filter((line) => line.startsWith('* '));
+  const chosen = body.filter((line) => line.startsWith('* ')).map((line) => JSON.parse(line.slice(2)));
   assert.deepEqual(
-    chosen.map((line) => [JSON.parse(line.slice(2)).id, JSON.parse(line.slice(2)).event]),
-    [
-      ['E7', 'admission'],
-      ['E7', 'completion'],
-    ],
+    chosen.map(({ id, event }) => `${id} ${event}`),
+    ['E7 admission', 'E7 completion'],
   );
   assert.match(body.at(-2) ?? '', /^= .*"signature":"/);
   assert.match(body.at(-1) ?? '', /^% 2 records, \d+ lines, 1 runs$/);
@@ -85,7 +75,7 @@ void test('a file that is replaced after the check is an error', async (t) => {
       writeFileSync(name, readFileSync(name, 'utf8').replace(/"seq":2,/, '"seq":2, '));
     return screen.print(text);
   };
-  const places = { config: undefined, paths: [directory] };
-  const made = auditProof({ ...screen, print }, places, { text: 'E30' }, { key: [keyFile(t)] });
+  const flags = { key: [keyFile(t)] };
+  const made = auditProof({ ...screen, print }, placesAt(directory), { text: 'E30' }, flags);
   await assert.rejects(made, { code: 'unreadable', message: /is not what it was when it was checked/ });
 });

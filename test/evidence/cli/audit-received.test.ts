@@ -1,23 +1,19 @@
 // What a syslog receiver stored, as the program reads it: heads before the records, other people's lines between them, the same
 // records twice after a reconnect, files cut anywhere.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { temporaryDirectory } from '../../journal/files/reading.js';
 import { builtProgram } from '../../kit/gate/daemon.js';
 import { runProgram } from '../../kit/plain/program.js';
-import { seqOf, writeJournal } from './shown.js';
+import { journalLines, seqOf, writeJournal } from './shown.js';
 import { keyFile, report } from './verifying.js';
 
 /** All lines of a journal. */
-async function written(t: TestContext): Promise<string[]> {
-  const directory = await writeJournal(t);
-  const files = readdirSync(directory).filter((name) => name.endsWith('.jsonl'));
-  return files
-    .toSorted()
-    .flatMap((name) => readFileSync(join(directory, name), 'utf8').trimEnd().split('\n'));
-}
+const written = async (t: TestContext): Promise<string[]> => [
+  ...journalLines(await writeJournal(t)).values(),
+];
 
 function syslog(line: string): string {
   // The main keys stand in structured data, quotes escaped.
@@ -59,29 +55,17 @@ void test('copies and lines of others are left out, whatever head the receiver w
 void test('a file of a receiver is not passed as a journal: copies and strangers are faults there', async (t) => {
   const lines = await written(t);
   const keys = [keyFile(t)];
-  assert.equal(
-    (await report([store(t, lines.map(syslog))], { key: keys })).passed,
-    true,
-    'heads are no fault',
-  );
-  const twice = await report([store(t, [...lines.slice(0, 10), ...lines.slice(9)].map(syslog))], {
-    key: keys,
-  });
-  assert.deepEqual([twice.faults[0]?.kind, twice.faults[0]?.line], ['duplicated', 11]);
-  const mixed = await report([store(t, [...lines.slice(0, 10), stranger, ...lines.slice(10)])], {
-    key: keys,
-  });
-  assert.deepEqual([mixed.faults[0]?.kind, mixed.faults[0]?.line], ['malformed', 11]);
-  const other = await report(
-    [
-      store(
-        t,
-        lines.map((line) => `x ${line}`),
-      ),
-    ],
-    { key: keys },
-  );
-  assert.equal(other.faults[0]?.kind, 'malformed', 'only a head of syslog is one');
+  const [before, after] = [lines.slice(0, 10), lines.slice(10)];
+  for (const [what, stored, fault] of [
+    ['heads are no fault', lines.map(syslog), undefined],
+    ['a copy', [...before, ...lines.slice(9)].map(syslog), 'duplicated 11'],
+    ['a stranger', [...before, stranger, ...after], 'malformed 11'],
+    ['only a head of syslog is one', lines.map((line) => `x ${line}`), 'malformed 1'],
+  ] as const) {
+    const { passed, faults } = await report([store(t, stored)], { key: keys });
+    const [first] = faults.map(({ kind, line }) => `${kind} ${line}`);
+    assert.deepEqual([passed, first], [fault === undefined, fault], what);
+  }
 });
 
 const damages: Readonly<Record<string, (lines: string[]) => readonly [kind: string, line: number]>> = {

@@ -2,26 +2,19 @@
 
 import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { auditReport, type ReportFlags } from '../../../src/evidence/cli/audit-report.js';
 import type { AuditRecord } from '../../../src/journal/records/record.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
-import { keepScreen, signKey, tamper, writeJournal } from './shown.js';
+import { placesAt, printed, signKey, tamper, writeJournal } from './shown.js';
 import { keyFile } from './verifying.js';
 
 const alice = 'alice@example.com';
 
-async function report(
-  t: TestContext,
-  directory: string,
-  flags: Partial<ReportFlags> = {},
-  columns?: number,
-): Promise<{ code: number; lines: string[]; complaints: string }> {
-  const screen = keepScreen(columns);
-  const places = { config: undefined, paths: [directory] };
-  const code = await auditReport(screen, places, { mailbox: alice, key: [keyFile(t)], ...flags });
-  return { code, lines: screen.lines(), complaints: screen.complaints() };
+function report(t: TestContext, directory: string, flags: Partial<ReportFlags> = {}) {
+  const asked = { mailbox: alice, key: [keyFile(t)], ...flags };
+  return printed((screen) => auditReport(screen, placesAt(directory), asked));
 }
 
 const hostile = '</td><script>alert(1)</script>"\'\u001b[2J\u202e=1+1;=2';
@@ -30,15 +23,9 @@ const hostile = '</td><script>alert(1)</script>"\'\u001b[2J\u202e=1+1;=2';
 function varied(record: AuditRecord, count: number): AuditRecord {
   const base = { ...record, effect: 'read' as const };
   if (record.event === 'admission') {
-    if (count === 1)
-      return {
-        ...base,
-        principal: 'carol@support',
-        command: 'fetch',
-        args: ['--', 'text', 'all'],
-        reason: hostile,
-      };
-    if (count === 2) return { ...base, decision: 'deny', command: 'fetch', args: ['--', 'text', 'all'] };
+    const text = { command: 'fetch', args: ['--', 'text', 'all'] };
+    if (count === 1) return { ...base, ...text, principal: 'carol@support', reason: hostile };
+    if (count === 2) return { ...base, ...text, decision: 'deny' };
     if (count === 3) return { ...base, user: undefined, command: 'who', args: ['--', 'al*'], users: ['al*'] };
     if (count === 4) return { ...base, user: undefined, command: 'log errors', args: ['--'], users: ['*'] };
     return base;
@@ -105,14 +92,9 @@ void test('was anything deleted? The first sentence; what was denied or failed i
   );
   assert.match(rows.find((line) => line.includes('tried, denied')) ?? '', /asked to delete$/);
   const json = (await report(t, directory, { json: true })).lines.map((line) => JSON.parse(line));
-  const {
-    answer,
-    deleted,
-    may_have_deleted: maybe,
-    delete_denied: denied,
-    delete_failed: failed,
-  } = json[0].verdict;
-  assert.deepEqual([answer, deleted, maybe, denied, failed], [lines[1], 2, 0, 2, 0]);
+  const verdict = json[0].verdict;
+  const counts = ['deleted', 'may_have_deleted', 'delete_denied', 'delete_failed'].map((key) => verdict[key]);
+  assert.deepEqual([verdict.answer, ...counts], [lines[1], 2, 0, 2, 0]);
   assert.deepEqual(
     json.slice(1, 6).map(({ class: group, kind }) => `${group} ${kind}`),
     ['deleted destroyed', 'deleted destroyed', 'denied destroyed', 'denied destroyed', 'failed changed'],
@@ -123,15 +105,11 @@ void test('JSON: the verdict, then one line for each command', async (t) => {
   const { code, lines } = await report(t, await writeJournal(t, 6, varied), { json: true });
   const [head, ...rows] = lines.map((line) => JSON.parse(line));
   assert.equal(code, 0);
-  const {
-    complete,
-    commands,
-    requesters,
-    showed_content: showed,
-    not_reached: stopped,
-    signed_by: by,
-  } = head.verdict;
-  assert.deepEqual([complete, commands, requesters, showed, stopped, by], [true, 5, 2, 1, 1, signKey.key]);
+  const keys = ['complete', 'commands', 'requesters', 'showed_content', 'not_reached', 'signed_by'];
+  assert.deepEqual(
+    keys.map((key) => head.verdict[key]),
+    [true, 5, 2, 1, 1, signKey.key],
+  );
   assert.deepEqual(
     rows.map(({ id, class: kind, touched_by, reached, showed_content, outcome }) =>
       [id, kind, touched_by, reached, showed_content, outcome].join(' '),
@@ -184,37 +162,26 @@ void test('a fault, a missing signature, an earlier beginning: said, and exit co
     const lines = segments[0]?.lines ?? [];
     lines[3] = (lines[3] ?? '').replace('"time":"2', '"time":"3');
   });
-  const first = await report(t, changed);
-  assert.equal(first.code, 1);
-  assert.match(
-    first.lines[2] ?? '',
-    /^NOT proved complete from .*: one reason stands below; what was found: /,
-  );
-  assert.match(first.lines[3] ?? '', /:4: seq 4: changed: the record is not what its hash says$/);
-
   const beside = await report(t, directory, { key: [] });
   assert.equal(beside.code, 0);
   assert.match(
     beside.lines[2] ?? '',
     /^complete from .*, signed by \S+= \(key\.pub, which lies beside the journal\), nothing missing/,
   );
-  const other = join(
-    tamper(t, directory, () => undefined),
-    'key.pub',
-  );
-  writeFileSync(other, makeSignKey().publicPem);
-  assert.equal((await report(t, dirname(other), { key: [] })).code, 1, 'another key signed');
-  rmSync(other);
-  const unsigned = await report(t, dirname(other), { key: [] });
-  assert.equal(unsigned.code, 1);
-  assert.match(unsigned.lines[3] ?? '', /no signature was checked/);
-
-  const early = await report(t, directory, { from: 0 });
-  assert.equal(early.code, 1);
-  assert.match(early.lines[3] ?? '', /^ {2}the journal begins at /);
-
+  const [other, unsigned] = [tamper(t, directory, () => undefined), tamper(t, directory, () => undefined)];
+  writeFileSync(join(other, 'key.pub'), makeSignKey().publicPem);
+  rmSync(join(unsigned, 'key.pub'));
   const cut = tamper(t, directory, ({ segments }) => void segments.splice(1, 1));
-  const gap = await report(t, cut);
-  assert.equal(gap.code, 1);
-  assert.match(gap.lines[3] ?? '', /segment-missing/);
+  for (const [journal, flags, reason] of [
+    [changed, {}, /:4: seq 4: changed: the record is not what its hash says$/],
+    [other, { key: [] }, /: untrusted: key \S+ is not trusted$/],
+    [unsigned, { key: [] }, /no signature was checked/],
+    [directory, { from: 0 }, /^ {2}the journal begins at /],
+    [cut, {}, /segment-missing/],
+  ] as const) {
+    const { code, lines } = await report(t, journal, flags);
+    assert.equal(code, 1, reason.source);
+    assert.match(lines[2] ?? '', /^NOT proved complete from .* below; what was found: /);
+    assert.match(lines[3] ?? '', reason);
+  }
 });

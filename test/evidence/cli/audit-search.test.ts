@@ -12,23 +12,24 @@ import type { TrailFilter } from '../../../src/gate/door/trail-filter.js';
 import { Ledger, readClaim } from '../../../src/journal/records/ledger.js';
 import { type AuditRecord } from '../../../src/journal/records/record.js';
 import { makeTrail, type PaperTrail } from '../trail/paper-trail.js';
-import { keepScreen, tamper, writeJournal } from './shown.js';
+import { placesAt, printed, tamper, writeJournal } from './shown.js';
+
+type SearchFlags = Parameters<typeof auditSearch>[3];
 
 async function search(
-  directory: string,
+  directory: string | readonly string[],
   filter: TrailFilter = {},
-  format: RowFormat = 'jsonl',
+  flags: Partial<SearchFlags> = {},
   columns?: number,
-  not: readonly Exclusion[] = [],
-): Promise<{ lines: string[]; complaints: string }> {
-  const screen = keepScreen(columns);
-  const code = await auditSearch(screen, { config: undefined, paths: [directory] }, filter, {
-    format,
-    not,
-  });
-  assert.equal(code, 0);
-  return { lines: screen.lines(), complaints: screen.complaints() };
+) {
+  const places = placesAt(...[directory].flat());
+  const asked = { format: 'jsonl', ...flags } as const;
+  const found = await printed((screen) => auditSearch(screen, places, filter, asked), columns);
+  assert.equal(found.code, 0);
+  return found;
 }
+
+const asTable = { format: 'table' } as const;
 
 /** Exchanges of which each is somebody's, or something, else. */
 function varied(record: AuditRecord, count: number): AuditRecord {
@@ -46,7 +47,7 @@ function varied(record: AuditRecord, count: number): AuditRecord {
 }
 
 void test('the table pairs both records of an exchange, and shows the text of clients without obeying it', async (t) => {
-  const { lines, complaints } = await search(await writeJournal(t, 5, varied), {}, 'table');
+  const { lines, complaints } = await search(await writeJournal(t, 5, varied), {}, asTable);
   assert.equal(complaints, '');
   const [header, first, second, third, , last] = lines;
   assert.match(header ?? '', /^SEQ {2}TIME \(UTC\) +REQUESTER +USER +COMMAND +OUTCOME +BACKEND +MS +ID$/);
@@ -62,7 +63,7 @@ void test('the table pairs both records of an exchange, and shows the text of cl
 void test('what is left out is in no row, as on the page', async (t) => {
   const directory = await writeJournal(t, 5, varied);
   const rowsWithout = async (...not: Exclusion[]): Promise<number> =>
-    (await search(directory, {}, 'jsonl', undefined, not)).lines.length;
+    (await search(directory, {}, { not })).lines.length;
   assert.equal(await rowsWithout({ key: 'outcome', value: 'denied' }), 4);
   const ofCarol = { key: 'principal', value: 'carol' } as const;
   assert.equal(await rowsWithout(ofCarol, { key: 'command', value: 'mailbox' }), 3);
@@ -86,12 +87,11 @@ void test('refusals that were only counted are told, also where nothing is found
 });
 
 void test('an export has the counts as rows, since a file is handed on alone', async (t) => {
-  const places = { config: undefined, paths: [await writeJournal(t, 5, flooded)] };
+  const directory = await writeJournal(t, 5, flooded);
   const exported = async (filter: TrailFilter, format: RowFormat): Promise<string[]> => {
-    const screen = keepScreen();
-    await auditSearch(screen, places, filter, { format, look: 'export' });
-    assert.match(screen.complaints(), /15 more/);
-    return screen.lines();
+    const { lines, complaints } = await search(directory, filter, { format, look: 'export' });
+    assert.match(complaints, /15 more/);
+    return lines;
   };
   const rows = (await exported({ user: 'alice@example.com' }, 'jsonl')).map((line) => JSON.parse(line));
   const [count, ...others] = rows.filter(({ event }) => event === 'limit');
@@ -109,7 +109,7 @@ void test('an export has the counts as rows, since a file is handed on alone', a
 });
 
 void test('in a terminal no line is wider than it, and outcomes have a colour', async (t) => {
-  const { lines } = await search(await writeJournal(t, 5, varied), {}, 'table', 80);
+  const { lines } = await search(await writeJournal(t, 5, varied), {}, asTable, 80);
   for (const line of lines) assert.ok(line.replaceAll(/<\w+:|>/g, '').length <= 80, line);
   assert.match(lines.join('\n'), /<good:ok *>[^]*<bad:denied *>[^]*<doubtful:open/);
 });
@@ -120,16 +120,14 @@ void test('a search for what did not go well says why, and groups alike ones by 
       ? { ...record, outcome: 'denied', sent: false, denial: 'no-rule', status: '-NOPERM' }
       : { ...record, decision: 'deny', command: 'mailbox delete', policy: 'support' };
   const directory = await writeJournal(t, 6, denied);
-  const { lines } = await search(directory, { outcome: 'not-ok' }, 'table');
+  const { lines } = await search(directory, { outcome: 'not-ok' }, asTable);
   assert.match(lines[0] ?? '', / WHY$/);
   assert.match(lines[1] ?? '', /\(no rule names the command\)$/);
   // It went to no backend.
   assert.doesNotMatch(lines.join(''), /mail1/);
   assert.equal((await search(directory, { backend: 'mail1' })).lines.length, 0);
-  const screen = keepScreen();
-  const places = { config: undefined, paths: [directory] };
-  await auditSearch(screen, places, { outcome: 'not-ok' }, { format: 'table', by: 'cause' });
-  const [header, first, ...rest] = screen.lines();
+  const byCause = await search(directory, { outcome: 'not-ok' }, { ...asTable, by: 'cause' });
+  const [header, first, ...rest] = byCause.lines;
   assert.match(header ?? '', /^TIMES +OUTCOME +COMMAND +WHY +FIRST \(UTC\) +LAST \(UTC\) +OF$/);
   assert.match(first ?? '', /^ *6 +denied +mailbox delete +.*no rule names the command\) +2026/);
   assert.deepEqual(rest, []);
@@ -142,21 +140,14 @@ function showing(record: AuditRecord, count: number): AuditRecord {
     return isDenied ? { ...record, outcome: 'denied', sent: false } : { ...record, cells: 2 };
   const all = count === 2 ? { user: undefined, users: ['*'] } : {};
   const asked = { command: 'fetch', args: ['--', 'text', 'mailbox', 'INBOX', 'all'] };
-  return {
-    ...record,
-    ...asked,
-    ...all,
-    ...(isDenied && { decision: 'deny' as const, user: 'eve@example.com' }),
-  };
+  const denied = isDenied && { decision: 'deny' as const, user: 'eve@example.com' };
+  return { ...record, ...asked, ...all, ...denied };
 }
 
 void test('by owner: whose mail was shown, how often, and to whom', async (t) => {
-  const places = { config: undefined, paths: [await writeJournal(t, 4, showing)] };
-  const asked = async (format: RowFormat, not: readonly Exclusion[] = []) => {
-    const screen = keepScreen();
-    assert.equal(await auditSearch(screen, places, { effect: 'content' }, { format, not, by: 'owner' }), 0);
-    return { lines: screen.lines(), complaints: screen.complaints() };
-  };
+  const directory = await writeJournal(t, 4, showing);
+  const asked = (format: RowFormat, not: readonly Exclusion[] = []) =>
+    search(directory, { effect: 'content' }, { format, not, by: 'owner' });
   const [header, first, second, ...rest] = (await asked('table')).lines;
   assert.match(header ?? '', /^USER +SHOWED +SEARCHED +MAYBE +UNDER GRANT +LAST \(UTC\) +TO$/);
   assert.match(first ?? '', /^alice@example\.com +2 +0 +0 +0 +[-\d]{10} [:\d]{8} +bob@support$/);
@@ -176,10 +167,8 @@ void test('by owner: whose mail was shown, how often, and to whom', async (t) =>
 });
 
 void test('several journals are searched one after the other', async (t) => {
-  const screen = keepScreen();
-  const paths = [await writeJournal(t, 2), await writeJournal(t, 3)];
-  await auditSearch(screen, { config: undefined, paths }, {}, { format: 'jsonl' });
-  assert.equal(screen.lines().length, 5);
+  const { lines } = await search([await writeJournal(t, 2), await writeJournal(t, 3)]);
+  assert.equal(lines.length, 5);
 });
 
 function compress(directory: string, name: string): string {
@@ -189,44 +178,27 @@ function compress(directory: string, name: string): string {
   return `${path}.gz`;
 }
 
-const damages: Readonly<
-  Record<string, [hurt: (t: TestContext, directory: string) => string, note: RegExp, isWhole: boolean]>
-> = {
-  nothing: [(_, directory) => directory, /^$/, true],
-  'compressed segments': [
-    (_, directory) => {
-      compress(directory, '00000001.jsonl');
-      return directory;
-    },
-    /^$/,
-    true,
-  ],
+const removed = (directory: string): void => rmSync(join(directory, '00000002.jsonl'));
+const cutOff = (directory: string): void => truncateSync(compress(directory, '00000002.jsonl'), 300);
+const garbage = ['', '\u001b[2Jgarbage', '{"seq":'];
+
+type Hurt = (directory: string, t: TestContext) => string | void;
+const damages: Readonly<Record<string, readonly [hurt: Hurt, note: RegExp, isWhole: boolean]>> = {
+  nothing: [() => undefined, /^$/, true],
+  'compressed segments': [(directory) => void compress(directory, '00000001.jsonl'), /^$/, true],
   'a compressed segment that ends too early': [
-    (_, directory) => {
-      truncateSync(compress(directory, '00000002.jsonl'), 300);
-      return directory;
-    },
+    cutOff,
     /00000002\.jsonl\.gz is damaged: its end could not be read/,
     false,
   ],
-  'a missing segment': [
-    (_, directory) => {
-      rmSync(join(directory, '00000002.jsonl'));
-      return directory;
-    },
-    /00000003\.jsonl: begins with seq \d+, but \d+ comes next/,
-    false,
-  ],
+  'a missing segment': [removed, /00000003\.jsonl: begins with seq \d+, but \d+ comes next/, false],
   'a missing record': [
-    (t, directory) => tamper(t, directory, ({ segments }) => segments[1]?.lines.splice(3, 2)),
+    (directory, t) => tamper(t, directory, ({ segments }) => segments[1]?.lines.splice(3, 2)),
     /00000002\.jsonl: has \d+ records, but their numbers go from \d+ to \d+/,
     false,
   ],
   'lines of garbage': [
-    (t, directory) =>
-      tamper(t, directory, ({ segments }) =>
-        segments[1]?.lines.splice(3, 0, '', '\u001b[2Jgarbage', '{"seq":'),
-      ),
+    (directory, t) => tamper(t, directory, ({ segments }) => segments[1]?.lines.splice(3, 0, ...garbage)),
     /00000002\.jsonl: 3 lines are not records, the first at line 4/,
     true,
   ],
@@ -234,8 +206,8 @@ const damages: Readonly<
 
 for (const [name, [hurt, note, isWhole]] of Object.entries(damages)) {
   void test(`searched all the same: ${name}`, async (t) => {
-    const directory = hurt(t, await writeJournal(t));
-    const { lines, complaints } = await search(directory, {});
+    const written = await writeJournal(t);
+    const { lines, complaints } = await search(hurt(written, t) ?? written);
     assert.match(complaints, note);
     if (complaints !== '') assert.match(complaints, /`dovegate audit verify` shows what can be trusted\n$/);
     const ids = new Set(lines.map((line) => JSON.parse(line).id));

@@ -4,17 +4,10 @@ import { auditShow } from '../../../src/evidence/cli/audit-show.js';
 import type { AuditRecord } from '../../../src/journal/records/record.js';
 import { admission, completion, openWatched } from '../../journal/files/opening.js';
 import { temporaryDirectory } from '../../journal/files/reading.js';
-import { type KeptScreen, keepScreen, tamper, writeJournal } from './shown.js';
+import { placesAt, printed, tamper, writeJournal } from './shown.js';
 
-async function show(
-  directory: string,
-  wanted: string,
-  isJson = false,
-): Promise<{ code: number; screen: KeptScreen }> {
-  const screen = keepScreen();
-  const code = await auditShow(screen, { config: undefined, paths: [directory] }, wanted, isJson);
-  return { code, screen };
-}
+const show = (directory: string, wanted: string, isJson = false) =>
+  printed((screen) => auditShow(screen, placesAt(directory), wanted, isJson));
 
 void test('all records of an exchange in their order, with its log lines, its twin and its session', async (t) => {
   const directory = temporaryDirectory(t);
@@ -50,13 +43,13 @@ void test('all records of an exchange in their order, with its log lines, its tw
   await journal.close();
 
   // The journal's own start and checkpoint come first, so the first record of these is number 3.
-  const { code, screen } = await show(directory, 'A');
+  const { code, lines } = await show(directory, 'A');
   assert.equal(code, 0);
-  const text = screen.lines().join('\n');
-  const events = screen.lines().flatMap((line) => /^\S+Z {2}([\w-]+)/.exec(line)?.[1] ?? []);
+  const text = lines.join('\n');
+  const events = lines.flatMap((line) => /^\S+Z {2}([\w-]+)/.exec(line)?.[1] ?? []);
   const expected = 'session-open admission admission completion log completion session-close';
   assert.equal(events.join(' '), expected);
-  assert.equal(screen.lines()[0], 'exchange A: quota get, ok');
+  assert.equal(lines[0], 'exchange A: quota get, ok');
   assert.match(text, /admission {2}seq 4, \/.*\/00000001\.jsonl:4\n/);
   assert.match(text, / {2}peer +uid=1000 user=bob\n/);
   assert.match(text, / {2}args +-d hmac:ab12\n/);
@@ -68,14 +61,14 @@ void test('all records of an exchange in their order, with its log lines, its tw
   assert.doesNotMatch(text, /not ours|\u001b/);
 
   // By the seq of any of its records: here of its log line.
-  assert.deepEqual((await show(directory, '8')).screen.lines(), screen.lines());
-  const json = (await show(directory, 'A', true)).screen.lines().map((line) => JSON.parse(line).seq);
+  assert.deepEqual((await show(directory, '8')).lines, lines);
+  const json = (await show(directory, 'A', true)).lines.map((line) => JSON.parse(line).seq);
   assert.deepEqual(json, [3, 4, 6, 7, 8, 10, 11]);
-  const start = (await show(directory, '1')).screen.lines();
+  const start = (await show(directory, '1')).lines;
   assert.match(start[0] ?? '', /Z {2}start {2}seq 1, /, 'a record of no exchange is shown alone');
   // By any of its two records.
-  const drained = (await show(directory, '14')).screen.lines();
-  assert.deepEqual(drained, (await show(directory, '13')).screen.lines());
+  const drained = (await show(directory, '14')).lines;
+  assert.deepEqual(drained, (await show(directory, '13')).lines);
   assert.deepEqual(
     [
       drained[0],
@@ -90,11 +83,9 @@ void test('it is found in every segment of a damaged journal, with its place', a
     segments[1]?.lines.splice(2, 0, '', 'garbage', '{"x":1,"id":"E30"}'),
   );
   for (const id of ['E0', 'E12', 'E30', 'E39']) {
-    const { screen } = await show(directory, id);
-    const places = screen
-      .lines()
-      .flatMap((line) => /seq (\d+), .*\/(\d+)\.jsonl:(\d+)$/.exec(line)?.slice(1) ?? []);
+    const { lines, complaints } = await show(directory, id);
+    const places = lines.flatMap((line) => /seq (\d+), .*\/(\d+)\.jsonl:(\d+)$/.exec(line)?.slice(1) ?? []);
     assert.ok(places.length >= 6, id);
-    assert.match(screen.complaints(), /damaged/);
+    assert.match(complaints, /damaged/);
   }
 });

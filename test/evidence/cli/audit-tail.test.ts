@@ -10,14 +10,14 @@ import { holdProcess } from '../../../src/host/machine/process.js';
 import { readWhole, temporaryDirectory } from '../../journal/files/reading.js';
 import { runWarm } from '../../kit/gate/warm-program.js';
 import { createEventWait } from '../../kit/plain/event-wait.js';
-import { keepScreen, writeJournal } from './shown.js';
+import { keepScreen, placesAt, printed, writeJournal } from './shown.js';
 
 async function tail(directory: string, flags: Partial<TailFlags> = {}): Promise<string[]> {
-  const screen = keepScreen();
-  const places = { config: undefined, paths: [directory] };
-  const code = await auditTail(screen, systemClock, places, { lines: 10, json: true, ...flags });
+  const { code, lines } = await printed((screen) =>
+    auditTail(screen, systemClock, placesAt(directory), { lines: 10, json: true, ...flags }),
+  );
   assert.equal(code, 0);
-  return screen.lines();
+  return lines;
 }
 
 function seqs(lines: readonly string[]): number[] {
@@ -28,11 +28,8 @@ void test('the last records, from as many segments as it takes', async (t) => {
   const directory = await writeJournal(t);
   const all = readWhole(directory).map(({ seq }) => seq);
   for (const lines of [0, 1, 10, 25, 60, 5000]) {
-    assert.deepEqual(
-      seqs(await tail(directory, { lines })),
-      lines === 0 ? [] : all.slice(-lines),
-      String(lines),
-    );
+    const last = lines === 0 ? [] : all.slice(-lines);
+    assert.deepEqual(seqs(await tail(directory, { lines })), last, String(lines));
   }
 });
 
@@ -68,8 +65,8 @@ void test('what comes is shown once, in order: in the same segment, in a new one
       return isGone;
     },
   };
-  const places = { config: undefined, paths: [directory] };
-  const watched = auditTail(screen, systemClock, places, { lines: 3, follow: true, json: true });
+  const flags = { lines: 3, follow: true, json: true };
+  const watched = auditTail(screen, systemClock, placesAt(directory), flags);
   const shown = (count: number): Promise<void> =>
     events.until(
       () => kept.lines().length >= count,

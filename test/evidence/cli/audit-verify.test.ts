@@ -13,10 +13,10 @@ import { keyFile, report, run } from './verifying.js';
 void test('an untouched journal passes, also compressed, as segments, and named by a private key', async (t) => {
   const directory = await writeJournal(t);
   const keys = [keyFile(t)];
-  const { code, screen } = await run([directory], { key: keys });
-  assert.equal(code, 0, screen.lines().join('\n'));
-  assert.match(screen.lines()[0] ?? '', /^\/.*\/audit: \d+ records, seq 1 to \d+, journal [0-9a-f]{32}$/);
-  assert.equal(screen.lines().at(-1), 'passed');
+  const { code, lines } = await run([directory], { key: keys });
+  assert.equal(code, 0, lines.join('\n'));
+  assert.match(lines[0] ?? '', /^\/.*\/audit: \d+ records, seq 1 to \d+, journal [0-9a-f]{32}$/);
+  assert.equal(lines.at(-1), 'passed');
   assert.equal((await run([directory], { key: [keyFile(t, signKey.secretPem)] })).code, 0);
   assert.equal((await run([directory], { key: [keyFile(t, `${signKey.key}\n`)] })).code, 0);
   const names = ['00000001', '00000002', '00000003', '00000004', '00000005'];
@@ -34,17 +34,17 @@ void test('several journals are verified one by one, and one that fails is enoug
   const keys = [keyFile(t)];
   const one = await writeJournal(t, 3);
   const other = tamper(t, one, ({ segments }) => segments[0]?.lines.splice(2, 1));
-  const { code, screen } = await run([one, other, one], { key: keys });
+  const { code, lines } = await run([one, other, one], { key: keys });
   assert.equal(code, 1);
-  const verdicts = screen.lines().filter((line) => /^(passed|failed)/.test(line));
+  const verdicts = lines.filter((line) => /^(passed|failed)/.test(line));
   assert.deepEqual(verdicts, ['passed', 'failed: 1 fault', 'passed']);
 });
 
 void test('without a key it says so and fails, unless that is accepted', async (t) => {
   const directory = await writeJournal(t, 3);
-  const { code, screen } = await run([directory]);
+  const { code, lines } = await run([directory]);
   assert.equal(code, 1);
-  const text = screen.lines().join('\n');
+  const text = lines.join('\n');
   assert.match(
     text,
     /signatures were not checked: no --key was given \(signed by .{44}, according to the journal itself\)/,
@@ -62,12 +62,12 @@ void test('an earlier key that was not given is named, and no longer when it is 
   const { journal } = await openFor(t, directory, { signKey: next.secretPem });
   await journal.close();
   const [first, second] = [keyFile(t), keyFile(t, next.publicPem)];
-  const { code, screen } = await run([directory], { key: [second] });
-  const text = screen.lines().join('\n');
+  const { code, lines } = await run([directory], { key: [second] });
+  const text = lines.join('\n');
   assert.equal(code, 0, text);
   assert.ok(text.includes(`warning: key ${signKey.key} signed first and was not given`), text);
   assert.deepEqual((await report([directory], { key: [second] }))['earlier_keys'], [signKey.key]);
   const both = await run([directory], { key: [first, second] });
-  assert.doesNotMatch(both.screen.lines().join('\n'), /was not given/);
+  assert.doesNotMatch(both.lines.join('\n'), /was not given/);
   assert.equal(both.code, 0);
 });

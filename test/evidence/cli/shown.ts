@@ -4,6 +4,7 @@ import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import type { Places } from '../../../src/evidence/cli/audit-places.js';
 import type { Screen } from '../../../src/host/output/screen.js';
 import type { AuditRecord } from '../../../src/journal/records/record.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
@@ -38,6 +39,19 @@ export function keepScreen(columns?: number): KeptScreen {
     complaints: () => err,
   };
 }
+
+/** What a command printed, and its exit code. */
+export async function printed(
+  command: (screen: KeptScreen) => Promise<number>,
+  columns?: number,
+): Promise<{ code: number; lines: string[]; complaints: string }> {
+  const screen = keepScreen(columns);
+  const code = await command(screen);
+  return { code, lines: screen.lines(), complaints: screen.complaints() };
+}
+
+/** The journals in these directories. */
+export const placesAt = (...paths: readonly string[]): Places => ({ config: undefined, paths });
 
 export const signKey = makeSignKey();
 
@@ -82,6 +96,15 @@ export function tamper(t: TestContext, directory: string, change: (trail: PaperT
   for (const name of names) rmSync(join(copy, name));
   for (const { name, lines } of trail.segments) writeFileSync(join(copy, name), `${lines.join('\n')}\n`);
   return copy;
+}
+
+/** The lines of a journal by their seq. */
+export function journalLines(directory: string): Map<number, string> {
+  const names = readdirSync(directory).filter((name) => name.endsWith('.jsonl'));
+  const lines = names
+    .toSorted()
+    .flatMap((name) => readFileSync(join(directory, name), 'utf8').trimEnd().split('\n'));
+  return new Map(lines.map((line) => [seqOf(line), line]));
 }
 
 /** The number that a line has. */

@@ -99,20 +99,7 @@ void test('the recipe for time stamps', async (t) => {
   assert.match((await verified(await writeJournal(t, 20))).text, /cut: .*\.jsonl names record \d+/);
 
   // An authority that nobody knows; and what was not signed.
-  openssl(
-    folder,
-    'req',
-    '-x509',
-    '-newkey',
-    'ed25519',
-    '-nodes',
-    '-subj',
-    '/CN=x',
-    '-out',
-    'other.pem',
-    '-keyout',
-    'o.key',
-  );
+  openssl(folder, ...'req -x509 -newkey ed25519 -nodes -subj /CN=x -out other.pem -keyout o.key'.split(' '));
   write('other.pem');
   assert.notEqual((await runProgram('sh', [script])).exit, 0);
   write('tsa.pem');

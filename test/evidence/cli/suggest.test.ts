@@ -67,17 +67,14 @@ test('all policies in one file: the shadow of each at once, and then in the plac
 });
 
 test('of a policy: what all its people did, at whatever listener', async (t) => {
-  const { run, folder } = openDesk(t, configuration.replace('policy: support }', 'policy: watch }'));
-  const atMs = Date.now() - dayMs;
   const both = configuration.replace('policy: support }', 'policy: watch }');
-  writeJournal(
-    folder,
-    [
-      { listener: 'audit', user: 'bob', words: ['mailbox', 'list'], atMs, principal: 'anna@audit' },
-      { listener: 'support', user: 'bob', words: ['sieve', 'list'], atMs },
-    ],
-    both,
-  );
+  const { run, folder } = openDesk(t, both);
+  const atMs = Date.now() - dayMs;
+  const sent = [
+    { listener: 'audit', user: 'bob', words: ['mailbox', 'list'], atMs, principal: 'anna@audit' },
+    { listener: 'support', user: 'bob', words: ['sieve', 'list'], atMs },
+  ];
+  writeJournal(folder, sent, both);
   const told = await run('suggest', '--policy', 'watch');
   assert.equal(told.exit, 0, told.text);
   assert.match(

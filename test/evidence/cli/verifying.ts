@@ -3,10 +3,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import type { Places } from '../../../src/evidence/cli/audit-places.js';
 import { auditVerify, type VerifyFlags } from '../../../src/evidence/cli/audit-verify.js';
 import { temporaryDirectory } from '../../journal/files/reading.js';
-import { type KeptScreen, keepScreen, signKey } from './shown.js';
+import { placesAt, printed, signKey } from './shown.js';
 
 /** The public key as a file. */
 export function keyFile(t: TestContext, text = signKey.publicPem): string {
@@ -15,18 +14,8 @@ export function keyFile(t: TestContext, text = signKey.publicPem): string {
   return file;
 }
 
-/** `places`: other ones than the paths alone. */
-export interface Asked extends Partial<VerifyFlags> {
-  readonly places?: Places;
-}
-
-export async function run(
-  paths: readonly string[],
-  { places = { config: undefined, paths }, ...flags }: Asked = {},
-): Promise<{ code: number; screen: KeptScreen }> {
-  const screen = keepScreen();
-  const code = await auditVerify(screen, places, { key: [], ...flags });
-  return { code, screen };
+export function run(paths: readonly string[], flags: Partial<VerifyFlags> = {}) {
+  return printed((screen) => auditVerify(screen, placesAt(...paths), { key: [], ...flags }));
 }
 
 export interface Told {
@@ -35,7 +24,7 @@ export interface Told {
   readonly [key: string]: unknown;
 }
 
-export async function report(paths: readonly string[], options: Asked): Promise<Told> {
-  const { screen } = await run(paths, { ...options, json: true });
-  return JSON.parse(screen.lines().join('\n'));
+export async function report(paths: readonly string[], flags: Partial<VerifyFlags>): Promise<Told> {
+  const { lines } = await run(paths, { ...flags, json: true });
+  return JSON.parse(lines.join('\n'));
 }
