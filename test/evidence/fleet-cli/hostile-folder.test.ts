@@ -6,15 +6,13 @@ import { chmodSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'n
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { Fleet } from '../../../src/evidence/fleet/fleet.js';
-import { openMirror } from '../../../src/evidence/fleet-cli/mirror.js';
-import { createStoreReader } from '../../../src/evidence/fleet-cli/store-reader.js';
 import { formatName, shardFolder } from '../../../src/evidence/store/names.js';
 import type { ObjectStore } from '../../../src/host/ports/store.js';
-import { type Owner, openFolder } from '../../kit/plain/folder.js';
+import type { Owner } from '../../kit/plain/folder.js';
 import { onlyRoot } from '../../kit/plain/skipped.js';
 import { openTrail, type Trail } from '../../whole/fleet/fleet-lab.js';
 import { HandJournal, putAll } from '../../whole/fleet/hand-journal.js';
+import { openReader } from './store-verifier.js';
 
 const asRoot = onlyRoot('can be another user');
 
@@ -28,35 +26,19 @@ async function openHosts(owner: Owner) {
 }
 
 /** A new verifier of them. */
-function openReader(
+function openVerifier(
   owner: Owner,
-  trail: Trail,
+  trail: Pick<Trail, 'store'>,
   journals: readonly HandJournal[],
-  { silentMs = 1e15, objectsPerDay = 288 } = {},
+  more: Parameters<typeof openReader>[3] = {},
 ) {
-  const state = openFolder(owner);
-  chmodSync(state, 0o777);
-  const hosts = new Map(
-    journals.map(({ host, signKey }) => [host, { key: signKey?.key, silentMs }] as const),
-  );
-  const of = { hosts, keepMs: 0, openMs: 1e15, driftMs: undefined, wallMs: Date.now };
-  const fleet = new Fleet({ ...of, store: trail.store.place });
-  const mirror = openMirror(
-    { state, hosts, mirrorBytes: 1 << 30, mirrorKeepMs: Infinity },
-    { note: () => assert.fail() },
-  );
-  const settings = { hosts, state, keepMs: 0, objectsPerDay, bytesPerDay: 1 << 30 };
-  const folder = { save: () => undefined };
-  const silent = { told: () => [], take: () => undefined };
-  const reader = createStoreReader(fleet, settings, trail.store, undefined, folder, mirror, silent);
+  const keys = new Map(journals.map(({ host, signKey }) => [host, signKey?.key]));
+  const verifier = openReader(owner, trail.store, keys, { objectsPerDay: 288, ...more });
+  chmodSync(verifier.state, 0o777);
   return {
-    fleet,
-    reader,
-    mirror,
-    state,
-    look: (isWhole = true) => reader.look(new AbortController().signal, isWhole),
-    found: () => fleet.judge(Date.now()).map(({ host, kind }) => `${host} ${kind}`),
-    endOf: ({ host, journal }: HandJournal) => mirror.endOf(host, journal),
+    ...verifier,
+    found: () => verifier.fleet.judge(Date.now()).map(({ host, kind }) => `${host} ${kind}`),
+    endOf: ({ host, journal }: HandJournal) => verifier.mirror.endOf(host, journal),
   };
 }
 
@@ -68,7 +50,7 @@ test(
     const first = trail.pathOf(formatName(evil.block(1, 8).name));
     execFileSync('mkfifo', [join(trail.root, '_verifiers')]);
     for (const path of [first, dirname(first), dirname(dirname(first)), join(trail.root, 'evil')]) {
-      const verifier = openReader(t, trail, [evil, honest]);
+      const verifier = openVerifier(t, trail, [evil, honest]);
       chmodSync(path, 0);
       chmodSync(trail.folder, 0o755);
       process.seteuid?.(65_534);
@@ -119,7 +101,7 @@ test('empty objects in number: their directory is listed once, and they are told
     lists += 1;
     return trail.store.versions(prefix, options);
   };
-  const verifier = openReader(t, { ...trail, store: { ...trail.store, versions } }, [evil, honest]);
+  const verifier = openVerifier(t, { store: { ...trail.store, versions } }, [evil, honest]);
   let looks = 0;
   // The time of one may end before it has seen enough.
   do {
@@ -148,7 +130,7 @@ test('junk journals in number hide no true one, from a new verifier or when all 
     await putAll(trail.store, [block]);
     if (at % 3 === 1) writeFileSync(trail.pathOf(formatName(block.name)), '');
   }
-  const verifier = openReader(t, trail, [evil, honest]);
+  const verifier = openVerifier(t, trail, [evil, honest]);
   await verifier.look();
   assert.equal(verifier.endOf(evil), evil.seq);
   verifier.reader.rewind([]);
@@ -160,7 +142,7 @@ test('junk journals in number hide no true one, from a new verifier or when all 
     mkdirSync(join(trail.root, 'evil', String(1_000 + at).padStart(32, '0')));
   const next = new HandJournal({ host: 'evil', journal: 'f'.repeat(32), signKey: evil.signKey }).work(3);
   await putAll(trail.store, [next.block()]);
-  for (const one of [verifier, openReader(t, trail, [evil, honest])]) {
+  for (const one of [verifier, openVerifier(t, trail, [evil, honest])]) {
     await one.look();
     assert.equal(one.endOf(next), next.seq);
     // Whoever accepts what stands is not told again.
@@ -178,8 +160,8 @@ test('junk that joins, in number: the signed block among it is found, and each i
     return trail.store.read(name, options);
   };
   const credit = { objectsPerDay: 20 };
-  const counted = { ...trail, store: { ...trail.store, read } };
-  const verifier = openReader(t, counted, [evil, honest], credit);
+  const counted = { store: { ...trail.store, read } };
+  const verifier = openVerifier(t, counted, [evil, honest], credit);
   await verifier.look();
   // More than are held.
   const junk = 15 * credit.objectsPerDay;
@@ -205,7 +187,7 @@ test('junk that joins, in number: the signed block among it is found, and each i
   assert.equal(verifier.endOf(evil), evil.seq);
   // It sorts behind all of them.
   await putAll(trail.store, [evil.work(3).block(23)]);
-  for (const one of [verifier, openReader(t, counted, [evil, honest], credit)]) {
+  for (const one of [verifier, openVerifier(t, counted, [evil, honest], credit)]) {
     while (!(await one.look())) continue;
     assert.equal(one.endOf(evil), evil.seq);
     assert.deepEqual([...new Set(one.found().toSorted())], ['evil forked', 'evil too-much']);
@@ -222,7 +204,7 @@ test('junk that joins, in number: the signed block among it is found, and each i
   await verifier.look(false);
   assert.equal(verifier.endOf(evil), proved);
   await putAll(trail.store, [evil.work(0).block(evil.seq)]);
-  for (const one of [verifier, openReader(t, counted, [evil, honest], credit)]) {
+  for (const one of [verifier, openVerifier(t, counted, [evil, honest], credit)]) {
     while (!(await one.look())) continue;
     assert.equal(one.endOf(evil), evil.seq);
     assert.ok(!one.found().includes('evil missing'));
@@ -231,7 +213,7 @@ test('junk that joins, in number: the signed block among it is found, and each i
 
 test('forks in number that nobody signed do not hide the fork of a copied machine', async (t) => {
   const { trail, evil, honest } = await openHosts(t);
-  const verifier = openReader(t, trail, [evil, honest]);
+  const verifier = openVerifier(t, trail, [evil, honest]);
   const at = evil.seq + 1;
   const twin = evil.copy();
   await putAll(trail.store, [evil.work(3).block(at)]);
@@ -257,7 +239,7 @@ test('forks in number that nobody signed do not hide the fork of a copied machin
 
 test('names and objects that are none, in number: the block behind them is found, in some looks', async (t) => {
   const { trail, evil, honest } = await openHosts(t);
-  const verifier = openReader(t, trail, [evil, honest]);
+  const verifier = openVerifier(t, trail, [evil, honest]);
   await verifier.look();
   const { host, journal } = evil;
   mkdirSync(dirname(trail.pathOf(`${shardFolder(host, journal, 1e9)}mark`)), { recursive: true });
@@ -268,22 +250,22 @@ test('names and objects that are none, in number: the block behind them is found
     writeFileSync(trail.pathOf(formatName({ kind: 'forked', host, journal, seq: 1e9 + count, hash })), '');
   }
   await putAll(trail.store, [evil.work(3).block(23)]);
-  let looks = 0;
-  for (; verifier.endOf(evil) < evil.seq; looks += 1) {
-    assert.ok(looks < 10, `${verifier.endOf(evil)} of ${evil.seq}`);
-    await verifier.look();
-  }
-  assert.ok(looks > 1);
+  const looks = async (): Promise<number> => {
+    let count = 0;
+    for (; verifier.endOf(evil) < evil.seq; count += 1) {
+      assert.ok(count < 10, `${verifier.endOf(evil)} of ${evil.seq}`);
+      await verifier.look();
+    }
+    return count;
+  };
+  assert.ok((await looks()) > 1);
   await putAll(trail.store, [evil.work(3).block(30)]);
-  for (looks = 0; verifier.endOf(evil) < evil.seq; looks += 1) {
-    assert.ok(looks < 10, `${verifier.endOf(evil)} of ${evil.seq}`);
-    await verifier.look();
-  }
+  await looks();
 });
 
 test('records before a hole, and bytes that are wrong at first, are proved when what leads to them is there', async (t) => {
   const { trail, evil, honest } = await openHosts(t);
-  const verifier = openReader(t, trail, [evil, honest]);
+  const verifier = openVerifier(t, trail, [evil, honest]);
   const textOf = ({ host, journal }: HandJournal): string =>
     readFileSync(join(verifier.state, 'journals', host, journal, '00000001.jsonl'), 'utf8');
   const work = (): readonly [number, number] => {
@@ -320,7 +302,7 @@ test('a silent host stays silent, and keeps its row, whatever unsigned lines and
     forged.block(evil.seq + 1),
     new HandJournal({ host: 'evil', signKey: null }).block(),
   ]);
-  const verifier = openReader(t, trail, [evil, honest], { silentMs: 1_800_000 });
+  const verifier = openVerifier(t, trail, [evil, honest], { silentMs: 1_800_000 });
   await verifier.look();
   assert.deepEqual(verifier.found(), ['evil new-journal', 'evil silent']);
   const [row] = verifier.fleet.status(Date.now()).gates;

@@ -11,7 +11,7 @@ import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { mirroredJournals, mirrorIn } from '../../../src/evidence/cli/fleet-places.js';
 import type { StoredBlock } from '../../../src/evidence/fleet/shapes.js';
-import { type Mirror, openMirror } from '../../../src/evidence/fleet-cli/mirror.js';
+import { openMirror } from '../../../src/evidence/fleet-cli/mirror.js';
 import { verifyTrail } from '../../../src/evidence/reading/search-trail.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { CommandFault } from '../../../src/host/output/output.js';
@@ -38,23 +38,20 @@ function blockOf(journal: string, lines: readonly string[]): StoredBlock {
   const claimOf = (line = '') => readClaim(Buffer.from(line.trimEnd()));
   const [first, last] = [claimOf(lines[0]), claimOf(lines.at(-1))];
   assert.ok(first !== undefined && last !== undefined);
+  const { hash } = last;
   const name = {
     kind: 'block',
     host,
     journal,
     first: first.seq,
     last: last.seq,
-    hash: last.hash,
+    hash,
     isCopy: false,
   } as const;
   return { name, storedMs: 0, text: Buffer.from(lines.join('')) };
 }
 
-function openIn(
-  state: string,
-  share = 1 << 30,
-  keepMs = Infinity,
-): { readonly mirror: Mirror; readonly full: string[]; readonly lacks: string[] } {
+function openIn(state: string, share = 1 << 30, keepMs = Infinity) {
   const full: string[] = [];
   const lacks: string[] = [];
   const settings = { state, hosts: new Set([host]), mirrorBytes: share, mirrorKeepMs: keepMs };
@@ -75,18 +72,22 @@ function textsIn(directory: string): Readonly<Record<string, string>> {
 
 const placeOf = (state: string, { id }: Lines): string => join(mirrorIn(state), host, id);
 
+const verified = (path: string, trustedKeys: readonly string[] = []) =>
+  verifyTrail(findTrail([path]), { trustedKeys, ownKey: undefined, fromSeq: undefined, faultsMax: 5 });
+
+const calls = [
+  'writeSync',
+  'openSync',
+  'fsyncSync',
+  'renameSync',
+  'ftruncateSync',
+  'unlinkSync',
+  'mkdirSync',
+] as const;
+
 /** Files that the journal's process calls; after the one whose turn it is, none does anything: the process is dead. */
-async function dyingAt(isDue: (name: string) => boolean, use: () => void): Promise<'ended' | 'whole'> {
-  const names = [
-    'writeSync',
-    'openSync',
-    'fsyncSync',
-    'renameSync',
-    'ftruncateSync',
-    'unlinkSync',
-    'mkdirSync',
-  ] as const;
-  const real = new Map(names.map((name) => [name, fs[name]]));
+async function dyingAt(isDue: (name: string) => boolean, use: () => void): Promise<void> {
+  const real = new Map(calls.map((name) => [name, fs[name]]));
   let isDead = false;
   for (const [name, call] of real)
     Reflect.set(fs, name, (...args: unknown[]): unknown => {
@@ -102,10 +103,8 @@ async function dyingAt(isDue: (name: string) => boolean, use: () => void): Promi
   syncBuiltinESMExports();
   try {
     use();
-    return 'whole';
   } catch (fault) {
     if (!isDead) throw fault;
-    return 'ended';
   } finally {
     for (const [name, call] of real) Reflect.set(fs, name, call);
     syncBuiltinESMExports();
@@ -129,8 +128,7 @@ void test('the mirror is the journal, in blocks of any size, read once or again'
     }
     const [found] = mirroredJournals(mirrorIn(state));
     assert.equal(found?.path, placeOf(state, lines));
-    const request = { trustedKeys: [], ownKey: undefined, fromSeq: undefined, faultsMax: 5 };
-    const { faults, records } = await verifyTrail(findTrail([found.path]), request);
+    const { faults, records } = await verified(found.path);
     assert.deepEqual([faults, records], [[], lines.lines.length]);
   }
 });
@@ -213,8 +211,7 @@ void test('a hole and a changed line are not in the mirror, and verify finds the
     ...lines.lines.slice(5, 8),
     ...lines.lines.slice(10),
   ]);
-  const request = { trustedKeys: [], ownKey: undefined, fromSeq: undefined, faultsMax: 5 };
-  const { faults } = await verifyTrail(findTrail([placeOf(state, lines)]), request);
+  const { faults } = await verified(placeOf(state, lines));
   assert.deepEqual(
     faults.map(({ kind, seq }) => `${kind} ${seq}`),
     ['missing 5', 'missing 9'],
@@ -244,8 +241,7 @@ void test('what comes late is put into its segment, also a compressed one, wheth
   again.save();
   await again.tend(0);
   assert.ok(!readdirSync(placeOf(state, lines)).includes('late.lines'));
-  const request = { trustedKeys: [], ownKey: undefined, fromSeq: undefined, faultsMax: 5 };
-  const { faults, records } = await verifyTrail(findTrail([placeOf(state, lines)]), request);
+  const { faults, records } = await verified(placeOf(state, lines));
   assert.deepEqual([faults, records], [[], last]);
   assert.equal(again.endOf(host, lines.id), last);
 });
@@ -326,12 +322,8 @@ void test('a mirror that cannot be written ends the verifier with what to do', (
 void test('closed segments are compressed, and go when the gate has retired them and their time is over', async (t) => {
   const directory = await writeJournal(t);
   const first = readLines(directory);
-  const limits = { ...keepAll, keepMs: 0 };
-  const gate = await openWatched(directory, {
-    segmentBytes: 8192,
-    signKey: signKey.secretPem,
-    limits: () => limits,
-  });
+  const limits = () => ({ ...keepAll, keepMs: 0 });
+  const gate = await openWatched(directory, { segmentBytes: 8192, signKey: signKey.secretPem, limits });
   closeBefore(t, () => gate.journal.close());
   await gate.seen('tended');
   for (let count = 0; count < 30; count += 1) await gate.journal.appendDurable(admission(`F${count}`));
@@ -355,8 +347,7 @@ void test('closed segments are compressed, and go when the gate has retired them
   assert.deepEqual(linesOf(place), lines, 'nothing is lost');
   assert.deepEqual(await mirror.tend(Date.now() + 2 * hour), { failed: undefined, hasRoom: false });
   assert.equal(seqOf(linesOf(place)[0]), seqOf(left[0]), 'as at the gate, and no record more');
-  const request = { trustedKeys: [signKey.key], ownKey: undefined, fromSeq: undefined, faultsMax: 5 };
-  const { faults, signedSeq } = await verifyTrail(findTrail([place]), request);
+  const { faults, signedSeq } = await verified(place, [signKey.key]);
   assert.deepEqual([faults, signedSeq !== undefined], [[], true]);
   // What is still open goes on, also after a new start.
   assert.equal(openIn(state).mirror.endOf(host, first.id), lines.length);

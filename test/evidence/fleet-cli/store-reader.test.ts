@@ -3,16 +3,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { Fleet } from '../../../src/evidence/fleet/fleet.js';
-import { openMirror } from '../../../src/evidence/fleet-cli/mirror.js';
-import { createStoreReader } from '../../../src/evidence/fleet-cli/store-reader.js';
 import { packBlock } from '../../../src/evidence/store/block.js';
-import { type BlockName, formatName, journalFolder } from '../../../src/evidence/store/names.js';
+import { formatName, journalFolder } from '../../../src/evidence/store/names.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { type ObjectStore, StoreFault } from '../../../src/host/ports/store.js';
-import { type Owner, openFolder } from '../../kit/plain/folder.js';
 import { nameOf, openTrail } from '../../whole/fleet/fleet-lab.js';
 import { PaperGate } from '../fleet/paper-store.js';
+import { openReader } from './store-verifier.js';
 
 const gate = new PaperGate();
 gate.exchanges(20);
@@ -27,11 +24,6 @@ interface Lies {
   readonly names: () => Iterable<string>;
   readonly bytes?: Buffer;
   readonly storedMs?: number;
-}
-
-interface Case extends Lies {
-  readonly kinds: readonly string[];
-  readonly why?: string;
 }
 
 /** With one block of a host that is as it should be. */
@@ -86,76 +78,38 @@ async function lyingStore({ names, bytes = Buffer.from('junk'), storedMs = nowMs
   return { store, counts: () => ({ listed, read }) };
 }
 
-const blockName = (first: number): BlockName => ({
-  kind: 'block',
-  host: 'evil',
-  journal: evil,
-  first,
-  last: first,
-  hash,
-  isCopy: false,
-});
+const blockAt = (seq: number): string =>
+  formatName({ kind: 'block', host: 'evil', journal: evil, first: seq, last: seq, hash, isCopy: false });
+const oneBlock = () => [blockAt(1)];
 
 function* without(end: (at: number) => string): Generator<string> {
   for (let at = 1; ; at += 1) yield end(at);
 }
 
-/** A verifier of these hosts, which lets one be silent for ever. */
-function openReader(
-  owner: Owner,
-  store: ObjectStore,
-  names: readonly string[],
-  more: { readonly keepMs?: number; readonly objectsPerDay?: number; readonly bytesPerDay?: number } = {},
-) {
-  const hosts = new Map(names.map((host) => [host, { key: undefined, silentMs: 1e15 }] as const));
-  const state = openFolder(owner);
-  const settings = { hosts, state, keepMs: 0, objectsPerDay: 8640, bytesPerDay: 1 << 30, ...more };
-  const { keepMs } = settings;
-  const of = { hosts, keepMs, openMs: 1e15, driftMs: undefined, wallMs: Date.now };
-  const fleet = new Fleet({ ...of, store: store.place });
-  const mirror = openMirror(
-    { state, hosts, mirrorBytes: 1 << 30, mirrorKeepMs: Infinity },
-    { note: () => assert.fail() },
-  );
-  const folder = { save: () => undefined };
-  const silent = { told: () => [], take: () => undefined };
-  const reader = createStoreReader(fleet, settings, store, undefined, folder, mirror, silent);
-  return { fleet, mirror, reader };
-}
+const hostsOf = (...names: readonly string[]) => new Map(names.map((host) => [host, undefined]));
 
 test('a store that lies: what it costs, and what is said', { timeout: 120_000 }, async (t) => {
-  const cases: Readonly<Record<string, Case>> = {
-    'names without an end that are none': {
-      names: () => without((at) => `${journalFolder('evil', evil)}${String(at).padStart(11, '0')}/junk`),
-      kinds: ['malformed', 'too-much'],
-    },
-    'blocks without an end that are none': {
-      names: () => without((at) => formatName(blockName(at))),
-      kinds: ['changed', 'too-much'],
-    },
-    'a bomb': {
-      names: () => [formatName(blockName(1))],
-      bytes: gzipSync(Buffer.alloc(256 << 20)),
-      kinds: ['changed'],
-    },
-    'an object without a byte': {
-      names: () => [formatName(blockName(1))],
-      bytes: Buffer.alloc(0),
-      kinds: ['changed'],
-    },
-    'answers that are cut, for one host': {
-      names() {
-        throw new StoreFault('away', 'it is cut');
-      },
-      kinds: [],
-      why: 'it is cut',
-    },
+  const junk = () => without((at) => `${journalFolder('evil', evil)}${String(at).padStart(11, '0')}/junk`);
+  const bomb = gzipSync(Buffer.alloc(256 << 20));
+  const cut = () => {
+    throw new StoreFault('away', 'it is cut');
   };
+  const cases: Readonly<Record<string, Lies & { readonly kinds: readonly string[]; readonly why?: string }>> =
+    {
+      'names without an end that are none': { names: junk, kinds: ['malformed', 'too-much'] },
+      'blocks without an end that are none': {
+        names: () => without(blockAt),
+        kinds: ['changed', 'too-much'],
+      },
+      'a bomb': { names: oneBlock, bytes: bomb, kinds: ['changed'] },
+      'an object without a byte': { names: oneBlock, bytes: Buffer.alloc(0), kinds: ['changed'] },
+      'answers that are cut, for one host': { names: cut, kinds: [], why: 'it is cut' },
+    };
   for (const [what, { kinds, why, ...lies }] of Object.entries(cases))
     await t.test(what, async (owner) => {
       const { store, counts } = await lyingStore(lies);
-      const { fleet, mirror, reader } = openReader(owner, store, ['evil', 'honest']);
-      for (let round = 0; round < 3; round += 1) await reader.look(new AbortController().signal, true);
+      const { fleet, mirror, reader, look } = openReader(owner, store, hostsOf('evil', 'honest'));
+      for (let round = 0; round < 3; round += 1) await look();
       assert.equal(mirror.endOf('honest', gate.id), gate.lines.length);
       const [unread] = reader.withUnread([]).filter(({ host }) => host === 'evil');
       assert.equal(unread?.text.includes(why ?? ''), why && true);
@@ -173,12 +127,9 @@ test('a store that lies: what it costs, and what is said', { timeout: 120_000 },
 });
 
 test('a time to come keeps no host from being silent', async (t) => {
-  const { store } = await lyingStore({
-    names: () => [formatName(blockName(1))],
-    storedMs: nowMs + 1e12,
-  });
-  const { reader } = openReader(t, store, ['evil']);
-  await reader.look(new AbortController().signal, true);
+  const { store } = await lyingStore({ names: oneBlock, storedMs: nowMs + 1e12 });
+  const { reader, look } = openReader(t, store, hostsOf('evil'));
+  await look();
   assert.ok(reader.storedMs <= Date.now());
 });
 
@@ -202,10 +153,10 @@ test('what a lifecycle rule hides when it is old enough is no finding, and what 
       },
       read: () => Promise.resolve({ bytes, storedMs }),
     };
-    const { fleet, reader } = openReader(t, store, ['honest'], { keepMs: 10 * 86_400_000 });
-    await reader.look(new AbortController().signal, true);
+    const { fleet, look } = openReader(t, store, hostsOf('honest'), { keepMs: 10 * 86_400_000 });
+    await look();
     isHidden = true;
-    for (let round = 0; round < 2; round += 1) await reader.look(new AbortController().signal, true);
+    for (let round = 0; round < 2; round += 1) await look();
     const found = fleet.judge(Date.now()).filter(({ host }) => host === 'honest');
     assert.deepEqual(
       found.map(({ kind }) => kind),
@@ -218,9 +169,9 @@ test('more objects or bytes of a day than the credit gives, and much that is the
   const trail = openTrail(t);
   const lines = { id: gate.id, lines: gate.lines };
   await trail.send('honest', lines, 6);
-  const foundBy = async (more: { readonly objectsPerDay?: number; readonly bytesPerDay?: number }) => {
-    const { fleet, reader } = openReader(t, trail.store, ['honest'], more);
-    for (let round = 0; round < 2; round += 1) await reader.look(new AbortController().signal, true);
+  const foundBy = async (more: Parameters<typeof openReader>[3]) => {
+    const { fleet, look } = openReader(t, trail.store, hostsOf('honest'), more);
+    for (let round = 0; round < 2; round += 1) await look();
     return fleet.judge(Date.now()).map(({ kind, seq, text }) => `${kind} ${seq} ${text.split(':')[0]}`);
   };
   const day = new Date().toISOString().slice(0, 10);
