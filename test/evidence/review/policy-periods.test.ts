@@ -67,7 +67,11 @@ function said(before: Written | undefined, after: Written): string[] {
   return changes.map(({ sign, words }) => `${sign} ${words}`);
 }
 
-const plain = 'users: ["*@a.org"], allow: [quota get, mailbox list]';
+const allow = (rules: string): string => `users: ["*@a.org"], allow: [${rules}]`;
+const plain = allow('quota get, mailbox list');
+const [denying, excepting] = [`${plain}, deny: [expunge]`, `${plain}, except: [ceo@a.org]`];
+const observing = `mode: observe, ${plain}`;
+const twoRoutes = '[{ users: ["*@a.org"], backend: mail1 }, { users: ["*"], backend: mail1 }]';
 const accounts = (all: string): string =>
   `{ web: { tcp: 127.0.0.1:1, tls: { mode: off }, accounts: { ${all} } } }`;
 const password = `password_hash: "${hash}"`;
@@ -75,55 +79,35 @@ const password = `password_hash: "${hash}"`;
 for (const [what, before, after, ...expected] of [
   [
     'a rule more',
-    desk(plain),
-    desk('users: ["*@a.org"], allow: [expunge, quota get, mailbox list, search]'),
+    plain,
+    allow('expunge, quota get, mailbox list, search'),
     '+ desk may now: expunge, search',
   ],
-  [
-    'a rule less',
-    desk(plain),
-    desk('users: ["*@a.org"], allow: [quota get]'),
-    '- desk may no longer: mailbox list',
-  ],
+  ['a rule less', plain, allow('quota get'), '- desk may no longer: mailbox list'],
   [
     'the same rule with a condition',
-    desk(plain),
-    desk('users: ["*@a.org"], allow: [quota get, { command: mailbox list, users: ["x@a.org"] }]'),
+    plain,
+    allow('quota get, { command: mailbox list, users: ["x@a.org"] }'),
     '~ desk: its allow rule for mailbox list is now { users: [x@a.org] }, and was without conditions',
   ],
-  [
-    'another order',
-    desk(plain),
-    desk('users: ["*@a.org"], allow: [mailbox list, quota get]'),
-    '~ desk: its allow rules have another order',
-  ],
-  ['a denial more', desk(plain), desk(`${plain}, deny: [expunge]`), '- desk is now denied: expunge'],
-  ['a denial less', desk(`${plain}, deny: [expunge]`), desk(plain), '+ desk is no longer denied: expunge'],
+  ['another order', plain, allow('mailbox list, quota get'), '~ desk: its allow rules have another order'],
+  ['a denial more', plain, denying, '- desk is now denied: expunge'],
+  ['a denial less', denying, plain, '+ desk is no longer denied: expunge'],
   [
     'users',
-    desk(plain),
-    desk('users: ["*@b.org"], allow: [quota get, mailbox list]'),
+    plain,
+    plain.replace('@a', '@b'),
     '+ desk now covers: *@b.org',
     '- desk no longer covers: *@a.org',
   ],
-  ['an exception more', desk(plain), desk(`${plain}, except: [ceo@a.org]`), '- desk excepts now: ceo@a.org'],
-  [
-    'an exception less',
-    desk(`${plain}, except: [ceo@a.org]`),
-    desk(plain),
-    '+ desk no longer excepts: ceo@a.org',
-  ],
-  ['observing', desk(plain), desk(`mode: observe, ${plain}`), '+ desk: mode is now observe, and was enforce'],
-  ['enforcing', desk(`mode: observe, ${plain}`), desk(plain), '- desk: mode is now enforce, and was observe'],
-  [
-    'a limit',
-    desk(plain),
-    desk(`${plain}, limits: { rate: 5/minute }`),
-    '~ desk: limits is now { rate: 5/minute }, and was {}',
-  ],
+  ['an exception more', plain, excepting, '- desk excepts now: ceo@a.org'],
+  ['an exception less', excepting, plain, '+ desk no longer excepts: ceo@a.org'],
+  ['observing', plain, observing, '+ desk: mode is now observe, and was enforce'],
+  ['enforcing', observing, plain, '- desk: mode is now enforce, and was observe'],
+  ['a limit', plain, `${plain}, limits: { at_once: 5 }`, '~ desk: limits is now { at_once: 5 }, and was {}'],
   [
     'nothing but its form',
-    desk(plain),
+    plain,
     {
       policies:
         '  desk:\n    users: ["*@a.org"]\n    allow:\n      - quota get\n      - command: mailbox list',
@@ -135,12 +119,7 @@ for (const [what, before, after, ...expected] of [
     { ...desk(plain), backend: ', shared_namespaces: ["shared/"]' },
     '~ the shared namespaces of mail1 are now [shared/], and were []',
   ],
-  [
-    'routes',
-    desk(plain),
-    { ...desk(plain), routes: '[{ users: ["*@a.org"], backend: mail1 }, { users: ["*"], backend: mail1 }]' },
-    '~ route *@a.org -> mail1 is new',
-  ],
+  ['routes', plain, { ...desk(plain), routes: twoRoutes }, '~ route *@a.org -> mail1 is new'],
   [
     'persons and server commands',
     { ...desk(plain), more: 'persons: { anna: { users: [anna] } }' },
@@ -148,34 +127,33 @@ for (const [what, before, after, ...expected] of [
     '~ server_commands who is now mail1, and was not set',
     '~ person anna is now user:anna user:bob, and was user:anna',
   ],
-] as const satisfies readonly (readonly [string, Written, Written, ...string[]])[])
-  void test(`words: ${what}`, () => assert.deepEqual(said(before, after), expected));
+] as const satisfies readonly (readonly [string, string | Written, string | Written, ...string[]])[])
+  void test(`words: ${what}`, () => {
+    const [old, fresh] = [before, after].map((each) => (typeof each === 'string' ? desk(each) : each));
+    assert.deepEqual(said(old, fresh ?? assert.fail()), expected);
+  });
 
 void test('words: who has which policy', () => {
   const policies = `  desk: { ${plain} }\n  more: { users: ["*@a.org"], allow: [quota get] }`;
   const of = (all: string): Written => ({ policies, listeners: accounts(all) });
   const one = `bob: { policy: desk, ${password} }`;
-  assert.deepEqual(
-    said(of(one), of(`bob: { policy: more, ${password} }, eve: { policy: desk, ${password} }`)),
+  const eve = `eve: { policy: desk, ${password} }`;
+  const unix = (policy: string): Written => ({
+    policies,
+    listeners: `{ desk: { unix: /run/desk.sock, policy: ${policy} } }`,
+  });
+  for (const [before, after, ...expected] of [
     [
+      of(one),
+      of(`bob: { policy: more, ${password} }, ${eve}`),
       '~ account bob at web has policy more now, and had desk',
       '+ account eve at web is new, with policy desk',
     ],
-  );
-  assert.deepEqual(said(of(`${one}, eve: { policy: desk, ${password} }`), of(one)), [
-    '- account eve at web is gone',
-  ]);
-  const unix = (choice: string): Written => ({
-    policies,
-    listeners: `{ desk: { unix: /run/desk.sock, ${choice} } }`,
-  });
-  assert.deepEqual(said(unix('policy: desk'), unix('policy: more')), [
-    '~ at desk now everybody has more, and before everybody has desk',
-  ]);
-  assert.deepEqual(said(unix('policy: desk'), of(one)), [
-    '- listener desk is gone',
-    '+ listener web is new, with account bob: desk',
-  ]);
+    [of(`${one}, ${eve}`), of(one), '- account eve at web is gone'],
+    [unix('desk'), unix('more'), '~ at desk now everybody has more, and before everybody has desk'],
+    [unix('desk'), of(one), '- listener desk is gone', '+ listener web is new, with account bob: desk'],
+  ] as const)
+    assert.deepEqual(said(before, after), expected);
 });
 
 function periodsOf(...all: readonly Settings[]) {
@@ -212,16 +190,14 @@ void test('what the policies before would have denied is counted, and what hides
   sent(['expunge', 'mailbox', 'INBOX', 'all']);
   const [first, second] = periods.periods;
   assert.deepEqual([first?.commands, second?.commands], [0, 8]);
-  const newly = [...(second?.newly.values() ?? [])].map(({ command, count, reason }) => [
-    command,
-    count,
-    reason,
-  ]);
+  const newly = [...(second?.newly.values() ?? [])].map(
+    ({ command, count, reason }) => `${command} ${count} ${reason}`,
+  );
   const excepted = 'policy desk excepts a user of this command';
   const reasons = [
-    ['mailbox list', 2, 'no rule allows "mailbox list"'],
-    ['search', 1, excepted],
-    ['mailbox list', 1, excepted],
+    'mailbox list 2 no rule allows "mailbox list"',
+    `search 1 ${excepted}`,
+    `mailbox list 1 ${excepted}`,
   ];
   assert.deepEqual([newly, second?.redacted, second?.unjudged], [reasons, 1, 0]);
   assert.deepEqual([first?.until, periods.faults.size], [second?.time, 0]);
@@ -272,10 +248,10 @@ for (const [what, keys] of [
 ] as const)
   void test(`a policy judges again by its text: ${what}`, () => {
     const own = keys.includes('allow: ') ? keys : `${keys}, allow: []`;
-    const of = (allow: string): Settings =>
+    const of = (first: string): Settings =>
       settingsOf({
         ...desk(
-          `users: ["*"], ${own.replace('allow: [', `allow: [${allow}`)}`,
+          `users: ["*"], ${own.replace('allow: [', `allow: [${first}`)}`,
           '{ users: ["*"], allow: [], approve: [desk], on_request: [{ command: expunge }] }',
         ),
         backend: ', shared_namespaces: []',

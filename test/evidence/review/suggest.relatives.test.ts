@@ -13,12 +13,7 @@ import { parse, settingsOf, sound } from '../../rules/config/sound.js';
 import { record, recordedMs } from './recording.js';
 
 const rounds = 15 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
-const settings = settingsOf(
-  sound.replace(
-    'users: ["*@example.com"]\n    allow: [quota get]',
-    'mode: observe\n    users: ["*"]\n    allow: [quota get]',
-  ),
-);
+const settings = settingsOf(sound.replace('users: ["*@example.com"]', 'mode: observe\n    users: ["*"]'));
 const policy = settings.policies.get('support') ?? assert.fail();
 
 interface Place {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Sightings } from '../../../src/evidence/review/sightings.js';
 import { type Suggestion, suggest } from '../../../src/evidence/review/suggest.js';
+import type { ExchangeRow } from '../../../src/evidence/trail/search.js';
 import { parseSettings } from '../../../src/rules/config/parse-settings.js';
 import type { Settings } from '../../../src/rules/config/settings.js';
 import { parse, settingsOf, sound } from '../../rules/config/sound.js';
@@ -26,22 +27,21 @@ function suggestion(policy: string, ...lines: string[]): Suggestion {
   const settings = parseWithPreset(
     `${sound.replace('users: ["*@example.com"]\n    allow: [quota get]', policy)}mail_users: { resolve: /run/auth }\n`,
   );
-  const sightings = new Sightings({ listener: 'support' });
-  for (const [at, line] of lines.entries()) {
+  const rows = lines.map((line, at) => {
     const [user = '', words = ''] = line.split(': ');
     const principal = at % 2 === 0 ? 'carol@support' : 'dave@support';
-    sightings.take(
-      record(settings, 'support', {
-        user,
-        words: wordsOf(words),
-        principal,
-        atMs: recordedMs - at * 60_000,
-        reason: 'x',
-      }),
-    );
-  }
-  const found = settings.policies.get('support') ?? assert.fail();
-  return suggest(sightings, { settings, policy: found, listener: 'support', nowMs: recordedMs });
+    const sent = { user, words: wordsOf(words), principal, atMs: recordedMs - at * 60_000, reason: 'x' };
+    return record(settings, 'support', sent);
+  });
+  return suggestedBy(settings, rows);
+}
+
+/** What these rows make of the policy. */
+function suggestedBy(settings: Settings, rows: readonly ExchangeRow[]): Suggestion {
+  const sightings = new Sightings({ listener: 'support' });
+  for (const row of rows) sightings.take(row);
+  const policy = settings.policies.get('support') ?? assert.fail();
+  return suggest(sightings, { settings, policy, listener: 'support', nowMs: recordedMs });
 }
 
 void test('the whole text', () => {
@@ -122,18 +122,8 @@ policies:
 void test('a command for all users in front of Dovecot 2.3 is never granted: it was refused each time', () => {
   for (const rule of ['quota get', '{ command: quota get, all_users: true }']) {
     const settings = settingsOf(sound.replace('"*@example.com"', '"*"').replace('[quota get]', `[${rule}]`));
-    const policy = settings.policies.get('support') ?? assert.fail();
-    const sightings = new Sightings({ listener: 'support' });
-    for (let at = 0; at < 4; at += 1)
-      sightings.take(
-        record(settings, 'support', { user: '', words: ['quota', 'get', '-A'], series: ['2.3'] }),
-      );
-    const { text, allowed } = suggest(sightings, {
-      settings,
-      policy,
-      listener: 'support',
-      nowMs: recordedMs,
-    });
+    const all = record(settings, 'support', { user: '', words: ['quota', 'get', '-A'], series: ['2.3'] });
+    const { text, allowed } = suggestedBy(settings, [all, all, all, all]);
     assert.equal(allowed, 0, text);
     assert.match(text, /# +4 times, last [^\n]*"quota get": Dovecot 2\.3 has no command for all users/);
     assert.doesNotMatch(text, /# - command: quota get/);
@@ -148,14 +138,13 @@ void test('on_request stays as it is, and what a grant allowed does not become a
     requests: { open: 2, wait: 2h }
     approve: [support]
 `).settings ?? assert.fail();
-  const sightings = new Sightings({ listener: 'support' });
   const words = ['mailbox', 'delete', 'Old'];
   const sent = { user: 'bob@example.com', words, principal: 'carol@support' };
-  sightings.take(record(settings, 'support', { ...sent, words: ['quota', 'get'] }));
-  sightings.take(record(settings, 'support', { ...sent, isGranted: true }));
-  sightings.take(record(settings, 'support', sent));
-  const policy = settings.policies.get('support') ?? assert.fail();
-  const { text, rules } = suggest(sightings, { settings, policy, listener: 'support', nowMs: recordedMs });
+  const all = [{ ...sent, words: ['quota', 'get'] }, { ...sent, isGranted: true }, sent];
+  const { text, rules } = suggestedBy(
+    settings,
+    all.map((each) => record(settings, 'support', each)),
+  );
   assert.equal(rules, 1);
   assert.ok(
     text.includes(`    users: ["*@example.com"]
@@ -172,7 +161,7 @@ void test('on_request stays as it is, and what a grant allowed does not become a
   const again = parse(sound.replace(/policies:[^]*/, text)).settings?.policies.get('support');
   assert.deepEqual(
     again?.onRequest.map(({ hash }) => hash),
-    policy.onRequest.map(({ hash }) => hash),
+    settings.policies.get('support')?.onRequest.map(({ hash }) => hash),
   );
 });
 
@@ -316,11 +305,9 @@ void test('a job that names the day is one job: seen on three days, it is not se
 
 void test('what doctor sent is not what people do', () => {
   const settings = settingsOf(sound.replace('allow:', 'mode: observe\n    allow:'));
-  const sightings = new Sightings({ listener: 'support' });
   const sent = { user: 'bob@example.com', principal: 'root@support', reason: 'dovegate doctor' };
-  sightings.take(record(settings, 'support', { ...sent, words: ['mailbox', 'list'] }));
-  const policy = settings.policies.get('support') ?? assert.fail();
-  const { text, rules } = suggest(sightings, { settings, policy, listener: 'support', nowMs: recordedMs });
+  const probe = record(settings, 'support', { ...sent, words: ['mailbox', 'list'] });
+  const { text, rules } = suggestedBy(settings, [probe]);
   assert.equal(rules, 0);
   assert.doesNotMatch(text, /mailbox list/);
   assert.match(text, /^ {4}# Left out: 1, which `dovegate doctor` sent\.$/m);

@@ -80,70 +80,74 @@ const ruleOf = (rules: Rules, command: string): Record<string, unknown> => {
   return typeof found === 'object' ? found : assert.fail(command);
 };
 
+/** An edit of one rule, which has an object. */
+const ofRule =
+  (command: string, change: Readonly<Record<string, unknown>>, key: 'allow' | 'on_request' = 'allow') =>
+  (policy: Policy): void => {
+    const rule = ruleOf(policy[key], command);
+    for (const [name, value] of Object.entries(change))
+      if (value === undefined) delete rule[name];
+      else rule[name] = value;
+  };
+const onRequest = (change: Readonly<Record<string, unknown>>) => ofRule('search', change, 'on_request');
+/** Sections of the policy in place of its own. */
+const sets = (sections: Readonly<Record<string, unknown>>) => (policy: Policy) =>
+  void Object.assign(policy, sections);
+const inBoxes = (...mailbox: string[]) => ({ where: { query: { mailbox } } });
+
 const widening: readonly Edit[] = [
   [/may now: expunge/, ({ allow }) => void allow.push('expunge')],
   [/may now: mailbox list/, ({ allow }) => void allow.unshift('mailbox list')],
-  [/rule for expunge/, ({ allow }) => void delete ruleOf(allow, 'expunge')['where']],
-  [
-    /rule for expunge/,
-    ({ allow }) => void (ruleOf(allow, 'expunge')['where'] = { query: { mailbox: ['Trash', 'Junk'] } }),
-  ],
-  [/rule for expunge/, ({ allow }) => void (ruleOf(allow, 'expunge')['limit'] = '21/hour')],
-  [/rule for expunge/, ({ allow }) => void (ruleOf(allow, 'expunge')['limit'] = '1/second')],
-  [/rule for expunge/, ({ allow }) => void delete ruleOf(allow, 'expunge')['reason']],
-  [/rule for expunge/, ({ allow }) => void delete ruleOf(allow, 'expunge')['max_matches']],
-  [/rule for fetch/, ({ allow }) => void (ruleOf(allow, 'fetch')['expires'] = '2027-06-30')],
-  [
-    /rule for fetch/,
-    ({ allow }) =>
-      void ((ruleOf(allow, 'fetch')['content'] = true),
-      (ruleOf(allow, 'fetch')['where'] = { field: ['uid', 'flags', 'text'] })),
-  ],
-  [/no longer excepts: ceo@a\.org/, (policy) => void (policy.except = ['cfo@b.org'])],
+  [/rule for expunge/, ofRule('expunge', { where: undefined })],
+  [/rule for expunge/, ofRule('expunge', inBoxes('Trash', 'Junk'))],
+  [/rule for expunge/, ofRule('expunge', { limit: '21/hour' })],
+  [/rule for expunge/, ofRule('expunge', { limit: '1/second' })],
+  [/rule for expunge/, ofRule('expunge', { reason: undefined })],
+  [/rule for expunge/, ofRule('expunge', { max_matches: undefined })],
+  [/rule for fetch/, ofRule('fetch', { expires: '2027-06-30' })],
+  [/rule for fetch/, ofRule('fetch', { content: true, where: { field: ['uid', 'flags', 'text'] } })],
+  [/no longer excepts: ceo@a\.org/, sets({ except: ['cfo@b.org'] })],
   [/now covers: \*@c\.org/, ({ users }) => void users.push('*@c.org')],
-  [/is no longer denied: /, (policy) => void (policy.deny = ['mailbox rename'])],
-  [/limits is now/, (policy) => void (policy['limits'] = { rate: '90/minute', at_once: 4 })],
-  [/limits is now/, (policy) => void (policy['limits'] = { rate: '60/minute' })],
-  [/rule for search/, (policy) => void (ruleOf(policy.on_request, 'search')['approvals'] = 1)],
-  [/rule for search/, (policy) => void (ruleOf(policy.on_request, 'search')['uses'] = 4)],
-  [/rule for search/, (policy) => void (ruleOf(policy.on_request, 'search')['for'] = '1d')],
+  [/is no longer denied: /, sets({ deny: ['mailbox rename'] })],
+  [/limits is now/, sets({ limits: { rate: '90/minute', at_once: 4 } })],
+  [/limits is now/, sets({ limits: { rate: '60/minute' } })],
+  [/rule for search/, onRequest({ approvals: 1 })],
+  [/rule for search/, onRequest({ uses: 4 })],
+  [/rule for search/, onRequest({ for: '1d' })],
   [/may now request: flags add/, (policy) => void policy.on_request.push({ command: 'flags add' })],
-  [/mode is now observe/, (policy) => void ((policy['mode'] = 'observe'), policy.on_request.splice(0))],
+  [/mode is now observe/, sets({ mode: 'observe', on_request: [] })],
 ];
 
-const others: readonly Edit[] = [
-  [undefined, ({ allow }) => void allow.shift()],
-  [undefined, (policy) => void (policy.allow = policy.allow.toReversed())],
-  [undefined, ({ allow }) => void (allow[0] = { command: 'quota get', limit: '5/minute' })],
+const others: readonly Edit[1][] = [
+  ({ allow }) => void allow.shift(),
+  (policy) => void (policy.allow = policy.allow.toReversed()),
+  ({ allow }) => void (allow[0] = { command: 'quota get', limit: '5/minute' }),
   // Covered by a rule that is there.
-  [undefined, ({ allow }) => void allow.push({ command: 'quota get', users: ['x@a.org'] })],
-  [
-    undefined,
-    ({ allow }) =>
-      void (ruleOf(allow, 'expunge')['where'] = { query: { mailbox: ['Trash'], seen: 'present' } }),
-  ],
-  [undefined, ({ allow }) => void (ruleOf(allow, 'expunge')['limit'] = '10/hour')],
-  [undefined, ({ allow }) => void (ruleOf(allow, 'expunge')['max_matches'] = 10)],
-  [undefined, ({ allow }) => void (ruleOf(allow, 'fetch')['expires'] = '2026-12-31')],
-  [undefined, ({ allow }) => void (ruleOf(allow, 'fetch')['where'] = { field: ['uid'] })],
-  [undefined, ({ except }) => void except.push('cto@a.org')],
-  [undefined, ({ users }) => void users.pop()],
+  ({ allow }) => void allow.push({ command: 'quota get', users: ['x@a.org'] }),
+  ofRule('expunge', { where: { query: { mailbox: ['Trash'], seen: 'present' } } }),
+  ofRule('expunge', { limit: '10/hour' }),
+  ofRule('expunge', { max_matches: 10 }),
+  ofRule('fetch', { expires: '2026-12-31' }),
+  ofRule('fetch', { where: { field: ['uid'] } }),
+  ({ except }) => void except.push('cto@a.org'),
+  ({ users }) => void users.pop(),
   // The other one covers it.
-  [undefined, ({ users }) => void users.push('x@a.org')],
-  [undefined, ({ deny }) => void deny.push('expunge')],
+  ({ users }) => void users.push('x@a.org'),
+  ({ deny }) => void deny.push('expunge'),
   // Nothing allows it.
-  [undefined, (policy) => void policy.deny.pop()],
-  [undefined, (policy) => void (policy['limits'] = { rate: '30/minute', at_once: 2 })],
-  [undefined, (policy) => void (ruleOf(policy.on_request, 'search')['approvals'] = 3)],
-  [undefined, (policy) => void (ruleOf(policy.on_request, 'search')['for'] = '1h')],
-  [undefined, (policy) => void policy.on_request.splice(0)],
-  [undefined, (policy) => void (policy['contact'] = 'help@a.org')],
-  [undefined, (policy) => void ((policy['logs'] = 'full'), (policy['weight'] = 3))],
+  (policy) => void policy.deny.pop(),
+  sets({ limits: { rate: '30/minute', at_once: 2 } }),
+  onRequest({ approvals: 3 }),
+  onRequest({ for: '1h' }),
+  sets({ on_request: [] }),
+  sets({ contact: 'help@a.org' }),
+  sets({ logs: 'full', weight: 3 }),
 ];
 
 void test('40 edits, half of which widen: each of these is told in its words, and no other', () => {
   const told: string[] = [];
-  for (const [at, [what, edit]] of [...widening, ...others].entries()) {
+  const edits: readonly Edit[] = [...widening, ...others.map((edit) => [undefined, edit] as const)];
+  for (const [at, [what, edit]] of edits.entries()) {
     const before = base();
     const after = base();
     const name = at % 3 === 0 ? 'desk' : 'other';
@@ -152,7 +156,7 @@ void test('40 edits, half of which widen: each of these is told in its words, an
     edit(after.policies[name]);
     edit(after.policies.spare);
     const found = wideningsBetween(listOf(before), listOf(after), textOf, options);
-    const shown = `${edit.toString()}: ${found.join(' | ')}`;
+    const shown = `edit ${at}: ${found.join(' | ')}`;
     if (what === undefined) assert.deepEqual(found, [], shown);
     else assert.match(found.join(), new RegExp(`^${name}[^]*${what.source}`), shown);
     told.push(...found);
@@ -169,18 +173,12 @@ void test('who gets which policy is told, and what nobody gets is not', () => {
     edit(after);
     return wideningsBetween(listOf(base()), listOf(after), textOf, options);
   };
-  assert.deepEqual(
-    tell(({ listeners }) => void (listeners['more'] = { unix: '/run/more.sock', policy: 'spare' })),
-    ['listener more is new, with everybody has spare'],
-  );
-  assert.deepEqual(
-    tell(({ listeners }) => void delete listeners['other']),
-    [],
-  );
-  assert.deepEqual(
-    tell(({ policies }) => void (policies.spare.except = [])),
-    [],
-  );
+  const more = { unix: '/run/more.sock', policy: 'spare' };
+  const added = tell(({ listeners }) => void (listeners['more'] = more));
+  assert.deepEqual(added, ['listener more is new, with everybody has spare']);
+  const fewer = tell(({ listeners }) => void delete listeners['other']);
+  const ofNobody = tell(({ policies }) => void (policies.spare.except = []));
+  assert.deepEqual([fewer, ofNobody], [[], []]);
 });
 
 const rulesOf = (key: 'allow' | 'on_request', rules: Rules): Written => {
@@ -204,81 +202,67 @@ const fetch = (approvals: number, more: Record<string, unknown> = {}) => ({
   approvals,
   ...more,
 });
+const fetchOf = (user: string, approvals: number) => fetch(approvals, { users: [`${user}@a.org`] });
 const max = { command: 'expunge', max_matches: 10 };
+const oneTrash = trash(['Trash'], '20/hour');
+const withReason = { ...oneTrash, reason: 'required' };
+const ofForm = fetch(2, { reason: { regex: 'T-[0-9]+' } });
+const until = (expires: string) => ({ ...quota, expires });
+const [ofUser, ofCommand] = [fetch(2, { scope: 'user', uses: 9 }), fetch(2, { scope: 'command', uses: 1 })];
+const emergency = { command: 'quota get', emergency: true };
 
-// [what, key, before, after, whether somebody may do more]
-const beside: readonly (readonly [string, 'allow' | 'on_request', Rules, Rules, boolean])[] = [
+/** Rules before and after. `more`: somebody may do more. */
+type Beside = readonly [
+  what: string,
+  key: 'allow' | 'on_request',
+  before: Rules,
+  after: Rules,
+  more?: 'more',
+];
+const beside: readonly Beside[] = [
   [
     'the limit of one of two',
     'allow',
     [trash(['Trash'], '100/hour'), trash(['Junk'], '5/hour')],
     [trash(['Trash'], '100/hour'), trash(['Junk'], '100/hour')],
-    true,
+    'more',
   ],
   [
     'the approvals of one of two',
     'on_request',
-    [fetch(2, { users: ['ceo@a.org'] }), fetch(1, { users: ['x@a.org'] })],
-    [fetch(1, { users: ['ceo@a.org'] }), fetch(1, { users: ['x@a.org'] })],
-    true,
+    [fetchOf('ceo', 2), fetchOf('x', 1)],
+    [fetchOf('ceo', 1), fetchOf('x', 1)],
+    'more',
   ],
-  [
-    'a rule more with fewer approvals',
-    'on_request',
-    [fetch(2)],
-    [fetch(2), fetch(1, { users: ['x@a.org'] })],
-    true,
-  ],
-  ['a second count', 'allow', ['quota get'], ['quota get', quota], false],
-  ['a second count of a limit', 'allow', [quota], ['quota get', quota], true],
-  ['another order of terms', 'allow', [quota, 'quota get'], ['quota get', quota], true],
-  ['what demanded is gone', 'allow', [quota, 'quota get'], ['quota get'], true],
-  [
-    'a reason that the first one demanded',
-    'allow',
-    [{ ...trash(['Trash'], '9/hour'), reason: 'required' }, 'expunge'],
-    ['expunge'],
-    true,
-  ],
-  ['the order of how many', 'allow', [max, 'expunge'], ['expunge', max], true],
+  ['a rule more with fewer approvals', 'on_request', [fetch(2)], [fetch(2), fetchOf('x', 1)], 'more'],
+  ['a second count', 'allow', ['quota get'], ['quota get', quota]],
+  ['a second count of a limit', 'allow', [quota], ['quota get', quota], 'more'],
+  ['another order of terms', 'allow', [quota, 'quota get'], ['quota get', quota], 'more'],
+  ['what demanded is gone', 'allow', [quota, 'quota get'], ['quota get'], 'more'],
+  ['a reason that the first one demanded', 'allow', [withReason, 'expunge'], ['expunge'], 'more'],
+  ['the order of how many', 'allow', [max, 'expunge'], ['expunge', max], 'more'],
   [
     'one count becomes two',
     'allow',
     [trash(['Trash', 'Junk'], '20/hour')],
-    [trash(['Trash'], '20/hour'), trash(['Junk'], '20/hour')],
-    true,
+    [oneTrash, trash(['Junk'], '20/hour')],
+    'more',
   ],
-  ['nothing but the order of others', 'allow', [quota, 'mailbox list'], ['mailbox list', quota], false],
-  ['a reason of a form', 'on_request', [fetch(2)], [fetch(2, { reason: { regex: 'T-[0-9]+' } })], false],
-  ['a reason of another form', 'on_request', [fetch(2, { reason: { regex: 'T-[0-9]+' } })], [fetch(2)], true],
-  ['kept from the owner no more', 'on_request', [fetch(2, { quiet: '1d' })], [fetch(2)], false],
-  [
-    'one command instead of all',
-    'on_request',
-    [fetch(2, { scope: 'user', uses: 9 })],
-    [fetch(2, { scope: 'command', uses: 1 })],
-    false,
-  ],
-  ['no emergency', 'allow', [{ command: 'quota get', emergency: true }], ['quota get'], false],
-  [
-    'what is over stays over',
-    'allow',
-    ['mailbox list', { ...quota, expires: '2026-01-01' }],
-    ['mailbox list', { ...quota, expires: '2026-02-01' }],
-    false,
-  ],
-  ['what is over begins again', 'allow', [{ ...quota, expires: '2026-01-01' }], [quota], true],
+  ['nothing but the order of others', 'allow', [quota, 'mailbox list'], ['mailbox list', quota]],
+  ['a reason of a form', 'on_request', [fetch(2)], [ofForm]],
+  ['a reason of another form', 'on_request', [ofForm], [fetch(2)], 'more'],
+  ['kept from the owner no more', 'on_request', [fetch(2, { quiet: '1d' })], [fetch(2)]],
+  ['one command instead of all', 'on_request', [ofUser], [ofCommand]],
+  ['no emergency', 'allow', [emergency], ['quota get']],
+  ['what is over stays over', 'allow', ['expunge', until('2026-01-01')], ['expunge', until('2026-02-01')]],
+  ['what is over begins again', 'allow', [until('2026-01-01')], [quota], 'more'],
 ];
 
 void test('rules beside others: who lends whom which terms', () => {
-  for (const [what, key, before, after, isMore] of beside) {
-    const found = wideningsBetween(
-      listOf(rulesOf(key, before)),
-      listOf(rulesOf(key, after)),
-      textOf,
-      options,
-    );
-    assert.equal(found.length > 0, isMore, `${what}: ${found.join(' | ')}`);
+  for (const [what, key, before, after, more] of beside) {
+    const [was, now] = [before, after].map((rules) => listOf(rulesOf(key, rules)));
+    const found = wideningsBetween(was ?? '', now ?? '', textOf, options);
+    assert.equal(found.length > 0, more === 'more', `${what}: ${found.join(' | ')}`);
   }
 });
 
@@ -310,43 +294,29 @@ void test('who comes, goes or moves: fewer people and narrower policies are no m
     (written: Written): void => {
       written.listeners['desk'] = { ...written.listeners['desk'], ...more };
     };
-  const anna = { peers: { users: ['anna'] }, policy: 'desk' };
-  assert.deepEqual(tell(desk({ peers: { users: ['anna'] } })), []);
-  assert.deepEqual(tell(desk({ peers: { users: ['bob', 'anna'] } })), []);
-  assert.deepEqual(tell(desk({ policies: [anna] })), []);
-  assert.deepEqual(tell(desk({ policies: [anna, { peers: { users: ['bob'] }, policy: 'other' }] })), []);
-  assert.deepEqual(
-    tell(
-      desk({
-        policies: [
-          { ...anna, policy: 'other' },
-          { peers: { users: ['bob', 'carol'] }, policy: 'other' },
-        ],
-      }),
-    ),
-    [],
-  );
-  assert.equal(
-    tell(desk({ policies: [anna, { peers: { users: ['bob', 'carol'] }, policy: 'desk' }] })).length,
-    1,
-  );
-  assert.equal(
-    tell(desk({ policies: [anna, { peers: { users: ['bob', 'dave'] }, policy: 'other' }] })).length,
-    1,
-  );
-  assert.equal(tell(desk({ peers: { users: ['anna', 'dave'] } })).length, 1);
-  // Somebody whom the first line took comes to the second one, which permits less here, and may permit more.
-  assert.equal(tell(desk({ policies: [{ peers: { users: ['bob', 'carol'] }, policy: 'other' }] })).length, 1);
+  const line = (policy: string, ...users: string[]) => ({ peers: { users }, policy });
+  const [anna, bobAndCarol] = [line('desk', 'anna'), line('other', 'bob', 'carol')];
+  for (const change of [
+    { peers: { users: ['anna'] } },
+    { peers: { users: ['bob', 'anna'] } },
+    { policies: [anna] },
+    { policies: [anna, line('other', 'bob')] },
+    { policies: [line('other', 'anna'), bobAndCarol] },
+  ])
+    assert.deepEqual(tell(desk(change)), [], JSON.stringify(change));
+  for (const change of [
+    { policies: [anna, line('desk', 'bob', 'carol')] },
+    { policies: [anna, line('other', 'bob', 'dave')] },
+    { peers: { users: ['anna', 'dave'] } },
+    // Somebody whom the first line took comes to the second one, which permits less here, and may permit more.
+    { policies: [bobAndCarol] },
+  ])
+    assert.equal(tell(desk(change)).length, 1, JSON.stringify(change));
   // The same under another name.
   const renamed = tell((written) => {
     Object.assign(written.policies, { front: written.policies.desk });
     Reflect.deleteProperty(written.policies, 'desk');
-    desk({
-      policies: [
-        { ...anna, policy: 'front' },
-        { peers: { users: ['bob', 'carol'] }, policy: 'other' },
-      ],
-    })(written);
+    desk({ policies: [line('front', 'anna'), bobAndCarol] })(written);
   });
   assert.deepEqual(renamed, []);
   // How many users one line may name stands around the policies.
@@ -356,10 +326,8 @@ void test('who comes, goes or moves: fewer people and narrower policies are no m
 });
 
 void test('a text that is not kept is told as what cannot be decided', () => {
-  const [was, now] = [
-    listOf(base()),
-    listOf({ ...base(), listeners: { desk: { unix: '/run/desk.sock', policy: 'desk' } } }),
-  ];
+  const was = listOf(base());
+  const now = listOf({ ...base(), listeners: { desk: { unix: '/run/desk.sock', policy: 'desk' } } });
   const [words] = wideningsBetween(was, now, (hash) => (hash === was ? undefined : kept.get(hash)), options);
   assert.match(words ?? '', /cannot be said/);
   const over = base();
