@@ -8,21 +8,7 @@ import { prove } from '../../../src/evidence/proof/prove.js';
 import type { MailboxDeed, ReachWay } from '../../../src/evidence/views/reach.js';
 import { readStatement } from '../../../src/rules/answers/statement.js';
 import type { Settings } from '../../../src/rules/config/settings.js';
-import { parse } from '../../rules/config/sound.js';
-import { configuration, others, wideNames, widePolicies } from './statements.js';
-
-const nowMs = Date.parse('2026-11-29T00:00:00Z');
-const options = { nowMs, isOver: () => false };
-
-function settingsOf(text: string): Settings {
-  const { settings, problems } = parse(text);
-  return settings ?? assert.fail(JSON.stringify(problems));
-}
-
-const socket = (name: string): string => `/run/${name}.sock`;
-const backend = '"unix:/run/dovecot/doveadm-server"';
-const main = settingsOf(configuration(socket, backend, others.replace('127.0.0.1:0', '127.0.0.1:8080')));
-const wide = settingsOf(configuration(socket, backend, '', widePolicies, wideNames));
+import { backend, main, options, settingsOf, wide } from './proven.js';
 
 /** `support: fetch on-request mail search facts`; a `?` behind what no command line was found for. */
 function said(user: string, settings: Settings): string[] {
@@ -86,11 +72,7 @@ policies: { desk: { users: ["**"], allow: [{ command: move, where: { source-user
     const statement = readStatement(`nobody may ${text} in mailboxes of "x@b.org" by name`, settings);
     assert.ok(statement.kind === 'never');
     const proof = prove(statement, settings, options);
-    assert.equal(
-      proof.kind === 'disproved' && proof.witness.words.includes('x@b.org'),
-      true,
-      JSON.stringify(proof),
-    );
+    assert.ok(proof.kind === 'disproved' && proof.witness.words.includes('x@b.org'), JSON.stringify(proof));
   }
 });
 

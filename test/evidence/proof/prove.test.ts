@@ -17,30 +17,8 @@ import { routingTableOf, type Settings } from '../../../src/rules/config/setting
 import { plainLine } from '../../../src/rules/policy/assess.js';
 import { underAnyGrant } from '../../../src/rules/policy/grant.js';
 import { createPolicy, type Policy } from '../../../src/rules/policy/policy.js';
-import { parse } from '../../rules/config/sound.js';
-import {
-  changes,
-  configuration,
-  type Expected,
-  others,
-  statements,
-  wideNames,
-  widePolicies,
-  wideStatements,
-} from './statements.js';
-
-const nowMs = Date.parse('2026-11-29T00:00:00Z');
-const options = { nowMs, isOver: () => false };
-
-function settingsOf(text: string): Settings {
-  const { settings, problems } = parse(text);
-  return settings ?? assert.fail(JSON.stringify(problems));
-}
-
-const socket = (name: string): string => `/run/${name}.sock`;
-const backend = '"unix:/run/dovecot/doveadm-server"';
-const main = settingsOf(configuration(socket, backend, others.replace('127.0.0.1:0', '127.0.0.1:8080')));
-const wide = settingsOf(configuration(socket, backend, '', widePolicies, wideNames));
+import { backend, main, nowMs, options, settingsOf, settingsWith, wide } from './proven.js';
+import { changes, type Expected, statements, wideStatements } from './statements.js';
 
 function decide(text: string, settings: Settings, before?: Settings): Proof {
   const statement = readStatement(text, settings, ...(before === undefined ? [] : [before]));
@@ -97,7 +75,7 @@ void test('each statement has the answer that was written before', () => {
 
 void test('what a change allows, refuses, or leaves open', () => {
   const of = (own: string): Settings =>
-    settingsOf(configuration(socket, backend, 'persons: { carol: { users: [carol] } }', own, ['p', 'q']));
+    settingsWith('persons: { carol: { users: [carol] } }', own, ['p', 'q']);
   for (const each of changes) {
     const [before, after] = [of(each.before), of(each.after)];
     const shown = { ...each, statement: `${each.statement}\n${each.before}${each.after}` };
@@ -121,15 +99,18 @@ policies:${policies}`);
   };
   assert.equal(answers(one, one), 'holds');
   assert.equal(answers(one, of('a: { unix: /a, policy: q }')), 'disproved');
-  assert.equal(answers(one, of('a: { unix: /a, policy: p }, b: { unix: /b, policy: p }')), 'disproved');
-  assert.equal(answers(of('a: { unix: /a, policy: p }, b: { unix: /b, policy: p }'), one), 'holds');
+  const both = of('a: { unix: /a, policy: p }, b: { unix: /b, policy: p }');
+  assert.equal(answers(one, both), 'disproved');
+  assert.equal(answers(both, one), 'holds');
   const [ofOne = one, ofAll = one] = ['quota get', '{ command: quota get, all_users: true }'].map((rule) =>
-    settingsOf(configuration(socket, backend, '', `\n  p: { users: ["*"], allow: [${rule}] }\n`, ['p'])),
+    settingsWith('', `\n  p: { users: ["*"], allow: [${rule}] }\n`, ['p']),
   );
   const proof = decide('nobody may do more than before', ofAll, ofOne);
-  assert.deepEqual(proof.kind === 'disproved' && [proof.witness.user, proof.witness.words], [
+  assert.deepEqual(proof.kind === 'disproved' && [proof.witness.user, ...proof.witness.words], [
     '',
-    ['quota', 'get', '-A'],
+    'quota',
+    'get',
+    '-A',
   ]);
   assert.equal(decide('nobody may do more than before', ofOne, ofAll).kind, 'holds');
   const byGroup = of('a: { unix: /a, policies: [{ peers: { groups: [g] }, policy: q }, { policy: p }] }');
@@ -146,15 +127,11 @@ policies:${policies}`);
   assert.equal(answers(choosing('{ users: [anna] }'), choosing('{ users: [anna, bob] }')), 'disproved');
   assert.equal(answers(byGroup, choosing('{ users: [anna], groups: [g] }')), 'undecided: groups');
   assert.equal(answers(one, choosing('{ users: [anna] }')), 'disproved');
-  assert.equal(
-    answers(of('a: { unix: /a, policy: p }', '["*@x.org"]'), one),
-    'undecided: what decides beside the rules differs',
-  );
-  assert.equal(answers(one, of('a: { unix: /a, policy: p }', '["*@x.org"]')), 'holds');
-  assert.equal(
-    answers(of('a: { unix: /a, policy: p }', '["*"]', '["shared/"]'), one),
-    'undecided: what decides beside the rules differs',
-  );
+  const fewer = of('a: { unix: /a, policy: p }', '["*@x.org"]');
+  const shared = of('a: { unix: /a, policy: p }', '["*"]', '["shared/"]');
+  assert.equal(answers(fewer, one), 'undecided: what decides beside the rules differs');
+  assert.equal(answers(one, fewer), 'holds');
+  assert.equal(answers(shared, one), 'undecided: what decides beside the rules differs');
 });
 
 const withPage = `version: 1
@@ -223,20 +200,19 @@ void test('a setting that no proof knows leaves it undecided, by its name', () =
     ...before,
     policies: new Map([...before.policies].map(([name, policy]) => [name, { ...policy, ...change(policy) }])),
   });
+  const [backends, listeners] = [before.backends, before.listeners].map((all) =>
+    all.map((each) => ({ ...each, ...fresh })),
+  );
   for (const [after, key] of [
-    [{ ...before, ...fresh }, 'later_setting'],
-    [{ ...before, audit: { ...before.audit, ...fresh } }, 'audit.later_setting'],
-    [
-      { ...before, backends: before.backends.map((each) => ({ ...each, ...fresh })) },
-      'backends.m.later_setting',
-    ],
-    [
-      { ...before, listeners: before.listeners.map((each) => ({ ...each, ...fresh })) },
-      'listeners.a.later_setting',
-    ],
-    [policies(() => fresh), 'policies.p.later_setting'],
-  ] as const)
-    assert.ok(said(after).includes(key), `${key}: ${said(after)}`);
+    [fresh, ''],
+    [{ audit: { ...before.audit, ...fresh } }, 'audit.'],
+    [{ backends }, 'backends.m.'],
+    [{ listeners }, 'listeners.a.'],
+    [policies(() => fresh), 'policies.p.'],
+  ] as const) {
+    const reason = said(Object.assign({}, before, after));
+    assert.ok(reason.includes(`${key}later_setting`), `${key}: ${reason}`);
+  }
   const later = policies((policy) => {
     const [first, ...rest] = policy.allow;
     const allow = first === undefined ? [] : [{ ...first, ...fresh }, ...rest];
@@ -246,41 +222,35 @@ void test('a setting that no proof knows leaves it undecided, by its name', () =
 });
 
 void test('a text that is no statement is refused, with the place and what was meant', () => {
-  const refused = (text: string): string => {
+  for (const [text, message] of [
+    ['', /^at its end there must be "nobody", or who: policy NAME/],
+    [
+      'nobody may destory',
+      /^at character 12, before "destory", there must be a verb: .*; did you mean "destroy"\?$/,
+    ],
+    ['policy suport may never read', /^there is no policy "suport"; did you mean support\?$/],
+    [
+      'nobody may run mailbx list',
+      /there must be the full name of a command.*did you mean "mailbox list"\?$/,
+    ],
+    ['policy support may read', /"never" or "only": a statement says what cannot happen/],
+    ['nobody may never read', /leave out "never"/],
+    ['nobody may read in mailboxes of bob', /a pattern in double quotes/],
+    [
+      'nobody may read in mailboxes of "b?b@example.com"',
+      /^the pattern at character 33: only \* and \*\* are wildcards here/,
+    ],
+    ['nobody may read in mailboxes of "*" or "@example.com"', /names no user; write \*@example\.com/],
+    ['nobody may read "', /the quotes at character 17 are not closed/],
+    ['nobody may read twice', /before "twice", there must be the end of the statement/],
+    ['after this change nobody may read', /"nobody may do more than before"/],
+    ['policy support may only run anything', /excludes nothing/],
+    [`nobody may read${' '.repeat(bounds.statementChars)}`, /^is longer than 4096 characters$/],
+    ['key:modoboa may never read', /there is no key "modoboa"; there are: billing/],
+  ] as const) {
     const statement = readStatement(text, main);
-    return statement.kind === 'bad' ? statement.message : assert.fail(text);
-  };
-  assert.match(refused(''), /^at its end there must be "nobody", or who: policy NAME/);
-  assert.match(
-    refused('nobody may destory'),
-    /^at character 12, before "destory", there must be a verb: .*; did you mean "destroy"\?$/,
-  );
-  assert.match(
-    refused('policy suport may never read'),
-    /^there is no policy "suport"; did you mean support\?$/,
-  );
-  assert.match(
-    refused('nobody may run mailbx list'),
-    /there must be the full name of a command.*did you mean "mailbox list"\?$/,
-  );
-  assert.match(refused('policy support may read'), /"never" or "only": a statement says what cannot happen/);
-  assert.match(refused('nobody may never read'), /leave out "never"/);
-  assert.match(refused('nobody may read in mailboxes of bob'), /a pattern in double quotes/);
-  assert.match(
-    refused('nobody may read in mailboxes of "b?b@example.com"'),
-    /^the pattern at character 33: only \* and \*\* are wildcards here/,
-  );
-  assert.match(
-    refused('nobody may read in mailboxes of "*" or "@example.com"'),
-    /names no user; write \*@example\.com/,
-  );
-  assert.match(refused('nobody may read "'), /the quotes at character 17 are not closed/);
-  assert.match(refused('nobody may read twice'), /before "twice", there must be the end of the statement/);
-  assert.match(refused('after this change nobody may read'), /"nobody may do more than before"/);
-  assert.match(refused('policy support may only run anything'), /excludes nothing/);
-  const long = `nobody may read${' '.repeat(bounds.statementChars)}`;
-  assert.equal(refused(long), `is longer than ${bounds.statementChars} characters`);
-  assert.match(refused('key:modoboa may never read'), /there is no key "modoboa"; there are: billing/);
+    assert.match(statement.kind === 'bad' ? statement.message : `no fault in ${text}`, message);
+  }
 });
 
 void test('a statement about users whom nobody can be is undecided', () => {
@@ -289,9 +259,7 @@ void test('a statement about users whom nobody can be is undecided', () => {
     return proof.kind === 'undecided' ? proof.reason : proof.kind;
   };
   const policy = '\n  p: { users: ["*"], allow: [quota get] }\n';
-  const realm = settingsOf(
-    configuration(socket, backend, 'mail_users: { default_realm: example.com }', policy, ['p']),
-  );
+  const realm = settingsWith('mail_users: { default_realm: example.com }', policy, ['p']);
   assert.match(
     reason('"bob"', realm),
     /^users: "bob" matches no name that a user can have .*; write "bob@example\.com"$/,
@@ -304,25 +272,17 @@ void test('a statement about users whom nobody can be is undecided', () => {
 
 void test('a pattern of a configuration matches nobody where no name of a proof is one of its texts', () => {
   const signs = ['a', 'A', '@', '*', ' '];
+  const ranges = ['@@', 'az'].map((range) => [range.charCodeAt(0), range.charCodeAt(1)] as const);
   let patterns = [''];
   for (let length = 1; length <= 4; length += 1) {
     patterns = patterns.flatMap((text) => signs.map((sign) => `${text}${sign}`));
     for (const defaultRealm of [undefined, 'aa'])
       for (const pattern of patterns.filter((text) => !text.startsWith('@'))) {
         const names = createUserNames({ characters: 'a-z@', ...(defaultRealm && { defaultRealm }) });
-        const all = setOfUserNames(
-          [
-            [0x40, 0x40],
-            [0x61, 0x7a],
-          ],
-          defaultRealm !== undefined,
-        );
+        const all = setOfUserNames(ranges, defaultRealm !== undefined);
         const found = findText([all, setOfPatterns([pattern.toLowerCase()], true)], [], () => false);
-        assert.equal(
-          names.whyNobody(pattern, true) === undefined,
-          found.kind === 'text',
-          `${pattern} ${defaultRealm}`,
-        );
+        const isSomebody = names.whyNobody(pattern, true) === undefined;
+        assert.equal(isSomebody, found.kind === 'text', `${pattern} ${defaultRealm}`);
       }
   }
 });
@@ -339,40 +299,18 @@ void test('no time, or too many cases, is undecided', () => {
 });
 
 void test('a search with too many cases ends, and so do the lines that are tried', () => {
-  const many = settingsOf(
-    configuration(
-      socket,
-      backend,
-      '',
-      '\n  p: { users: ["*"], allow: [{ command: kick, where: { mask: { regex: "[ab]*a[ab]{20}" } } }] }\n',
-      ['p'],
-    ),
-  );
+  const rule = '{ command: kick, where: { mask: { regex: "[ab]*a[ab]{20}" } } }';
+  const many = settingsWith('', `\n  p: { users: ["*"], allow: [${rule}] }\n`, ['p']);
   // Each of the last 20 letters doubles the cases: far more than are tried.
   const proof = decide('nobody may end sessions in mailboxes of "*" by name', many);
   assert.ok(proof.kind === 'undecided' && proof.reason.includes('too many cases'), JSON.stringify(proof));
   const command = commandNamed('2.4', 'search') ?? assert.fail();
-  const values = {
-    kind: 'one-of',
-    globs: new GlobList(Array.from({ length: 8 }, (_, at) => `Box${at}`)),
-  } as const;
   const policy = main.policies.get('audit') ?? assert.fail();
-  const denies = Array.from({ length: 90 }, () => policy.allow[0] ?? assert.fail()).map((rule, at) => ({
-    ...rule,
-    query: {
-      kind: 'keys',
-      conditions: [{ key: 'mailbox', test: { ...values, globs: new GlobList([`Box${at}`]) } }],
-      anyOf: [],
-    } as const,
-  }));
-  const wish = {
-    command,
-    series: '2.4',
-    rule: policy.allow[0],
-    user: 'x',
-    given: [],
-    isAboutContent: false,
-    others: denies,
-  } as const;
-  assert.equal(linesFor(wish).length, 400);
+  const others = Array.from({ length: 90 }, (_, at) => {
+    const isBox = { kind: 'one-of', globs: new GlobList([`Box${at}`]) } as const;
+    const query = { kind: 'keys', conditions: [{ key: 'mailbox', test: isBox }], anyOf: [] } as const;
+    return { ...(policy.allow[0] ?? assert.fail()), query };
+  });
+  const wish = { command, series: '2.4', rule: policy.allow[0], user: 'x', given: [] } as const;
+  assert.equal(linesFor({ ...wish, isAboutContent: false, others }).length, 400);
 });

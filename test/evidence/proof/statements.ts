@@ -147,73 +147,51 @@ holds     | policy shared may never read in mailboxes of "*@example.com" by name
 holds     | policy shared may only read
 `);
 
-/** What a change may be: policies before and after, and the answer. */
+const inTrash = '{ command: search, where: { query: { mailbox: [Trash] } } }';
+const denying = 'deny: [{ command: quota get, users: ["a*@example.com"] }]';
+
+/** What a change may be: the rules that a policy allows before and after, or all its keys; and the answer. */
 export const changes: readonly (Expected & { readonly before: string; readonly after: string })[] = [
-  ['holds', 'allow: [quota get, mailbox list]', 'allow: [quota get]'],
-  ['disproved', 'allow: [quota get]', 'allow: [quota get, mailbox list]', 'mailbox list'],
-  ['holds', 'allow: [quota get]', 'allow: [quota get, mailbox list]', '', 'except mailbox list'],
-  ['holds', 'allow: [quota get]', 'allow: [quota get, mailbox list]', '', 'except policy p'],
-  [
-    'disproved',
-    'allow: [{ command: search, where: { query: { mailbox: [Trash] } } }]',
-    'allow: [search]',
-    'search',
-  ],
+  ['holds', 'quota get, mailbox list', 'quota get'],
+  ['disproved', 'quota get', 'quota get, mailbox list', 'mailbox list'],
+  ['holds', 'quota get', 'quota get, mailbox list', '', 'except mailbox list'],
+  ['holds', 'quota get', 'quota get, mailbox list', '', 'except policy p'],
+  ['disproved', inTrash, 'search', 'search'],
   [
     'holds',
-    'allow: [{ command: expunge, where: { query: { mailbox: [Trash, Junk], savedbefore: { at_least: 7d } } } }]',
-    'allow: [{ command: expunge, where: { query: { mailbox: [Junk], savedbefore: { at_least: 30d }, seen: present } } }]',
+    '{ command: expunge, where: { query: { mailbox: [Trash, Junk], savedbefore: { at_least: 7d } } } }',
+    '{ command: expunge, where: { query: { mailbox: [Junk], savedbefore: { at_least: 30d }, seen: present } } }',
   ],
-  [
-    'disproved',
-    'allow: [{ command: mailbox create, where: { mailbox: ["Archive/*"] } }]',
-    'allow: [{ command: mailbox create, where: { mailbox: ["Arc*"] } }]',
-    'mailbox create',
-  ],
-  [
-    'holds',
-    'allow: [{ command: mailbox create, where: { mailbox: { regex: "Archive/[0-9]+" } } }]',
-    'allow: [{ command: mailbox create, where: { mailbox: { regex: "Archive/20[0-9]{2}" } } }]',
-  ],
-  ['disproved', 'except: [ceo@example.com]\n    allow: [quota get]', 'allow: [quota get]', 'quota get'],
-  [
-    'disproved',
-    'allow: [quota get]\n    deny: [{ command: quota get, users: ["a*@example.com"] }]',
-    'allow: [quota get]',
-    'quota get',
-  ],
-  ['disproved', 'allow: [{ command: quota get, reason: required }]', 'allow: [quota get]', 'quota get'],
-  ['undecided', 'allow: [{ command: quota get, expires: 2099-01-01 }]', 'allow: [quota get]', 'time'],
-  ['disproved', 'allow: [fetch]', 'allow: [{ command: fetch, content: true }]', 'fetch'],
-  ['disproved', 'allow: [quota get]', 'mode: observe\n    allow: [quota get]'],
-  ['holds', 'mode: observe\n    allow: [quota get]', 'allow: [quota get, expunge]'],
-  ['holds', 'allow: [quota get]', 'allow: [quota get]\n    on_request: [expunge]'],
-  [
-    'disproved',
-    'allow: [quota get]',
-    'allow: [quota get]\n    on_request: [expunge]',
-    'expunge',
-    'even with approval',
-  ],
-  [
-    'disproved',
-    'allow: [quota get]',
-    'allow: [quota get]\n    on_request: [{ command: expunge, approvals: 0, uses: 1 }]',
-    'expunge',
-  ],
-  ['holds', 'allow: [quota get]', 'allow: [quota get, { command: expunge, users: ["*@example.org"] }]'],
+  ['disproved', creating('["Archive/*"]'), creating('["Arc*"]'), 'mailbox create'],
+  ['holds', creating('{ regex: "Archive/[0-9]+" }'), creating('{ regex: "Archive/20[0-9]{2}" }')],
+  ['disproved', 'except: [ceo@example.com]\n    allow: [quota get]', 'quota get', 'quota get'],
+  ['disproved', `allow: [quota get]\n    ${denying}`, 'quota get', 'quota get'],
+  ['disproved', '{ command: quota get, reason: required }', 'quota get', 'quota get'],
+  ['undecided', '{ command: quota get, expires: 2099-01-01 }', 'quota get', 'time'],
+  ['disproved', 'fetch', '{ command: fetch, content: true }', 'fetch'],
+  ['disproved', 'quota get', 'mode: observe\n    allow: [quota get]'],
+  ['holds', 'mode: observe\n    allow: [quota get]', 'quota get, expunge'],
+  ['holds', 'quota get', requesting('expunge')],
+  ['disproved', 'quota get', requesting('expunge'), 'expunge', 'even with approval'],
+  ['disproved', 'quota get', requesting('{ command: expunge, approvals: 0, uses: 1 }'), 'expunge'],
+  ['holds', 'quota get', 'quota get, { command: expunge, users: ["*@example.org"] }'],
   // The policy is not for everybody.
-  ['holds', 'allow: [quota get]', 'allow: [{ command: quota get, all_users: true }]'],
+  ['holds', 'quota get', '{ command: quota get, all_users: true }'],
 ].map(([answer = '', before = '', after = '', because = '', rest = '']) => {
   if (answer !== 'holds' && answer !== 'disproved' && answer !== 'undecided') throw new Error(answer);
   const statement = `after this change nobody may do more than before ${rest}`.trim();
-  const policy = (text: string): string =>
-    `\n  p:\n    users: ["*@example.com"]\n    ${text}\n  q: { users: ["*@example.com"], allow: [], approve: [p] }\n`;
-  return {
-    answer,
-    statement,
-    before: policy(before),
-    after: policy(after),
-    ...(because !== '' && { because }),
+  const policy = (text: string): string => {
+    const own = text.includes('allow: [') ? text : `allow: [${text}]`;
+    return `\n  p:\n    users: ["*@example.com"]\n    ${own}\n  q: { users: ["*@example.com"], allow: [], approve: [p] }\n`;
   };
+  const reason = because !== '' && { because };
+  return { answer, statement, before: policy(before), after: policy(after), ...reason };
 });
+
+function creating(mailbox: string): string {
+  return `{ command: mailbox create, where: { mailbox: ${mailbox} } }`;
+}
+
+function requesting(rule: string): string {
+  return `allow: [quota get]\n    on_request: [${rule}]`;
+}
