@@ -1,16 +1,16 @@
 // The histogram of a search: as many commands as all its pages have, at their times, through any view; what is hidden is in no number.
 
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { readTrail } from '../../../src/evidence/reading/read-trail.js';
 import type { Exclusion } from '../../../src/evidence/story/leave-out.js';
-import { createSearch } from '../../../src/evidence/trail/search.js';
 import { createHistogram } from '../../../src/evidence/views/histogram.js';
 import type { Histogram } from '../../../src/evidence/views/trail.js';
-import { createView } from '../../../src/evidence/views/view.js';
 import type { TrailFilter } from '../../../src/gate/door/trail-filter.js';
 import { temporaryDirectory } from '../../journal/files/reading.js';
-import { ours, recordsOf, startMs, writeJournal } from './written-journal.js';
+import { opened, ours, recordsOf, searched, startMs, writeJournal } from './written-journal.js';
+
+const still = { now: () => 0 };
 
 interface Asking {
   readonly directory: string;
@@ -21,14 +21,7 @@ interface Asking {
   readonly clock?: { now(): number };
 }
 
-async function ask({
-  directory,
-  users,
-  filter = {},
-  not = [],
-  timeMs = 60_000,
-  clock = { now: () => 0 },
-}: Asking) {
+async function ask({ directory, users, filter = {}, not = [], timeMs = 60_000, clock = still }: Asking) {
   const asked = { look: 'histogram', filter, cursor: undefined, not } as const;
   const limits = { rowsMax: 1, bytesMax: 1, timeMs };
   const { text, rows } = await readTrail({ directory, asked, users, ownKey: '', limits }, clock);
@@ -37,27 +30,22 @@ async function ask({
 }
 
 function expected(all: Buffer, users: readonly string[] | undefined, filter: TrailFilter) {
-  const search = createSearch(filter);
   const counted = createHistogram();
-  for (const row of [...search.take(createView(users).take(all)), ...search.finish()]) counted.take(row);
+  for (const row of searched(all, users, filter)) counted.take(row);
   return { rows: counted.rows, buckets: counted.finish(undefined, undefined).buckets };
-}
-
-/** A second between two commands. */
-function opened(t: TestContext, count: number): { directory: string; all: Buffer } {
-  const directory = temporaryDirectory(t);
-  const records = recordsOf(count).map((record) => ({
-    ...record,
-    time: startMs + (record.time - startMs) * 1000,
-  }));
-  return { directory, all: writeJournal(directory, records) };
 }
 
 const sum = ({ buckets }: Pick<Histogram, 'buckets'>): number =>
   buckets.reduce((all, { ok, denied, failed, unknown }) => all + ok + denied + failed + unknown, 0);
 
+/** Its times within that hour, and its step in seconds. */
+const spanOf = ({ from, to, step }: Histogram) => {
+  const [begin = '', end = ''] = [from, to].map((time) => /^2026-11-20T(00:\d\d):00\.000Z$/.exec(time)?.[1]);
+  return [begin, end, step];
+};
+
 void test('it counts what a search from the start finds, through any view', async (t) => {
-  const { directory, all } = opened(t, 3_000);
+  const { directory, all } = opened(t, 3_000, 1000);
   const filters: readonly TrailFilter[] = [
     {},
     { user: 'alice3@example.com' },
@@ -82,15 +70,9 @@ void test('it counts what a search from the start finds, through any view', asyn
   assert.ok(ok > 0 && whole > ok);
   assert.equal(sum(others.histogram), whole - ok, 'what is left out of the rows is in no bar');
   const { histogram } = await ask({ directory });
-  assert.deepEqual(
-    [histogram.from, histogram.to, histogram.step, histogram.buckets[1]],
-    [
-      '2026-11-20T00:00:00.000Z',
-      '2026-11-20T00:50:00.000Z',
-      30,
-      { at: '2026-11-20T00:00:30.000Z', ok: 29, denied: 0, failed: 0, unknown: 1 },
-    ],
-  );
+  assert.deepEqual(spanOf(histogram), ['00:00', '00:50', 30]);
+  const second = { at: '2026-11-20T00:00:30.000Z', ok: 29, denied: 0, failed: 0, unknown: 1 };
+  assert.deepEqual(histogram.buckets[1], second);
   assert.equal(histogram.looked?.fromSeq, 1);
 });
 
@@ -117,25 +99,19 @@ void test('what a flood left without records is told beside the bars, for the sa
 });
 
 void test('with times it covers what was asked for, as far as the journal goes', async (t) => {
-  const { directory } = opened(t, 3_000);
+  const { directory } = opened(t, 3_000, 1000);
   const within = { sinceMs: startMs + 600_000, untilMs: startMs + 1_200_000 };
   const { histogram } = await ask({ directory, filter: within });
-  assert.deepEqual(
-    [histogram.from, histogram.to, histogram.step, sum(histogram)],
-    ['2026-11-20T00:10:00.000Z', '2026-11-20T00:20:00.000Z', 5, 600],
-  );
+  assert.deepEqual([...spanOf(histogram), sum(histogram)], ['00:10', '00:20', 5, 600]);
   const beyond = { sinceMs: 0, untilMs: startMs * 2 };
   const { histogram: all } = await ask({ directory, filter: beyond });
-  assert.deepEqual(
-    [all.from, all.to, sum(all)],
-    ['2026-11-20T00:00:00.000Z', '2026-11-20T00:50:00.000Z', 3_000],
-  );
+  assert.deepEqual([...spanOf(all), sum(all)], ['00:00', '00:50', 30, 3_000]);
   const { histogram: few } = await ask({ directory, filter: { ...within, id: 'X700' } });
   assert.deepEqual([few.buckets.length, sum(few)], [120, 1], 'empty ones are shown');
 });
 
 void test('when time runs out the newest are counted, and it says so; an empty journal has nothing', async (t) => {
-  const { directory } = opened(t, 3_000);
+  const { directory } = opened(t, 3_000, 1000);
   let nowMs = 0;
   const clock = { now: () => (nowMs += 10) };
   const { histogram } = await ask({ directory, timeMs: 25, clock });
@@ -147,8 +123,6 @@ void test('when time runs out the newest are counted, and it says so; an empty j
   const timed = await ask({ directory, timeMs: 25, clock, filter: { sinceMs: startMs } });
   assert.ok(timed.histogram.from > '2026-11-20T00:10', 'what was not read is not shown as empty');
   const none = await ask({ directory: temporaryDirectory(t), filter: { sinceMs: startMs } });
-  assert.deepEqual(
-    [none.histogram.buckets, none.histogram.looked, none.histogram.isWhole],
-    [[], undefined, true],
-  );
+  const { buckets, looked, isWhole } = none.histogram;
+  assert.deepEqual([buckets, looked, isWhole], [[], undefined, true]);
 });

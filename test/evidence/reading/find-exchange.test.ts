@@ -17,9 +17,11 @@ import { encodeBody } from '../../../src/journal/records/encode.js';
 import { Ledger } from '../../../src/journal/records/ledger.js';
 import type { JournalRecord } from '../../../src/journal/records/record.js';
 import { temporaryDirectory } from '../../journal/files/reading.js';
+import { openedOf } from './written-journal.js';
 
 const startMs = Date.UTC(2026, 10, 20);
 const hourMs = 3_600_000;
+const alice = 'alice@example.org';
 // A source each, since one never goes back in time.
 const idAt = (timeMs: number): string => createUlidSource()(timeMs, randomBytes(10));
 
@@ -36,59 +38,54 @@ function opened(t: TestContext) {
     { time: startMs, event: 'session-open', session },
     { time: startMs + 1, event: 'checkpoint', head: 'x' },
   ]);
-  const user = 'alice@example.org';
+  const asked = { command: 'quota get', user: alice, users: [alice], args: [] };
   write('00000002.jsonl', [
     { time: startMs + hourMs, event: 'stop' },
     ...ids.flatMap((id): JournalRecord[] => [
-      {
-        time: time + 5,
-        event: 'admission',
-        session,
-        id,
-        command: 'quota get',
-        user,
-        users: [user],
-        args: [],
-      },
+      { time: time + 5, event: 'admission', session, id, ...asked },
       { time: time + 6, event: 'completion', session, id, outcome: 'ok' },
     ]),
   ]);
-  write('00000003.jsonl', [
-    { time: startMs + 2 * hourMs, event: 'checkpoint', head: 'x' },
-    { time: startMs + 2 * hourMs, event: 'checkpoint', head: 'x' },
-  ]);
+  const checkpoint: JournalRecord = { time: startMs + 2 * hourMs, event: 'checkpoint', head: 'x' };
+  write('00000003.jsonl', [checkpoint, checkpoint]);
   return { directory, trail: findTrail([directory]), ids };
 }
 
 void test('a command that a drained backend did not take has the drain that it met, with both of its records', async (t) => {
-  const directory = temporaryDirectory(t);
-  const ledger = new Ledger('dovegate 1', undefined, 'J');
-  const deed = (action: string, backend: string, at: number, outcome?: 'ok' | 'failed'): JournalRecord => ({
-    time: startMs + at,
-    event: 'operator',
-    action,
-    backend,
-    by: 'erin',
-    deed: `D${at}`,
-    outcome,
-  });
-  const done = (action: string, backend: string, at: number, outcome: 'ok' | 'failed' = 'ok') => [
-    deed(action, backend, at),
-    deed(action, backend, at, outcome),
-  ];
+  const done = (
+    action: string,
+    backend: string,
+    at: number,
+    outcome: 'ok' | 'failed' = 'ok',
+  ): JournalRecord[] => {
+    const deed = {
+      time: startMs + at,
+      event: 'operator',
+      action,
+      backend,
+      by: 'erin',
+      deed: `D${at}`,
+    } as const;
+    return [deed, { ...deed, outcome }];
+  };
   const id = idAt(startMs + 10);
-  const refused = (error: string): readonly JournalRecord[] => [
+  const directory = openedOf(t, [
     ...done('drain', 'mail1', 1),
     ...done('enable', 'mail1', 2),
     ...done('drain', 'mail1', 3),
     ...done('drain', 'mail2', 4),
     ...done('drain', 'mail1', 5, 'failed'),
     { time: startMs + 10, event: 'admission', id, command: 'fetch', users: ['a@example.org'], args: [] },
-    { time: startMs + 11, event: 'completion', id, outcome: 'failed', error, backend: 'mail1' },
+    {
+      time: startMs + 11,
+      event: 'completion',
+      id,
+      outcome: 'failed',
+      error: 'backend-drained',
+      backend: 'mail1',
+    },
     ...done('drain', 'mail1', 12),
-  ];
-  const lines = refused('backend-drained').map((each) => ledger.seal(encodeBody(each)));
-  writeFileSync(join(directory, '00000001.jsonl'), lines.join(''));
+  ]);
   const trail = findTrail([directory]);
   const find = async (wanted: string, isWhole = true): Promise<readonly number[]> => {
     const users = isWhole ? undefined : ['*@example.org'];
@@ -105,8 +102,7 @@ void test('what is near an id is what reading everything finds', async (t) => {
   const wanted = ids[1] ?? '';
   for (const nearBytes of [undefined, 1]) {
     const read = new Set<string>();
-    const look = ({ path }: { readonly path: string }): void =>
-      void read.add(path.slice(directory.length + 1));
+    const look = ({ path }: { readonly path: string }) => void read.add(path.slice(directory.length + 1));
     const found = await findExchange(trail, wanted, createView(undefined), {
       look,
       nearBytes,
@@ -133,31 +129,22 @@ void test('a limited view has the records of the command and nothing around them
 });
 
 void test('a command under a grant has the steps of the grant beside it; of a step that is retired, one copy', async (t) => {
-  const user = 'alice@example.org';
   const [grant, id] = [idAt(startMs), idAt(startMs + hourMs)];
-  const of = { user, users: [user] };
-  const step = (action: string, principal: string, more: object = {}): JournalRecord => ({
-    time: startMs,
-    event: 'access',
-    action,
-    principal,
-    until: formatTime(startMs + 2 * hourMs),
-    ...(action === 'requested' ? { request: grant, approvals: 1, args: [] } : { grant, to: 'anna@support' }),
-    ...of,
-    ...more,
-  });
-  const steps = [
-    step('requested', 'anna@support'),
-    step('approved', 'carol@leads'),
-    step('granted', 'anna@support'),
-  ];
+  const of = { user: alice, users: [alice] };
+  const [anna, carol] = ['anna@support', 'carol@leads'];
+  const until = formatTime(startMs + 2 * hourMs);
+  const step = (action: string, principal: string, more: object = {}): JournalRecord => {
+    const which = action === 'requested' ? { request: grant, approvals: 1, args: [] } : { grant, to: anna };
+    return { time: startMs, event: 'access', action, principal, until, ...which, ...of, ...more };
+  };
+  const steps = [step('requested', anna), step('approved', carol), step('granted', anna)];
   const copies = steps.map((record): JournalRecord => ({ ...record, carried: true }));
   const time = startMs + hourMs;
   const command: readonly JournalRecord[] = [
     { time, event: 'admission', id, grant, command: 'quota get', args: [], decision: 'allow', ...of },
     { time, event: 'completion', id, grant, outcome: 'ok', sent: true },
-    step('ended', 'anna@support', { time: time + 1 }),
-    step('reviewed', 'carol@leads', { time: time + 2 }),
+    step('ended', anna, { time: time + 1 }),
+    step('reviewed', carol, { time: time + 2 }),
   ];
   const before = [true, false].flatMap((sent, at): JournalRecord[] => [
     { time, event: 'admission', id: idAt(startMs + at), grant, command: 'quota get', ...of },
@@ -169,10 +156,7 @@ void test('a command under a grant has the steps of the grant beside it; of a st
     [[...copies, ...copies, ...command], [1, 2, 3, 7, 8, 10], undefined],
     [command.slice(0, 2), [1, 2], undefined],
   ] as const) {
-    const directory = temporaryDirectory(t);
-    const ledger = new Ledger('dovegate 1', undefined, 'J');
-    const lines = records.map((record) => ledger.seal(encodeBody(record)));
-    writeFileSync(join(directory, '00000001.jsonl'), lines.join(''));
+    const directory = openedOf(t, records);
     for (const [nearBytes, users] of [
       [undefined, undefined],
       [1 << 20, ['*@example.org']],
@@ -181,14 +165,10 @@ void test('a command under a grant has the steps of the grant beside it; of a st
       const { all, use } = await findExchange(findTrail([directory]), id, createView(users), options);
       assert.deepEqual(all.map(seqOf), seqs);
       assert.equal(use, users === undefined ? second : undefined);
-      const { decided } = foldStory(
-        all.map(({ record }) => record),
-        id,
-      );
-      const approved =
-        seqs.length === 2
-          ? 'approvers are no longer in the kept records'
-          : 'anna@support asked, approved by carol@leads';
+      const kept = all.map(({ record }) => record);
+      const { decided } = foldStory(kept, id);
+      const gone = 'approvers are no longer in the kept records';
+      const approved = seqs.length === 2 ? gone : `${anna} asked, approved by ${carol}`;
       assert.equal(rightWords(decided), `grant ${grant}: ${approved}`);
     }
   }

@@ -4,15 +4,23 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { createSearch, type ExchangeRow } from '../../../src/evidence/trail/search.js';
-import { createView } from '../../../src/evidence/views/view.js';
+import { type ExchangeRow } from '../../../src/evidence/trail/search.js';
 import type { TrailFilter } from '../../../src/gate/door/trail-filter.js';
 import { packMember } from '../../../src/journal/files/compressed.js';
 import { temporaryDirectory } from '../../journal/files/reading.js';
 import { over, requested } from '../../kit/plain/access-records.js';
-import { type Answer, ask, ours, recordsOf, startMs, writeJournal } from './written-journal.js';
+import {
+  type Answer,
+  ask,
+  opened,
+  ours,
+  recordsOf,
+  searched,
+  startMs,
+  writeJournal,
+} from './written-journal.js';
 
 interface Asking {
   readonly directory: string;
@@ -46,16 +54,11 @@ async function allPages(asking: Asking): Promise<{ rows: ExchangeRow[]; pages: n
 }
 
 /** What a search from the start finds, the last command first. */
-function expected(all: Buffer, users: readonly string[] | undefined, filter: TrailFilter): ExchangeRow[] {
-  const search = createSearch(filter);
-  const found = [...search.take(createView(users).take(all)), ...search.finish()];
-  found.sort((one, other) => (other.admittedSeq ?? 0) - (one.admittedSeq ?? 0));
+function expected(...asked: Parameters<typeof searched>): ExchangeRow[] {
+  const found = searched(...asked).toSorted(
+    (one, other) => (other.admittedSeq ?? 0) - (one.admittedSeq ?? 0),
+  );
   return JSON.parse(JSON.stringify(found));
-}
-
-function opened(t: TestContext, count = 3_000): { directory: string; all: Buffer } {
-  const directory = temporaryDirectory(t);
-  return { directory, all: writeJournal(directory, recordsOf(count)) };
 }
 
 /** Compressed as the journal does it, in members of some lines. */
@@ -135,15 +138,9 @@ void test('a step of access far behind its request is found through a view', asy
   const users = ['alice1@example.com'];
   const expired = over('expired', 'R1', startMs + 4_000, 'request', { users });
   writeJournal(directory, [requested('R1', startMs, { users }), ...recordsOf(3_000), expired]);
-  const { rows } = await page({
-    directory,
-    users: ours,
-    filter: { kind: 'access', user: 'alice1@example.com' },
-  });
-  assert.deepEqual(
-    rows.map(({ fields }) => fields['action']),
-    ['expired', 'requested'],
-  );
+  const filter = { kind: 'access', user: 'alice1@example.com' } as const;
+  const { rows } = await page({ directory, users: ours, filter });
+  assert.equal(rows.map(({ fields }) => fields['action']).join(' '), 'expired requested');
 });
 
 void test('a page says which records it looked through, the same for every filter that finds nothing', async (t) => {
@@ -157,12 +154,8 @@ void test('a page says which records it looked through, the same for every filte
   const hidden = await page({ directory, users: ours, filter: { user: 'bob3@other.org' } });
   const nothing = await page({ directory, users: ours, filter: { user: 'nobody@example.net' } });
   assert.equal(hidden.text, nothing.text);
-  assert.deepEqual(nothing.end.looked, {
-    fromSeq: 1,
-    toSeq: 594,
-    fromTime: '2026-11-20T00:00:00.000Z',
-    toTime: last.toTime,
-  });
+  const from = { fromSeq: 1, fromTime: '2026-11-20T00:00:00.000Z' };
+  assert.deepEqual(nothing.end.looked, { ...from, toSeq: 594, toTime: last.toTime });
 });
 
 void test('damage is told without its content, and does not keep pages from going on', async (t) => {
@@ -187,15 +180,8 @@ void test('a compressed file that is longer than what is held of it is read whol
   const directory = temporaryDirectory(t);
   const line = (seq: number): string =>
     `{"seq":${seq},"time":"2026-11-20T00:00:00.000Z","event":"admission","id":"I${seq}","args":["${'y'.repeat(6_000)}"]}\n`;
-  const count = 6_000;
-  let text = '';
-  for (let seq = 1; seq <= count; seq += 1) text += line(seq);
-  writeFileSync(join(directory, '00000001.jsonl.gz'), gzipSync(text, { level: 1 }));
-  const seqs = (await allPages({ directory, rows: 1_000, bytesMax: 64 << 20 })).rows.map(
-    ({ admittedSeq }) => admittedSeq,
-  );
-  assert.deepEqual(
-    seqs,
-    Array.from({ length: count }, (_, at) => count - at),
-  );
+  const seqs = Array.from({ length: 6_000 }, (_, at) => at + 1);
+  writeFileSync(join(directory, '00000001.jsonl.gz'), gzipSync(seqs.map(line).join(''), { level: 1 }));
+  const { rows } = await allPages({ directory, rows: 1_000, bytesMax: 64 << 20 });
+  assert.deepEqual(rows.map(({ admittedSeq }) => admittedSeq).toReversed(), seqs);
 });
