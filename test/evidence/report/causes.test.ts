@@ -32,35 +32,21 @@ void test('72 equal denials are one row', () => {
     row(81, { ...failed, backend: 'mail2', principal: 'eve@support' }),
     { fields: { event: 'access', action: 'refused', request: 'R', to: 'bert@support', reason: 'no' } },
   );
-  assert.deepEqual(
-    found.causes.map(({ count, outcome, command }) => [count, outcome, command]),
-    [
-      [72, 'denied', 'mailbox delete'],
-      [1, 'failed', 'mailbox delete'],
-      [1, 'failed', 'mailbox delete'],
-      [1, 'refused', ''],
-    ],
-  );
+  const told = found.causes.map(({ count, outcome, command }) => `${count} ${outcome} ${command}`);
+  const failures = Array(2).fill('1 failed mailbox delete');
+  assert.deepEqual(told, ['72 denied mailbox delete', ...failures, '1 refused ']);
   const [first = assert.fail()] = found.causes;
-  assert.deepEqual(
-    [first.firstTime, first.lastTime, first.requesters],
-    ['2026-11-20T08:00:00.000Z', '2026-11-20T08:01:11.000Z', ['bert@support']],
-  );
+  assert.deepEqual(first.requesters, ['bert@support']);
+  assert.deepEqual([first.firstTime, first.lastTime], [row(0).fields['time'], row(71).fields['time']]);
   assert.match(first.why, /policy support .*no rule names the command/);
   assert.equal(found.further, 0);
 });
 
 void test('a journal with ever new causes does not fill the memory', () => {
-  const rows = Array.from({ length: 200 + 5 }, (_, at) =>
-    row(0, { ...denied, command: `x${at}`, principal: `p${at}` }),
-  );
-  const found = causes(...rows);
+  const rows = (count: number, of: (at: number) => More): StoryRow[] =>
+    Array.from({ length: count }, (_, at) => row(0, { ...denied, principal: `p${at}`, ...of(at) }));
+  const found = causes(...rows(200 + 5, (at) => ({ command: `x${at}` })));
   assert.deepEqual([found.causes.length, found.further], [200, 5]);
-  const many = causes(
-    ...Array.from({ length: 20 + 1 }, (_, at) => row(at, { ...denied, principal: `p${at}` })),
-  );
-  assert.deepEqual(
-    many.causes.map(({ requesters, isMoreRequesters }) => [requesters.length, isMoreRequesters]),
-    [[20, true]],
-  );
+  const [only, ...others] = causes(...rows(20 + 1, () => ({}))).causes;
+  assert.deepEqual([only?.requesters.length, only?.isMoreRequesters, others], [20, true, []]);
 });

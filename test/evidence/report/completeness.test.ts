@@ -16,19 +16,12 @@ import { key, makeTrail, started, verify } from '../trail/paper-trail.js';
 const whole = verify(makeTrail());
 const fromMs = started + 60_000;
 const asked = { fromMs, toMs: started + 185_000, nowMs: started + 86_400_000 };
-const vouching = {
-  isChecked: true,
-  whose: "this host's own key",
-  pathOf: (file: string) => `/j/${file}`,
-};
+const vouching = { isChecked: true, whose: "this host's own key", pathOf: (file: string) => `/j/${file}` };
 
 function codes(verdict: Verdict, more: Partial<AskedTime> = {}, isChecked = true): string {
-  const { isComplete, doubts } = judgeCompleteness(
-    verdict,
-    { ...asked, ...more },
-    { ...vouching, isChecked },
-  );
-  return `${isComplete} ${doubts.map(({ code, isSerious }) => `${code}${isSerious ? '!' : ''}`).join(' ')}`.trim();
+  const judged = judgeCompleteness(verdict, { ...asked, ...more }, { ...vouching, isChecked });
+  const told = judged.doubts.map(({ code, isSerious }) => `${code}${isSerious ? '!' : ''}`);
+  return [judged.isComplete, ...told].join(' ');
 }
 
 function changed(): Verdict {
@@ -46,6 +39,16 @@ function withStep(from: string, to: string, isAtStart = false): Verdict {
   return { ...whole, steps: [{ from: at(from), to: at(to), seq: 9, isAtStart }] };
 }
 
+const signedUntil = (signedSeq: number, time: string): Verdict => ({
+  ...whole,
+  signedSeq,
+  signedTime: `2026-11-20T${time}.000Z`,
+});
+const forgetting = (time: string): Verdict => ({
+  ...whole,
+  forgotten: [{ file: 'f', line: 1, seq: 9, time: `2026-11-20T${time}.000Z`, text: 't' }],
+});
+const unfinished = { toMs: started + 9e7, nowMs: started + 190_000 };
 const cases: readonly [string, string, string][] = [
   ['all of it', codes(whole), 'true'],
   ['as far as it goes', codes(whole, { fromMs: undefined, toMs: undefined }), 'true'],
@@ -55,48 +58,22 @@ const cases: readonly [string, string, string][] = [
   ['from before what retention left', codes({ ...whole, retired: [retired] }, early), 'false retired!'],
   ['retired, and nothing of that time', codes({ ...whole, retired: [retired] }), 'true'],
   ['to long after its end', codes(whole, { toMs: started + 900_000 }), 'false ends-earlier!'],
-  [
-    'to the end of a day that is not over',
-    codes(whole, { toMs: started + 9e7, nowMs: started + 190_000 }),
-    'true',
-  ],
+  ['to the end of a day that is not over', codes(whole, unfinished), 'true'],
   ['after its end', codes(whole, { fromMs: started + 600_000, toMs: undefined }), 'false ends-earlier!'],
   [
     'of tomorrow',
-    codes(whole, { fromMs: started + 9e7, toMs: started + 9.5e7, nowMs: started + 190_000 }),
+    codes(whole, { ...unfinished, fromMs: started + 9e7, toMs: started + 9.5e7 }),
     'false ends-earlier!',
   ],
-  [
-    'some seconds without a signature',
-    codes({ ...whole, signedSeq: 27, signedTime: '2026-11-20T08:03:00.000Z' }),
-    'true unsigned-tail',
-  ],
-  [
-    'some minutes without a signature',
-    codes({ ...whole, signedSeq: 11, signedTime: '2026-11-20T07:56:00.000Z' }),
-    'false unsigned-tail!',
-  ],
+  ['some seconds without a signature', codes(signedUntil(27, '08:03:00')), 'true unsigned-tail'],
+  ['some minutes without a signature', codes(signedUntil(11, '07:56:00')), 'false unsigned-tail!'],
   [
     'signed up to the end of the time, and not further',
-    codes({ ...whole, signedSeq: 20, signedTime: '2026-11-20T08:02:05.000Z' }, { toMs: started + 120_000 }),
+    codes(signedUntil(20, '08:02:05'), { toMs: started + 120_000 }),
     'true',
   ],
-  [
-    'memory that was lost in this time',
-    codes({
-      ...whole,
-      forgotten: [{ file: 'f', line: 1, seq: 9, time: '2026-11-20T08:02:00.000Z', text: 't' }],
-    }),
-    'false lost-memory!',
-  ],
-  [
-    'memory that was lost before',
-    codes({
-      ...whole,
-      forgotten: [{ file: 'f', line: 1, seq: 9, time: '2026-11-20T08:00:00.000Z', text: 't' }],
-    }),
-    'true',
-  ],
+  ['memory that was lost in this time', codes(forgetting('08:02:00')), 'false lost-memory!'],
+  ['memory that was lost before', codes(forgetting('08:00:00')), 'true'],
   ['a clock that was set back in this time', codes(withStep('08:02:30', '08:01:30')), 'false clock!'],
   ['a clock that was set back over this time', codes(withStep('09:00:00', '07:00:00')), 'false clock!'],
   ['a clock that was years behind until then', codes(withStep('00:00:00', '08:01:30')), 'false clock!'],
@@ -135,8 +112,7 @@ void test('commands that are later than the last signature are in the first sent
 });
 
 void test('a note of records that are not signed yet says that none of them is of this mailbox, where that is so', () => {
-  const tail = { ...whole, signedSeq: 27, signedTime: '2026-11-20T08:03:00.000Z' };
-  const judged = judgeCompleteness(tail, asked, vouching);
+  const judged = judgeCompleteness(signedUntil(27, '08:03:00'), asked, vouching);
   const [, note] = reportSentences(judged, counts, true);
   assert.match(
     note ?? '',
@@ -147,18 +123,8 @@ void test('a note of records that are not signed yet says that none of them is o
 });
 
 void test('the sentences of one that is not, and notes', () => {
-  const found = {
-    ...counts,
-    requesters: 1,
-    commands: 1,
-    showed: 0,
-    maybeShowed: 1,
-    notNamed: 1,
-    open: 1,
-    stopped: 5,
-    counted: 2,
-    denied: 3,
-  };
+  const few = { requesters: 1, commands: 1, showed: 0, maybeShowed: 1, notNamed: 1, open: 1 };
+  const found = { ...counts, ...few, stopped: 5, counted: 2, denied: 3 };
   const judged = judgeCompleteness(whole, { ...asked, toMs: started + 900_000 }, vouching);
   assert.deepEqual(reportSentences(judged, found, true), [
     'NOT proved complete from 2026-11-20 08:01:00 to 2026-11-20 08:15:00 UTC: one reason stands below; ' +
@@ -171,34 +137,31 @@ void test('the sentences of one that is not, and notes', () => {
   ]);
 });
 
-const deletions: readonly [number, number, number, number, boolean, string][] = [
-  [0, 2, 2, 0, true, '2 commands may have deleted something; 2 attempts were denied.'],
-  [2, 0, 0, 0, true, '2 commands deleted what they named, as far as it was there.'],
+/** Deleted, perhaps deleted, attempts that were denied, and that failed; whether the record is proved complete. */
+const deletions: readonly [counts: string, isComplete: boolean, said: string][] = [
+  ['0 2 2 0', true, '2 commands may have deleted something; 2 attempts were denied.'],
+  ['2 0 0 0', true, '2 commands deleted what they named, as far as it was there.'],
   [
-    1,
-    1,
-    1,
-    1,
+    '1 1 1 1',
     false,
     '1 command deleted what it named, as far as it was there; 1 command may have deleted something; 1 attempt was denied, 1 attempt failed.',
   ],
-  [0, 0, 0, 0, true, 'No recorded command deleted anything.'],
-  [0, 0, 2, 1, true, 'No recorded command deleted anything; 2 attempts were denied, 1 attempt failed.'],
+  ['0 0 0 0', true, 'No recorded command deleted anything.'],
+  ['0 0 2 1', true, 'No recorded command deleted anything; 2 attempts were denied, 1 attempt failed.'],
   [
-    0,
-    0,
-    1,
-    0,
+    '0 0 1 0',
     false,
     'No recorded command deleted anything; 1 attempt was denied. But the record is not proved complete.',
   ],
 ];
-for (const [deleted, maybeDeleted, deleteDenied, deleteFailed, isComplete, expected] of deletions)
-  void test(`was anything deleted? ${expected}`, () =>
-    assert.equal(
-      deletionSentence({ deleted, maybeDeleted, deleteDenied, deleteFailed }, isComplete),
-      expected,
-    ));
+for (const [numbers, isComplete, expected] of deletions)
+  void test(`was anything deleted? ${expected}`, () => {
+    const [deleted = 0, maybeDeleted = 0, deleteDenied = 0, deleteFailed = 0] = numbers
+      .split(' ')
+      .map(Number);
+    const found = { deleted, maybeDeleted, deleteDenied, deleteFailed };
+    assert.equal(deletionSentence(found, isComplete), expected);
+  });
 
 void test('in a limited view the first sentence says whose view it is', () => {
   const say = (maybeDeleted: number): string =>

@@ -29,36 +29,36 @@ void test('a whole journal', () => {
 });
 
 void test('a record that was changed, one that was removed, a cut end, a file that is gone', () => {
-  const cases: readonly [(trail: PaperTrail) => void, RegExp][] = [
+  const cases: readonly [(lines: string[][], trail: PaperTrail) => void, RegExp][] = [
     [
-      ({ segments: [, second] }) => {
-        if (second !== undefined) second.lines[2] = second.lines[2]?.replace('alice', 'mallo') ?? '';
-      },
+      ([, second = []]) => (second[2] = second[2]?.replace('alice', 'mallo') ?? ''),
       /^fault: Record \d+ was changed after it was written \(00000002\.jsonl, line 3\): its text does not fit its hash\.$/,
     ],
     [
-      ({ segments: [, second] }) => second?.lines.splice(2, 2),
+      ([, second]) => second?.splice(2, 2),
       /^fault: Records are missing, from \d+ on \(00000002\.jsonl, line 3\)/,
     ],
+    [([, , third]) => third?.splice(4), /^fault: The end is missing: a checkpoint names a later record/],
     [
-      ({ segments }) => segments[2]?.lines.splice(4),
-      /^fault: The end is missing: a checkpoint names a later record/,
-    ],
-    [
-      ({ segments }) => segments.splice(1, 1),
+      (_, { segments }) => segments.splice(1, 1),
       /^fault: A file of the journal is missing, and no signed record/,
     ],
     [
-      ({ segments }) => segments.splice(0, 1),
+      (_, { segments }) => segments.splice(0, 1),
       /^fault: A file of the journal is missing.*\(00000001\.jsonl\)\.$/,
     ],
     [
-      ({ segments: [first] }) => first?.lines.splice(3, 0, 'alice@example.com was here'),
+      ([first]) => first?.splice(3, 0, 'alice@example.com was here'),
       /^fault: A line is not a record \(00000001\.jsonl, line 4\)/,
     ],
   ];
   for (const [change, expected] of cases) {
-    const result = found(change);
+    const result = found((trail) => {
+      change(
+        trail.segments.map(({ lines }) => lines),
+        trail,
+      );
+    });
     assert.equal(result.isWhole, false);
     assert.match(textsOf(result)[0] ?? '', expected);
     assert.doesNotMatch(textsOf(result).join('\n'), /alice|mallo/);
@@ -84,26 +84,11 @@ void test('a journal that somebody else sealed again, with his own key or with n
 
 const hostile = '<img src=x onerror=alert(1)> alice@example.com \u202e\u001b[2J';
 const whole: Verdict = {
-  faults: [],
-  faultCount: 0,
-  records: 9,
+  ...verify(makeTrail()),
   firstSeq: 3,
   lastSeq: 9,
-  firstTime: '2026-11-20T08:00:00.000Z',
-  lastTime: '2026-11-20T09:00:00.000Z',
-  retired: [],
-  journal: 'J',
   signedSeq: 9,
   signedTime: '2026-11-20T09:00:00.000Z',
-  signedBy: key.key,
-  keys: [key.key],
-  open: [],
-  openCount: 0,
-  forgotten: [],
-  returned: [],
-  steps: [],
-  isTorn: false,
-  isNewer: false,
 };
 
 const allKinds: Readonly<Record<TrailFaultKind, true>> = {
@@ -160,31 +145,24 @@ void test('no text of a record, of a forged file or of a forged key is in any se
 });
 
 void test('what retention removed is no gap, and is explained; so are a loss of memory, a clock and the newest records', () => {
-  const notes = textsOf(
-    findingsOf({
-      ...whole,
-      lastSeq: 12,
-      retired: [
-        { by: 'age', segments: 1, until: '2026-10-20T08:00:00.000Z' },
-        { by: 'size', segments: 3, until: '2026-10-22T08:00:00.000Z' },
-      ],
-      openCount: 2,
-      steps: [
-        { from: '2026-11-20T08:10:00.000Z', to: '2026-11-20T08:20:00.000Z', seq: 5, isAtStart: true },
-        { from: '2026-11-20T08:30:00.000Z', to: '2026-11-20T08:20:00.000Z', seq: 6, isAtStart: false },
-      ],
-      forgotten: [
-        {
-          file: '00000001.jsonl',
-          line: 1,
-          seq: 4,
-          time: '2026-11-20T08:20:00.000Z',
-          text: 'the memory of the run before was gone (3 places), so the last reads and outcomes before this start may be missing',
-        },
-      ],
-    }),
-  );
-  assert.deepEqual(notes, [
+  const at = (time: string): string => `2026-11-20T${time}:00.000Z`;
+  const text =
+    'the memory of the run before was gone (3 places), so the last reads and outcomes before this start may be missing';
+  const told = findingsOf({
+    ...whole,
+    lastSeq: 12,
+    retired: [
+      { by: 'age', segments: 1, until: '2026-10-20T08:00:00.000Z' },
+      { by: 'size', segments: 3, until: '2026-10-22T08:00:00.000Z' },
+    ],
+    openCount: 2,
+    steps: [
+      { from: at('08:10'), to: at('08:20'), seq: 5, isAtStart: true },
+      { from: at('08:30'), to: at('08:20'), seq: 6, isAtStart: false },
+    ],
+    forgotten: [{ file: '00000001.jsonl', line: 1, seq: 4, time: at('08:20'), text }],
+  });
+  assert.deepEqual(textsOf(told), [
     'note: 1 file of old records was retired, all before 2026-10-20T08:00:00.000Z (they were older than audit.keep). Records of the journal say so, which is no gap.',
     'note: 3 files of old records were retired, all before 2026-10-22T08:00:00.000Z (audit.max_size was reached). Records of the journal say so, which is no gap.',
     'note: So the oldest record is 3. What was before it cannot be read here any more.',
@@ -197,19 +175,17 @@ void test('what retention removed is no gap, and is explained; so are a loss of 
 });
 
 void test('many faults are counted, and an empty journal is not whole', () => {
-  const faults = Array.from(
-    { length: 100 },
-    (_, seq): TrailFault => ({ kind: 'changed', file: '', line: 1, seq, text: '' }),
-  );
+  const faults = Array.from({ length: 100 }, (_, seq) => ({
+    kind: 'changed' as const,
+    file: '',
+    line: 1,
+    seq,
+    text: '',
+  }));
   const { findings, isWhole, faultCount } = findingsOf({ ...whole, faults, faultCount: 5000 });
   assert.deepEqual([findings.length, isWhole, faultCount], [21, false, 5000]);
   assert.match(findings[20]?.text ?? '', /^And 4980 more\./);
-  const empty = findingsOf({
-    ...whole,
-    records: 0,
-    firstSeq: undefined,
-    lastSeq: undefined,
-    signedSeq: undefined,
-  });
+  const none = { records: 0, firstSeq: undefined, lastSeq: undefined, signedSeq: undefined };
+  const empty = findingsOf({ ...whole, ...none });
   assert.deepEqual([empty.isWhole, empty.findings[0]?.text], [false, 'There is no record.']);
 });

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import type { AskedTime } from '../../../src/evidence/report/completeness.js';
 import { type HostJournal, type HostTrail, judgeHosts } from '../../../src/evidence/report/hosts.js';
 import type { Verdict } from '../../../src/evidence/trail/verify.js';
+import { makeTrail, verify } from '../trail/paper-trail.js';
 
 const startMs = Date.UTC(2026, 10, 20, 8);
 const minute = 60_000;
@@ -12,30 +13,11 @@ const hour = 60 * minute;
 const at = (ms: number): string => new Date(startMs + ms).toISOString();
 const asked: AskedTime = { fromMs: startMs, toMs: startMs + hour, nowMs: startMs + 2 * hour };
 
+const whole = verify(makeTrail());
+
 function journal(more: Partial<Verdict> = {}, isChecked = true): HostJournal {
-  const verdict: Verdict = {
-    faults: [],
-    faultCount: 0,
-    records: 100,
-    firstSeq: 1,
-    lastSeq: 100,
-    firstTime: at(-hour),
-    lastTime: at(2 * hour),
-    retired: [],
-    journal: 'J',
-    signedSeq: 100,
-    signedTime: at(2 * hour),
-    signedBy: 'KEY',
-    keys: ['KEY'],
-    open: [],
-    openCount: 0,
-    forgotten: [],
-    returned: [],
-    steps: [],
-    isTorn: false,
-    isNewer: false,
-    ...more,
-  };
+  const times = { firstTime: at(-hour), lastTime: at(2 * hour), signedTime: at(2 * hour) };
+  const verdict: Verdict = { ...whole, lastSeq: 100, signedSeq: 100, ...times, ...more };
   return { verdict, isChecked, whose: '', pathOf: (file) => file };
 }
 
@@ -48,18 +30,19 @@ function reasonsOf(journals: readonly HostJournal[], time: Partial<AskedTime> = 
 }
 
 void test('each reason against a host', () => {
-  assert.equal(reasonsOf([journal()]), '');
-  assert.equal(reasonsOf([]), 'empty');
-  assert.equal(reasonsOf([journal({ firstTime: '', lastTime: '' })]), 'empty');
-  assert.equal(reasonsOf([journal({ firstTime: at(1) })]), 'begins-later');
-  assert.equal(reasonsOf([journal({ lastTime: at(hour - 6 * minute) })]), 'ends-earlier');
-  assert.equal(reasonsOf([journal({}, false)]), 'unsigned');
-  assert.equal(
-    reasonsOf([journal({ lastTime: at(hour - 1), signedTime: at(hour - minute), signedSeq: 90 })]),
-    '[unsigned-tail]',
-  );
+  const tail = { lastTime: at(hour - 1), signedTime: at(hour - minute), signedSeq: 90 };
   const fault = { file: '00000001.jsonl', line: 4, seq: 4, kind: 'missing', text: 'record 4' } as const;
-  assert.equal(reasonsOf([journal({ faults: [fault], faultCount: 1 })]), 'fault');
+  for (const [reasons, ...journals] of [
+    ['', journal()],
+    ['empty'],
+    ['empty', journal({ firstTime: '', lastTime: '' })],
+    ['begins-later', journal({ firstTime: at(1) })],
+    ['ends-earlier', journal({ lastTime: at(hour - 6 * minute) })],
+    ['unsigned', journal({}, false)],
+    ['[unsigned-tail]', journal(tail)],
+    ['fault', journal({ faults: [fault], faultCount: 1 })],
+  ] as const)
+    assert.equal(reasonsOf(journals), reasons);
 });
 
 void test('of several journals only those of the time count, and two of them are not proved', () => {
@@ -67,31 +50,28 @@ void test('of several journals only those of the time count, and two of them are
   const after = journal({ firstTime: at(3 * hour), lastTime: at(4 * hour) });
   assert.equal(reasonsOf([before, journal()]), '');
   assert.equal(reasonsOf([journal(), after]), '');
-  assert.equal(
-    reasonsOf([before, journal()], { fromMs: startMs - 3 * hour }),
-    'ends-earlier begins-later ends-earlier',
-  );
+  const early = { fromMs: startMs - 3 * hour };
+  assert.equal(reasonsOf([before, journal()], early), 'ends-earlier begins-later ends-earlier');
   assert.equal(reasonsOf([before, after]), 'begins-later', 'nothing of the time itself');
 });
 
 void test('complete only as far as every host is proved', () => {
   const judged = (ends: readonly number[], time: Partial<AskedTime>) => {
-    const trails = ends.map((ms, index): HostTrail => {
-      const own = journal({ lastTime: at(ms), signedTime: at(ms) });
-      return { host: `gate${index}`, journals: [own] };
-    });
+    const trails = ends.map(
+      (ms, index): HostTrail => ({
+        host: `gate${index}`,
+        journals: [journal({ lastTime: at(ms), signedTime: at(ms) })],
+      }),
+    );
     const { isComplete, to, doubts } = judgeHosts(trails, { ...asked, ...time });
     return [isComplete, to, doubts.map(({ code, text }) => `${text.split(':')[0]} ${code}`).join(' ')];
   };
   const now = { toMs: undefined, nowMs: startMs + hour };
+  const early = hour - 6 * minute;
   assert.deepEqual(judged([hour, hour], {}), [true, at(hour), '']);
   assert.deepEqual(judged([hour, hour - minute], now), [true, at(hour - minute), '']);
-  assert.deepEqual(judged([hour, hour - 6 * minute], now), [
-    false,
-    at(hour - 6 * minute),
-    'gate1 ends-earlier',
-  ]);
-  assert.deepEqual(judged([hour, hour - 6 * minute], {}), [false, at(hour), 'gate1 ends-earlier']);
+  assert.deepEqual(judged([hour, early], now), [false, at(early), 'gate1 ends-earlier']);
+  assert.deepEqual(judged([hour, early], {}), [false, at(hour), 'gate1 ends-earlier']);
 });
 
 void test('no host at all is not complete', () => {

@@ -83,16 +83,10 @@ function checkAlone(file: readonly string[], pem: string): string | undefined {
 
 void test('one record: the lines from it to the next checkpoint, byte for byte', () => {
   const { lines: file } = prove([14]);
-  assert.deepEqual(
-    file.map((line) => line.replace(/,.*/, '')),
-    [14, 15, 16, 17, 18, 19, 20]
-      .map((seq) => `${seq === 14 ? '*' : seq === 20 ? '=' : '-'} {"seq":${seq}`)
-      .concat('% 1 records'),
-  );
-  assert.deepEqual(
-    file.slice(0, -1).map((line) => line.slice(2)),
-    lines.slice(13, 20),
-  );
+  const marks = file.map((line) => line.replace(/\{"seq":(\d+),.*|,.*/, '$1')).join(' ');
+  assert.equal(marks, '* 14 - 15 - 16 - 17 - 18 - 19 = 20 % 1 records');
+  const texts = file.slice(0, -1).map((line) => line.slice(2));
+  assert.deepEqual(texts, lines.slice(13, 20));
   assert.equal(check(file, key.publicPem), undefined);
 });
 
@@ -153,22 +147,21 @@ void test('what is not signed yet is not given, and a checkpoint of another key 
 });
 
 void test('a chain that broke since it was verified gives no proof', () => {
-  const cases: readonly [string, readonly string[], number][] = [
-    ['a line is gone', lines.toSpliced(15, 1), 17],
-    ['a line is changed', lines.with(15, (lines[15] ?? '').replace('alice', 'alicf')), 16],
-  ];
-  for (const [name, given, seq] of cases) {
+  const brokenAt = (given: readonly string[]) => {
     const { end, fault } = prove([14], {}, given);
-    assert.deepEqual([end, fault?.seq], [undefined, seq], name);
-  }
+    return end ?? fault?.seq;
+  };
+  assert.equal(brokenAt(lines.toSpliced(15, 1)), 17, 'a line is gone');
+  assert.equal(brokenAt(lines.with(15, (lines[15] ?? '').replace('alice', 'alicf'))), 16, 'one is changed');
 });
 
 void test('a set of numbers holds what was added, and each once', () => {
-  const set = setOf([1, 8, 65_535, 65_536, 3e12, 8]);
+  const added = [1, 8, 65_535, 65_536, 3e12];
+  const set = setOf([...added, 8]);
   assert.equal(set.size, 5);
   assert.deepEqual(
-    [1, 8, 65_535, 65_536, 3e12, 2, 9, 65_537].map((seq) => set.has(seq)),
-    [true, true, true, true, true, false, false, false],
+    [...added, 2, 9, 65_537].filter((seq) => set.has(seq)),
+    added,
   );
 });
 
@@ -191,17 +184,8 @@ function verdictOn(file: readonly string[], keys: readonly string[] = [key.key])
 
 void test('what is proved: numbers, range, journal and key', () => {
   const { journal, ...rest } = verdictOn(proved(3, 5, 25));
-  assert.deepEqual(rest, {
-    fault: undefined,
-    records: 3,
-    lines: 14,
-    runs: 2,
-    fromSeq: 3,
-    toSeq: 30,
-    counted: undefined,
-    keys: [key.key],
-    isMoreKeys: false,
-  });
+  const numbers = { records: 3, lines: 14, runs: 2, fromSeq: 3, toSeq: 30, counted: undefined };
+  assert.deepEqual(rest, { fault: undefined, ...numbers, keys: [key.key], isMoreKeys: false });
   assert.ok(lines.some((line) => line.includes(`"journal":"${journal}"`)));
 });
 
@@ -214,8 +198,7 @@ void test('another key, no key, and one of several keys', () => {
 });
 
 const proof = proved(14);
-const placeOf = (text: string): number => proof.findIndex((line) => line.startsWith(text));
-const end = placeOf('= ');
+const end = proof.findIndex((line) => line.startsWith('= '));
 /** The signed line as somebody without the key can write it again: its hash is right. */
 function signedLine(how: (body: string) => string): readonly string[] {
   const [, seq, body = '', before = ''] =
@@ -224,37 +207,21 @@ function signedLine(how: (body: string) => string): readonly string[] {
 }
 const spelled = (how: (last: string) => string) =>
   signedLine((body) => body.replace(/.==(?="$)/, (last) => how(last)));
+const markedAs = (mark: string, at: number) => proof.with(at, `${mark} ${(proof[at] ?? '').slice(2)}`);
+const moved = signedLine((body) => body.replace(/(,"key":.*)(,"signature":.*)/, '$2$1'));
+const nextBit = spelled(([last = '']) => `${String.fromCharCode(last.charCodeAt(0) + 1)}==`);
+const otherCount = proof.with(proof.length - 1, '% 2 records, 7 lines, 1 runs');
 const faults: readonly [string, readonly string[], number, RegExp][] = [
-  [
-    'the same signature at another place',
-    signedLine((body) => body.replace(/(,"key":.*)(,"signature":.*)/, '$2$1')),
-    end + 1,
-    /not signed/,
-  ],
+  ['the same signature at another place', moved, end + 1, /not signed/],
   ['the same signature without its padding', spelled(([last = '']) => last), end + 1, /not signed/],
-  [
-    'the same signature with other bits behind its bytes',
-    spelled(([last = '']) => `${String.fromCharCode(last.charCodeAt(0) + 1)}==`),
-    end + 1,
-    /not signed/,
-  ],
+  ['the same signature with other bits behind its bytes', nextBit, end + 1, /not signed/],
   ['changed', proof.with(2, (proof[2] ?? '').replace('alice', 'alicf')), 3, /does not fit its hash/],
   ['left out', proof.toSpliced(3, 1), 4, /does not continue the line before/],
   ['the end left out', proof.slice(0, -1), proof.length - 1, /the end of the file is missing/],
-  [
-    'another count',
-    [...proof.slice(0, -1), '% 2 records, 7 lines, 1 runs'],
-    proof.length,
-    /the end of the file/,
-  ],
+  ['another count', otherCount, proof.length, /the end of the file/],
   ['after the end', [...proof, '# more'], proof.length + 1, /after the end/],
-  [
-    'the signed line as another one',
-    proof.with(placeOf('= '), `- ${(proof[placeOf('= ')] ?? '').slice(2)}`),
-    9,
-    /the end/,
-  ],
-  ['a record as a signed one', proof.with(2, `= ${(proof[2] ?? '').slice(2)}`), 3, /not signed/],
+  ['the signed line as another one', markedAs('-', end), 9, /the end/],
+  ['a record as a signed one', markedAs('=', 2), 3, /not signed/],
   ['all of it twice', [...proof.slice(0, -1), ...proof.slice(1)], 9, /a second time/],
   ['no record', ['% 0 records, 0 lines, 0 runs'], 1, /no record in it/],
   ['nothing', [], 0, /the end of the file/],
@@ -273,9 +240,14 @@ void test('a line without an end is none', () => {
 });
 
 void test('files by their first bytes', () => {
-  assert.equal(proofKindOf('# dovegate audit proof 1'), 'proof');
-  assert.equal(proofKindOf(proof[1] ?? ''), 'proof');
-  assert.equal(proofKindOf('# dovegate audit extract 1: rows'), 'extract');
-  assert.equal(proofKindOf(lines[0] ?? ''), 'journal');
-  assert.equal(proofKindOf('<14>1 2026-11-20T08:00:00Z'), undefined);
+  const title = '# dovegate audit';
+  const texts = [
+    `${title} proof 1`,
+    proof[1],
+    `${title} extract 1: rows`,
+    lines[0],
+    '<14>1 2026-11-20T08:00:00Z',
+  ];
+  const kinds = texts.map((text = '') => proofKindOf(text));
+  assert.deepEqual(kinds, ['proof', 'proof', 'extract', 'journal', undefined]);
 });

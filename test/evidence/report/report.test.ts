@@ -19,48 +19,30 @@ import type { MailboxDay, MailboxHead } from '../../../src/evidence/views/trail.
 import { formatTime } from '../../../src/host/words/instants.js';
 import { makeTrail, started, verify } from '../trail/paper-trail.js';
 
+const alice = 'alice@example.com';
+const time = { fromMs: undefined, toMs: undefined, nowMs: started + 300_000 };
 const asked: ReportAsked = {
-  mailbox: 'alice@example.com',
-  fromMs: undefined,
-  toMs: undefined,
-  nowMs: started + 300_000,
+  mailbox: alice,
+  ...time,
   isContentOnly: false,
   host: 'mx1',
   madeBy: 'eve on \u202emx1',
 };
 
 function row(admittedSeq: number, more: Readonly<Record<string, unknown>> = {}): ExchangeRow {
-  const fields = {
-    time: '2026-11-20T08:01:00.000Z',
-    id: `E${admittedSeq}`,
-    principal: 'carol@support',
-    command: 'quota get',
-    args: ['--'],
-    user: 'alice@example.com',
-    users: ['alice@example.com'],
-    effect: 'read',
-    decision: 'allow',
-    outcome: 'ok',
-    sent: true,
-    cells: 2,
-    ...more,
-  };
+  const line = { command: 'quota get', args: ['--'], user: alice, users: [alice] };
+  const end = { effect: 'read', decision: 'allow', outcome: 'ok', sent: true, cells: 2 };
+  const at = { time: '2026-11-20T08:01:00.000Z', id: `E${admittedSeq}`, principal: 'carol@support' };
+  const fields = { ...at, ...line, ...end, ...more };
   return { fields, admittedSeq, completedSeq: admittedSeq + 1, completedTime: fields.time };
 }
 
 /** What names a journal has: none of them like the mailbox, unless it is said. */
+const nothing = { records: 9, all: 9, firstTime: undefined, lastTime: undefined, names: [], isNamed: false };
 const surveyed =
   (more: Partial<Surveyed> = {}) =>
-  (): Promise<Surveyed> =>
-    Promise.resolve({
-      records: 9,
-      all: 9,
-      firstTime: undefined,
-      lastTime: undefined,
-      names: [],
-      isNamed: false,
-      ...more,
-    });
+  () =>
+    Promise.resolve({ ...nothing, ...more });
 
 async function report(
   rows: readonly ExchangeRow[],
@@ -88,32 +70,27 @@ async function report(
 }
 
 void test('for the page: a head, then days with lines that name their exchanges', async () => {
-  const rows = [
-    row(2),
-    row(4),
-    row(6, { effect: 'destroy', command: 'expunge', time: '2026-11-21T00:00:00.000Z' }),
-  ];
-  const { lines, counts, isComplete } = await report(rows, createPageReport());
+  const expunged = row(6, { effect: 'destroy', command: 'expunge', time: '2026-11-21T00:00:00.000Z' });
+  const { lines, counts, isComplete } = await report([row(2), row(4), expunged], createPageReport());
   const [head, ...days]: [MailboxHead, ...MailboxDay[]] = JSON.parse(`[${lines.join(',')}]`);
   assert.equal(isComplete, true);
   assert.equal(head.isComplete, true);
   assert.equal(head.answer, '1 command deleted what it named, as far as it was there.');
-  assert.ok(
-    days.every((day) => day.lines.every((line) => head.classes.some((one) => one.what === line.what))),
-  );
+  for (const line of days.flatMap((day) => day.lines))
+    assert.ok(
+      head.classes.some(({ what }) => what === line.what),
+      line.what,
+    );
   assert.match(
     head.sentences[0] ?? '',
     /^complete from .*, 1 requester, 3 commands, none of them showed content$/,
   );
   assert.equal(head.madeBy, 'eve on \\u{202e}mx1');
   assert.deepEqual(head.counts, counts);
-  assert.deepEqual(
-    days.map(({ day, lines: all }) => [day, all.map(({ what, count, ids }) => [what, count, ids])]),
-    [
-      ['2026-11-20', [['read, no content', 2, ['E2', 'E4']]]],
-      ['2026-11-21', [['deleted', 1, ['E6']]]],
-    ],
+  const told = days.flatMap(({ day, lines: all }) =>
+    all.map(({ what, count, ids }) => `${day}: ${what}, ${count}, ${ids.join(' ')}`),
   );
+  assert.deepEqual(told, ['2026-11-20: read, no content, 2, E2 E4', '2026-11-21: deleted, 1, E6']);
 });
 
 void test('the exchanges of a line are few, whatever their number is', async () => {
@@ -127,9 +104,12 @@ void test('what was written after the check is not in it, and what ended after i
   const { lastSeq = 0 } = verify(makeTrail());
   const { lines, counts } = await report([row(2), row(lastSeq), row(lastSeq + 1)], createJsonReport());
   assert.equal(counts.commands, 2);
-  assert.deepEqual(
-    lines.slice(1).map((line) => JSON.parse(line).outcome),
-    ['ok', 'open'],
+  assert.equal(
+    lines
+      .slice(1)
+      .map((line) => JSON.parse(line).outcome)
+      .join(' '),
+    'ok open',
   );
 });
 
@@ -139,18 +119,16 @@ void test('under a grant without a stated reason: the reason of its request', as
   const told = { approvedBy: 'approved by eve@leads', reason: 'ticket 4711' };
   const grants = () => Promise.resolve((id: string) => (id === 'G1' ? told : undefined));
   const { lines } = await report(rows, createJsonReport(), { grants });
-  assert.deepEqual(
-    lines.slice(1).map((line) => {
-      const { reason, approved_by: by } = JSON.parse(line);
-      return [reason, by];
-    }),
-    [
-      ['ticket 4711', told.approvedBy],
-      ['ticket 9', told.approvedBy],
-      ['', ''],
-      ['', ''],
-    ],
-  );
+  const shown = lines.slice(1).map((line) => {
+    const { reason, approved_by: by } = JSON.parse(line);
+    return `${reason} | ${by}`;
+  });
+  assert.deepEqual(shown, [
+    `ticket 4711 | ${told.approvedBy}`,
+    `ticket 9 | ${told.approvedBy}`,
+    ' | ',
+    ' | ',
+  ]);
 });
 
 void test('content only', async () => {
@@ -167,10 +145,8 @@ void test('what speaks against it makes it incomplete', async () => {
   const { isComplete, lines } = await report([row(2)], createCsvReport(';'), { doubts });
   assert.equal(isComplete, false);
   const about = `${formatTime(asked.nowMs)};dovegate on mx1;verdict;;`;
-  assert.equal(
-    lines[1],
-    `${about}No recorded command deleted anything. But the record is not proved complete.;;;alice@example.com;;;;;;;;;;;;;;\r`,
-  );
+  const answer = 'No recorded command deleted anything. But the record is not proved complete.';
+  assert.equal(lines[1], `${about}${answer};;;${alice};;;;;;;;;;;;;;\r`);
   assert.ok(lines[2]?.startsWith(`${about}"NOT proved complete`), lines[2]);
   assert.ok(lines[3]?.startsWith(`${about}eve sees a part;`), lines[3]);
   assert.ok(lines[4]?.includes('of commands that went through dovegate'), lines[4]);
@@ -178,29 +154,22 @@ void test('what speaks against it makes it incomplete', async () => {
 });
 
 void test('a name that nobody has, and one that others have', async () => {
-  const survey = surveyed({ names: ['alice@example.com'] });
-  const { lines, isComplete, isMisnamed } = await report([], createJsonReport(), {
-    survey,
-    mailbox: 'alice',
-  });
+  const typo = { survey: surveyed({ names: [alice] }), mailbox: 'alice' };
+  const { lines, isComplete, isMisnamed } = await report([], createJsonReport(), typo);
   assert.deepEqual([isComplete, isMisnamed], [true, true]);
   const { verdict } = JSON.parse(lines[0] ?? '');
-  assert.equal(verdict.answer, 'No record names "alice": did you mean alice@example.com?');
-  assert.deepEqual([verdict.named, verdict.similar], [false, ['alice@example.com']]);
+  const answer = 'No record names "alice": did you mean alice@example.com?';
+  assert.deepEqual([verdict.answer, verdict.named, verdict.similar], [answer, false, [alice]]);
   // Commands for all users may have touched it.
   const all = row(2, { user: undefined, users: ['*'] });
-  const touched = await report([all], createPageReport(), { survey, mailbox: 'alice' });
+  const touched = await report([all], createPageReport(), typo);
   const head: MailboxHead = JSON.parse(touched.lines[0] ?? '');
-  assert.equal(
-    head.answer,
-    'No record names "alice": did you mean alice@example.com? No recorded command deleted anything.',
-  );
+  assert.equal(head.answer, `${answer} No recorded command deleted anything.`);
 });
 
 void test('a right name without a command in this time, and a name that is like no other', async () => {
-  const named = await report([], createCsvReport(), {
-    survey: surveyed({ names: ['alcie@example.com'], isNamed: true }),
-  });
+  const survey = surveyed({ names: ['alcie@example.com'], isNamed: true });
+  const named = await report([], createCsvReport(), { survey });
   assert.equal(named.isMisnamed, false);
   assert.match(named.lines[1] ?? '', /,No recorded command deleted anything\.,/);
   const unknown = await report([], createCsvReport(), { survey: surveyed() });
@@ -218,7 +187,6 @@ void test('a limited view is named in the first sentence of every form', async (
 });
 
 void test('what no report can be made of', () => {
-  const time = { fromMs: undefined, toMs: undefined };
   assert.equal(whyNoReport({ ...time, mailbox: '' }), 'mailbox');
   assert.equal(whyNoReport({ ...time, mailbox: '*@example.com' }), 'mailbox');
   assert.equal(whyNoReport({ mailbox: 'a', fromMs: 2, toMs: 2 }), 'time');

@@ -5,29 +5,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createWhose } from '../../../src/evidence/report/whose.js';
 import type { ExchangeRow } from '../../../src/evidence/trail/search.js';
-import { settingsOf, sound } from '../../rules/config/sound.js';
-import { grantId, record } from '../review/recording.js';
+import { grantId } from '../review/recording.js';
+import { bob, row } from './sent.js';
 
-const settings = settingsOf(sound.replace('[quota get]', '[quota get]\n    mode: observe'));
-const bob = 'bob@example.com';
 const text = 'fetch text mailbox INBOX all';
-
-/** A command that was sent and answered. */
-function row(line: string, more: Readonly<Record<string, unknown>> = {}, user = bob): ExchangeRow {
-  const made = record(settings, 'support', { user, words: line.split(' ') });
-  return {
-    ...made,
-    fields: {
-      ...made.fields,
-      event: undefined,
-      decision: 'allow',
-      sent: true,
-      cells: 3,
-      outcome: 'ok',
-      ...more,
-    },
-  };
-}
 
 function whose(...rows: readonly ExchangeRow[]) {
   const book = createWhose();
@@ -57,20 +38,15 @@ void test('shown, searched and perhaps shown are told apart, and what showed not
 });
 
 void test('all users, a mask and what was cut are no one user', () => {
-  assert.deepEqual(
-    short(
-      row(text, { users: ['*'], user: undefined }),
-      row(text, { users: ['*@example.com'], user: undefined }),
-      row(text, { users: [bob, { cut: 'al', bytes: 900 }, { more: 3 }] }),
-    ),
-    [
-      '*@example.com (a mask) nobody 1 0 0',
-      'all users nobody 1 0 0',
-      'al… (not recorded whole) nobody 1 0 0',
-      `${bob} one 1 0 0`,
-      'users that were not recorded nobody 1 0 0',
-    ],
-  );
+  const cut = row(text, { users: [bob, { cut: 'al', bytes: 900 }, { more: 3 }] });
+  const masks = ['*', '*@example.com'].map((mask) => row(text, { users: [mask], user: undefined }));
+  assert.deepEqual(short(...masks, cut), [
+    '*@example.com (a mask) nobody 1 0 0',
+    'all users nobody 1 0 0',
+    'al… (not recorded whole) nobody 1 0 0',
+    `${bob} one 1 0 0`,
+    'users that were not recorded nobody 1 0 0',
+  ]);
 });
 
 void test('of a copy, the mail of its source was shown', () => {
