@@ -38,21 +38,14 @@ function storyOf(records: readonly AuditRecord[]): GrantStory {
 }
 
 const said = (story: GrantStory): readonly string[] => [approvedText(story), usedText(story), endText(story)];
+const dave = { principal: 'dave@leads' };
+const twice = requested('G', start, { approvals: 2 });
+const revokedBy = `revoked by ${approver}, without a reason`;
 
 void test('every part of it, as the records say', () => {
-  const story = storyOf([
-    requested('G', start, { approvals: 2 }),
-    approved('G', start + 1),
-    approved('G', start + 2, { principal: 'dave@leads' }),
-    granted('G', start + 3),
-    use(start + 4),
-    over('revoked', 'G', start + 5),
-  ]);
-  assert.deepEqual(said(story), [
-    `approved by ${approver}, dave@leads`,
-    '1 of 3: fetch',
-    `revoked by ${approver}, without a reason`,
-  ]);
+  const given = [twice, approved('G', start + 1), approved('G', start + 2, dave), granted('G', start + 3)];
+  const story = storyOf([...given, use(start + 4), over('revoked', 'G', start + 5)]);
+  assert.deepEqual(said(story), [`approved by ${approver}, dave@leads`, '1 of 3: fetch', revokedBy]);
   assert.deepEqual([story.to, story.needed], [owner, 2]);
   assert.equal(story.command, 'fetch hdr.subject mailbox INBOX all');
   assert.deepEqual([story.firstUse, story.lastTime], [formatTime(start + 4), formatTime(start + 5)]);
@@ -69,49 +62,34 @@ void test('what was tried when it was over is in its story, and is no use', () =
   ];
   const story = storyOf(records);
   assert.deepEqual([story.used, story.tried], [1, 1]);
-  assert.deepEqual(grantSentences(story).slice(-2), [
-    'used 1 of 3: fetch',
-    'tried once more when it was over, denied',
-  ]);
+  const last = grantSentences(story).slice(-2);
+  assert.deepEqual(last, ['used 1 of 3: fetch', 'tried once more when it was over, denied']);
 });
 
 void test('what was asked for stays in the story of a grant that gives less', () => {
-  const [asked, ok, given] = grantRecords('G', start);
-  const shorter = { ...(given ?? assert.fail()), duration_ms: 600_000, uses: 1 };
-  assert.equal(
-    grantSentences(storyOf([asked ?? assert.fail(), ok ?? assert.fail(), shorter]))[2],
-    `approved by ${approver}, for 10 min, 1 use (1 h, 3 uses were asked for)`,
-  );
+  const records = grantRecords('G', start).with(2, granted('G', start, { duration_ms: 600_000, uses: 1 }));
+  const given = `approved by ${approver}, for 10 min, 1 use (1 h, 3 uses were asked for)`;
+  assert.equal(grantSentences(storyOf(records))[2], given);
 });
 
 void test('of a request that waits, how many of how many; of one without approval, its review', () => {
-  const waiting = [requested('G', start, { approvals: 2 })];
-  assert.deepEqual(said(storyOf(waiting)), ['approved by nobody, of 2 who must', '', 'waits']);
-  assert.equal(
-    approvedText(storyOf([...waiting, approved('G', start + 1)])),
-    `approved by ${approver}, of 2 who must`,
-  );
+  assert.deepEqual(said(storyOf([twice])), ['approved by nobody, of 2 who must', '', 'waits']);
+  const once = approvedText(storyOf([twice, approved('G', start + 1)]));
+  assert.equal(once, `approved by ${approver}, of 2 who must`);
   assert.equal(approvedText(storyOf([requested('G', start)])), 'approved by nobody');
   const given = approvedText(storyOf(grantRecords('G', start, { by: approver })));
   assert.equal(given, `approved by ${approver}, who gave it without a request`);
   const broken = [requested('G', start, { approvals: 0 }), granted('G', start + 1)];
   assert.equal(approvedText(storyOf(broken)), 'without an approval (break-glass), not reviewed');
   const reviewed = [...broken, over('expired', 'G', start + hour), over('reviewed', 'G', start + hour + 1)];
-  assert.deepEqual(said(storyOf(reviewed)), [
-    `without an approval (break-glass), reviewed by ${approver}`,
-    'never',
-    'expired: its time of 1 h is over',
-  ]);
+  const byOne = `without an approval (break-glass), reviewed by ${approver}`;
+  assert.deepEqual(said(storyOf(reviewed)), [byOne, 'never', 'expired: its time of 1 h is over']);
 });
 
 void test('an approval counts as it counted for the gate', () => {
   const late = [...grantRecords('G', start), approved('G', start + 9, { principal: 'eve@leads' })];
   assert.equal(approvedText(storyOf(late)), `approved by ${approver}`);
-  const again = [
-    requested('G', start, { approvals: 2 }),
-    approved('G', start + 1),
-    approved('G', start + 2, { principal: 'dave@leads', by: 'dave@leads' }),
-  ];
+  const again = [twice, approved('G', start + 1), approved('G', start + 2, { ...dave, by: dave.principal })];
   assert.match(approvedText(storyOf(again)), /^approved by dave@leads, /);
   // Nobody it concerns, so it is no request.
   assert.equal(storyOf([requested('G', start, { users: [] }), approved('G', start + 1)]).needed, undefined);
@@ -139,11 +117,7 @@ void test('copies at the head of a segment say what they copy, and nothing twice
   // A start copies what ended last with its end.
   const ended = book.follow(over('revoked', 'G', start + hour)) ?? assert.fail();
   const after = [...whole, over('revoked', 'G', start + hour), ...carriedOf(ended, start + 2 * hour)];
-  assert.deepEqual(said(storyOf(after)), [
-    `approved by ${approver}`,
-    '1 of 3: fetch',
-    `revoked by ${approver}, without a reason`,
-  ]);
+  assert.deepEqual(said(storyOf(after)), [`approved by ${approver}`, '1 of 3: fetch', revokedBy]);
   assert.equal(storyOf(after).end?.time, formatTime(start + hour));
 });
 

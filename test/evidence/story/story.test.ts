@@ -15,39 +15,20 @@ import { approved, grantRecords, over } from '../../kit/plain/access-records.js'
 import { type Asked, compareAnswers } from '../../kit/plain/approved.js';
 import { held } from '../../kit/plain/lock-records.js';
 
-const fold = (...records: readonly object[]) =>
-  foldStory(
-    records.map((record) => ({ ...record })),
-    'X',
-  );
+const fold = (...records: readonly object[]) => {
+  const copies = records.map((record) => ({ ...record }));
+  return foldStory(copies, 'X');
+};
 const told = (...records: readonly object[]) => tellStory(fold(...records));
 
-const admission = {
-  seq: 4,
-  time: '2026-11-21T10:00:00.105Z',
-  event: 'admission',
-  id: 'X',
-  session: 'S',
-  decision: 'allow',
-  policy: 'support',
-  rule: 'd.yaml:7',
-  principal: 'anna@support',
-  peer: { uid: 1000, exe: '/usr/bin/doveadm' },
-  command: 'expunge',
-  args: ['mailbox', { hmac: 'ab12' }, { more: 3 }],
-};
-const completion = {
-  seq: 6,
-  time: '2026-11-21T10:00:00.200Z',
-  event: 'completion',
-  id: 'X',
-  outcome: 'ok',
-  status: '+',
-  sent: true,
-  wait_ms: 20.5,
-  first_byte_ms: 30,
-  duration_ms: 100,
-};
+const decided = { decision: 'allow', policy: 'support', rule: 'd.yaml:7' };
+const sender = { principal: 'anna@support', peer: { uid: 1000, exe: '/usr/bin/doveadm' } };
+const asks = { command: 'expunge', args: ['mailbox', { hmac: 'ab12' }, { more: 3 }] };
+const opening = { seq: 4, time: '2026-11-21T10:00:00.105Z', event: 'admission', id: 'X', session: 'S' };
+const admission = { ...opening, ...decided, ...sender, ...asks };
+const closing = { seq: 6, time: '2026-11-21T10:00:00.200Z', event: 'completion', id: 'X' };
+const times = { wait_ms: 20.5, first_byte_ms: 30, duration_ms: 100 };
+const completion = { ...closing, outcome: 'ok', status: '+', sent: true, ...times };
 const unsent = { ...completion, status: '-TEMPFAIL', sent: false };
 const failed = { ...unsent, outcome: 'failed' };
 const denied = { ...admission, decision: 'deny', rule: undefined, text: 'no rule allows "expunge"' };
@@ -56,24 +37,26 @@ const logged = { event: 'log', id: 'X', level: 'warn' };
 const killed = { ...completion, outcome: 'unknown', error: 'killed', status: '-TEMPFAIL' };
 const partKilled = { ...killed, text: 'an operator ended it; whether the command ran is not known' };
 const kill = { seq: 5, event: 'operator', action: 'kill', id: 'X', by: 'page:erin', outcome: 'ok' };
-const drain = {
-  event: 'operator',
-  action: 'drain',
-  backend: 'mail1',
-  by: 'erin',
-  reason: 'new disk',
-  outcome: 'ok',
+const drains = { event: 'operator', action: 'drain', backend: 'mail1', by: 'erin' };
+const drain = { ...drains, reason: 'new disk', outcome: 'ok' };
+const overdue = { ...logged, text: 'no answer in time: the client got -TEMPFAIL; the command may still run' };
+const ofBackend = { ...logged, upstream: 'mail1-1', text: 'no answer in time: the client got +; x' };
+const onRequest = {
+  ...refused,
+  error: 'on-request',
+  text: 'denied by policy support; available on request: y',
 };
+const saidWhy = { ...refused, text: 'denied by policy support (the client must say why)' };
+const abbreviated = { ...unsent, outcome: 'unparsable', error: 'abbreviated-option' };
+const noQuota = { ...completion, outcome: 'failed', status: '-NOQUOTA', backend: 'mail1' };
+const endedBy = (error: string) => ({ event: 'completion', id: 'X', outcome: 'unknown', error });
 const drained = { ...failed, error: 'backend-drained', backend: 'mail1' };
 const stopped = { ...refused, error: 'held', lock: 'H1', text: 'a mailbox is held' };
 const denial = { ...admission, decision: 'deny', text: 'no rule allows "expunge Secret"' };
 const noRule = { ...completion, outcome: 'denied', denial: 'no-rule', sent: false, status: '-NOPERM' };
-const limited = {
-  ...unsent,
-  outcome: 'limited',
-  error: 'over-limit',
-  text: 'over the rate of policy p (1/hour)',
-};
+const offered = { ...noRule, error: 'on-request', text: 'denied by policy support; ask with X' };
+const rate = 'over the rate of policy p (1/hour)';
+const limited = { ...unsent, outcome: 'limited', error: 'over-limit', text: rate };
 const read = (records: readonly AuditRecord[]) =>
   records.map((record) => ({ ...record, time: formatTime(record.time) }));
 const under = { ...admission, grant: 'G' };
@@ -84,20 +67,11 @@ const stories: Readonly<Record<string, readonly object[]>> = {
   'denied by the rules': [denied, refused],
   'denied by a rule': [{ ...denied, rule: 'd.yaml:9' }, refused],
   'denied beside a candidate': [{ ...denied, shadow: 'served', shadow_why: 'x.yaml:3: y' }, refused],
-  'denied after a rule allowed it': [
-    admission,
-    { ...refused, text: 'denied by policy support (the client must say why)' },
-  ],
+  'denied after a rule allowed it': [admission, saidWhy],
   'no rule fits it': [denied, { ...refused, denial: 'rule-misses' }],
-  'available on request': [
-    denied,
-    { ...refused, error: 'on-request', text: 'denied by policy support; available on request: y' },
-  ],
+  'available on request': [denied, onRequest],
   'a denial for a reason of its own, whose words are for the client': [denial, noRule],
-  'the same, and available on request': [
-    denial,
-    { ...noRule, error: 'on-request', text: 'denied by policy support; ask with X' },
-  ],
+  'the same, and available on request': [denial, offered],
   ...Object.fromEntries(
     ['no-reason', 'reason-short', 'too-many-matches', 'grant-withheld', 'of another release'].map((code) => [
       `a rule allows it, and it is denied for ${code}`,
@@ -106,34 +80,19 @@ const stories: Readonly<Record<string, readonly object[]>> = {
   ),
   'not understood': [
     { ...denied, text: 'no option "x"' },
-    { ...unsent, outcome: 'unparsable', error: 'unknown-option' },
+    { ...abbreviated, error: 'unknown-option' },
   ],
-  'an option that was not written out': [
-    denied,
-    { ...unsent, outcome: 'unparsable', error: 'abbreviated-option' },
-  ],
+  'an option that was not written out': [denied, abbreviated],
   'no connection': [admission, { ...failed, error: 'dial-refused', backend: 'mail1' }],
   'a look-up': [admission, { ...failed, error: 'lookup-reply-timeout' }],
   'a code of another release': [admission, { ...failed, error: 'constructor' }],
   'other codes of another release': [admission, { ...completion, error: 'soon', denial: 'toString' }],
   "the backend's answer": [admission, { ...completion, outcome: 'failed', status: '-NOTFOUND' }],
-  'the user has no room': [
-    admission,
-    { ...completion, outcome: 'failed', status: '-NOQUOTA', backend: 'mail1' },
-  ],
+  'the user has no room': [admission, noQuota],
   'no end': [admission],
-  overdue: [
-    admission,
-    { ...logged, text: 'no answer in time: the client got -TEMPFAIL; the command may still run' },
-  ],
-  'a line of the backend is no remark of dovegate': [
-    admission,
-    { ...logged, upstream: 'mail1-1', text: 'no answer in time: the client got +; x' },
-  ],
-  'killed with the process': [
-    admission,
-    { event: 'completion', id: 'X', outcome: 'unknown', error: 'stopped' },
-  ],
+  overdue: [admission, overdue],
+  'a line of the backend is no remark of dovegate': [admission, ofBackend],
+  'killed with the process': [admission, endedBy('stopped')],
   'left open at a crash': [admission, { ...completion, outcome: 'unknown', error: 'stopped' }],
   'what has sent bytes to the client ran': [
     { ...admission, effect: 'read' },
@@ -245,14 +204,10 @@ void test('a row of a search has the same cause: its keys are those of both reco
 void test('an approver is no requester, and a count of dovegate is not of a client', () => {
   const step = { event: 'access', action: 'approved', principal: 'carol@leads', to: 'anna@support' };
   const row = { fields: step, completedSeq: 1 };
-  assert.deepEqual(
-    [requesterOf(row), outcomeOf(row), remarkOf(row)],
-    ['anna@support', 'approved', 'by carol@leads'],
-  );
-  const own = {
-    fields: { event: 'access', action: 'requested', principal: 'anna@support' },
-    completedSeq: 1,
-  };
+  const shown = [requesterOf(row), outcomeOf(row), remarkOf(row)];
+  assert.deepEqual(shown, ['anna@support', 'approved', 'by carol@leads']);
+  const asked = { event: 'access', action: 'requested', principal: 'anna@support' };
+  const own = { fields: asked, completedSeq: 1 };
   assert.deepEqual([requesterOf(own), remarkOf(own)], ['anna@support', '']);
   for (const [of, words] of [
     [{ for: 'E' }, 'counted by dovegate for E'],
@@ -260,10 +215,8 @@ void test('an approver is no requester, and a count of dovegate is not of a clie
     [{}, ''],
   ] as const)
     assert.equal(countedWords(fold({ ...admission, ...of }).asked), words);
-  assert.equal(
-    ['ok', 'limited', 'partly', 'aborted', 'open', ''].map(classOfOutcome).join(' '),
-    'ok denied failed unknown unknown unknown',
-  );
+  const classes = ['ok', 'limited', 'partly', 'aborted', 'open', ''].map(classOfOutcome);
+  assert.equal(classes.join(' '), 'ok denied failed unknown unknown unknown');
 });
 
 void test('a denial has the same words in a row, on its page and in Now', () => {
