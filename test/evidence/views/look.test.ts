@@ -6,26 +6,18 @@ import { type Look, lookAt, lookPath, looks, mayLook, openMax } from '../../../s
 
 void test('the roles: records are for auditors, whether the journal is whole is for all', () => {
   const table = looks.map((look) => `${look}: ${mayLook[look].join(' ')}`);
+  const records = 'search histogram export extract report survey requests show'.split(' ');
   assert.deepEqual(table, [
     'me: view operate audit',
     'verify: view operate audit',
-    'search: audit',
-    'histogram: audit',
-    'export: audit',
-    'extract: audit',
-    'report: audit',
-    'survey: audit',
-    'requests: audit',
-    'show: audit',
+    ...records.map((look) => `${look}: audit`),
   ]);
 });
 
 void test('a path is one of the looks or none, and none of them acts', () => {
   for (const look of looks) assert.equal(lookAt(lookPath(look)), look);
-  for (const path of '/ /trail /trail/ /trail/kill /kill/A /reload /trail/search/x /trail/constructor'.split(
-    ' ',
-  ))
-    assert.equal(lookAt(path), undefined, path);
+  const others = '/ /trail /trail/ /trail/kill /kill/A /reload /trail/search/x /trail/constructor';
+  for (const path of others.split(' ')) assert.equal(lookAt(path), undefined, path);
 });
 
 void test('hostile bodies are refused with a sentence', () => {
@@ -58,15 +50,9 @@ void test('a page of the newest, and rows as lines of a file', () => {
   for (const wrong of [{}, { rows: 0 }, { rows: 1_001 }, { rows: 1.5 }, { rows: 5, before: 0 }, [], 7])
     assert.match(String(asked('search', { newest: wrong })), /^newest/);
   assert.match(String(asked('export', { newest })), /^newest: only for a search/);
-  assert.match(
-    String(asked('search', { newest, cursor: { after: 1, open: [] } })),
-    /^newest: only for a search/,
-  );
-  assert.deepEqual(asked('export', { as: 'csv' }), {
-    look: 'export',
-    filter: {},
-    as: 'csv',
-  });
+  const cursor = { after: 1, open: [] };
+  assert.match(String(asked('search', { newest, cursor })), /^newest: only for a search/);
+  assert.deepEqual(asked('export', { as: 'csv' }), { look: 'export', filter: {}, as: 'csv' });
   assert.match(String(asked('extract', { as: 'csv' })), /^as: must be/);
   assert.match(String(asked('export', { as: 'xml' })), /^as: must be/);
   assert.match(String(asked('search', { as: 'json' })), /^as: only for/);

@@ -8,10 +8,9 @@ import { createSketchTest } from '../../../src/evidence/trail/sketch-test.js';
 import { createOnlyCounted, onlyCountedText } from '../../../src/evidence/views/only-counted.js';
 import { createView } from '../../../src/evidence/views/view.js';
 import type { TrailFilter } from '../../../src/gate/door/trail-filter.js';
-import { encodeBody } from '../../../src/journal/records/encode.js';
-import { Ledger } from '../../../src/journal/records/ledger.js';
 import type { JournalRecord } from '../../../src/journal/records/record.js';
 import { makeSketch, readSketch } from '../../../src/journal/records/sketch.js';
+import { sealedBytes } from '../trail/paper-trail.js';
 
 const startMs = Date.UTC(2026, 10, 20, 8);
 const limit = (action: string, count: number, more: Partial<JournalRecord> = {}): JournalRecord => ({
@@ -24,12 +23,7 @@ const limit = (action: string, count: number, more: Partial<JournalRecord> = {})
   ...more,
 });
 
-function linesOf(records: readonly JournalRecord[]): Buffer {
-  const ledger = new Ledger('dovegate test', undefined, 'ab'.repeat(16));
-  return Buffer.from(records.map((record) => ledger.seal(encodeBody(record))).join(''));
-}
-
-const flood = linesOf([
+const flood = sealedBytes([
   limit('refused', 15),
   limit('question', 1000),
   limit('session', 1000),
@@ -84,7 +78,7 @@ for (const [filter, expected] of cases)
 
 void test('a count that names its commands and users may match only a search that fits one of them', () => {
   const of = (commands: readonly string[], users: readonly string[] = []): Buffer =>
-    linesOf([limit('refused', 15, { args: commands.map((name) => `command=${name}`), users })]);
+    sealedBytes([limit('refused', 15, { args: commands.map((name) => `command=${name}`), users })]);
   const one = of(['quota get'], ['alice@example.org']);
   const several = of(['quota get', 'fetch'], ['alice@example.org', '*@example.net']);
   for (const [filter, ...expected] of [
@@ -101,17 +95,19 @@ void test('a count that names its commands and users may match only a search tha
 });
 
 void test('what is left out of the rows is left out of the counts, or nobody can say', () => {
-  const without = (key: Exclusion['key'], value: string): string => told({}, flood, [{ key, value }]);
-  assert.equal(without('principal', 'anna'), '7 0 0');
-  assert.equal(without('listener', 'jobs'), '15 3 0');
-  assert.equal(without('outcome', 'denied'), '0 3 0');
-  assert.equal(without('outcome', 'ok'), '22 3 0');
-  assert.equal(without('outcome', 'limited'), '0 3 22');
-  assert.equal(without('command', 'quota get'), '0 0 25');
+  for (const [key, value, left] of [
+    ['principal', 'anna', '7 0 0'],
+    ['listener', 'jobs', '15 3 0'],
+    ['outcome', 'denied', '0 3 0'],
+    ['outcome', 'ok', '22 3 0'],
+    ['outcome', 'limited', '0 3 22'],
+    ['command', 'quota get', '0 0 25'],
+  ] as const)
+    assert.equal(told({}, flood, [{ key, value }]), left, `${key} ${value}`);
 });
 
 void test('what was counted for several names of one human may be of any of them', () => {
-  const joint = linesOf([limit('refused', 5, { principal: undefined })]);
+  const joint = sealedBytes([limit('refused', 5, { principal: undefined })]);
   assert.equal(told({}, joint), '5 0 0');
   assert.equal(told({ principal: 'anna@*' }, joint), '0 0 5');
   assert.equal(told({ listener: 'desk' }, joint), '0 0 5');
@@ -124,14 +120,10 @@ void test('a view of some users shows no counts', () => {
 void test('in words', () => {
   const text = (refused: number, unsent: number, unsure: number, filter: TrailFilter = {}): string =>
     onlyCountedText({ refused, unsent, unsure, records: 1 }, filter);
-  assert.equal(
-    text(15, 0, 0, { principal: 'anna@*' }),
-    '15 more refusals of anna were counted only: a flood limit',
-  );
-  assert.equal(
-    text(1, 0, 0, { by: 'page:anna' }),
-    '1 more refusal of page:anna was counted only: a flood limit',
-  );
+  const ofAnna = '15 more refusals of anna were counted only: a flood limit';
+  assert.equal(text(15, 0, 0, { principal: 'anna@*' }), ofAnna);
+  const ofPage = '1 more refusal of page:anna was counted only: a flood limit';
+  assert.equal(text(1, 0, 0, { by: 'page:anna' }), ofPage);
   assert.equal(
     text(2, 1, 1),
     '2 more refusals and 1 more command that was not sent were counted only: a flood limit; and ' +
@@ -144,7 +136,7 @@ void test('in words', () => {
 void test('a part of a journal with such counts is read', () => {
   const wantsOf = (action: string) => {
     const quiet = Array.from({ length: 300 }, () => limit('session', 1, { principal: 'x@y' }));
-    const sketch = readSketch(makeSketch(linesOf([...quiet, limit(action, 1)]))) ?? assert.fail();
+    const sketch = readSketch(makeSketch(sealedBytes([...quiet, limit(action, 1)]))) ?? assert.fail();
     return (isCounting: boolean) => createSketchTest({ user: 'zoe@example.net' }, isCounting)(sketch);
   };
   assert.deepEqual([wantsOf('refused')(true), wantsOf('unsent')(true)], [true, true]);
