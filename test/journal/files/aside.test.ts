@@ -24,7 +24,7 @@ import { readPolicyText } from '../../../src/journal/files/kept-policies.js';
 import { OpenSegment } from '../../../src/journal/files/open-segment.js';
 import { openSegmentReader, readIn } from '../../../src/journal/files/segments.js';
 import { findTrail, firstSeqOf, readLines, readPieces } from '../../../src/journal/files/trail.js';
-import { faultsOf, type Place, placeFor, startRun, stop, write } from './forged-run.js';
+import { faultsOf, type Place, placeFor, restart, startRun, stop, write } from './forged-run.js';
 import { admission, completion, openFor } from './opening.js';
 import { readWhole, temporaryDirectory } from './reading.js';
 
@@ -44,30 +44,20 @@ function stopped(place: Place): Place {
 
 const startsOf = ({ directory }: Place) => readWhole(directory).filter(({ event }) => event === 'start');
 
+function folder(directory: string, name: string): void {
+  mkdirSync(join(directory, name));
+  writeFileSync(join(directory, name, 'file'), 'x');
+}
+
 const kinds: readonly (readonly [string, (directory: string, name: string) => void])[] = [
   ['a FIFO', fifo],
   ['a link to an endless file', (directory, name) => symlinkSync('/dev/zero', join(directory, name))],
-  [
-    'a directory',
-    (directory, name) => {
-      mkdirSync(join(directory, name));
-      writeFileSync(join(directory, name, 'file'), 'x');
-    },
-  ],
+  ['a directory', folder],
 ];
 
-const always = [
-  second,
-  `${second}.gz`,
-  'checkpoint.json',
-  'checkpoint.json.new',
-  'checkpoint-7.json',
-  'key.pub',
-  'key.pub.new',
-  'shares.json',
-  'ring.json',
-  'reserve',
-];
+const beside =
+  'checkpoint.json checkpoint.json.new checkpoint-7.json key.pub key.pub.new shares.json ring.json reserve';
+const always = [second, `${second}.gz`, ...beside.split(' ')];
 
 for (const [kind, make] of kinds) {
   void test(`a start puts aside ${kind} that has a name of ours, and says so`, async (t) => {
@@ -112,9 +102,7 @@ void test('a number with too many zeros is no segment', async (t) => {
   const place = stopped(placeFor(t));
   writeFileSync(join(place.directory, `0${second}`), 'x');
   writeFileSync(join(place.directory, `0${second}.gz`), 'x');
-  const run = startRun(place);
-  assert.equal(run.found.appended, undefined);
-  stop(run);
+  assert.equal(restart(place).appended, undefined);
   assert.deepEqual(await faultsOf(place), []);
 });
 
@@ -130,11 +118,9 @@ void test('an endless file is cut, put aside, or not read', (t) => {
     writeFileSync(join(place.directory, name), 'x');
     truncateSync(join(place.directory, name), 2 ** 40);
   }
-  const run = startRun(place, { plainBytesMax: 1 << 20 });
+  const { appended, damage } = restart(place, { plainBytesMax: 1 << 20 });
   // Of the file: what was cut off, and what was moved.
-  assert.equal(run.found.appended?.bytes, 2 ** 42 * 2 - bytes.length);
-  assert.equal(run.found.damage, undefined);
-  stop(run);
+  assert.deepEqual([appended?.bytes, damage], [2 ** 42 * 2 - bytes.length, undefined]);
   assert.ok(readFileSync(path).subarray(0, bytes.length).equals(bytes));
   assert.ok(statSync(path).size < 1 << 20);
   assert.ok(!existsSync(join(place.directory, `${second}.gz`)));

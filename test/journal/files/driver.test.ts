@@ -41,15 +41,9 @@ function faultyThreads(
   const all: Faulty = {
     steps: -Infinity,
     open() {
-      const options = {
-        directory,
-        segmentBytes: 4096,
-        program: 'dovegate test',
-        catalog: '',
-        signKey: undefined,
-        reserveBytes: 0,
-        memory: { path: undefined, bytes: 65_536 },
-      };
+      const names = { program: 'dovegate test', catalog: '', signKey: undefined };
+      const memory = { path: undefined, bytes: 65_536 };
+      const options = { directory, segmentBytes: 4096, reserveBytes: 0, memory, ...names };
       const writer = createWriter(options, 'ab'.repeat(16));
       writer.attach(ring.reader());
       const orders: { readonly order: Order; readonly told: (report: Report) => void }[] = [];
@@ -69,10 +63,7 @@ function faultyThreads(
         all.steps += 1;
         return all.steps - 1 === failAt ? hint : undefined;
       };
-      const late = () =>
-        new Promise<void>((resolve) => {
-          clock.setTimer(deadlineMs * 2, resolve);
-        });
+      const late = () => new Promise<void>((resolve) => void clock.setTimer(deadlineMs * 2, resolve));
       const carryOut = async (): Promise<void> => {
         const [{ order, told } = assert.fail()] = orders;
         const fault = nextFault();
@@ -151,11 +142,7 @@ async function runUntil(clock: HandClock, isDone: () => boolean): Promise<void> 
   }
 }
 
-async function story(
-  directory: string,
-  hint: Hint,
-  failAt: number,
-): Promise<{ steps: number; state: string }> {
+async function story(directory: string, hint: Hint, failAt: number): Promise<number> {
   const clock = createHandClock();
   const ring = createSharedRing(65_536);
   const threads = faultyThreads(directory, ring, clock, hint, failAt);
@@ -166,26 +153,21 @@ async function story(
   const lock = await open(undefined);
   const opened = lock.kind === 'lock' ? await open(lock.descriptor) : lock;
   assert.ok(opened.kind === 'opened');
-  const driver = new Driver(
-    {
-      clock,
-      wallMs: () => clock.wallMs(),
-      openThread: () => threads.open(),
-      lock: () => true,
-      deadlineMs,
-      observe: (event) => events.push(event),
-    },
-    thread,
-    opened,
-    ring.writer,
-  );
+  const options: DriverOptions = {
+    clock,
+    wallMs: () => clock.wallMs(),
+    openThread: () => threads.open(),
+    lock: () => true,
+    deadlineMs,
+    observe: (event) => events.push(event),
+  };
+  const driver = new Driver(options, thread, opened, ring.writer);
   const appended: string[] = [];
   let settled = 0;
   let waiting = 0;
+  const textOf = (file: string) => readFileSync(join(directory, file), 'utf8');
   const isOnDisk = (id: string) =>
-    segmentFiles(directory).some((file) =>
-      readFileSync(join(directory, file), 'utf8').includes(`"id":"${id}"`),
-    );
+    segmentFiles(directory).some((file) => textOf(file).includes(`"id":"${id}"`));
   const append = (id: string, isDurable: boolean) => {
     appended.push(id);
     const body = encodeBody({ ...(isDurable ? admission(id) : completion(id)), time: clock.wallMs() });
@@ -201,14 +183,8 @@ async function story(
       assert.ok(ring.writer.tail <= (ring.reader().tail ?? 0));
       assert.ok(clock.now() - since <= deadlineMs + 60, `${id} waited ${clock.now() - since} ms`);
     };
-    assert.ok(
-      driver.addAwaited(
-        [body],
-        driver.whole,
-        () => done(true),
-        () => done(false),
-      ),
-    );
+    const [kept, lost] = [() => done(true), () => done(false)];
+    assert.ok(driver.addAwaited([body], driver.whole, kept, lost));
   };
   // What comes next goes over the end of the ring.
   for (let count = 0; ring.writer.head < ring.writer.dataBytes - 4000; count += 1) {
@@ -240,7 +216,7 @@ async function story(
   assert.equal(settled, waiting);
   if (hint !== 'is late') assert.equal(clock.timers, 0);
   const hasMet = threads.steps > failAt;
-  if (hint === 'is mute for good' && hasMet) return { steps: threads.steps, state: 'mute' };
+  if (hint === 'is mute for good' && hasMet) return threads.steps;
   const onDisk = readWhole(directory).filter(({ event }) => event === 'admission' || event === 'completion');
   assert.deepEqual(
     onDisk.map((record) => record['id']),
@@ -250,7 +226,7 @@ async function story(
     event.kind === 'lost' || event.kind === 'left' ? [event.records] : [],
   );
   if (ends[0] === 'closed') assert.deepEqual(lost, []);
-  return { steps: threads.steps, state: driver.state.at };
+  return threads.steps;
 }
 
 for (const hint of hints) {
@@ -258,8 +234,7 @@ for (const hint of hints) {
     const parent = temporaryDirectory(t, 'memory');
     let runs = 0;
     for (let failAt = 0; ; failAt += 1, runs += 1) {
-      const { steps } = await story(`${parent}/${failAt}`, hint, failAt);
-      if (steps <= failAt) break;
+      if ((await story(`${parent}/${failAt}`, hint, failAt)) <= failAt) break;
     }
     t.diagnostic(`${runs} steps failed, one after the other`);
     assert.ok(runs >= 5);

@@ -4,12 +4,14 @@ import assert from 'node:assert/strict';
 import { createPrivateKey } from 'node:crypto';
 import {
   closeSync,
+  cpSync,
   existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   readlinkSync,
+  rmSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -67,13 +69,8 @@ export function placeFor(t: TestContext): Place {
 export function placeIn(parent: string): Place {
   for (const name of ['state', 'run', 'elsewhere'])
     mkdirSync(join(parent, name), { mode: 0o700, recursive: true });
-  const at = (name: string): string => join(parent, name);
-  return {
-    directory: at('audit'),
-    state: at('state'),
-    ring: at('run/audit.ring'),
-    elsewhere: at('elsewhere'),
-  };
+  const [directory, ring] = [join(parent, 'audit'), join(parent, 'run/audit.ring')];
+  return { directory, state: join(parent, 'state'), ring, elsewhere: join(parent, 'elsewhere') };
 }
 
 interface StartOptions {
@@ -167,6 +164,13 @@ export function stop(run: Run, wallMs = Date.now()): Mark {
   return report.mark;
 }
 
+/** A start, and a stop in order; what the start found. */
+export function restart(place: Place, options: StartOptions = {}): Found {
+  const run = startRun(place, options);
+  stop(run, options.wallMs);
+  return run.found;
+}
+
 /** The process ends here, and writes nothing more. */
 export function kill({ lock, directory }: Run): void {
   closeSync(lock);
@@ -179,9 +183,29 @@ export function kill({ lock, directory }: Run): void {
   }
 }
 
-export function lastLine({ directory }: Place): string {
-  const file = segmentFiles(directory).at(-1) ?? '';
-  return readFileSync(join(directory, file), 'utf8').trimEnd().split('\n').at(-1) ?? '';
+/** The path of the newest segment. */
+export const lastFile = ({ directory }: Place): string =>
+  join(directory, segmentFiles(directory).at(-1) ?? '');
+
+/** Of the newest segment, with LF. */
+export const lastLines = (place: Place): string[] => readFileSync(lastFile(place), 'utf8').split(/(?<=\n)/);
+
+export const lastLine = (place: Place): string => lastLines(place).at(-1)?.trimEnd() ?? '';
+
+/** Writes other lines to the newest segment. */
+export function editLast(place: Place, change: (lines: string[]) => readonly string[]): void {
+  writeFileSync(lastFile(place), change(lastLines(place)).join(''));
+}
+
+export function loseState({ state }: Place): void {
+  rmSync(state, { recursive: true });
+  mkdirSync(state);
+}
+
+/** The state is that of a copy. */
+export function restoreState({ state }: Place, copy: string): void {
+  rmSync(state, { recursive: true });
+  cpSync(copy, state, { recursive: true });
 }
 
 /** Lines with a right chain, and no signature; `from`: the hash that the first one names. */
@@ -225,11 +249,6 @@ export function verdictOf(
   return verifyTrail(findTrail([place.directory], state), request);
 }
 
-export async function faultsOf(
-  place: Place,
-  state?: string,
-  trustedKeys?: readonly string[],
-): Promise<string[]> {
-  const { faults } = await verdictOf(place, state, undefined, trustedKeys);
-  return faults.map(({ kind }) => kind);
+export async function faultsOf(place: Place, state?: string, keys?: readonly string[]): Promise<string[]> {
+  return (await verdictOf(place, state, undefined, keys)).faults.map(({ kind }) => kind);
 }

@@ -113,22 +113,15 @@ export function createHandDriver(more: Partial<DriverOptions> = {}) {
     ...more,
   };
   const found = { journal: 'ab', unknown: 0, tornBytes: 0, damage: undefined, keyBefore: undefined };
-  const nothingLeft = {
-    recovered: 0,
-    ring: undefined,
-    ringKept: undefined,
-    isBeginningRemoved: false,
-    isGap: false,
-    appended: undefined,
-  };
+  const ofRing = { recovered: 0, ring: undefined, ringKept: undefined };
+  const nothingLeft = { ...ofRing, isBeginningRemoved: false, isGap: false, appended: undefined };
   const access = { records: [], ended: 0, doubt: undefined, damaged: [], unproven: [] };
-  const driver = new Driver(
-    options,
-    thread,
-    { mark: startMark, found: { ...found, ...nothingLeft, access } },
-    ring.writer,
-  );
+  const opened = { mark: startMark, found: { ...found, ...nothingLeft, access } };
+  const driver = new Driver(options, thread, opened, ring.writer);
   const settled: string[] = [];
+  const turns = async (): Promise<void> => {
+    for (let count = 0; count < 3; count += 1) await clock.nextTurn();
+  };
   return {
     clock,
     ring,
@@ -146,21 +139,13 @@ export function createHandDriver(more: Partial<DriverOptions> = {}) {
     },
     add: (chars = 10): boolean => driver.add(['x'.repeat(chars)], driver.whole),
     /** Lets the event loop come round, without any time passing. */
-    turns: async (): Promise<void> => {
-      for (let count = 0; count < 3; count += 1) await clock.nextTurn();
-    },
+    turns,
     /** Lets the clock go on for so long. */
     pass: async (ms: number): Promise<void> => {
       const until = clock.now() + ms;
       const passed = { is: false };
-      clock.setTimer(ms, () => {
-        passed.is = true;
-      });
-      while (!passed.is) {
-        for (let count = 0; count < 3; count += 1) await clock.nextTurn();
-        clock.turn();
-      }
-      for (let count = 0; count < 3; count += 1) await clock.nextTurn();
+      clock.setTimer(ms, () => void (passed.is = true));
+      for (await turns(); !passed.is; await turns()) clock.turn();
       if (clock.now() > until) throw new Error('the clock went too far');
     },
   };

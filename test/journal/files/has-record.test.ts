@@ -21,34 +21,22 @@ void test('every record of a plain and of a compressed segment, and nothing that
   journal.write(5, { args: Array.from({ length: 7 }, () => 'x'.repeat(900)) });
   journal.compress(1);
   const has = (position: JournalPosition): Promise<boolean> => hasRecord(journal.directory, position);
-  for (const [segment, from, to] of [
-    [1, 1, 20],
-    [2, 21, 25],
-  ] as const) {
+  for (const segment of [1, 2]) {
+    const [from, to] = segment === 1 ? [1, 20] : [21, 25];
     for (let seq = from; seq <= to; seq += 1)
       assert.equal(await has(positionOf(journal, segment, from, seq)), true, `${seq}`);
     const good = positionOf(journal, segment, from, to - 1);
     const { hash: next } = positionOf(journal, segment, from, to);
-    const wrong: readonly Partial<JournalPosition>[] = [
-      { seq: good.seq - 1 },
-      { seq: good.seq + 1 },
-      { seq: 0 },
-      { hash: next },
-      { hash: '0'.repeat(64) },
-      { hash: '' },
-      { bytes: 0 },
-      { bytes: 1 },
-      { bytes: good.bytes - 1 },
-      { bytes: good.bytes + 1 },
-      { bytes: good.bytes + 1e6 },
-      { bytes: Number.MAX_SAFE_INTEGER },
-      { segment: 0 },
-      { segment: 3 - segment },
-      { segment: 3 },
-      { segment: Number.MAX_SAFE_INTEGER },
-    ];
-    for (const each of wrong)
-      assert.equal(await has({ ...good, ...each }), false, `${segment} ${JSON.stringify(each)}`);
+    const { seq, bytes } = good;
+    const wrong = {
+      seq: [seq - 1, seq + 1, 0],
+      hash: [next, '0'.repeat(64), ''],
+      bytes: [0, 1, bytes - 1, bytes + 1, bytes + 1e6, Number.MAX_SAFE_INTEGER],
+      segment: [0, 3 - segment, 3, Number.MAX_SAFE_INTEGER],
+    };
+    for (const [key, values] of Object.entries(wrong))
+      for (const value of values)
+        assert.equal(await has({ ...good, [key]: value }), false, `${segment} ${key} ${value}`);
   }
 });
 
@@ -58,16 +46,12 @@ void test('of lines without an end so much is read as two records are long', asy
   const line = 'x'.repeat(3 * bounds.recordBytes);
   journal.writeRaw(`${line}\n`);
   const bytes = line.length + 1;
-  assert.equal(
-    await hasRecord(journal.directory, { segment: 1, bytes, seq: 1, hash: 'a'.repeat(64) }),
-    false,
-  );
+  const has = (end: number, hash: string) =>
+    hasRecord(journal.directory, { segment: 1, bytes: end, seq: 1, hash });
+  assert.equal(await has(bytes, 'a'.repeat(64)), false);
   // A record behind it is found all the same.
   journal.write(1);
   const { hash } = JSON.parse(journal.lines[0] ?? '');
   const end = bytes + Buffer.byteLength(journal.lines[0] ?? '') + 1;
-  assert.equal(
-    await hasRecord(journal.directory, { segment: 1, bytes: end, seq: 1, hash: String(hash) }),
-    true,
-  );
+  assert.equal(await has(end, String(hash)), true);
 });

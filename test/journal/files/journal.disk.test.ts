@@ -78,17 +78,13 @@ void test('every piece of the reserve that is given up is told, also for the fir
   if (place === undefined) return;
   const directory = join(place, 'audit');
   const reserveBytes = 64 * 1024;
-  const options = {
-    directory,
-    segmentBytes: 8192,
-    program: 'p',
-    catalog: '',
-    signKey: undefined,
-    reserveBytes,
-    memory: { path: undefined, bytes: 1 << 20 },
-  };
+  const names = { program: 'p', catalog: '', signKey: undefined };
+  const memory = { path: undefined, bytes: 1 << 20 };
   const ring = createSharedRing();
-  const writer = createWriter(options, 'ab'.repeat(16));
+  const writer = createWriter(
+    { directory, segmentBytes: 8192, reserveBytes, memory, ...names },
+    'ab'.repeat(16),
+  );
   const lock = writer.carryOut({ do: 'open', lock: undefined, wallMs: 0 });
   assert.ok(lock.kind === 'lock');
   assert.equal(writer.carryOut({ do: 'open', lock: lock.descriptor, wallMs: 0 }).kind, 'opened');

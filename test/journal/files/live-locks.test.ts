@@ -3,7 +3,7 @@
 // an orderly stop or a crash.
 
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, rmSync } from 'node:fs';
+import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { LockBook } from '../../../src/journal/records/lock-book.js';
@@ -15,9 +15,11 @@ import {
   faultsOf,
   fixedKey,
   kill,
+  loseState,
   type Place,
   placeFor,
   type Run,
+  restoreState,
   startRun,
   stop,
   write,
@@ -49,6 +51,8 @@ function assertLocks(place: Place, locks: readonly string[], options: Options = 
   stop(run, wallMs);
 }
 
+const filler = (time: number): AuditRecord => ({ time, event: 'log', text: 'x'.repeat(500) });
+
 /** A run in which two locks were made under a checkpoint. */
 function locking(place: Place, options: Options = {}): Run {
   const run = startRun(place, { wallMs: t0, ...options });
@@ -58,9 +62,11 @@ function locking(place: Place, options: Options = {}): Run {
 }
 
 const both = ['L1 60m', 'L2 120m'];
+/** A run is stopped, or killed. */
+const ends = [(run: Run, atMs = t0) => void stop(run, atMs), (run: Run) => kill(run)];
 
 void test('an orderly stop, and a crash: locks stay, and the time of the stop does not count', async (t) => {
-  for (const end of [(run: Run) => stop(run, t0), kill]) {
+  for (const end of ends) {
     const place = placeFor(t);
     end(locking(place));
     assertLocks(place, both);
@@ -70,12 +76,12 @@ void test('an orderly stop, and a crash: locks stay, and the time of the stop do
 });
 
 void test('a lift under a checkpoint is one after a stop and after a crash', (t) => {
-  for (const end of [(run: Run) => stop(run, t0 + minute), kill]) {
+  for (const end of ends) {
     const place = placeFor(t);
     const run = locking(place);
     write(run, unlocked('L1', t0 + minute));
     checkpoint(run, t0 + minute);
-    end(run);
+    end(run, t0 + minute);
     assertLocks(place, ['L2 119m']);
   }
 });
@@ -92,7 +98,6 @@ void test('after a crash, records that no checkpoint covers lock and do not lift
 void test('each segment begins with the locks', (t) => {
   const place = placeFor(t);
   const run = locking(place, { segmentBytes: 16_384 });
-  const filler = (time: number): AuditRecord => ({ time, event: 'log', text: 'x'.repeat(500) });
   for (let at = 0; at < 100; at += 1) write(run, filler(t0 + at));
   stop(run, t0 + 100);
   assertLocks(place, both);
@@ -125,15 +130,10 @@ void test('steps of the clock, while running and across a restart', async (t) =>
 });
 
 void test('`state` is lost, or that of before the lock or of before the lift', (t) => {
-  for (const isKilled of [false, true]) {
+  for (const end of ends) {
     const place = placeFor(t);
-    const end = (run: Run, atMs = t0): void => void (isKilled ? kill(run) : stop(run, atMs));
-    const keep = (name: string): void =>
-      cpSync(place.state, join(place.elsewhere, name), { recursive: true });
-    const restore = (name: string): void => {
-      rmSync(place.state, { recursive: true });
-      cpSync(join(place.elsewhere, name), place.state, { recursive: true });
-    };
+    const keep = (name: string) => cpSync(place.state, join(place.elsewhere, name), { recursive: true });
+    const restore = (name: string): void => restoreState(place, join(place.elsewhere, name));
     end(startRun(place, { wallMs: t0 }));
     keep('before');
     end(locking(place));
@@ -148,19 +148,17 @@ void test('`state` is lost, or that of before the lock or of before the lift', (
     assertLocks(place, ['L2 120m']);
     restore('before');
     assertLocks(place, ['L2 120m']);
-    rmSync(place.state, { recursive: true });
-    mkdirSync(place.state);
+    loseState(place);
     assertLocks(place, ['L2 120m']);
     // Its key was there, too.
-    rmSync(place.state, { recursive: true });
-    mkdirSync(place.state);
+    loseState(place);
     assertLocks(place, ['L2 120m'], { secretPem: fixedKey(2).secretPem });
   }
 });
 
 void test('a lifted lock does not come back with another key, nor one in force end', async (t) => {
   const other = { secretPem: fixedKey(2).secretPem };
-  for (const isKilled of [false, true])
+  for (const end of ends)
     for (const [name, before, after] of [
       ['another key', {}, other],
       ['a key for the first time', { isSigned: false }, {}],
@@ -170,18 +168,14 @@ void test('a lifted lock does not come back with another key, nor one in force e
       const run = locking(place, before);
       write(run, held('H1', t0), unlocked('L1', t0 + minute));
       checkpoint(run, t0 + minute);
-      if (isKilled) kill(run);
-      else stop(run, t0 + minute);
-      assert.deepEqual(
-        locksAt(startRun(place, { wallMs: later, ...after }), later),
-        ['L2 119m', 'H1 held'],
-        name,
-      );
+      end(run, t0 + minute);
+      const next = startRun(place, { wallMs: later, ...after });
+      assert.deepEqual(locksAt(next, later), ['L2 119m', 'H1 held'], name);
     }
 });
 
 void test('lines that somebody appends lift nothing', (t) => {
-  for (const end of [(run: Run) => stop(run, t0), kill]) {
+  for (const end of ends) {
     const place = placeFor(t);
     end(locking(place));
     append(place, [unlocked('L1', t0), lockExpired('L2', t0)]);
@@ -190,30 +184,27 @@ void test('lines that somebody appends lift nothing', (t) => {
 });
 
 void test('a hold stays through stops, crashes, segments, and a `state` that is lost or of before', (t) => {
-  for (const isKilled of [false, true]) {
+  for (const end of ends) {
     const place = placeFor(t);
-    const end = (run: Run): void => void (isKilled ? kill(run) : stop(run, t0));
     end(startRun(place, { wallMs: t0 }));
     cpSync(place.state, join(place.elsewhere, 'before'), { recursive: true });
     const run = startRun(place, { wallMs: t0, segmentBytes: 16_384 });
     write(run, held('H1', t0), held('H2', t0), unlockAsked('H2', t0));
-    for (let at = 0; at < 100; at += 1) write(run, { time: t0 + at, event: 'log', text: 'x'.repeat(500) });
+    for (let at = 0; at < 100; at += 1) write(run, filler(t0 + at));
     checkpoint(run, t0 + 100);
     end(run);
     assertLocks(place, ['H1 held', 'H2 held, anna asked']);
     assertLocks(place, ['H1 held', 'H2 held, anna asked'], { wallMs: t0 + 5 * 365 * day });
-    rmSync(place.state, { recursive: true });
-    cpSync(join(place.elsewhere, 'before'), place.state, { recursive: true });
+    restoreState(place, join(place.elsewhere, 'before'));
     assertLocks(place, ['H1 held', 'H2 held, anna asked']);
-    rmSync(place.state, { recursive: true });
-    mkdirSync(place.state);
+    loseState(place);
     // What nobody vouches for asks nothing.
     assertLocks(place, ['H1 held', 'H2 held'], { secretPem: fixedKey(2).secretPem });
   }
 });
 
 void test('lines that somebody appends neither ask to lift a hold nor lift it', (t) => {
-  for (const end of [(run: Run) => stop(run, t0), kill]) {
+  for (const end of ends) {
     const place = placeFor(t);
     const run = startRun(place, { wallMs: t0 });
     write(run, held('H1', t0));

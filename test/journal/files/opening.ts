@@ -3,7 +3,6 @@
 import { basename, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { verifyTrail } from '../../../src/evidence/reading/search-trail.js';
-import type { Verdict } from '../../../src/evidence/trail/verify.js';
 import { systemClock } from '../../../src/host/machine/clock.js';
 import { loadNative } from '../../../src/host/machine/native.js';
 import {
@@ -15,7 +14,7 @@ import {
 import type { RetentionLimits } from '../../../src/journal/files/maintenance.js';
 import { findTrail } from '../../../src/journal/files/trail.js';
 import type { AuditRecord } from '../../../src/journal/records/record.js';
-import { closeBefore, segmentFiles } from './reading.js';
+import { closeBefore, segmentFiles, temporaryDirectory } from './reading.js';
 
 export interface Watched {
   readonly journal: OpenJournal;
@@ -98,11 +97,24 @@ export async function fillSegments(
   }
 }
 
+/** A closed journal of so many exchanges. */
+export async function written(
+  t: TestContext,
+  more: Partial<JournalOptions>,
+  exchanges = 40,
+): Promise<string> {
+  const directory = temporaryDirectory(t);
+  const { journal } = await openWatched(directory, { segmentBytes: 8192, ...more });
+  for (let count = 0; count < exchanges; count += 1) {
+    await journal.appendDurable(admission(`E${count}`));
+    journal.append(completion(`E${count}`));
+  }
+  await journal.close();
+  return directory;
+}
+
 /** What is wrong with a journal on disk, as `audit verify` says it. */
-export async function faultsIn(
-  directory: string,
-  trustedKeys: readonly string[] = [],
-): Promise<Verdict['faults']> {
+export async function faultsIn(directory: string, trustedKeys: readonly string[] = []) {
   const request = { trustedKeys, fromSeq: undefined, faultsMax: 20 };
   return (await verifyTrail(findTrail([directory]), request)).faults;
 }
@@ -119,13 +131,13 @@ export function admission(id: string): AuditRecord {
 }
 
 export function completion(id: string): AuditRecord {
-  const named = { session: 'S1', id, listener: 'support' };
+  const ended = { outcome: 'ok', status: '+', sent: true } as const;
   return {
     time: systemClock.wallMs(),
     event: 'completion',
-    ...named,
-    outcome: 'ok',
-    status: '+',
-    sent: true,
+    session: 'S1',
+    id,
+    listener: 'support',
+    ...ended,
   };
 }

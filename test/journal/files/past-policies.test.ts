@@ -10,7 +10,7 @@ import type { JournalOptions } from '../../../src/journal/files/journal.js';
 import { forgetPolicies, keepPolicyText } from '../../../src/journal/files/past-policies.js';
 import { findTrail } from '../../../src/journal/files/trail.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
-import { faultsOf, kill, placeFor, startRun, stop, write } from './forged-run.js';
+import { faultsOf, kill, lastFile, placeFor, startRun, stop, write } from './forged-run.js';
 import { admission, completion, fillSegments, keepAll, openFor, type Watched } from './opening.js';
 import { segmentFiles, temporaryDirectory } from './reading.js';
 
@@ -38,17 +38,16 @@ void test('a text goes when retention has removed the last record that can name 
   await second.journal.keepPolicy(c, 'policy c');
   // Of the segments of the first run one stays.
   const last = segmentFiles(directory).at(-1) ?? '';
-  const isRetired = (count: number) => async () => {
-    while (segmentFiles(directory).length > count) await new Promise((resolve) => setTimeout(resolve, 5));
+  const retire = async (): Promise<void> => {
+    limits = { ...keepAll, sizeMax: { bytes: 1 } };
+    while (segmentFiles(directory).length > 1) await new Promise((resolve) => setTimeout(resolve, 5));
+    limits = keepAll;
   };
-  limits = { ...keepAll, sizeMax: { bytes: 1 } };
-  await isRetired(1)();
+  await retire();
   assert.equal(segmentFiles(directory)[0], last);
   assert.deepEqual(textsIn(directory), [`${a}.yaml`, `${b}.yaml`, `${c}.yaml`]);
-  limits = keepAll;
   await fillSegments(second, directory, 3);
-  limits = { ...keepAll, sizeMax: { bytes: 1 } };
-  await isRetired(1)();
+  await retire();
   assert.deepEqual(textsIn(directory), [`${b}.yaml`, `${c}.yaml`]);
   await second.journal.close();
 });
@@ -94,16 +93,17 @@ void test('starts keep so many checkpoints of damaged ends, the first ones, and 
     write(run, admission(`E${count}`), completion(`E${count}`));
     kill(run);
     // The end is cut off each time.
-    rmSync(join(place.directory, segmentFiles(place.directory).at(-1) ?? ''));
+    rmSync(lastFile(place));
   }
   assert.equal(kept().length, bounds.keptCheckpoints);
   const seqs = kept().map((file) => Number(/\d+/.exec(file)?.[0]));
   for (let seq = 1001; seq < 1100; seq += 1)
     writeFileSync(join(place.directory, `checkpoint-${seq}.json`), 'x');
   const { kept: read } = findTrail([place.directory]);
+  const sorted = seqs.toSorted((one, other) => one - other).map((seq) => `checkpoint-${seq}.json`);
   assert.deepEqual(
     read.map(({ file }) => file),
-    ['checkpoint.json', ...seqs.toSorted((one, other) => one - other).map((seq) => `checkpoint-${seq}.json`)],
+    ['checkpoint.json', ...sorted],
   );
   assert.ok((await faultsOf(place)).length > 0);
 });

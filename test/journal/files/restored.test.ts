@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { runEndName } from '../../../src/journal/files/kept-end.js';
-import { kill, type Place, placeFor, startRun, stop, write } from './forged-run.js';
+import { kill, type Place, placeFor, restart, startRun, stop, write } from './forged-run.js';
 import { admission, completion } from './opening.js';
 import { readWhole, segmentFiles } from './reading.js';
 
@@ -56,9 +56,7 @@ void test('a completion in the ring whose admission is not in an older copy: rec
   run.publish(completion('B'));
   kill(run);
   restore();
-  const next = startRun(place, { hasRing: true });
-  assert.match(next.found.ring ?? '', /the admission of B is missing/);
-  stop(next);
+  assert.match(restart(place, { hasRing: true }).ring ?? '', /the admission of B is missing/);
   const { ring, lost } = lastStart(place);
   assert.deepEqual([ring, lost], ['damaged', 'unknown']);
 });
@@ -69,9 +67,8 @@ void test('a ring that follows its journal lacks nothing, though a completion in
   write(run, admission('A'));
   run.publish(completion('A'), admission('B'), completion('B'));
   kill(run);
-  const next = startRun(place, { hasRing: true });
-  assert.deepEqual([next.found.recovered, next.found.ring], [3, undefined]);
-  stop(next);
+  const found = restart(place, { hasRing: true });
+  assert.deepEqual([found.recovered, found.ring], [3, undefined]);
   const { ring, lost } = lastStart(place);
   assert.deepEqual([ring, lost], [undefined, undefined]);
 });

@@ -47,99 +47,68 @@ void test('a ring that is cut off at any byte, or longer, is told and set aside'
     truncateSync(run.path, bytes);
     const left = readLeftRing(run.directory, journalId);
     if (bytes === ringBytes) continue;
-    assert.deepEqual(
-      [left?.state, left?.lost, left?.unwritten({ seq: 0 })],
-      ['foreign', 'unknown', []],
-      `${bytes}`,
-    );
+    const found = [left?.state, left?.lost, left?.unwritten({ seq: 0 })];
+    assert.deepEqual(found, ['foreign', 'unknown', []], `${bytes}`);
     assert.match(left?.text ?? '', /it has \d+ bytes instead of 16384/);
   }
   truncateSync(run.path, 5000);
   assert.match(recover(run.directory, run.path).ring ?? '', /it has 5000 bytes/);
-  assert.deepEqual(
-    keptIn(run).map((name) => statSync(join(run.path, '..', name)).size),
-    [5000],
-  );
+  const sizes = keptIn(run).map((name) => statSync(join(run.path, '..', name)).size);
+  assert.deepEqual(sizes, [5000]);
 });
 
 type Place = ReturnType<typeof copyOf>;
 
-/** States of files in which nothing is taken; `kept`: what was there is not thrown away. */
-const strangers: Readonly<
-  Record<string, { readonly why: RegExp; readonly kept: number; readonly make: (at: Place) => void }>
-> = {
-  'no file': { why: /ENOENT/, kept: 0, make: ({ path }) => rmSync(path) },
-  'ring.json cut off': {
-    why: /ring\.json is damaged/,
-    kept: 1,
-    make: ({ directory }) => truncateSync(join(directory, 'ring.json'), 40),
-  },
-  'ring.json empty': {
-    why: /ring\.json is damaged/,
-    kept: 1,
-    make: ({ directory }) => truncateSync(join(directory, 'ring.json'), 0),
-  },
-  'another generation': {
-    why: /of another run/,
-    kept: 1,
-    make: ({ directory }) => setNote(directory, { generation: '0123456789abcdef' }),
-  },
-  'another boot': {
-    why: /machine was started/,
-    kept: 1,
-    make: ({ directory }) => setNote(directory, { boot: 'b' }),
-  },
-  'another size in ring.json': {
-    why: /bytes instead of/,
-    kept: 1,
-    make: ({ directory }) => setNote(directory, { bytes: 8192 }),
-  },
-  'another journal in ring.json': {
-    why: /of another journal/,
-    kept: 1,
-    make: ({ directory }) => setNote(directory, { journal: 'k'.repeat(32) }),
-  },
-  'the ring of another journal': {
-    why: /of another journal/,
-    kept: 1,
-    make: ({ directory, path }) => {
-      const note = readFileSync(join(directory, 'ring.json'));
-      createRing(directory, path, ringBytes, 'k'.repeat(32));
-      writeFileSync(join(directory, 'ring.json'), note);
+const noteOf = ({ directory }: Place): string => join(directory, 'ring.json');
+const noted = (change: Readonly<Record<string, unknown>>) => (at: Place) => setNote(at.directory, change);
+const otherJournal = 'k'.repeat(32);
+
+/** States of files in which nothing is taken. */
+const strangers: Readonly<Record<string, readonly [why: RegExp, make: (at: Place) => void]>> = {
+  'no file': [/ENOENT/, ({ path }) => rmSync(path)],
+  'ring.json cut off': [/ring\.json is damaged/, (at) => truncateSync(noteOf(at), 40)],
+  'ring.json empty': [/ring\.json is damaged/, (at) => truncateSync(noteOf(at), 0)],
+  'another generation': [/of another run/, noted({ generation: '0123456789abcdef' })],
+  'another boot': [/machine was started/, noted({ boot: 'b' })],
+  'another size in ring.json': [/bytes instead of/, noted({ bytes: 8192 })],
+  'another journal in ring.json': [/of another journal/, noted({ journal: otherJournal })],
+  'the ring of another journal': [
+    /of another journal/,
+    (at) => {
+      const own = readFileSync(noteOf(at));
+      createRing(at.directory, at.path, ringBytes, otherJournal);
+      writeFileSync(noteOf(at), own);
       // Ours, which that journal kept.
-      for (const name of keptIn({ path })) rmSync(join(path, '..', name));
+      for (const name of keptIn(at)) rmSync(join(at.path, '..', name));
     },
-  },
-  'the ring of a later version': {
-    why: /version 2/,
-    kept: 1,
-    make: ({ path }) => {
+  ],
+  'the ring of a later version': [
+    /version 2/,
+    ({ path }) => {
       const ring = readFileSync(path);
       ring.writeUInt32LE(2, 8);
       ring.writeUInt32LE(crc32(ring.subarray(0, 60)), 60);
       writeFileSync(path, ring);
     },
-  },
-  'a symbolic link': {
-    why: /symbolic link/,
-    kept: 1,
-    make: ({ path, directory }) => {
+  ],
+  'a symbolic link': [
+    /symbolic link/,
+    ({ path, directory }) => {
       renameSync(path, join(directory, '..', 'target'));
       symlinkSync(join(directory, '..', 'target'), path);
     },
-  },
-  'readable by others': { why: /mode 0600/, kept: 1, make: ({ path }) => chmodSync(path, 0o644) },
-  'a directory': {
-    why: /not a plain file/,
-    kept: 1,
-    make: ({ path }) => {
+  ],
+  'readable by others': [/mode 0600/, ({ path }) => chmodSync(path, 0o644)],
+  'a directory': [
+    /not a plain file/,
+    ({ path }) => {
       rmSync(path);
       mkdirSync(path);
     },
-  },
+  ],
 };
 
-for (const [name, { why, kept, make }] of Object.entries(strangers)) {
+for (const [name, [why, make]] of Object.entries(strangers)) {
   void test(`nothing is taken, and that is told, with ${name}; then there is a new ring`, (t) => {
     const run = makeKilled(t);
     const before = recordsIn(run.directory);
@@ -153,7 +122,7 @@ for (const [name, { why, kept, make }] of Object.entries(strangers)) {
     assert.equal(recovered, 0);
     assert.deepEqual(recordsIn(at.directory), before);
     const files = keptIn(at);
-    assert.equal(files.length, kept, String(files));
+    assert.equal(files.length, name === 'no file' ? 0 : 1, 'what was there is not thrown away');
     if (held !== undefined) assert.deepEqual(readFileSync(target), held, 'nothing is written through a link');
     const next = recover(at.directory, at.path);
     assert.deepEqual([next.ring, next.recovered], [undefined, 0]);
@@ -221,25 +190,17 @@ void test('a note that is not whole, or of another version, is damaged: where th
   const run = makeKilled(t);
   const note = readFileSync(join(run.directory, 'ring.json'), 'utf8');
   const { generation }: { generation: string } = JSON.parse(note);
+  const others = [7, `0${generation}`, `${generation}0`, generation.replace(/.$/, 'g')];
   const changes: readonly Readonly<Record<string, unknown>>[] = [
-    { version: 2 },
-    { path: 7 },
-    { bytes: '16384' },
-    { journal: null },
-    { generation: 7 },
-    { generation: `0${generation}` },
-    { generation: `${generation}0` },
-    { generation: generation.replace(/.$/, 'g') },
-    { boot: true },
-  ];
+    ...Object.entries({ version: 2, path: 7, bytes: '16384', journal: null, boot: true }),
+    ...others.map((value) => ['generation', value] as const),
+  ].map(([key, value]) => ({ [key]: value }));
   for (const change of changes) {
     setNote(run.directory, change);
     const left = readLeftRing(run.directory, journalId);
-    assert.deepEqual(
-      [left?.state, left?.lost, left?.text, left?.unwritten({ seq: 0 })],
-      ['missing', 'unknown', 'ring.json is damaged: where the ring of records lies is unknown', []],
-      JSON.stringify(change),
-    );
+    const found = [left?.state, left?.lost, left?.text, left?.unwritten({ seq: 0 })];
+    const text = 'ring.json is damaged: where the ring of records lies is unknown';
+    assert.deepEqual(found, ['missing', 'unknown', text, []], JSON.stringify(change));
     const given = readLeftRing(run.directory, journalId, JSON.stringify({ ...JSON.parse(note), ...change }));
     assert.equal(given?.state, 'missing', JSON.stringify(change));
     writeFileSync(join(run.directory, 'ring.json'), note);
@@ -252,10 +213,8 @@ void test('note and ring of another journal together are foreign; a ring that is
   const run = makeKilled(t);
   createRing(run.directory, run.path, ringBytes, 'k'.repeat(32));
   const foreign = readLeftRing(run.directory, journalId);
-  assert.deepEqual(
-    [foreign?.state, foreign?.lost, foreign?.text],
-    ['foreign', 'unknown', `${run.path}: it is the ring of another journal`],
-  );
+  const text = `${run.path}: it is the ring of another journal`;
+  assert.deepEqual([foreign?.state, foreign?.lost, foreign?.text], ['foreign', 'unknown', text]);
   assert.equal(readLeftRing(run.directory, 'k'.repeat(32))?.state, undefined);
   rmSync(run.path);
   const missing = readLeftRing(run.directory, 'k'.repeat(32));
@@ -284,10 +243,8 @@ void test('damage is kept at once, and stays known when a start was killed befor
 void test('an intact ring that is put aside is removed, and only the ring that is meant is dropped', (t) => {
   const run = makeKilled(t);
   readLeftRing(run.directory, journalId)?.putAside();
-  assert.deepEqual(
-    [existsSync(run.path), keptIn(run), readLeftRing(run.directory, journalId)],
-    [false, [], undefined],
-  );
+  const left = readLeftRing(run.directory, journalId);
+  assert.deepEqual([existsSync(run.path), keptIn(run), left], [false, [], undefined]);
   const identity = createRing(run.directory, run.path, ringBytes, journalId);
   dropRing(run.directory, run.path, { ...identity, generation: identity.generation ^ 1n });
   assert.deepEqual([existsSync(run.path), readLeftRing(run.directory, journalId)], [true, undefined]);

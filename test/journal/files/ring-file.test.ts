@@ -41,17 +41,15 @@ const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 void test('a ring is a file of ours with every page, whole or not there', (t) => {
   const run = makeRun(t);
   const identity = createRing(run.directory, run.path, ringBytes, journalId);
-  const found = lstatSync(run.path);
-  assert.deepEqual([found.size, found.mode & 0o7777, found.blocks * 512], [ringBytes, 0o600, ringBytes]);
+  const { size, mode, blocks } = lstatSync(run.path);
+  assert.deepEqual([size, mode & 0o7777, blocks * 512], [ringBytes, 0o600, ringBytes]);
   assert.deepEqual(readRingHeader(readFileSync(run.path)), { version: 1, ...identity });
   const other = createRing(run.directory, run.path, ringBytes, journalId);
   assert.notEqual(other.generation, identity.generation);
   assert.deepEqual(readdirSync(join(run.path, '..')), ['audit.ring']);
   const left = readLeftRing(run.directory, journalId);
-  assert.deepEqual(
-    [left?.state, left?.lost, left?.text, left?.unwritten({ seq: 1 })],
-    [undefined, undefined, undefined, []],
-  );
+  const found = [left?.state, left?.lost, left?.text, left?.unwritten({ seq: 1 })];
+  assert.deepEqual(found, [undefined, undefined, undefined, []]);
   forgetRing(run.directory);
   assert.equal(readLeftRing(run.directory, journalId), undefined);
   forgetRing(run.directory);
@@ -64,10 +62,8 @@ void test('where no ring can be made, the text says where and why, and nothing i
     assert.throws(() => createRing(run.directory, path, ringBytes, journalId), why);
     assert.equal(readLeftRing(run.directory, journalId), undefined);
   };
-  refused(
-    join(folder, 'none', 'audit.ring'),
-    /^Error: audit\.memory: .*\/none\/audit\.ring cannot be made: ENOENT/,
-  );
+  const none = join(folder, 'none', 'audit.ring');
+  refused(none, /^Error: audit\.memory: .*\/none\/audit\.ring cannot be made: ENOENT/);
   refused(join(run.path, 'audit.ring'), /ENOTDIR|ENOENT/);
   mkdirSync(`${run.path}.new`);
   refused(run.path, /cannot be made/);
@@ -86,10 +82,8 @@ void test('a full tmpfs: there is no ring, and no half of one that takes its roo
   const run = makeRun(t);
   const isThere = await withSmallDisk('tmpfs', async (place) => {
     const path = join(place, 'audit.ring');
-    assert.throws(
-      () => createRing(run.directory, path, 4 << 20, journalId),
-      /audit\.ring cannot be made: ENOSPC/,
-    );
+    const made = () => createRing(run.directory, path, 4 << 20, journalId);
+    assert.throws(made, /audit\.ring cannot be made: ENOSPC/);
     assert.deepEqual(readdirSync(place), []);
     createRing(run.directory, path, 1 << 20, journalId);
     await Promise.resolve();
@@ -183,23 +177,15 @@ function placeOf(ring: Buffer, number: number): number {
 }
 
 /** Ways to spoil what a run left: each changes its ring, and returns the records that are lost by it. */
-const damages: Readonly<
-  Record<string, (ring: Buffer, run: ReturnType<typeof makeKilled>) => readonly number[]>
-> = {
-  'no damage': () => [],
+type Spoil = (ring: Buffer, run: ReturnType<typeof makeKilled>) => readonly number[] | void;
+const damages: Readonly<Record<string, Spoil>> = {
+  'no damage': () => undefined,
   'all numbers damaged': (ring, run) => {
     for (let number = run.known - 8; number < run.bodies.length; number += 1)
       flipBit(ring, (placeOf(ring, number) + 17) * 8 + 2);
-    return [];
   },
-  'both words gone': (ring) => {
-    ring.fill(0, 64, 136);
-    return [];
-  },
-  'the header gone': (ring) => {
-    ring.fill(0x20, 0, ringHeaderBytes);
-    return [];
-  },
+  'both words gone': (ring) => void ring.fill(0, 64, 136),
+  'the header gone': (ring) => void ring.fill(0x20, 0, ringHeaderBytes),
   'two records damaged': (ring, run) => {
     const lost = [run.known + 3, run.known + 9];
     for (const number of lost) flipBit(ring, (placeOf(ring, number) + 60) * 8);
@@ -211,7 +197,7 @@ for (const [name, spoil] of Object.entries(damages)) {
   void test(`a start that is killed at each of its steps, and the next one too: each record has one line (${name})`, (t) => {
     const run = makeKilled(t);
     const ring = readFileSync(run.path);
-    const lost = spoil(ring, run);
+    const lost = spoil(ring, run) ?? [];
     writeFileSync(run.path, ring);
     const bodies = run.bodies.filter((_, number) => !lost.includes(number));
     let steps = 0;
@@ -245,33 +231,28 @@ void test('each flipped bit of a ring: no wrong record, none twice, all others i
   const expected = run.bodies.slice(run.known);
   const stepBits = rounds >= 64 ? 1 : Math.floor(192 / rounds);
   let [flips, told, lostOnes] = [0, 0, 0];
-  for (
-    let bit = 0;
-    bit < ringBytes * 8;
-    bit += bit < 192 * 8 ? 1 : stepBits + (bit % 3 === 0 && stepBits > 1 ? 1 : 0)
-  ) {
+  const stepAt = (bit: number): number =>
+    bit < 192 * 8 ? 1 : stepBits + (bit % 3 === 0 && stepBits > 1 ? 1 : 0);
+  for (let bit = 0; bit < ringBytes * 8; bit += stepAt(bit)) {
     flipBit(ring, bit);
     writeFileSync(run.path, ring, { mode: 0o600 });
     flipBit(ring, bit);
-    const left = readLeftRing(run.directory, journalId);
-    assert.ok(left !== undefined);
-    const taken = left.unwritten(tail).map(({ body }) => body.toString());
+    const found = readLeftRing(run.directory, journalId);
+    assert.ok(found !== undefined);
+    const taken = found.unwritten(tail).map(({ body }) => body.toString());
     const missing = expected.length - taken.length;
     for (const name of keptIn(run)) rmSync(join(run.path, '..', name));
     flips += 1;
-    told += left.state === undefined ? 0 : 1;
+    told += found.state === undefined ? 0 : 1;
     lostOnes += missing;
     // Nothing but published records without a line, in their order: at most the one with the bit is missing, and then it is told.
     assert.ok(missing === 0 || missing === 1, `bit ${bit}`);
     const gap = taken.findIndex((body, index) => body !== expected[index]);
-    assert.deepEqual(
-      taken,
-      missing === 0 ? expected : expected.toSpliced(gap < 0 ? taken.length : gap, 1),
-      `bit ${bit}`,
-    );
-    assert.ok(missing === 0 || (left.state === 'damaged' && left.lost === 1), `bit ${bit}: ${left.text}`);
+    const left = missing === 0 ? expected : expected.toSpliced(gap < 0 ? taken.length : gap, 1);
+    assert.deepEqual(taken, left, `bit ${bit}`);
+    assert.ok(missing === 0 || (found.state === 'damaged' && found.lost === 1), `bit ${bit}: ${found.text}`);
     const isChecked = bit < 64 * 8 || bit >> 6 === 8 || bit >> 6 === 16;
-    if (isChecked) assert.deepEqual([left.state, left.lost], ['damaged', 0], `bit ${bit}`);
+    if (isChecked) assert.deepEqual([found.state, found.lost], ['damaged', 0], `bit ${bit}`);
   }
   assert.ok(told > flips / 10 && lostOnes > 0);
   t.diagnostic(`${flips} flips: ${told} told, ${lostOnes} records lost`);

@@ -27,13 +27,8 @@ export const journalId = 'j'.repeat(32);
 export const ringBytes = 16_384;
 
 function bodyOf(number: number): string {
-  return encodeBody({
-    time: 1_700_000_000_000 + number,
-    event: 'log',
-    session: 'S',
-    id: `E${number}`,
-    text: 'x'.repeat((number * 37) % 300),
-  });
+  const named = { session: 'S', id: `E${number}`, text: 'x'.repeat((number * 37) % 300) };
+  return encodeBody({ time: 1_700_000_000_000 + number, event: 'log', ...named });
 }
 
 export function flipBit(bytes: Uint8Array, bit: number): void {
@@ -151,15 +146,11 @@ export function recover(directory: string, path: string): Opened['found'] {
 /** Bodies of the records that were published, in a journal whose chain is whole. */
 export function recordsIn(directory: string): string[] {
   readWhole(directory);
-  return segmentFiles(directory).flatMap((file) =>
-    fs
-      .readFileSync(join(directory, file), 'utf8')
-      .split('\n')
-      .filter((line) => line.includes('"event":"log"'))
-      .map(
-        (line) => /^\{"seq":\d+,(.*),"prev":"[0-9a-f]{64}","hash":"[0-9a-f]{64}"\}$/.exec(line)?.[1] ?? line,
-      ),
-  );
+  const whole = /^\{"seq":\d+,(.*),"prev":"[0-9a-f]{64}","hash":"[0-9a-f]{64}"\}$/;
+  return segmentFiles(directory)
+    .flatMap((file) => fs.readFileSync(join(directory, file), 'utf8').split('\n'))
+    .filter((line) => line.includes('"event":"log"'))
+    .map((line) => whole.exec(line)?.[1] ?? line);
 }
 
 const changing = [
@@ -188,21 +179,11 @@ export function killedAt(at: number, isHalf: boolean, work: () => void): boolean
   let isDead = false;
   for (const name of changing) {
     Reflect.set(fs, name, (...given: unknown[]) => {
-      if (
-        count === at &&
-        isHalf &&
-        name === 'writeSync' &&
-        Buffer.isBuffer(given[1]) &&
-        given[1].length > 8
-      ) {
-        const [descriptor, bytes, from = 0, length = bytes.length - Number(from), position] = given;
-        Reflect.apply(real['writeSync'] ?? assert.fail, fs, [
-          descriptor,
-          bytes,
-          from,
-          Number(length) >> 1,
-          position ?? null,
-        ]);
+      const isHalfDone = count === at && isHalf && name === 'writeSync';
+      if (isHalfDone && Buffer.isBuffer(given[1]) && given[1].length > 8) {
+        const [descriptor, bytes, from = 0, length = bytes.length - Number(from), position = null] = given;
+        const half = [descriptor, bytes, from, Number(length) >> 1, position];
+        Reflect.apply(real['writeSync'] ?? assert.fail, fs, half);
       }
       isDead ||= count === at;
       count += 1;

@@ -30,10 +30,14 @@ import {
   checkpoint,
   faultsOf,
   kill,
+  lastFile,
   lastLine,
+  lastLines,
   type Place,
   placeFor,
   plantRing,
+  type Run,
+  restart,
   startRun,
   stop,
   verdictOf,
@@ -55,10 +59,23 @@ function asideOf({ directory }: Place): string[] {
 /** A journal that was stopped in order. */
 function stopped(t: TestContext): Place {
   const place = placeFor(t);
-  const run = startRun(place);
-  write(run, admission('A'), completion('A'));
-  stop(run);
+  stop(begun(place));
   return place;
+}
+
+/** A run with an exchange. */
+function begun(place: Place, hasRing = false): Run {
+  const run = startRun(place, { hasRing });
+  write(run, admission('A'), completion('A'));
+  return run;
+}
+
+/** Exchanges until there are so many segments. */
+function fill(place: Place, segments: number): Run {
+  const run = startRun(place, { segmentBytes: 4096 });
+  for (let count = 0; segmentFiles(place.directory).length < segments; count += 1)
+    write(run, admission(`E${count}`), completion(`E${count}`));
+  return run;
 }
 
 const forged = [admission('X'), completion('X')];
@@ -70,8 +87,7 @@ void test('an orderly stop leaves its checkpoint beside the segments and in stat
   assert.equal(statSync(join(place.state, runEndName)).mode & 0o7777, 0o600);
   const last = JSON.parse(kept);
   assert.equal(last.action, 'stop');
-  const run = startRun(place);
-  stop(run);
+  restart(place);
   const found = readWhole(place.directory).findLast(({ event }) => event === 'start');
   assert.deepEqual([found?.['last_seq'], found?.['last_hash']], [last.seq, last.hash]);
   assert.deepEqual(await faultsOf(place), []);
@@ -89,13 +105,11 @@ void test('appended after a stop: moved away as it was, whatever lies in it, als
     },
     'checkpoint.json forged': (place) => {
       const ledger = new Ledger('dovegate test', makeSignKey().secretPem, 'ab'.repeat(16));
-      const { seq, hash } = JSON.parse(textOf(place).trimEnd().split('\n').at(-1) ?? '');
+      const { seq, hash } = JSON.parse(lastLine(place));
       const names = { journal: 'ab'.repeat(16), stepsMs: 0, open: new Map(), oldestSeq: 1, timeMs: 0 };
       ledger.resume({ ...names, seq, hash });
-      writeFileSync(
-        join(place.directory, 'checkpoint.json'),
-        ledger.sealSigned(ledger.checkpoint(Date.now())),
-      );
+      const line = ledger.sealSigned(ledger.checkpoint(Date.now()));
+      writeFileSync(join(place.directory, 'checkpoint.json'), line);
     },
   };
   for (const [name, trick] of Object.entries(tricks)) {
@@ -104,9 +118,7 @@ void test('appended after a stop: moved away as it was, whatever lies in it, als
     trick(place);
     const lines = append(place, forged);
     writeFileSync(join(place.directory, first), 'no record\n{"seq":', { flag: 'a' });
-    const run = startRun(place);
-    assert.deepEqual(run.found.appended?.file, `${first}.appended`, name);
-    stop(run);
+    assert.deepEqual(restart(place).appended?.file, `${first}.appended`, name);
     assert.equal(textOf(place, `${first}.appended`), `${lines}no record\n{"seq":`);
     assert.ok(textOf(place, first).startsWith(signed));
     assert.deepEqual(await faultsOf(place), ['journal-appended'], name);
@@ -116,22 +128,16 @@ void test('appended after a stop: moved away as it was, whatever lies in it, als
 void test('a segment of its own, a compressed one, and the last one compressed with what was appended', async (t) => {
   const place = stopped(t);
   append(place, forged, { file: '00000002.jsonl' });
-  const second = startRun(place);
-  assert.equal(second.found.appended?.file, '00000002.jsonl.appended');
-  stop(second);
+  assert.equal(restart(place).appended?.file, '00000002.jsonl.appended');
   const text = textOf(place) + append(place, forged, { file: '00000009.jsonl' });
   rmSync(join(place.directory, '00000009.jsonl'));
   writeFileSync(join(place.directory, '00000009.jsonl.gz'), gzipSync(text), { mode: 0o600 });
-  const third = startRun(place);
-  assert.equal(third.found.appended?.file, '00000009.jsonl.gz.appended');
-  stop(third);
+  assert.equal(restart(place).appended?.file, '00000009.jsonl.gz.appended');
   const signed = textOf(place, first);
   append(place, forged);
   writeFileSync(join(place.directory, `${first}.gz`), gzipSync(readFileSync(join(place.directory, first))));
   rmSync(join(place.directory, first));
-  const fourth = startRun(place);
-  assert.equal(fourth.found.appended?.file, `${first}.appended`);
-  stop(fourth);
+  assert.equal(restart(place).appended?.file, `${first}.appended`);
   assert.ok(textOf(place, first).startsWith(signed));
   assert.equal(readWhole(place.directory).filter(({ event }) => event === 'admission').length, 1);
 });
@@ -146,12 +152,8 @@ test('a compressed last segment is made plain up to a bound, and left as it is a
     // Zeros after the text: a line without an end.
     writeFileSync(packed, gzipSync(Buffer.concat([text, Buffer.alloc(8 << 20)])), { mode: 0o600 });
     rmSync(join(place.directory, first));
-    const next = startRun(place, { plainBytesMax: text.length + (8 << 20) - over });
-    assert.deepEqual(
-      [next.found.damage, existsSync(packed)],
-      over === 0 ? [undefined, false] : ['rewritten', true],
-    );
-    stop(next);
+    const { damage } = restart(place, { plainBytesMax: text.length + (8 << 20) - over });
+    assert.deepEqual([damage, existsSync(packed)], over === 0 ? [undefined, false] : ['rewritten', true]);
   }
 });
 
@@ -160,18 +162,15 @@ void test('names are never taken twice, and there is a bound for files and for b
   for (let count = 1; count <= 16; count += 1)
     writeFileSync(join(place.directory, `${first}.appended${count === 1 ? '' : `-${count}`}`), `${count}`);
   append(place, forged);
-  const run = startRun(place);
-  assert.equal(run.found.appended?.file, '');
-  assert.ok((run.found.appended?.bytes ?? 0) > 0);
-  stop(run);
+  const { appended } = restart(place);
+  assert.equal(appended?.file, '');
+  assert.ok(appended.bytes > 0);
   assert.equal(asideOf(place).length, 16);
   assert.equal(textOf(place, `${first}.appended-2`), '2');
   for (const name of asideOf(place)) rmSync(join(place.directory, name));
   const bytes = 64 * 1024 ** 2 + 4096;
   truncateSync(join(place.directory, first), statSync(join(place.directory, first)).size + bytes);
-  const large = startRun(place);
-  assert.equal(large.found.appended?.bytes, bytes);
-  stop(large);
+  assert.equal(restart(place).appended?.bytes, bytes);
   assert.equal(statSync(join(place.directory, `${first}.appended`)).size, 64 << 20);
 });
 
@@ -181,16 +180,10 @@ void test('so many segments are searched for the end of the run before, and no m
     [8, false],
   ] as const) {
     const place = stopped(t);
+    const { line } = sealLine(2, encodeBody(admission('X')), 'ef'.repeat(32));
     for (let number = 2; number < decoys + 2; number += 1)
-      writeFileSync(
-        join(place.directory, `0000000${number}.jsonl`),
-        sealLine(2, encodeBody(admission('X')), 'ef'.repeat(32)).line,
-        { mode: 0o600 },
-      );
-    const run = startRun(place);
-    const { file } = run.found.appended ?? {};
-    assert.equal(file, isFound ? '00000002.jsonl.appended' : undefined);
-    stop(run);
+      writeFileSync(join(place.directory, `0000000${number}.jsonl`), line, { mode: 0o600 });
+    assert.equal(restart(place).appended?.file, isFound ? '00000002.jsonl.appended' : undefined);
   }
 });
 
@@ -201,20 +194,15 @@ void test('after a crash the records count that are chained after the last check
   checkpoint(run);
   write(run, completion('A'), admission('B'), completion('B'));
   const genuine = textOf(place);
-  const again = startRun(place);
-  assert.equal(again.found.appended, undefined);
-  stop(again);
+  assert.equal(restart(place).appended, undefined);
   assert.ok(textOf(place).startsWith(genuine));
   assert.deepEqual(await faultsOf(place), []);
 
   const other = placeFor(t);
-  const crashed = startRun(other);
-  write(crashed, admission('A'), completion('A'));
+  begun(other);
   const before = textOf(other);
   const lines = append(other, forged, { prev: 'ef'.repeat(32) });
-  const next = startRun(other);
-  assert.equal(next.found.appended?.bytes, lines.length);
-  stop(next);
+  assert.equal(restart(other).appended?.bytes, lines.length);
   assert.ok(textOf(other).startsWith(before));
   assert.deepEqual(await faultsOf(other), ['journal-appended']);
 });
@@ -226,15 +214,11 @@ void test('a line that was taken out of the end after a crash is missing, and no
     checkpoint(run);
     const signed = textOf(place);
     write(run, admission('A'), completion('A'), admission('B'), completion('B'));
-    const unsigned = textOf(place)
-      .slice(signed.length)
-      .split(/(?<=\n)/);
-    assert.equal(unsigned.length, 4);
-    writeFileSync(join(place.directory, first), signed + unsigned.filter((_, at) => at !== removed).join(''));
-    const next = startRun(place);
-    assert.equal(next.found.isGap, true, `line ${removed}`);
-    assert.equal(next.found.appended?.bytes, unsigned.slice(removed + 1).join('').length);
-    stop(next);
+    const unsigned = lastLines(place).slice(-4);
+    writeFileSync(lastFile(place), signed + unsigned.toSpliced(removed, 1).join(''));
+    const { isGap, appended } = restart(place);
+    assert.equal(isGap, true, `line ${removed}`);
+    assert.equal(appended?.bytes, unsigned.slice(removed + 1).join('').length);
     assert.match(textOf(place), /"error":"journal-gap"/);
     assert.deepEqual(await faultsOf(place), ['cut'], `line ${removed}`);
   }
@@ -250,13 +234,10 @@ void test('after a crash, what a daemon that signs would have signed is not beli
   ];
   for (const trick of tricks) {
     const place = placeFor(t);
-    const run = startRun(place);
-    write(run, admission('A'), completion('A'));
+    begun(place);
     const genuine = textOf(place);
     trick(place);
-    const next = startRun(place);
-    assert.ok((next.found.appended?.bytes ?? 0) > 0);
-    stop(next);
+    assert.ok((restart(place).appended?.bytes ?? 0) > 0);
     assert.ok(textOf(place, first).startsWith(genuine));
     assert.doesNotMatch(textOf(place, first), /"id":"X"/);
     assert.deepEqual(await faultsOf(place), ['journal-appended']);
@@ -276,59 +257,38 @@ void test('a start that is killed after its first record is no appended line for
   const stopLine = signed.trimEnd().split('\n').at(-1) ?? '';
   writeFileSync(join(place.directory, 'checkpoint.json'), `${stopLine}\n`);
   const [, more = ''] = kept.split('\n');
-  const begun = more.replace('"has_begun":false', '"has_begun":true');
-  assert.notEqual(begun, more);
-  writeFileSync(join(place.state, runEndName), `${stopLine}\n${begun}\n`);
-  const next = startRun(place);
-  assert.equal(next.found.appended, undefined);
-  stop(next);
+  const hasBegun = more.replace('"has_begun":false', '"has_begun":true');
+  assert.notEqual(hasBegun, more);
+  writeFileSync(join(place.state, runEndName), `${stopLine}\n${hasBegun}\n`);
+  assert.equal(restart(place).appended, undefined);
   assert.deepEqual(await faultsOf(place), []);
 });
 
 void test('removed segments: told once, and never signed away; what retention removed is no damage', async (t) => {
   const place = placeFor(t);
-  const run = startRun(place, { segmentBytes: 4096 });
-  for (let count = 0; segmentFiles(place.directory).length < 5; count += 1)
-    write(run, admission(`E${count}`), completion(`E${count}`));
-  stop(run);
-  const {
-    seq,
-    segment,
-    segment_hash: end,
-  } = JSON.parse(textOf(place, '00000003.jsonl').split('\n')[0] ?? '');
+  stop(fill(place, 5));
+  const { seq, segment, segment_hash } = JSON.parse(textOf(place, '00000003.jsonl').split('\n')[0] ?? '');
   rmSync(join(place.directory, first));
   rmSync(join(place.directory, '00000002.jsonl'));
-  append(place, [
-    { time: Date.now(), event: 'retire', segment, segment_hash: end, oldest_seq: seq, action: 'age' },
-  ]);
+  const of = { time: Date.now(), oldest_seq: seq };
+  append(place, [{ ...of, event: 'retire', segment, segment_hash, action: 'age' }]);
   // Unsigned too: what it says of the beginning is believed as little.
-  append(place, [
-    { time: Date.now(), event: 'checkpoint', oldest_seq: seq, journal: 'ab'.repeat(16), format: 1 },
-  ]);
+  append(place, [{ ...of, event: 'checkpoint', journal: 'ab'.repeat(16), format: 1 }]);
   const second = startRun(place);
   assert.deepEqual([second.found.isBeginningRemoved, second.found.damage], [true, undefined]);
-  const begun = readWholeFrom(place).findLast((line) => line.includes('"event":"start"')) ?? '';
-  assert.match(begun, /"error":"journal-removed journal-appended"/);
+  const started = readWholeFrom(place).findLast((line) => line.includes('"event":"start"')) ?? '';
+  assert.match(started, /"error":"journal-removed journal-appended"/);
   stop(second);
   assert.match(readFileSync(join(place.directory, 'checkpoint.json'), 'utf8'), /"oldest_seq":1,/);
-  const third = startRun(place);
-  assert.equal(third.found.isBeginningRemoved, false);
-  stop(third);
+  assert.equal(restart(place).isBeginningRemoved, false);
   assert.deepEqual((await faultsOf(place)).toSorted(), ['cut', 'journal-appended', 'segment-missing']);
 
   const honest = placeFor(t);
-  const tended = startRun(honest, { segmentBytes: 4096 });
-  for (let count = 0; segmentFiles(honest.directory).length < 4; count += 1)
-    write(tended, admission(`E${count}`), completion(`E${count}`));
+  const tended = fill(honest, 4);
   const head = JSON.parse(textOf(honest, '00000002.jsonl').split('\n')[0] ?? '');
   const retired = { number: 1, name: first, isCompressed: false, bytes: 1, why: 'age' } as const;
-  const ends = {
-    lastHash: String(head.segment_hash),
-    nextSeq: Number(head.seq),
-    endMs: 0,
-    endWallMs: Date.now(),
-  };
-  const segments = [{ ...retired, ...ends }];
+  const ends = { lastHash: String(head.segment_hash), nextSeq: Number(head.seq) };
+  const segments = [{ ...retired, ...ends, endMs: 0, endWallMs: Date.now() }];
   const policies = { versions: [], startSeq: 0 };
   const behind = tended.ring.writer.head;
   const order = { do: 'retire', behind, segments, policies, wallMs: Date.now() } as const;
@@ -338,23 +298,23 @@ void test('removed segments: told once, and never signed away; what retention re
   const [early] = textOf(honest, '00000002.jsonl').split('\n');
   writeFileSync(join(honest.directory, 'checkpoint.json'), `${early}\n`);
   rmSync(join(honest.state, runEndName));
-  const after = startRun(honest, { segmentBytes: 4096 });
-  assert.deepEqual([after.found.isBeginningRemoved, after.found.appended], [false, undefined]);
-  stop(after);
+  const after = restart(honest, { segmentBytes: 4096 });
+  assert.deepEqual([after.isBeginningRemoved, after.appended], [false, undefined]);
   assert.deepEqual(await faultsOf(honest), []);
 });
+
+function assertFinds(place: Place, isRemoved: boolean): void {
+  const { damage, isBeginningRemoved } = restart(place);
+  assert.deepEqual([damage, isBeginningRemoved], [undefined, isRemoved]);
+}
 
 void test('an empty directory begins a new journal where state knows none there', (t) => {
   const place = stopped(t);
   const elsewhere = { ...place, directory: join(place.directory, '..', 'other') };
-  const run = startRun(elsewhere);
-  assert.deepEqual([run.found.damage, run.found.isBeginningRemoved], [undefined, false]);
-  stop(run);
+  assertFinds(elsewhere, false);
   rmSync(elsewhere.directory, { recursive: true });
   rmSync(join(elsewhere.state, runEndName));
-  const next = startRun(elsewhere);
-  assert.deepEqual([next.found.damage, next.found.isBeginningRemoved], [undefined, false]);
-  stop(next);
+  assertFinds(elsewhere, false);
   assert.ok(existsSync(join(elsewhere.directory, first)));
 });
 
@@ -362,20 +322,14 @@ void test('a journal that is gone at a start goes on behind its end, and is whol
   const place = stopped(t);
   const away = `${place.directory}-away`;
   renameSync(place.directory, away);
-  const run = startRun(place);
-  assert.deepEqual([run.found.damage, run.found.isBeginningRemoved], [undefined, true]);
-  stop(run);
+  assertFinds(place, true);
   assert.deepEqual(segmentFiles(place.directory), ['00000002.jsonl']);
   assert.deepEqual(await faultsOf(place), ['segment-missing', 'cut']);
   // Once is enough to tell it.
-  const again = startRun(place);
-  assert.equal(again.found.isBeginningRemoved, false);
-  stop(again);
+  assert.equal(restart(place).isBeginningRemoved, false);
   copyFileSync(join(away, first), join(place.directory, first));
   assert.deepEqual(await faultsOf(place), []);
-  const last = startRun(place);
-  assert.deepEqual([last.found.damage, last.found.isBeginningRemoved], [undefined, false]);
-  stop(last);
+  assertFinds(place, false);
   assert.deepEqual(await faultsOf(place), []);
 });
 
@@ -404,19 +358,12 @@ function stepsOf(place: Place): number {
 void test('after an orderly stop no ring is read, wherever ring.json leads', async (t) => {
   for (const records of [forged, [stepBack()], [{ ...completion('A'), outcome: 'unknown' } as const]]) {
     const place = placeFor(t);
-    const run = startRun(place, { hasRing: true });
-    write(run, admission('A'), completion('A'));
-    stop(run);
+    stop(begun(place, true));
     plantRing(place, join(place.elsewhere, 'ring'), records);
     const signed = readWhole(place.directory).length;
-    const next = startRun(place, { hasRing: true });
-    assert.equal(next.found.recovered, 0);
-    stop(next);
+    assert.equal(restart(place, { hasRing: true }).recovered, 0);
     const added = readWhole(place.directory).slice(signed);
-    assert.deepEqual(
-      added.map(({ event }) => event),
-      ['start', 'checkpoint', 'stop', 'checkpoint'],
-    );
+    assert.equal(added.map(({ event }) => event).join(' '), 'start checkpoint stop checkpoint');
     assert.deepEqual(await faultsOf(place, place.state), []);
   }
 });
@@ -431,14 +378,12 @@ void test('after a crash the ring is the one that state names, also where ring.j
   ];
   for (const trick of tricks) {
     const place = placeFor(t);
-    const run = startRun(place, { hasRing: true });
-    write(run, admission('A'), completion('A'));
+    const run = begun(place, true);
     run.publish(admission('B'));
     kill(run);
     trick(place);
-    const next = startRun(place, { hasRing: true });
-    assert.deepEqual([next.found.recovered, next.found.ring], [1, undefined], trick.toString());
-    stop(next);
+    const { recovered, ring } = restart(place, { hasRing: true });
+    assert.deepEqual([recovered, ring], [1, undefined], trick.toString());
     assert.deepEqual(admitted(place), ['A', 'B'], trick.toString());
     assert.deepEqual(await faultsOf(place, place.state), []);
   }
@@ -459,9 +404,7 @@ void test('a ring that is gone after a crash is missing, although ring.json is g
 void test('after a crash a compressed segment needs a signature as a plain one does', async (t) => {
   for (const isReadable of [true, false]) {
     const place = placeFor(t);
-    const run = startRun(place);
-    write(run, admission('A'), completion('A'));
-    kill(run);
+    kill(begun(place));
     const last: { seq: number; hash: string } = JSON.parse(lastLine(place));
     const before = { segment: '00000001.jsonl', segment_hash: last.hash, head: last.hash };
     const head = { time: Date.now(), event: 'checkpoint', ...names, ...before, oldest_seq: 1 } as const;
@@ -469,10 +412,8 @@ void test('after a crash a compressed segment needs a signature as a plain one d
     const bytes = gzipSync([line, ...chained(line, forged)].join(''));
     const file = join(place.directory, '00000002.jsonl.gz');
     writeFileSync(file, isReadable ? bytes : bytes.subarray(0, -9), { mode: 0o600 });
-    const next = startRun(place);
     const moved = isReadable ? '00000002.jsonl.appended' : '00000002.jsonl.gz.appended';
-    assert.equal(next.found.appended?.file, moved);
-    stop(next);
+    assert.equal(restart(place).appended?.file, moved);
     assert.ok(existsSync(join(place.directory, moved)) && !existsSync(file));
     assert.deepEqual(admitted(place), ['A']);
     assert.deepEqual(await faultsOf(place, place.state), ['journal-appended']);
@@ -482,8 +423,7 @@ void test('after a crash a compressed segment needs a signature as a plain one d
 
 void test('a step of the clock back counts for retention by its signature, which follows at once', (t) => {
   const place = placeFor(t);
-  const run = startRun(place);
-  write(run, admission('A'), completion('A'));
+  const run = begun(place);
   checkpoint(run);
   kill(run);
   append(place, [stepBack()]);

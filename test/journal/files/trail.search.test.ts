@@ -2,26 +2,14 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { searchTrail } from '../../../src/evidence/reading/search-trail.js';
 import { cutPieces, findTrail } from '../../../src/journal/files/trail.js';
-import { admission, completion, openWatched } from './opening.js';
-import { temporaryDirectory } from './reading.js';
-
-async function written(t: TestContext): Promise<string> {
-  const directory = temporaryDirectory(t);
-  const { journal } = await openWatched(directory, { segmentBytes: 8192 });
-  for (let count = 0; count < 40; count += 1) {
-    await journal.appendDurable(admission(`E${count}`));
-    journal.append(completion(`E${count}`));
-  }
-  await journal.close();
-  return directory;
-}
+import { written } from './opening.js';
 
 void test('every piece is shown before its rows come, and the end of what can be read of a damaged file', async (t) => {
-  const directory = await written(t);
+  const directory = await written(t, {});
   const path = join(directory, '00000002.jsonl');
   // Unless the journal has compressed it already.
   if (existsSync(path)) writeFileSync(`${path}.gz`, gzipSync(readFileSync(path)));
@@ -29,9 +17,8 @@ void test('every piece is shown before its rows come, and the end of what can be
   truncateSync(`${path}.gz`, 200);
   const seen: string[] = [];
   const rows: unknown[] = [];
-  const look = (file: { readonly name: string }, piece: unknown) => {
-    seen.push(`${file.name} ${piece === undefined ? 'broken' : 'piece'}`);
-  };
+  const look = ({ name }: { readonly name: string }, piece: unknown) =>
+    void seen.push(`${name} ${piece === undefined ? 'broken' : 'piece'}`);
   for await (const { fields } of searchTrail(findTrail([directory]), {}, look)) {
     if (rows.length === 0) assert.deepEqual(seen, ['00000001.jsonl piece']);
     rows.push(fields['id']);

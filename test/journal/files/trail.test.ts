@@ -12,7 +12,7 @@ import { readPolicyText } from '../../../src/journal/files/kept-policies.js';
 import { findTrail } from '../../../src/journal/files/trail.js';
 import { sealLine } from '../../../src/journal/records/ledger.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
-import { admission, completion, openWatched } from './opening.js';
+import { openWatched, written } from './opening.js';
 import { segmentFiles, temporaryDirectory } from './reading.js';
 
 const key = makeSignKey();
@@ -21,21 +21,7 @@ function verify(directory: string, fromSeq?: number): Promise<Verdict> {
   return verifyTrail(findTrail([directory]), { trustedKeys: [key.key], fromSeq, faultsMax: 20 });
 }
 
-async function told(directory: string): Promise<unknown[]> {
-  return (await verify(directory)).faults.map(({ kind, file, line }) => [kind, file, line]);
-}
-
-/** A signed journal of some segments, closed. */
-async function written(t: TestContext, exchanges = 40, segmentBytes = 8192): Promise<string> {
-  const directory = temporaryDirectory(t);
-  const { journal } = await openWatched(directory, { segmentBytes, signKey: key.secretPem });
-  for (let count = 0; count < exchanges; count += 1) {
-    await journal.appendDurable(admission(`E${count}`));
-    journal.append(completion(`E${count}`));
-  }
-  await journal.close();
-  return directory;
-}
+const signed = (t: TestContext, exchanges?: number) => written(t, { signKey: key.secretPem }, exchanges);
 
 /** Unless the journal has done it already. */
 function compress(directory: string, name: string): void {
@@ -46,7 +32,7 @@ function compress(directory: string, name: string): void {
 }
 
 void test('a compressed segment that is damaged is told with its place', async (t) => {
-  const directory = await written(t);
+  const directory = await signed(t);
   compress(directory, '00000002.jsonl');
   const path = join(directory, '00000002.jsonl.gz');
   const bytes = readFileSync(path);
@@ -62,11 +48,8 @@ void test('a line longer than any buffer, and a file of nothing, are damage and 
   writeFileSync(join(directory, '00000001.jsonl'), Buffer.alloc(5 << 20, 0x61));
   writeFileSync(join(directory, '00000002.jsonl'), '');
   writeFileSync(join(directory, '00000003.jsonl'), `\n\n${'x'.repeat(10)}\n`);
-  const verdict = await verifyTrail(findTrail([directory]), {
-    trustedKeys: [],
-    fromSeq: undefined,
-    faultsMax: 99,
-  });
+  const request = { trustedKeys: [], fromSeq: undefined, faultsMax: 99 };
+  const verdict = await verifyTrail(findTrail([directory]), request);
   assert.ok(verdict.faultCount > 3);
   assert.ok(verdict.faults.every(({ kind }) => kind === 'malformed'));
 });
@@ -84,7 +67,7 @@ void test('the text of a policy counts only if it has the hash that records name
 });
 
 void test('a start notices that the end was rewritten, and its own checkpoints do not cover that up', async (t) => {
-  const directory = await written(t, 10);
+  const directory = await signed(t, 10);
   const path = join(directory, segmentFiles(directory).at(-1) ?? '');
   const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
   let prev = '';
@@ -106,12 +89,13 @@ void test('a start notices that the end was rewritten, and its own checkpoints d
 });
 
 void test('when all segments are gone, the numbers go on where the checkpoint says', async (t) => {
-  const directory = await written(t, 3);
+  const directory = await signed(t, 3);
   const { seq, journal: id } = JSON.parse(readFileSync(join(directory, 'checkpoint.json'), 'utf8'));
   for (const file of segmentFiles(directory)) rmSync(join(directory, file));
   const { journal } = await openWatched(directory, { signKey: key.secretPem });
   await journal.close();
   assert.deepEqual([journal.found.journal, journal.found.damage], [id, 'cut']);
-  assert.deepEqual((await told(directory))[0], ['segment-missing', '00000001.jsonl', 1]);
-  assert.equal((await verify(directory)).firstSeq, seq + 1);
+  const { faults, firstSeq } = await verify(directory);
+  const [told] = faults.map(({ kind, file, line }) => `${kind} ${file} ${line}`);
+  assert.deepEqual([told, firstSeq], ['segment-missing 00000001.jsonl 1', seq + 1]);
 });

@@ -49,17 +49,9 @@ function writerIn(
   ring = createSharedRing(),
   version?: string,
 ): RingedWriter {
-  const options = {
-    directory,
-    segmentBytes,
-    program: 'dovegate test',
-    catalog: '',
-    version,
-    signKey: undefined,
-    reserveBytes: 0,
-    memory: { path: undefined, bytes: 1 << 20 },
-  };
-  const writer = createWriter(options, journal);
+  const names = { program: 'dovegate test', catalog: '', version, signKey: undefined };
+  const memory = { path: undefined, bytes: 1 << 20 };
+  const writer = createWriter({ directory, segmentBytes, reserveBytes: 0, memory, ...names }, journal);
   writer.attach(ring.reader());
   return { ...writer, ring };
 }
@@ -207,13 +199,10 @@ void test('damage before the last whole record is left where it is', (t) => {
   assert.deepEqual(after.subarray(0, bytes.length), bytes);
   assert.deepEqual(segmentFiles(directory), [first]);
   assert.throws(() => readWhole(directory));
-  const seqs = after
-    .toString()
-    .match(/(?<="seq":)\d+/g)
-    ?.map(Number);
+  const seqs = String(after).match(/(?<="seq":)\d+/g) ?? [];
   assert.deepEqual(
-    seqs,
-    seqs?.map((_, at) => at + 1),
+    seqs.map(Number),
+    seqs.map((_, at) => at + 1),
   );
 });
 
@@ -245,13 +234,7 @@ void test('restarts go on in the same segment until it is full', (t) => {
 
 void test('a journal of a newer format is not touched', (t) => {
   const { directory, writer } = begun(t);
-  write(writer, {
-    time: wallMs,
-    event: 'start',
-    journal: 'ab'.repeat(16),
-    format: 2,
-    program: 'dovegate 9.0.0',
-  });
+  write(writer, { time: wallMs, event: 'start', journal, format: 2, program: 'dovegate 9.0.0' });
   const bytes = readFileSync(join(directory, first));
   const report = carry(writerIn(directory), { do: 'open', lock: undefined, wallMs });
   assert.deepEqual([report.kind, report.kind === 'failed' && report.code], ['failed', 'newer-format']);
@@ -267,12 +250,8 @@ void test('a crash between two steps of healing is healed by the next start', (t
   const records = restarted(directory);
   assert.deepEqual([...pairedIds(records)], ['A']);
   assert.deepEqual(segmentFiles(directory), [first]);
-  assert.deepEqual(readdirSync(directory).toSorted(), [
-    first,
-    '00000003.jsonl.torn',
-    'checkpoint.json',
-    'lock',
-  ]);
+  const files = [first, '00000003.jsonl.torn', 'checkpoint.json', 'lock'];
+  assert.deepEqual(readdirSync(directory).toSorted(), files);
 });
 
 void test('each checkpoint names the configuration that the last start or reload took', (t) => {
@@ -309,9 +288,8 @@ void test('each checkpoint names the configuration that the last start or reload
 void test('healing writes again what was behind the mark, once', (t) => {
   const { directory, writer } = begun(t);
   write(writer, admission('A'));
-  const bodies = [encodeBody(admission('B')), encodeBody(completion('A'))];
   const mark = markOf(writer);
-  writeUnsynced(writer, bodies);
+  writeUnsynced(writer, [encodeBody(admission('B')), encodeBody(completion('A'))]);
   const heal = healOrder(writer, mark);
   assert.equal(carry(writer, heal).kind, 'written');
   // A second attempt with the same mark, as after an answer that came too late to be believed.
@@ -325,28 +303,22 @@ void test('a crash within healing leaves no admission of before without its comp
   const { directory, writer } = begun(t);
   write(writer, admission('A'));
   const mark = markOf(writer);
-  const bodies = [encodeBody(completion('A'))];
-  writeUnsynced(writer, bodies);
-  const heal = healOrder(writer, mark);
-  assert.equal(carry(writer, heal).kind, 'written');
+  writeUnsynced(writer, [encodeBody(completion('A'))]);
+  assert.equal(carry(writer, healOrder(writer, mark)).kind, 'written');
   // Of the new segment only its first record had reached the disk.
   const second = join(directory, '00000002.jsonl');
   truncateSync(second, readFileSync(second).indexOf(0x0a) + 1);
   const records = restarted(directory);
   assert.deepEqual([...pairedIds(records)], ['A']);
-  const completions = records.filter(({ event }) => event === 'completion');
-  assert.deepEqual(
-    completions.map(({ outcome }) => outcome),
-    ['unknown'],
-  );
+  const outcomes = records.flatMap(({ event, outcome }) => (event === 'completion' ? [outcome] : []));
+  assert.deepEqual(outcomes, ['unknown']);
 });
 
 void test('a new thread heals by the mark alone', (t) => {
   const { directory, writer } = begun(t);
   write(writer, admission('A'));
   const mark = markOf(writer);
-  const bodies = [encodeBody(admission('B'))];
-  writeUnsynced(writer, bodies);
+  writeUnsynced(writer, [encodeBody(admission('B'))]);
   truncateSync(join(directory, first), readFileSync(join(directory, first)).length - 7);
   const second = writerIn(directory, undefined, writer.ring);
   assert.equal(carry(second, healOrder(writer, mark)).kind, 'written');
@@ -355,20 +327,22 @@ void test('a new thread heals by the mark alone', (t) => {
   pairedIds(readWhole(directory));
 });
 
-void test('what healing cuts off was vouched for nowhere: a crash right then is no damage', (t) => {
-  const { directory, writer } = begun(t, 8192);
-  const mark = markOf(writer);
-  // The group begins one segment, and cannot make the next.
+/** A group that begins one segment, and cannot make the next. */
+function flushAgainst(writer: RingedWriter, directory: string): void {
   const obstacle = join(directory, '00000003.jsonl');
   mkdirSync(obstacle);
   assert.ok(isFailed(flush(writer, manyBodies)));
-  assert.ok(existsSync(join(directory, '00000002.jsonl')));
   rmSync(obstacle, { recursive: true });
+}
+
+void test('what healing cuts off was vouched for nowhere: a crash right then is no damage', (t) => {
+  const { directory, writer } = begun(t, 8192);
+  const mark = markOf(writer);
+  flushAgainst(writer, directory);
+  assert.ok(existsSync(join(directory, '00000002.jsonl')));
   cutAfterMark(directory, mark);
-  assert.deepEqual(
-    restarted(directory).flatMap(({ event, error }) => (event === 'start' ? [error] : [])),
-    [undefined, undefined],
-  );
+  const errors = restarted(directory).flatMap(({ event, error }) => (event === 'start' ? [error] : []));
+  assert.deepEqual(errors, [undefined, undefined]);
 });
 
 void test('a checkpoint that is told is behind the mark', (t) => {
@@ -397,28 +371,18 @@ void test('behind a mark whose segment somebody took away nothing is cut off, an
   const { directory, writer } = begun(t, 8192);
   write(writer, admission('A'));
   const mark = markOf(writer);
-  // The group begins one segment, and cannot make the next.
-  const obstacle = join(directory, '00000003.jsonl');
-  mkdirSync(obstacle);
-  assert.ok(isFailed(flush(writer, manyBodies)));
-  rmSync(obstacle, { recursive: true });
+  flushAgainst(writer, directory);
   rmSync(join(directory, first));
   const second = readFileSync(join(directory, '00000002.jsonl'));
-  const heal = healOrder(writer, mark);
-  assert.equal(carry(writer, heal).kind, 'written');
+  assert.equal(carry(writer, healOrder(writer, mark)).kind, 'written');
   assert.deepEqual(readFileSync(join(directory, '00000002.jsonl')), second);
   const written = segmentFiles(directory)
     .slice(1)
     .map((file) => readFileSync(join(directory, file), 'utf8'))
     .join('');
   assert.equal(written.match(/"event":"admission"/g)?.length, manyBodies.length);
-  assert.deepEqual(
-    (await faultsIn(directory)).map(({ kind, file }) => [kind, file]),
-    [
-      ['segment-missing', first],
-      ['reordered', '00000003.jsonl'],
-    ],
-  );
+  const faults = (await faultsIn(directory)).map(({ kind, file }) => `${kind} ${file}`);
+  assert.deepEqual(faults, [`segment-missing ${first}`, 'reordered 00000003.jsonl']);
 });
 
 void test('after the stop no order writes: the directory may be the one of another daemon', (t) => {
