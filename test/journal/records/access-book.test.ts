@@ -53,14 +53,16 @@ void test('a request is undecided, then a grant, then gone', () => {
   assert.equal(book.find('R1')?.state, 'requested');
   assert.equal(book.find('R1')?.untilMs, t + 24 * hour);
   book.follow(approved('R1', t + 1));
-  assert.deepEqual(
-    book.find('R1')?.approvals.map(({ principal }) => principal),
-    ['carol@leads'],
+  assert.equal(
+    book
+      .find('R1')
+      ?.approvals.map(({ principal }) => principal)
+      .join(),
+    'carol@leads',
   );
   book.follow(granted('R1', t + 2));
-  assert.equal(book.find('R1')?.state, 'granted');
-  assert.equal(book.find('R1')?.untilMs, t + 2 + hour);
-  assert.equal(book.find('R1')?.usesLeft, 3);
+  const { state, untilMs, usesLeft } = book.find('R1') ?? assert.fail();
+  assert.deepEqual([state, untilMs, usesLeft], ['granted', t + 2 + hour, 3]);
   book.follow(over('used-up', 'R1', t + 3));
   assert.equal(book.size, 0);
 });
@@ -233,16 +235,32 @@ void test('encoded records that cannot change a book are recognized without pars
 });
 
 /** Random records of few ids, and points where a new segment begins. */
-const anyId = fc.constantFrom('A', 'B', 'C', 'D');
-const anyEvent = fc.oneof(
-  fc.tuple(fc.constant('requested' as const), anyId, fc.constantFrom(0, 1, 2)),
-  fc.tuple(
-    fc.constantFrom('approved', 'granted', 'reviewed', 'use', 'unsent', 'clock'),
-    anyId,
-    fc.integer({ min: -9000, max: 9000 }),
+type Made = (id: string, number: number, time: number, book: AccessBook) => JournalRecord;
+const ended =
+  (action: Parameters<typeof over>[0]): Made =>
+  (id, _, time, book) =>
+    over(action, id, time, book.find(id)?.state === 'requested' ? 'request' : 'grant');
+const recordOf: Readonly<Record<string, Made>> = {
+  requested: (id, number, time) => requested(id, time, { approvals: Math.abs(number % 3) }),
+  approved: (id, _, time) => approved(id, time),
+  granted: (id, number, time) => {
+    const uses = number > 0 ? number : undefined;
+    return granted(id, time, { until: formatTime(time + 100_000 + number), uses });
+  },
+  use: (id, _, time) => admission(id, time),
+  unsent: (id) => unsent(id),
+  clock: (_, number, time) => ({ ...step(number), time }),
+  ...Object.fromEntries(
+    (['reviewed', 'refused', 'revoked', 'expired', 'used-up', 'ended'] as const).map((action) => [
+      action,
+      ended(action),
+    ]),
   ),
-  fc.tuple(fc.constantFrom('refused', 'revoked', 'expired', 'used-up', 'ended'), anyId, fc.constant(0)),
-  fc.tuple(fc.constant('segment' as const), anyId, fc.constant(0)),
+};
+const anyEvent = fc.tuple(
+  fc.constantFrom('segment', ...Object.keys(recordOf)),
+  fc.constantFrom('A', 'B', 'C', 'D'),
+  fc.integer({ min: -9000, max: 9000 }),
 );
 
 void test('property: a book from any segment on equals the one that followed everything', () => {
@@ -260,7 +278,7 @@ void test('property: a book from any segment on equals the one that followed eve
             all.follow(read(record));
           }
         } else {
-          const record = recordOf(what, id, number, time, all);
+          const record = recordOf[what]?.(id, number, time, all) ?? assert.fail(what);
           // The same record, once as it was appended.
           all.follow(record);
           reader.follow(read(record));
@@ -271,33 +289,3 @@ void test('property: a book from any segment on equals the one that followed eve
     { numRuns: 300 },
   );
 });
-
-function recordOf(what: string, id: string, number: number, time: number, book: AccessBook): JournalRecord {
-  const of = book.find(id)?.state === 'requested' ? 'request' : 'grant';
-  switch (what) {
-    case 'requested':
-      return requested(id, time, { approvals: number });
-    case 'approved':
-      return approved(id, time);
-    case 'granted':
-      return granted(id, time, {
-        until: formatTime(time + 100_000 + number),
-        uses: number > 0 ? number : undefined,
-      });
-    case 'use':
-      return admission(id, time);
-    case 'unsent':
-      return unsent(id);
-    case 'clock':
-      return { ...step(number), time };
-    case 'reviewed':
-    case 'refused':
-    case 'revoked':
-    case 'expired':
-    case 'used-up':
-    case 'ended':
-      return over(what, id, time, of);
-    default:
-      throw new Error(what);
-  }
-}

@@ -25,11 +25,7 @@ void test('an old checkpoint without a trusted signature is passed over once its
   assert.deepEqual(faultsOf('checkpoint-30.json', seq + 1, seq + 9), [], 'retired');
   assert.deepEqual(faultsOf('checkpoint-30.json', 1, seq - 1), ['untrusted'], 'cut off');
   assert.deepEqual(faultsOf('checkpoint-30.json', seq, seq + 9), ['untrusted'], 'damaged where it stands');
-  assert.deepEqual(
-    faultsOf('checkpoint.json', seq + 1, seq + 9),
-    ['untrusted'],
-    'the last one is never retired',
-  );
+  assert.deepEqual(faultsOf('checkpoint.json', seq + 1, seq + 9), ['untrusted'], 'the last is never retired');
   assert.deepEqual(faultsOf('/elsewhere/log', seq + 1, seq + 9), ['untrusted'], 'one that a person named');
 });
 

@@ -4,7 +4,6 @@ import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
-import { quote } from '../../../src/host/words/text.js';
 import { encodeBody, lineBytesMax } from '../../../src/journal/records/encode.js';
 import { recordKeys, rowOf } from '../../../src/journal/records/keys.js';
 import { sealLine } from '../../../src/journal/records/ledger.js';
@@ -39,27 +38,15 @@ void test('no line is longer than 7 KiB, whatever is in the record, and it is JS
     fc.integer({ min: 0, max: 3000 }).map((count) => '\u2028\ud83d\ude00'.repeat(count)),
     fc.integer({ min: 0, max: 8000 }).map((count) => '\ud800'.repeat(count)),
   );
+  const words =
+    'session id for listener principal policy version rule reason command user upstream text status error';
   const record = fc.record<AuditRecord>(
     {
       time: fc.constant(time),
       event: fc.constantFrom('admission', 'completion', 'log'),
-      session: wild,
-      id: wild,
-      for: wild,
-      listener: wild,
-      principal: wild,
-      policy: wild,
-      version: wild,
-      rule: wild,
-      reason: wild,
-      command: wild,
-      user: wild,
+      ...Object.fromEntries(words.split(' ').map((key) => [key, wild])),
       args: fc.array(fc.oneof(wild, fc.record({ hmac: wild })), { maxLength: 12 }),
       backends: fc.array(wild, { maxLength: 30 }),
-      upstream: wild,
-      text: wild,
-      status: wild,
-      error: wild,
       peer: fc.record({ user: wild, exe: wild, unit: wild, address: wild, certificate: wild }),
     },
     { requiredKeys: ['time', 'event'] },
@@ -99,39 +86,16 @@ void test('the worst record of all fits', () => {
     torn: { file: worst, bytes: 1, sha256: worst },
   };
   const fields: JournalRecord = JSON.parse(JSON.stringify(record));
-  const body = encodeBody(fields);
-  assert.ok(Buffer.byteLength(body) < lineBytesMax);
-  assert.deepEqual(Object.keys(JSON.parse(`{${body}}`)), [
-    'time',
-    'event',
-    ...recordKeys.filter((key) => !['added', 'others'].includes(rowOf(key).of ?? '')),
-  ]);
   const members = { rule: worst, line: worst, credential: worst, login: worst };
   const access = { ...fields, event: 'access', identities: [worst, worst], bound: members } as const;
-  const otherBody = encodeBody(access);
-  assert.ok(Buffer.byteLength(otherBody) < lineBytesMax);
-  assert.deepEqual(Object.keys(JSON.parse(`{${otherBody}}`)), [
-    'time',
-    'event',
-    ...recordKeys.filter((key) => !['added', 'own'].includes(rowOf(key).of ?? '')),
-  ]);
-});
-
-void test('every string survives, but for lone surrogates', () => {
-  fc.assert(
-    fc.property(fc.string({ unit: 'binary' }), (text) => {
-      assert.equal(JSON.parse(quote(text)), text);
-    }),
-  );
-});
-
-void test('a value that was recorded before gives the same text, under every budget', () => {
-  const name = '\u0001'.repeat(100);
-  const short = { time, event: 'admission', user: name, command: 'quota get' } as const;
-  const long = { ...short, args: Array.from({ length: 300 }, () => '\u202e'.repeat(300)) };
-  for (const record of [short, long, short, long]) {
-    assert.deepEqual(encodeBody(record), encodeBody(structuredClone(record)));
-    assert.ok(Buffer.byteLength(encodeBody(record)) < lineBytesMax);
+  for (const [whole, ...without] of [
+    [fields, 'added', 'others'],
+    [access, 'added', 'own'],
+  ] as const) {
+    const body = encodeBody(whole);
+    assert.ok(Buffer.byteLength(body) < lineBytesMax);
+    const keys = recordKeys.filter((key) => !without.some((of) => of === rowOf(key).of));
+    assert.deepEqual(Object.keys(JSON.parse(`{${body}}`)), ['time', 'event', ...keys]);
   }
 });
 
@@ -140,17 +104,9 @@ void test('what was remembered of a line is not said of a record that differs in
   const everything: JournalRecord = Object.assign(
     { time, event: 'checkpoint' } as const,
     Object.fromEntries(recordKeys.map((key) => [key, values[rowOf(key).form ?? ''] ?? `a ${key}`])),
-    {
-      args: ['-d', { hmac: 'bb' }],
-      users: ['a@example.org'],
-      backends: ['mail1'],
-      peer: { uid: 1, exe: '/bin/sh' },
-    },
-    {
-      input: { hmac: 'aa', bytes: 12 },
-      torn: { sha256: 'cc', bytes: 3, file: 'x.torn' },
-      logs: { fatal: 5, debug: 1 },
-    },
+    { args: ['-d', { hmac: 'bb' }], users: ['a@example.org'], backends: ['mail1'] },
+    { peer: { uid: 1, exe: '/bin/sh' }, input: { hmac: 'aa', bytes: 12 } },
+    { torn: { sha256: 'cc', bytes: 3, file: 'x.torn' }, logs: { fatal: 5, debug: 1 } },
   );
   const other = (value: unknown): unknown => {
     if (typeof value === 'string') return `${value}!`;
@@ -193,46 +149,25 @@ function reference(value: string): string {
 }
 
 void test('short records are what a plain encoder makes of them, whatever came before them', () => {
-  const hostile = [
-    '__proto__',
-    'constructor',
-    'toString',
-    '',
-    '\0',
-    '\n',
-    '"',
-    '\\',
-    '\u2028',
-    '\ud800x',
-    'x\udc00',
-  ];
+  const hostile = '__proto__|constructor|toString||\0|\n|"|\\|\u2028|\ud800x|x\udc00'.split('|');
   const word = fc.oneof(
     fc.constantFrom(...hostile),
     fc.string({ unit: 'binary', maxLength: 20 }),
     fc.string({ maxLength: 20 }),
   );
   const strange = [0, -0, 1e21, 2 ** 53, -1.0005, 0.0004, 0.9996, 1e9 + 0.5, NaN, Infinity, -Infinity];
-  const number = fc.oneof(
-    fc.double(),
-    fc.double({ min: 0, max: 1e6 }),
-    fc.integer(),
-    fc.constantFrom(...strange),
-  );
+  const ordinary = [fc.double(), fc.double({ min: 0, max: 1e6 }), fc.integer()];
+  const number = fc.oneof(...ordinary, fc.constantFrom(...strange));
+  const words = 'listener principal rule reason user status error'.split(' ').map((key) => [key, word]);
   const record = fc.record<AuditRecord>(
     {
       time: fc.constant(time),
       event: fc.constant('completion'),
-      listener: word,
-      principal: word,
-      rule: word,
-      reason: word,
-      user: word,
+      ...Object.fromEntries(words),
       args: fc.array(fc.oneof(word, fc.record({ hmac: word })), { maxLength: 5 }),
-      status: word,
       sent: fc.boolean(),
       cells: number,
       duration_ms: number,
-      error: word,
     },
     { requiredKeys: ['time', 'event'] },
   );

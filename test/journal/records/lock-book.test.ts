@@ -16,6 +16,7 @@ import { held, lockExpired, locked, unlockAsked, unlocked } from '../../kit/plai
 
 const t = 1_800_000_000_000;
 const hour = 3_600_000;
+const nobody = { to: undefined, identities: undefined };
 const step = (ms: number): JournalRecord => ({ time: t, event: 'clock', step_ms: ms });
 
 /** As a reader of the journal sees a record. */
@@ -29,20 +30,22 @@ function bookOf(...records: readonly JournalRecord[]): LockBook {
   return book;
 }
 
+/** A book of what this one carries. */
+function carriedBy(book: LockBook, nowMs: number): LockBook {
+  const again = new LockBook();
+  for (const each of book.carried(nowMs)) again.follow(read(each));
+  return again;
+}
+
 function left(book: LockBook, nowMs = t): string[] {
   return [...book.entries].map(({ id, untilMs }) => `${id} ${(untilMs - nowMs) / hour}h`);
 }
 
 void test('a lock is in force up to the record of its end', () => {
-  const book = bookOf(
-    locked('L1', t),
-    locked('L2', t, { to: undefined, identities: undefined, backend: 'mail1' }),
-  );
+  const book = bookOf(locked('L1', t), locked('L2', t, { ...nobody, backend: 'mail1' }));
   assert.deepEqual(left(book), ['L1 1h', 'L2 1h']);
-  assert.deepEqual(
-    [...book.entries].map(({ locked: record }) => lockTarget(record)),
-    ['carol', 'backend:mail1'],
-  );
+  const targets = [...book.entries].map(({ locked: record }) => lockTarget(record));
+  assert.deepEqual(targets, ['carol', 'backend:mail1']);
   book.follow(unlocked('L1', t + 1));
   assert.deepEqual(left(book), ['L2 1h']);
   book.follow(unlocked('L1', t + 2));
@@ -84,8 +87,7 @@ void test('a hold needs no end; it is lifted by a record, and the first step of 
   book.follow(step(hour));
   book.follow(unlockAsked('H1', t + 1));
   book.follow(unlockAsked('nothing', t + 1));
-  const again = new LockBook();
-  for (const each of book.carried(t + 2 * hour)) again.follow(read(each));
+  const again = carriedBy(book, t + 2 * hour);
   assert.deepEqual(left(again), ['H1 Infinityh', 'H2 2h']);
   assert.deepEqual(again.find('H1')?.asked?.record.identities, ['page:anna']);
   assert.equal(again.find('H1')?.asked?.record.time, t + 1);
@@ -129,16 +131,9 @@ void test('what a book carries makes an equal book, whatever came before', () =>
   );
   fc.assert(
     fc.property(fc.array(record, { maxLength: 30 }), (steps) => {
-      const book = bookOf(
-        ...steps.map(
-          ([id, kind, ms]) =>
-            [locked(id, t), unlocked(id, t), lockExpired(id, t), step(ms), held(id, t), unlockAsked(id, t)][
-              kind
-            ] ?? step(0),
-        ),
-      );
-      const again = new LockBook();
-      for (const each of book.carried(t + hour)) again.follow(read(each));
+      const kinds = [locked, unlocked, lockExpired, undefined, held, unlockAsked] as const;
+      const book = bookOf(...steps.map(([id, kind, ms]) => kinds[kind]?.(id, t) ?? step(ms)));
+      const again = carriedBy(book, t + hour);
       assert.deepEqual(left(again), left(book));
       assert.deepEqual(again.carried(t), book.carried(t));
       const copy = book.copy();
@@ -149,7 +144,6 @@ void test('what a book carries makes an equal book, whatever came before', () =>
 });
 
 void test('a damaged lock stops its own target where that can be read, and else nobody knows whom', () => {
-  const nobody = { to: undefined, identities: undefined };
   for (const [change, whom] of [
     [{ identities: ['uid:1002', { more: 138, bytes: 900, sha256: 'ab' }] }, ['uid:1002']],
     [{ identities: 7 }, ['person:carol', 'name:carol']],
@@ -170,11 +164,8 @@ void test('a damaged lock stops its own target where that can be read, and else 
       assert.deepEqual(record?.user ?? record?.identities, whom, JSON.stringify(change));
       assert.equal(book.size, isDropped ? 0 : 1);
       assert.equal(isUnread, whom === undefined && isProven ? true : undefined);
-      assert.deepEqual(
-        book.damages.map((each) => each.isDropped),
-        [isDropped],
-        JSON.stringify(change),
-      );
+      const dropped = book.damages.map((each) => each.isDropped);
+      assert.deepEqual(dropped, [isDropped], JSON.stringify(change));
     }
   const raw = read(locked('L1', t));
   for (const change of [{ until: 'soon' }, { until: undefined }, { action: 7 }, { lock: undefined }]) {
@@ -183,9 +174,7 @@ void test('a damaged lock stops its own target where that can be read, and else 
     const [entry] = book.entries;
     assert.equal(entry?.untilMs, t + hour);
     assert.ok(!isHold(entry) && book.damages.length <= 1);
-    const again = new LockBook();
-    for (const each of book.carried(t)) again.follow(read(each));
-    assert.deepEqual(left(again), left(book));
+    assert.deepEqual(left(carriedBy(book, t)), left(book));
   }
   // About one that is known: nothing is lifted, and what was read stays.
   const known = bookOf(locked('L1', t), held('H1', t));
