@@ -147,10 +147,7 @@ void test('a new receiver hears of what comes from now on, of its events alone, 
   story.note({ ...usualRequest, action: 'expired' });
   story.note({ ...usualRequest, action: 'refused' });
   await story.until(() => story.taken.length === 3);
-  assert.deepEqual(
-    story.notices.map(({ event }) => event),
-    ['granted', 'break-glass', 'refused'],
-  );
+  assert.equal(story.notices.map(({ event }) => event).join(' '), 'granted break-glass refused');
   assert.deepEqual(story.taken, ['12', '1014', '1016']);
   assert.equal(story.attempts.most, 1);
 });
@@ -190,9 +187,8 @@ void test('down for an hour: each comes once when it is back, few attempts are m
   assert.ok(story.attempts.count < 30 && bounds.noticeRetryMaxMs === 300_000, String(story.attempts.count));
   story.refuse = undefined;
   await story.until(() => story.taken.length >= 302, 10_000);
-  const expected = story.journal.lines.flatMap((line, at) =>
-    line.includes('"event":"access"') ? [String(at + 1)] : [],
-  );
+  const { lines } = story.journal;
+  const expected = lines.flatMap((line, at) => (line.includes('"event":"access"') ? [String(at + 1)] : []));
   assert.deepEqual(story.taken, expected);
   assert.deepEqual(story.faults, ['status 503', 'back']);
   assert.equal(feed.report.fault, undefined);
@@ -280,10 +276,7 @@ void test('a server that answers nothing gets each mail twice, a few at a time, 
   await story.until(() => story.taken.length === 2 * bounds.noticesAside, 10_000);
   await story.until(() => next.report.lagMs === 0);
   assert.equal(story.attempts.count, 2 * bounds.noticesAside);
-  assert.deepEqual(
-    story.taken.map(Number).toSorted((a, b) => a - b),
-    Array.from({ length: 2 * bounds.noticesAside }, (_, at) => at + 1),
-  );
+  assert.deepEqual(new Set(story.taken.map(Number)), new Set(story.taken.map((_, at) => at + 1)));
   await next.close();
   assert.equal(await asideNow(), '');
 });
@@ -299,11 +292,7 @@ void test('ended between sending and storing: the notice comes again with its id
     release = resolve;
   });
   closeBefore(t, async () => release());
-  const killed: PlaceFile = {
-    load: () => file.load(),
-    save: (place) => (isKilled ? never : file.save(place)),
-  };
-  story.open({ place: killed });
+  story.open({ place: { load: () => file.load(), save: (place) => (isKilled ? never : file.save(place)) } });
   await read();
   story.note();
   await story.until(() => story.taken.length === 1);
@@ -371,12 +360,10 @@ void test('a text that the receiver refuses holds back no later notice', async (
   code = 400;
   await story.until(() => story.taken.length === 2);
   assert.deepEqual(story.taken, ['1', '2']);
-  const { users, ...facts } = story.notices[0]?.facts ?? {};
-  assert.equal(users, undefined);
-  assert.deepEqual(
-    [facts.reason, facts.request, facts.principal],
-    ['left out, with the users: the receiver refused them', usualRequest.request, usualRequest.principal],
-  );
+  const { users, reason, request, principal } = story.notices[0]?.facts ?? {};
+  assert.equal(reason, 'left out, with the users: the receiver refused them');
+  const kept = [undefined, usualRequest.request, usualRequest.principal];
+  assert.deepEqual([users, request, principal], kept);
   assert.equal(story.notices[1]?.event, 'break-glass');
   assert.equal(story.notices[1]?.facts.reason, usualRequest.reason);
   await story.until(() => feed.report.fault === undefined);
@@ -386,8 +373,8 @@ void test('a text that the receiver refuses holds back no later notice', async (
     [451, false],
   ] as const) {
     let tries = 0;
-    story.refuse = ({ facts: { reason } }) =>
-      reason === 'poison' && (tries += 1) < 3 ? new NoticeFault('mail-refused', status) : undefined;
+    story.refuse = ({ facts }) =>
+      facts.reason === 'poison' && (tries += 1) < 3 ? new NoticeFault('mail-refused', status) : undefined;
     story.note({ ...usualRequest, reason: 'poison' });
     const count = story.taken.length;
     await story.until(() => story.taken.length > count);

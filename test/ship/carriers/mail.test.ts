@@ -29,27 +29,19 @@ const lookup: LookupFunction = (_name, options, callback) => {
   else callback(null, '127.0.0.1', 4);
 };
 
+interface Sending {
+  readonly facts?: AccessFacts;
+  readonly clock?: Clock;
+  readonly onSlow?: () => void;
+}
 function send(
   mailbox: Partial<Parameters<typeof sendMail>[0]> & { readonly port: number },
-  {
-    facts = usualRequest,
-    clock = systemClock,
-    onSlow,
-  }: { facts?: AccessFacts; clock?: Clock; onSlow?: () => void } = {},
+  { facts = usualRequest, clock = systemClock, onSlow }: Sending = {},
   signal = new AbortController().signal,
 ): Promise<void> {
-  const notice = noticeOf(accessLine(7, 1_764_144_000_000, facts), {
-    journal: 'ab'.repeat(16),
-    host: 'gate1',
-  });
-  assert.ok(notice !== undefined);
-  return sendMail(
-    { ...usual, host: '127.0.0.1', ...mailbox },
-    mailOf(notice),
-    { clock, lookup },
-    signal,
-    onSlow,
-  );
+  const from = { journal: 'ab'.repeat(16), host: 'gate1' };
+  const mail = mailOf(noticeOf(accessLine(7, 1_764_144_000_000, facts), from) ?? assert.fail());
+  return sendMail({ ...usual, host: '127.0.0.1', ...mailbox }, mail, { clock, lookup }, signal, onSlow);
 }
 
 function headersOf(text: string): Map<string, string> {
@@ -62,17 +54,8 @@ function headersOf(text: string): Map<string, string> {
   return new Map(lines);
 }
 
-const names = [
-  'auto-submitted',
-  'content-transfer-encoding',
-  'content-type',
-  'date',
-  'from',
-  'message-id',
-  'mime-version',
-  'subject',
-  'to',
-];
+const names =
+  'auto-submitted content-transfer-encoding content-type date from message-id mime-version subject to';
 
 void test('a mail in plain text, with the same Message-ID at each delivery', async (t) => {
   assert.ok(isInstalled('nodemailer'));
@@ -84,7 +67,7 @@ void test('a mail in plain text, with the same Message-ID at each delivery', asy
   assert.match(first.from, /^MAIL FROM:<dovegate@gate1\.example\.com>/);
   assert.deepEqual(first.to, ['RCPT TO:<leads@example.com>', 'RCPT TO:<second@example.com>']);
   const headers = headersOf(first.text);
-  assert.deepEqual([...headers.keys()].toSorted(), names);
+  assert.equal([...headers.keys()].toSorted().join(' '), names);
   assert.equal(headers.get('message-id'), `<${'ab'.repeat(16)}.7@gate1.example.com>`);
   assert.equal(headersOf(again.text).get('message-id'), headers.get('message-id'));
   assert.equal(headers.get('subject'), 'dovegate gate1: temporary access requested (anna@support)');
@@ -100,20 +83,13 @@ void test('no text of a record adds a header, an address or a part', async (t) =
     '.\r\n.',
   ];
   for (const text of evil) {
-    const facts = {
-      ...usualRequest,
-      reason: text,
-      principal: text,
-      command: text,
-      users: [text],
-      listener: text,
-    };
-    await send({ port: server.port }, { facts });
+    const texts = { reason: text, principal: text, command: text, users: [text], listener: text };
+    await send({ port: server.port }, { facts: { ...usualRequest, ...texts } });
   }
   assert.equal(server.mails.length, evil.length);
   for (const { to, text } of server.mails) {
     assert.equal(to.length, 2);
-    assert.deepEqual([...headersOf(text).keys()].toSorted(), names);
+    assert.equal([...headersOf(text).keys()].toSorted().join(' '), names);
   }
 });
 
@@ -153,7 +129,7 @@ void test('a server that refuses, is silent, floods or goes away', async (t) => 
   const silent = await openSmtpServer(t, { talk: () => undefined });
   assert.equal(await faultOf(send({ port: silent.port }, { clock })), 'timeout');
   const drips = await openSmtpServer(t, {
-    talk: (socket) => {
+    talk(socket) {
       const drip = setInterval(() => (socket.destroyed ? clearInterval(drip) : socket.write('2')), 10);
     },
   });

@@ -7,16 +7,8 @@ import { bounds } from '../../../src/host/bounds/bounds.js';
 import { createPlaceFile, type KeptPlace } from '../../../src/ship/carriers/place-file.js';
 import { temporaryDirectory } from '../../journal/files/reading.js';
 
-const place: KeptPlace = {
-  journal: 'ab'.repeat(16),
-  segment: 3,
-  bytes: 4711,
-  seq: 90,
-  hash: 'c'.repeat(64),
-  sinceMs: 12,
-  reached: 95,
-  aside: [91, 94],
-};
+const end = { segment: 3, bytes: 4711, seq: 90, hash: 'c'.repeat(64) };
+const place: KeptPlace = { journal: 'ab'.repeat(16), ...end, sinceMs: 12, reached: 95, aside: [91, 94] };
 
 void test('a place, with what was dropped, is found again', async (t) => {
   const directory = join(temporaryDirectory(t), 'state');
@@ -37,26 +29,22 @@ void test('what is not of us counts for nothing', async (t) => {
   const path = join(directory, 'notices-chat.json');
   const file = createPlaceFile(directory, 'chat');
   const kept = { receiver: 'chat', ...place };
-  const bad: object[] = [
-    {},
-    { ...kept, receiver: 'mail' },
-    { ...kept, seq: -1 },
-    { ...kept, bytes: 1.5 },
-    { ...kept, hash: 'x' },
-    { ...kept, sinceMs: 'x' },
-    // No instant is that far away, and a mail has a date.
-    { ...kept, sinceMs: 8.64e15 + 1 },
-    { ...kept, segment: 1e300 },
-    { ...kept, seq: 2 ** 53 },
-    { ...kept, dropped: { count: 1, fromMs: 1, toMs: 8.64e15 + 1, seq: 1 } },
-    { ...kept, dropped: { count: 1 } },
-    { ...kept, dropped: 7 },
-    { ...kept, reached: -1 },
-    { ...kept, aside: [-1] },
-    { ...kept, aside: Array.from({ length: bounds.noticesAside + 1 }, () => 1) },
-    { ...kept, journal: 7 },
+  // No instant is farther away than that, and a mail has a date.
+  const farMs = 8.64e15 + 1;
+  const bad: readonly (readonly [key: string, ...values: unknown[]])[] = [
+    ['receiver', 'mail'],
+    ['seq', -1, 2 ** 53],
+    ['bytes', 1.5],
+    ['hash', 'x'],
+    ['sinceMs', 'x', farMs],
+    ['segment', 1e300],
+    ['dropped', { count: 1, fromMs: 1, toMs: farMs, seq: 1 }, { count: 1 }, 7],
+    ['reached', -1],
+    ['aside', [-1], Array.from({ length: bounds.noticesAside + 1 }, () => 1)],
+    ['journal', 7],
   ];
-  for (const text of ['', '{', 'x'.repeat(100), ...bad.map((each) => JSON.stringify(each))]) {
+  const objects = bad.flatMap(([key, ...values]) => values.map((value) => ({ ...kept, [key]: value })));
+  for (const text of ['', '{', 'x'.repeat(100), ...[{}, ...objects].map((each) => JSON.stringify(each))]) {
     writeFileSync(path, text);
     assert.equal(await file.load(), 'foreign', text);
   }

@@ -53,44 +53,34 @@ function chatText(notice: Notice): string {
 
 void test('a request, in JSON, in a chat and as a mail', () => {
   const notice = noticeFor(usualRequest);
+  const { request } = usualRequest;
+  const who = {
+    principal: 'anna@support',
+    listener: 'support',
+    policy: 'support',
+    users: ['bob@example.com'],
+  };
+  const what = { scope: 'command', command: 'fetch hdr.subject mailbox INBOX all', reason: 'ticket 4711' };
+  const until = { for: '1h', decide_by: '2026-11-26T16:00:00.000Z', uses: 3, request };
   assert.deepEqual(JSON.parse(jsonOf(notice)), {
     type: 'access.requested',
     timestamp: '2026-11-26T08:30:00.000Z',
-    data: {
-      host: 'gate1',
-      journal: source.journal,
-      seq: 7,
-      principal: 'anna@support',
-      listener: 'support',
-      policy: 'support',
-      users: ['bob@example.com'],
-      scope: 'command',
-      command: 'fetch hdr.subject mailbox INBOX all',
-      reason: 'ticket 4711',
-      for: '1h',
-      decide_by: '2026-11-26T16:00:00.000Z',
-      uses: 3,
-      request: usualRequest.request,
-    },
+    data: { host: 'gate1', journal: source.journal, seq: 7, ...who, ...what, ...until },
   });
-  assert.equal(
-    chatText(notice),
-    [
-      'dovegate gate1: temporary access requested',
-      'time: `2026-11-26T08:30:00.000Z`',
-      'by: `anna@support`',
-      'listener: `support`',
-      'policy: `support`',
-      'mailbox users: `bob@example.com`',
-      'scope: `command`',
-      'command: `fetch hdr.subject mailbox INBOX all`',
-      'reason: `ticket 4711`',
-      'asked for: `1h`',
-      'to decide by: `2026-11-26T16:00:00.000Z`',
-      'uses: `3`',
-      `request: \`${usualRequest.request}\``,
-    ].join('\n'),
-  );
+  const lines = `dovegate gate1: temporary access requested
+time: 2026-11-26T08:30:00.000Z
+by: anna@support
+listener: support
+policy: support
+mailbox users: bob@example.com
+scope: command
+command: fetch hdr.subject mailbox INBOX all
+reason: ticket 4711
+asked for: 1h
+to decide by: 2026-11-26T16:00:00.000Z
+uses: 3
+request: ${request}`;
+  assert.equal(chatText(notice), lines.replaceAll(/(?<=\n.*?: ).*/g, '`$&`'));
   const { subject, text } = mailOf(notice);
   assert.equal(subject, 'dovegate gate1: temporary access requested (anna@support)');
   assert.match(text, /^reason: ticket 4711$/m);
@@ -110,19 +100,18 @@ void test('docs/access-approve.md shows a request as a program and as people in 
 void test('which records make a notice, and which receiver gets it', () => {
   const eventOf = (facts: AccessFacts): string | undefined =>
     noticeOf(accessLine(1, timeMs, facts), source)?.event;
+  const actions =
+    'requested approved granted refused revoked expired used-up reviewed ended break-glass dropped other';
+  const made = actions.split(' ').filter((action) => eventOf({ action }) !== undefined);
+  assert.deepEqual(made, ['requested', 'granted', 'refused', 'revoked']);
   assert.deepEqual(
-    [
-      'requested approved granted refused revoked expired used-up reviewed ended break-glass dropped other',
-    ].flatMap((words) => words.split(' ').map((action) => eventOf({ action }))),
-    ['requested', undefined, 'granted', 'refused', 'revoked', ...Array.from({ length: 7 }, () => undefined)],
+    made.map((action) => eventOf({ action })),
+    made,
   );
   assert.equal(eventOf({ action: 'granted', approvals: 0 }), 'break-glass');
   assert.equal(eventOf({ action: 'granted', approvals: 2 }), 'granted');
   const glass = noticeFor({ action: 'granted', approvals: 0 });
-  assert.deepEqual(
-    noticeEvents.filter((each) => isWanted(glass, [each])),
-    ['granted', 'break-glass'],
-  );
+  assert.equal(noticeEvents.filter((each) => isWanted(glass, [each])).join(' '), 'granted break-glass');
   assert.ok(!isWanted(noticeFor({ action: 'granted', approvals: 1 }), ['break-glass']));
   // Lines of other events, even with the words of one, and lines that are none.
   const admission = accessLine(1, timeMs, usualRequest).replace('"event":"access"', '"event":"admission"');
@@ -137,14 +126,8 @@ void test('a notice has the same id at each reading, and other records have othe
   const dropped = addDropped(addDropped(undefined, 1000, 8), 2000, 11);
   const summary = droppedNotice(dropped, source);
   assert.equal(summary.id, `${source.journal}.11.dropped`);
-  assert.deepEqual(JSON.parse(jsonOf(summary)).data, {
-    host: 'gate1',
-    journal: source.journal,
-    seq: 11,
-    dropped: 2,
-    first: '1970-01-01T00:00:01.000Z',
-    last: '1970-01-01T00:00:02.000Z',
-  });
+  const times = { first: '1970-01-01T00:00:01.000Z', last: '1970-01-01T00:00:02.000Z' };
+  assert.deepEqual(JSON.parse(jsonOf(summary)).data, { ...source, seq: 11, dropped: 2, ...times });
 });
 
 void test('texts are cut, and a long record makes a bounded notice', () => {
@@ -156,9 +139,8 @@ void test('texts are cut, and a long record makes a bounded notice', () => {
   assert.equal(Array.from(String(command)).length, 1000 + 1);
   assert.deepEqual(Array.isArray(shown) && shown.slice(-1), ['and 40 more']);
   assert.equal(Array.isArray(shown) && shown.length, 10 + 1);
-  const most = Object.fromEntries(
-    Object.keys(usualRequest).map((key) => [key, '\u{1F600}"\\'.repeat(10_000)]),
-  );
+  const words = Object.keys(usualRequest).map((key) => [key, '\u{1F600}"\\'.repeat(10_000)]);
+  const most = Object.fromEntries(words);
   const all = noticeFor({ ...most, action: 'requested', users: Array(1000).fill(long) });
   assert.ok(formsOf(all).length < 64 * 1024);
 });
@@ -176,13 +158,10 @@ void test('no secret of any command of the catalog is in a notice, and no key bu
         const parsed = parseArguments(series, command, args);
         assert.ok('values' in parsed, `${name} ${args.join(' ')}`);
         const canonical = canonicalWords(parsed);
-        assert.ok(
-          canonical.some(({ isSecret }) => isSecret) || /wrong/.test(name),
-          `${name} ${parameter.name}`,
-        );
-        const shown = [name, ...canonical.map(({ text, isSecret }) => (isSecret ? '(hidden)' : text))].join(
-          ' ',
-        );
+        const isHidden = canonical.some(({ isSecret }) => isSecret);
+        assert.ok(isHidden || /wrong/.test(name), `${name} ${parameter.name}`);
+        const shownWords = canonical.map(({ text, isSecret }) => (isSecret ? '(hidden)' : text));
+        const shown = [name, ...shownWords].join(' ');
         // All other keys of any record, and some that no record has, hold it in clear.
         const others = ['args', 'input', 'text', 'error', 'query', 'password', 'body', 'peer', ...recordKeys];
         const stuffed = Object.fromEntries(others.map((key) => [key, [secret, { hmac: secret }]]));
@@ -216,40 +195,33 @@ void test('reasons are one plain line: no line end, control, bidirectional or in
     assert.doesNotMatch(reason, /[\p{L}\p{N}][.\u3002\uff0e][\p{L}]{2}/u, JSON.stringify(text));
     assert.ok(Array.from(reason).length <= 1000);
   }
-  assert.equal(
-    plainSentence('see http://t.example/4711\n\tnow\u202e', 100),
-    'see http[:]//t[.]example/4711 now',
-  );
-  assert.equal(
-    plainSentence('ticket 4711: bob cannot read mail, e.g. of 16:00 (v2.3)', 100),
-    'ticket 4711: bob cannot read mail, e.g. of 16:00 (v2.3)',
-  );
-  assert.equal(plainSentence('a\u00a0b\u3000\u2009c\u3164\u{e0041}\u2800d', 100), 'a b cd');
+  const plain = 'ticket 4711: bob cannot read mail, e.g. of 16:00 (v2.3)';
+  for (const [text, shown] of [
+    ['see http://t.example/4711\n\tnow\u202e', 'see http[:]//t[.]example/4711 now'],
+    [plain, plain],
+    ['a\u00a0b\u3000\u2009c\u3164\u{e0041}\u2800d', 'a b cd'],
+  ] as const)
+    assert.equal(plainSentence(text, 100), shown);
   // Names of a command line keep their dots: an approver must read them as they are.
-  assert.equal(
-    plainText('fetch hdr.subject from http://evil.example', 100),
-    'fetch hdr.subject from http[:]//evil.example',
-  );
+  const command = 'fetch hdr.subject from http://evil.example';
+  assert.equal(plainText(command, 100), command.replace('://', '[:]//'));
 });
 
 void test('hostile texts do no harm in any form', () => {
   for (const text of evil) {
-    const facts = {
-      ...usualRequest,
-      reason: text,
-      command: text,
-      principal: text,
-      users: [text],
-      policy: text,
-    };
-    const notice = noticeFor({
-      ...facts,
-      listener: text,
-      request: text,
-      grant: text,
-      until: text,
-      scope: text,
-    });
+    const keys = [
+      'reason',
+      'command',
+      'principal',
+      'policy',
+      'listener',
+      'request',
+      'grant',
+      'until',
+      'scope',
+    ];
+    const texts = Object.fromEntries(keys.map((key) => [key, text]));
+    const notice = noticeFor({ ...usualRequest, ...texts, users: [text] });
     // JSON: whoever puts a value into HTML as it is gets no element.
     assert.doesNotMatch(jsonOf(notice), /[<>]/);
     // Chat: each value is within one pair of backticks on one line, and nothing has a meaning for Slack.

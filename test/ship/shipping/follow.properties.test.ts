@@ -11,15 +11,19 @@ import {
 } from '../../../src/ship/shipping/follow.js';
 import { openDiskJournal } from './journal-on-disk.js';
 
+const kind = (weight: number, what: string, count: fc.Arbitrary<number> = fc.constant(0)) => ({
+  weight,
+  arbitrary: fc.record({ do: fc.constant(what), count }),
+});
 const step = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('write'), count: fc.integer({ min: 1, max: 400 }) }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('sync'), count: fc.constant(0) }) },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('read'), count: fc.integer({ min: 1, max: 5 }) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('rotate'), count: fc.constant(0) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('compress'), count: fc.nat(5) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('remove'), count: fc.constant(0) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('heal'), count: fc.constant(0) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('seek'), count: fc.nat(20) }) },
+  kind(4, 'write', fc.integer({ min: 1, max: 400 })),
+  kind(3, 'sync'),
+  kind(4, 'read', fc.integer({ min: 1, max: 5 })),
+  kind(2, 'rotate'),
+  kind(2, 'compress', fc.nat(5)),
+  kind(1, 'remove'),
+  kind(1, 'heal'),
+  kind(1, 'seek', fc.nat(20)),
 );
 
 void test('any history of a journal', async (t) => {
@@ -87,9 +91,9 @@ void test('any history of a journal', async (t) => {
         }
       }
       await read(Infinity);
-      assert.ok(
-        missing.every(({ kind }) => kind === 'missing'),
-        JSON.stringify(missing),
+      assert.deepEqual(
+        missing.filter((fault) => fault.kind !== 'missing'),
+        [],
       );
       assert.equal(seq, synced);
       await follower.close();

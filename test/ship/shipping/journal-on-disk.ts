@@ -40,6 +40,11 @@ export function openDiskJournal(t: TestContext, id = 'ab'.repeat(16), signKey?: 
   let number = 1;
   const path = (which = number): string => join(directory, segmentName(which));
   writeFileSync(path(), '');
+  const add = (line: string): void => {
+    lines.push(line.trimEnd());
+    appendFileSync(path(), line);
+    journal.seq = ledger.seq;
+  };
   const journal: DiskJournal = {
     directory,
     id,
@@ -49,9 +54,8 @@ export function openDiskJournal(t: TestContext, id = 'ab'.repeat(16), signKey?: 
       let text = '';
       for (let at = 0; at < count; at += 1) {
         const time = startedMs + ledger.seq;
-        const line = ledger.seal(
-          encodeBody({ time, event: 'admission', id: `E${ledger.seq}`, user: 'alice@example.org', ...more }),
-        );
+        const own = { time, event: 'admission', id: `E${ledger.seq}`, user: 'alice@example.org' } as const;
+        const line = ledger.seal(encodeBody({ ...own, ...more }));
         lines.push(line.trimEnd());
         text += line;
       }
@@ -59,19 +63,9 @@ export function openDiskJournal(t: TestContext, id = 'ab'.repeat(16), signKey?: 
       journal.seq = ledger.seq;
     },
     writeBodies(...bodies) {
-      for (const body of bodies) {
-        const line = ledger.seal(body);
-        lines.push(line.trimEnd());
-        appendFileSync(path(), line);
-      }
-      journal.seq = ledger.seq;
+      for (const body of bodies) add(ledger.seal(body));
     },
-    writeCheckpoint() {
-      const line = ledger.sealSigned(ledger.checkpoint(startedMs + ledger.seq));
-      lines.push(line.trimEnd());
-      appendFileSync(path(), line);
-      journal.seq = ledger.seq;
-    },
+    writeCheckpoint: () => add(ledger.sealSigned(ledger.checkpoint(startedMs + ledger.seq))),
     writeRaw: (text) => appendFileSync(path(), text),
     cut(records) {
       const gone = lines.splice(lines.length - records);

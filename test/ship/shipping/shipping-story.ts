@@ -25,6 +25,10 @@ export interface Story {
   readonly start: (
     changes?: Partial<ShipperParts> & { readonly connect?: Connect; readonly demand?: () => TlsDemand },
   ) => Promise<Shipper>;
+  /** As `start`, and it is connected. */
+  readonly connected: () => Promise<Shipper>;
+  /** It is told of what was written, and has sent all. */
+  readonly sends: (shipper: Shipper) => Promise<void>;
   /** Turns the clock, a millisecond at a time, until it is so. */
   readonly until: (isTrue: () => boolean) => Promise<void>;
   /** Records that a receiver has got as whole messages, by the number of its connection from 0. */
@@ -40,7 +44,7 @@ export function openStory(t: TestContext, clockOf: (clock: FakeClock) => Clock =
   const journal = openDiskJournal(t);
   const events: DaemonEvent[] = [];
   const file = createPositionFile(join(journal.directory, 'state'), sink);
-  return {
+  const story: Story = {
     clock,
     dialler,
     journal,
@@ -60,10 +64,7 @@ export function openStory(t: TestContext, clockOf: (clock: FakeClock) => Clock =
         },
       };
       const carrier = createSyslogCarrier({
-        receiver: {
-          address: { kind: 'tcp', host: 'logs.example.com', port: 6514 },
-          demand,
-        },
+        receiver: { address: { kind: 'tcp', host: 'logs.example.com', port: 6514 }, demand },
         sender: { hostName: 'gate1', processId: 1 },
         connect,
         clock: clockOf(clock),
@@ -96,7 +97,17 @@ export function openStory(t: TestContext, clockOf: (clock: FakeClock) => Clock =
       if (end === undefined) return [];
       return readFrames(end.peer.received()).messages.map(({ text }) => String(text));
     },
+    async connected() {
+      const shipper = await story.start();
+      await story.until(() => shipper.report.state === 'connected');
+      return shipper;
+    },
+    async sends(shipper) {
+      shipper.nudge();
+      await story.until(() => shipper.report.sentSeq === journal.seq);
+    },
   };
+  return story;
 }
 
 /** A millisecond passes, but not while a file is being read or written, or something is compressed. */

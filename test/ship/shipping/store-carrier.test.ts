@@ -28,7 +28,7 @@ import { createStoreCarrier } from '../../../src/ship/shipping/store-carrier.js'
 import { createMemoryDialler } from '../../kit/gate/memory-backend.js';
 import { createFakeClock } from '../../kit/plain/fake-clock.js';
 import { endBefore, openFolder } from '../../kit/plain/folder.js';
-import { openDiskJournal } from './journal-on-disk.js';
+import { type DiskJournal, openDiskJournal } from './journal-on-disk.js';
 import { turn } from './shipping-story.js';
 
 const { secretPem, key } = makeSignKey();
@@ -52,17 +52,17 @@ function openStory(t: TestContext, objectsPerDay = 8640, wrap = (store: ObjectSt
     events,
     names: namesNow,
     path: (name: BlockName): string => join(folder(), formatName(name)),
+    /** Puts something there under the name of a block. */
+    plant(name: BlockName, bytes: Uint8Array): void {
+      mkdirSync(dirname(this.path(name)), { recursive: true });
+      writeFileSync(this.path(name), bytes);
+    },
     async start(): Promise<Shipper> {
       const { directory, id } = journal;
+      const openStore = () => wrap(openStoreFolder(root, 'dovegate'));
       shipper = await startReceiver(
         'store',
-        (parts) =>
-          createStoreCarrier({
-            ...parts,
-            host: 'gate-1',
-            objectsPerDay,
-            openStore: () => wrap(openStoreFolder(root, 'dovegate')),
-          }),
+        (parts) => createStoreCarrier({ ...parts, host: 'gate-1', objectsPerDay, openStore }),
         { host: 'gate1', directory, journal: id, key },
         {
           state: join(directory, 'state'),
@@ -101,6 +101,12 @@ function openStory(t: TestContext, objectsPerDay = 8640, wrap = (store: ObjectSt
         await turn(clock);
       }
     },
+    /** Starts and ends, with what there is. */
+    async ship(): Promise<Shipper> {
+      const opened = await this.start();
+      await this.end(opened);
+      return opened;
+    },
     async end(opened: Shipper): Promise<void> {
       let isOver = false;
       void opened.close().then(() => {
@@ -111,10 +117,8 @@ function openStory(t: TestContext, objectsPerDay = 8640, wrap = (store: ObjectSt
     /** The store has each line once, in order, under names that fit. */
     assertWhole(from = 1): void {
       const lines = namesNow().flatMap((name) => {
-        const text = gunzipSync(readFileSync(this.path(name)))
-          .toString()
-          .trimEnd()
-          .split('\n');
+        const bytes = gunzipSync(readFileSync(this.path(name)));
+        const text = String(bytes).trimEnd().split('\n');
         assert.equal(text.length, name.last - name.first + 1, formatName(name));
         assert.ok(text.at(-1)?.endsWith(`"hash":"${name.hash}"}`), formatName(name));
         return text;
@@ -123,6 +127,13 @@ function openStory(t: TestContext, objectsPerDay = 8640, wrap = (store: ObjectSt
     },
   };
 }
+
+const ofHost = { kind: 'block', host: 'gate-1', isCopy: false } as const;
+const blockOf = ({ id }: DiskJournal, place: Pick<BlockName, 'first' | 'last' | 'hash'>): BlockName => ({
+  ...ofHost,
+  journal: id,
+  ...place,
+});
 
 function filesBelow(folder: string): readonly string[] {
   return readdirSync(folder, { withFileTypes: true, recursive: true })
@@ -134,7 +145,7 @@ function filesBelow(folder: string): readonly string[] {
 void test('blocks of verbatim lines; it goes on where the store ends, with a file of its position and without', async (t) => {
   const story = openStory(t);
   story.journal.write(300);
-  let shipper = await story.start();
+  const shipper = await story.start();
   await story.until(() => shipper.report.safe?.seq === 300);
   story.write(40);
   await story.end(shipper);
@@ -143,8 +154,7 @@ void test('blocks of verbatim lines; it goes on where the store ends, with a fil
   for (const isForgotten of [true, false]) {
     if (isForgotten) story.forget();
     story.journal.write(7);
-    shipper = await story.start();
-    await story.end(shipper);
+    await story.ship();
     story.assertWhole();
   }
   assert.deepEqual(story.kinds(), ['ship-connected', 'ship-connected', 'ship-connected']);
@@ -161,13 +171,8 @@ void test('a block waits for credit; one that destroys, gives content or changes
   }
   const busy = story.names().length;
   assert.ok(busy >= 60 && busy <= 70, `${busy} objects`);
-  for (const more of [
-    { effect: 'destroy' },
-    { effect: 'admin' },
-    { event: 'lock' },
-    { event: 'access' },
-    { event: 'reload' },
-  ] as const) {
+  const own = [{ event: 'lock' }, { event: 'access' }, { event: 'reload' }] as const;
+  for (const more of [{ effect: 'destroy' }, { effect: 'admin' }, ...own] as const) {
     story.write(1, more);
     await story.pass(5_250);
     await story.until(() => story.names().at(-1)?.last === story.journal.seq, 4_750);
@@ -207,32 +212,14 @@ void test('other bytes under the right name: the block is stored beside it, and 
   const story = openStory(t);
   story.journal.write(30);
   const last = JSON.parse(story.journal.lines[29] ?? '{}');
-  const name = {
-    kind: 'block',
-    host: 'gate-1',
-    journal: story.journal.id,
-    first: 1,
-    last: 30,
-    isCopy: false,
-    hash: String(last.hash),
-  } as const;
-  const path = story.path(name);
-  mkdirSync(dirname(path), { recursive: true });
-  for (const junk of [
-    Buffer.from('junk'),
-    gzipSync('{"seq":1}\n'),
-    Buffer.alloc(0),
-    gzipSync(Buffer.alloc(9 << 20)),
-  ]) {
-    writeFileSync(path, junk);
-    const shipper = await story.start();
-    await story.end(shipper);
-    const [copy] = story.names().filter(({ isCopy }) => isCopy);
-    assert.ok(copy !== undefined);
-    assert.equal(
-      gunzipSync(readFileSync(story.path(copy))).toString(),
-      `${story.journal.lines.join('\n')}\n`,
-    );
+  const name = blockOf(story.journal, { first: 1, last: 30, hash: String(last.hash) });
+  const compressed = [gzipSync('{"seq":1}\n'), gzipSync(Buffer.alloc(9 << 20))];
+  for (const junk of [Buffer.from('junk'), Buffer.alloc(0), ...compressed]) {
+    story.plant(name, junk);
+    await story.ship();
+    const copy = story.names().find(({ isCopy }) => isCopy) ?? assert.fail('no copy');
+    const text = String(gunzipSync(readFileSync(story.path(copy))));
+    assert.equal(text, `${story.journal.lines.join('\n')}\n`);
     assert.ok(story.kinds().includes('ship-conflict'));
     rmSync(story.path(copy));
     story.forget();
@@ -243,42 +230,20 @@ void test('names ahead of the head, and behind it, stop nothing', async (t) => {
   const story = openStory(t);
   story.journal.write(30);
   story.journal.writeCheckpoint();
-  let shipper = await story.start();
-  await story.end(shipper);
-  const junk = {
-    kind: 'block',
-    host: 'gate-1',
-    journal: story.journal.id,
-    first: 32,
-    last: 900,
-    isCopy: false,
-    hash: 'ab'.repeat(32),
-  } as const;
-  for (const [name, bytes] of [
-    [junk, Buffer.alloc(0)],
-    [{ ...junk, first: 20, last: 25 }, Buffer.from('junk')],
-    [{ ...junk, last: 300_000, first: 300_000 }, gzipSync('{"seq":300000}\n')],
-  ] as const) {
-    mkdirSync(dirname(story.path(name)), { recursive: true });
-    writeFileSync(story.path(name), bytes);
-  }
+  await story.ship();
+  const foreign = 'ab'.repeat(32);
+  const junk = (first: number, last: number, bytes: Uint8Array): void =>
+    story.plant(blockOf(story.journal, { first, last, hash: foreign }), bytes);
+  junk(32, 900, Buffer.alloc(0));
+  junk(20, 25, Buffer.from('junk'));
+  junk(300_000, 300_000, gzipSync('{"seq":300000}\n'));
   story.forget();
   story.journal.write(10);
-  shipper = await story.start();
-  await story.end(shipper);
-  assert.equal(shipper.report.safe?.seq, 41);
-  assert.deepEqual(
-    story.kinds().filter((kind) => kind !== 'ship-connected'),
-    ['ship-conflict'],
-  );
-  const blocks = story.names().filter(({ hash }) => hash !== junk.hash);
-  assert.deepEqual(
-    blocks.map(({ first, last }) => [first, last]),
-    [
-      [1, 31],
-      [32, 41],
-    ],
-  );
+  assert.equal((await story.ship()).report.safe?.seq, 41);
+  const told = story.kinds().filter((kind) => kind !== 'ship-connected');
+  assert.deepEqual(told, ['ship-conflict']);
+  const blocks = story.names().filter(({ hash }) => hash !== foreign);
+  assert.equal(blocks.map(({ first, last }) => `${first}-${last}`).join(), '1-31,32-41');
 });
 
 void test('a journal that was put back stops, before it overtakes the store and after, and leaves a mark', async (t) => {
@@ -288,14 +253,12 @@ void test('a journal that was put back stops, before it overtakes the store and 
     story.journal.writeCheckpoint();
     story.journal.write(10);
     story.journal.writeCheckpoint();
-    let shipper = await story.start();
-    await story.end(shipper);
+    await story.ship();
     story.forget();
     story.journal.cut(20);
     story.journal.write(more, { reason: 'other' });
-    shipper = await story.start();
-    const opened = shipper;
-    await story.until(() => opened.report.state === 'forked');
+    const shipper = await story.start();
+    await story.until(() => shipper.report.state === 'forked');
     await story.end(shipper);
     assert.ok(story.kinds().includes('audit-forked'));
     const marks = filesBelow(join(story.root, 'dovegate')).filter((name) => name.endsWith('.forked'));
@@ -336,25 +299,21 @@ void test('of two clones that both go on, the one that is behind stops within th
 void test('a store that lost its end gets it again; one that lost everything is not filled anew', async (t) => {
   const story = openStory(t);
   story.journal.write(30);
-  let shipper = await story.start();
+  const shipper = await story.start();
   await story.until(() => shipper.report.safe?.seq === 30);
   story.write(10);
   await story.end(shipper);
   const [first, second] = story.names();
   assert.ok(first !== undefined && second !== undefined);
   rmSync(story.path(second));
-  shipper = await story.start();
-  await story.end(shipper);
+  await story.ship();
   story.assertWhole();
   assert.ok(story.kinds().includes('ship-restarted'));
   for (const name of story.names()) rmSync(story.path(name));
   story.journal.write(5);
-  shipper = await story.start();
-  await story.end(shipper);
-  assert.deepEqual(
-    story.names().map(({ first: from }) => from),
-    [41],
-  );
+  await story.ship();
+  const firsts = story.names().map((name) => name.first);
+  assert.deepEqual(firsts, [41]);
 });
 
 void test('a store that fails at any call: nothing is lost or twice', async (t) => {
@@ -468,16 +427,14 @@ for (const [way, { mount, unmount }] of Object.entries(ways)) {
 void test('an empty store in the place of the known one is told, and filled when its position is forgotten', async (t) => {
   const story = openStory(t);
   story.journal.write(20);
-  let shipper = await story.start();
-  await story.end(shipper);
+  await story.ship();
   rmSync(join(story.root, 'dovegate'), { recursive: true });
-  shipper = await story.start();
+  const shipper = await story.start();
   await story.until(() => shipper.report.state === 'away');
   await story.end(shipper);
   assert.deepEqual(readdirSync(story.root), []);
   assert.match(story.events.at(-1)?.text ?? '', /holds nothing of this journal, and had record 20/);
   story.forget();
-  shipper = await story.start();
-  await story.end(shipper);
+  await story.ship();
   story.assertWhole();
 });
