@@ -4,20 +4,15 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { bounds } from '../../../src/host/bounds/bounds.js';
-import { type Challenge, type Identity, IssuerFault, openIssuer } from '../../../src/page/http/issuer.js';
+import { type Challenge, IssuerFault, openIssuer } from '../../../src/page/http/issuer.js';
 import { makeAuthority } from '../../kit/gate/certificates.js';
-import {
-  type IssuerFaults,
-  type OidcIssuer,
-  type OidcIssuerOptions,
-  openOidcIssuer,
-} from '../../kit/gate/oidc-issuer.js';
+import { type IssuerFaults, type OidcIssuer, openOidcIssuer } from '../../kit/gate/oidc-issuer.js';
 
 const client = { clientId: 'dove gate', clientSecret: 'a secret: 50 % +' };
 const redirect = 'https://gate.example.com:9147/sign-in';
 const carol = { sub: 'id-carol', email: 'carol@example.com', email_verified: true, groups: ['mail-leads'] };
 
-async function at(t: TestContext, options: Partial<OidcIssuerOptions> = {}): Promise<OidcIssuer> {
+async function at(t: TestContext, options: Partial<Parameters<typeof openOidcIssuer>[1]> = {}) {
   const issuer = await openOidcIssuer(t, { ...client, ...options });
   issuer.person = carol;
   return issuer;
@@ -42,10 +37,7 @@ async function visit(address: string): Promise<string> {
   return back.slice(redirect.length + 1);
 }
 
-async function signIn(
-  issuer: OidcIssuer,
-  more: Partial<Challenge & { verifier: string }> = {},
-): Promise<Identity> {
+async function signIn(issuer: OidcIssuer, more: Partial<Challenge & { verifier: string }> = {}) {
   const opened = await open(issuer);
   const response = await visit(opened.address(challenge, redirect));
   return opened.redeem({ response, ...challenge, verifier, ...more }, redirect);
@@ -62,16 +54,14 @@ void test('a sign-in by https with a `ca` of its own, and its renewal', async (t
   const authority = makeAuthority({ name: 'issuers' });
   const issuer = await at(t, { certificate: authority.issue({ names: ['127.0.0.1'] }) });
   await assert.rejects(open(issuer), refusal('away', /cannot be asked/));
-  await assert.rejects(
-    open(issuer, { ca: makeAuthority({ name: 'others' }).certificatePem }),
-    refusal('away', /certificate/),
-  );
+  const others = makeAuthority({ name: 'others' }).certificatePem;
+  await assert.rejects(open(issuer, { ca: others }), refusal('away', /certificate/));
   const opened = await open(issuer, { ca: authority.certificatePem });
   const address = new URL(opened.address(challenge, redirect));
-  assert.deepEqual(
-    ['response_mode', 'scope', 'code_challenge_method'].map((key) => address.searchParams.get(key)),
-    ['fragment', 'openid email groups', 'S256'],
+  const asked = ['response_mode', 'scope', 'code_challenge_method'].map((key) =>
+    address.searchParams.get(key),
   );
+  assert.deepEqual(asked, ['fragment', 'openid email groups', 'S256']);
   assert.equal(address.href.includes(verifier), false);
 });
 
@@ -85,10 +75,8 @@ void test('who somebody is, and who it is an hour later; an end at the issuer', 
   assert.equal(renewed.sub, carol.sub);
   assert.ok(renewed.refreshToken !== undefined && renewed.refreshToken !== refreshToken);
   issuer.remove(carol.sub);
-  await assert.rejects(
-    opened.renew(renewed.refreshToken),
-    refusal('ended', /invalid_grant, not good any more/),
-  );
+  const ended = refusal('ended', /invalid_grant, not good any more/);
+  await assert.rejects(opened.renew(renewed.refreshToken), ended);
 });
 
 void test('an address counts only when it is verified, and no claim of another form does', async (t) => {
@@ -105,22 +93,21 @@ void test('an address counts only when it is verified, and no claim of another f
 void test('what does not count: tokens, answers by the browser, and what the browser shows', async (t) => {
   const issuer = await at(t);
   const now = Math.floor(Date.now() / 1000);
-  const cases: readonly (readonly [
-    string,
-    IssuerFaults,
-    Parameters<typeof signIn>[1],
-    IssuerFault['kind'],
-  ])[] = [
-    ['wrong audience', { claims: { aud: 'another' } }, {}, 'refused'],
-    ['several audiences', { claims: { aud: [client.clientId, 'another'] } }, {}, 'refused'],
-    ['made for another client', { claims: { azp: 'another' } }, {}, 'refused'],
-    ['made for no client', { claims: { azp: [client.clientId] } }, {}, 'refused'],
-    ['an id that is too long', { claims: { sub: 'x'.repeat(bounds.oidcSubChars + 1) } }, {}, 'refused'],
-    ['expired', { claims: { iat: now - 600, exp: now - 60 } }, {}, 'refused'],
-    ['without an end', { claims: { exp: undefined } }, {}, 'refused'],
-    ['not valid yet', { claims: { nbf: now + 600 } }, {}, 'refused'],
-    ['of another issuer', { claims: { iss: 'https://other.example.com' } }, {}, 'refused'],
-    ['of another sign-in', { claims: { nonce: secret('x') } }, {}, 'refused'],
+  type Case = readonly [string, IssuerFaults, Parameters<typeof signIn>[1], IssuerFault['kind']];
+  const claims = Object.entries({
+    'wrong audience': { aud: 'another' },
+    'several audiences': { aud: [client.clientId, 'another'] },
+    'made for another client': { azp: 'another' },
+    'made for no client': { azp: [client.clientId] },
+    'an id that is too long': { sub: 'x'.repeat(bounds.oidcSubChars + 1) },
+    expired: { iat: now - 600, exp: now - 60 },
+    'without an end': { exp: undefined },
+    'not valid yet': { nbf: now + 600 },
+    'of another issuer': { iss: 'https://other.example.com' },
+    'of another sign-in': { nonce: secret('x') },
+  });
+  const cases: readonly Case[] = [
+    ...claims.map(([what, each]): Case => [what, { claims: each }, {}, 'refused']),
     ['unsigned', { signature: 'none' }, {}, 'refused'],
     ['signed by a foreign key', { signature: 'foreign' }, {}, 'refused'],
     ['signed by a key of no name', { header: { kid: 'two' }, signature: 'foreign' }, {}, 'new-key'],
@@ -160,10 +147,8 @@ void test('a token type that is not supported is named', async (t) => {
 void test('errors of the issuer are short text', async (t) => {
   const issuer = await at(t);
   issuer.person = undefined;
-  await assert.rejects(
-    signIn(issuer),
-    refusal('refused', /refused the sign-in: access_denied, no <b>thanks<\/b> $/),
-  );
+  const denied = refusal('refused', /refused the sign-in: access_denied, no <b>thanks<\/b> $/);
+  await assert.rejects(signIn(issuer), denied);
   issuer.faults = { response: { error_description: 'x'.repeat(10_000) } };
   await assert.rejects(signIn(issuer), (fault: Error) => fault.message.length < 200 + 100);
 });
@@ -172,66 +157,50 @@ void test('errors of the issuer are short text', async (t) => {
 void test('answers without an end, redirects, and metadata that lead elsewhere', async (t) => {
   const path = '/.well-known/openid-configuration';
   const issuer = await at(t);
-  issuer.faults = {
-    reply: {
-      path,
-      send: (response) => {
-        response.writeHead(200, { 'content-type': 'application/json' });
-        const more = (): void => {
-          while (!response.destroyed && response.write('x'.repeat(65_536)));
-          if (!response.destroyed) response.once('drain', more);
-        };
-        more();
-      },
-    },
+  const isRefused = async (text: RegExp, send: NonNullable<IssuerFaults['reply']>['send']) => {
+    issuer.faults = { reply: { path, send } };
+    await assert.rejects(open(issuer), refusal('away', text));
   };
-  await assert.rejects(open(issuer), refusal('away', new RegExp(`more than ${256 * 1024} bytes`)));
+  const json = { 'content-type': 'application/json' };
+  await isRefused(new RegExp(`more than ${256 * 1024} bytes`), (response) => {
+    response.writeHead(200, json);
+    const more = (): void => {
+      while (!response.destroyed && response.write('x'.repeat(65_536)));
+      if (!response.destroyed) response.once('drain', more);
+    };
+    more();
+  });
   const headers = { 'x-long': 'x'.repeat(16 * 1024) };
-  issuer.faults = { reply: { path, send: (response) => response.writeHead(200, headers).end('{}') } };
-  await assert.rejects(open(issuer), refusal('away', /cannot be asked/));
-  issuer.faults = {
-    reply: { path, send: (response) => response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end() },
-  };
-  await assert.rejects(open(issuer), refusal('away', /not answer as an issuer does/));
-  for (const text of ['{}', '[]', '{"issuer":7}', 'no json']) {
-    const json = { 'content-type': 'application/json' };
-    issuer.faults = { reply: { path, send: (response) => response.writeHead(200, json).end(text) } };
-    await assert.rejects(open(issuer), refusal('away', /not answer as an issuer does/));
-  }
+  await isRefused(/cannot be asked/, (response) => response.writeHead(200, headers).end('{}'));
+  const elsewhere = { location: 'http://127.0.0.1:1/' };
+  const isNone = /not answer as an issuer does/;
+  await isRefused(isNone, (response) => response.writeHead(302, elsewhere).end());
+  for (const text of ['{}', '[]', '{"issuer":7}', 'no json'])
+    await isRefused(isNone, (response) => response.writeHead(200, json).end(text));
   // Nothing else comes on such a connection.
   for (const more of ['', 'x'.repeat(1000)]) {
     const words = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n${more}`;
-    issuer.faults = { reply: { path, send: (response) => response.socket?.write(words) } };
-    await assert.rejects(open(issuer), refusal('away', /another protocol/));
+    await isRefused(/another protocol/, (response) => response.socket?.write(words));
   }
-  for (const [more, why] of [
-    [0, /not answer as an issuer does/],
-    [1, /only notes before it/],
-  ] as const) {
+  for (const [more, why] of [isNone, /only notes before it/].entries()) {
     const notes = 'HTTP/1.1 103 Early Hints\r\n\r\n'.repeat(4 + more);
     const answer = 'HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n';
-    issuer.faults = { reply: { path, send: (response) => response.socket?.end(notes + answer) } };
-    await assert.rejects(open(issuer), refusal('away', why));
+    await isRefused(why, (response) => response.socket?.end(notes + answer));
   }
+  const wrong = refusal('away', /another issuer|does not match|without https/);
   for (const metadata of [
     { issuer: 'https://other.example.com' },
     { token_endpoint: 'http://mail.example.com/token' },
     { authorization_endpoint: 'javascript:alert(1)' },
     { jwks_uri: undefined },
   ])
-    await assert.rejects(
-      open(await at(t, { metadata })),
-      refusal('away', /another issuer|does not match|without https/),
-    );
+    await assert.rejects(open(await at(t, { metadata })), wrong);
   const without = await at(t, { hasRefresh: false });
   assert.equal((await signIn(without)).refreshToken, undefined);
   const long = await at(t);
-  for (const [more, isKept] of [
-    [0, true],
-    [1, false],
-  ] as const) {
+  for (const more of [0, 1]) {
     long.faults = { refreshToken: 'x'.repeat(bounds.oidcTokenChars + more) };
-    assert.equal((await signIn(long)).refreshToken !== undefined, isKept);
+    assert.equal((await signIn(long)).refreshToken !== undefined, more === 0);
   }
 });
 

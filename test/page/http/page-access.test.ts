@@ -14,31 +14,13 @@ function headers(text: Readonly<Record<string, string>>): PageHeaders {
 
 void test('the Host must be a name of ours, or an address', () => {
   const may = (host: string): boolean => refuseSource(here, headers({ host }), true) === undefined;
-  for (const host of [
-    'localhost',
-    'localhost:9147',
-    'LOCALHOST:1',
-    '127.0.0.1:9147',
-    '[::1]:9147',
-    '192.0.2.7',
-    'gate.example.com',
-    'Gate.Example.Com:443',
-  ])
+  const ours = '127.0.0.1:9147 [::1]:9147 192.0.2.7 gate.example.com Gate.Example.Com:443';
+  for (const host of ['localhost', 'localhost:9147', 'LOCALHOST:1', ...ours.split(' ')])
     assert.ok(may(host), host);
-  for (const host of [
-    '',
-    'evil.example',
-    'localhost.evil.example',
-    '127.0.0.1.evil.example',
-    'gate.example.com.',
-    'gate.example.com@evil.example',
-    'evil.example#localhost',
-    '127.0.0.1:9147, evil.example',
-    'localhost:123456',
-    'localhost:80:80',
-    '1.2.3.4.5',
-    '[::1',
-  ])
+  const evil = 'evil.example localhost.evil.example 127.0.0.1.evil.example gate.example.com.';
+  const odd =
+    'gate.example.com@evil.example evil.example#localhost localhost:123456 localhost:80:80 1.2.3.4.5 [::1';
+  for (const host of ['', '127.0.0.1:9147, evil.example', ...evil.split(' '), ...odd.split(' ')])
     assert.equal(refuseSource(here, headers({ host }), true), 'wrong-host', host);
   assert.equal(refuseSource(here, {}, true), 'wrong-host');
 });
@@ -48,16 +30,9 @@ void test('the Origin, where there is one, is that of the page', () => {
     refuseSource(place, headers({ host: 'localhost:9147', origin }), true);
   assert.equal(why('http://localhost:9147'), undefined);
   assert.equal(why('https://localhost:9147', secure), undefined);
-  for (const origin of [
-    'null',
-    '',
-    'https://localhost:9147',
-    'http://localhost',
-    'http://localhost:3000',
-    'http://127.0.0.1:9147',
-    'http://evil.example',
-    'http://localhost:9147.evil.example',
-  ])
+  const local = 'https://localhost:9147 http://localhost http://localhost:3000 http://127.0.0.1:9147';
+  const others = 'null http://evil.example http://localhost:9147.evil.example';
+  for (const origin of ['', ...local.split(' '), ...others.split(' ')])
     assert.equal(why(origin), 'wrong-origin', origin);
   assert.equal(why('http://localhost:9147', secure), 'wrong-origin');
 });
@@ -79,25 +54,15 @@ void test('what the browser says of another site is believed; a visit to a scree
 
 void test('no header that matters comes twice', () => {
   for (const name of ['host', 'origin', 'authorization', 'sec-fetch-site'])
-    assert.equal(
-      refuseSource(here, { host: ['localhost'], [name]: ['localhost', 'localhost'] }, true),
-      'malformed',
-    );
+    assert.equal(refuseSource(here, { host: ['localhost'], [name]: ['a', 'a'] }, true), 'malformed', name);
 });
 
 void test('a token comes in Authorization', () => {
   const of = (authorization: string) => bearerOf({ authorization: [authorization] });
   assert.equal(of('Bearer abc-_9'), 'abc-_9');
   assert.equal(of('bearer  abc '), 'abc');
-  for (const text of [
-    '',
-    'Bearer',
-    'Basic abc',
-    'Bearer a b',
-    'Bearer a,b',
-    `Bearer ${'a'.repeat(129)}`,
-    'xBearer a',
-  ])
+  const long = `Bearer ${'a'.repeat(129)}`;
+  for (const text of ['', 'Bearer', 'Basic abc', 'Bearer a b', 'Bearer a,b', long, 'xBearer a'])
     assert.equal(of(text), undefined, text);
   assert.equal(bearerOf({ cookie: ['token=abc'] }), undefined);
 });
@@ -113,17 +78,8 @@ void test('each endpoint is found by its method and path, and by nothing else', 
     for (const wrong of [`${asked}/`, `/${asked}`, `${asked}x`, asked.toUpperCase(), `${asked}//`])
       assert.equal(endpointAt(method, wrong)?.kind === 'found' && params.length === 0, false, wrong);
   }
-  for (const path of [
-    '/api/kill/',
-    '/api/kill/%',
-    '/api/kill/%ff',
-    '/api/backend//drain',
-    '/api/backend/a/b/drain',
-    `/api/kill/${'a'.repeat(513)}`,
-    '/api/__proto__',
-    '/api/constructor',
-    '',
-    '/',
-  ])
+  const broken = '/api/kill/ /api/kill/% /api/kill/%ff /api/backend//drain /api/backend/a/b/drain';
+  const none = '/api/__proto__ /api/constructor /';
+  for (const path of ['', `/api/kill/${'a'.repeat(513)}`, ...broken.split(' '), ...none.split(' ')])
     assert.equal(endpointAt('POST', path), undefined, path);
 });

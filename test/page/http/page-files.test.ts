@@ -95,21 +95,11 @@ void test('code is kept for ever, the document never', () => {
 
 void test('no path leads outside of the files that were read', () => {
   const folder = scriptOf(html).replace(/page\.js$/, '');
-  const paths = [
-    'page-files.js',
-    'main.js',
-    'preact.mjs',
-    '../page.js',
-    '..%2fpage.js',
-    'index.html',
-    'main.d.ts',
-    'page.js/',
-    'PAGE.JS',
-    '',
-  ];
-  for (const path of paths) assert.equal(files.find(folder + path), undefined, path);
-  for (const path of ['/assets', '/assets/', '/assets/page.js', '/api', '/api/now', '', 'x', '//assets/../x'])
-    if (!path.startsWith('//')) assert.equal(files.find(path), undefined, path);
+  const paths =
+    'page-files.js main.js preact.mjs ../page.js ..%2fpage.js index.html main.d.ts page.js/ PAGE.JS ';
+  for (const path of paths.split(' ')) assert.equal(files.find(folder + path), undefined, path);
+  for (const path of ['/assets', '/assets/', '/assets/page.js', '/api', '/api/now', '', 'x'])
+    assert.equal(files.find(path), undefined, path);
 });
 
 void test('a change of any file changes the names of all', (t) => {

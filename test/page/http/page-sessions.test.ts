@@ -125,10 +125,8 @@ void test('sessions of one person: the one that was used least lately gives way'
   }
   assert.equal(sessions.find(all[0]?.token ?? '').kind, 'live');
   const last = enter();
-  assert.deepEqual(
-    [...all, last].map(({ token }) => sessions.find(token).kind),
-    ['live', 'ended', ...Array.from({ length: sessionsPerPersonMax - 1 }, () => 'live')],
-  );
+  const kinds = [...all, last].map(({ token }) => sessions.find(token).kind);
+  assert.deepEqual(kinds, ['live', 'ended', ...Array<string>(sessionsPerPersonMax - 1).fill('live')]);
 });
 
 // bounds.people
@@ -151,10 +149,8 @@ void test('twenty people at once; a person who comes back must wait as well; ses
   // The last two were not used; a stream runs in the first.
   assert.deepEqual(sessions.redeem(text, undefined).kind, 'late', 'a minute is over');
   assert.equal(sessions.find(idle.token).kind, 'live');
-  assert.equal(
-    sessions.enter({ name: 'another', how: 'link', address: undefined, isStill: () => true }).kind,
-    'crowded',
-  );
+  const another = { name: 'another', how: 'link', address: undefined, isStill: () => true } as const;
+  assert.equal(sessions.enter(another).kind, 'crowded');
 });
 
 void test('guesses are remembered nowhere', () => {
