@@ -17,11 +17,7 @@ function stage(answer: () => Response | Promise<Response>, tokens: (string | und
       asked.push({ address, options });
       return answer();
     },
-    token: () => {
-      const token = tokens[Math.min(at, tokens.length - 1)];
-      at += 1;
-      return token;
-    },
+    token: () => tokens[Math.min(at++, tokens.length - 1)],
     onSignedOut: (text) => signedOut.push(text),
   });
   return { api, asked, signedOut };
@@ -46,9 +42,8 @@ async function all<T>(values: AsyncIterable<T>): Promise<T[]> {
 
 void test('a request has the token, no cookie, and follows no redirect', async () => {
   const { api, asked } = stage(json(200, { text: 'It is being ended.' }));
-  assert.deepEqual(await api.json('POST /api/kill/:id', { params: ['a/b'], body: { x: 1 } }), {
-    text: 'It is being ended.',
-  });
+  const answer = await api.json('POST /api/kill/:id', { params: ['a/b'], body: { x: 1 } });
+  assert.deepEqual(answer, { text: 'It is being ended.' });
   assert.equal(asked[0]?.address, '/api/kill/a%2Fb');
   assert.deepEqual(asked[0].options, {
     method: 'POST',
@@ -90,10 +85,8 @@ void test('what is no sentence of dovegate is not shown', async () => {
 
 void test('no answer is a sentence that says what to do', async () => {
   const { api } = stage(() => Promise.reject(new TypeError('Failed to fetch')));
-  assert.match(
-    await textOfFault(api.json('GET /api/me')),
-    /^0 The process of the page does not answer.*systemctl status dovegate-page/,
-  );
+  const why = /^0 The process of the page does not answer.*systemctl status dovegate-page/;
+  assert.match(await textOfFault(api.json('GET /api/me')), why);
 });
 
 void test('lines come one by one, and an answer that broke off is not taken for a whole one', async () => {
@@ -108,18 +101,11 @@ void test('events are whole wherever their bytes were cut; one that is not ended
     ': hello\n\nevent: snapshot\ndata: {"a":\ndata: 1}\n\ndata:ü日😀\n\nevent: change\ndata: cut',
   );
   for (let at = 1; at < bytes.length; at += 1) {
-    const { api } = stage(
-      () =>
-        new Response(
-          new ReadableStream({
-            start(controller) {
-              controller.enqueue(bytes.slice(0, at));
-              controller.enqueue(bytes.slice(at));
-              controller.close();
-            },
-          }),
-        ),
-    );
+    const start = (controller: ReadableStreamDefaultController): void => {
+      for (const piece of [bytes.slice(0, at), bytes.slice(at)]) controller.enqueue(piece);
+      controller.close();
+    };
+    const { api } = stage(() => new Response(new ReadableStream({ start })));
     assert.deepEqual(await all(api.events('GET /api/now')), [
       { name: 'snapshot', data: '{"a":\n1}' },
       { name: 'message', data: 'ü日😀' },
@@ -129,17 +115,11 @@ void test('events are whole wherever their bytes were cut; one that is not ended
 
 void test('who stops reading cancels the answer', async () => {
   let isCancelled = false;
-  const { api } = stage(
-    () =>
-      new Response(
-        new ReadableStream({
-          start: (controller) => controller.enqueue(new TextEncoder().encode('data: 1\n\n')),
-          cancel: () => {
-            isCancelled = true;
-          },
-        }),
-      ),
-  );
+  const body = new ReadableStream({
+    start: (controller) => controller.enqueue(new TextEncoder().encode('data: 1\n\n')),
+    cancel: () => void (isCancelled = true),
+  });
+  const { api } = stage(() => new Response(body));
   for await (const event of api.events('GET /api/now')) {
     assert.equal(event.data, '1');
     break;

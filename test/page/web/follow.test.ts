@@ -13,6 +13,7 @@ import {
   pressing,
   staleMs,
 } from '../../../src/page/web/follow.js';
+import { emptyNow } from '../../kit/gate/now.js';
 
 type Attempt = (signal: AbortSignal) => AsyncGenerator<StreamEvent, void, void>;
 
@@ -91,12 +92,7 @@ void test('what is known stays when the stream breaks, with the reason, and paus
   const away = failing(new AskFault(0, 'No answer.'));
   const { seen, pauses } = await run([
     saying(['snapshot', { at: '1' }]),
-    away,
-    away,
-    away,
-    away,
-    away,
-    away,
+    ...Array<Attempt>(6).fill(away),
     saying(['snapshot', { at: '2' }]),
   ]);
   assert.deepEqual(pauses, [250, 500, 1000, 2000, 4000, 4000, 4000, 250]);
@@ -148,31 +144,20 @@ void test('what was heard more than 5 s ago is old; what was never heard is not'
 });
 
 void test('another problem and another state are drawn at once; a number that moves in a sentence is not', () => {
-  const head: NowHead = {
-    host: 'gate',
-    version: '1',
-    state: 'degraded',
-    since: '2026-11-21T02:14:00Z',
-    started: '2026-11-21T02:14:00Z',
-    configHash: '',
-    loaded: { since: '2026-11-21T02:14:00.000Z' },
-    problems: [
-      {
-        code: 'queue-grows',
-        key: 'queue-grows mail1',
-        backend: 'mail1',
-        text: '36 commands wait for mail1.',
-        isDegrading: true,
-      },
-    ],
+  const text = '36 commands wait for mail1.';
+  const problem = {
+    code: 'queue-grows',
+    key: 'queue-grows mail1',
+    backend: 'mail1',
+    text,
+    isDegrading: true,
   };
+  const head: NowHead = { ...emptyNow.head, state: 'degraded', problems: [problem] };
   const pressingOf = (change: Partial<NowHead>, trouble?: string): string => {
     const now: Pick<Now, 'head'> = { head: { ...head, ...change } };
     return pressing({ now: applied(undefined, 'snapshot', JSON.stringify(now)), heardMs: 1, trouble });
   };
   const known = pressingOf({});
-  const [problem] = head.problems;
-  assert.ok(problem !== undefined);
   assert.equal(pressingOf({ problems: [{ ...problem, text: '35 commands wait for mail1.' }] }), known);
   const others = [
     pressingOf({ state: 'not serving' }),

@@ -76,67 +76,50 @@ void test('a report comes in events, and is whole with its end only', () => {
 });
 
 void test('more lines than a page holds are counted, not kept', () => {
-  const day = { name: 'day', data: JSON.stringify(dayOf(Array.from({ length: 2000 }, () => line))) };
+  const dayEvent = (count: number) => ({
+    name: 'day',
+    data: JSON.stringify(dayOf(Array.from({ length: count }, () => line))),
+  });
+  const day = dayEvent(2000);
   const report = [day, day, day].reduce(withEvent, noReport);
   assert.deepEqual([report.days.length, report.lines, report.left], [1, 2000, 4000]);
-  const small = { name: 'day', data: JSON.stringify(dayOf([line])) };
-  const gapless = withEvent(report, small);
+  const gapless = withEvent(report, dayEvent(1));
   assert.deepEqual([gapless.days.length, gapless.left], [1, 4001], 'nothing stands behind what was left out');
-  const large = {
-    name: 'day',
-    data: JSON.stringify(dayOf(Array.from({ length: linesMax + 5 }, () => line))),
-  };
-  assert.equal(withEvent(noReport, large).lines, linesMax + 5);
+  assert.equal(withEvent(noReport, dayEvent(linesMax + 5)).lines, linesMax + 5);
 });
 
 void test('the name of a file holds nothing that a file system or a shell takes for more', () => {
   const question = questionOf('../../etc/<script>\u202e a@b', new URLSearchParams());
-  assert.equal(
-    fileNameOf(question, '2026-11-21T08:00:00.000Z', 'csv'),
-    'mailbox-.._.._etc_script_a@b-2026-11-21.csv',
-  );
+  const name = fileNameOf(question, '2026-11-21T08:00:00.000Z', 'csv');
+  assert.equal(name, 'mailbox-.._.._etc_script_a@b-2026-11-21.csv');
 });
 
 void test('people, the gravest first; what was denied is counted apart', () => {
+  const bobs = { ...line, requester: 'bob@support' };
   const days = [
     dayOf([
       line,
       { ...line, requester: 'anna@support', class: 'content', count: 5 },
-      {
-        ...line,
-        requester: 'bob@support',
-        class: 'destroyed',
-        count: 1,
-        lastTime: '2026-11-21T00:00:00.000Z',
-      },
+      { ...bobs, class: 'destroyed', count: 1, lastTime: '2026-11-21T00:00:00.000Z' },
       { ...line, requester: 'carol@support', class: 'denied', count: 9 },
-      {
-        ...line,
-        requester: 'bob@support',
-        class: 'session',
-        count: 3,
-        firstTime: '2026-11-19T00:00:00.000Z',
-      },
+      { ...bobs, class: 'session', count: 3, firstTime: '2026-11-19T00:00:00.000Z' },
     ]),
     dayOf([{ ...line, count: 1 }]),
   ];
   const sums = sumByRequester(days, touchClasses);
-  assert.deepEqual(
-    sums.map(({ requester, counts }) => [requester, counts]),
-    [
-      ['bob@support', { destroyed: 1, session: 3 }],
-      ['anna@support', { content: 5 }],
-      ['carol@support', { read: 3, denied: 9 }],
-    ],
+  const counted = sums.map(({ requester, counts }) => [requester, counts]);
+  assert.deepEqual(counted, [
+    ['bob@support', { destroyed: 1, session: 3 }],
+    ['anna@support', { content: 5 }],
+    ['carol@support', { read: 3, denied: 9 }],
+  ]);
+  const classes = classesOf(sums, touchClasses).map(({ what }) => what);
+  assert.equal(
+    classes.join('; '),
+    'may have deleted; showed content; read, no content; session; tried, denied',
   );
-  assert.deepEqual(
-    classesOf(sums, touchClasses).map(({ what }) => what),
-    ['may have deleted', 'showed content', 'read, no content', 'session', 'tried, denied'],
-  );
-  assert.deepEqual(
-    [sums[0]?.firstTime, sums[0]?.lastTime],
-    ['2026-11-19T00:00:00.000Z', '2026-11-21T00:00:00.000Z'],
-  );
+  const [{ firstTime, lastTime } = assert.fail()] = sums;
+  assert.deepEqual([firstTime, lastTime], ['2026-11-19T00:00:00.000Z', '2026-11-21T00:00:00.000Z']);
 });
 
 void test('the headline of a report says when commands are later than the last signature', () => {
@@ -181,21 +164,13 @@ void test('one time, or two', () => {
 });
 
 void test('whether content was shown is a sentence, and "may have" is no "no"', () => {
-  assert.equal(
-    shownAnswer({ showed: 0, searched: 0, maybeShowed: 0 }),
-    'No recorded command showed content of mails.',
-  );
-  assert.equal(shownAnswer({ showed: 1, searched: 0, maybeShowed: 0 }), '1 command showed content of mails.');
-  assert.equal(
-    shownAnswer({ showed: 0, searched: 0, maybeShowed: 2 }),
-    '2 commands may have shown content of mails.',
-  );
-  assert.equal(
-    shownAnswer({ showed: 3, searched: 0, maybeShowed: 1 }),
-    '3 commands showed content of mails; 1 command may have shown some.',
-  );
-  assert.equal(
-    shownAnswer({ showed: 0, searched: 1, maybeShowed: 0 }),
-    'No recorded command showed content of mails; 1 command searched in content, which shows which mails have a word.',
-  );
+  const none = 'No recorded command showed content of mails';
+  for (const [showed, searched, maybeShowed, said] of [
+    [0, 0, 0, `${none}.`],
+    [1, 0, 0, '1 command showed content of mails.'],
+    [0, 0, 2, '2 commands may have shown content of mails.'],
+    [3, 0, 1, '3 commands showed content of mails; 1 command may have shown some.'],
+    [0, 1, 0, `${none}; 1 command searched in content, which shows which mails have a word.`],
+  ] as const)
+    assert.equal(shownAnswer({ showed, searched, maybeShowed }), said);
 });

@@ -54,18 +54,14 @@ void test('whole: what was checked, what is signed, what came since', () => {
 });
 
 void test('not whole: how many faults, and what to do', () => {
-  const { tone, title, steps, sentences } = judgeProof({
-    ...proof,
-    last: { ...last, isWhole: false, faultCount: 3, signedSeq: undefined },
-  });
+  const broken = { ...last, isWhole: false };
+  const found = judgeProof({ ...proof, last: { ...broken, faultCount: 3, signedSeq: undefined } });
+  const { tone, title, steps, sentences } = found;
   assert.deepEqual([tone, title], ['bad', 'The journal is not whole: 3 faults']);
   assert.match(steps[0] ?? '', /^Copy the directory of the journal/);
   assert.doesNotMatch(sentences.join(' '), /signature/);
-  assert.match(
-    judgeProof({ ...proof, last: { ...last, isWhole: false, faultCount: 1, toSeq: undefined, records: 0 } })
-      .title,
-    /1 fault$/,
-  );
+  const empty = { ...broken, faultCount: 1, toSeq: undefined, records: 0 };
+  assert.match(judgeProof({ ...proof, last: empty }).title, /1 fault$/);
 });
 
 void test('how far it is', () => {

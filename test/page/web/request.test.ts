@@ -24,20 +24,18 @@ import {
 import { accessItem } from '../../kit/gate/access-item.js';
 
 const item = (more: Partial<AccessItem>): AccessItem => ({ ...accessItem, ...more });
-const policyShown = {
-  name: 'support',
-  place: '/etc/d.yaml:30',
-  isObserving: false,
+const nothing = {
   users: [],
   except: [],
   limits: [],
   cells: [],
-  content: { commands: [], onRequest: [], mayAll: false },
   allow: [],
   deny: [],
   approve: [],
   approvers: [],
 };
+const content = { commands: [], onRequest: [], mayAll: false };
+const policyShown = { ...nothing, name: 'support', place: '/etc/d.yaml:30', isObserving: false, content };
 const ruleShown = { effect: 'destroy', says: [] };
 const waiting = item({ id: 'R1', policy: 'support', state: 'requested' });
 const broken = item({ id: 'B1', policy: 'support', state: 'granted', break_glass: true, approvals: 0 });
@@ -48,10 +46,8 @@ void test('an approver reads why it is not for them, in the words of the gate', 
   const listed = { ...reader, listed: own };
   assert.equal(whyNoDecision(own, listed), 'You may not approve it: nobody approves a request of their own.');
   const again = { ...broken, state: 'expired' as const, why_not: 'nobody reviews a request of their own' };
-  assert.match(
-    whyNoDecision(broken, { ...reader, listed: again }) ?? '',
-    /^You may not review it: nobody reviews/,
-  );
+  const why = whyNoDecision(broken, { ...reader, listed: again }) ?? '';
+  assert.match(why, /^You may not review it: nobody reviews/);
   const none = 'a group of OpenID Connect gives no approval';
   assert.equal(whyNoDecision(waiting, { ...reader, whyNone: none }), `You may not approve it: ${none}.`);
   assert.match(whyNoDecision(waiting, reader) ?? '', /^You may not approve it: the gate does not list it/);
@@ -59,10 +55,8 @@ void test('an approver reads why it is not for them, in the words of the gate', 
 
 void test('whoever only looks reads who decides', () => {
   const onlooker = { ...reader, isApprover: false };
-  assert.match(
-    whyNoDecision(waiting, onlooker) ?? '',
-    /^Your role only looks\. .*"support".*dovegate approve --socket PATH R1$/,
-  );
+  const own = whyNoDecision(waiting, onlooker) ?? '';
+  assert.match(own, /^Your role only looks\. .*"support".*dovegate approve --socket PATH R1$/);
   assert.match(whyNoDecision(broken, onlooker) ?? '', /dovegate review --socket PATH B1$/);
 });
 
@@ -89,14 +83,10 @@ void test('the line of its rule is that of then, and of today where that is know
   const words = (policies?: ReturnType<typeof served>): string => ruleWords(asked, policies);
   assert.equal(words(), 'policy support');
   assert.equal(words(served(['mailbox delete', 40])), '/etc/d.yaml:40, policy support');
-  assert.equal(
-    words(served(['fetch', 40], ['mailbox delete', 41])),
-    '/etc/d.yaml:40 when asked, policy support; today it is at /etc/d.yaml:41',
-  );
-  assert.equal(
-    words(served(['mailbox del', 40])),
-    '/etc/d.yaml:40 when asked, policy support; no rule offers it today',
-  );
+  const then = '/etc/d.yaml:40 when asked, policy support;';
+  const moved = words(served(['fetch', 40], ['mailbox delete', 41]));
+  assert.equal(moved, `${then} today it is at /etc/d.yaml:41`);
+  assert.equal(words(served(['mailbox del', 40])), `${then} no rule offers it today`);
   assert.equal(ruleWords({ ...asked, place: undefined }, []), 'policy support');
 });
 
@@ -114,16 +104,12 @@ void test('what is over says how often it was used', () => {
   assert.equal(becameSentence(over), 'revoked by carol@desk, without a reason; used 1 of 1');
   const byPage = { ...over, used: 2, uses: undefined, why: 'done', ended_by: 'page:carol' };
   assert.equal(becameSentence(byPage), 'revoked by carol (page); used 2 times; the reason of the end: done');
-  assert.equal(
-    becameSentence({ ...over, used: 0, break_glass: true }),
-    'revoked by carol@desk, without a reason; never used (break-glass, not reviewed)',
-  );
+  const broke = becameSentence({ ...over, used: 0, break_glass: true });
+  assert.equal(broke, 'revoked by carol@desk, without a reason; never used (break-glass, not reviewed)');
   const live = item({ state: 'granted', granted: waiting.asked, uses: 3, used: 2 });
   const approved = { ...live, approved_by: [{ principal: 'carol@desk', time: waiting.asked }] };
-  assert.equal(
-    becameSentence(approved),
-    `granted until {${live.until}}; approved by carol@desk; used 2 of 3`,
-  );
+  const granted = `granted until {${live.until}}; approved by carol@desk; used 2 of 3`;
+  assert.equal(becameSentence(approved), granted);
   assert.equal(becameSentence(item({ state: 'refused', ended_by: 'carol@desk' })), 'refused by carol@desk');
 });
 
@@ -136,16 +122,16 @@ void test('what is over says why, and how its requester asks again', () => {
   assert.equal(stateSentence(half), `expired: 1 of 2 approved it ${given}`);
   assert.equal(stateSentence({ ...late, granted: asked }), 'expired: its time of 1 h is over');
   assert.equal(stateSentence(item({ state: 'used-up' })), 'used up');
-  assert.equal(
-    stateSentence(item({ state: 'used-up', break_glass: true, granted: asked })),
-    'used up (break-glass, not reviewed)',
-  );
-  const command = "search subject [secret] 'a b'";
-  assert.equal(
-    againLine(item({ command })),
-    `dovegate request --user bob@example.com --reason WHY -- search subject "\${SECRET:?put the hidden word in here}" 'a b'`,
-  );
+  const broke = item({ state: 'used-up', break_glass: true, granted: asked });
+  assert.equal(stateSentence(broke), 'used up (break-glass, not reviewed)');
+  const again = againLine(item({ command: "search subject [secret] 'a b'" }));
+  const words = `search subject "\${SECRET:?put the hidden word in here}" 'a b'`;
+  assert.equal(again, `dovegate request --user bob@example.com --reason WHY -- ${words}`);
 });
+
+/** What is said of each use. */
+const usesIn = (moments: ReturnType<typeof momentsOf>): string[] =>
+  moments.flatMap(({ id, what }) => (id === undefined ? [] : [what]));
 
 void test('each use has the words of its command, and its number where all uses are known', () => {
   const use = (id: string, args: string[]) => ({
@@ -158,10 +144,7 @@ void test('each use has the words of its command, and its number where all uses 
   });
   const live = item({ state: 'granted', granted: waiting.asked, uses: 3, used: 2 });
   const uses = [use('C1', ['hdr.subject', 'all']), use('C2', ['text', 'all'])];
-  const told = (each: AccessItem) =>
-    momentsOf(each, uses)
-      .filter(({ id }) => id !== undefined)
-      .map(({ what }) => what);
+  const told = (each: AccessItem) => usesIn(momentsOf(each, uses));
   assert.deepEqual(told(live), [
     'use 1 of 3: fetch hdr.subject all of bob: failed',
     'use 2 of 3: fetch text all of bob: no end is recorded',
@@ -177,10 +160,8 @@ void test('what was tried when it was over has no number of a use', () => {
     { ...use, id: 'C2', request: 'G', outcome: 'denied' },
   ];
   const told = momentsOf(item({ state: 'used-up', granted: waiting.asked, uses: 1, used: 1 }), records);
-  assert.deepEqual(
-    told.filter(({ id }) => id !== undefined).map(({ what }) => what),
-    ['use 1 of 1: fetch of bob: ok', 'tried when it was over: fetch of bob: denied'],
-  );
+  const expected = ['use 1 of 1: fetch of bob: ok', 'tried when it was over: fetch of bob: denied'];
+  assert.deepEqual(usesIn(told), expected);
 });
 
 void test('the other requests of the same person, earlier and later: three, the newest first', () => {
@@ -209,10 +190,9 @@ void test('only a request that nobody decided lapses', () => {
 });
 
 void test('after a refusal its approver reads the whole line that asks again', () => {
-  assert.match(
-    afterWords(item({ state: 'refused', ended_by: 'page:carol', why: 'no' })),
-    /^Recorded: refused by carol \(page\): no\. anna@support has nothing of it, and can ask again: dovegate request .* -- fetch /,
-  );
+  const words = afterWords(item({ state: 'refused', ended_by: 'page:carol', why: 'no' }));
+  assert.match(words, /^Recorded: refused by carol \(page\): no\. anna@support has nothing of it, and can /);
+  assert.match(words, / can ask again: dovegate request .* -- fetch /);
 });
 
 void test('a request says until when it waits, and nothing else does', () => {
@@ -225,10 +205,9 @@ void test('what it permits is one command, or all of a rule, and how often', () 
   assert.equal(permitsWords(item({ uses: 1 })), 'this command only, once');
   assert.equal(permitsWords(item({ uses: undefined })), 'this command only, as often as wanted');
   const rule = ['fetch', 'any mail and folder', 'also what mails say'];
-  assert.equal(
-    permitsWords(item({ scope: 'user', rule, uses: 3 })),
-    'every fetch of bob@example.com (any mail and folder, also what mails say), 3 times in all; one use is one command',
-  );
+  const every = 'every fetch of bob@example.com (any mail and folder, also what mails say)';
+  const three = permitsWords(item({ scope: 'user', rule, uses: 3 }));
+  assert.equal(three, `${every}, 3 times in all; one use is one command`);
   assert.match(permitsWords(item({ scope: 'user', uses: 1 })), /^all that its rule permits of bob@/);
 });
 
@@ -239,14 +218,13 @@ void test('of mails: how many match, what bounds them, and that they are gone fo
   assert.equal(mailsWords(item({ matches: 2, scope: 'user' })), '2 mails match the example now');
   assert.equal(mailsWords(item({ matches: 2, state: 'refused' })), '2 mails matched, as counted last');
   assert.equal(mailsWords(item({})), undefined);
-  assert.equal(
-    mailsWords(destroys),
-    '4 mails match now; if more match than an approver saw, the command is refused and deletes nothing; deleted mails do not come back',
-  );
-  assert.equal(mailsWords({ ...destroys, matches: undefined }), 'deleted mails do not come back');
-  assert.match(
-    lossWords(destroys),
-    /^Your approval deletes nothing yet: anna@support must still send .* What it deletes \(now 4 mails\) of bob@example\.com is gone/,
-  );
-  assert.match(lossWords({ ...destroys, matches: undefined }), /What it deletes of bob@example\.com is gone/);
+  const more = 'if more match than an approver saw, the command is refused and deletes nothing';
+  const gone = 'deleted mails do not come back';
+  assert.equal(mailsWords(destroys), `4 mails match now; ${more}; ${gone}`);
+  const uncounted = { ...destroys, matches: undefined };
+  assert.equal(mailsWords(uncounted), gone);
+  const words = lossWords(destroys);
+  assert.match(words, /^Your approval deletes nothing yet: anna@support must still send /);
+  assert.match(words, / What it deletes \(now 4 mails\) of bob@example\.com is gone/);
+  assert.match(lossWords(uncounted), /What it deletes of bob@example\.com is gone/);
 });

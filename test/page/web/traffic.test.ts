@@ -50,10 +50,8 @@ void test('averages of less than their span say since when, and a look comes jus
   assert.equal(shortSince({ ...history, until: '2026-11-21T10:10:00Z' }, '10m'), undefined);
   const untilMs = Date.parse(until);
   assert.equal(nextLookMs(history, untilMs + 4_000), 6_700);
-  assert.deepEqual(
-    [-60_000, 10_500, 90_000].map((ms) => nextLookMs(history, untilMs + ms)),
-    [10_000, 2_000, 2_000],
-  );
+  const looks = [-60_000, 10_500, 90_000].map((ms) => nextLookMs(history, untilMs + ms));
+  assert.deepEqual(looks, [10_000, 2_000, 2_000]);
 });
 
 void test('a chart covers its whole span: nothing is known from before the first sample', () => {
@@ -79,8 +77,10 @@ void test('a rate has two layers: what was served by name, and what failed of al
     { name: 'jobs', values: [null, 0, 1] },
     { name: 'failed', values: [null, 1, 0.3], color: 's-bad' },
   ]);
-  assert.deepEqual(
-    layersOf(history, 'p50').map(({ name }) => name),
-    ['desk', 'jobs'],
+  assert.equal(
+    layersOf(history, 'p50')
+      .map(({ name }) => name)
+      .join(' '),
+    'desk jobs',
   );
 });

@@ -65,32 +65,23 @@ void test('a command without an end is open; what a policy would have said stand
   assert.equal(outcomeOf(row({})), 'open');
   assert.equal(remarkOf(row({ would: 'denied' })), 'the rules would deny it');
   assert.equal(remarkOf(row({ shadow: 'served' })), 'the candidate would serve it');
-  assert.equal(
-    remarkOf(row({ would: 'no-reason', shadow: 'on-request' })),
-    'the rules would want a reason for it; the candidate would want a request for it',
-  );
+  const both = remarkOf(row({ would: 'no-reason', shadow: 'on-request' }));
+  assert.equal(both, 'the rules would want a reason for it; the candidate would want a request for it');
   assert.equal(remarkOf(row({ would: 'x', shadow: {} })), '');
   assert.equal(remarkOf(row({})), '');
 });
 
 void test('columns stand in the address; what is none is left out', () => {
-  const all = [
-    'time',
-    'principal',
-    'user',
-    'command',
-    'effect',
-    'outcome',
-    'backend',
-    'ms',
-    'text',
-    'id',
-  ].map((id) => ({ id }));
+  const all = 'time principal user command effect outcome backend ms text id'
+    .split(' ')
+    .map((id) => ({ id }));
   const usual = columnsOf(all, null, false);
   assert.equal(columnsText(usual, false), null);
-  assert.deepEqual(
-    columnsOf(all, 'id,nothing,time', false).map(({ id }) => id),
-    ['time', 'id'],
+  assert.equal(
+    columnsOf(all, 'id,nothing,time', false)
+      .map(({ id }) => id)
+      .join(' '),
+    'time id',
   );
   assert.deepEqual(columnsOf(all, 'nothing', false), usual);
   assert.equal(columnsText(columnsOf(all, 'id,time', false), false), 'time,id');
@@ -118,24 +109,16 @@ void test('pages add up what they looked through', () => {
   const one = lookedWith(undefined, page(901, 2000, 'B', 'C'));
   const two = lookedWith(one, page(1, 900, 'A', 'B'));
   assert.deepEqual(two, { records: 2000, fromTime: 'A', toTime: 'C' });
-  assert.equal(
-    lookedText(two, true),
-    'For these rows 2,000 records were looked through from {A} to {C}; nothing older is left.',
-  );
+  const looked = 'For these rows 2,000 records were looked through from {A} to {C}; nothing older is left.';
+  assert.equal(lookedText(two, true), looked);
   assert.match(lookedText(two, true, true), /from \{A\} to \{C\}; older ones were not asked for\.$/);
   assert.equal(lookedWith(two, { rows: 0 }), two);
   assert.match(lookedText(undefined, true), /^The journal holds no records/);
-  assert.deepEqual(
-    retiredTexts([
-      { segments: 2, until: 'A', by: 'age' },
-      { segments: 2, until: 'A', by: 'age' },
-      { segments: 1 },
-    ]),
-    [
-      'Records before {A} were removed by age (audit.keep): 2 segments.',
-      'Older records were removed: 1 segment.',
-    ],
-  );
+  const aged = { segments: 2, until: 'A', by: 'age' };
+  assert.deepEqual(retiredTexts([aged, aged, { segments: 1 }]), [
+    'Records before {A} were removed by age (audit.keep): 2 segments.',
+    'Older records were removed: 1 segment.',
+  ]);
 });
 
 // Pages of a search, and files of what it finds: asked for until there is something to show, whole or not at all.
@@ -173,10 +156,8 @@ void test('a search goes on by itself where nothing was found yet, and stops wit
   const found = await findMore({ api, filter, signal, onChange }, undefined);
   assert.equal(found.rows.length, pageRows);
   assert.equal(found.before, 900);
-  assert.deepEqual(
-    asked.map(([, body]) => Object(body).newest),
-    [{ rows: 50 }, { before: 5_000, rows: 50 }, { before: 3_000, rows: 49 }],
-  );
+  const newest = asked.map(([, body]) => Object(body).newest);
+  assert.deepEqual(newest, [{ rows: 50 }, { before: 5_000, rows: 50 }, { before: 3_000, rows: 49 }]);
 });
 
 void test('where nothing is found at all, names like the one that was meant are asked for', async () => {
@@ -186,23 +167,16 @@ void test('where nothing is found at all, names like the one that was meant are 
   ]);
   const found = await findMore({ api, filter, signal, onChange }, undefined);
   assert.deepEqual(found.meant, ['alice@example.org']);
-  assert.deepEqual(
-    asked.map(([endpoint]) => endpoint),
-    ['POST /api/trail/search', 'POST /api/trail/survey'],
-  );
+  assert.equal(asked.map(([endpoint]) => endpoint).join(), 'POST /api/trail/search,POST /api/trail/survey');
   const without = scripted([[{ end: { rows: 0 } }]]);
   await findMore({ api: without.api, filter: {}, signal, onChange }, undefined);
 });
 
 void test('an answer without its end is no answer', async () => {
-  await assert.rejects(
-    findMore({ api: scripted([[lineOf(1)]]).api, filter, signal, onChange }, undefined),
-    /ended too early/,
-  );
-  await assert.rejects(
-    collectFile({ api: scripted([[{ line: 'x' }]]).api, filter, signal, onRows: onChange }, 'csv'),
-    /ended too early/,
-  );
+  const search = findMore({ api: scripted([[lineOf(1)]]).api, filter, signal, onChange }, undefined);
+  await assert.rejects(search, /ended too early/);
+  const { api } = scripted([[{ line: 'x' }]]);
+  await assert.rejects(collectFile({ api, filter, signal, onRows: onChange }, 'csv'), /ended too early/);
 });
 
 void test('a file has all parts: CSV with one header, JSON lines, extracts with their signatures', async () => {
@@ -228,10 +202,8 @@ void test('a file has all parts: CSV with one header, JSON lines, extracts with 
   assert.equal(await textOf('json'), 'a\nb\nc\n');
   assert.equal(await textOf('extract'), '# n\n@ H\n* a\n* b\n! S\n# n\n@ I\n* c\n! T\n');
   const unsigned = scripted([[{ line: 'a' }, { end: { rows: 1 } }]]);
-  await assert.rejects(
-    collectFile({ api: unsigned.api, filter, signal, onRows: onChange }, 'extract'),
-    /not signed/,
-  );
+  const extract = collectFile({ api: unsigned.api, filter, signal, onRows: onChange }, 'extract');
+  await assert.rejects(extract, /not signed/);
 });
 
 void test('the name of a file holds nothing of a path', () => {
@@ -308,9 +280,8 @@ void test('times are read as the command line reads them, days in the zone of th
     sinceMs: Date.parse('2026-10-31T00:00:00Z'),
     untilMs: Date.parse('2026-11-01T00:00:00Z'),
   });
-  for (const wrong of 'soon 7 2026-02-30 2026-11-20T25:00:00 10:00Z -1d 1e3d constructor __proto__'.split(
-    ' ',
-  ))
+  const none = 'soon 7 2026-02-30 2026-11-20T25:00:00 10:00Z -1d 1e3d constructor __proto__';
+  for (const wrong of none.split(' '))
     assert.match(String(filterOf(`since:${wrong}`)), /^since: is a time ago .* is none of these\.$/, wrong);
 });
 
@@ -338,17 +309,8 @@ void test('what is wrong is said in a sentence', () => {
 });
 
 void test('a line that is written from terms means these terms', () => {
-  const values = [
-    'alice*',
-    'a b',
-    '"',
-    '\\',
-    'a\\"b',
-    'k:v',
-    '<img onerror=x>',
-    '\u202eevil',
-    'x'.repeat(4096),
-  ];
+  const short = ['alice*', 'a b', '"', '\\', 'a\\"b', 'k:v', '<img onerror=x>', '\u202eevil'];
+  const values = [...short, 'x'.repeat(4096)];
   for (const { key, values: list } of queryKeys) {
     if (list !== undefined || key === 'since' || key === 'until') continue;
     for (const value of values) {
@@ -386,10 +348,9 @@ void test('a key is completed, then its value', () => {
 void test('the command finds the same, and nothing in it is more than its words', () => {
   assert.equal(commandFor(''), 'dovegate audit search');
   assert.equal(commandFor('user:alice* since:7d'), "dovegate audit search --user 'alice*' --since 7d");
-  assert.equal(
-    commandFor('-requester:bob user:a -command:"quota get" effect:content'),
-    "dovegate audit search --user a --effect content --not principal:bob --not 'command:quota get'",
-  );
+  const without = commandFor('-requester:bob user:a -command:"quota get" effect:content');
+  const nots = "--not principal:bob --not 'command:quota get'";
+  assert.equal(without, `dovegate audit search --user a --effect content ${nots}`);
   const hostile = ['$(id)', "it's", '`id`', 'a\nb', '-x', '\u001b[2J', '\u202ea', "\\'\n;", '!x', '~', 'é'];
   for (const value of hostile) {
     const word = shellQuoted(value);
@@ -439,13 +400,9 @@ void test('a minus leaves out what has the value, in the line, as a chip and in 
 void test('a person is left out of what they did on the page, too, and so is a kind', () => {
   const look = row({ event: 'operator', action: 'audit-search', by: 'page:frank' });
   const other = row({ event: 'operator', action: 'audit-search', by: 'page:franka' });
-  for (const line of [
-    '-requester:frank',
-    '-principal:frank',
-    '-by:frank',
-    '-requester:page:frank',
-    '-kind:look',
-  ]) {
+  for (const line of '-requester:frank -principal:frank -by:frank -requester:page:frank -kind:look'.split(
+    ' ',
+  )) {
     const parsed = parseQuery(line, 0);
     assert.ok('terms' in parsed, line);
     const { not = [] } = parsed;
@@ -456,9 +413,11 @@ void test('a person is left out of what they did on the page, too, and so is a k
 
 void test('an effect is searched for, and left out, as it is shown', () => {
   assert.deepEqual(filterOf('effect:content'), { effect: 'content' });
-  assert.deepEqual(
-    completeQuery('effect:con', {}).map(({ text }) => text),
-    ['content'],
+  assert.equal(
+    completeQuery('effect:con', {})
+      .map(({ text }) => text)
+      .join(),
+    'content',
   );
   for (const content of ['yes', 'searched', 'maybe'] as const) {
     const shows = { ...row({ effect: 'read' }), content };

@@ -72,13 +72,9 @@ void test('words, quotes, backslashes', () => {
 });
 
 void test('what is shown can be typed again', () => {
-  for (const words of [
-    ['quota get', '--', '-x'],
-    ['fetch', "it's", 'a b', '', '\\Seen', '"', '$x', '\u202e'],
-  ]) {
-    const [name = '', ...args] = words;
-    assert.deepEqual(splitWords(formatCommand(words)), [...name.split(' '), ...args]);
-  }
+  const odd = ['fetch', "it's", 'a b', '', '\\Seen', '"', '$x', '\u202e'];
+  assert.deepEqual(splitWords(formatCommand(odd)), odd);
+  assert.deepEqual(splitWords(formatCommand(['quota get', '--', '-x'])), ['quota', 'get', '--', '-x']);
 });
 
 void test('a command is shown without the sign that ends its options, and only without the first one', () => {
