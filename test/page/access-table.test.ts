@@ -51,15 +51,11 @@ void test('rows by who gets in, cells by effect', () => {
     ['read', 'session', 'write', 'admin', 'destroy'],
   );
   assert.ok(effects.every(({ commands }) => commands > 0));
+  const people = 'users emil (1001) 1002 groups helpdesk';
+  const listener = { kind: 'listener', listener: 'support', name: 'support' };
   assert.deepEqual(rows, [
-    {
-      kind: 'listener',
-      listener: 'support',
-      name: 'support',
-      policy: 'support',
-      people: 'users emil (1001) 1002 groups helpdesk',
-    },
-    { kind: 'listener', listener: 'support', name: 'support', policy: 'watch' },
+    { ...listener, policy: 'support', people },
+    { ...listener, policy: 'watch' },
   ]);
   const cells = policies.map(({ name, cells: all }) => [
     name,
@@ -78,12 +74,7 @@ void test('rows by who gets in, cells by effect', () => {
   assert.match(support?.shadow ?? '', /next\.yaml:1$/);
   assert.equal(watch?.isObserving, true);
   assert.deepEqual(support?.limits, ['60 a minute']);
-  assert.deepEqual(support?.allow[0], {
-    command: 'quota get',
-    effect: 'read',
-    says: [],
-    place: 'd.yaml:14',
-  });
+  assert.deepEqual(support?.allow[0], { command: 'quota get', effect: 'read', says: [], place: 'd.yaml:14' });
   assert.deepEqual(support?.allow[4]?.says, [
     'query: every mail it selects has mailbox Trash',
     'no other options',

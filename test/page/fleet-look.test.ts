@@ -9,26 +9,22 @@ import { createFleetLook } from '../../src/page/fleet-look.js';
 import { openFolder } from '../kit/plain/folder.js';
 
 const atMs = Date.parse('2026-11-21T09:00:00.000Z');
+/** What the page shows of it. */
+const mail1 = {
+  host: 'mail-1',
+  findings: 1,
+  differs: ['policy support'],
+  seq: 4000,
+  signedSeq: 3990,
+  lastSeen: '2026-11-21T08:59:58.000Z',
+  program: '0.1.0',
+};
 const status: FleetStatus = {
   at: '2026-11-21T09:00:00.000Z',
   store: '/srv/trail/dovegate',
   records: 4200,
   gates: [
-    {
-      host: 'mail-1',
-      journal: 'ab',
-      seq: 4000,
-      hash: 'cd',
-      signedSeq: 3990,
-      lastSeen: '2026-11-21T08:59:58.000Z',
-      driftMs: 3,
-      program: '0.1.0',
-      catalog: 'ef',
-      policies: { support: '12' },
-      open: 0,
-      findings: 1,
-      differs: ['policy support'],
-    },
+    { ...mail1, journal: 'ab', hash: 'cd', driftMs: 3, catalog: 'ef', policies: { support: '12' }, open: 0 },
     { host: 'mail-2', policies: {}, open: 0, findings: 0, differs: [] },
   ],
   findings: [{ kind: 'missing', host: 'mail-1', journal: 'ab', seq: 17, text: 'records 17 to 19 are gone' }],
@@ -55,18 +51,7 @@ void test('what stands there, as far as the page shows it', async (t) => {
       at: status.at,
       store: '/srv/trail/dovegate',
       records: 4200,
-      gates: [
-        {
-          host: 'mail-1',
-          findings: 1,
-          differs: ['policy support'],
-          seq: 4000,
-          signedSeq: 3990,
-          lastSeen: '2026-11-21T08:59:58.000Z',
-          program: '0.1.0',
-        },
-        { host: 'mail-2', findings: 0, differs: [] },
-      ],
+      gates: [mail1, { host: 'mail-2', findings: 0, differs: [] }],
       findingCount: 1,
       findings: [{ kind: 'missing', host: 'mail-1', text: 'records 17 to 19 are gone', seq: 17 }],
       checkpoint: { seq: 5, at: '2026-11-21T08:00:00.000Z' },
@@ -118,8 +103,8 @@ void test('why there is none, without a path; and a later look finds what came',
     { ...status, gates: undefined },
     { ...status, gates: {} },
     { ...status, gates: [null] },
-    { ...status, gates: [{ ...status.gates[0], host: 7 }] },
-    { ...status, gates: [{ ...status.gates[0], differs: [{}] }] },
+    { ...status, gates: [{ ...mail1, host: 7 }] },
+    { ...status, gates: [{ ...mail1, differs: [{}] }] },
     { ...status, findings: 'none' },
     { ...status, findings: [{ kind: 'missing', host: 'a' }] },
   ]) {

@@ -55,14 +55,9 @@ void test('samples come every 10 s, also while nobody asks; the last one ends at
   }
   assert.equal(daemon.asked, 31);
   const { series, since, until, trouble } = await history();
-  assert.deepEqual(
-    [since, until, trouble],
-    ['2026-01-02T03:04:05.000Z', '2026-01-02T03:09:05.000Z', undefined],
-  );
-  assert.deepEqual(
-    series[0]?.rate,
-    Array.from({ length: 30 }, () => 2),
-  );
+  assert.deepEqual([since, until], ['2026-01-02T03:04:05.000Z', '2026-01-02T03:09:05.000Z']);
+  assert.equal(trouble, undefined);
+  assert.deepEqual(series[0]?.rate, Array<number>(30).fill(2));
   assert.deepEqual((await history('backends', '24h')).series[0]?.waiting, [2, 2, 2, 2, 2]);
   answers.close();
   await clock.advance(60_000);

@@ -28,47 +28,25 @@ void test('accounts, keys and certificates in the order of their ends', () => {
   const facts = { atMs: nowMs, certificates: shown, used };
   const { since, rows } = keysTable(settings, facts, own, started);
   assert.equal(since, '2025-09-24T00:00:00.000Z');
+  const certificate = { kind: 'certificate', isUnused: false };
+  const ofWeb = { listener: 'web', policy: 'support', failures: 0 };
   assert.deepEqual(rows, [
+    { ...certificate, name: 'mail1', what: 'shown by the backend', ends: '2026-01-01T00:00:00.000Z' },
+    { ...certificate, name: 'web', what: 'shown to clients', ends: '2026-01-05T00:00:00.000Z' },
+    { ...ofWeb, kind: 'key', name: 'b', what: '', isUnused: true, ends: '2026-06-30T23:59:59.999Z' },
     {
-      kind: 'certificate',
-      name: 'mail1',
-      what: 'shown by the backend',
-      isUnused: false,
-      ends: '2026-01-01T00:00:00.000Z',
-    },
-    {
-      kind: 'certificate',
-      name: 'web',
-      what: 'shown to clients',
-      isUnused: false,
-      ends: '2026-01-05T00:00:00.000Z',
-    },
-    {
-      kind: 'key',
-      name: 'b',
-      listener: 'web',
-      policy: 'support',
-      what: '',
-      failures: 0,
-      isUnused: true,
-      ends: '2026-06-30T23:59:59.999Z',
-    },
-    {
+      ...ofWeb,
       kind: 'key',
       name: 'a',
-      listener: 'web',
-      policy: 'support',
       what: 'from 192.0.2.0/24',
       lastUsed: '2025-10-03T00:00:00.000Z',
       lastFrom: '192.0.2.7',
-      failures: 0,
       isUnused: true,
     },
     {
+      ...ofWeb,
       kind: 'account',
       name: 'panel',
-      listener: 'web',
-      policy: 'support',
       what: 'certificate panel.example.com',
       lastUsed: '2026-01-01T23:59:59.000Z',
       lastFrom: '2001:db8:0:0::/64',

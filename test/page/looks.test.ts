@@ -76,9 +76,7 @@ void test('a person has a few at once, until the answers were taken; who leaves 
   // One that nobody reads on.
   await readLong('verify', 'a', { parts: 3 }, leaving.signal).next();
   let isOver = false;
-  const next = read('a').finally(() => {
-    isOver = true;
-  });
+  const next = read('a').finally(() => (isOver = true));
   const gone = new AbortController();
   const left = read('a', {}, gone.signal);
   gone.abort(new Error('gone'));

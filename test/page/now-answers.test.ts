@@ -12,41 +12,42 @@ import { NowStream } from '../../src/page/now-stream.js';
 import { emptyNow } from '../kit/gate/now.js';
 import { createFakeClock, settle } from '../kit/plain/fake-clock.js';
 
+const resting = {
+  connections: 10,
+  dialing: 0,
+  idle: 0,
+  leased: 0,
+  waiting: 0,
+  oldestWaitMs: 0,
+  failed: {},
+  countedSince: '2026-11-20T00:00:00.000Z',
+  drained: [],
+};
+
 const up: BackendNow = {
+  ...resting,
   name: 'mail1',
   address: 'mail1.example.com:24245',
   series: '2.4',
   isUp: true,
   health: 'up',
   since: '2026-11-21T02:14:00.000Z',
-  connections: 10,
-  dialing: 0,
   idle: 2,
   leased: 8,
   waiting: 3,
   oldestWaitMs: 1234,
   failed: { dial: 1, tls: 2, greeting: 3, authentication: 4, reply: 5 },
   certificateEnds: '2027-01-01T00:00:00.000Z',
-  countedSince: '2026-11-20T00:00:00.000Z',
-  drained: [],
 };
 
 void test('one line each, after the names of the columns', () => {
   const down: BackendNow = {
+    ...resting,
     name: 'mail2',
     address: 'unix:/run/dovecot/doveadm-server',
     isUp: false,
     health: 'down',
     text: 'connection refused',
-    connections: 10,
-    dialing: 0,
-    idle: 0,
-    leased: 0,
-    waiting: 0,
-    oldestWaitMs: 0,
-    failed: {},
-    countedSince: '2026-11-20T00:00:00.000Z',
-    drained: [],
   };
   assert.equal(
     formatBackends([up, down]),
@@ -67,15 +68,14 @@ void test('names of operators command no spreadsheet and make no further cell', 
   assert.equal(formatBackends([{ ...up, drained: [{ by: 'a\r\nb' }] }]).split('\r\n').length, 3);
 });
 
-/** A daemon that makes a state each time that it is told to. */
+type Problem = Now['head']['problems'][number];
+const problem = (code: string, text: string, isDegrading = true, key = code): Problem => {
+  return { code, key, text, isDegrading };
+};
 /** As everybody may know it. */
-const heldProblem = (at: number): Now['head']['problems'][number] => ({
-  code: 'held',
-  key: `held H${at}`,
-  text: 'a mailbox is held',
-  isDegrading: false,
-});
+const heldProblem = (at: number) => problem('held', 'a mailbox is held', false, `held H${at}`);
 
+/** A daemon that makes a state each time that it is told to. */
 function desk() {
   const clock = createFakeClock();
   let wake = (): void => undefined;
@@ -124,10 +124,7 @@ function desk() {
       };
       const namedProblems = users.map((user, at) => ({ key: `held H${at}`, user, text: `${user} is held` }));
       yield { now, runningUsers: users, troubleUsers: users, namedProblems };
-      if (!signal.aborted)
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
+      if (!signal.aborted) await new Promise<void>((resolve) => (wake = resolve));
     }
     story.asked.push(false);
   }
@@ -148,14 +145,8 @@ function desk() {
       events: () => reader.pieces.map((piece) => /^event: (\w+)\n/.exec(piece)?.[1] ?? piece),
     };
     const who: PageCaller = { name: 'oncall', roles: ['view'], users: undefined, from: [], ...more };
-    const request = {
-      endpoint: 'now',
-      params: [],
-      body: '',
-      who,
-      isStill,
-      signal: controller.signal,
-    } as const;
+    const { signal } = controller;
+    const request = { endpoint: 'now', params: [], body: '', who, isStill, signal } as const;
     void (async () => {
       const reply = await answer?.(request);
       assert.ok(reply !== undefined && 'pieces' in reply);
@@ -269,10 +260,8 @@ void test('a view sees the users that it covers, and no byte of another; one tha
     reader.now().head.problems.flatMap(({ text }) => (text === 'a mailbox is held' ? [] : [text]));
   assert.deepEqual(heldIn(limited), ['*@example.org is held', 'alice@example.org is held']);
   assert.equal(heldIn(all).length, users.length - 1);
-  assert.deepEqual(
-    all.now().running.map(({ user = '' }) => user),
-    users.toReversed(),
-  );
+  const seen = all.now().running.map(({ user = '' }) => user);
+  assert.deepEqual(seen, users.toReversed());
   assert.deepEqual([narrowed.now().running, narrowed.now().runningCount], [[], users.length]);
   assert.doesNotMatch(narrowed.pieces.join(''), /job@support|zuluq7|example|"id"/);
 });
@@ -311,33 +300,17 @@ void test('who is not the same any more sees no further state', async () => {
 void test('a narrowed state: of what is wrong what concerns records, and nobody by name in it and in who drained', async () => {
   const story = desk();
   const since = '2026-11-21T02:14:00.000Z';
-  const text = 'The disk of the audit records is full.';
-  const ofRecords = { code: 'audit-reserve', key: 'audit-reserve', text, isDegrading: true };
+  const ofRecords = problem('audit-reserve', 'The disk of the audit records is full.');
   const now: Now = {
     ...emptyNow,
     head: {
       ...emptyNow.head,
       problems: [
         { ...ofRecords, acknowledged: { by: 'anna', until: '2026-11-22T00:00:00.000Z' } },
-        {
-          code: 'backend-down',
-          key: 'backend-down',
-          text: 'mail1 is down: connection refused.',
-          isDegrading: true,
-        },
-        {
-          code: 'queue-grows',
-          key: 'queue-grows',
-          text: '3 wait for a slow client: anna@support.',
-          isDegrading: true,
-        },
-        {
-          code: 'key-refused',
-          key: 'key-refused',
-          text: 'The key "annas-panel" was refused.',
-          isDegrading: false,
-        },
-        { code: 'a-later-one', key: 'a-later-one', text: 'anna did it', isDegrading: false },
+        problem('backend-down', 'mail1 is down: connection refused.'),
+        problem('queue-grows', '3 wait for a slow client: anna@support.'),
+        problem('key-refused', 'The key "annas-panel" was refused.', false),
+        problem('a-later-one', 'anna did it', false),
       ],
     },
     backends: [

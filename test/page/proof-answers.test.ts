@@ -31,6 +31,7 @@ function settingsWith(fleet: string | undefined) {
   return settingsOf(`${sound}admin: { unix: admin.sock, ${page} }\n`);
 }
 
+const receivers = [{ name: 'siem', state: 'connected', lagRecords: 2, safeSeq: 10 }] as const;
 const anna: PageCaller = { name: 'anna', roles: ['audit'], users: undefined, from: ['address=127.0.0.1'] };
 
 function desk(
@@ -67,7 +68,7 @@ function desk(
         Promise.resolve({
           atMs: 1_000,
           seq: 12,
-          receivers: [{ name: 'siem', state: 'connected', lagRecords: 2, safeSeq: 10 }],
+          receivers,
           notices: [],
           series: {},
           certificates: [],
@@ -85,16 +86,15 @@ function desk(
   });
   const ask = (
     endpoint: 'proof' | 'verify' | 'report',
-    {
-      who = anna,
-      body = '',
-      isStill = () => true,
-    }: { who?: PageCaller; body?: string; isStill?: () => boolean } = {},
+    asking: { who?: PageCaller; body?: string; isStill?: () => boolean } = {},
   ): Promise<PageReply> => {
     const { signal } = new AbortController();
-    return replyOf(handlers[endpoint], { endpoint, params: [], body, who, isStill, signal }, log);
+    const usual = { params: [], body: '', who: anna, isStill: () => true };
+    return replyOf(handlers[endpoint], { ...usual, endpoint, signal, ...asking }, log);
   };
-  return { ask, records, logged, tasks };
+  /** What is known of the journal. */
+  const proof = async (who = anna): Promise<Proof> => JSON.parse(await textOf(await ask('proof', { who })));
+  return { ask, proof, records, logged, tasks };
 }
 
 async function textOf(reply: PageReply): Promise<string> {
@@ -108,62 +108,44 @@ const question = JSON.stringify({ mailbox: 'alice@example.com', form: 'page' });
 
 void test('a check: its progress, its record, and then its result', async () => {
   const { ask, records } = desk();
-  const text = await textOf(await ask('verify'));
-  assert.equal(
-    text,
-    `event: progress\ndata: {"bytes":5,"ofBytes":10,"seq":4}\n\nevent: result\ndata: ${JSON.stringify({ ...result, at: '1970-01-01T00:00:01.000Z', by: 'anna' })}\n\n`,
-  );
-  assert.deepEqual(records, [
-    {
-      from: ['address=127.0.0.1'],
-      action: 'audit-verify',
-      by: 'anna',
-      args: ['whole', 'to=9'],
-      rows: 0,
-    },
-  ]);
+  const [progress, found] = (await textOf(await ask('verify'))).split(/(?<=\n\n)/);
+  assert.equal(progress, 'event: progress\ndata: {"bytes":5,"ofBytes":10,"seq":4}\n\n');
+  const told = JSON.stringify({ ...result, at: '1970-01-01T00:00:01.000Z', by: 'anna' });
+  assert.equal(found, `event: result\ndata: ${told}\n\n`);
+  const { from } = anna;
+  assert.deepEqual(records, [{ from, action: 'audit-verify', by: 'anna', args: ['whole', 'to=9'], rows: 0 }]);
 });
 
 void test('what is known without reading it, and the last check with who asked for it', async (t) => {
   const directory = await writeJournal(t, 40);
-  const { ask } = desk({ directory });
-  const before: Proof = JSON.parse(await textOf(await ask('proof')));
+  const { ask, proof } = desk({ directory });
+  const before = await proof();
   assert.deepEqual([before.journal, before.seq, before.key, before.oldestSeq], ['J', 12, 'KEY', 1]);
   assert.ok(before.segments > 1 && before.bytes > 8192);
   assert.match(before.checkpoint?.at ?? '', /^2\d{3}-/);
   assert.deepEqual([before.last, before.running], [undefined, undefined]);
-  assert.deepEqual(before.receivers, [{ name: 'siem', state: 'connected', lagRecords: 2, safeSeq: 10 }]);
+  assert.deepEqual(before.receivers, receivers);
   const reply = await ask('verify');
-  const during: Proof = JSON.parse(await textOf(await ask('proof')));
+  const during = await proof();
   assert.deepEqual([during.running?.by, during.running?.bytes, during.last], ['anna', 5, undefined]);
   await textOf(reply);
-  const after: Proof = JSON.parse(await textOf(await ask('proof')));
+  const after = await proof();
   assert.deepEqual([after.running, after.last?.by, after.last?.isWhole], [undefined, 'anna', true]);
 });
 
 void test('other gates: nothing where no file is set; everybody sees them, in a limited view too', async (t) => {
   const directory = await writeJournal(t, 4);
-  const alone: Proof = JSON.parse(await textOf(await desk({ directory }).ask('proof')));
-  assert.ok(!('fleet' in alone));
+  assert.ok(!('fleet' in (await desk({ directory }).proof())));
   const fleetFile = join(openFolder(t), 'status.json');
   const gates = [{ host: 'mx1', policies: {}, open: 0, findings: 0, differs: [], seq: 7 }];
   const at = '1970-01-01T00:00:00.500Z';
   writeFileSync(fleetFile, JSON.stringify({ at, store: 'A', records: 7, gates, findings: [] }));
-  const { ask } = desk({ directory, fleetFile });
+  const { proof } = desk({ directory, fleetFile });
+  const shown = [{ host: 'mx1', findings: 0, differs: [], seq: 7 }];
+  const seen = { at, store: 'A', records: 7, gates: shown, findingCount: 0, findings: [] };
   const limited: PageCaller = { ...anna, users: ['*@example.com'] };
-  for (const who of [anna, limited, { ...anna, roles: ['view'] as const }]) {
-    const { fleet }: Proof = JSON.parse(await textOf(await ask('proof', { who })));
-    assert.deepEqual(fleet, {
-      seen: {
-        at,
-        store: 'A',
-        records: 7,
-        gates: [{ host: 'mx1', findings: 0, differs: [], seq: 7 }],
-        findingCount: 0,
-        findings: [],
-      },
-    });
-  }
+  for (const who of [anna, limited, { ...anna, roles: ['view'] as const }])
+    assert.deepEqual((await proof(who)).fleet, { seen });
 });
 
 void test('without a record there is no result, and no report', async () => {
@@ -191,29 +173,14 @@ void test('who was taken out meanwhile gets nothing more', async () => {
 void test('a report: what was asked for is recorded with its rows before anything of it leaves', async () => {
   const { ask, records, tasks } = desk({ parts: reported });
   const who: PageCaller = { ...anna, users: ['*@example.com'] };
-  const body = JSON.stringify({
-    mailbox: 'Alice@example.com',
-    fromMs: 0,
-    toMs: 1000,
-    content: true,
-    form: 'csv',
-  });
+  const mailbox = 'Alice@example.com';
+  const body = JSON.stringify({ mailbox, fromMs: 0, toMs: 1000, content: true, form: 'csv' });
   const text = await textOf(await ask('report', { who, body }));
   assert.equal(text, 'event: head\ndata: {"secret":1}\n\nevent: end\ndata: {"commands":3}\n\n');
-  const [record] = records;
-  assert.deepEqual(
-    [record?.action, record?.args, record?.rows],
-    [
-      'audit-report',
-      [
-        'user=Alice@example.com',
-        'since=1970-01-01T00:00:00.000Z',
-        'until=1970-01-01T00:00:01.000Z',
-        'content',
-      ],
-      3,
-    ],
-  );
+  const [{ action, args, rows } = assert.fail()] = records;
+  const [since, until] = ['since=1970-01-01T00:00:00.000Z', 'until=1970-01-01T00:00:01.000Z'];
+  const expected = ['audit-report', [`user=${mailbox}`, since, until, 'content'], 3];
+  assert.deepEqual([action, args, rows], expected);
   const [task] = tasks;
   assert.ok(task?.long === 'report');
   assert.deepEqual([task.users, task.form, task.report.madeBy], [['*@example.com'], 'csv', 'anna on gate']);
@@ -235,10 +202,8 @@ void test('a report reads the journal after the records of the last moment are o
 void test('a mailbox outside of the view is refused, and that is recorded', async () => {
   const { ask, records, tasks } = desk({ parts: reported });
   const who: PageCaller = { ...anna, users: ['*@example.com'] };
-  const reply = await ask('report', {
-    who,
-    body: JSON.stringify({ mailbox: 'dora@other.org', form: 'page' }),
-  });
+  const body = JSON.stringify({ mailbox: 'dora@other.org', form: 'page' });
+  const reply = await ask('report', { who, body });
   assert.equal(reply.status, 403);
   assert.match(await textOf(reply), /you see the records of \*@example\.com only/);
   assert.deepEqual([records[0]?.args?.[0], tasks], ['refused', []]);
@@ -246,30 +211,20 @@ void test('a mailbox outside of the view is refused, and that is recorded', asyn
 
 void test('what is no request, and what has no place', async () => {
   const { ask, records } = desk({ parts: reported });
+  const none = ['', '[]', '{}', '{"mailbox":"a"}', '{"mailbox":"a","form":"pdf"}'];
+  const mailboxes = ['""', '"*@a"', '7', `"${'a'.repeat(5000)}"`];
+  const more = ['"fromMs":"x"', '"fromMs":1e300', '"toMs":-1', '"fromMs":5,"toMs":5', '"content":1'];
   const bodies = [
-    '',
-    '[]',
-    '{}',
-    '{"mailbox":"a"}',
-    '{"mailbox":"","form":"page"}',
-    '{"mailbox":"*@a","form":"page"}',
-    '{"mailbox":"a","form":"pdf"}',
-    '{"mailbox":7,"form":"page"}',
-    '{"mailbox":"a","form":"page","fromMs":"x"}',
-    '{"mailbox":"a","form":"page","fromMs":1e300}',
-    '{"mailbox":"a","form":"page","toMs":-1}',
-    '{"mailbox":"a","form":"page","fromMs":5,"toMs":5}',
-    '{"mailbox":"a","form":"page","content":1}',
-    JSON.stringify({ mailbox: 'a'.repeat(5000), form: 'page' }),
+    ...none,
+    ...mailboxes.map((mailbox) => `{"mailbox":${mailbox},"form":"page"}`),
+    ...more.map((each) => `{"mailbox":"a","form":"page",${each}}`),
   ];
   for (const body of bodies) assert.equal((await ask('report', { body })).status, 400, body.slice(0, 60));
   assert.deepEqual(records, []);
   const busy = desk({ refuse: 'a report is being made for bob' });
   const refused = await busy.ask('report', { body: question });
-  assert.deepEqual(
-    [refused.status, await textOf(refused)],
-    [503, '{"text":"a report is being made for bob"}\n'],
-  );
+  assert.equal(refused.status, 503);
+  assert.equal(await textOf(refused), '{"text":"a report is being made for bob"}\n');
   assert.deepEqual(busy.logged, []);
 });
 
@@ -285,12 +240,9 @@ void test('a client that goes before it takes anything leaves nothing running', 
 });
 
 void test('with a limited view and no other role: a check was made by somebody else, whoever that was', async (t) => {
-  const { ask } = desk({ directory: await writeJournal(t, 4) });
+  const { ask, proof } = desk({ directory: await writeJournal(t, 4) });
   await textOf(await ask('verify'));
-  const by = async (who: PageCaller): Promise<string | undefined> => {
-    const shown: Proof = JSON.parse(await textOf(await ask('proof', { who })));
-    return shown.last?.by;
-  };
+  const by = async (who: PageCaller) => (await proof(who)).last?.by;
   const frank: PageCaller = { ...anna, name: 'frank', users: ['*@example.org'] };
   assert.equal(await by(frank), 'somebody else');
   assert.equal(await by({ ...frank, name: 'anna' }), 'anna');
