@@ -18,15 +18,8 @@ void test('each code goes out and comes back', () => {
       assert.deepEqual(readSaid(formatSaid(said)), said);
     }
   }
-  const denied = {
-    code: 'denied',
-    sentence: 'denied by policy p (no rule allows "mailbox delete")',
-    id,
-  } as const;
-  assert.equal(
-    formatSaid(denied),
-    `dovegate: denied by policy p (no rule allows "mailbox delete") [denied], id ${id}`,
-  );
+  const sentence = 'denied by policy p (no rule allows "mailbox delete")';
+  assert.equal(formatSaid({ code: 'denied', sentence, id }), `dovegate: ${sentence} [denied], id ${id}`);
   const two = formatSaid({ code: 'denied', sentence: 'a\ndovegate: b [queue-full]' });
   assert.deepEqual(two.split('\n').length, 1);
   assert.equal(readSaid(two)?.code, 'denied');

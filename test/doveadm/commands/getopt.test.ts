@@ -15,17 +15,7 @@ function oddWord(random: Random, command: Command): string {
   const { name, short } =
     command.params.length === 0 ? { name: 'x', short: 'x' } : pick(random, command.params);
   return pick(random, [
-    '-',
-    '--',
-    '',
-    '---',
-    'all',
-    'mailbox',
-    'user',
-    'USER',
-    'source-user',
-    'uid',
-    '7',
+    ...'-|--||---|all|mailbox|user|USER|source-user|uid|7'.split('|'),
     '+5',
     ' 5',
     '0x10',

@@ -98,22 +98,9 @@ void test('what a command gets that could not be read', () => {
 
 void test('different parameters have different keys', () => {
   const all = [
-    '{}',
-    '{"a":"b"}',
-    '{"a":1}',
-    '{"a":2}',
-    '{"a":"1"}',
-    '{"a":["1"]}',
-    '{"a":["1","2"]}',
-    '{"a":["1","3"]}',
-    '{"a":[],"1":[]}',
-    '{"a":true}',
-    '{"a":"true"}',
-    '{"a":null}',
-    '{"a":[1]}',
-    '{"a":{}}',
-    '{"a":"","b":""}',
-    '{"b":"","a":""}',
+    ...'{} {"a":"b"} {"a":1} {"a":2} {"a":"1"} {"a":["1"]} {"a":["1","2"]} {"a":["1","3"]}'.split(' '),
+    ...'{"a":[],"1":[]} {"a":true} {"a":"true"} {"a":null} {"a":[1]} {"a":{}}'.split(' '),
+    ...'{"a":"","b":""} {"b":"","a":""}'.split(' '),
   ];
   const keys = all.map((json) => keyOfNamed(parameters(json)));
   assert.equal(new Set(keys).size, all.length);

@@ -67,21 +67,7 @@ test('every key has a class', () => {
 });
 
 test('what is no key', () => {
-  const words = [
-    '',
-    'user',
-    'inboxes',
-    'mailbox ',
-    ' seen',
-    'x-mailbox',
-    'mimepart',
-    '$',
-    'constructor',
-    '__proto__',
-    'or',
-    'not',
-    '(',
-  ];
+  const words = '|user|inboxes|mailbox | seen|x-mailbox|mimepart|$|constructor|__proto__|or|not|('.split('|');
   // The last but one is a Kelvin sign, which lower-cases to k everywhere but in a server.
   for (const word of [...words, '\u212Aeyword', 'ſeen']) assert.equal(searchKeyNamed(word), undefined, word);
 });
@@ -103,39 +89,25 @@ test('ages', () => {
     assert.deepEqual(searchTime('2.3', text), { kind: 'age', seconds }, text);
 });
 
+const moment = (seconds: number) => ({ kind: 'time', earliest: seconds, latest: seconds });
+
 test('dates and timestamps', () => {
-  assert.deepEqual(searchTime('2.4', '2026-01-31'), {
-    kind: 'time',
-    earliest: 1_769_817_600,
-    latest: 1_769_817_600,
-  });
+  assert.deepEqual(searchTime('2.4', '2026-01-31'), moment(1_769_817_600));
   const local = { kind: 'time', earliest: 1_769_817_600 - 14 * 3600, latest: 1_769_817_600 + 12 * 3600 };
   assert.deepEqual(searchTime('2.3', '2026-01-31'), local);
   assert.deepEqual(searchTime('2.4', '31-Jan-2026'), local);
   assert.deepEqual(searchTime('2.3', '31-jAN-2026'), local);
-  assert.deepEqual(searchTime('2.3', '1769817600'), {
-    kind: 'time',
-    earliest: 1_769_817_600,
-    latest: 1_769_817_600,
-  });
+  assert.deepEqual(searchTime('2.3', '1769817600'), moment(1_769_817_600));
   // Without a unit it is a time long ago, not an age.
-  assert.deepEqual(searchTime('2.3', '30'), { kind: 'time', earliest: 30, latest: 30 });
-  assert.deepEqual(searchTime('2.4', '1970-01-01'), { kind: 'time', earliest: 0, latest: 0 });
-  assert.deepEqual(searchTime('2.4', '2000-02-29'), {
-    kind: 'time',
-    earliest: 951_782_400,
-    latest: 951_782_400,
-  });
+  assert.deepEqual(searchTime('2.3', '30'), moment(30));
+  assert.deepEqual(searchTime('2.4', '1970-01-01'), moment(0));
+  assert.deepEqual(searchTime('2.4', '2000-02-29'), moment(951_782_400));
 });
 
 test('every day since 1970 is where the calendar has it', () => {
   for (let day = 0; day < 60_000; day += 37) {
     const text = new Date(day * 86_400_000).toISOString().slice(0, 10);
-    assert.deepEqual(
-      searchTime('2.4', text),
-      { kind: 'time', earliest: day * 86_400, latest: day * 86_400 },
-      text,
-    );
+    assert.deepEqual(searchTime('2.4', text), moment(day * 86_400), text);
   }
 });
 
@@ -150,35 +122,12 @@ test('every month is named as in mails', () => {
 
 test('no times', () => {
   const texts = [
-    '',
-    'd',
-    '30x',
-    '30ms',
-    '-30d',
-    '+30d',
-    '30d ',
-    ' 30d',
-    '30\td',
-    '2026-13-01',
-    '2026-02-29',
-    '2026-00-01',
-    '1969-12-31',
+    ...'|d|30x|30ms|-30d|+30d|30d | 30d|30\td|2026-13-01|2026-02-29|2026-00-01|1969-12-31'.split('|'),
     // Servers die of the first one.
     '-1',
     '-86400',
+    ...'2026-1-1|31-Foo-2026|31-Jan-26|0-Jan-2026| 1-Jan-2026|7102w|0x10|1e3|30daysago|３０d'.split('|'),
   ];
-  texts.push(
-    '2026-1-1',
-    '31-Foo-2026',
-    '31-Jan-26',
-    '0-Jan-2026',
-    ' 1-Jan-2026',
-    '7102w',
-    '0x10',
-    '1e3',
-    '30daysago',
-    '３０d',
-  );
   for (const text of texts) {
     for (const series of ['2.3', '2.4'] as const) assert.equal(searchTime(series, text), undefined, text);
   }

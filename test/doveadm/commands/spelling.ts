@@ -2,26 +2,7 @@
 import type { Command, Parameter } from '../../../src/doveadm/commands/catalog.js';
 import { pick, type Random } from '../../kit/plain/chunkings.js';
 
-const odd = [
-  'x',
-  'INBOX',
-  '',
-  '-',
-  '--',
-  '-u',
-  '-rs',
-  '--user=bob',
-  'user',
-  'source-user',
-  'a b',
-  '=',
-  'ü',
-  '\t',
-  '\n',
-  '*',
-  '0',
-  '-1',
-];
+const odd = 'x|INBOX||-|--|-u|-rs|--user=bob|user|source-user|a b|=|ü|\t|\n|*|0|-1'.split('|');
 /** Parameters of which servers take only some values, and of those only these belong into a random line. */
 const special: Readonly<Record<string, readonly string[]>> = {
   'mailbox create guid': ['0123456789abcdef0123456789abcdef'],

@@ -27,7 +27,8 @@ const ready = (minor: number, clientMinor: number, rest = ''): AcceptStep => ({
   clientMinor,
   rest: bytes(rest),
 });
-const failed: AcceptStep[] = [send('-\n'), { do: 'close', why: 'auth-failed' }];
+const closed = (why: (AcceptStep & { do: 'close' })['why']): AcceptStep[] => [{ do: 'close', why }];
+const failed = [send('-\n'), ...closed('auth-failed')];
 
 void test('preauthenticated: VERSION and + in one send, and the rest is commands', () => {
   const accept = new HandshakeAccept(preauthenticated);
@@ -49,15 +50,8 @@ void test('PLAIN, with what follows it in the same chunk', () => {
 
 void test('anything that is no PLAIN is a failed login', () => {
   const asOther = `PLAIN\t${bytes('other\0doveadm\0secret').toString('base64')}\n`;
-  for (const line of [
-    'LOGIN\tx\n',
-    asOther,
-    'PLAIN\t!\n',
-    '\tu\tquota get\n',
-    '\n',
-    version(1),
-    'STARTTLS\n',
-  ]) {
+  const others = ['LOGIN\tx\n', 'PLAIN\t!\n', '\tu\tquota get\n', '\n', 'STARTTLS\n'];
+  for (const line of [...others, asOther, version(1)]) {
     const accept = new HandshakeAccept(options);
     accept.push(bytes(version(2)));
     assert.deepEqual(accept.push(bytes(line)), failed, line);
@@ -65,22 +59,14 @@ void test('anything that is no PLAIN is a failed login', () => {
 });
 
 void test('a bad VERSION line closes without a byte', () => {
-  for (const line of [
-    'EHLO x\n',
-    'VERSION\tdoveadm-client\t1\t1\n',
-    'VERSION\tdoveadm-server\t2\t0\n',
-    'VERSION\tdoveadm-server\t0\t2\n',
-    '\n',
-  ]) {
-    assert.deepEqual(new HandshakeAccept(preauthenticated).push(bytes(line)), [
-      { do: 'close', why: 'bad-version' },
-    ]);
-  }
+  const versions = ['client\t1\t1', 'server\t2\t0', 'server\t0\t2'].map((it) => `VERSION\tdoveadm-${it}\n`);
+  for (const line of ['EHLO x\n', '\n', ...versions])
+    assert.deepEqual(new HandshakeAccept(preauthenticated).push(bytes(line)), closed('bad-version'), line);
 });
 
 void test('a PROXY header is called by its name, in both of its versions', () => {
   for (const line of ['PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n', '\r\n\r\n\0\r\nQUIT\n!'])
-    assert.deepEqual(new HandshakeAccept(options).push(bytes(line)), [{ do: 'close', why: 'proxy-header' }]);
+    assert.deepEqual(new HandshakeAccept(options).push(bytes(line)), closed('proxy-header'));
 });
 
 void test('STARTTLS inside TLS, and a second VERSION, are failed logins', () => {
@@ -107,29 +93,28 @@ void test('where TLS is demanded, PLAIN in clear is not even judged', () => {
 void test('bytes that come past TLS close', () => {
   const accept = new HandshakeAccept(secured);
   accept.push(bytes(`${version(2)}STARTTLS\n`));
-  assert.deepEqual(accept.push(bytes(plainLine)), [{ do: 'close', why: 'unexpected-input' }]);
+  assert.deepEqual(accept.push(bytes(plainLine)), closed('unexpected-input'));
 });
 
 void test('a line, and what is sent while a judgement is out, have a limit', () => {
   const long = new HandshakeAccept(options);
-  assert.deepEqual(long.push(Buffer.alloc(201, 0x56)), [{ do: 'close', why: 'line-too-long' }]);
+  assert.deepEqual(long.push(Buffer.alloc(201, 0x56)), closed('line-too-long'));
   assert.equal(long.pendingBytes, 0);
   const ahead = new HandshakeAccept(options);
   ahead.push(bytes(version(2) + plainLine));
   assert.deepEqual(ahead.push(Buffer.alloc(200)), []);
-  assert.deepEqual(ahead.push(Buffer.alloc(1)), [{ do: 'close', why: 'line-too-long' }]);
+  assert.deepEqual(ahead.push(Buffer.alloc(1)), closed('line-too-long'));
   assert.deepEqual(ahead.verified(true), []);
 });
 
 void test('trap 29: the end closes, but not while a judgement is out', () => {
-  const closed: AcceptStep[] = [{ do: 'close', why: 'ended' }];
-  assert.deepEqual(new HandshakeAccept(options).end(), closed);
+  assert.deepEqual(new HandshakeAccept(options).end(), closed('ended'));
   const halfLine = new HandshakeAccept(options);
   halfLine.push(bytes('VERS'));
-  assert.deepEqual(halfLine.end(), closed);
+  assert.deepEqual(halfLine.end(), closed('ended'));
   const encrypting = new HandshakeAccept(secured);
   encrypting.push(bytes(`${version(2)}STARTTLS\n`));
-  assert.deepEqual(encrypting.end(), closed);
+  assert.deepEqual(encrypting.end(), closed('ended'));
   assert.deepEqual(encrypting.end(), []);
   const waiting = new HandshakeAccept(options);
   waiting.push(bytes(`${version(2)}${plainLine}\tu\tc\n`));
@@ -142,8 +127,7 @@ void test('trap 16: STARTTLS has no answer, and the ClientHello in its segment i
   const hello = Buffer.from('1603010005010000010a0a', 'hex');
   const accept = new HandshakeAccept(secured);
   accept.push(bytes(version(2)));
-  assert.deepEqual(accept.push(Buffer.concat([bytes('STARTTLS\n'), hello])), [
-    { do: 'start-tls', rest: hello },
-  ]);
+  const steps = accept.push(Buffer.concat([bytes('STARTTLS\n'), hello]));
+  assert.deepEqual(steps, [{ do: 'start-tls', rest: hello }]);
   assert.deepEqual(accept.tlsStarted(), [], 'and nothing is repeated inside TLS');
 });

@@ -52,9 +52,8 @@ function failure(steps: readonly DialStep[]): string | undefined {
   const last = steps.at(-1);
   if (last?.do !== 'fail') return undefined;
   const { code, message } = last;
-  return (
-    failures.find(([, itsCode, text]) => itsCode === code && text.test(message))?.[0] ?? `${code}: ${message}`
-  );
+  const found = failures.find(([, itsCode, text]) => itsCode === code && text.test(message));
+  return found?.[0] ?? `${code}: ${message}`;
 }
 
 void test('a preauthenticated server', () => {
@@ -136,17 +135,10 @@ void test('versions that are not ours', () => {
 });
 
 void test('whatever else greets is no doveadm server', () => {
-  for (const greeting of [
-    '* OK IMAP ready\n',
-    '-NOPERM\n',
-    '\n',
-    'VERSION\tdoveadm-server\t1\t2\n',
-    `${version(2)}${version(2)}`,
-    `+\n${version(2).slice(0, 9)}x\n`,
-    'x'.repeat(201),
-  ]) {
+  const lines = ['* OK IMAP ready\n', '-NOPERM\n', '\n', 'VERSION\tdoveadm-server\t1\t2\n'];
+  const twice = version(2) + version(2);
+  for (const greeting of [...lines, twice, `+\n${version(2).slice(0, 9)}x\n`, 'x'.repeat(201)])
     assert.equal(failure(started().push(bytes(greeting))), 'not-doveadm', greeting);
-  }
 });
 
 void test('another service of Dovecot is named', () => {
@@ -187,26 +179,13 @@ void test('a failure holds no byte of the server', () => {
 // test/doveadm/protocol; what daemon and library make of them, beside those.
 
 /** What came of it when the server says that, and the phases on the way. */
-async function shaken(
-  said: readonly (string | null)[],
-  password?: string,
-  tls: HandshakeOptions['tls'] = 'off',
-) {
+async function shaken(said: (string | null)[], password?: string, tls: HandshakeOptions['tls'] = 'off') {
   const { transport, peer } = createMemoryTransport();
   const phases: string[] = [];
-  const credentials =
-    password === undefined ? undefined : { user: 'doveadm', password: Buffer.from(password) };
-  const done = shakeHands(
-    transport,
-    {
-      minor: 2,
-      tls,
-      demand: { serverName: 'x', ca: undefined, keyPins: [], protocols: [] },
-      credentials,
-      mayAuthenticateInClear: tls === 'off',
-    },
-    (phase) => phases.push(phase),
-  );
+  const demand = { serverName: 'x', ca: undefined, keyPins: [], protocols: [] };
+  const credentials = password === undefined ? undefined : { user: 'doveadm', password: bytes(password) };
+  const how = { minor: 2, tls, demand, credentials, mayAuthenticateInClear: tls === 'off' };
+  const done = shakeHands(transport, how, (phase) => phases.push(phase));
   done.catch(() => undefined);
   for (const text of said) {
     if (text === null) peer.end();
@@ -226,19 +205,16 @@ void test('preauthenticated: ready, with what came behind the greeting', async (
 });
 
 void test('a password is sent when it is asked for, and may be refused', async () => {
-  const good = await shaken(['VERSION\tdoveadm-client\t1\t2\n-\n', '+\n'], 'secret');
+  const good = await shaken([`${version(2)}-\n`, '+\n'], 'secret');
   assert.deepEqual([good.handshake.minor, good.handshake.serverMinor], [2, 2]);
   assert.deepEqual(good.phases, ['authentication']);
   assert.match(good.sent, /\nPLAIN\t/);
-  await assert.rejects(shaken(['VERSION\tdoveadm-client\t1\t2\n-\n', '-\n'], 'secret'), {
-    name: 'UpstreamFault',
-    code: 'auth-rejected',
-    phase: 'authentication',
-  });
+  const refused = { name: 'UpstreamFault', code: 'auth-rejected', phase: 'authentication' };
+  await assert.rejects(shaken([`${version(2)}-\n`, '-\n'], 'secret'), refused);
 });
 
 void test('the phases with TLS', async () => {
-  const greeting = 'VERSION\tdoveadm-client\t1\t2\n-\n';
+  const greeting = `${version(2)}-\n`;
   for (const [tls, expected, asked] of [
     ['starttls', 'tls authentication', 'STARTTLS\n'],
     ['implicit', 'tls greeting authentication', ''],
@@ -254,19 +230,14 @@ void test('the phases with TLS', async () => {
 
 void test('an end, and what is no doveadm server', async () => {
   await assert.rejects(shaken([null]), { code: 'closed-early', phase: 'greeting' });
-  await assert.rejects(shaken(['VERSION\tdoveadm-client\t1\t2\n-\n', null], 'secret'), {
-    code: 'closed-early',
-    phase: 'authentication',
-  });
-  await assert.rejects(shaken(['VERSION\tsomething-else\t1\t0\n']), {
-    code: 'version-unsupported',
-    message: /no doveadm server/,
-  });
+  const ended = shaken([`${version(2)}-\n`, null], 'secret');
+  await assert.rejects(ended, { code: 'closed-early', phase: 'authentication' });
+  const other = { code: 'version-unsupported', message: /no doveadm server/ };
+  await assert.rejects(shaken(['VERSION\tsomething-else\t1\t0\n']), other);
 });
 
 // bounds.greetingLineBytes
 void test('a line of the greeting without an end is given up', async () => {
-  await assert.rejects(shaken([`VERSION\t${'x'.repeat(bounds.greetingLineBytes)}`]), {
-    name: 'UpstreamFault',
-  });
+  const endless = `VERSION\t${'x'.repeat(bounds.greetingLineBytes)}`;
+  await assert.rejects(shaken([endless]), { name: 'UpstreamFault' });
 });

@@ -238,35 +238,10 @@ void test('no user that a mask matches is outside of what it is within, or insid
 void test('<user> is one folder, whatever the name of the user is', () => {
   const places = new GlobList(['mdbox:/backup/*/<user>', 'maildir:/mail/<user>/**'], { isLocation: true });
   const isOwn = (text: string, user: string | undefined): boolean => places.matches(text, user);
-  for (const user of [
-    'alice',
-    'alice@example.com',
-    '.alice',
-    'a=b',
-    '-x',
-    'jos\u00e9',
-    '{user}',
-    '$&',
-    '[a]',
-  ])
+  for (const user of 'alice alice@example.com .alice a=b -x jos\u00e9 {user} $& [a]'.split(' '))
     assert.ok(isOwn(`mdbox:/backup/mon/${user}`, user) && isOwn(`maildir:/mail/${user}/new`, user), user);
-  const hostile = [
-    '',
-    '.',
-    '..',
-    'a..',
-    '../x',
-    'a/b',
-    '/',
-    'a\\b',
-    'a:b',
-    'a:INDEX=/x',
-    '%u',
-    '%{user}',
-    '*',
-    '**',
-  ];
-  for (const user of [...hostile, '?', 'a b', 'a\n', 'a\0', '\u0085', '<user>', undefined])
+  const hostile = '. .. a.. ../x a/b / a\\b a:b a:INDEX=/x %u %{user} * ** ?'.split(' ');
+  for (const user of [...hostile, '', 'a b', 'a\n', 'a\0', '\u0085', '<user>', undefined])
     for (const name of [user ?? '', 'alice', '*', '<user>'])
       assert.equal(
         isOwn(`mdbox:/backup/mon/${name}`, user) || isOwn(`maildir:/mail/${name}/new`, user),
@@ -274,15 +249,8 @@ void test('<user> is one folder, whatever the name of the user is', () => {
         user,
       );
   // What a star stands for is one part of the path, and not an empty one.
-  for (const text of [
-    '/backup/mon',
-    '/backup//mon',
-    '/backup/./mon',
-    '/backup/a/b/mon',
-    '/backup/x:y/mon',
-    '/backup/%h/mon',
-  ])
-    assert.equal(isOwn(`mdbox:${text}`, 'mon'), false, text);
+  const paths = '/backup/mon /backup//mon /backup/./mon /backup/a/b/mon /backup/x:y/mon /backup/%h/mon';
+  for (const text of paths.split(' ')) assert.equal(isOwn(`mdbox:${text}`, 'mon'), false, text);
 });
 
 void test('a location has <user> where its user is a whole part of the path', () => {
@@ -307,13 +275,6 @@ void test('a location has <user> where its user is a whole part of the path', ()
     assert.ok(isUserAPart(signed));
     assert.ok(new GlobList([signed], { isLocation: true }).matches(location, user), location);
   }
-  for (const text of [
-    'mdbox:<user>',
-    '/a/x<user>',
-    '/a/<user>x',
-    '/a/<user>*',
-    '/a/*<user>',
-    '/<user>/%<user>',
-  ])
+  for (const text of 'mdbox:<user> /a/x<user> /a/<user>x /a/<user>* /a/*<user> /<user>/%<user>'.split(' '))
     assert.equal(isUserAPart(text), false, text);
 });

@@ -86,30 +86,9 @@ test('what `dovecot --version` prints, and nothing else, has its numbers; they a
     '2.4.123.456-4+deb13u2~a_b (7d8c0e5759)',
   ])
     assert.equal(releaseForm.exec(text)?.[1], text.split(/[- ]/)[0], text);
-  for (const text of [
-    '2.4',
-    '2.5.0',
-    '2.4.1.2.3',
-    'newer',
-    '2.4.x',
-    '',
-    '2.4.1234',
-    '2.4.1.',
-    '2.4.1.1234',
-    '2.4.1-',
-  ])
+  for (const text of '2.4|2.5.0|2.4.1.2.3|newer|2.4.x||2.4.1234|2.4.1.|2.4.1.1234|2.4.1-'.split('|'))
     assert.doesNotMatch(text, releaseForm);
-  for (const text of [
-    'v2.4.1',
-    '2.4.1 ',
-    '2.4.1 ()',
-    '2.4.1 (x)',
-    '2.4.1(a)',
-    '2x4.1',
-    '2.4.1-4/',
-    '2.4x1',
-    '2.4.1x1',
-  ])
+  for (const text of 'v2.4.1|2.4.1 |2.4.1 ()|2.4.1 (x)|2.4.1(a)|2x4.1|2.4.1-4/|2.4x1|2.4.1x1'.split('|'))
     assert.doesNotMatch(text, releaseForm);
   const sorted = ['2.3.0', '2.3.9', '2.3.19', '2.3.19.1', '2.3.21', '2.4.0', '2.4.1'];
   for (const [at, one] of sorted.entries())
@@ -118,13 +97,8 @@ test('what `dovecot --version` prints, and nothing else, has its numbers; they a
 });
 
 test('series and minors', () => {
-  assert.deepEqual(
-    [minorsOf('2.3'), minorsOf('2.4')],
-    [
-      [1, 2],
-      [3, 4],
-    ],
-  );
+  assert.deepEqual(minorsOf('2.3'), [1, 2]);
+  assert.deepEqual(minorsOf('2.4'), [3, 4]);
   assert.equal(Math.max(...minorsOf('2.4')), newestMinor);
   assert.deepEqual([...lateFields], ['deleted']);
   assert.deepEqual(everyLate.map(Object.keys), [

@@ -31,7 +31,7 @@ function decode(framing: Framing, chunks: readonly Buffer[]): Map<number, string
   return channels;
 }
 
-function decodeHex(framing: Framing, hex: string): Map<number, string> {
+function decodeHex(framing: Framing, hex: string): Readonly<Record<number, string>> {
   const bytes = Buffer.from(hex.replaceAll(' ', ''), 'hex');
   let first: Map<number, string> | undefined;
   for (const { name, chunks } of chunkings(bytes)) {
@@ -39,22 +39,18 @@ function decodeHex(framing: Framing, hex: string): Map<number, string> {
     first ??= channels;
     assert.deepEqual(channels, first, name);
   }
-  return first ?? new Map();
+  return Object.fromEntries(first ?? []);
 }
 
 void test('none: all is channel 0', () => {
-  assert.deepEqual(decodeHex('none', '00 03fe ff'), new Map([[0, '0003feff']]));
+  assert.deepEqual(decodeHex('none', '00 03fe ff'), { 0: '0003feff' });
   assert.deepEqual(createMultiplexDecoder('none', limits).push(Buffer.alloc(0)), []);
 });
 
 void test('packet: payload by channel, and empty frames are nothing', () => {
   assert.deepEqual(
     decodeHex('packet', '00 00000002 6109  4c 00000001 0a  00 00000000  00 00000001 0a  07 00000001 ff'),
-    new Map([
-      [0, '61090a'],
-      [0x4c, '0a'],
-      [7, 'ff'],
-    ]),
+    { 0: '61090a', 0x4c: '0a', 7: 'ff' },
   );
 });
 
@@ -73,7 +69,7 @@ void test('packet: payload is a slice of the chunk', () => {
 // bounds.frameBytes
 void test('packet: a frame above frameBytesMax', () => {
   const longest = `00 000003e8 ${'61'.repeat(1000)}`;
-  assert.equal(decodeHex('packet', longest).get(0)?.length, 2000);
+  assert.equal(decodeHex('packet', longest)[0]?.length, 2000);
   for (const hex of ['00000003e9', 'ffffffffff', header]) {
     for (const { name, chunks } of chunkings(Buffer.from(hex, 'hex'))) {
       const message = 'a frame has more than 1000 bytes';
@@ -88,18 +84,9 @@ void test('stream: data, switches and a literal 03', () => {
       'stream',
       `${header} 61 03 62 0303 63 03fe01fe 03fe004c 04ff0a 03fe0000 0a2b0a 03fe01 03fe0100`,
     ),
-    new Map([
-      [0, '61036203036303fe0a2b0a030300'],
-      [0x4c, '04ff0a'],
-    ]),
+    { 0: '61036203036303fe0a2b0a030300', 0x4c: '04ff0a' },
   );
-  assert.deepEqual(
-    decodeHex('stream', `${header} 0303fe01fe 0303fe004c 61`),
-    new Map([
-      [0, '0303fe03'],
-      [0x4c, '61'],
-    ]),
-  );
+  assert.deepEqual(decodeHex('stream', `${header} 0303fe01fe 0303fe004c 61`), { 0: '0303fe03', 0x4c: '61' });
 });
 
 void test('stream: the header comes first and is exactly that', () => {
@@ -159,18 +146,7 @@ void test('the end inside a frame, a header or a sequence', () => {
 
 void test('trap 6: packets are not rows, replies or lines', () => {
   // A cell, an escape, a log line, the status and the two LF around it, all cut, with the other channel in between.
-  const frames = [
-    '0:ce',
-    '76:\x04half',
-    '0:ll\x01',
-    '76: a line',
-    '0:t\t',
-    '0:\n',
-    '76:\n',
-    '0:-NO',
-    '0:PERM',
-    '0:\n',
-  ];
+  const frames = '0:ce|76:\x04half|0:ll\x01|76: a line|0:t\t|0:\n|76:\n|0:-NO|0:PERM|0:\n'.split('|');
   const bytes = Buffer.concat(
     frames.map((frame) => {
       const [channel, payload = ''] = frame.split(':');
@@ -201,13 +177,10 @@ void test('trap 14: log lines come unasked, also before the first reply and betw
     ['packet', '4c00000003 04610a 0000000003 0a2b0a 4c00000003 03620a 0000000003 0a2b0a'],
     ['stream', `${header} 03fe004c 04610a 03fe0000 0a2b0a 03fe004c 03620a 03fe0000 0a2b0a`],
   ] as const) {
-    assert.deepEqual(
-      decodeHex(framing, hex),
-      new Map([
-        [logChannel, '04610a03620a'],
-        [outputChannel, '0a2b0a0a2b0a'],
-      ]),
-    );
+    assert.deepEqual(decodeHex(framing, hex), {
+      [logChannel]: '04610a03620a',
+      [outputChannel]: '0a2b0a0a2b0a',
+    });
   }
 });
 

@@ -94,16 +94,13 @@ void test('trap 7: a second status line is a reply of its own, in the same chunk
 
 void test('trap 8: rows behind a status are the next reply', () => {
   const events = new ReplyDecoder({ statusBytesMax: 100 }).push(Buffer.from('\n+\ndoveadm\t1\t'));
-  assert.deepEqual(
-    events.map((event) => (event.kind === 'status' ? '+' : event.bytes.toString())),
-    ['+', 'doveadm\t1\t'],
-  );
+  const seen = events.map((event) => (event.kind === 'status' ? '+' : event.bytes.toString()));
+  assert.deepEqual(seen, ['+', 'doveadm\t1\t']);
 });
 
 void test('trap 9: the first LF ends the rows, whatever stands before it', () => {
-  assert.deepEqual(decode([Buffer.from('{"alice@example.org":{"uid":"5000"}}\n+\n')]), [
-    '{"alice@example.org":{"uid":"5000"}}|+',
-  ]);
+  const json = '{"alice@example.org":{"uid":"5000"}}';
+  assert.deepEqual(decode([Buffer.from(`${json}\n+\n`)]), [`${json}|+`]);
   assert.deepEqual(decode([Buffer.from('+\n+\n')]), ['+|+'], 'also what looks like a status');
 });
 
@@ -133,14 +130,8 @@ const types: LogType[] = ['debug', 'info', 'warning', 'error', 'fatal', 'panic']
 void test('a byte for the type, a text, LF', () => {
   const bytes = Buffer.from('\x01d\n\x02i\n\x03w\n\x04e\n\x05f\n\x06p\n\x04\n');
   for (const { name, chunks } of chunkings(bytes)) {
-    assert.deepEqual(
-      decodeOfLogLine(chunks),
-      [
-        ...types.map((type) => ({ type, text: type.slice(0, 1), isCut: false })),
-        { type: 'error', text: '', isCut: false },
-      ],
-      name,
-    );
+    const lines = types.map((type) => ({ type, text: type.slice(0, 1), isCut: false }));
+    assert.deepEqual(decodeOfLogLine(chunks), [...lines, { type: 'error', text: '', isCut: false }], name);
   }
 });
 
@@ -153,17 +144,10 @@ void test('a type that is none is an error line with all of its text', () => {
 // bounds.logLineBytes
 void test('what is too long is cut, and the next line is whole again', () => {
   const bytes = Buffer.from('\x041234567\n\x0412345678\n\x03next\n');
-  for (const { name, chunks } of chunkings(bytes)) {
-    assert.deepEqual(
-      decodeOfLogLine(chunks, 8),
-      [
-        { type: 'error', text: '1234567', isCut: false },
-        { type: 'error', text: '1234567', isCut: true },
-        { type: 'warning', text: 'next', isCut: false },
-      ],
-      name,
-    );
-  }
+  const [whole, cut] = [false, true].map((isCut) => ({ type: 'error', text: '1234567', isCut }));
+  const next = { type: 'warning', text: 'next', isCut: false };
+  for (const { name, chunks } of chunkings(bytes))
+    assert.deepEqual(decodeOfLogLine(chunks, 8), [whole, cut, next], name);
 });
 
 void test('a line without LF is told at the end, as cut', () => {
@@ -187,20 +171,15 @@ void test('a message of several lines becomes several log lines', () => {
 });
 
 void test('round trip', () => {
+  const message = fc.record({ type: fc.constantFrom(...types), text: fc.string({ unit: 'binary' }) });
   fc.assert(
-    fc.property(
-      fc.array(fc.record({ type: fc.constantFrom(...types), text: fc.string({ unit: 'binary' }) }), {
-        maxLength: 5,
-      }),
-      fc.integer(),
-      (messages, seed) => {
-        const bytes = Buffer.concat(messages.map(({ type, text }) => encodeLogLine(type, text)));
-        const expected = messages.flatMap(({ type, text }) =>
-          text.split('\n').map((line) => ({ type, text: Buffer.from(line).toString(), isCut: false })),
-        );
-        assert.deepEqual(decodeOfLogLine(cutAtRandom(bytes, seededRandom(seed))), expected);
-      },
-    ),
+    fc.property(fc.array(message, { maxLength: 5 }), fc.integer(), (messages, seed) => {
+      const bytes = Buffer.concat(messages.map(({ type, text }) => encodeLogLine(type, text)));
+      const expected = messages.flatMap(({ type, text }) =>
+        text.split('\n').map((line) => ({ type, text: Buffer.from(line).toString(), isCut: false })),
+      );
+      assert.deepEqual(decodeOfLogLine(cutAtRandom(bytes, seededRandom(seed))), expected);
+    }),
   );
 });
 

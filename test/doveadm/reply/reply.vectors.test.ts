@@ -25,14 +25,8 @@ import {
 
 const badVersion = ['handshake-garbage', 'handshake-major2', 'handshake-wrong-name'];
 const badLogin = [
-  'auth-authzid',
-  'auth-bad-base64',
-  'auth-bad-password',
-  'auth-bad-user',
-  'auth-early-command',
-  'auth-login',
-  'auth-second-try',
-  'starttls-second-version',
+  ...'auth-authzid auth-bad-base64 auth-bad-password auth-bad-user auth-early-command'.split(' '),
+  ...'auth-login auth-second-try starttls-second-version'.split(' '),
 ];
 const greetingOnly = ['handshake-auth-m0', 'handshake-auth-m1', 'handshake-auth-unix-m1'];
 const badLine = ['auth-plain-on-preauth', 'empty-line', 'short-line', 'unknown-flag'];
