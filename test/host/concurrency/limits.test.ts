@@ -10,22 +10,19 @@ test('so many at once, then in the order in which they came; keys do not touch e
   const first = await turns.take('a', 2, never);
   const second = await turns.take('a', 2, never);
   const order: string[] = [];
-  const third = turns.take('a', 2, never).then((back) => {
-    order.push('third');
-    return back;
-  });
-  const fourth = turns.take('a', 2, never).then((back) => {
-    order.push('fourth');
+  const [third, fourth] = ['third', 'fourth'].map(async (name) => {
+    const back = await turns.take('a', 2, never);
+    order.push(name);
     return back;
   });
   const other = await turns.take('b', 1, never);
   assert.deepEqual(order, []);
   first();
   first();
-  const back3 = await third;
+  const back3 = await (third ?? assert.fail());
   assert.deepEqual(order, ['third']);
   second();
-  const back4 = await fourth;
+  const back4 = await (fourth ?? assert.fail());
   back3();
   back4();
   other();
@@ -84,10 +81,7 @@ void test('a holder has as much as is left to others: however many fill it, some
     for (; !buffered.isFullFor(holder); bytes += 10) buffered.take(10, holder);
     return bytes;
   };
-  assert.deepEqual(
-    ['a', 'b', 'c', 'd'].map((holder) => fill(holder)),
-    [500, 250, 130, 60],
-  );
+  assert.deepEqual(['a', 'b', 'c', 'd'].map(fill), [500, 250, 130, 60]);
   assert.deepEqual([buffered.isFull, buffered.isFullFor('newcomer')], [false, false]);
   let isWoken = false;
   const waiting = buffered.room(never, 'b').then(() => {

@@ -7,29 +7,27 @@ import { bounds } from '../../../src/host/bounds/bounds.js';
 import { Connections } from '../../../src/host/http/connections.js';
 import { createFakeClock } from '../../kit/plain/fake-clock.js';
 
-class FakeConnection {
-  readonly remoteAddress: string;
-  bytesRead = 0;
-  isOpen = true;
-  #onClose: () => void = () => undefined;
-  constructor(remoteAddress: string) {
-    this.remoteAddress = remoteAddress;
-  }
-  destroy(): void {
-    this.isOpen = false;
-    this.#onClose();
-  }
-  once(_: 'close', run: () => void): void {
-    this.#onClose = run;
-  }
+function createConnection(remoteAddress: string) {
+  let onClose: () => void = () => undefined;
+  return {
+    remoteAddress,
+    bytesRead: 0,
+    isOpen: true,
+    destroy(): void {
+      this.isOpen = false;
+      onClose();
+    },
+    once: (_: 'close', run: () => void): void => void (onClose = run),
+  };
 }
+type FakeConnection = ReturnType<typeof createConnection>;
 
 function fill(connections: Connections): FakeConnection[] {
   return Array.from({ length: bounds.adminConnections }, () => accept(connections));
 }
 
 function accept(connections: Connections, address = '192.0.2.1'): FakeConnection {
-  const made = new FakeConnection(address);
+  const made = createConnection(address);
   connections.accepted(made);
   return made;
 }
@@ -178,8 +176,6 @@ test('the requests of a connection are aborted with it, and it waits again when 
   accept(connections);
   assert.deepEqual([first.isOpen, second.isOpen], [true, false]);
   first.destroy();
-  assert.deepEqual(
-    [one, two, other].map(({ signal }) => signal.aborted),
-    [false, false, true],
-  );
+  const aborted = [one, two, other].map(({ signal }) => signal.aborted);
+  assert.deepEqual(aborted, [false, false, true]);
 });
