@@ -59,11 +59,8 @@ void test('a pattern names files of one folder, sorted; a path without a star na
     ['none.yaml', ['none.yaml']],
   ];
   for (const [pattern, found] of patterns) {
-    assert.deepEqual(
-      listFiles(join(folder, pattern)),
-      found.map((name) => join(folder, name)),
-      pattern,
-    );
+    const paths = found.map((name) => join(folder, name));
+    assert.deepEqual(listFiles(join(folder, pattern)), paths, pattern);
   }
   assert.throws(() => listFiles(join(folder, 'none', '*.yaml')), { code: 'ENOENT' });
 });
@@ -129,15 +126,10 @@ void test('why a file cannot be read, before anybody needs it', (t) => {
 
 void test('a file is made once, for its owner only, and read from then on', (t) => {
   const path = join(openFolder(t), 'key');
-  assert.equal(
-    readOrMakeFile(path, () => 'first'),
-    'first',
-  );
+  const readOr = (text: string) => readOrMakeFile(path, () => text);
+  assert.equal(readOr('first'), 'first');
   assert.equal(statSync(path).mode & 0o777, 0o600);
-  assert.equal(
-    readOrMakeFile(path, () => 'second'),
-    'first',
-  );
+  assert.equal(readOr('second'), 'first');
   assert.throws(() => readOrMakeFile(join(path, 'below'), () => 'x'), { code: 'ENOTDIR' });
 });
 
@@ -192,10 +184,8 @@ void test('a group that is not trusted may neither write nor read a secret', (t)
   const { gid } = statSync(file);
   const noGroup: Trusted = { ...us, writers: [], readers: [] };
   chmodSync(file, 0o660);
-  assert.match(
-    textOf(file, false, noGroup) ?? '',
-    /can be changed by group .* \(mode 0660\); run: chmod g-w/,
-  );
+  const changed = /can be changed by group .* \(mode 0660\); run: chmod g-w/;
+  assert.match(textOf(file, false, noGroup) ?? '', changed);
   assert.match(textOf(file, false, { ...noGroup, readers: [gid] }) ?? '', /changed by group/);
   chmodSync(file, 0o640);
   assert.equal(textOf(file, false, noGroup), undefined);
@@ -211,10 +201,8 @@ void test('a directory on the way: its modes, its owner, the sticky bit', (t) =>
   chmodSync(folder, 0o1777);
   assert.equal(textOf(file, false), undefined);
   // The owner of a sticky directory, and of what is in it, can replace what is in it.
-  assert.match(
-    textOf(file, false, { ...us, owners: [uid + 1] }) ?? '',
-    /belongs to .*, who can change it; run: chown root /,
-  );
+  const foreign = textOf(file, false, { ...us, owners: [uid + 1] }) ?? '';
+  assert.match(foreign, /belongs to .*, who can change it; run: chown root /);
 });
 
 // Goal: whether a file can be mapped as memory at a path is known without making it.

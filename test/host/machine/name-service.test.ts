@@ -53,12 +53,10 @@ void test('a uid of the file at once; of the directory after a question, which i
   const { names, asked, fakes } = open(t, { programs: { getent: directory } });
   assert.deepEqual(names.keptUser(1001), { kind: 'found', name: 'anna' });
   assert.equal(names.keptUser(2001), undefined);
-  assert.deepEqual(await Promise.all([names.userOf(2001), names.userOf(2001)]), [
-    { kind: 'found', name: 'user2001' },
-    { kind: 'found', name: 'user2001' },
-  ]);
+  const found = { kind: 'found', name: 'user2001' };
+  assert.deepEqual(await Promise.all([names.userOf(2001), names.userOf(2001)]), [found, found]);
   assert.deepEqual(await names.userOf(3001), { kind: 'none' });
-  assert.deepEqual(names.keptUser(2001), { kind: 'found', name: 'user2001' });
+  assert.deepEqual(names.keptUser(2001), found);
   assert.deepEqual(names.keptUser(3001), { kind: 'none' });
   assert.deepEqual(asked(), ['passwd -- 2001', 'passwd -- 3001']);
   fakes.write('getent', 'exit 1');
@@ -95,17 +93,23 @@ void test('uids without an account push out no name; of names the least recently
   assert.deepEqual([users.names.keptUser(2000)?.kind, users.names.keptUser(2001)], ['found', undefined]);
 });
 
+type Ask = ReturnType<typeof startNameProcess>['ask'];
+type Reply = Awaited<ReturnType<Ask>>;
+
+const userOf = (uid: string): Reply => ({ kind: 'found', parts: [`user${uid}:${uid}`] });
+
+/** Without files; `answer` stands for the helper. */
+function namesBy(clock: Clock, answer: (key: string) => Promise<Reply>) {
+  const helper = { hasGetent: true, ask: (_: unknown, key: string) => answer(key), close: () => undefined };
+  return createNameService(clock, openAccountFiles('/nowhere'), helper);
+}
+
 /** A directory in which each uid below 60,000 has a name. */
 function openCounted() {
   const clock = createFakeClock();
-  const names = createNameService(clock, openAccountFiles('/nowhere'), {
-    hasGetent: true,
-    ask: (_question, key) =>
-      Promise.resolve(
-        Number(key) < 60_000 ? { kind: 'found', parts: [`user${key}:${key}`] } : { kind: 'none' },
-      ),
-    close: () => undefined,
-  });
+  const names = namesBy(clock, (key) =>
+    Promise.resolve(Number(key) < 60_000 ? userOf(key) : { kind: 'none' }),
+  );
   const askAll = async (uids: readonly number[]): Promise<void> => {
     for (const uid of uids) {
       const answer = names.userOf(uid);
@@ -120,17 +124,13 @@ function openCounted() {
 void test('thousands of uids: one question for each of them, or for each block of them; the configuration has places of its own', async () => {
   const clock = createFakeClock();
   const waiting = new Map<string, () => void>();
-  const names = createNameService(clock, openAccountFiles('/nowhere'), {
-    hasGetent: true,
-    ask: (_question, key) =>
-      new Promise((resolve) =>
-        waiting.set(key, () => {
-          waiting.delete(key);
-          resolve({ kind: 'none' });
-        }),
-      ),
-    close: () => undefined,
-  });
+  const names = namesBy(
+    clock,
+    (key) =>
+      new Promise((resolve) => {
+        waiting.set(key, () => resolve(waiting.delete(key) ? { kind: 'none' } : { kind: 'unanswered' }));
+      }),
+  );
   const answerAll = async (): Promise<void> => {
     const flying = [...waiting.values()];
     for (const answer of flying) answer();
@@ -175,19 +175,12 @@ void test('thousands of uids: one question for each of them, or for each block o
 void test('uids that the directory does not answer for keep nobody else from a name, however often they connect', async () => {
   const clock = createFakeClock();
   let asking = 0;
-  const names = createNameService(clock, openAccountFiles('/nowhere'), {
-    hasGetent: true,
-    ask: (_question, key) => {
-      if (key.endsWith('7')) return Promise.resolve({ kind: 'found', parts: [`user${key}:${key}`] });
-      asking += 1;
-      return new Promise((resolve) => {
-        clock.setTimer(bounds.directoryAnswerMs, () => {
-          asking -= 1;
-          resolve({ kind: 'unanswered' });
-        });
-      });
-    },
-    close: () => undefined,
+  const names = namesBy(clock, async (key) => {
+    if (key.endsWith('7')) return userOf(key);
+    asking += 1;
+    await new Promise<void>((resolve) => clock.setTimer(bounds.directoryAnswerMs, resolve));
+    asking -= 1;
+    return { kind: 'unanswered' };
   });
   const mute = [
     // Of one block of 65,536, and users of this machine.
@@ -204,9 +197,7 @@ void test('uids that the directory does not answer for keep nobody else from a n
   assert.equal(asking, bounds.accountMuteQuestions);
   for (const uid of [100_007, 2007, 100_017]) {
     let answer: string | undefined;
-    void names.userOf(uid).then(({ kind }) => {
-      answer = kind;
-    });
+    void names.userOf(uid).then(({ kind }) => (answer = kind));
     await clock.advance(1000);
     assert.equal(answer, 'found', `${uid}`);
   }
@@ -216,10 +207,9 @@ void test('uids that the directory does not answer for keep nobody else from a n
 });
 
 void test('a uid of a container is not asked for, and belongs to the owner of its range', async (t) => {
-  const etc = {
-    subuid: 'anna:100000:65536\n2005:200000:10\nuser2006:300000:10\ngone:400000:10\nroot:1001:1\nroot:0:1\n',
-  };
-  const { names, asked } = open(t, { etc, programs: { getent: directory } });
+  const subuid =
+    'anna:100000:65536\n2005:200000:10\nuser2006:300000:10\ngone:400000:10\nroot:1001:1\nroot:0:1\n';
+  const { names, asked } = open(t, { etc: { subuid }, programs: { getent: directory } });
   assert.deepEqual(await names.userOf(100_001), { kind: 'unasked' });
   assert.deepEqual(names.keptUser(100_001), { kind: 'unasked' });
   assert.deepEqual(
@@ -227,10 +217,8 @@ void test('a uid of a container is not asked for, and belongs to the owner of it
     [[{ uid: 1001, user: 'anna' }], [{ uid: 2005 }], undefined, undefined],
   );
   // An account is nobody's subordinate, though root may lend it to a container.
-  assert.deepEqual(
-    [names.keptUser(1001), names.keptOwners(1001)],
-    [{ kind: 'found', name: 'anna' }, undefined],
-  );
+  assert.deepEqual(names.keptUser(1001), { kind: 'found', name: 'anna' });
+  assert.equal(names.keptOwners(1001), undefined);
   assert.deepEqual(asked(), []);
   assert.deepEqual(names.keptOwners(300_001), [{ user: 'user2006' }]);
   const told = [{ user: 'user2006', uid: 2006, isGone: false }];
@@ -252,52 +240,27 @@ case "$1 $3" in
 esac`;
   const id = `[ "$3" = dora ] && echo $(seq 100 400)`;
   const { names, asked, folder } = open(t, { programs: { getent, id } });
-  const numbers = await names.numbersOf({
-    users: ['anna', 'dora', '4711', 'none', '4294967295'],
-    groups: ['domain users', 'nobody'],
-  });
-  assert.deepEqual(['anna', 'dora', '4711', 'none', '4294967295'].map(numbers.uidOf), [
-    1001,
-    2001,
-    4711,
-    undefined,
-    undefined,
-  ]);
-  assert.deepEqual(['domain users', 'nobody'].map(numbers.gidOf), [3001, undefined]);
+  const users = ['anna', 'dora', '4711', 'none', '4294967295'];
+  const groups = ['domain users', 'nobody'];
+  const numbers = await names.numbersOf({ users, groups });
+  assert.deepEqual(users.map(numbers.uidOf), [1001, 2001, 4711, undefined, undefined]);
+  assert.deepEqual(groups.map(numbers.gidOf), [3001, undefined]);
   assert.deepEqual(await names.uidOf('dora'), { kind: 'found', id: 2001 });
   assert.deepEqual(await names.uidOf('none'), { kind: 'none' });
   assert.deepEqual(await names.uidOf('odd'), { kind: 'unanswered' });
   assert.deepEqual(await names.gidOf('domain users'), { kind: 'found', id: 3001 });
-  assert.deepEqual(await Promise.all(['anna', 'dora', 'Dora', 'none', 'odd'].map(names.hasUser)), [
-    true,
-    true,
-    false,
-    false,
-    undefined,
-  ]);
+  const found = await Promise.all(['anna', 'dora', 'Dora', 'none', 'odd'].map(names.hasUser));
+  assert.deepEqual(found, [true, true, false, false, undefined]);
   const { name, gids } = await names.loginOf(2001);
   assert.deepEqual([name, gids.length, gids[0], gids.at(-1)], ['dora', 301, 100, 400]);
   assert.deepEqual(await names.loginOf(9), { name: undefined, gids: [] });
   const before = asked().length;
   const mark = join(folder, 'mark');
-  const hostile = [
-    `$(touch ${mark})`,
-    `;touch ${mark}`,
-    `'\`touch ${mark}\`'`,
-    '*',
-    '-x',
-    ' dora',
-    'dora ',
-    '%s\\n',
-    '\\033',
-    '$kind',
-  ];
+  const odd = ['*', '-x', ' dora', 'dora ', '%s\\n', '\\033', '$kind'];
+  const hostile = [`$(touch ${mark})`, `;touch ${mark}`, `'\`touch ${mark}\`'`, ...odd];
   for (const each of hostile) assert.deepEqual(await names.uidOf(each), { kind: 'none' }, each);
-  assert.deepEqual(
-    asked().slice(before),
-    hostile.map((each) => `passwd -- ${each}`),
-    'as they are',
-  );
+  const asTheyAre = hostile.map((each) => `passwd -- ${each}`);
+  assert.deepEqual(asked().slice(before), asTheyAre);
   for (const each of ['', 'a\n7 passwd dora', 'a\0'])
     assert.deepEqual(await names.uidOf(each), { kind: 'none' });
   assert.equal(asked().length, before + hostile.length);

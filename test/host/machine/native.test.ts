@@ -11,8 +11,9 @@ import { openFolder } from '../../kit/plain/folder.js';
 import { until } from '../../kit/plain/until.js';
 import { openSockets } from '../net/pair.js';
 
-void test('a lock excludes a second open file, also of this process, and ends with its descriptor', async (t) => {
-  const native = await loadNative();
+const native = await loadNative();
+
+void test('a lock excludes a second open file, also of this process, and ends with its descriptor', (t) => {
   const path = join(openFolder(t), 'lock');
   const first = openSync(path, 'w');
   const second = openSync(path, 'w');
@@ -24,14 +25,12 @@ void test('a lock excludes a second open file, also of this process, and ends wi
   closeSync(second);
 });
 
-void test('a descriptor that is none is an error, not a refusal', async () => {
-  const native = await loadNative();
+void test('a descriptor that is none is an error, not a refusal', () => {
   assert.throws(() => native.lockExclusive(1_000_000), /errno/);
 });
 
 for (const kind of ['unix', 'tcp'] as const) {
   void test(`what a ${kind} peer has not taken is counted, and is less once it reads`, async (t) => {
-    const native = await loadNative();
     const { near, far } = await openSockets(t, kind);
     const descriptor = descriptorOf(near);
     assert.ok(descriptor !== undefined);
@@ -48,7 +47,6 @@ for (const kind of ['unix', 'tcp'] as const) {
 }
 
 void test('a peer that is gone differs from one that has ended its side', async (t) => {
-  const native = await loadNative();
   const { near, far } = await openSockets(t, 'unix');
   const descriptor = descriptorOf(near);
   assert.ok(descriptor !== undefined);
@@ -62,8 +60,7 @@ void test('a peer that is gone differs from one that has ended its side', async 
   assert.equal(native.hasHungUp(1_000_000), false, 'no descriptor is no peer');
 });
 
-void test('files by device and inode: at a path, and behind a link of /proc; no symbolic link, no wait', async (t) => {
-  const native = await loadNative();
+void test('files by device and inode: at a path, and behind a link of /proc; no symbolic link, no wait', (t) => {
   const folder = openFolder(t);
   const file = join(folder, 'file');
   writeFileSync(file, 'x');
@@ -123,22 +120,17 @@ for (const [name, prefix] of [
   ['a path', ''],
   ['an abstract name', '\0'],
 ] as const) {
-  void test(`datagrams to ${name} arrive whole and in order`, async (t) => {
-    const native = await loadNative();
+  void test(`datagrams to ${name} arrive whole and in order`, (t) => {
     const address = `${prefix}${openFolder(t)}/notify`;
     const socket = openDatagramSocket(address);
     t.after(() => socket.close());
-    const long = 'x'.repeat(10_000);
-    assert.deepEqual(
-      ['READY=1\n', 'ä\nb\n', long].map((text) => native.sendDatagram(address, text)),
-      [true, true, true],
-    );
-    assert.deepEqual(socket.receive(), ['READY=1\n', 'ä\nb\n', long]);
+    const texts = ['READY=1\n', 'ä\nb\n', 'x'.repeat(10_000)];
+    for (const text of texts) assert.equal(native.sendDatagram(address, text), true);
+    assert.deepEqual(socket.receive(), texts);
   });
 }
 
-void test('a queue that is full is no error, and nothing waits for it', async (t) => {
-  const native = await loadNative();
+void test('a queue that is full is no error, and nothing waits for it', (t) => {
   const address = `${openFolder(t)}/notify`;
   const socket = openDatagramSocket(address);
   t.after(() => socket.close());
@@ -148,15 +140,13 @@ void test('a queue that is full is no error, and nothing waits for it', async (t
   assert.equal(native.sendDatagram(address, 'WATCHDOG=1\n'), true);
 });
 
-void test('nobody there, or an address that no socket can have, is an error', async (t) => {
-  const native = await loadNative();
+void test('nobody there, or an address that no socket can have, is an error', (t) => {
   const folder = openFolder(t);
   assert.throws(() => native.sendDatagram(`${folder}/none`, 'x'), /errno/);
   assert.throws(() => native.sendDatagram(`/${'x'.repeat(120)}`, 'x'), /bytes/);
 });
 
 void test('a listening stream socket, UNIX or TCP, is told from everything else', async (t) => {
-  const native = await loadNative();
   const folder = openFolder(t);
   const server = await listening(t, { path: `${folder}/s` });
   assert.deepEqual(native.socketKind(serverDescriptor(server)), { kind: 'listening', family: 'unix' });
@@ -175,7 +165,6 @@ void test('a listening stream socket, UNIX or TCP, is told from everything else'
 });
 
 void test('a second descriptor is of the same socket, and no child gets it', async (t) => {
-  const native = await loadNative();
   const server = await listening(t, { path: `${openFolder(t)}/s` });
   const first = serverDescriptor(server);
   const second = native.duplicate(first);
@@ -194,7 +183,6 @@ function anonymousBytes(): number {
 }
 
 void test('memory that is released goes back to the kernel, and nobody else can collect garbage after it', async () => {
-  const native = await loadNative();
   const bytes = 64 * 1024 ** 2;
   const hold = (): number => {
     // Small enough that the C library would keep them.

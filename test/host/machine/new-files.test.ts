@@ -8,15 +8,9 @@ import { isTaken, NewFiles, NewFilesFault } from '../../../src/host/machine/new-
 import { openFolder } from '../../kit/plain/folder.js';
 import { withSmallDisk } from '../../kit/plain/small-disk.js';
 
-const faultOf = (run: () => unknown): string => {
-  try {
-    run();
-  } catch (fault) {
-    assert.ok(fault instanceof NewFilesFault, String(fault));
-    return fault.message;
-  }
-  return assert.fail('it worked');
-};
+/** Fails with a sentence for a person. */
+const fails = (run: () => unknown, why: RegExp): void =>
+  assert.throws(run, (fault) => fault instanceof NewFilesFault && why.test(fault.message));
 const modeOf = (path: string): number => statSync(path).mode & 0o7777;
 
 void test('folders and files get their modes whatever the umask; undo leaves nothing', (t) => {
@@ -44,24 +38,12 @@ void test('a file that is there, a link that leads nowhere, a folder that is a l
   symlinkSync(join(folder, 'nowhere'), join(folder, 'dangling'));
   mkdirSync(join(folder, 'real'));
   symlinkSync(join(folder, 'real'), join(folder, 'link'));
-  assert.match(
-    faultOf(() => files.file(folder, 'mine', 'x', 0o600, undefined)),
-    /mine: exists already/,
-  );
-  assert.match(
-    faultOf(() => files.file(folder, 'dangling', 'x', 0o600, undefined)),
-    /dangling: exists already/,
-  );
+  for (const name of ['mine', 'dangling'])
+    fails(() => files.file(folder, name, 'x', 0o600, undefined), new RegExp(`${name}: exists already`));
   assert.ok(isTaken(join(folder, 'dangling')) && !isTaken(join(folder, 'nowhere')));
-  assert.match(
-    faultOf(() => files.folder(join(folder, 'link'), 0o755, undefined)),
-    /is a symbolic link/,
-  );
-  faultOf(() => files.file(join(folder, 'link'), 'x', 'x', 0o600, undefined));
-  assert.match(
-    faultOf(() => files.folder(join(folder, 'mine'), 0o755, undefined)),
-    /is no directory/,
-  );
+  fails(() => files.folder(join(folder, 'link'), 0o755, undefined), /is a symbolic link/);
+  fails(() => files.file(join(folder, 'link'), 'x', 'x', 0o600, undefined), /./);
+  fails(() => files.folder(join(folder, 'mine'), 0o755, undefined), /is no directory/);
   assert.deepEqual(files.undo(), []);
   assert.equal(readFileSync(join(folder, 'mine'), 'utf8'), 'mine');
   assert.deepEqual(readdirSync(folder).toSorted(), ['dangling', 'link', 'mine', 'real']);
@@ -72,10 +54,8 @@ void test('a full disk: one sentence, and no half file', async (t) => {
   const hasDisk = await withSmallDisk('tmpfs', async (place) => {
     const files = new NewFiles();
     files.file(place, 'small', 'x', 0o600, undefined);
-    assert.match(
-      faultOf(() => files.file(place, 'large', 'x'.repeat(4 << 20), 0o600, undefined)),
-      /large: no space is left on the disk/,
-    );
+    const large = () => files.file(place, 'large', 'x'.repeat(4 << 20), 0o600, undefined);
+    fails(large, /large: no space is left on the disk/);
     assert.deepEqual(readdirSync(place), ['small']);
     assert.deepEqual(files.undo(), []);
     return Promise.resolve();

@@ -46,31 +46,19 @@ void test('where ranges overlap, all lines count in their order: the answer is t
 
 void test('lines of another form are left out; no range ends above the last uid', () => {
   const broken = [
-    '',
-    '# a comment',
-    'alice',
-    'alice:1',
-    'alice:a:1',
-    'alice:1:b',
-    ':1:1',
-    'alice:-1:5',
-    'alice:1:0',
-    'alice:0x:5',
-    'alice:08:5',
-    'alice:1e3:5',
+    ...'|# a comment|alice|alice:1|alice:a:1|alice:1:b|:1:1|alice:-1:5|alice:1:0'.split('|'),
+    ...'alice:0x:5|alice:08:5|alice:1e3:5'.split('|'),
   ];
   assert.deepEqual(parseSubUids(broken.join('\n')), []);
-  assert.deepEqual(parseSubUids('EXAMPLE\\dora:4294967290:100'), [
-    { owner: 'EXAMPLE\\dora', first: 4_294_967_290, last: 4_294_967_294 },
-  ]);
-  // As newuidmap reads them.
-  assert.deepEqual(parseSubUids('alice:0x493e0:010\n'), [{ owner: 'alice', first: 300_000, last: 300_007 }]);
-  assert.deepEqual(parseSubUids('alice: +5:99999999999999999999\r\n'), [
-    { owner: 'alice', first: 5, last: 4_294_967_294 },
-  ]);
-  assert.deepEqual(parseSubUidAnswer('dora', '0: dora 200000 65536'), [
-    { owner: 'dora', first: 200_000, last: 265_535 },
-  ]);
+  for (const [text, owner, first, last] of [
+    ['EXAMPLE\\dora:4294967290:100', 'EXAMPLE\\dora', 4_294_967_290, 4_294_967_294],
+    // As newuidmap reads them.
+    ['alice:0x493e0:010\n', 'alice', 300_000, 300_007],
+    ['alice: +5:99999999999999999999\r\n', 'alice', 5, 4_294_967_294],
+  ] as const)
+    assert.deepEqual(parseSubUids(text), [{ owner, first, last }]);
+  const answer = parseSubUidAnswer('dora', '0: dora 200000 65536');
+  assert.deepEqual(answer, [{ owner: 'dora', first: 200_000, last: 265_535 }]);
   assert.deepEqual(parseSubUidAnswer('dora', 'Error fetching ranges'), []);
 });
 
