@@ -22,13 +22,11 @@ import type { Transport } from '../../../src/host/ports/transport.js';
 import { openFolder } from '../../kit/plain/folder.js';
 
 const calls =
-  'chmodSync chownSync fstatSync linkSync lstatSync mkdtempSync openSync renameSync rmdirSync unlinkSync'.split(
-    ' ',
-  );
+  'chmodSync chownSync fstatSync linkSync lstatSync mkdtempSync openSync renameSync rmdirSync unlinkSync';
 
 /** Runs `before` before each of these calls, with its number; what it does itself is not counted. Returns what ends it. */
 function interpose(before: (call: number) => void): () => void {
-  const real = new Map(calls.map((name) => [name, Reflect.get(fs, name)]));
+  const real = new Map(calls.split(' ').map((name) => [name, Reflect.get(fs, name)]));
   let count = 0;
   let isInside = false;
   for (const [name, run] of real) {
@@ -109,6 +107,8 @@ const attacks: Readonly<Record<string, (place: Place) => void>> = {
 };
 
 const refuse = (transport: Transport): void => transport.close('draining', true);
+const listenAt = (path: string, mode: number) =>
+  listenUnix({ path, mode, ...nobody }, systemClock, refuse, assert.fail);
 const nobody = { uid: process.getuid?.(), gid: process.getgid?.() };
 
 const steps: Readonly<Record<string, (listener: BoundListener) => void | Promise<void>>> = {
@@ -128,12 +128,7 @@ for (const [attack, put] of Object.entries(attacks)) {
         isReached = true;
         put(place);
       });
-      const made = await listenUnix(
-        { path: place.path, mode: 0o666, ...nobody },
-        systemClock,
-        refuse,
-        assert.fail,
-      )
+      const made = await listenAt(place.path, 0o666)
         .catch((fault: unknown) => {
           assert.ok(fault instanceof ListenFault, String(fault));
         })
@@ -148,12 +143,7 @@ for (const [attack, put] of Object.entries(attacks)) {
       for (let at = 1, isReached = true; isReached; at += 1) {
         const place = await placeOf(t);
         const before = stateOf(place.victim);
-        const made = await listenUnix(
-          { path: place.path, mode: 0o600, ...nobody },
-          systemClock,
-          refuse,
-          assert.fail,
-        );
+        const made = await listenAt(place.path, 0o600);
         if (name !== 'it is removed') t.after(() => made.close());
         isReached = false;
         const end = interpose((call) => {

@@ -46,13 +46,13 @@ function connects(path: string): Promise<boolean> {
   });
 }
 
+const listenAt = (socket: UnixPlace, take = refuse) => listenUnix(socket, systemClock, take, failOnError);
+
 test('the socket has its mode, serves, and is gone after close, with nothing beside it', async (t) => {
   const path = join(openFolder(t), 'a.sock');
-  let resolve: (transport: Transport) => void = () => undefined;
-  const accepted = new Promise<Transport>((accept) => {
-    resolve = accept;
-  });
-  const listener = await listenUnix(place(path, 0o640), systemClock, resolve, failOnError);
+  let take: (transport: Transport) => void = () => undefined;
+  const accepted = new Promise<Transport>((resolve) => (take = resolve));
+  const listener = await listenAt(place(path, 0o640), (transport) => take(transport));
   assert.equal(lstatSync(path).mode & 0o777, 0o640);
   const socket = connect({ path });
   socket.end('hello');
@@ -66,7 +66,7 @@ test('the socket has its mode, serves, and is gone after close, with nothing bes
 
 test('a socket gets another mode and owner while it serves; one that is no longer ours is left alone', async (t) => {
   const path = join(openFolder(t), 'a.sock');
-  const listener = await listenUnix(place(path, 0o600), systemClock, refuse, failOnError);
+  const listener = await listenAt(place(path, 0o600));
   listener.change({ mode: 0o666, uid: undefined, gid: undefined });
   assert.equal(lstatSync(path).mode & 0o777, 0o666);
   assert.equal(lstatSync(path).uid, process.getuid?.());
@@ -82,13 +82,13 @@ test('a socket gets another mode and owner while it serves; one that is no longe
 test('a stale socket is replaced', async (t) => {
   const path = join(openFolder(t), 'a.sock');
   const dead = createServer();
-  await new Promise<void>((resolve) => dead.listen({ path: `${path}.old` }, resolve));
+  await once(dead.listen({ path: `${path}.old` }), 'listening');
   // Renamed, so that closing it does not remove it: what a killed daemon leaves behind.
   renameSync(`${path}.old`, path);
   await new Promise((resolve) => dead.close(resolve));
   assert.ok(lstatSync(path).isSocket());
   assert.equal(await connects(path), false);
-  const listener = await listenUnix(place(path), systemClock, refuse, failOnError);
+  const listener = await listenAt(place(path));
   assert.equal(await connects(path), true);
   await listener.close();
   assert.equal(existsSync(path), false);
@@ -96,22 +96,18 @@ test('a stale socket is replaced', async (t) => {
 
 test('a live socket, a file and an unreachable place are refused and left as they are', async (t) => {
   const path = join(openFolder(t), 'a.sock');
-  const first = await listenUnix(place(path), systemClock, refuse, failOnError);
+  const first = await listenAt(place(path));
   const { ino } = lstatSync(path);
-  await assert.rejects(listenUnix(place(path), systemClock, refuse, failOnError), ListenFault);
+  await assert.rejects(listenAt(place(path)), ListenFault);
   assert.equal(lstatSync(path).ino, ino);
   assert.equal(await connects(path), true);
   await first.close();
 
   writeFileSync(path, 'precious');
-  await assert.rejects(listenUnix(place(path), systemClock, refuse, failOnError), /is not a socket/);
+  await assert.rejects(listenAt(place(path)), /is not a socket/);
   assert.ok(lstatSync(path).isFile());
-  await assert.rejects(
-    listenUnix(place(join(path, 'b', 'c.sock')), systemClock, refuse, failOnError),
-    ListenFault,
-  );
-  const tooLong = join(path, 'x'.repeat(108));
-  await assert.rejects(listenUnix(place(tooLong), systemClock, refuse, failOnError), /too long by/);
+  await assert.rejects(listenAt(place(join(path, 'b', 'c.sock'))), ListenFault);
+  await assert.rejects(listenAt(place(join(path, 'x'.repeat(108)))), /too long by/);
 });
 
 // Goal: clients are accepted on a socket that somebody else made. What must not happen: the socket's file is removed, changed, or
@@ -131,9 +127,7 @@ void test('one after the other accepts; file, mode and those who wait stay', asy
   const path = join(folder, 's');
   // Stands for systemd: it holds the socket and does not accept.
   const holder = createServer();
-  await new Promise<void>((resolve) => {
-    holder.listen({ path: `${path}.made`, backlog: 128 }, resolve);
-  });
+  await once(holder.listen({ path: `${path}.made`, backlog: 128 }), 'listening');
   // Its own name goes with its handle.
   linkSync(`${path}.made`, path);
   const handle: unknown = Reflect.get(holder, '_handle');
@@ -144,24 +138,17 @@ void test('one after the other accepts; file, mode and those who wait stay', asy
   const before = lstatSync(path);
 
   const accepted: Transport[] = [];
-  let wake: () => void = () => undefined;
-  const open = () =>
-    listenInherited(
-      { name: 'systemd:support', descriptor: native.duplicate(original) },
-      systemClock,
-      (transport, peer) => {
-        assert.ok(peer !== undefined && peer > 2);
-        accepted.push(transport);
-        wake();
-      },
-      (text) => assert.fail(text),
-    );
-  const until = async (count: number): Promise<void> => {
-    while (accepted.length < count)
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-      });
+  const wait = createEventWait();
+  const take = (transport: Transport, peer: number | undefined): void => {
+    assert.ok(peer !== undefined && peer > 2);
+    accepted.push(transport);
+    wait.wake();
   };
+  const open = () => {
+    const inherited = { name: 'systemd:support', descriptor: native.duplicate(original) };
+    return listenInherited(inherited, systemClock, take, failOnError);
+  };
+  const until = (count: number) => wait.until(() => accepted.length >= count, `${count} clients`);
   // From here on nobody but the listeners accepts: the holder's own handle is closed, its descriptor lives on.
   Reflect.apply(Reflect.get(handle, 'close'), handle, []);
 
@@ -185,15 +172,9 @@ void test('one after the other accepts; file, mode and those who wait stay', asy
 });
 
 void test('a descriptor that cannot accept is a fault with the name', async () => {
-  await assert.rejects(
-    listenInherited(
-      { name: 'systemd:x', descriptor: 1_000_000 },
-      systemClock,
-      () => undefined,
-      () => undefined,
-    ),
-    (fault) => fault instanceof ListenFault && fault.message.startsWith('systemd:x: '),
-  );
+  const nothing = { name: 'systemd:x', descriptor: 1_000_000 };
+  const listening = listenInherited(nothing, systemClock, refuse, () => undefined);
+  await assert.rejects(listening, /^ListenFault: systemd:x: /);
 });
 
 void test('4096 connections and one more wait, where the kernel allows it', async (t) => {
@@ -202,9 +183,7 @@ void test('4096 connections and one more wait, where the kernel allows it', asyn
   const path = join(folder, 's');
   const native = await loadNative();
   const maker = createServer();
-  await new Promise<void>((resolve) => {
-    maker.listen({ path: `${path}.made`, backlog: 1 }, resolve);
-  });
+  await once(maker.listen({ path: `${path}.made`, backlog: 1 }), 'listening');
   linkSync(`${path}.made`, path);
   const descriptor: unknown = Reflect.get(Object(Reflect.get(maker, '_handle')), 'fd');
   assert.ok(typeof descriptor === 'number');
@@ -236,49 +215,35 @@ test('binds on the address, says the port, and frees it at close', async () => {
   assert.equal(chunk, 'here');
 
   const taken = bindTcp(createServer(), { host: '127.0.0.1', port }, failOnError);
-  await assert.rejects(taken, (fault) => {
-    assert.ok(fault instanceof ListenFault);
-    const why = 'the socket cannot be made: another process listens there; stop it, or take another port';
-    assert.equal(fault.message, `127.0.0.1:${port}: ${why}`);
-    return true;
-  });
+  const why = 'the socket cannot be made: another process listens there; stop it, or take another port';
+  await assert.rejects(taken, { name: 'ListenFault', message: `127.0.0.1:${port}: ${why}` });
   await bound.close();
   const again = await bindTcp(createServer(), { host: '127.0.0.1', port }, failOnError);
   await again.close();
 });
 
 test('an address that is not ours is refused', async () => {
-  await assert.rejects(
-    bindTcp(createServer(), { host: '2001:db8::1', port: 1 }, failOnError),
-    /^ListenFault: \[2001:db8::1\]:1: the socket cannot be made/,
-  );
+  const bound = bindTcp(createServer(), { host: '2001:db8::1', port: 1 }, failOnError);
+  await assert.rejects(bound, /^ListenFault: \[2001:db8::1\]:1: the socket cannot be made/);
 });
 
 /** A listener with what it accepted. */
 async function openListener(t: TestContext, host: string, turnOf?: Turn) {
-  const accepted: { transport: Transport; descriptor: number | undefined; address: string | undefined }[] =
-    [];
+  type Accepted = { transport: Transport; descriptor: number | undefined; address: string | undefined };
+  const accepted: Accepted[] = [];
   const wait = createEventWait();
-  const bound = await listenTcp(
-    { host, port: 0 },
-    createFakeClock(),
-    (transport, descriptor, address) => {
-      accepted.push({ transport, descriptor, address });
-      wait.wake();
-    },
-    (text) => assert.fail(text),
-    { hasHungUp: () => false, queuedBytes: () => undefined },
-    turnOf,
-  );
+  const take: Parameters<typeof listenTcp>[2] = (transport, descriptor, address) => {
+    accepted.push({ transport, descriptor, address });
+    wait.wake();
+  };
+  const native = { hasHungUp: () => false, queuedBytes: () => undefined };
+  const bound = await listenTcp({ host, port: 0 }, createFakeClock(), take, failOnError, native, turnOf);
   t.after(async () => {
     for (const { transport } of accepted) transport.close('draining', true);
     await bound.close();
   });
-  return {
-    bound,
-    accepted,
-    until: (count: number) => wait.until(() => accepted.length >= count, 'a client'),
-  };
+  const until = (count: number) => wait.until(() => accepted.length >= count, 'a client');
+  return { bound, accepted, until };
 }
 
 void test('clients become transports, with the address that they come from', async (t) => {
@@ -318,10 +283,7 @@ void test('who waits for a turn is taken then, with all that was sent; who left 
   // In the same order on the way: whoever comes behind has been seen after the reset.
   await open('127.0.0.4');
   await until(1);
-  assert.deepEqual(
-    accepted.map(({ address }) => address),
-    ['127.0.0.4'],
-  );
+  assert.equal(accepted.map(({ address }) => address).join(), '127.0.0.4');
   for (const go of turns) go();
   await until(2);
   const taken = accepted.find(({ address }) => address === '127.0.0.2');

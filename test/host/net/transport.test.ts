@@ -26,11 +26,8 @@ function over(name: string, run: (t: TestContext, kind: Kind) => Promise<void>):
 /** Reads to the end. */
 async function readAll(transport: Transport): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  for (;;) {
-    const chunk = await transport.read();
-    if (chunk === null) return Buffer.concat(chunks);
-    chunks.push(chunk);
-  }
+  for (let chunk = await transport.read(); chunk !== null; chunk = await transport.read()) chunks.push(chunk);
+  return Buffer.concat(chunks);
 }
 
 /** Reads until so many bytes have come. */
@@ -112,18 +109,14 @@ over('bytes that come one by one are held in few pieces, and nothing is lost', a
   const count = 4 * bounds.readAheadPieces;
   // Each is read before the next one is sent, until no more are read.
   for (let sent = 1; sent <= count; sent += 1) {
-    await new Promise<void>((resolve) => {
-      far.socket.write('x', () => resolve());
-    });
+    await new Promise<void>((resolve) => far.socket.write('x', () => resolve()));
     for (let turns = 0; turns < 20 && transport.heldBytes < sent; turns += 1) await nextTurn();
   }
   assert.equal(transport.heldBytes, bounds.readAheadPieces);
   far.socket.end();
   let pieces = 0;
   let bytes = 0;
-  for (;;) {
-    const piece = await transport.read();
-    if (piece === null) break;
+  for (let piece = await transport.read(); piece !== null; piece = await transport.read()) {
     pieces += 1;
     bytes += piece.length;
   }
@@ -216,9 +209,7 @@ over('closing: a peer that takes nothing is waited for no longer than some secon
   fill(transport).catch(() => undefined);
   transport.close('draining');
   let isClosed = false;
-  const closed = transport.whenClosed().then(() => {
-    isClosed = true;
-  });
+  const closed = transport.whenClosed().then(() => (isClosed = true));
   await clock.advance(4_999);
   assert.equal(isClosed, false);
   await clock.advance(1);
@@ -349,18 +340,13 @@ void test('tcp: a peer that resets is told at once, also while nobody reads, and
   await transport.whenClosed();
   await assert.rejects(transport.read(), (fault) => {
     assert.ok(isFault('peer-gone')(fault));
-    assert.ok(
-      fault instanceof Error &&
-        fault.cause instanceof Error &&
-        Reflect.get(fault.cause, 'code') === 'ECONNRESET',
-    );
+    assert.ok(fault instanceof Error && fault.cause instanceof Error);
+    assert.equal(Reflect.get(fault.cause, 'code'), 'ECONNRESET');
     return true;
   });
   assert.equal(told, 1);
   // Who comes late is told at once.
-  transport.onGone(() => {
-    told += 1;
-  });
+  transport.onGone(() => void (told += 1));
   assert.equal(told, 2);
   transport.close('peer-gone');
   assert.equal(transport.closedFor, 'peer-gone');
