@@ -2,7 +2,7 @@
 // must arrive as dovegate wrote them, over a socket and over HTTP alike.
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { CommandFailed, connect, SessionFault } from '../../src/client/connect.js';
+import { connect, SessionFault } from '../../src/client/connect.js';
 import { accessItem as item } from '../kit/gate/access-item.js';
 import { replyPacket } from '../kit/gate/memory-backend.js';
 import { settle } from '../kit/plain/fake-clock.js';
@@ -77,21 +77,11 @@ void test('over HTTP: JSON to a path each, the same objects back', async (t) => 
   await access.get(item.id);
   await access.approve(item.id, { uses: 1 });
   await access.refuse(item.id, { reason: 'no', tag: 'panel-7' });
-  const seen = server.requests.map(({ line: text, body }) => [
-    text.split(' ')[1],
-    JSON.parse(body) as unknown,
-  ]);
+  const { reason, uses, name, args } = asked;
+  const wish = { users: [asked.user], for: '3600000ms', uses, reason, command: [name, ...args] };
+  const seen = server.requests.map(({ line: text, body }) => [text.split(' ')[1], JSON.parse(body)]);
   assert.deepEqual(seen, [
-    [
-      '/dovegate/v1/request',
-      {
-        users: ['bob@example.com'],
-        for: '3600000ms',
-        uses: 3,
-        reason: 'ticket 4711',
-        command: ['fetch', 'hdr.subject', 'all'],
-      },
-    ],
+    ['/dovegate/v1/request', wish],
     ['/dovegate/v1/requests', { id: item.id }],
     ['/dovegate/v1/approve', { id: item.id, uses: 1 }],
     ['/dovegate/v1/refuse', { id: item.id, reason: 'no', tag: 'panel-7' }],
@@ -111,19 +101,11 @@ void test('over HTTP: a status with a code of dovegate is the failure of the com
     ['503 Service Unavailable', 'TEMPFAIL'],
   ] as const) {
     const { session } = await over(t, said(status, 'denied'));
-    await assert.rejects(
-      session.access.review(item.id),
-      (fault) =>
-        fault instanceof CommandFailed &&
-        fault.code === word &&
-        fault.message.endsWith('dovegate: why? [denied]'),
-    );
+    const failure = { name: 'CommandFailed', code: word, message: /dovegate: why\? \[denied\]$/ };
+    await assert.rejects(session.access.review(item.id), failure);
     const other = await over(t, said(status));
     await assert.rejects(other.session.access.review(item.id), SessionFault);
   }
   const old = await over(t, said('404 Not Found', 'unknown-path'));
-  await assert.rejects(
-    old.session.access.list(),
-    (fault) => fault instanceof SessionFault && fault.code === 'version-unsupported',
-  );
+  await assert.rejects(old.session.access.list(), { name: 'SessionFault', code: 'version-unsupported' });
 });

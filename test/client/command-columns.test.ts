@@ -27,11 +27,8 @@ const cases: readonly (readonly [words: string, minor: number | undefined, colum
 test('the columns of a row by the catalog', () => {
   for (const [words, minor, columns] of cases) {
     const [name = '', ...args] = words.split('|');
-    assert.equal(
-      columnsOf(name, args, minor)?.namesFrom([])?.join(' '),
-      columns,
-      `${words} at minor ${minor}`,
-    );
+    const names = columnsOf(name, args, minor)?.namesFrom([]);
+    assert.equal(names?.join(' '), columns, `${words} at minor ${minor}`);
   }
 });
 
@@ -60,13 +57,8 @@ test('rows without columns being said, from run and from stream', async () => {
   const running = session.run(command);
   await peer.receive((bytes) => bytes.includes('quota get'));
   peer.send(ten);
-  assert.deepEqual(
-    (await running).map((row) => row.map(String)),
-    [
-      ['a', 'STORAGE', 'c', 'd', 'e'],
-      ['f', 'MESSAGE', 'h', 'i', 'j'],
-    ],
-  );
+  const told = (await running).map((row) => row.join(' '));
+  assert.deepEqual(told, ['a STORAGE c d e', 'f MESSAGE h i j']);
   const streamed = session.stream(command);
   await peer.receive((bytes) => bytes.toString().split('quota get').length === 3);
   peer.send(ten);
@@ -80,10 +72,8 @@ test('a column that no known release has is an error, also where the cells make 
   const running = session.run({ user: 'alice', name: 'quota get' });
   await peer.receive((bytes) => bytes.includes('quota get'));
   peer.send(`${'Mail\tSTORAGE\t1\t10\t10\tnew\t'.repeat(5)}\n+\n`);
-  await assert.rejects(running, {
-    code: 'unexpected-reply',
-    message: /other columns than any known release/,
-  });
+  const message = /other columns than any known release/;
+  await assert.rejects(running, { code: 'unexpected-reply', message });
 });
 
 test('what is not of its type is named, and nothing is sent', async () => {
@@ -113,20 +103,7 @@ test('rows by name; nothing is sent where the names are not known', async () => 
   const running = session.named({ user: 'alice', name: 'fetch', args: ['uid flags uid', 'all'] });
   await peer.receive((bytes) => bytes.includes('fetch'));
   peer.send('1\tx\t1\t2\ty\t2\t\n+\n');
-  const rows = await running;
-  assert.deepEqual(
-    rows.map((row) => Object.entries(row)),
-    [
-      [
-        ['uid', '1'],
-        ['flags', 'x'],
-      ],
-      [
-        ['uid', '2'],
-        ['flags', 'y'],
-      ],
-    ],
-  );
+  assert.equal(JSON.stringify(await running), '[{"uid":"1","flags":"x"},{"uid":"2","flags":"y"}]');
   for (const command of [
     { name: 'user', args: ['alice'] },
     { name: 'quota get', args: ['-A'] },

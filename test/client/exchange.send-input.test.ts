@@ -80,10 +80,7 @@ void test('an input that takes too long ends the session before the server would
     yield 'x';
     await new Promise(() => undefined);
   })();
-  const rejected = assert.rejects(
-    session.run({ ...save, input }),
-    (fault) => fault instanceof SessionFault && fault.code === 'input-failed',
-  );
+  const rejected = assert.rejects(session.run({ ...save, input }), { code: 'input-failed' });
   await settle();
   await clock.advance(5_000);
   await rejected;
@@ -121,9 +118,7 @@ void test('every piece leaves whole, behind none begins a command, and half a li
   for (const size of [7, 1_000, 65_536]) {
     const { session, peer } = openSession(3, { logs: false });
     let isFed = (): void => undefined;
-    const fed = new Promise<void>((resolve) => {
-      isFed = resolve;
-    });
+    const fed = new Promise<void>((resolve) => (isFed = resolve));
     const input = (async function* () {
       yield `first\nhalf a line${trap}`;
       await fed;

@@ -60,10 +60,7 @@ export async function openHttpServer(
       if (end < 0) return;
       const [line = '', ...fields] = held.subarray(0, end).toString('latin1').split('\r\n');
       const headers = new Map(
-        fields.map((field) => [
-          field.slice(0, field.indexOf(':')).toLowerCase(),
-          field.replace(/^.*?: */, ''),
-        ]),
+        fields.map((field) => [field.replace(/:.*/, '').toLowerCase(), field.replace(/^.*?: */, '')]),
       );
       if (!hasGreeted) {
         hasGreeted = true;

@@ -57,9 +57,8 @@ void test('rows by name: those of the answer, for all users too; an answer witho
   const { limit, ...others } = quotaRow;
   assert.deepEqual(await named(ok([quotaRow]), quota), [{ ...others, limit: String(limit) }]);
   const all = { name: 'quota get', args: ['-A'] };
-  assert.deepEqual(await named(ok([{ username: 'alice', ...others }]), all), [
-    { username: 'alice', ...others },
-  ]);
+  const ofAlice = { username: 'alice', ...others };
+  assert.deepEqual(await named(ok([ofAlice]), all), [ofAlice]);
   await assert.rejects(named(ok({ alice: { uid: '5000' } }), { name: 'user', args: ['alice'] }), {
     name: 'SessionFault',
     code: 'unexpected-reply',
@@ -68,29 +67,24 @@ void test('rows by name: those of the answer, for all users too; an answer witho
 
 void test('a command as JSON, and rows in the order of their columns', async (t) => {
   const { percent, ...others } = quotaRow;
-  const { rows, request } = await answered(t, ok([{ percent, ...others }]), {
-    ...quota,
-    reason: 'Störung 4711',
-  });
+  const asked = { ...quota, reason: 'Störung 4711' };
+  const { rows, request } = await answered(t, ok([{ percent, ...others }]), asked);
   assert.deepEqual(rows, [['User quota', 'STORAGE', '72', '10240', '0']]);
   assert.equal(request?.line, 'POST /doveadm/v1 HTTP/1.1');
   assert.equal(request.body, '[["quotaGet",{"user":"alice"},"1"]]');
   assert.equal(request.headers.get('authorization'), `X-Dovecot-API ${Buffer.from(key).toString('base64')}`);
-  assert.equal(
-    Buffer.from(request.headers.get('dovegate-reason') ?? '', 'latin1').toString(),
-    'Störung 4711',
-  );
+  const reason = Buffer.from(request.headers.get('dovegate-reason') ?? '', 'latin1').toString();
+  assert.equal(reason, 'Störung 4711');
   assert.equal(request.headers.get('content-type'), 'application/json');
   assert.equal(request.headers.has('expect'), false);
 });
 
 void test('cells and stream give the same as run; a field asked for twice is given twice', async (t) => {
-  const server = await openHttpServer(t, () =>
-    ok([
-      { uid: '1', flags: '' },
-      { uid: '2', flags: '\\Seen' },
-    ]),
-  );
+  const [unseen, seen] = [
+    { uid: '1', flags: '' },
+    { uid: '2', flags: '\\Seen' },
+  ];
+  const server = await openHttpServer(t, () => ok([unseen, seen]));
   const session = await sessionAt(t, server);
   const command = { user: 'alice', name: 'fetch', args: ['uid flags uid', 'all'] };
   const rows = [
@@ -155,25 +149,14 @@ void test('what the server says of a command is CommandFailed, with its message'
 });
 
 void test('a refusal of the whole request says what to do, and never shows the key', async (t) => {
+  const strange = 'version-unsupported';
   const cases: [status: string, body: string, name: string, code: string, message: RegExp][] = [
     ['401 Authentication required', '', 'SessionFault', 'auth-rejected', /refused the key/],
-    [
-      '404 Path Not Found',
-      'Path Not Found',
-      'SessionFault',
-      'version-unsupported',
-      /no doveadm HTTP API at this URL/,
-    ],
-    ['403 Forbidden', '', 'SessionFault', 'version-unsupported', /answered 403 Forbidden/],
-    ['503 Service Unavailable', '', 'SessionFault', 'version-unsupported', /answered 503/],
-    ['504 Gateway Timeout', '', 'SessionFault', 'version-unsupported', /answered 504/],
-    [
-      '400 Bad Request',
-      "Parameter `user' is duplicated\r\n",
-      'CommandFailed',
-      'USAGE',
-      /`user' is duplicated/,
-    ],
+    ['404 Path Not Found', 'Path Not Found', 'SessionFault', strange, /no doveadm HTTP API at this URL/],
+    ['403 Forbidden', '', 'SessionFault', strange, /answered 403 Forbidden/],
+    ['503 Service Unavailable', '', 'SessionFault', strange, /answered 503/],
+    ['504 Gateway Timeout', '', 'SessionFault', strange, /answered 504/],
+    ['400 Bad Request', "Parameter `user' is double\r\n", 'CommandFailed', 'USAGE', /`user' is double/],
     ['413 Payload Too Large', '', 'CommandFailed', 'DATAERR', /longer than the server takes/],
   ];
   for (const [status, body, name, code, message] of cases) {
@@ -204,16 +187,8 @@ void test('an answer that is cut at any byte, closed or reset, gives no row', as
       }
     }
   }
-  for (const body of [
-    '',
-    'null',
-    '{}',
-    '[]',
-    '[[]]',
-    '[["x",[],"1"]]',
-    '[["error",[],"1"]]',
-    '[["doveadmResponse",[1],"1"]]',
-  ]) {
+  const wrong = ' null {} [] [[]] [["x",[],"1"]] [["error",[],"1"]] [["doveadmResponse",[1],"1"]]';
+  for (const body of wrong.split(' ')) {
     const { fault } = await answered(t, json(body));
     assert.ok(fault instanceof SessionFault && fault.code === 'wire-fault', body);
   }
@@ -248,12 +223,11 @@ void test('an input that is no UTF-8, or cannot be read, never arrives whole', a
   assert.deepEqual([latin1.code, latin1.mayHaveRun], ['input-not-utf8', false]);
   assert.match(latin1.message, /must be UTF-8/);
   assert.equal((await faults([Buffer.from([0xc3])])).code, 'input-not-utf8');
-  const broken = await faults(
-    (function* () {
-      yield 'begin';
-      throw new Error('disk');
-    })(),
-  );
+  const failing = function* () {
+    yield 'begin';
+    throw new Error('disk');
+  };
+  const broken = await faults(failing());
   assert.deepEqual([broken.code, broken.mayHaveRun], ['input-failed', false]);
   await assert.rejects(session.run(command), { code: 'unsendable', message: /needs its input/ });
   await delay(20);
@@ -267,10 +241,7 @@ void test('commands go one at a time, on one connection where the server keeps i
   }));
   const session = await sessionAt(t, server);
   await Promise.all([session.run(quota), session.run(quota), session.run(quota)]);
-  assert.deepEqual(
-    server.requests.map(({ connection }) => connection),
-    [1, 1, 1],
-  );
+  assert.equal(server.requests.map(({ connection }) => connection).join(' '), '1 1 1');
   await session.close();
   await assert.rejects(session.run(quota), { code: 'closed' });
 });
@@ -283,13 +254,8 @@ void test('a dry run has a path of its own, and over a socket a command of its o
   assert.match(tagged.request?.body.toString() ?? '', /,"bulk-1"\]\]$/);
   // Over the doveadm protocol it is a command of dovegate's own, and no input follows it.
   const { session, peer } = openSession(0, { serverMinor: 3 });
-  const running = session.run({
-    user: 'alice',
-    name: 'save',
-    args: ['-m', 'x'],
-    input: 'text',
-    dryRun: true,
-  });
+  const save = { user: 'alice', name: 'save', args: ['-m', 'x'], input: 'text' };
+  const running = session.run({ ...save, dryRun: true });
   await peer.receive((bytes) => bytes.includes('\n'));
   assert.equal(peer.received().toString(), '\t\tdovegate dry-run\t-u\talice\t--\tsave\t-m\tx\n');
   peer.send('decision\tallow\t\n+\n');
@@ -297,9 +263,8 @@ void test('a dry run has a path of its own, and over a socket a command of its o
 });
 
 void test('rights are asked for with GET', async (t) => {
-  const { rows, request } = await answered(t, json([{ what: 'listener', value: 'panel' }]), {
-    name: 'dovegate can',
-  });
+  const said = json([{ what: 'listener', value: 'panel' }]);
+  const { rows, request } = await answered(t, said, { name: 'dovegate can' });
   assert.deepEqual([request?.line, rows], ['GET /dovegate/v1/can HTTP/1.1', [['listener', 'panel']]]);
   const other = await answered(t, json([]), { name: 'dovegate explain' });
   assert.ok(other.fault instanceof SessionFault && other.fault.code === 'unsendable');
@@ -341,19 +306,14 @@ void test('a server that is not there, is silent, or is left', async (t) => {
 void test('only what a connected server was sent may have run, and that also where TLS breaks afterwards', async (t) => {
   const change = { user: 'alice', name: 'mailbox create', args: ['x'] };
   // Accepts and never shakes hands; ends the handshake at once; is no server of TLS.
-  for (const greet of [
-    () => undefined,
-    (socket: net.Socket) => socket.destroy(),
-    (socket: net.Socket) => socket.end('x'),
-  ]) {
+  const greetings = [() => undefined, (to: net.Socket) => to.destroy(), (to: net.Socket) => to.end('x')];
+  for (const greet of greetings) {
     const server = net.createServer((socket) => {
       socket.on('error', () => undefined);
       greet(socket);
     });
-    const session = await connect({
-      url: `https://localhost:${await listen(t, server)}`,
-      connectTimeoutMs: 200,
-    });
+    const url = `https://localhost:${await listen(t, server)}`;
+    const session = await connect({ url, connectTimeoutMs: 200 });
     const fault: unknown = await session.run(change).catch((cause: unknown) => cause);
     assert.ok(fault instanceof SessionFault && !fault.mayHaveRun, String(fault));
     await session.close();
@@ -367,10 +327,8 @@ void test('only what a connected server was sent may have run, and that also whe
     socket.once('data', () => plain.forEach((each) => each.write('HTTP/1.1 408 Request Timeout\r\n\r\n')));
   });
   server.on('connection', (socket: net.Socket) => plain.add(socket));
-  const session = await connect({
-    url: `https://localhost:${await listen(t, server)}`,
-    ca: authority.certificatePem,
-  });
+  const url = `https://localhost:${await listen(t, server)}`;
+  const session = await connect({ url, ca: authority.certificatePem });
   t.after(() => session.close());
   await assert.rejects(session.run(change), { code: 'tls-failed', mayHaveRun: true });
 });
@@ -378,9 +336,7 @@ void test('only what a connected server was sent may have run, and that also whe
 async function listen(t: TestContext, server: net.Server): Promise<number> {
   const open = new Set<net.Socket>();
   server.on('connection', (socket: net.Socket) => open.add(socket));
-  await new Promise<void>((resolve) => {
-    server.listen(0, 'localhost', resolve);
-  });
+  await new Promise<void>((resolve) => void server.listen(0, 'localhost', resolve));
   t.after(() => {
     for (const socket of open) socket.destroy();
     server.close();

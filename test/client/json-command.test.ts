@@ -14,52 +14,31 @@ import { canonicalArguments } from '../../src/doveadm/meaning/canonical.js';
 import type { JsonValue } from '../../src/doveadm/protocol/command.js';
 import { projectRoot } from '../kit/plain/root.js';
 
-const cases: readonly (readonly [words: string, name: string, parameters: Record<string, JsonParameter>])[] =
-  [
-    ['quota get', 'quotaGet', { user: 'alice' }],
-    [
-      'mailbox status|messages vsize|INBOX|Archive',
-      'mailboxStatus',
-      { user: 'alice', field: ['messages', 'vsize'], mailboxMask: ['INBOX', 'Archive'] },
-    ],
-    [
-      'fetch|uid flags|mailbox|INBOX|all',
-      'fetch',
-      { user: 'alice', field: ['uid', 'flags'], query: ['mailbox', 'INBOX', 'all'] },
-    ],
-    [
-      'mailbox delete|-r|-s|A|B',
-      'mailboxDelete',
-      { user: 'alice', subscriptions: true, recursive: true, mailbox: ['A', 'B'] },
-    ],
-    ['force-resync|*', 'forceResync', { user: 'alice', mailboxMask: '*' }],
-    [
-      'move|Archive|user|bob|mailbox|INBOX|all',
-      'move',
-      {
-        user: 'alice',
-        destinationMailbox: 'Archive',
-        sourceUser: 'bob',
-        query: ['mailbox', 'INBOX', 'all'],
-      },
-    ],
-    [
-      'flags add|\\Seen \\Flagged|mailbox|INBOX',
-      'flagsAdd',
-      { user: 'alice', flag: ['\\Seen', '\\Flagged'], query: ['mailbox', 'INBOX'] },
-    ],
+/** The words of a line, its name in JSON, and its parameters as YAML. */
+const cases = `
+quota get => quotaGet {}
+mailbox status|messages vsize|INBOX|Archive => mailboxStatus { field: [messages, vsize], mailboxMask: [INBOX, Archive] }
+fetch|uid flags|mailbox|INBOX|all => fetch { field: [uid, flags], query: [mailbox, INBOX, all] }
+mailbox delete|-r|-s|A|B => mailboxDelete { subscriptions: true, recursive: true, mailbox: [A, B] }
+force-resync|* => forceResync { mailboxMask: "*" }
+move|Archive|user|bob|mailbox|INBOX|all => move { destinationMailbox: Archive, sourceUser: bob, query: [mailbox, INBOX, all] }
+flags add|\\Seen \\Flagged|mailbox|INBOX => flagsAdd { flag: [\\Seen, \\Flagged], query: [mailbox, INBOX] }
+mailbox metadata set|-s||/private/x|y => mailboxMetadataSet { allowEmptyMailboxName: true, mailbox: "", key: /private/x, value: y }
+search|mailbox|INBOX|uid|1:2 => search { query: [mailbox, INBOX, uid, "1:2"] }
+`
+  .trim()
+  .split('\n')
+  .map((row): [words: string, name: string, parameters: Record<string, JsonParameter>] => {
+    const [, words = '', name = '', yaml = ''] = /^(.+) => (\w+) (.+)$/.exec(row) ?? assert.fail(row);
+    return [words, name, { user: 'alice', ...parse(yaml) }];
+  })
+  .concat([
     ['who|alice', 'who', { mask: ['alice'] }],
     ['user|-f|home|alice', 'user', { field: 'home', userMask: ['alice'] }],
     ['mailbox list|-A', 'mailboxList', { allUsers: true }],
-    [
-      'mailbox metadata set|-s||/private/x|y',
-      'mailboxMetadataSet',
-      { user: 'alice', allowEmptyMailboxName: true, mailbox: '', key: '/private/x', value: 'y' },
-    ],
-    ['search|mailbox|INBOX|uid|1:2', 'search', { user: 'alice', query: ['mailbox', 'INBOX', 'uid', '1:2'] }],
     // Only 2.3 has it.
     ['director status', 'directorStatus', {}],
-  ];
+  ]);
 
 void test('commands by name and parameters', () => {
   for (const [words, name, parameters] of cases) {
@@ -81,13 +60,8 @@ void test('a mask is no user: the server would take it for everybody', () => {
 });
 
 void test('the keys of rows, where they are known', () => {
-  assert.deepEqual(jsonFormsOf({ user: 'alice', name: 'quota get' })[0]?.keys, [
-    'root',
-    'type',
-    'value',
-    'limit',
-    'percent',
-  ]);
+  const keys = ['root', 'type', 'value', 'limit', 'percent'];
+  assert.deepEqual(jsonFormsOf({ user: 'alice', name: 'quota get' })[0]?.keys, keys);
   assert.equal(jsonFormsOf({ name: 'quota get', args: ['-A'] })[0]?.keys, undefined);
   assert.equal(jsonFormsOf({ name: 'user', args: ['alice'] })[0]?.keys, undefined);
   assert.ok(jsonFormsOf({ user: 'alice', name: 'save' })[0]?.takesInput);

@@ -188,12 +188,8 @@ void test('long values come in pieces', async () => {
   const pieces: [string, boolean][] = [];
   peer.send(replyPacket('abc'));
   peer.send(replyPacket('def\tg\t\n+\n'));
-  for await (const { bytes, endsCell } of session.cells({
-    user: 'alice',
-    name: 'fetch',
-    args: ['text', 'all'],
-  }))
-    pieces.push([bytes.toString(), endsCell]);
+  const command = { user: 'alice', name: 'fetch', args: ['text', 'all'] };
+  for await (const { bytes, endsCell } of session.cells(command)) pieces.push([bytes.toString(), endsCell]);
   assert.deepEqual(pieces, [
     ['abc', false],
     ['def', true],

@@ -21,9 +21,10 @@ function isList(said: Said | readonly Said[]): said is readonly Said[] {
 
 async function openGate(t: TestContext, answers: Readonly<Record<string, Said | readonly Said[]>>) {
   const asked: string[] = [];
-  const left = new Map(
-    Object.entries(answers).map(([verb, said]) => [verb, isList(said) ? [...said] : [said]]),
+  const turns = Object.entries(answers).map(
+    ([verb, said]) => [verb, isList(said) ? [...said] : [said]] as const,
   );
+  const left = new Map(turns);
   const script: Script = async ({ fields, user }, connection) => {
     asked.push([user, ...fields].join('|'));
     const [name = ''] = fields;
@@ -45,12 +46,9 @@ async function openGate(t: TestContext, answers: Readonly<Record<string, Said | 
   };
   const unix = join(openFolder(t), 'gate.sock');
   await openScriptedDovecot({ unix, minor: 3, script, owner: t });
-  return {
-    asked,
-    unix,
-    run: (verb: string, ...args: string[]) =>
-      runWarm([verb, '--socket', unix, ...args], { env: { TZ: 'Europe/Berlin' } }),
-  };
+  const env = { TZ: 'Europe/Berlin' };
+  const run = (verb: string, ...args: string[]) => runWarm([verb, '--socket', unix, ...args], { env });
+  return { asked, unix, run };
 }
 
 const why = ['--reason', 'ticket 4711'];
@@ -58,20 +56,8 @@ const fetchWords = ['--', 'fetch', 'hdr.subject', 'mailbox', 'INBOX', 'all'];
 
 void test('a request is recorded and shown; its words are those that send would send', async (t) => {
   const gate = await openGate(t, { request: [item] });
-  const said = await gate.run(
-    ...([
-      'request',
-      '--user',
-      'bob@example.com',
-      '--reason',
-      'ticket 4711',
-      '--for',
-      '1h',
-      '--uses',
-      '1',
-    ] as const),
-    ...fetchWords,
-  );
+  const terms = ['--user', 'bob@example.com', ...why, '--for', '1h', '--uses', '1'];
+  const said = await gate.run('request', ...terms, ...fetchWords);
   assert.equal(said.exit, 0, said.text);
   assert.deepEqual(gate.asked, [
     '|dovegate request|--user=bob@example.com|--for=3600000ms|--uses=1|--reason=ticket 4711|--|fetch|--|hdr.subject|mailbox|INBOX|all',
@@ -102,27 +88,19 @@ void test('--wait: the exit code says what was decided', async (t) => {
   assert.equal(late.exit, 75);
   assert.equal(JSON.parse(late.stdout.toString()).state, 'requested');
   // A daemon that cannot answer for a moment is asked again; a request that is gone is not.
-  const busy = await openGate(t, {
-    request: [item],
-    access: [
-      ['-TEMPFAIL', 'dovegate: the journal cannot be written [journal-down]'],
-      [{ ...item, state: 'granted' }],
-    ],
-  });
+  const down = ['-TEMPFAIL', 'dovegate: the journal cannot be written [journal-down]'] as const;
+  const busy = await openGate(t, { request: [item], access: [down, [{ ...item, state: 'granted' }]] });
   assert.equal((await busy.run('request', ...why, '--wait', '30s', ...fetchWords)).exit, 0);
   const gone = await openGate(t, { request: [item], access: ['-NOTFOUND', 'no such request'] });
   const forgotten = await gone.run('request', ...why, '--wait', '30s', ...fetchWords);
   assert.equal(forgotten.exit, 75, forgotten.text);
-  assert.match(
-    forgotten.stderr,
-    new RegExp(`request ${id} is over: .* while dovegate was restarted.*--grant ${id}`),
-  );
+  const over = new RegExp(`request ${id} is over: .* while dovegate was restarted.*--grant ${id}`);
+  assert.match(forgotten.stderr, over);
 });
 
 void test('granted at once where no approval is needed', async (t) => {
-  const gate = await openGate(t, {
-    request: [{ ...item, state: 'granted', approvals: 0, break_glass: true, place: undefined }],
-  });
+  const given = { ...item, state: 'granted', approvals: 0, break_glass: true, place: undefined } as const;
+  const gate = await openGate(t, { request: [given] });
   const said = await gate.run('request', ...why, '--wait', '5s', ...fetchWords);
   assert.equal(said.exit, 0);
   assert.match(said.text, /^granted until 2026-11-27 11:00 \+01:00 \(break-glass, not reviewed\): /);
@@ -138,9 +116,8 @@ void test('the list begins with what waits for the reader', async (t) => {
     { ...item, id: 'A', state: 'expired', break_glass: true, may: ['review'], mine: false },
     { ...item, id: 'Z', may: ['approve', 'refuse'], mine: false, matches: 3 },
   ];
-  const gate = await openGate(t, {
-    requests: [items, items, [], [{ ...item, reason: 'a\u202eb\u001b[2J' }]],
-  });
+  const odd = { ...item, reason: 'a\u202eb\u001b[2J' };
+  const gate = await openGate(t, { requests: [items, items, [], [odd]] });
   const { exit, text } = await gate.run('requests');
   assert.equal(exit, 0);
   const first = text.split('\n').flatMap((line) => /^[* ] +([A-Z]) /.exec(line)?.[1] ?? []);
@@ -170,11 +147,8 @@ void test('JSON on a terminal has no character that nobody sees, and is the same
 });
 
 void test('one in full; approve, refuse, revoke, review and grant', async (t) => {
-  const done = {
-    ...item,
-    state: 'granted',
-    approved_by: [{ principal: 'carol@leads', time: item.asked }],
-  } as const;
+  const approved_by = [{ principal: 'carol@leads', time: item.asked }];
+  const done = { ...item, state: 'granted', approved_by } as const;
   const gate = await openGate(t, {
     access: [item],
     approve: [done],
@@ -202,17 +176,15 @@ void test('one in full; approve, refuse, revoke, review and grant', async (t) =>
 });
 
 void test('a refusal is said in the words of dovegate, with the exit code of its status', async (t) => {
+  const another = 'dovegate: a request is approved by another person than its requester';
   const gate = await openGate(t, {
-    approve: [
-      '-NOPERM',
-      `dovegate: a request is approved by another person than its requester [denied], id ${id}`,
-    ],
+    approve: ['-NOPERM', `${another} [denied], id ${id}`],
     review: ['-NOTFOUND', 'dovegate: no such grant'],
     request: ['-TEMPFAIL', 'dovegate: 5 requests of anna@support are open'],
   });
   const own = await gate.run('approve', id);
   assert.equal(own.exit, 77);
-  assert.equal(own.stderr, 'dovegate: a request is approved by another person than its requester\n');
+  assert.equal(own.stderr, `${another}\n`);
   assert.equal((await gate.run('review', id)).exit, 68);
   assert.equal((await gate.run('request', ...why, ...fetchWords)).exit, 75);
 });
@@ -262,10 +234,8 @@ void test('a denial proposes a command that can be pasted: it names the socket t
   const gate = await openGate(t, { send: denied });
   const said = await gate.run('send', '--user', 'bob@example.com', ...fetchWords);
   assert.equal(said.exit, 77);
-  assert.ok(
-    said.stderr.includes(`available on request: dovegate request --socket ${gate.unix} -- fetch`),
-    said.stderr,
-  );
+  const proposal = `available on request: dovegate request --socket ${gate.unix} -- fetch`;
+  assert.ok(said.stderr.includes(proposal), said.stderr);
 });
 
 void test('send --request sends, and where policy denies it asks, waits and sends', async (t) => {

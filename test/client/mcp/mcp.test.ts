@@ -24,6 +24,13 @@ let gate: Promise<void> = Promise.resolve();
 let running = 0;
 let mostRunning = 0;
 
+/** Commands wait from now on, until the answer is called. */
+function holdBack(): () => void {
+  let release: () => void = () => undefined;
+  gate = new Promise((resolve) => (release = resolve));
+  return release;
+}
+
 const script: Script = async ({ fields }, connection) => {
   const [name, ...words] = fields;
   running += 1;
@@ -69,19 +76,12 @@ void test('tools are what the policy permits, and calls are recorded with their 
   const { agent, daemon } = await open(t);
   const { tools } = await agent.client.listTools();
   const named = new Map(tools.map((tool) => [tool.name, tool]));
-  assert.deepEqual([...named.keys()].toSorted(), [
-    'expunge',
-    'fetch',
-    'mailbox_create',
-    'mailbox_list',
-    'next_rows',
-    'quota_get',
-    'save',
-  ]);
-  const hints = (name: string) => [
-    named.get(name)?.annotations?.readOnlyHint,
-    named.get(name)?.annotations?.destructiveHint,
-  ];
+  const all = 'expunge fetch mailbox_create mailbox_list next_rows quota_get save';
+  assert.equal([...named.keys()].toSorted().join(' '), all);
+  const hints = (name: string) => {
+    const { readOnlyHint, destructiveHint } = named.get(name)?.annotations ?? {};
+    return [readOnlyHint, destructiveHint];
+  };
   assert.deepEqual(hints('fetch'), [true, false]);
   assert.deepEqual(hints('mailbox_create'), [false, false]);
   assert.deepEqual(hints('expunge'), [false, true]);
@@ -92,15 +92,10 @@ void test('tools are what the policy permits, and calls are recorded with their 
   assert.match(named.get('expunge')?.description ?? '', /every mail it selects has mailbox Trash/);
 
   const quota = await agent.call('quota_get', { user, reason });
-  assert.deepEqual(quota.data, [
-    { root: 'User quota', type: 'STORAGE', value: '12', limit: '100', percent: '12' },
-  ]);
-  const fetched = await agent.call('fetch', {
-    user,
-    field: ['uid', 'hdr.subject'],
-    query: ['mailbox', 'INBOX', 'all'],
-    reason,
-  });
+  const row = { root: 'User quota', type: 'STORAGE', value: '12', limit: '100', percent: '12' };
+  assert.deepEqual(quota.data, [row]);
+  const query = ['mailbox', 'INBOX', 'all'];
+  const fetched = await agent.call('fetch', { user, field: ['uid', 'hdr.subject'], query, reason });
   // Text that gives orders is data: between the marks, and nowhere else.
   assert.deepEqual(fetched.data, [{ uid: '7', 'hdr.subject': orders }]);
   assert.doesNotMatch(fetched.texts[0] ?? '', /SYSTEM/);
@@ -133,39 +128,26 @@ void test('tools are what the policy permits, and calls are recorded with their 
 
 void test('long results come in pieces, and a cursor ends', async (t) => {
   const { agent } = await open(t);
-  const listed: unknown[] = [];
-  let answer = await agent.call('mailbox_list', { user, reason });
-  const first = String(answer.said['cursor']);
-  for (;;) {
-    assert.ok(answer.bytes <= 64 * 1024, `${answer.bytes} bytes`);
-    assert.ok(Array.isArray(answer.data));
-    listed.push(...answer.data);
-    const { cursor } = answer.said;
-    if (cursor === undefined) break;
-    answer = await agent.call('next_rows', { cursor });
-  }
-  assert.equal(listed.length, 3000);
+  /** The answer, and all that its cursors lead to. */
+  const piecesOf = async (name: string, given: Readonly<Record<string, unknown>>) => {
+    const pieces = [await agent.call(name, { user, reason, ...given })];
+    for (let last = pieces[0]; last?.said['cursor'] !== undefined; last = pieces.at(-1))
+      pieces.push(await agent.call('next_rows', { cursor: last.said['cursor'] }));
+    for (const { bytes } of pieces) assert.ok(bytes <= 64 * 1024, `${bytes} bytes`);
+    return pieces;
+  };
+  const list = await piecesOf('mailbox_list', {});
+  const first = String(list[0]?.said['cursor']);
+  assert.equal(list.flatMap(({ data }) => z.array(z.unknown()).parse(data)).length, 3000);
   // A host that lost an answer may ask again.
-  assert.deepEqual(
-    await agent.call('next_rows', { cursor: first }),
-    await agent.call('next_rows', { cursor: first }),
-  );
+  const again = await agent.call('next_rows', { cursor: first });
+  assert.deepEqual(await agent.call('next_rows', { cursor: first }), again);
 
   // One row that is longer than an answer.
-  let text = '';
-  let pages = 0;
-  answer = await agent.call('fetch', { user, field: ['text'], query: ['all'], reason });
-  for (;;) {
-    assert.ok(answer.bytes <= 64 * 1024, `${answer.bytes} bytes`);
-    const [row] = z.array(z.object({ text: z.string() })).parse(answer.data);
-    text += row?.text ?? '';
-    pages += 1;
-    assert.equal(answer.said['first_row'] !== undefined, pages > 1);
-    const { cursor } = answer.said;
-    if (cursor === undefined) break;
-    answer = await agent.call('next_rows', { cursor });
-  }
-  assert.ok(text === longText && pages > 4, `${pages} pages`);
+  const pages = await piecesOf('fetch', { field: ['text'], query: ['all'] });
+  const texts = pages.map(({ data }) => z.array(z.object({ text: z.string() })).parse(data)[0]?.text ?? '');
+  assert.ok(texts.join('') === longText && pages.length > 4, `${pages.length} pages`);
+  for (const [at, { said }] of pages.entries()) assert.equal(said['first_row'] !== undefined, at > 0);
 
   // The rest of such an answer is not even read.
   const tooLong = await agent.call('fetch', { user, field: ['body'], query: ['all'], reason });
@@ -199,10 +181,8 @@ void test('calls that are wrong run nothing', async (t) => {
   ];
   for (const [name, given, code] of wrong)
     assert.equal(errorOf(await agent.call(name, given)), code, `${name} ${code}`);
-  assert.equal(
-    errorOf(await agent.call('expunge', { user, reason, query: ['mailbox', 'INBOX', 'all'] })),
-    'denied',
-  );
+  const inInbox = await agent.call('expunge', { user, reason, query: ['mailbox', 'INBOX', 'all'] });
+  assert.equal(errorOf(inInbox), 'denied');
   assert.equal(backend.commands.length, 0);
 });
 
@@ -210,10 +190,7 @@ void test('many calls at once go one after another, and too many are refused', a
   const { agent } = await open(t);
   await agent.call('quota_get', { user, reason });
   mostRunning = 0;
-  let release: () => void = () => undefined;
-  gate = new Promise((resolve) => {
-    release = resolve;
-  });
+  const release = holdBack();
   const calls = Array.from({ length: 16 + 20 }, () => agent.call('quota_get', { user, reason }));
   assert.equal(errorOf(await (calls.at(-1) ?? assert.fail())), 'too-many-calls');
   release();
@@ -228,10 +205,8 @@ void test('a gate that is away, restarted, or ends in the middle of a call', asy
   await daemon.stop();
   const away = await agent.call('quota_get', { user, reason });
   assert.deepEqual([errorOf(away), away.said['ran']], ['dial-refused', 'no']);
-  await assert.rejects(
-    agent.client.listTools({ cursor: undefined }, { cacheMode: 'refresh' }),
-    /dovegate did not say/,
-  );
+  const listed = agent.client.listTools({ cursor: undefined }, { cacheMode: 'refresh' });
+  await assert.rejects(listed, /dovegate did not say/);
   const again = await startDaemon(t, { folder: daemon.folder, config: configuration({ policy }) });
   assert.equal(errorOf(await agent.call('quota_get', { user, reason })), undefined);
   await again.stop();
@@ -266,10 +241,7 @@ void test('a host that goes away, and one that writes what is no message', { tim
   });
 
   // It closes standard input while a command runs: the process ends, and the command with it.
-  let release: () => void = () => undefined;
-  gate = new Promise((resolve) => {
-    release = resolve;
-  });
+  const release = holdBack();
   const gone = openHost(t, args);
   gone.child.stdout.resume();
   gone.ask({ id: 2, ...call('quota_get', {}) });
@@ -284,9 +256,7 @@ void test('a host that goes away, and one that writes what is no message', { tim
   // An old host, lines that are no message, and one that is too long: each has an error, and the next is read.
   const hostile = openHost(t, args);
   let text = '';
-  hostile.child.stdout.on('data', (chunk: Buffer) => {
-    text += chunk.toString();
-  });
+  hostile.child.stdout.on('data', (chunk: Buffer) => void (text += chunk.toString()));
   hostile.child.stdin.write('no json\n{"jsonrpc":"2.0"}\n[1,2]\n');
   hostile.ask({ id: 3, ...call('quota_get', {}) });
   await until(() => text.includes('"id":3'), 'the answer');
