@@ -58,10 +58,7 @@ void test('by user', () => {
   assert.equal(namesFor('alice@example.com').length, 1);
   assert.deepEqual(namesFor('alice@example.net'), ['mail1', 'mail2', 'mail3']);
   assert.deepEqual(namesFor('alice@example.org'), []);
-  assert.deepEqual(
-    table.backends.map(({ name }) => name),
-    ['mail1', 'mail2', 'mail3'],
-  );
+  assert.equal(table.backends.map(({ name }) => name).join(), 'mail1,mail2,mail3');
 });
 
 void test('several together: one series if all are of it, every prefix if all say theirs', () => {

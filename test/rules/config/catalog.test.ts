@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parse as parseYaml } from 'yaml';
 import { commandNamed, commandNames, commandsNamed } from '../../../src/doveadm/commands/catalog.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { sha256Hex } from '../../../src/host/values/digest.js';
@@ -128,143 +129,77 @@ void test('no name of the catalog can be changed or shadowed, however it is spel
   }
 });
 
-// What is wrong, the command or commands, and what is told of it.
-const bad: readonly (readonly [string, readonly object[], string])[] = [
-  [
-    'a name of ours',
-    [{ name: 'quota get', scope: 'user' }],
-    'site.json:2:2: commands[0].name: "quota get" is in the catalog already, and a file cannot change it; take it out',
-  ],
-  [
-    'the beginning of one',
-    [{ name: 'mailbox', scope: 'user' }],
-    'site.json:2:2: commands[0].name: would be mixed up with "mailbox cache decision" of the catalog; take it out',
-  ],
-  [
-    'our own first word',
-    [{ name: 'dovegate can', scope: 'server' }],
-    'site.json:2:2: commands[0].name: begins with dovegate, which is for its own commands; take it out',
-  ],
-  [
-    'a name twice',
-    [
-      { name: 'a b', scope: 'user' },
-      { name: 'a b', scope: 'user' },
-    ],
-    'site.json:3:2: commands[1].name: is already defined in /etc/dovegate/site.json:2; leave one of them',
-  ],
-  [
-    'the beginning of another',
-    [
-      { name: 'a b', scope: 'user' },
-      { name: 'a', scope: 'user' },
-    ],
-    'site.json:3:2: commands[1].name: would be mixed up with "a b" (/etc/dovegate/site.json:2); leave one of them',
-  ],
-  [
-    'one name in JSON',
-    [
-      { name: 'a b-c', scope: 'user' },
-      { name: 'a-b c', scope: 'user' },
-    ],
-    'site.json:3:2: commands[1].name: would be mixed up with "a b-c" (/etc/dovegate/site.json:2); leave one of them',
-  ],
-  [
-    'capital letters',
-    [{ name: 'Site scan', scope: 'user' }],
-    'site.json:2:2: commands[0].name: must be the full name of a command: at most 8 words of lower-case letters, digits and dashes, with one blank between',
-  ],
-  [
-    'no scope',
-    [{ name: 'a' }],
-    'site.json:2:1: commands[0].scope: is missing; it must be one of: user, server',
-  ],
-  [
-    'an effect that there is not',
-    [{ name: 'a', scope: 'user', effect: 'none' }],
-    'site.json:2:28: commands[0].effect: must be one of: read, session, write, admin, destroy',
-  ],
-  [
-    'a text after the line',
-    [{ name: 'a', scope: 'user', input: 'dot' }],
-    'site.json:2:28: commands[0].input: must be none: a command that reads a text, or speaks both ways, cannot be added',
-  ],
-  [
-    'a key that there is not',
-    [{ name: 'a', scope: 'user', parms: [] }],
-    'site.json:2:28: commands[0].parms: "parms" is not a key here; did you mean params?',
-  ],
-];
+/** Commands as YAML, and below them what is told of them. */
+const bad = `
+{ name: quota get, scope: user }
+  2:2: commands[0].name: "quota get" is in the catalog already, and a file cannot change it; take it out
+{ name: mailbox, scope: user }
+  2:2: commands[0].name: would be mixed up with "mailbox cache decision" of the catalog; take it out
+{ name: dovegate can, scope: server }
+  2:2: commands[0].name: begins with dovegate, which is for its own commands; take it out
+[{ name: a b, scope: user }, { name: a b, scope: user }]
+  3:2: commands[1].name: is already defined in /etc/dovegate/site.json:2; leave one of them
+[{ name: a b, scope: user }, { name: a, scope: user }]
+  3:2: commands[1].name: would be mixed up with "a b" (/etc/dovegate/site.json:2); leave one of them
+[{ name: a b-c, scope: user }, { name: a-b c, scope: user }]
+  3:2: commands[1].name: would be mixed up with "a b-c" (/etc/dovegate/site.json:2); leave one of them
+{ name: Site scan, scope: user }
+  2:2: commands[0].name: must be the full name of a command: at most 8 words of lower-case letters, digits and dashes, with one blank between
+{ name: a }
+  2:1: commands[0].scope: is missing; it must be one of: user, server
+{ name: a, scope: user, effect: none }
+  2:28: commands[0].effect: must be one of: read, session, write, admin, destroy
+{ name: a, scope: user, input: dot }
+  2:28: commands[0].input: must be none: a command that reads a text, or speaks both ways, cannot be added
+{ name: a, scope: user, parms: [] }
+  2:28: commands[0].parms: "parms" is not a key here; did you mean params?
+`;
 
-/** The same for one parameter. */
-const badParameters: readonly (readonly [string, readonly object[], string])[] = [
-  [
-    'a file',
-    [{ name: 'x', type: 'istream' }],
-    'must be one of: bool, str, int, array (a file that the server opens, istream, cannot be judged here)',
-  ],
-  [
-    'no role',
-    [{ name: 'x', type: 'str', role: 'mailbx' }],
-    'there is no role "mailbx"; did you mean mailbox?',
-  ],
-  [
-    'a role of ours',
-    [{ name: 'x', type: 'str', role: 'sub-commands' }],
-    'sub-commands is a role that only commands of the catalog have; leave the command out',
-  ],
-  [
-    'a name of ours',
-    [{ name: 'fieldstr', type: 'str' }],
-    'fieldstr is a parameter that only commands of the catalog have; leave the command out',
-  ],
-  [
-    '-u again',
-    [{ name: 'user', type: 'str' }],
-    'user is there already: every command of scope user has -A, -S, -u and -F; take it out',
-  ],
-  [
-    'a user as -u',
-    [{ name: 'to', type: 'str', positional: true, role: 'user' }],
-    'is the role of -u here; a user besides that of the line has the role user-mask',
-  ],
-  ['a letter again', [{ name: 'x', short: 'A', type: 'str' }], '-A is there already; a letter is one option'],
-  [
-    'a query under another name',
-    [{ name: 'x', type: 'array', positional: true, role: 'search-query' }],
-    'a search query has the name query, the role search-query and the type array, and is positional',
-  ],
-  [
-    'a bool among the positionals',
-    [{ name: 'x', type: 'bool', positional: true }],
-    'a bool takes no value, so it cannot be positional',
-  ],
-  ['unsigned text', [{ name: 'x', type: 'str', unsigned: true }], 'is for type int only; take it out'],
-  [
-    'one after a list',
-    [
-      { name: 'all', type: 'array', positional: true },
-      { name: 'x', type: 'str', positional: true },
-    ],
-    'stands after all, which takes all that is left; put it in front',
-  ],
-  [
-    'a necessary one after an optional one',
-    [
-      { name: 'may', type: 'str', positional: true, optional: true },
-      { name: 'x', type: 'str', positional: true },
-    ],
-    'must be given, and stands after may, which need not be; put it in front',
-  ],
-];
+/** The same for parameters of a command, without the place. */
+const badParameters = `
+{ name: x, type: istream }
+  must be one of: bool, str, int, array (a file that the server opens, istream, cannot be judged here)
+{ name: x, type: str, role: mailbx }
+  there is no role "mailbx"; did you mean mailbox?
+{ name: x, type: str, role: sub-commands }
+  sub-commands is a role that only commands of the catalog have; leave the command out
+{ name: fieldstr, type: str }
+  fieldstr is a parameter that only commands of the catalog have; leave the command out
+{ name: user, type: str }
+  user is there already: every command of scope user has -A, -S, -u and -F; take it out
+{ name: to, type: str, positional: true, role: user }
+  is the role of -u here; a user besides that of the line has the role user-mask
+{ name: x, short: A, type: str }
+  -A is there already; a letter is one option
+{ name: x, type: array, positional: true, role: search-query }
+  a search query has the name query, the role search-query and the type array, and is positional
+{ name: x, type: bool, positional: true }
+  a bool takes no value, so it cannot be positional
+{ name: x, type: str, unsigned: true }
+  is for type int only; take it out
+[{ name: all, type: array, positional: true }, { name: x, type: str, positional: true }]
+  stands after all, which takes all that is left; put it in front
+[{ name: may, type: str, positional: true, optional: true }, { name: x, type: str, positional: true }]
+  must be given, and stands after may, which need not be; put it in front
+`;
+
+/** What is written, as a list, and what is told of it. */
+const rowsOf = (table: string): readonly (readonly [written: object[], expected: string])[] =>
+  [...table.matchAll(/^(.+)\n {2}(.+)$/gm)].map(([, yaml = '', expected = '']) => [
+    [parseYaml(yaml)].flat(),
+    expected,
+  ]);
 
 void test('each mistake is told with its line and what to do', () => {
-  for (const [what, commands, expected] of bad) assert.deepEqual(told(...commands), [expected], what);
-  for (const [what, params, expected] of badParameters) {
+  assert.equal(rowsOf(bad).length, 11);
+  for (const [commands, expected] of rowsOf(bad))
+    assert.deepEqual(told(...commands), [`site.json:${expected}`]);
+  assert.equal(rowsOf(badParameters).length, 12);
+  for (const [params, expected] of rowsOf(badParameters)) {
     const [problem = '', ...more] = told({ name: 'a', scope: 'user', params });
-    assert.match(problem, /^site\.json:2:\d+: commands\[0\]\.params\[\d\]/, what);
-    assert.equal(problem.replace(/^.*?: .*?: /, ''), expected, what);
-    assert.deepEqual(more, [], what);
+    assert.match(problem, /^site\.json:2:\d+: commands\[0\]\.params\[\d\]/, expected);
+    assert.equal(problem.replace(/^.*?: .*?: /, ''), expected);
+    assert.deepEqual(more, [], expected);
   }
 });
 

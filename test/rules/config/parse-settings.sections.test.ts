@@ -21,39 +21,25 @@ function files(texts: Readonly<Record<string, string>>): ReadFiles {
 }
 
 const standard = '/var/lib/dovegate/audit';
-const cases: readonly (readonly [what: string, main: string, part: string | undefined, directory: string])[] =
-  [
-    ['said', 'audit: { directory: trail }', undefined, '/etc/trail'],
-    ['the rest is broken', 'audit: { directory: trail }\nlisteners: 5\nnothing: [', undefined, '/etc/trail'],
-    [
-      'another key of it is broken',
-      'audit: { directory: trail, keep: long, later: 1 }',
-      undefined,
-      '/etc/trail',
-    ],
-    [
-      'an include cannot be read',
-      'audit: { directory: trail }\ninclude: [part.yaml]',
-      undefined,
-      '/etc/trail',
-    ],
-    [
-      'a folder cannot be read',
-      'audit: { directory: trail }\ninclude: [parts/*.yaml]',
-      undefined,
-      '/etc/trail',
-    ],
-    ['in an include', 'include: [part.yaml]', 'audit: { directory: trail }', '/etc/trail'],
-    ['not said', 'listeners: 5', undefined, standard],
-    ['not said, and no key of it is right', 'audit: { keep: long }', undefined, standard],
-    ['not said in what could be read', 'include: [part.yaml]', undefined, ''],
-    ['not said in what could be listed', 'include: [parts/*.yaml]', undefined, ''],
-    ['not said in what is YAML', 'listeners: [', undefined, ''],
-    ['no map', 'audit: 5', undefined, ''],
-    ['no path', 'audit: { directory: [] }', undefined, ''],
-    ['said twice', 'audit: { directory: trail }\ninclude: [part.yaml]', 'audit: { directory: other }', ''],
-    ['a broken key', 'audit: { directory: trail, hmac_key: {} }', undefined, ''],
-  ];
+type Case = readonly [what: string, main: string, part: string | undefined, directory: string];
+const said = 'audit: { directory: trail }';
+const cases: readonly Case[] = [
+  ['said', said, undefined, '/etc/trail'],
+  ['the rest is broken', `${said}\nlisteners: 5\nnothing: [`, undefined, '/etc/trail'],
+  ['another key is broken', 'audit: { directory: trail, keep: long, later: 1 }', undefined, '/etc/trail'],
+  ['an include cannot be read', `${said}\ninclude: [part.yaml]`, undefined, '/etc/trail'],
+  ['a folder cannot be read', `${said}\ninclude: [parts/*.yaml]`, undefined, '/etc/trail'],
+  ['in an include', 'include: [part.yaml]', said, '/etc/trail'],
+  ['not said', 'listeners: 5', undefined, standard],
+  ['not said, and no key of it is right', 'audit: { keep: long }', undefined, standard],
+  ['not said in what could be read', 'include: [part.yaml]', undefined, ''],
+  ['not said in what could be listed', 'include: [parts/*.yaml]', undefined, ''],
+  ['not said in what is YAML', 'listeners: [', undefined, ''],
+  ['no map', 'audit: 5', undefined, ''],
+  ['no path', 'audit: { directory: [] }', undefined, ''],
+  ['said twice', `${said}\ninclude: [part.yaml]`, 'audit: { directory: other }', ''],
+  ['a broken key', 'audit: { directory: trail, hmac_key: {} }', undefined, ''],
+];
 
 test('the section audit, table', () => {
   for (const [what, main, part, directory] of cases) {
@@ -66,10 +52,7 @@ test('the section audit, table', () => {
 
 test('state, beside the section audit', () => {
   const stateOf = (main: string): unknown => {
-    const found = findSettings(
-      '/etc/main.yaml',
-      files({ '/etc/main.yaml': `audit: { directory: trail }\n${main}` }),
-    );
+    const found = findSettings('/etc/main.yaml', files({ '/etc/main.yaml': `${said}\n${main}` }));
     assert.deepEqual(found.hiding, []);
     return found.isStateSaid ? found.settings?.state : undefined;
   };

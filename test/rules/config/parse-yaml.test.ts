@@ -16,6 +16,7 @@ function parse(text: string) {
   };
 }
 
+const deep = (levels: number) => Array.from({ length: levels }, (_, at) => `${' '.repeat(at)}a:`).join('\n');
 const odd: readonly (readonly [text: string, expected: RegExp])[] = [
   ['a: 1\na: 2\n', /^2:1 not valid YAML: this key stands here twice: keep one of them/],
   ['7: 1\n"7": 2\n', /^2:1 not valid YAML: this key stands here twice: keep one of them/],
@@ -42,20 +43,15 @@ const odd: readonly (readonly [text: string, expected: RegExp])[] = [
   ...['[', '{a: ', '- ', '? '].map(
     (mark) => [`a:\n  ${mark.repeat(50_000)}\n`, /^1:1 more than 32 levels/] as const,
   ),
-  [
-    Array.from({ length: 2_000 }, (_, depth) => `${' '.repeat(depth)}a:`).join('\n'),
-    /^1:1 more than 32 levels/,
-  ],
-  [Array.from({ length: 40 }, (_, depth) => `${' '.repeat(depth)}a:`).join('\n'), /more than 32 levels/],
+  [deep(2_000), /^1:1 more than 32 levels/],
+  [deep(40), /more than 32 levels/],
 ];
 
 for (const [text, expected] of odd) {
   void test(`not taken: ${JSON.stringify(text.slice(0, 40))}`, () => {
     const { told } = parse(text);
-    assert.ok(
-      told.some((line) => expected.test(line)),
-      JSON.stringify(told.slice(0, 3)),
-    );
+    const isTold = told.some((line) => expected.test(line));
+    assert.ok(isTold, JSON.stringify(told.slice(0, 3)));
   });
 }
 

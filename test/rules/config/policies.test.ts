@@ -14,19 +14,18 @@ import { projectRoot } from '../../kit/plain/root.js';
 import { parse, settingsOf, sound, told } from './sound.js';
 
 void test('users of policies and routes are compared in lower case', () => {
-  const settings = settingsOf(
-    sound.replaceAll('*@example.com', '*@Example.COM').replace('"*"]', '"*@EXAMPLE.com"]'),
-  );
+  const text = sound.replaceAll('*@example.com', '*@Example.COM').replace('"*"]', '"*@EXAMPLE.com"]');
+  const settings = settingsOf(text);
   assert.equal(settings.policies.get('support')?.users.matches('alice@example.com'), true);
   assert.equal(settings.routes[0]?.users.matches('alice@example.com'), true);
 });
 
+const supportOf = (text: string) => settingsOf(text).policies.get('support');
+
 void test('a weight is 1 unless it is said, and one that is said is a part of the meaning', () => {
-  const plain = settingsOf(sound).policies.get('support');
+  const plain = supportOf(sound);
   const said = (weight: number) =>
-    settingsOf(sound.replace('allow: [quota get]', `weight: ${weight}\n    allow: [quota get]`)).policies.get(
-      'support',
-    );
+    supportOf(sound.replace('    allow:', `    weight: ${weight}\n    allow:`));
   assert.equal(plain?.weight, 1);
   assert.equal(said(1)?.version, plain.version);
   assert.equal(said(5)?.weight, 5);
@@ -64,37 +63,26 @@ void test('a rule as it comes out', () => {
         reason: required
         where: { query: { savedbefore: { at_least: 30d }, mailbox: [Trash] } }`,
   );
-  const [rule] = settingsOf(text).policies.get('support')?.allow ?? [];
-  assert.ok(rule);
+  const rule = supportOf(text)?.allow[0] ?? assert.fail();
   assert.deepEqual(rule.place, { file: '/etc/dovegate/d.yaml', line: 12, column: 9 });
   assert.equal(rule.expiresMs, Date.UTC(2027, 1, 1));
   assert.deepEqual(rule.where, []);
-  assert.deepEqual(rule.obligations, {
-    reason: true,
-    limit: { count: 20, windowMs: 3_600_000 },
-    limitKey: rule.obligations.limitKey,
-    emergency: false,
-  });
-  const other = settingsOf(
-    text
-      .replace('20/hour', '30/hour')
-      .replace('2027-01-31', '2028-01-31')
-      .replace('        reason: required\n', ''),
-  );
-  const [changed] = other.policies.get('support')?.allow ?? [];
-  assert.equal(changed?.obligations.limitKey, rule.obligations.limitKey, 'its counter goes on');
-  const narrower = settingsOf(text.replace('[Trash]', '[Junk]')).policies.get('support')?.allow[0];
-  assert.notEqual(narrower?.obligations.limitKey, rule.obligations.limitKey, 'it is another rule');
+  const { limitKey, ...obligations } = rule.obligations;
+  const limit = { count: 20, windowMs: 3_600_000 };
+  assert.deepEqual(obligations, { reason: true, limit, emergency: false });
+  const otherTerms = text.replace('20/hour', '30/hour').replace('2027-01-31', '2028-01-31');
+  const changed = supportOf(otherTerms.replace('        reason: required\n', ''))?.allow[0];
+  assert.equal(changed?.obligations.limitKey, limitKey, 'its counter goes on');
+  const narrower = supportOf(text.replace('[Trash]', '[Junk]'))?.allow[0];
+  assert.notEqual(narrower?.obligations.limitKey, limitKey, 'it is another rule');
 });
 
 // Goal: names that sections use of each other exist, and what can never have an effect is told once.
 void test('where names get a realm, patterns without one match nobody; and an exception for nobody is an error', () => {
+  const except = 'except: [ceo, "boss*", eve@example.com, "**x"]';
   const text = sound
     .replace('["*"]', '[carol, "*"]')
-    .replace(
-      '["*@example.com"]',
-      '["*@example.com", bob, eve@example.com]\n    except: [ceo, "boss*", eve@example.com, "**x"]',
-    );
+    .replace('["*@example.com"]', `["*@example.com", bob, eve@example.com]\n    ${except}`);
   const alias =
     '11:5: warning: policies.support.except: an alias of such a user gets around it; set mail_users.resolve';
   const excepted = '10:35: warning: policies.support.users[2]: is covered by except entirely';
@@ -238,13 +226,9 @@ void test('without a default realm an exception without one is an error, where a
 
 // Goal: a rule can name every parameter of every command but those that no rule may speak of.
 void test('what is never allowed is named by no rule, in any command', () => {
-  for (const series of allSeries) {
-    for (const command of commandsOf(series)) {
-      for (const { name, role } of command.params) {
-        if (role === 'user-file' || role === 'internal') assert.ok(whyUnnamable([command], name), name);
-      }
-    }
-  }
+  for (const command of allSeries.flatMap((series) => commandsOf(series)))
+    for (const { name, role } of command.params)
+      if (role === 'user-file' || role === 'internal') assert.ok(whyUnnamable([command], name), name);
 });
 
 // Goal: whoever allows a command that may leave the mailbox out is told that a backend must say its shared namespaces for that.
@@ -269,11 +253,7 @@ void test('a backend that does not say its shared namespaces is told where a rul
 
 void test('a mailbox that is denied may have other names while a backend does not list its namespaces', () => {
   const withDeny = (rule: string, backend: string): readonly string[] =>
-    told(
-      sound
-        .replace('shared_namespaces: []', backend)
-        .replace('allow: [quota get]', `allow: [quota get]\n    deny: [${rule}]`),
-    );
+    told(`${sound.replace('shared_namespaces: []', backend)}    deny: [${rule}]\n`);
   const warning =
     '5:3: warning: backends.mail1: does not list its namespaces, so a mailbox that is denied may have names that pass (/etc/dovegate/d.yaml:12)';
   const listed = 'namespaces: [{ prefix: "", separator: "/", inbox: true }]';

@@ -6,7 +6,8 @@ import { prove } from '../../../src/evidence/proof/prove.js';
 import { runTests } from '../../../src/rules/answers/policy-tests.js';
 import { isStatement, readStatement } from '../../../src/rules/answers/statement.js';
 import { parseSettings } from '../../../src/rules/config/parse-settings.js';
-import { formatProblem } from '../../../src/rules/config/problem.js';
+import { formatProblem, type Problem } from '../../../src/rules/config/problem.js';
+import type { Policy } from '../../../src/rules/policy/policy.js';
 import {
   presetConfiguration,
   presetNames,
@@ -22,6 +23,13 @@ const roles =
   `abuse-response backup-replication mailbox-provisioning metrics-quota migration monitoring quota-billing read-only-auditor
     retention-janitor support-desk`.split(/\s+/);
 
+const withAllow = (text: string): string => sound.replace('    allow: [quota get]', text);
+const formatted = (problem: Problem) => formatProblem(problem);
+
+function commandsIn(preset: string): string[] {
+  return presetShape(preset).allow.map((rule) => (typeof rule === 'string' ? rule : rule.command));
+}
+
 void test('the roles are there', () => {
   assert.deepEqual(presetNames.toSorted(), roles);
 });
@@ -29,23 +37,16 @@ void test('the roles are there', () => {
 for (const name of presetNames) {
   void test(`preset ${name}: its own tests, an allowed one for each rule, and denied ones`, () => {
     const { settings, problems } = readWithPresets(presetConfiguration(name));
-    assert.deepEqual(
-      problems.map((problem) => formatProblem(problem)),
-      [],
-    );
+    assert.deepEqual(problems.map(formatted), []);
     assert.ok(settings);
     const outcomes = runTests(settings, nowMs);
     const failed = outcomes.filter((each) => !each.isPassed);
-    assert.deepEqual(
-      failed.map(
-        (each) =>
-          `${each.test.expect}: ${each.test.user} ${each.test.words.join(' ')}: ${JSON.stringify(each.readings.map(({ judgement }) => (judgement.kind === 'judged' ? judgement.decision : judgement.code)))}`,
-      ),
-      [],
-    );
-    const commands = new Set(
-      presetShape(name).allow.map((rule) => (typeof rule === 'string' ? rule : rule.command)),
-    );
+    const wrong = failed.map(({ test: { expect, user, words }, readings }) => {
+      const found = readings.map(({ judgement: it }) => (it.kind === 'judged' ? it.decision : it.code));
+      return `${expect}: ${user} ${words.join(' ')}: ${JSON.stringify(found)}`;
+    });
+    assert.deepEqual(wrong, []);
+    const commands = new Set(commandsIn(name));
     const allowed = new Set(
       outcomes.flatMap(({ test: each, assessment }) =>
         each.expect === 'allow' && assessment?.judgement.kind === 'judged'
@@ -65,10 +66,7 @@ for (const name of presetNames) {
     for (const text of statements) {
       const statement = readStatement(text, settings);
       assert.ok(isStatement(statement, 'never'), text);
-      assert.deepEqual(
-        [text, prove(statement, settings, { nowMs, isOver: () => false }).kind],
-        [text, 'holds'],
-      );
+      assert.equal(prove(statement, settings, { nowMs, isOver: () => false }).kind, 'holds', text);
     }
   });
 
@@ -81,17 +79,13 @@ const never =
   /^(fs|dict|mail fs|mail dict|sis|batch|stop|reload|service stop|instance remove|log find|log test|director (add|remove|up|down|update|move)|mailbox cryptokey)( |$)/;
 
 void test('what belongs in no preset is in none', () => {
-  for (const name of presetNames) {
-    for (const rule of presetShape(name).allow) {
-      const command = typeof rule === 'string' ? rule : rule.command;
-      assert.ok(!never.test(command), `${name}: ${command}`);
-    }
-  }
+  for (const name of presetNames)
+    for (const command of commandsIn(name)) assert.ok(!never.test(command), `${name}: ${command}`);
 });
 
 void test('rules of a preset stand behind the own ones, and name their own file', () => {
   const { settings, problems } = readWithPresets(
-    sound.replace('    allow: [quota get]', '    allow: [search]\n    use: [presets/support-desk]'),
+    withAllow('    allow: [search]\n    use: [presets/support-desk]'),
   );
   assert.deepEqual(problems, []);
   const policy = settings?.policies.get('support');
@@ -100,62 +94,50 @@ void test('rules of a preset stand behind the own ones, and name their own file'
   assert.match(policy?.effectiveText ?? '', /mailbox-mask:\s+regex: "\[\^\*%\]\+"/);
 });
 
-const withUse = (use: string): string => sound.replace('    allow: [quota get]', `    use: ${use}`);
-
 void test('mistakes with presets', () => {
   const of = (use: string): string[] =>
-    readWithPresets(withUse(use)).problems.map((problem) => formatProblem(problem).replace('d.yaml:', ''));
-  assert.deepEqual(of('[presets/suport-desk]'), [
-    '11:11: policies.support.use[0]: there is no preset presets/suport-desk',
-  ]);
-  assert.deepEqual(of('[/etc/passwd]'), [
-    '11:11: policies.support.use[0]: must be the name of a shipped preset, as presets/support-desk',
-  ]);
-  assert.deepEqual(of('[presets/../../etc/passwd]'), [
-    '11:11: policies.support.use[0]: must be the name of a shipped preset, as presets/support-desk',
-  ]);
-  assert.deepEqual(of('[presets/monitoring]'), [
-    '11:11: policies.support.use[0]: needs with: { probe: ... } (the user whose INBOX is asked for)',
-  ]);
-  assert.deepEqual(of('[{ preset: presets/monitoring, with: { probe: a@b, prob: c } }]'), [
-    '11:61: policies.support.use[0].with.prob: is no parameter of this preset; it has: probe',
-  ]);
-  assert.deepEqual(of('[{ preset: presets/retention-janitor, with: { age: 30 } }]'), [
-    'presets/retention-janitor:10:61: allow[0].where.query.savedbefore.at_least: must be an age: a whole number and ms, s, m, h, d or w, as 30d',
-    'presets/retention-janitor:13:61: allow[1].where.query.savedbefore.at_least: must be an age: a whole number and ms, s, m, h, d or w, as 30d',
-  ]);
+    readWithPresets(withAllow(`    use: [${use}]`)).problems.map((each) =>
+      formatted(each).replace('d.yaml:11:', '').replace('policies.support.use[0]', 'use'),
+    );
+  const notShipped = '11: use: must be the name of a shipped preset, as presets/support-desk';
+  const age = 'must be an age: a whole number and ms, s, m, h, d or w, as 30d';
+  const ages = ['10:61: allow[0]', '13:61: allow[1]'].map(
+    (place) => `presets/retention-janitor:${place}.where.query.savedbefore.at_least: ${age}`,
+  );
+  for (const [use, ...expected] of [
+    ['presets/suport-desk', '11: use: there is no preset presets/suport-desk'],
+    ['/etc/passwd', notShipped],
+    ['presets/../../etc/passwd', notShipped],
+    ['presets/monitoring', '11: use: needs with: { probe: ... } (the user whose INBOX is asked for)'],
+    [
+      '{ preset: presets/monitoring, with: { probe: a@b, prob: c } }',
+      '61: use.with.prob: is no parameter of this preset; it has: probe',
+    ],
+    ['{ preset: presets/retention-janitor, with: { age: 30 } }', ...ages],
+  ] as const)
+    assert.deepEqual(of(use), expected);
 });
 
 void test('traits of a policy', () => {
-  const text = sound.replace(
-    '    allow: [quota get]',
-    `    mode: observe
+  const text = withAllow(`    mode: observe
     logs: full
     debug: true
     limits: { rate: 60/minute, distinct_users: 50/hour, at_once: 2 }
-    allow: [quota get]`,
-  );
-  const policy = settingsOf(text).policies.get('support');
-  assert.equal(policy?.mode, 'observe');
-  assert.equal(policy?.logs, 'full');
-  assert.equal(policy?.debug, true);
-  assert.deepEqual(policy?.limits, {
-    rate: { count: 60, windowMs: 60_000 },
-    distinctUsers: { count: 50, windowMs: 3_600_000 },
-    atOnce: 2,
-  });
-  const plain = settingsOf(sound).policies.get('support');
-  assert.deepEqual(
-    [plain?.mode, plain?.logs, plain?.debug, plain?.limits],
-    ['enforce', 'filtered', false, {}],
-  );
+    allow: [quota get]`);
+  const [policy, plain] = [text, sound].map((each) => settingsOf(each).policies.get('support'));
+  const traitsOf = (each: Policy | undefined) => [each?.mode, each?.logs, each?.debug, each?.limits];
+  const rate = { count: 60, windowMs: 60_000 };
+  const limits = { rate, distinctUsers: { count: 50, windowMs: 3_600_000 }, atOnce: 2 };
+  assert.deepEqual(traitsOf(policy), ['observe', 'full', true, limits]);
+  assert.deepEqual(traitsOf(plain), ['enforce', 'filtered', false, {}]);
   assert.notEqual(policy?.version, plain?.version);
 });
 
 void test('a shadow is a policy of its own, and no part of the version', () => {
-  const text = sound.replace('    allow: [quota get]', '    shadow: candidate.yaml\n    allow: [quota get]');
-  const read = (candidate: string) =>
-    parseSettings('/etc/d.yaml', memoryFiles({ '/etc/d.yaml': text, '/etc/candidate.yaml': candidate }));
+  const text = withAllow('    shadow: candidate.yaml\n    allow: [quota get]');
+  const read = (candidate: string, settings = text) =>
+    parseSettings('/etc/d.yaml', memoryFiles({ '/etc/d.yaml': settings, '/etc/candidate.yaml': candidate }));
+  const toldOf = (candidate: string) => read(candidate).problems.map(formatted);
   const { settings, problems } = read('users: ["*"]\nallow: [search]\n');
   assert.deepEqual(problems, []);
   const policy = settings?.policies.get('support');
@@ -163,15 +145,11 @@ void test('a shadow is a policy of its own, and no part of the version', () => {
   assert.equal(policy?.shadow?.allow[0]?.place.file, '/etc/candidate.yaml');
   assert.equal(policy?.version, settingsOf(sound).policies.get('support')?.version);
   assert.notEqual(policy?.shadow?.version, policy?.version);
-  assert.deepEqual(
-    read('users: ["*"]\nalow: [search]\n').problems.map((problem) => formatProblem(problem)),
-    ['/etc/candidate.yaml:2:1: alow: "alow" is not a key here; did you mean allow?'],
-  );
-  assert.deepEqual(
-    read('users: ["*"]\nshadow: x.yaml\n').problems.map((problem) => formatProblem(problem)),
-    ['/etc/candidate.yaml:2:1: shadow: a shadow has no shadow of its own'],
-  );
-  const toldOf = (candidate: string) => read(candidate).problems.map((problem) => formatProblem(problem));
+  const at = '/etc/candidate.yaml:2:1';
+  const unknown = `${at}: alow: "alow" is not a key here; did you mean allow?`;
+  assert.deepEqual(toldOf('users: ["*"]\nalow: [search]\n'), [unknown]);
+  const nested = `${at}: shadow: a shadow has no shadow of its own`;
+  assert.deepEqual(toldOf('users: ["*"]\nshadow: x.yaml\n'), [nested]);
   // What suggest prints, as it is; a file that lacks `users`; a file for another policy.
   const printed = read('policies:\n  support:\n    users: ["*"]\n    allow: [search]\n');
   assert.deepEqual(printed.problems, []);
@@ -184,10 +162,7 @@ void test('a shadow is a policy of its own, and no part of the version', () => {
       'policies:\n',
       'policies:\n  other: { users: ["*"], shadow: candidate.yaml, allow: [search] }\n',
     );
-  const two = parseSettings(
-    '/etc/d.yaml',
-    memoryFiles({ '/etc/d.yaml': both, '/etc/candidate.yaml': 'users: ["*"]\nallow: [search]\n' }),
-  );
+  const two = read('users: ["*"]\nallow: [search]\n', both);
   assert.deepEqual(two.problems, []);
   assert.equal(two.settings?.policies.get('other')?.shadow?.allow.length, 1, 'one file for two policies');
   assert.equal(two.settings?.policies.get('support')?.shadow?.allow.length, 1);

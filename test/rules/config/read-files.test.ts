@@ -10,12 +10,14 @@ import { memoryFiles, sound } from './sound.js';
 const main = `include: [conf.d/*.yaml]\n${sound}`;
 
 function parse(files: Record<string, string>) {
-  const result = parseSettings('/etc/d.yaml', memoryFiles(files));
-  return {
-    ...result,
-    told: result.problems.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`),
-  };
+  const { settings, problems } = parseSettings('/etc/d.yaml', memoryFiles(files));
+  const told = problems.map(({ file, line, column, message }) => `${file}:${line}:${column}: ${message}`);
+  return { settings, problems, told };
 }
+
+/** With one file included. */
+const parseWith = (included: string, text = main) =>
+  parse({ '/etc/d.yaml': text, '/etc/conf.d/a.yaml': included });
 
 void test('included files add listeners, policies and routes; paths are relative to the file that names them', () => {
   const { settings, told } = parse({
@@ -29,25 +31,17 @@ policies: { billing: { users: ["*@example.org"], allow: [quota get] } }
     '/etc/conf.d/ignored.txt': 'nonsense: [',
   });
   assert.deepEqual(told, []);
-  assert.deepEqual(
-    settings?.listeners.map(({ name, socket }) => `${name} ${formatListenerSocket(socket)}`),
-    ['support unix:/run/s.sock', 'billing unix:/etc/conf.d/b.sock'],
-  );
-  assert.deepEqual(
-    settings?.routes.map((route) => formatTarget(route.target)),
-    ['mail1', 'mail2'],
-  );
+  const sockets = settings?.listeners.map(({ name, socket }) => `${name} ${formatListenerSocket(socket)}`);
+  assert.deepEqual(sockets, ['support unix:/run/s.sock', 'billing unix:/etc/conf.d/b.sock']);
+  assert.equal(settings?.routes.map((route) => formatTarget(route.target)).join(), 'mail1,mail2');
   assert.deepEqual(settings?.backends[1]?.address, { kind: 'unix', path: '/etc/conf.d/d.sock' });
   assert.equal(settings?.policies.get('billing')?.allow[0]?.place.file, '/etc/conf.d/a.yaml');
 });
 
 void test('a name that two files define is a problem in the second', () => {
-  const { told, settings } = parse({
-    '/etc/d.yaml': `${main}limits: { queue: 5 }\n`,
-    '/etc/conf.d/a.yaml': `listeners: { support: { unix: x.sock, policy: support } }
-limits: { queue: 6, line: 1KiB }
-`,
-  });
+  const again =
+    'listeners: { support: { unix: x.sock, policy: support } }\nlimits: { queue: 6, line: 1KiB }\n';
+  const { told, settings } = parseWith(again, `${main}limits: { queue: 5 }\n`);
   assert.equal(settings, undefined);
   assert.deepEqual(told, [
     '/etc/conf.d/a.yaml:1:14: is already defined in /etc/d.yaml:4; leave one of them',
@@ -56,10 +50,7 @@ limits: { queue: 6, line: 1KiB }
 });
 
 void test('a value that two files set is a problem; so is another version', () => {
-  const { told } = parse({
-    '/etc/d.yaml': `${main}state: /var/a\n`,
-    '/etc/conf.d/a.yaml': 'state: /var/b\nversion: 2\n',
-  });
+  const { told } = parseWith('state: /var/b\nversion: 2\n', `${main}state: /var/a\n`);
   assert.deepEqual(told, [
     '/etc/conf.d/a.yaml:1:1: is already set in /etc/d.yaml:13; leave one of them',
     '/etc/conf.d/a.yaml:2:1: is already set in /etc/d.yaml:2; leave one of them',
@@ -67,7 +58,7 @@ void test('a value that two files set is a problem; so is another version', () =
 });
 
 void test('problems inside an included file are told at their place there', () => {
-  const { told } = parse({ '/etc/d.yaml': main, '/etc/conf.d/a.yaml': '\n\nlimits: { queu: 1 }\n' });
+  const { told } = parseWith('\n\nlimits: { queu: 1 }\n');
   assert.deepEqual(told, ['/etc/conf.d/a.yaml:3:11: "queu" is not a key here; did you mean queue?']);
 });
 
@@ -95,17 +86,11 @@ void test('a main file that is not there is one problem', () => {
 });
 
 void test('a file that two patterns find is read once', () => {
-  const { told } = parse({
-    '/etc/d.yaml': main.replace('[conf.d/*.yaml]', '[conf.d/*.yaml, conf.d/a*]'),
-    '/etc/conf.d/a.yaml': 'log: { level: debug }\n',
-  });
-  assert.deepEqual(told, []);
+  const twice = main.replace('[conf.d/*.yaml]', '[conf.d/*.yaml, conf.d/a*]');
+  assert.deepEqual(parseWith('log: { level: debug }\n', twice).told, []);
 });
 
 void test('a list of 130,000 items in an included file joins that of the main file', () => {
-  const { problems } = parse({
-    '/etc/d.yaml': `${main}tests: []\n`,
-    '/etc/conf.d/a.yaml': `tests:\n${'- 1\n'.repeat(130_000)}`,
-  });
+  const { problems } = parseWith(`tests:\n${'- 1\n'.repeat(130_000)}`, `${main}tests: []\n`);
   assert.ok(problems.length > 0);
 });

@@ -24,12 +24,8 @@ function issue(days = 90): Issued {
 
 function open(t: TestContext, first = issue(), more: { readonly clientCa?: string } = {}) {
   const folder = openFolder(t);
-  const files = {
-    name: 'jobs',
-    certificate: join(folder, 'crt'),
-    key: join(folder, 'key'),
-    clientCa: undefined,
-  };
+  const clientCa = more.clientCa === undefined ? undefined : join(folder, 'ca');
+  const files = { name: 'jobs', certificate: join(folder, 'crt'), key: join(folder, 'key'), clientCa };
   const write = (path: string, text: string): void => {
     // As programs that renew certificates do it: the file under the name is another one.
     writeFileSync(`${path}.new`, text, { mode: 0o600 });
@@ -40,9 +36,7 @@ function open(t: TestContext, first = issue(), more: { readonly clientCa?: strin
     write(files.key, keyPem);
   };
   replace(first);
-  const clientCa = more.clientCa === undefined ? undefined : join(folder, 'ca');
   if (clientCa !== undefined) write(clientCa, more.clientCa ?? '');
-  const named = { ...files, clientCa };
   const clock = createFakeClock();
   clock.leap(nowMs - clock.wallMs());
   const events: CertificateEvent[] = [];
@@ -51,35 +45,20 @@ function open(t: TestContext, first = issue(), more: { readonly clientCa?: strin
   const replaced: (string | undefined)[] = [];
   const onReplaced = (): void => void replaced.push(shown());
   const shownByReceivers: { readonly name: string; readonly validTo: string }[] = [];
-  const certificates = createCertificates({
-    clock,
-    prepareOffer,
-    report,
-    onReplaced,
-    shownByReceivers: () => shownByReceivers,
-  });
-  certificates.prepare([named], []).commit();
+  const parts = { clock, prepareOffer, report, onReplaced, shownByReceivers: () => shownByReceivers };
+  const certificates = createCertificates(parts);
+  certificates.prepare([files], []).commit();
   t.after(() => certificates.close());
   /** One look, however long: files are asked without the clock, and the next timer is set when that is over. */
   const look = async (ms = 10_000): Promise<void> => {
     await clock.advance(ms);
     const isOver = (): boolean => clock.timers > 0;
-    while (!isOver()) await new Promise((resolve) => setImmediate(resolve));
+    while (!isOver()) await new Promise(setImmediate);
   };
   const shown = (): string | undefined => certificates.offerOf('jobs')?.certificate.chain;
   const told = (): string[] => events.splice(0).map(({ event }) => event);
-  return {
-    certificates,
-    files: named,
-    write,
-    replace,
-    look,
-    shown,
-    told,
-    replaced,
-    events,
-    shownByReceivers,
-  };
+  const seen = { shown, told, replaced, events, shownByReceivers };
+  return { certificates, files, write, replace, look, ...seen };
 }
 
 void test('authorities of clients are shown and told like the certificate; other line ends are nothing new', async (t) => {
@@ -115,13 +94,12 @@ void test('half of a pair changes nothing, and is told only when it stays so', a
   assert.deepEqual(told(), ['certificate-kept']);
 });
 
+const damaged = issue().certificatePem.replace(/\n.{64}\n/, '\n');
+
 for (const [what, spoil] of [
   ['an empty file', (path: string) => writeFileSync(path, '')],
   ['a file that is no certificate', (path: string) => writeFileSync(path, 'certificate')],
-  [
-    'a damaged certificate',
-    (path: string) => writeFileSync(path, issue().certificatePem.replace(/\n.{64}\n/, '\n')),
-  ],
+  ['a damaged certificate', (path: string) => writeFileSync(path, damaged)],
   ['no file', (path: string) => unlinkSync(path)],
 ] as const) {
   void test(`${what} keeps the old one; a good one ends that`, async (t) => {
@@ -181,12 +159,10 @@ void test('what backends show is told like our own, as long as they are there', 
   const { validTo } = new X509Certificate(issue(3).certificatePem);
   certificates.saw('mail1', validTo);
   certificates.saw('mail2', 'Dec  1 09:05:00 2099 GMT');
-  const left = () =>
-    certificates
-      .expiries()
-      .flatMap(({ role, name, leftMs }) =>
-        role === 'backend' ? [`${name} ${Math.round(leftMs / day)}`] : [],
-      );
+  const left = () => {
+    const backends = certificates.expiries().filter(({ role }) => role === 'backend');
+    return backends.map(({ name, leftMs }) => `${name} ${Math.round(leftMs / day)}`);
+  };
   assert.match(left().join(), /^mail1 3,mail2 2\d{4}$/);
   await look();
   assert.deepEqual(told(), ['certificate-expires']);

@@ -41,10 +41,8 @@ void test('the settings are the same at the other end', () => {
   const [requestable] = built.policies.get('support')?.onRequestByCommand.get('mailbox delete') ?? [];
   const { terms, hash, users } = requestable ?? assert.fail();
   assert.equal(hash, settings.policies.get('support')?.onRequest[0]?.hash);
-  assert.deepEqual(
-    [terms.uses, terms.reason?.matches('ticket 7'), terms.reason?.matches('no')],
-    [3, true, false],
-  );
+  const said = ['ticket 7', 'no'].map((reason) => terms.reason?.matches(reason));
+  assert.deepEqual([terms.uses, ...said], [3, true, false]);
   assert.equal(users?.matches('user7@example.com'), true);
   assert.deepEqual(built.policies.get('support')?.requests, { open: 2, waitMs: 7_200_000 });
   assert.deepEqual(built.policies.get('support')?.approve, ['support']);
@@ -57,18 +55,15 @@ void test('the settings are the same at the other end', () => {
     const found: boolean[] = [route.users, policy.users, rule.users].map((list) => list.matches(name));
     assert.deepEqual(found, [isThere, isThere, isThere], name);
   }
-  assert.deepEqual(
-    [route.users.matches('a@b.example'), policy.except.matches('x-y@a.example')],
-    [true, true],
-  );
+  assert.ok(route.users.matches('a@b.example'));
+  assert.ok(policy.except.matches('x-y@a.example'));
 });
 
 void test('added commands cross once, and every policy has them at the other end', () => {
-  const site =
-    '{ "series": "2.4", "commands": [{ "name": "site scan", "scope": "user", "effect": "read" }] }';
+  const scan = '{ "name": "site scan", "scope": "user", "effect": "read" }';
   const files = new Map([
     ['/x', text.replace('allow:', 'allow:\n      - site scan').concat('catalog: site.json\n')],
-    ['/site.json', site],
+    ['/site.json', `{ "series": "2.4", "commands": [${scan}] }`],
   ]);
   const read = { readText: (path: string) => files.get(path) ?? '', glob: () => [] };
   const { settings } = parseSettings('/x', read);

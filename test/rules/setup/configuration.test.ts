@@ -58,10 +58,8 @@ void test('the settings and problems are those of a reading in one go', async (t
 
 void test('problems of the machine come at the places of their values', async (t) => {
   const path = join(openFolder(t), 'dovegate.yaml');
-  writeFileSync(
-    path,
-    configurationOf(1).replace('version: 1', 'version: 1\nadmin: { unix: a.sock, token_file: nowhere }'),
-  );
+  const admin = 'admin: { unix: a.sock, token_file: nowhere }';
+  writeFileSync(path, configurationOf(1).replace('version: 1', `version: 1\n${admin}`));
   const beside = await loadBeside(path, systemClock, { asksForAccounts: false });
   assert.equal(beside.settings, undefined);
   assert.deepEqual(beside, loadConfiguration(path, { asksForAccounts: false }));
