@@ -101,17 +101,11 @@ void test('one answer each where the userdb is asked: the daemon, its answers in
   assert.deepEqual(wrong, []);
 });
 
-function answerTo(question: {
-  readonly kind: string;
-  readonly users?: readonly string[];
-}): [string, UserdbAnswer] {
+function answerTo(question: { kind: string; users?: readonly string[] }): [string, UserdbAnswer] {
   const users = question.users ?? assert.fail(question.kind);
   const said = users.map((user) => userdb[user] ?? '');
-  const aliases = said
-    .map((each) => each.replace('USER|', ''))
-    .filter((name) => !users.includes(name) && name !== '');
-  const answer: UserdbAnswer = said.includes('FAIL')
-    ? { kind: 'failed', code: 'fail' }
-    : { kind: 'resolved', aliases };
-  return [userdbKey(users), answer];
+  const names = said.map((each) => each.replace('USER|', ''));
+  const aliases = names.filter((name) => !users.includes(name) && name !== '');
+  const failed = { kind: 'failed', code: 'fail' } as const;
+  return [userdbKey(users), said.includes('FAIL') ? failed : { kind: 'resolved', aliases }];
 }

@@ -44,19 +44,11 @@ void test('users in arguments are judged and sent by their normal names', () => 
     { parameter: 'mask', value: 'e*@example.org', isUserMask: true },
     { parameter: 'mask', value: '10.0.0.1', isUserMask: false },
   ]);
-  assert.deepEqual(canonicalArguments(kick.parsed), [
-    '--',
-    'carol@example.com',
-    'dave@example.org',
-    'e*@example.org',
-    '10.0.0.1',
-  ]);
+  const sent = '-- carol@example.com dave@example.org e*@example.org 10.0.0.1';
+  assert.equal(canonicalArguments(kick.parsed).join(' '), sent);
   const copy = attempt('alice', 'copy', 'Dest', 'user', 'Carol', 'mailbox', 'user', 'all');
   assert.deepEqual(copy.users, ['alice@example.com', 'carol@example.com']);
-  assert.deepEqual(
-    canonicalArguments(copy.parsed),
-    '-- Dest user carol@example.com mailbox user all'.split(' '),
-  );
+  assert.equal(canonicalArguments(copy.parsed).join(' '), '-- Dest user carol@example.com mailbox user all');
   const acl = attempt('alice', 'acl', 'set', 'INBOX', 'user=Carol', 'lookup');
   assert.deepEqual(acl.users, ['alice@example.com', 'carol@example.com']);
   // Servers compare these ids byte by byte.
@@ -84,14 +76,9 @@ void test('a -u that nobody has settled is never let through', () => {
 });
 
 void test('a user who cannot be one is no attempt', () => {
-  for (const [user, ...words] of [
-    ['alice', 'copy', 'Dest', 'user', 'x@y@z', 'all'],
-    ['', 'kick', '%u'],
-  ] as const) {
-    const result = resultOf(user, words);
-    if (words[0] === 'kick') assert.equal(result.kind, 'attempt', 'an address to the server, or a mask');
-    else assert.ok(result.kind === 'unparsable' && result.code === 'user-invalid');
-  }
+  const result = resultOf('alice', ['copy', 'Dest', 'user', 'x@y@z', 'all']);
+  assert.ok(result.kind === 'unparsable' && result.code === 'user-invalid');
+  assert.equal(resultOf('', ['kick', '%u']).kind, 'attempt', 'an address to the server, or a mask');
 });
 
 // bounds.usersPerLine, bounds.masksPerLine
@@ -100,14 +87,11 @@ void test('a line names so many users, and so many masks, and no more', () => {
     resultOf('', ['who', ...Array.from({ length: count }, (_, at) => name(at))]).kind;
   const user = (at: number): string => `user${at}`;
   const mask = (at: number): string => `user${at}*`;
-  assert.deepEqual(
-    [who(bounds.usersPerLine, user), who(bounds.usersPerLine + 1, user)],
-    ['attempt', 'unparsable'],
-  );
-  assert.deepEqual(
-    [who(bounds.masksPerLine, mask), who(bounds.masksPerLine + 1, mask)],
-    ['attempt', 'unparsable'],
-  );
+  for (const [most, name] of [
+    [bounds.usersPerLine, user],
+    [bounds.masksPerLine, mask],
+  ] as const)
+    assert.deepEqual([who(most, name), who(most + 1, name)], ['attempt', 'unparsable']);
 });
 
 // Whom a command touches, as a table: what is recorded of it, and what an auditor finds.

@@ -78,14 +78,9 @@ export function judge(settings: Settings, each: Case, series: Series): LineJudge
   const [, plus, principal = '', listener = ''] = /^(\+)?(.*@([^@]*))$/.exec(each.who) ?? [];
   const policy = settings.policies.get(listener);
   assert.ok(policy, `there is no policy ${listener}`);
-  const line = {
-    listener,
-    principal,
-    user: each.user,
-    words: each.words,
-    clientMinor: each.minor,
-    ...(plus === undefined ? {} : { grants: underAnyGrant }),
-  };
+  const { user, words, minor: clientMinor } = each;
+  const grants = plus === undefined ? {} : { grants: underAnyGrant };
+  const line = { listener, principal, user, words, clientMinor, ...grants };
   const { backends, userNames } = routingTableOf(settings);
   const mailboxNames = namesAmong(backends);
   const sharedNamespaces = jointNamespaces(backends.map((backend) => backend.sharedNamespaces));
@@ -123,10 +118,11 @@ function settingsOf(name: string, text: string): Settings {
     presetText: (preset) =>
       readFileSync(new URL(`../../../../../config/presets/${preset}.yaml`, folder), 'utf8'),
   });
-  const told = result.problems
-    .filter((problem) => problem.severity === 'error')
-    .map((problem) => formatProblem(problem));
-  assert.deepEqual(told, []);
+  const errors = result.problems.filter(({ severity }) => severity === 'error');
+  assert.deepEqual(
+    errors.map((problem) => formatProblem(problem)),
+    [],
+  );
   return result.settings ?? assert.fail();
 }
 

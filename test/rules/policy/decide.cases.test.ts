@@ -102,13 +102,7 @@ void test('observe mode lets no duplex command through without a rule, whatever 
 // they cannot show.
 void test('a rule matches exactly when it misses nothing', () => {
   let compared = 0;
-  for (const name of [
-    'query.cases',
-    'masks.cases',
-    'dangerous.cases',
-    'time.cases',
-    'where-is-closed.cases',
-  ]) {
+  for (const name of 'query.cases masks.cases dangerous.cases time.cases where-is-closed.cases'.split(' ')) {
     const { settings, cases } = readCases(name);
     for (const each of cases) {
       for (const series of each.series) {

@@ -162,14 +162,8 @@ void test('observing lets nobody out of mailboxes of users named one by one', ()
     assert.equal(touchedUsers(parsed, attempt.user ?? '').kind, 'named', shown);
     for (const { name, role } of command.params) {
       const reaches = [
-        'socket',
-        'user-file',
-        'file-path',
-        'content-file',
-        'source-user',
-        'all-users',
-        'remote-destination',
-        'internal',
+        ...'socket user-file file-path content-file source-user all-users remote-destination'.split(' '),
+        ...'internal'.split(' '),
       ];
       if (parsed.values.has(name)) assert.ok(!reaches.includes(role ?? ''), shown);
     }
@@ -197,12 +191,8 @@ function withOneMore(series: Series, each: Case): { name: string; words: readonl
 void test('one more option never turns a denied line into an allowed one', () => {
   let tried = 0;
   for (const name of [
-    'where-is-closed.cases',
-    'query.cases',
-    'dangerous.cases',
-    'content.cases',
-    'shared.cases',
-    'users.cases',
+    ...'where-is-closed.cases query.cases dangerous.cases content.cases shared.cases'.split(' '),
+    ...'users.cases'.split(' '),
   ]) {
     const { settings, cases } = readCases(name);
     for (const each of cases.filter((one) => one.expected.startsWith('deny'))) {

@@ -79,51 +79,30 @@ function lineDigest(words: readonly string[], user = bob): string {
 }
 const lineOfTrash = lineDigest(trash);
 
-const table: readonly (readonly [what: string, GrantTerms, isGranted: boolean, string, readonly string[]])[] =
-  [
-    ['its rule, for its user', grant(fetch), true, bob, subjects],
-    ['any line of its rule', grant(fetch), true, bob, ['fetch', 'text', 'all']],
-    ['the user in another spelling', grant(fetch), true, 'Bob@Example.com', subjects],
-    ['another user', grant(fetch), false, 'carl@example.com', subjects],
-    ['one of several users', grant(fetch, { users: ['a@example.com', bob] }), true, bob, subjects],
-    ['no users', grant(fetch, { users: [] }), false, bob, subjects],
-    ['an excepted user', grant(fetch, { users: ['ceo@example.com'] }), false, 'ceo@example.com', subjects],
-    ['a user of others', grant(fetch, { users: ['x@example.org'] }), false, 'x@example.org', subjects],
-    ['another command', grant(fetch), false, bob, ['search', 'all']],
-    ['a rule that is gone or changed', grant(fetch, { rule: 'ab'.repeat(32) }), false, bob, subjects],
-    ['its line', grant(expunge, { line: lineOfTrash }), true, bob, trash],
-    [
-      'its line in another spelling',
-      grant(expunge, { line: lineOfTrash }),
-      true,
-      bob,
-      ['expunge', '--', ...trash.slice(1)],
-    ],
-    [
-      'another line',
-      grant(expunge, { line: lineOfTrash }),
-      false,
-      bob,
-      ['expunge', 'mailbox', 'Junk', 'all'],
-    ],
-    ['its line for another user', grant(expunge, { line: lineOfTrash }), false, 'carl@example.com', trash],
-    ['a line that is unknown', grant(expunge), false, bob, trash],
-    ['a rule for one line, granted as for a user', grant(expunge, { scope: 'user' }), false, bob, trash],
-    [
-      'a rule for a user, granted for one line',
-      grant(fetch, { scope: 'command', line: lineDigest(subjects) }),
-      true,
-      bob,
-      subjects,
-    ],
-    [
-      'a rule for a user, granted for another line',
-      grant(fetch, { scope: 'command', line: lineOfTrash }),
-      false,
-      bob,
-      subjects,
-    ],
-  ];
+type Row = readonly [what: string, GrantTerms, isGranted: boolean, string, readonly string[]];
+const forLine = (line: string) => grant(fetch, { scope: 'command', line });
+const forTrash = grant(expunge, { line: lineOfTrash });
+const otherTrash = ['expunge', '--', ...trash.slice(1)];
+const table: readonly Row[] = [
+  ['its rule, for its user', grant(fetch), true, bob, subjects],
+  ['any line of its rule', grant(fetch), true, bob, ['fetch', 'text', 'all']],
+  ['the user in another spelling', grant(fetch), true, 'Bob@Example.com', subjects],
+  ['another user', grant(fetch), false, 'carl@example.com', subjects],
+  ['one of several users', grant(fetch, { users: ['a@example.com', bob] }), true, bob, subjects],
+  ['no users', grant(fetch, { users: [] }), false, bob, subjects],
+  ['an excepted user', grant(fetch, { users: ['ceo@example.com'] }), false, 'ceo@example.com', subjects],
+  ['a user of others', grant(fetch, { users: ['x@example.org'] }), false, 'x@example.org', subjects],
+  ['another command', grant(fetch), false, bob, ['search', 'all']],
+  ['a rule that is gone or changed', grant(fetch, { rule: 'ab'.repeat(32) }), false, bob, subjects],
+  ['its line', forTrash, true, bob, trash],
+  ['its line in another spelling', forTrash, true, bob, otherTrash],
+  ['another line', forTrash, false, bob, ['expunge', 'mailbox', 'Junk', 'all']],
+  ['its line for another user', forTrash, false, 'carl@example.com', trash],
+  ['a line that is unknown', grant(expunge), false, bob, trash],
+  ['a rule for one line, granted as for a user', grant(expunge, { scope: 'user' }), false, bob, trash],
+  ['a rule for a user, granted for one line', forLine(lineDigest(subjects)), true, bob, subjects],
+  ['a rule for a user, granted for another line', forLine(lineOfTrash), false, bob, subjects],
+];
 
 void test('what a grant allows, and what not', () => {
   for (const [what, terms, isGranted, user, words] of table) {
@@ -154,10 +133,10 @@ void test('the terms of the rule apply, and no more mails than were counted', ()
 
 void test('the first grant in order counts, and a rule of allow before every grant', () => {
   const forUser = grant(expungeForUser, { id: '02' });
-  const forLine = grant(expunge, { id: '03', line: lineOfTrash });
-  assert.equal(judged([forUser, forLine], bob, ...trash).decision.grant, '02');
-  assert.equal(judged([forLine, forUser], bob, ...trash).decision.grant, '03');
-  assert.equal(judged([forLine, forUser], bob, 'quota', 'get').decision.grant, undefined);
+  const forOne = grant(expunge, { id: '03', line: lineOfTrash });
+  assert.equal(judged([forUser, forOne], bob, ...trash).decision.grant, '02');
+  assert.equal(judged([forOne, forUser], bob, ...trash).decision.grant, '03');
+  assert.equal(judged([forOne, forUser], bob, 'quota', 'get').decision.grant, undefined);
 });
 
 void test('an alias of a granted user is granted only where it was approved, and an excepted one is refused', () => {

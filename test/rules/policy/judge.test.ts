@@ -5,11 +5,7 @@ import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import * as fc from 'fast-check';
 import type { Series } from '../../../src/doveadm/commands/catalog.js';
-import {
-  createMailboxNames,
-  doubtedNames,
-  type MailboxNames,
-} from '../../../src/doveadm/names/mailbox-names.js';
+import { createMailboxNames, doubtedNames } from '../../../src/doveadm/names/mailbox-names.js';
 import { createUserNames } from '../../../src/doveadm/names/user-name.js';
 import { type NamedParameter, parseCommandLine } from '../../../src/doveadm/protocol/command.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
@@ -47,11 +43,8 @@ void test('a decision is found until its time', () => {
 });
 
 void test('it is bounded in entries and in memory', () => {
-  const cache = new AnswerCache<Decision>({
-    entriesMax: 100,
-    bytesMax: 12_800,
-    bytesOf: (key) => key.length,
-  });
+  const bytesOf = (key: string) => key.length;
+  const cache = new AnswerCache<Decision>({ entriesMax: 100, bytesMax: 12_800, bytesOf });
   for (let index = 0; index < 1000; index += 1) cache.keep(`key ${index}`, allowed);
   assert.ok(cache.size <= 100);
   assert.equal(cache.find('key 999', 0), allowed);
@@ -64,9 +57,8 @@ void test('it is bounded in entries and in memory', () => {
 
 // bounds.contentArgumentBytes
 void test('what reads content has few enough arguments to be recorded whole; other reads have as many as they like', () => {
-  const policy = policyOf(
-    withPolicies('  support: { users: ["*"], allow: [{ command: fetch, content: true }] }'),
-  );
+  const fetching = '  support: { users: ["*"], allow: [{ command: fetch, content: true }] }';
+  const policy = policyOf(withPolicies(fetching));
   const ask = (field: string, bytes: number): Judgement => {
     // Each word counts with one byte more: `--`, the field, and `or mailbox NAME`, the first one without `or`.
     const [frame, name] = ['or mailbox '.length + 1, 'x'.repeat(1000)];
@@ -74,30 +66,20 @@ void test('what reads content has few enough arguments to be recorded whole; oth
     let left = bytes - field.length - 1;
     for (; left > name.length + 2 * frame; left -= name.length + frame) names.push('or', 'mailbox', name);
     names.push('or', 'mailbox', 'x'.repeat(left - frame));
-    return judge(
-      plainLine('alice@example.com', ['fetch', field, ...names.slice(1)]),
-      ['2.4'],
-      judgeContext(policy),
-    );
+    const line = plainLine('alice@example.com', ['fetch', field, ...names.slice(1)]);
+    return judge(line, ['2.4'], judgeContext(policy));
   };
   const found = (field: string, bytes: number): string => {
     const judged = ask(field, bytes);
     if (judged.kind !== 'judged') return judged.message;
-    assert.equal(
-      judged.args.reduce((sum, { text }) => sum + text.length + 1, 0),
-      bytes,
-    );
-    assert.equal(judged.decision.kind, 'allow');
+    const sum = judged.args.reduce((before, { text }) => before + text.length + 1, 0);
+    assert.deepEqual([sum, judged.decision.kind], [bytes, 'allow']);
     return judged.unable?.reason ?? 'served';
   };
-  assert.deepEqual(
-    [
-      found('text', bounds.contentArgumentBytes),
-      found('text', bounds.contentArgumentBytes + 1),
-      found('uid', 30_000),
-    ],
-    ['served', '"fetch" reads content and has more than 16 KiB of arguments; use several commands', 'served'],
-  );
+  assert.equal(found('text', bounds.contentArgumentBytes), 'served');
+  const refusal = '"fetch" reads content and has more than 16 KiB of arguments; use several commands';
+  assert.equal(found('text', bounds.contentArgumentBytes + 1), refusal);
+  assert.equal(found('uid', 30_000), 'served');
 });
 
 // Goal: a remembered judgement is given out only to the very same question.
@@ -227,11 +209,8 @@ interface Asked extends Partial<Omit<JudgeContext, 'policy'>> {
 
 /** Asks through a cache. */
 function asker(): { ask: (asked: Asked) => Judgement; cache: JudgementCache } {
-  const cache: JudgementCache = new AnswerCache<Judged>({
-    entriesMax: 1000,
-    bytesMax: 1024 ** 2,
-    bytesOf: judgedBytes,
-  });
+  const limits = { entriesMax: 1000, bytesMax: 1024 ** 2, bytesOf: judgedBytes };
+  const cache: JudgementCache = new AnswerCache<Judged>(limits);
   const ask = ({ line, policy: name = 'support', series = ['2.4'], ...changes }: Asked): Judgement => {
     const read = parseCommandLine(Buffer.from(line.replaceAll('|', '\t'), 'latin1'));
     if (read.kind !== 'command') throw new Error('no command');
@@ -251,17 +230,11 @@ function saidOf(judgement: Judgement): unknown {
 
 test('other names of a mailbox are found once a line, however many rules and series ask', () => {
   const asked: string[] = [];
-  const mailboxNames: MailboxNames = {
-    ...doubtedNames,
-    readings: (name) => {
-      asked.push(`readings ${name}`);
-      return doubtedNames.readings(name);
-    },
-    spellings: (name) => {
-      asked.push(`spellings ${name}`);
-      return doubtedNames.spellings(name);
-    },
+  const noted = (what: 'readings' | 'spellings') => (name: string) => {
+    asked.push(`${what} ${name}`);
+    return doubtedNames[what](name);
   };
+  const mailboxNames = { ...doubtedNames, readings: noted('readings'), spellings: noted('spellings') };
   const { ask } = asker();
   const judgeBoth = (): Judgement =>
     ask({ line: '|alice|mailbox create|B|A/INBOX', policy: 'names', series: ['2.3', '2.4'], mailboxNames });
@@ -281,24 +254,19 @@ test('the same question is judged once, and whatever makes another question is j
   const first = ask(base);
   assert.equal(decisionOf(first), 'allow');
   assert.equal(ask(base), first);
-  const others: readonly Asked[] = [
-    { ...base, policy: 'other' },
-    { ...base, listener: 'other' },
-    { ...base, principal: 'eve@support' },
-    { ...base, clientMinor: 2 },
-    { ...base, series: ['2.3'] },
-    { ...base, series: ['2.3', '2.4'] },
-    { ...base, sharedNamespaces: undefined },
-    { ...base, sharedNamespaces: ['shared/'] },
-    { ...base, sharedNamespaces: ['shared/', 'Public/'] },
-    { ...base, mailboxNames: createMailboxNames(undefined, []) },
-    { ...base, mailboxNames: createMailboxNames([], []) },
-    { ...base, line: '|bob|mailbox list|INBOX*' },
-    { ...base, line: '|alice|mailbox list|INBOX' },
-    { ...base, line: '|alice|mailbox|list|INBOX*' },
-    { ...base, line: '|alice|mailbox list|INBOX*|' },
-    { ...base, line: '|alice|mailbox list|-A|INBOX*' },
+  const lines = ['|bob|mailbox list|INBOX*', '|alice|mailbox list|INBOX', '|alice|mailbox|list|INBOX*'];
+  const changes: readonly Partial<Asked>[] = [
+    ...[...lines, '|alice|mailbox list|INBOX*|', '|alice|mailbox list|-A|INBOX*'].map((line) => ({ line })),
+    { policy: 'other' },
+    { listener: 'other' },
+    { principal: 'eve@support' },
+    { clientMinor: 2 },
+    { series: ['2.3'] },
+    { series: ['2.3', '2.4'] },
+    ...[undefined, ['shared/'], ['shared/', 'Public/']].map((sharedNamespaces) => ({ sharedNamespaces })),
+    ...[undefined, []].map((each) => ({ mailboxNames: createMailboxNames(each, []) })),
   ];
+  const others = changes.map((change) => ({ ...base, ...change }));
   const answers = others.map(ask);
   assert.equal(new Set([first, ...answers]).size, others.length + 1);
   assert.equal(cache.size, others.length + 1);
@@ -342,13 +310,7 @@ test('no line with a secret in it is remembered, allowed or denied', () => {
 });
 
 // [line, its answer before noon, at noon, an hour later]. What looks at the age of mails is kept for a second, what ends to the moment.
-const timed: readonly (readonly [
-  line: string,
-  before: string,
-  at: string,
-  later: string,
-  policy?: string,
-])[] = [
+const timed: readonly (readonly [line: string, before: string, at: string, later: string])[] = [
   ['|alice|quota get', 'allow', 'deny', 'deny'],
   ['|alice|mailbox list', 'allow', 'allow', 'allow'],
   // The other rule ends; what another allows goes on.

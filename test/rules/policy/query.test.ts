@@ -28,10 +28,7 @@ function query(words: string): JudgedQuery & { readonly tree: SearchNode } {
 const isOld: QueryTest & { readonly kind: 'keys' } = {
   kind: 'keys',
   conditions: [
-    {
-      key: 'mailbox',
-      test: { kind: 'one-of', globs: new GlobList(['Trash', 'Junk']) },
-    },
+    { key: 'mailbox', test: { kind: 'one-of', globs: new GlobList(['Trash', 'Junk']) } },
     { key: 'savedbefore', test: { kind: 'age', atLeast: 30 * 86_400, atMost: undefined } },
   ],
   anyOf: [],
@@ -71,13 +68,8 @@ function selects(node: SearchNode, mail: Mail): boolean {
 }
 
 const leaf = fc.constantFrom(
-  'mailbox Trash',
-  'mailbox Junk',
-  'mailbox INBOX',
-  'mailbox *',
-  'savedbefore 30d',
-  'savedbefore 60d',
-  'savedbefore 5d',
+  ...['Trash', 'Junk', 'INBOX', '*'].map((name) => `mailbox ${name}`),
+  ...['30d', '60d', '5d'].map((age) => `savedbefore ${age}`),
   'seen',
   'all',
 );

@@ -212,12 +212,8 @@ void test('what is over its limit says which one, and how much', () => {
     limit: 'the limit of a rule of policy support (1/hour)',
     retryAfterMs: 61 * 60_000,
   });
-  const many = limitAsks(
-    { name: 'support', limits: { distinctUsers: { count: 1, windowMs: hour } } },
-    undefined,
-    { ...attempt, users: ['a', 'b'] },
-    'uid:7',
-  );
+  const distinct = { name: 'support', limits: { distinctUsers: { count: 1, windowMs: hour } } };
+  const many = limitAsks(distinct, undefined, { ...attempt, users: ['a', 'b'] }, 'uid:7');
   assert.deepEqual(limiter.admit(many, 0), {
     kind: 'over',
     limit: 'distinct_users of policy support (1/hour)',
@@ -234,6 +230,8 @@ const [hourly, daily] = [
 ];
 const plain: Obligations = { reason: false, limitKey: 'p', emergency: false };
 const limited: Obligations = { ...plain, limit: hourly, limitKey: 'h' };
+const urgent: Obligations = { ...plain, emergency: true };
+const matching = (maxMatches: number): Obligations => ({ ...plain, maxMatches });
 
 void test('terms that satisfy both', () => {
   const table: readonly (readonly [Obligations, Obligations, Obligations])[] = [
@@ -241,18 +239,10 @@ void test('terms that satisfy both', () => {
     [plain, { ...plain, limitKey: 'q' }, { ...plain, limitKey: 'q' }],
     [{ ...plain, reason: true }, plain, { ...plain, reason: true }],
     [plain, { ...plain, reason: true }, { ...plain, reason: true }],
-    [{ ...plain, emergency: true }, plain, plain],
-    [
-      { ...plain, emergency: true },
-      { ...plain, emergency: true },
-      { ...plain, emergency: true },
-    ],
-    [{ ...plain, maxMatches: 3 }, plain, { ...plain, maxMatches: 3 }],
-    [
-      { ...plain, maxMatches: 3 },
-      { ...plain, maxMatches: 2 },
-      { ...plain, maxMatches: 2 },
-    ],
+    [urgent, plain, plain],
+    [urgent, urgent, urgent],
+    [matching(3), plain, matching(3)],
+    [matching(3), matching(2), matching(2)],
     [{ ...plain, deadlineMs: 3 }, plain, { ...plain, deadlineMs: 3 }],
     [
       { ...plain, deadlineMs: 2 },
@@ -278,9 +268,9 @@ void test('the same terms', () => {
     undefined,
     plain,
     { ...plain, reason: true },
-    { ...plain, emergency: true },
-    { ...plain, maxMatches: 3 },
-    { ...plain, maxMatches: 2 },
+    urgent,
+    matching(3),
+    matching(2),
     limited,
     { ...limited, limit: { ...hourly } },
     also(daily),
