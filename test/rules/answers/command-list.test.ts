@@ -14,12 +14,16 @@ import { caseFiles, casesNowMs, readCases } from '../policy/cases.js';
 
 const policyWith = (body: string): Policy => policyOf(withPolicies(`  support:\n${body}\n`));
 
-/** `mailboxStatus: user string, field array`, one a line. */
+const namesIn = (list: readonly ListedCommand[]): string => list.map(({ command }) => command).join(' ');
+
+/** `mailboxStatus: user string, field array`, one a line, sorted. */
 function shown(list: readonly ListedCommand[]): string[] {
-  return list.map(
-    ({ command, parameters }) =>
-      `${command}: ${parameters.map(({ name, type }) => `${name} ${type}`).join(', ')}`,
-  );
+  return list
+    .map(
+      ({ command, parameters }) =>
+        `${command}: ${parameters.map(({ name, type }) => `${name} ${type}`).join(', ')}`,
+    )
+    .toSorted();
 }
 
 void test('commands and parameters that the rules may allow, in the order and the names of Dovecot', () => {
@@ -33,7 +37,7 @@ void test('commands and parameters that the rules may allow, in the order and th
       - save
     deny:
       - quota recalc`);
-  assert.deepEqual(shown(listCommands(policy, 0, ['2.4'])).toSorted(), [
+  assert.deepEqual(shown(listCommands(policy, 0, ['2.4'])), [
     'authCacheFlush: userMask array',
     'copy: user string, destinationMailbox string, sourceUser string, query array',
     'mailboxDelete: user string, mailbox array',
@@ -41,15 +45,10 @@ void test('commands and parameters that the rules may allow, in the order and th
     'quotaGet: allUsers boolean, user string',
     'save: user string, mailbox string, uid integer, guid string, receivedDate string, file string',
   ]);
-  assert.deepEqual(
-    shown(listCommands(policy, 0, ['2.3']))
-      .toSorted()
-      .slice(0, 2),
-    [
-      'authCacheFlush: user array',
-      'copy: user string, destinationMailbox string, sourceType string, sourceUser string, query array',
-    ],
-  );
+  assert.deepEqual(shown(listCommands(policy, 0, ['2.3'])).slice(0, 2), [
+    'authCacheFlush: user array',
+    'copy: user string, destinationMailbox string, sourceType string, sourceUser string, query array',
+  ]);
   const both = listCommands(policy, 0).map(({ command }) => command);
   assert.equal(new Set(both).size, both.length);
   assert.equal(both.length, 6);
@@ -65,18 +64,10 @@ void test('a command whose reply has no columns that are known is not listed, on
       - stats reopen
       - { command: user, masks: true }
       - { command: batch, root_equivalent: true, where: { separator: any, args: any } }`);
-  assert.deepEqual(
-    listCommands(policy, 0, ['2.3'])
-      .map(({ command }) => command)
-      .toSorted(),
-    ['user'],
-  );
-  assert.deepEqual(
-    listCommands(policy, 0, ['2.4'])
-      .map(({ command }) => command)
-      .toSorted(),
-    ['indexerAdd', 'indexerRemove', 'proxyList', 'statsReopen', 'user'],
-  );
+  const sorted = (series: Series): string =>
+    namesIn(listCommands(policy, 0, [series]).toSorted((a, b) => (a.command < b.command ? -1 : 1)));
+  assert.equal(sorted('2.3'), 'user');
+  assert.equal(sorted('2.4'), 'indexerAdd indexerRemove proxyList statsReopen user');
 });
 
 void test('what a deny takes away, what has ended and what JSON cannot carry is not listed', () => {
@@ -88,14 +79,8 @@ void test('what a deny takes away, what has ended and what JSON cannot carry is 
       - dsync-server
     deny:
       - mailbox list`);
-  assert.deepEqual(
-    listCommands(policy, Date.parse('2026-02-01T00:00:00Z')).map(({ command }) => command),
-    ['quotaGet'],
-  );
-  assert.deepEqual(
-    listCommands(policy, Date.parse('2025-02-01T00:00:00Z')).map(({ command }) => command),
-    ['quotaGet', 'quotaRecalc'],
-  );
+  assert.equal(namesIn(listCommands(policy, Date.parse('2026-02-01T00:00:00Z'))), 'quotaGet');
+  assert.equal(namesIn(listCommands(policy, Date.parse('2025-02-01T00:00:00Z'))), 'quotaGet quotaRecalc');
 });
 
 void test('an observing policy lists what it lets through', () => {

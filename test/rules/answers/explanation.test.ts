@@ -88,21 +88,16 @@ void test('available on request: by which rule, and how to ask for it', () => {
     terms: { approvals: 2, for: '2h', scope: 'user', uses: 200 },
     says: ['also what mails say', 'the reason of the request matches ticket [0-9]+, as "ticket 1"'],
   });
-  assert.equal(
-    request,
-    "dovegate request --user bob@example.com --reason 'ticket [0-9]+' -- fetch hdr.subject mailbox 'Old stuff' all",
-  );
-  assert.match(
-    sayExplanation(explained(words)),
-    /^denied: no rule .*; available on request: dovegate request /,
-  );
+  const asked = "--reason 'ticket [0-9]+' -- fetch hdr.subject mailbox 'Old stuff' all";
+  assert.equal(request, `dovegate request --user bob@example.com ${asked}`);
+  const denied = /^denied: no rule .*; available on request: dovegate request /;
+  assert.match(sayExplanation(explained(words)), denied);
   const long = explained(['bob', 'fetch', 'hdr.subject', 'mailbox', 'x'.repeat(500), 'all']);
   assert.equal(long.request?.length, 400);
   const dashed = explained(['bob', 'mailbox', 'list', '--', '-x']);
   assert.equal(dashed.request, 'dovegate request --user bob@example.com --reason WHY -- mailbox list -- -x');
   assert.equal(explained(['bob', 'mailbox', 'delete', 'Old']).request, undefined, 'a deny is not for sale');
-  const grants = underAnyGrant;
-  const under = explained(words, { grants });
+  const under = explained(words, { grants: underAnyGrant });
   assert.deepEqual([under.decision, under.code, under.rule?.command], ['allow', 'granted', 'fetch']);
   assert.deepEqual([under.terms, under.request], [['while its grant lasts'], undefined]);
 });
@@ -167,13 +162,9 @@ void test('what is no answer', () => {
 
 void test('a name that may be another mailbox is said to be', () => {
   const of = (...words: string[]): string | undefined => explained(['BOB', ...words]).concerns;
-  assert.equal(
-    of('flags', 'add', '\\Seen', 'mailbox', 'A/INBOX', 'all'),
-    'bob@example.com, "A/INBOX" may be "INBOX", "A/INBOX" may be "A"',
-  );
+  const two = (name: string, one: string) =>
+    `bob@example.com, "${name}" may be "INBOX", "${name}" may be "${one}"`;
+  assert.equal(of('flags', 'add', '\\Seen', 'mailbox', 'A/INBOX', 'all'), two('A/INBOX', 'A'));
   assert.equal(of('flags', 'add', '\\Seen', 'mailbox', 'Trash', 'all'), 'bob@example.com');
-  assert.equal(
-    of('mailbox', 'delete', 'a.Inbox'),
-    'bob@example.com, "a.Inbox" may be "INBOX", "a.Inbox" may be "a"',
-  );
+  assert.equal(of('mailbox', 'delete', 'a.Inbox'), two('a.Inbox', 'a'));
 });

@@ -18,7 +18,8 @@ const ungranted = [
   ['', 'reload'],
 ] as const;
 
-const everybody = deskConfiguration.replace(
+const desk = deskConfiguration;
+const everybody = desk.replace(
   'users: ["*@example.com", "*@example.net"]\n    except',
   'users: ["*"]\n    except',
 );
@@ -33,69 +34,69 @@ const expunging = 'expunge mailbox INBOX body x';
 const id = '01M7Y47GMRH0N6YK13HWJCF465';
 /** What is asked, a configuration, and arguments; `*` stands for the listener support and the user bob. */
 const questions: readonly (readonly [what: string, configuration: string, ...args: string[]])[] = [
-  ['allowed', deskConfiguration, '--listener support --user BOB -- quota get'],
+  ['allowed', desk, '--listener support --user BOB -- quota get'],
   ['available on request', requestable, '* -- mailbox list'],
   ['available on request, in JSON', requestable, '* --json -- mailbox list'],
   ['available on request, and granted', requestable, '* --granted -- mailbox list'],
   ['a near miss of a rule on request', requestable, `* -- ${expunging}`],
-  ['options in any order', deskConfiguration, '* -- mailbox list INBOX -s'],
+  ['options in any order', desk, '* -- mailbox list INBOX -s'],
   [
     'a name in one word, and words behind a second --',
-    deskConfiguration,
+    desk,
     '* --',
     'mailbox list',
     '--subscriptions -- INBOX',
   ],
-  ['for all users, in front of 2.3', deskConfiguration, '--listener support --series 2.3 -- quota get -A'],
+  ['for all users, in front of 2.3', desk, '--listener support --series 2.3 -- quota get -A'],
   ...ungranted.map(
     ([user, words]) =>
       [
         `denied, of ${user}: ${words}`,
-        deskConfiguration,
+        desk,
         `--listener support ${user && `--user ${user} `}-- ${words}`,
       ] as const,
   ),
-  ['for all users, where the policy is not for everybody', deskConfiguration, `* -- ${anyBut}`],
+  ['for all users, where the policy is not for everybody', desk, `* -- ${anyBut}`],
   ['for all users, where it excepts somebody', everybody, `* -- ${anyBut}`],
   ['the same in JSON', everybody, `* --json -- ${anyBut}`],
-  ['of a user whom the policy excepts', deskConfiguration, '--listener support --user CEO --', 'quota get'],
-  ['denied by a rule', deskConfiguration, '* --', 'mailbox delete', 'Old'],
-  ['denied, and no rule is near', deskConfiguration, '* -- sieve list'],
-  ['on terms', deskConfiguration, '* -- flags add \\Seen mailbox Trash savedbefore 40d'],
-  ['under observe', deskConfiguration, '--listener audit --user bob -- mailbox list'],
-  ['a misspelt name', deskConfiguration, '* -- mailbox lsit'],
-  ['a surplus word', deskConfiguration, '* --', 'quota get', 'more'],
+  ['of a user whom the policy excepts', desk, '--listener support --user CEO --', 'quota get'],
+  ['denied by a rule', desk, '* --', 'mailbox delete', 'Old'],
+  ['denied, and no rule is near', desk, '* -- sieve list'],
+  ['on terms', desk, '* -- flags add \\Seen mailbox Trash savedbefore 40d'],
+  ['under observe', desk, '--listener audit --user bob -- mailbox list'],
+  ['a misspelt name', desk, '* -- mailbox lsit'],
+  ['a surplus word', desk, '* --', 'quota get', 'more'],
   [
     'where the series differ',
-    deskConfiguration.replace('- quota get', '- fts flatcurve check'),
+    desk.replace('- quota get', '- fts flatcurve check'),
     '* -- fts flatcurve check INBOX',
   ],
   [
     'of one series',
-    deskConfiguration.replace('- quota get', '- fts flatcurve check'),
+    desk.replace('- quota get', '- fts flatcurve check'),
     '* --series 2.4 -- fts flatcurve check INBOX',
   ],
   [
     'no route, and who asks by the uid',
-    deskConfiguration.replace('"*@example.net"], backend', '"*@example.org"], backend'),
+    desk.replace('"*@example.net"], backend', '"*@example.org"], backend'),
     `--listener support --uid ${myUid} --user bob@example.net -- quota get`,
   ],
   ['allowed for all users, in front of 2.3', ofAll, '--listener audit --series 2.3 -- quota get -A'],
   ['allowed for all users, with a text', ofAll, '--listener audit --series 2.4 -- save -A'],
   ['allowed for all users', ofAll, '--listener audit --series 2.4 -- quota get -A'],
-  ['in JSON', deskConfiguration, '* --json -- fetch uid all'],
-  ['a listener that is not there', deskConfiguration, '--listener suport -- who'],
+  ['in JSON', desk, '* --json -- fetch uid all'],
+  ['a listener that is not there', desk, '--listener suport -- who'],
   [
     'a broken configuration',
-    deskConfiguration.replace('quota get', 'quota gte').replace('tls: off', 'tls: of'),
+    desk.replace('quota get', 'quota gte').replace('tls: off', 'tls: of'),
     '--listener support -- who',
   ],
-  ['no listener', deskConfiguration, '-- who'],
-  ['a series that is none', deskConfiguration, '--listener support --series 2.5 -- who'],
-  ['a uid that is none', deskConfiguration, '--listener support --uid no-such-user -- who'],
-  ['no command', deskConfiguration, '--listener support'],
-  ['the id of a denial', deskConfiguration, id],
-  ['the id of a denial as a command', deskConfiguration, `--listener support -- ${id}`],
+  ['no listener', desk, '-- who'],
+  ['a series that is none', desk, '--listener support --series 2.5 -- who'],
+  ['a uid that is none', desk, '--listener support --uid no-such-user -- who'],
+  ['no command', desk, '--listener support'],
+  ['the id of a denial', desk, id],
+  ['the id of a denial as a command', desk, `--listener support -- ${id}`],
 ];
 
 test('what is said, and the exit code', async (t) => {

@@ -27,9 +27,11 @@ test('words are split as a shell does, up to the end of the command', () => {
     'ab purge --',
     'bob@example.com mailbox list --',
   ]);
-  assert.deepEqual(
-    linesOfScript(script, '').map(({ number }) => number),
-    [2, 4, 4, 4, 5],
+  assert.equal(
+    linesOfScript(script, '')
+      .map(({ number }) => number)
+      .join(''),
+    '24445',
   );
 });
 
@@ -48,13 +50,11 @@ test('doveadm behind a variable is not judged: each line that calls it is named,
     '$WHOLE -A',
     'doveadm "$CMD" -u bob@example.com',
   ].join('\n');
-  const found = linesOfScript(script, 'bob@example.com').map(({ number, text, fault }) => [
-    number,
-    text,
-    fault,
-  ]);
+  const calls = linesOfScript(script, 'bob@example.com');
+  const found = calls.map((each) => [each.number, each.text, each.fault]);
   const fault = (name: string): string =>
     `${name} is doveadm here, and what a variable calls is not judged: write doveadm there`;
+  const unseen = 'its command is in a variable, which is not judged: write it there';
   assert.deepEqual(found, [
     [2, 'doveadm quota get -u bob@example.com', undefined],
     [5, '$DV expunge -A mailbox Trash all', fault('DV')],
@@ -63,11 +63,7 @@ test('doveadm behind a variable is not judged: each line that calls it is named,
     [8, 'doveadm quota get -A', undefined],
     [9, '$LATER who', fault('LATER')],
     [11, '$WHOLE -A', fault('WHOLE')],
-    [
-      12,
-      'doveadm "$CMD" -u bob@example.com',
-      'its command is in a variable, which is not judged: write it there',
-    ],
+    [12, 'doveadm "$CMD" -u bob@example.com', unseen],
   ]);
   const { folder, run } = openDesk(t, deskConfiguration);
   const told = async (text: string) => {
@@ -89,10 +85,8 @@ test('doveadm behind a variable is not judged: each line that calls it is named,
 
 test('explain --lines: the decision on each call, and the rules', async (t) => {
   const { folder, run } = openDesk(t, deskConfiguration);
-  writeFileSync(
-    join(folder, 'job'),
-    'doveadm quota get -u bob@example.com\nfor u in $users; do doveadm backup -u $u mdbox:/b/$1/$u; done\n',
-  );
+  const loop = 'for u in $users; do doveadm backup -u $u mdbox:/b/$1/$u; done\n';
+  writeFileSync(join(folder, 'job'), `doveadm quota get -u bob@example.com\n${loop}`);
   const options = ['--listener', 'support', '--user', 'bob@example.com', '--lines'];
   const told = await run('explain', ...options, 'job');
   assert.equal(told.exit, 77, told.text);

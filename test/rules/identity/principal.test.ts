@@ -18,31 +18,9 @@ import { settingsOf, sound } from '../config/sound.js';
 
 void test('the names that a process of this machine may have', () => {
   const userName = (uid: number): string | undefined => ({ 0: 'root', 1001: 'anna', 1002: '77' })[uid];
-  const names = [
-    'anna',
-    'Anna',
-    'anna@example.com',
-    'jürgen',
-    'x1',
-    'host$',
-    '1002',
-    '1003',
-    '77',
-    '4294967294',
-  ];
+  const names = 'anna Anna anna@example.com jürgen x1 host$ 1002 1003 77 4294967294'.split(' ');
   for (const name of names) assert.ok(canBeProcess(name, userName), name);
-  const never = [
-    '',
-    '-',
-    '0',
-    '1001',
-    '01003',
-    '4294967295',
-    'an na',
-    'an\u200bna',
-    'an\u00adna',
-    'an\u3164na',
-  ];
+  const never = '|-|0|1001|01003|4294967295|an na|an\u200bna|an\u00adna|an\u3164na'.split('|');
   for (const name of [...never, 'an:na', 'an\nna', 'anna\u0000', 'a'.repeat(257)])
     assert.ok(!canBeProcess(name, userName), JSON.stringify(name));
 });
@@ -110,28 +88,24 @@ void test('loopback is an address, never a name', () => {
 
 // Goal: a peer is among people by the kernel's numbers alone, and what the kernel did not say matches nothing.
 const people = { uids: new Set([1001, 0]), gids: new Set([2000, 0]) };
-const listenerOfPeople = 'support';
+const isOne = (peer: Partial<Peer>) => isAmong(people, { listener: 'support', ...peer });
 
 void test('by uid, by the own group, by a supplementary one', () => {
-  assert.ok(isAmong(people, { listener: listenerOfPeople, uid: 1001, gid: 1001, groups: [] }));
-  assert.ok(isAmong(people, { listener: listenerOfPeople, uid: 7, gid: 2000, groups: [] }));
-  assert.ok(isAmong(people, { listener: listenerOfPeople, uid: 7, gid: 7, groups: [8, 2000] }));
-  assert.ok(!isAmong(people, { listener: listenerOfPeople, uid: 7, gid: 7, groups: [8, 9] }));
+  assert.ok(isOne({ uid: 1001, gid: 1001, groups: [] }));
+  assert.ok(isOne({ uid: 7, gid: 2000, groups: [] }));
+  assert.ok(isOne({ uid: 7, gid: 7, groups: [8, 2000] }));
+  assert.ok(!isOne({ uid: 7, gid: 7, groups: [8, 9] }));
 });
 
 void test('a uid is no gid', () => {
-  assert.ok(!isAmong(people, { listener: listenerOfPeople, uid: 2000, gid: 1001, groups: [1001] }));
+  assert.ok(!isOne({ uid: 2000, gid: 1001, groups: [1001] }));
 });
 
 void test('who is not known is nobody, though root is meant', () => {
-  assert.ok(!isAmong(people, { listener: listenerOfPeople }));
-  assert.ok(!isAmong(people, { listener: listenerOfPeople, pid: 1, user: 'root' }));
-  assert.ok(
-    !isAmong(
-      { uids: new Set(), gids: new Set() },
-      { listener: listenerOfPeople, uid: 0, gid: 0, groups: [0] },
-    ),
-  );
+  assert.ok(!isOne({}));
+  assert.ok(!isOne({ pid: 1, user: 'root' }));
+  const none = { uids: new Set<number>(), gids: new Set<number>() };
+  assert.ok(!isAmong(none, { listener: 'support', uid: 0, gid: 0, groups: [0] }));
 });
 
 // Goal: the first line that takes a person is the one that holds; whom none takes is not let in.
@@ -141,11 +115,11 @@ function listenerOf(text: string): ListenerSettings {
   return settingsOf(whole).listeners[0] ?? assert.fail('no listener');
 }
 
-const isIn =
-  (...groups: string[]) =>
-  (peers: PeersSettings): boolean =>
-    peers.groups.some((each) => groups.includes(each));
+function isIn(...groups: string[]) {
+  return (peers: PeersSettings) => peers.groups.some((each) => groups.includes(each));
+}
 const nobody = (): boolean => false;
+const admins = '{ peers: { groups: [admins] }, policy: admin }';
 
 void test('one policy for everybody', () => {
   const listener = listenerOf('policy: support');
@@ -163,9 +137,7 @@ void test('peers say who is let in at all', () => {
 });
 
 void test('by person, the first match holds; the line without peers takes the rest', () => {
-  const listener = listenerOf(
-    'policies: [{ peers: { groups: [admins] }, policy: admin }, { policy: support }]',
-  );
+  const listener = listenerOf(`policies: [${admins}, { policy: support }]`);
   assert.equal(choosePolicy(listener, isIn('admins', 'desk')), 'admin');
   assert.equal(choosePolicy(listener, isIn('desk')), 'support');
   assert.equal(policyOfAnybody(listener), 'support');
@@ -173,9 +145,8 @@ void test('by person, the first match holds; the line without peers takes the re
 });
 
 void test("where every line is somebody's, nobody else is let in", () => {
-  const listener = listenerOf(
-    'policies: [{ peers: { groups: [admins] }, policy: admin }, { peers: { groups: [desk] }, policy: support }]',
-  );
+  const desk = '{ peers: { groups: [desk] }, policy: support }';
+  const listener = listenerOf(`policies: [${admins}, ${desk}]`);
   assert.equal(choosePolicy(listener, isIn('desk')), 'support');
   assert.equal(choosePolicy(listener, isIn('others')), undefined);
   assert.equal(policyOfAnybody(listener), undefined);
