@@ -74,13 +74,12 @@ void describe('imports between folders of the gate', () => {
 
   void test('of a folder with public files, no other is imported from elsewhere', () => {
     const files = { ...neighbours, 'src/gate/session/pending.ts': 'void 0;' };
-    const from = (path: string, target: string): string[] =>
-      found({ ...files, [path]: `import '${target}.js';` });
-    assert.deepEqual(from('src/gate/daemon/x.ts', '../session/service'), []);
-    assert.deepEqual(from('src/gate/daemon/x.ts', '../session/pending'), [
-      'import-private src/gate/daemon/x.ts:2',
-    ]);
-    assert.deepEqual(from('src/gate/session/x.ts', './pending'), []);
+    const from = (path: string, target: string): string =>
+      found({ ...files, [path]: `import '${target}.js';` }).join();
+    assert.equal(from('src/gate/daemon/x.ts', '../session/service'), '');
+    const outside = from('src/gate/daemon/x.ts', '../session/pending');
+    assert.equal(outside, 'import-private src/gate/daemon/x.ts:2');
+    assert.equal(from('src/gate/session/x.ts', './pending'), '');
   });
 
   void test('the program is loaded by its subcommands, and tests by nobody', () => {
@@ -137,34 +136,25 @@ void describe('imports between folders of the gate', () => {
 void describe('cycles', () => {
   void test('two files, three files, types alone, and a file with itself', () => {
     const imports = (name: string) => `import { x } from './${name}.js';\nvoid x;`;
-    const ring = {
-      'src/doveadm/protocol/a.ts': imports('b'),
-      'src/doveadm/protocol/b.ts': imports('c'),
-      'src/doveadm/protocol/d.ts': imports('a'),
+    const foundIn = (files: Files): string[] => {
+      const entries = Object.entries(files).map(([name, text]) => [`src/doveadm/protocol/${name}.ts`, text]);
+      return found(Object.fromEntries(entries));
     };
-    assert.deepEqual(found({ ...ring, 'src/doveadm/protocol/c.ts': 'void 0;' }), []);
-    assert.deepEqual(found({ ...ring, 'src/doveadm/protocol/c.ts': imports('a') }), [
-      'import-cycle src/doveadm/protocol/a.ts:1',
-    ]);
-    assert.deepEqual(found({ 'src/doveadm/protocol/a.ts': imports('a') }), [
-      'import-cycle src/doveadm/protocol/a.ts:1',
-    ]);
-    const types = {
-      'src/doveadm/protocol/a.ts': "import type { X } from './b.js';",
-      'src/doveadm/protocol/b.ts': "export type { Y } from './a.js';",
-    };
-    assert.deepEqual(found(types), ['import-cycle src/doveadm/protocol/a.ts:1']);
+    const cycle = ['import-cycle src/doveadm/protocol/a.ts:1'];
+    const ring = { a: imports('b'), b: imports('c'), d: imports('a') };
+    assert.deepEqual(foundIn({ ...ring, c: 'void 0;' }), []);
+    assert.deepEqual(foundIn({ ...ring, c: imports('a') }), cycle);
+    assert.deepEqual(foundIn({ a: imports('a') }), cycle);
+    const types = { a: "import type { X } from './b.js';", b: "export type { Y } from './a.js';" };
+    assert.deepEqual(foundIn(types), cycle);
   });
 
   void test('a worker may share types with the file that starts it', () => {
-    const starter = "new Worker(new URL('./b.js', import.meta.url));";
-    assert.deepEqual(
-      found({
-        'src/journal/files/a.ts': starter,
-        'src/journal/files/b.ts': "import type { X } from './a.js';",
-      }),
-      [],
-    );
+    const files = {
+      'src/journal/files/a.ts': "new Worker(new URL('./b.js', import.meta.url));",
+      'src/journal/files/b.ts': "import type { X } from './a.js';",
+    };
+    assert.deepEqual(found(files), []);
   });
 });
 
@@ -217,12 +207,8 @@ void describe('the machine, the console and ways around the table', () => {
       'globalThis.setTimeout(f);',
     ],
   };
-  const places = [
-    'host/machine/x',
-    'main',
-    'program',
-    ...parts.flatMap(({ name }) => [`${name}/x`, `${name}/inner/x`]),
-  ];
+  const inParts = parts.flatMap(({ name }) => [`${name}/x`, `${name}/inner/x`]);
+  const places = ['host/machine/x', 'main', 'program', ...inParts];
   const forms = Object.values(uses).flat();
   const passing = [
     'clock.setTimeout(f, 1);',
@@ -242,10 +228,8 @@ void describe('the machine, the console and ways around the table', () => {
         writeFileSync(path, [...forms, ...passing].join('\n'));
       }
       const options = ['-A', 'all', '-D', 'no-restricted-globals', '-D', 'no-restricted-properties'];
-      const { stdout } = spawnSync(process.execPath, [oxlint, '-f', 'unix', ...options], {
-        cwd: folder,
-        encoding: 'utf8',
-      });
+      const arguments_ = [oxlint, '-f', 'unix', ...options];
+      const { stdout } = spawnSync(process.execPath, arguments_, { cwd: folder, encoding: 'utf8' });
       const reported = new Set(stdout.match(/^src\/[^:]+:\d+/gm));
       for (const file of places) {
         const expected = forms.filter((form) => uses[file]?.includes(form) !== true);
@@ -290,12 +274,10 @@ void describe('limits and names', () => {
 
   void test('file names say what is owned', () => {
     const banned = 'utils helpers common misc shared base types manager index pool-manager'.split(' ');
+    const of = (name: string): string => alone(`src/doveadm/protocol/${name}.ts`).join();
     for (const name of [...banned, 'lineSplitter', 'Line', 'line_splitter', 'line--x'])
-      assert.deepEqual(alone(`src/doveadm/protocol/${name}.ts`), [
-        `file-name src/doveadm/protocol/${name}.ts:1`,
-      ]);
-    for (const name of ['base64', 'common-name'])
-      assert.deepEqual(alone(`src/doveadm/protocol/${name}.ts`), []);
+      assert.equal(of(name), `file-name src/doveadm/protocol/${name}.ts:1`);
+    for (const name of ['base64', 'common-name']) assert.equal(of(name), '');
   });
 });
 

@@ -40,9 +40,8 @@ function comparedKinds(base: string, project: string): string[] {
     return files
       .flatMap((file) =>
         comparisonsIn(file).flatMap(({ node, value }) => {
-          const homes = membersOf(checker, checker.getTypeAtLocation(value), 2).map(({ id }) =>
-            owners.get(id),
-          );
+          const members = membersOf(checker, checker.getTypeAtLocation(value), 2);
+          const homes = members.map(({ id }) => owners.get(id));
           const isForeign = homes.some((home) => home !== undefined);
           if (!isForeign || homes.includes(dirname(file.fileName))) return [];
           const line = file.text.slice(0, node.getStart(file)).split('\n').length;
@@ -66,15 +65,11 @@ function membersOf(checker: Checker, type: Type | undefined, countMin: number): 
 }
 
 /** `value.kind === ...` and `value.kind !== ...`, outside of what a switch does. */
-function comparisonsIn(file: Node): { readonly node: BinaryExpression; readonly value: Node }[] {
+function comparisonsIn(file: Node) {
   const found: { readonly node: BinaryExpression; readonly value: Node }[] = [];
+  const signs = [SyntaxKind.EqualsEqualsEqualsToken, SyntaxKind.ExclamationEqualsEqualsToken];
   const visit = (node: Node): void => {
-    if (
-      isBinaryExpression(node) &&
-      [SyntaxKind.EqualsEqualsEqualsToken, SyntaxKind.ExclamationEqualsEqualsToken].includes(
-        node.operatorToken.kind,
-      )
-    )
+    if (isBinaryExpression(node) && signs.includes(node.operatorToken.kind))
       for (const side of [node.left, node.right])
         if (isPropertyAccessExpression(side) && side.name.text === 'kind')
           found.push({ node, value: side.expression });
@@ -88,10 +83,8 @@ void test('no source compares the kind of a union of another module', () => {
   // Without the tests.
   const sources = { extends: '../tsconfig.json', include: ['../src'], exclude: ['../src/page/web'] };
   writeFileSync(join(root, 'build/tsconfig.json'), JSON.stringify(sources));
-  assert.deepEqual(
-    [...comparedKinds(root, 'build/tsconfig.json'), ...comparedKinds(root, 'tsconfig.web.json')],
-    [],
-  );
+  for (const project of ['build/tsconfig.json', 'tsconfig.web.json'])
+    assert.deepEqual(comparedKinds(root, project), []);
 });
 
 void test('a comparison is found in each form; a switch, a predicate, an own union and one of two kinds pass', () => {
@@ -101,10 +94,8 @@ void test('a comparison is found in each form; a switch, a predicate, an own uni
     writeFileSync(join(base, path), text);
   };
   try {
-    put(
-      'tsconfig.json',
-      '{ "compilerOptions": { "strict": true, "module": "nodenext" }, "include": ["src"] }',
-    );
+    const compilerOptions = { strict: true, module: 'nodenext' };
+    put('tsconfig.json', JSON.stringify({ compilerOptions, include: ['src'] }));
     put(
       'src/net/target.ts',
       `export type Target = { kind: 'tcp'; port: number } | { kind: 'unix' } | { kind: 'systemd' };

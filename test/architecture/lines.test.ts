@@ -28,28 +28,16 @@ function written(path: string): string[] {
 }
 
 void test(`no written line has more than ${most} characters`, () => {
-  const tops = readdirSync(root, { withFileTypes: true }).flatMap((entry) =>
-    entry.isFile() ? [entry.name] : [],
-  );
-  const below = [
-    'changes',
-    'config',
-    'docs',
-    'examples',
-    'packages',
-    'scripts',
-    'src',
-    'systemd',
-    'test',
-  ].flatMap(filesBelow);
-  const long = [...tops, ...below]
+  const tops = readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isFile());
+  const folders = 'changes config docs examples packages scripts src systemd test'.split(' ');
+  const paths = [...tops.map(({ name }) => name), ...folders.flatMap((folder) => filesBelow(folder))];
+  const lines = paths
     .filter((path) => !made.test(path))
-    .flatMap((path) =>
-      written(path)
-        .filter((line) => line.length > most)
-        .map((line) => `${path}: ${line.trim()}`),
-    );
-  assert.deepEqual(long, []);
+    .flatMap((path) => written(path).map((line) => [path, line] as const));
+  assert.deepEqual(
+    lines.filter(([, line]) => line.length > most),
+    [],
+  );
 });
 
 void test('a long line is found', () => {
