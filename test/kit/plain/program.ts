@@ -1,5 +1,6 @@
 // Runs a program to its end and gives all that it said; among them the real `doveadm`. Nothing is left running: what takes too long is
 // killed.
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -59,6 +60,16 @@ export async function runProgram(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** What a program said that has to end with this exit code. */
+export async function ends<Said extends Pick<ProgramResult, 'exit' | 'text'>>(
+  exit: number,
+  run: Promise<Said>,
+): Promise<Said> {
+  const done = await run;
+  assert.equal(done.exit, exit, done.text);
+  return done;
 }
 
 /** Whether a process runs; one that is dead and waits for its parent to notice does not. Linux. */

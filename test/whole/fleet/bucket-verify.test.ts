@@ -9,6 +9,7 @@ import { systemClock } from '../../../src/host/machine/clock.js';
 import { openBucket } from '../../../src/host/store/bucket.js';
 import { writeJournal } from '../../evidence/cli/shown.js';
 import { type Gateway, openGateway } from '../../kit/plain/bucket.js';
+import { ends } from '../../kit/plain/program.js';
 import { type Desk, kindsOf, nameOf, openDesk, readLines, trusted } from './fleet-lab.js';
 
 const prefix = 'dovegate';
@@ -18,8 +19,7 @@ const principalOf = (user: string): string => `arn:aws:iam:::user/${user}`;
 async function grant(gateway: Gateway, url: string, desk: Desk, users: readonly string[]): Promise<void> {
   const statements: unknown[] = [];
   for (const user of users) {
-    const done = await desk.run('policy', user, '--principal', principalOf(user));
-    assert.equal(done.exit, 0, done.text);
+    const done = await ends(0, desk.run('policy', user, '--principal', principalOf(user)));
     const policy: { Version: string; Statement: unknown[] } = JSON.parse(done.stdout.toString());
     statements.push(...policy.Statement);
   }
@@ -49,6 +49,9 @@ const bodies: Readonly<Record<string, string>> = {
     </Grant></AccessControlList></AccessControlPolicy>`,
 };
 
+const bodyOf = (method: string, path: string): string =>
+  method === 'PUT' ? (bodies[path.split('?')[1] ?? ''] ?? 'x') : '';
+
 const packed = (lines: readonly string[]): Promise<Buffer> => packBlock(Buffer.from(lines.join('')));
 
 test('a bucket with a lock: rights, thieves, and what was overwritten or hidden', {
@@ -73,15 +76,12 @@ test('a bucket with a lock: rights, thieves, and what was overwritten or hidden'
   for (const { name, lines: some } of blocks)
     await gate.put(formatName(name), await packed(some), { ifAbsent: true });
 
-  await t.test(
-    'with these rights the gate puts its blocks, and the verifier reads them and puts its line',
-    async () => {
-      const first = await desk.verify();
-      assert.deepEqual([first.findings, first.records], [[], lines.length], first.text);
-      const again = await desk.verify();
-      assert.deepEqual([again.findings, again.records], [[], lines.length], again.text);
-    },
-  );
+  await t.test('with these rights the gate puts blocks, and the verifier its line', async () => {
+    const first = await desk.verify();
+    assert.deepEqual([first.findings, first.records], [[], lines.length], first.text);
+    const again = await desk.verify();
+    assert.deepEqual([again.findings, again.records], [[], lines.length], again.text);
+  });
 
   await t.test('a stolen credential of a gate, and one of a verifier: each try', async () => {
     const own = `${bucket}/${prefix}/${formatName(blocks[0]?.name ?? assert.fail())}`;
@@ -103,13 +103,7 @@ test('a bucket with a lock: rights, thieves, and what was overwritten or hidden'
     ];
     for (const [user, what, method, path] of tries)
       await assert.rejects(
-        gateway.ask(
-          method,
-          path,
-          method === 'PUT' ? (bodies[path.split('?')[1] ?? ''] ?? 'x') : '',
-          {},
-          user,
-        ),
+        gateway.ask(method, path, bodyOf(method, path), {}, user),
         /: 403 /,
         `${user} ${what}`,
       );
@@ -123,8 +117,7 @@ test('a bucket with a lock: rights, thieves, and what was overwritten or hidden'
       .toString()
       .replace('"s3:ListBucketVersions"', '"s3:ListBucketMultipartUploads"');
     await gateway.ask('PUT', `${bucket}?policy`, policy);
-    const found = await desk.run('verify');
-    assert.equal(found.exit, 0, found.text);
+    const found = await ends(0, desk.run('verify'));
     assert.match(found.stderr, /may not list versions/);
     await grant(gateway, url, desk, ['gate1', 'gate2', 'verifier']);
     assert.doesNotMatch((await desk.run('verify')).stderr, /may not list versions/);
@@ -157,8 +150,7 @@ test('a bucket with a lock: rights, thieves, and what was overwritten or hidden'
       [expected, lines.length],
       read.text,
     );
-    const mirrored = await fresh.read('verify');
-    assert.equal(mirrored.exit, 0, mirrored.text);
+    await ends(0, fresh.read('verify'));
   });
 });
 
@@ -179,15 +171,11 @@ test('junk that was first under the right name, and a store that keeps no versio
     const copy = name === second.name ? { ...name, isCopy: true } : name;
     await store.put(formatName(copy), await packed(some), { ifAbsent: true });
   }
-  const desk = openDesk(
-    t,
-    { folder: '/nowhere' },
-    { gate1: trusted },
-    { store: url, credentials: credentialsFile },
-  );
+  const settings = { store: url, credentials: credentialsFile };
+  const desk = openDesk(t, { folder: '/nowhere' }, { gate1: trusted }, settings);
   const done = await desk.verify();
   assert.deepEqual([kindsOf(done), done.records], [['gate1 changed'], lines.length], done.text);
-  assert.equal((await desk.read('verify')).exit, 0);
+  await ends(0, desk.read('verify'));
   // Nothing of it is left: what was read is in the mirror.
   await gateway.ask('DELETE', `${new URL(url).pathname}/${prefix}/${formatName(first.name)}`);
   const later = await desk.verify();

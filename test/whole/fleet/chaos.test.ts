@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openFolder } from '../../kit/plain/folder.js';
-import { runProgram } from '../../kit/plain/program.js';
+import { ends, runProgram } from '../../kit/plain/program.js';
 
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const chaos = (name: string): string => fileURLToPath(new URL(`../chaos/${name}`, import.meta.url));
@@ -15,28 +15,17 @@ const chaos = (name: string): string => fileURLToPath(new URL(`../chaos/${name}`
 void test('a short run of chaos, and its oracle', { timeout: 600_000 * rounds }, async (t) => {
   if (process.getuid?.() !== 0) return t.skip('a run of chaos needs root');
   const evidence = openFolder(t);
-  const ran = await runProgram(
-    process.execPath,
-    [
-      '--enable-source-maps',
-      chaos('run.js'),
-      evidence,
-      String(0.2 * rounds),
-      '7',
-      'kill,reload,tear,disk-stall,clock',
-    ],
-    { env: { DOVEGATE_CLIENTS: '40', DOVEGATE_THINK_MS: '300' }, timeoutMs: 500_000 * rounds },
-  );
-  assert.equal(ran.exit, 0, ran.text);
+  const faults = 'kill,reload,tear,disk-stall,clock';
+  const words = ['--enable-source-maps', chaos('run.js'), evidence, String(0.2 * rounds), '7', faults];
+  const env = { DOVEGATE_CLIENTS: '40', DOVEGATE_THINK_MS: '300' };
+  await ends(0, runProgram(process.execPath, words, { env, timeoutMs: 500_000 * rounds }));
   const judge = () => runProgram(process.execPath, [chaos('oracle/main.js'), evidence]);
-  const judged = await judge();
-  assert.equal(judged.exit, 0, judged.text);
+  const judged = await ends(0, judge());
   assert.match(judged.text, /^\d{3,} commands, .*\b0 findings$/m);
   const file = join(evidence, 'clients.jsonl');
   const lines = readFileSync(file, 'utf8').split('\n');
   const at = lines.findIndex((line) => line.includes('"effect":"write"') && line.includes('"status":"+"'));
   writeFileSync(file, lines.toSpliced(at, 1).join('\n'));
-  const found = await judge();
-  assert.equal(found.exit, 1, found.text);
+  const found = await ends(1, judge());
   assert.match(found.text, /no client asked for/);
 });

@@ -8,6 +8,7 @@ import { gunzipSync } from 'node:zlib';
 import type { FleetStatus } from '../../../src/evidence/fleet/shapes.js';
 import { writeJournal } from '../../evidence/cli/shown.js';
 import { runWarm } from '../../kit/gate/warm-program.js';
+import { ends } from '../../kit/plain/program.js';
 import { kindsOf, openDesk, openTrail, readLines, trusted } from './fleet-lab.js';
 import { HandJournal, putAll } from './hand-journal.js';
 
@@ -44,16 +45,14 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
     // The store does not take the line; the next run puts it there.
     mkdirSync(join(trail.root, '_verifiers'));
     symlinkSync('nowhere', join(trail.root, '_verifiers', 'verifier'));
-    const done = await desk.run('verify');
-    assert.equal(done.exit, 0, done.text);
+    const done = await ends(0, desk.run('verify'));
     assert.match(done.stderr, /the checkpoint is not in the store yet/);
     rmSync(join(trail.root, '_verifiers', 'verifier'));
     const records = one.lines.length + two.lines.length;
     assert.match(done.text, /^passed: .*\/store\/dovegate, 2 hosts/);
     assert.match(done.text, new RegExp(`^read ${records} records in .*; ${records} in all runs$`, 'm'));
     assert.match(done.text, /^signed: line 1 of checkpoints\.jsonl/m);
-    const again = await desk.run('verify');
-    assert.equal(again.exit, 0, again.text);
+    const again = await ends(0, desk.run('verify'));
     assert.match(again.text, new RegExp(`^read 0 records; ${records} in all runs$`, 'm'));
     const lines = readFileSync(join(desk.state, 'checkpoints.jsonl'), 'utf8').trimEnd().split('\n');
     assert.equal(lines.length, 1, 'nothing new, nothing signed');
@@ -67,8 +66,7 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
   });
 
   await t.test('status: the gates as they were seen, and how old that is', async () => {
-    const done = await desk.run('status');
-    assert.equal(done.exit, 0, done.text);
+    const done = await ends(0, desk.run('status'));
     assert.match(done.text, /^as of \S+, \d+ \w+ ago$/m);
     assert.match(done.text, new RegExp(`^gate1 +${one.lines.length} +${one.lines.length} `, 'm'));
     const { gates } = parseStatus((await desk.run('status', '--json')).text);
@@ -99,41 +97,34 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
     assert.match(access.text, /^gate1: 0 requests/m);
     const folder = await runWarm(['audit', 'search', '--fleet', join(desk.state, 'journals'), '--json']);
     assert.equal(folder.stdout.toString().trimEnd().split('\n').length, 50);
-    const both = await desk.read('search', '--config', 'dovegate.yaml');
-    assert.equal(both.exit, 64, both.text);
+    await ends(64, desk.read('search', '--config', 'dovegate.yaml'));
   });
 
-  await t.test(
-    'the mirror: the segments byte for byte, and audit verify passes them by the listed keys',
-    async () => {
-      const mirrored = join(desk.state, 'journals', 'gate1', one.id);
-      const segments = readdirSync(directory).filter((name) => name.endsWith('.jsonl'));
-      assert.ok(segments.length > 2);
-      assert.deepEqual([...textsIn(mirrored).keys()], segments.toSorted());
-      for (const [name, text] of textsIn(mirrored))
-        assert.ok(text.equals(readFileSync(join(directory, name))), name);
-      const verified = await desk.read('verify', '--json');
-      assert.equal(verified.exit, 0, verified.text);
-      const found = verified.stdout.toString().trimEnd().split('\n').map(parse);
-      assert.deepEqual(
-        found.map((row) => [row['host'], row['passed'], row['signatures_checked'], row['records']]),
-        [
-          ['gate1', true, true, one.lines.length],
-          ['gate2', true, true, two.lines.length],
-        ],
-      );
-      desk.write({ ...hosts, gate3: {} });
-      const lacking = await desk.read('verify');
-      assert.equal(lacking.exit, 1);
-      assert.match(lacking.stderr, /the mirror holds no journal of gate3/);
-      desk.write(hosts);
-    },
-  );
+  await t.test('the mirror: the segments byte for byte, and audit verify passes them', async () => {
+    const mirrored = join(desk.state, 'journals', 'gate1', one.id);
+    const segments = readdirSync(directory).filter((name) => name.endsWith('.jsonl'));
+    assert.ok(segments.length > 2);
+    assert.deepEqual([...textsIn(mirrored).keys()], segments.toSorted());
+    for (const [name, text] of textsIn(mirrored))
+      assert.ok(text.equals(readFileSync(join(directory, name))), name);
+    const verified = await ends(0, desk.read('verify', '--json'));
+    const found = verified.stdout.toString().trimEnd().split('\n').map(parse);
+    assert.deepEqual(
+      found.map((row) => [row['host'], row['passed'], row['signatures_checked'], row['records']]),
+      [
+        ['gate1', true, true, one.lines.length],
+        ['gate2', true, true, two.lines.length],
+      ],
+    );
+    desk.write({ ...hosts, gate3: {} });
+    const lacking = await ends(1, desk.read('verify'));
+    assert.match(lacking.stderr, /the mirror holds no journal of gate3/);
+    desk.write(hosts);
+  });
 
   await t.test('a mirror that somebody removed is made again, as far as the store goes', async () => {
     rmSync(join(desk.state, 'journals', 'gate2'), { recursive: true });
-    const done = await desk.run('verify');
-    assert.equal(done.exit, 0, done.text);
+    await ends(0, desk.run('verify'));
     const texts = [...textsIn(join(desk.state, 'journals', 'gate2', two.id)).values()];
     assert.equal(Buffer.concat(texts).toString(), two.lines.join(''));
   });
@@ -142,23 +133,19 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
     const other = readLines(await writeJournal(t, 20, undefined, true));
     await trail.send('gate2', { ...other, lines: other.lines.slice(0, 20) });
     await trail.send('gate2', { ...other, lines: other.lines.slice(23) });
-    const done = await desk.run('verify');
-    assert.equal(done.exit, 1, done.text);
+    const done = await ends(1, desk.run('verify'));
     assert.match(done.text, /^failed: .*dovegate, /);
     assert.match(done.text, /^gate2 seq 21: missing: /m);
     assert.match(done.text, /^gate2.*: new-journal: /m);
 
-    const mirrored = await desk.read('verify');
-    assert.equal(mirrored.exit, 1);
+    const mirrored = await ends(1, desk.read('verify'));
     assert.match(mirrored.text, /seq 21: missing: /);
 
     const later = await desk.run('verify');
     assert.equal(later.exit, 1, 'it stands');
-    const accepted = await desk.run('verify', '--accept');
-    assert.equal(accepted.exit, 0, accepted.text);
+    const accepted = await ends(0, desk.run('verify', '--accept'));
     assert.match(accepted.text, /^[23] findings of earlier runs accepted$/m);
-    const whole = await desk.run('verify', '--whole');
-    assert.equal(whole.exit, 0, whole.text);
+    const whole = await ends(0, desk.run('verify', '--whole'));
     assert.doesNotMatch(whole.text, /^read 0 records/m);
   });
 
@@ -166,44 +153,36 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
     const kept = desk.at('kept.jsonl');
     const text = readFileSync(join(desk.state, 'checkpoints.jsonl'), 'utf8').split('\n')[0] ?? '';
     writeFileSync(kept, `${text}\n`);
-    const done = await desk.run('verify', '--checkpoint', kept);
-    assert.equal(done.exit, 0, done.text);
+    const done = await ends(0, desk.run('verify', '--checkpoint', kept));
     assert.match(done.text, /^the kept line names the ends of 2 journals: all are in the store$/m);
     writeFileSync(kept, `${text.replace('"findings":{}', '"findings":{"open":1}')}\n`);
-    const changed = await desk.run('verify', '--checkpoint', kept);
-    assert.equal(changed.exit, 1);
+    const changed = await ends(1, desk.run('verify', '--checkpoint', kept));
     assert.match(changed.stderr, /is no checkpoint of a fleet, or it was changed/);
   });
 
-  await t.test(
-    'what was removed from the store is told, with its records; so is a host whose folder is gone',
-    async () => {
-      const folder = join(trail.root, 'gate1', one.id, '00000000000');
-      const names = readdirSync(folder);
-      rmSync(join(folder, names[1] ?? ''));
-      rmSync(join(trail.root, 'gate2'), { recursive: true });
-      const { findings } = await desk.verify();
-      const gone = findings.filter(({ kind }) => kind === 'cut-in-store');
-      assert.deepEqual(
-        gone.map(({ host, seq }) => `${host} ${seq}`).filter((each) => each.startsWith('gate1')),
-        ['gate1 26'],
-      );
-      assert.ok(gone.some(({ host }) => host === 'gate2'));
-      const accepted = await desk.run('verify', '--accept');
-      assert.equal(accepted.exit, 0, accepted.text);
-    },
-  );
+  await t.test('what was removed from the store is told, and a host that is gone', async () => {
+    const folder = join(trail.root, 'gate1', one.id, '00000000000');
+    const names = readdirSync(folder);
+    rmSync(join(folder, names[1] ?? ''));
+    rmSync(join(trail.root, 'gate2'), { recursive: true });
+    const { findings } = await desk.verify();
+    const gone = findings.filter(({ kind }) => kind === 'cut-in-store');
+    assert.deepEqual(
+      gone.map(({ host, seq }) => `${host} ${seq}`).filter((each) => each.startsWith('gate1')),
+      ['gate1 26'],
+    );
+    assert.ok(gone.some(({ host }) => host === 'gate2'));
+    await ends(0, desk.run('verify', '--accept'));
+  });
 
   await t.test('policy: what a bucket must let a gate do, and the verifier', async () => {
-    const folder = await desk.run('policy', 'gate1');
-    assert.equal(folder.exit, 64, folder.text);
+    const folder = await ends(64, desk.run('policy', 'gate1'));
     assert.match(folder.stderr, /is a folder: its server says who may write where/);
     writeFileSync(desk.at('store.ini'), '', { mode: 0o600 });
     const bucket = { store: 'https://s3.example.com/audit-trail', credentials: 'store.ini' };
     desk.write(hosts, bucket);
     const policyOf = async (...args: string[]) => {
-      const done = await desk.run('policy', ...args);
-      assert.equal(done.exit, 0, done.text);
+      const done = await ends(0, desk.run('policy', ...args));
       const { Statement: all }: { Statement: { Effect: string; Action: string[]; Resource: string[] }[] } =
         JSON.parse(done.stdout.toString());
       return all.map(({ Effect, Action, Resource }) => `${Effect} ${Action.join(',')} ${Resource.join()}`);
@@ -223,24 +202,20 @@ void test('a fleet of two gates, from its first day', { timeout: 600_000 }, asyn
       `Allow s3:PutObject ${arn}/dovegate/_verifiers/verifier/*`,
       `Allow s3:GetObject,s3:GetObjectVersion ${arn}/dovegate/*`,
     ]);
-    const unlisted = await desk.run('policy', 'gate-l');
-    assert.equal(unlisted.exit, 0);
+    const unlisted = await ends(0, desk.run('policy', 'gate-l'));
     assert.match(unlisted.stderr, /^dovegate: "gate-l" is not in "hosts" yet/);
     desk.write(hosts);
   });
 
   await t.test('no store, and a file of settings with problems', async () => {
     desk.write(hosts, { store: `file://${trail.folder}/elsewhere`, state: desk.at('other') });
-    const away = await desk.run('verify');
-    assert.equal(away.exit, 69, away.text);
+    const away = await ends(69, desk.run('verify'));
     assert.match(away.stderr, /\/elsewhere is not there \(ENOENT\)/);
     desk.write(hosts, { prefix: 'other' });
-    const other = await desk.run('verify');
-    assert.equal(other.exit, 78, other.text);
+    const other = await ends(78, desk.run('verify'));
     assert.match(other.stderr, /is not a state of .*\/store\/other/);
     desk.write({ gate1: { silent_after: 'soon' } });
-    const wrong = await desk.run('verify');
-    assert.equal(wrong.exit, 78);
+    const wrong = await ends(78, desk.run('verify'));
     assert.match(wrong.stderr, /fleet\.yaml:\d+:\d+: hosts\.gate1\.silent_after: must be a duration/);
   });
 });
@@ -257,8 +232,7 @@ void test('gates that are listed before they are there', { timeout: 600_000 }, a
   // The shell makes the file before a command prints the key.
   writeFileSync(desk.at('gate3.pub'), '');
   const found = async () => {
-    const done = await desk.run('verify', '--json');
-    assert.equal(done.exit, 1, done.text);
+    const done = await ends(1, desk.run('verify', '--json'));
     const kinds = kindsOf(parseStatus(done.stdout.toString()));
     return { kinds, warned: [...done.stderr.matchAll(/hosts\.(gate\d)\.key: /g)].map(([, host]) => host) };
   };
@@ -270,13 +244,11 @@ void test('gates that are listed before they are there', { timeout: 600_000 }, a
   await trail.send('gate2', readLines(two));
   await trail.send('gate3', readLines(three));
   assert.deepEqual(await found(), { kinds: ['gate3 untrusted'], warned: ['gate3'] });
-  const report = await desk.read('report', '--mailbox', 'nobody@example.com');
-  assert.equal(report.exit, 1, report.text);
+  const report = await ends(1, desk.read('report', '--mailbox', 'nobody@example.com'));
   assert.match(report.text, /gate3: no proved record came from it yet/);
   assert.match((await desk.run('status')).text, /^gate3: 14 records behind record 0 are not proved yet/m);
   writeFileSync(desk.at('gate3.pub'), trusted.key);
-  const passed = await desk.run('verify');
-  assert.equal(passed.exit, 0, passed.text);
+  await ends(0, desk.run('verify'));
 });
 
 void test('what a log store received is compared with the store', { timeout: 600_000 }, async (t) => {
@@ -286,7 +258,7 @@ void test('what a log store received is compared with the store', { timeout: 600
   await putAll(trail.store, [journal.block()]);
   const inStore = journal.seq;
   const desk = openDesk(t, trail, { gate1: { key: journal.signKey?.key ?? '', silent_after: '1d' } });
-  assert.equal((await desk.run('verify')).exit, 0);
+  await ends(0, desk.run('verify'));
   const compare = async (lines: readonly string[]) => {
     writeFileSync(
       desk.at('received.log'),
@@ -294,28 +266,23 @@ void test('what a log store received is compared with the store', { timeout: 600
     );
     return desk.read('verify', '--received', desk.at('received.log'));
   };
-  const same = await compare(journal.lines);
-  assert.equal(same.exit, 0, same.text);
+  const same = await ends(0, compare(journal.lines));
   assert.match(same.text, /^ {2}the store has all of it, and nothing more of gate1$/m);
-  const less = await compare(journal.lines.slice(0, -5));
-  assert.equal(less.exit, 0, less.text);
+  const less = await ends(0, compare(journal.lines.slice(0, -5)));
   assert.match(less.text, /^ {2}the store has all of it, and 5 later records of gate1 that are not here$/m);
-  const fork = await compare(journal.copy(undefined, 24).work(5).lines);
-  assert.equal(fork.exit, 1, fork.text);
+  const fork = await ends(1, compare(journal.copy(undefined, 24).work(5).lines));
   assert.match(fork.text, /changed: the store has another record \d+ of gate1/);
   const other = await compare(new HandJournal({ host: 'gate1', signKey: journal.signKey }).work(3).lines);
   assert.match(other.text, /missing: the store has nothing of journal [0-9a-f]{32}/);
   const ahead = journal.copy();
   ahead.exchange({ time: Date.now() - 3_500_000 });
-  const onTheWay = await compare(ahead.lines);
-  assert.equal(onTheWay.exit, 0, onTheWay.text);
+  const onTheWay = await ends(0, compare(ahead.lines));
   assert.match(
     onTheWay.text,
     new RegExp(`the store has it up to seq ${inStore} of gate1; what is later is of the last`),
   );
   ahead.exchange({ time: Date.now() }, false);
-  const lacking = await compare(ahead.lines);
-  assert.equal(lacking.exit, 1, lacking.text);
+  const lacking = await ends(1, compare(ahead.lines));
   const lacks = `seq ${inStore + 1}: missing: the store lacks records ${inStore + 1} to ${ahead.seq} of gate1`;
   assert.ok(lacking.text.includes(`${lacks}, which were received (signed up to ${inStore})`), lacking.text);
 });

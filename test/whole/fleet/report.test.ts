@@ -7,6 +7,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { runWarm } from '../../kit/gate/warm-program.js';
+import { ends } from '../../kit/plain/program.js';
 import { openDesk, openTrail } from './fleet-lab.js';
 import { HandJournal, putAll } from './hand-journal.js';
 
@@ -44,15 +45,12 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
   };
   const [damaged, silent, unkeyed, whole] = ['damaged', 'silent', 'unkeyed', 'whole'].map(make);
   assert.ok(damaged && silent && unkeyed && whole);
-  const listed = (gate: HandJournal, silentAfter = '1h') => ({
-    key: gate.signKey?.key ?? '',
-    silent_after: silentAfter,
-  });
+  const keyOf = ({ signKey }: HandJournal) => ({ key: signKey?.key ?? '', silent_after: '1h' });
   const hosts = {
-    damaged: listed(damaged),
-    silent: listed(silent, '1s'),
+    damaged: keyOf(damaged),
+    silent: { ...keyOf(silent), silent_after: '1s' },
     unkeyed: { silent_after: '1h' },
-    whole: listed(whole),
+    whole: keyOf(whole),
     absent: { silent_after: '1h' },
   };
   const desk = openDesk(t, trail, hosts);
@@ -78,14 +76,12 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
     );
 
   await t.test('before the verifier ran there is nothing to report on', async () => {
-    const early = await desk.read('report', '--mailbox', alice);
-    assert.equal(early.exit, 78);
+    const early = await ends(78, desk.read('report', '--mailbox', alice));
     assert.match(early.stderr, /"dovegate audit fleet verify" makes it/);
   });
 
   await t.test('each host has its verdict', async () => {
-    const verified = await desk.run('verify');
-    assert.equal(verified.exit, 1);
+    const verified = await ends(1, desk.run('verify'));
     assert.match(verified.text, /^unkeyed: nothing of it is proved: fleet\.yaml lists no key of it$/m);
     const { exit, verdict, of, rows, text } = await report();
     assert.equal(exit, 1, text);
@@ -129,14 +125,14 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
     const hidden = await desk.read('search', '--user', 'bob@example.com', ...view);
     assert.doesNotMatch(hidden.text, /did you mean/);
     assert.match(hidden.text, /--view sees the records of alice@\* only/);
-    assert.equal((await desk.read('show', String(other?.['id']))).exit, 0);
-    assert.equal((await desk.read('show', String(other?.['id']), ...view)).exit, 1);
+    await ends(0, desk.read('show', String(other?.['id'])));
+    await ends(1, desk.read('show', String(other?.['id']), ...view));
     const csv = await desk.read('export', ...view);
     assert.equal(csv.stdout.toString().trimEnd().split('\r\n').length, own.length + 1);
     assert.doesNotMatch(csv.stdout.toString(), /bob@/);
-    assert.equal((await desk.read('access', ...view)).exit, 0);
-    assert.equal((await desk.read('export', '--with-proof', ...view)).exit, 64);
-    assert.equal((await runWarm(['audit', 'search', '--socket', 'x.sock', ...view])).exit, 64);
+    await ends(0, desk.read('access', ...view));
+    await ends(64, desk.read('export', '--with-proof', ...view));
+    await ends(64, runWarm(['audit', 'search', '--socket', 'x.sock', ...view]));
   });
 
   await t.test('the rows of a host are those that its own journal gives', async () => {
@@ -153,8 +149,7 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
   });
 
   await t.test('for people, a spreadsheet, and to print', async () => {
-    const table = await desk.read('report', '--mailbox', alice);
-    assert.equal(table.exit, 1);
+    const table = await ends(1, desk.read('report', '--mailbox', alice));
     assert.match(table.text, /^NOT proved complete from .*: \d+ reasons stand below; what was found: /m);
     assert.match(table.text, /^ {2}whole: complete to .* UTC \(record 13\), signed to record 13 by /m);
     assert.match(table.text, /^ {2}damaged: NOT proved complete, verified to .* UTC \(record 13\)/m);
@@ -170,8 +165,8 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
       html.stdout.toString(),
       /<td data-name="Host">whole<\/td><td data-name="Requester">anna@support<\/td>/,
     );
-    assert.equal((await desk.read('report', '--mailbox', '*')).exit, 64);
-    assert.equal((await desk.read('report')).exit, 64);
+    await ends(64, desk.read('report', '--mailbox', '*'));
+    await ends(64, desk.read('report'));
   });
 
   await t.test('of a time before the first record nothing is proved', async () => {
@@ -190,18 +185,16 @@ void test('a report of one mailbox over all hosts', { timeout: 300_000 }, async 
     const one = openTrail(t);
     await putAll(one.store, [whole.block()]);
     const alone = openDesk(t, one, { whole: hosts.whole });
-    assert.equal((await alone.run('verify')).exit, 0);
+    await ends(0, alone.run('verify'));
     rmSync(one.root, { recursive: true });
-    const done = await alone.read('report', '--mailbox', alice);
-    assert.equal(done.exit, 0, done.text);
+    const done = await ends(0, alone.read('report', '--mailbox', alice));
     assert.match(done.text, /^complete from .* on 1 host, nothing missing, 1 requester, 4 commands/m);
     const { time: last }: { time: string } = JSON.parse(whole.lines.at(-1) ?? '');
     const end = last.slice(0, 19).replace('T', ' ');
     assert.ok(done.text.includes(` to ${end} UTC on 1 host, `), done.text);
     // The host sends no more: of a time after its last record, nothing is proved.
     const after = new Date(Date.parse(last) + 1).toISOString();
-    const later = await alone.read('report', '--mailbox', alice, '--from', after);
-    assert.equal(later.exit, 1, later.text);
+    const later = await ends(1, alone.read('report', '--mailbox', alice, '--from', after));
     assert.match(later.text, /^NOT proved complete from .*: one reason stands below; /m);
   });
 });
