@@ -17,17 +17,12 @@ import { authority, filesOf } from '../../kit/gate/tcp-gate.js';
 import { askHttp } from '../../kit/plain/ask-http.js';
 import { endBefore, openFolder } from '../../kit/plain/folder.js';
 import { freePorts } from '../../kit/plain/free-ports.js';
-import { runProgram } from '../../kit/plain/program.js';
+import { ends, runProgram } from '../../kit/plain/program.js';
 import { projectRoot } from '../../kit/plain/root.js';
 import { rulesFile } from './expressions.js';
 
 const setup = fileURLToPath(new URL('test/whole/prometheus/setup', projectRoot));
 const commands = 1_000 * Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
-
-function whyNot(): string | undefined {
-  if (process.getuid?.() !== 0) return 'Prometheus is installed by root only';
-  return undefined;
-}
 
 async function fetchText(port: number, path: string): Promise<string> {
   return (await askHttp({ host: '127.0.0.1', port }, path)).body;
@@ -41,14 +36,13 @@ async function query(port: number, text: string): Promise<number | undefined> {
 }
 
 test('a real Prometheus scrapes it, and the number of series stays', { timeout: 1_800_000 }, async (t) => {
-  const why = whyNot();
-  if (why !== undefined) {
+  if (process.getuid?.() !== 0) {
+    const why = 'Prometheus is installed by root only';
     assert.notEqual(process.env['DOVEGATE_NO_SKIP'], '1', why);
     return t.skip(why);
   }
   const env = { DOVEGATE_LABS: process.env['DOVEGATE_LABS'] ?? join(tmpdir(), 'dovegate-labs') };
-  const installed = await runProgram('bash', [setup], { env, timeoutMs: 10 * 60_000 });
-  assert.equal(installed.exit, 0, installed.text);
+  const installed = await ends(0, runProgram('bash', [setup], { env, timeoutMs: 10 * 60_000 }));
 
   const [metrics = 0, own = 0] = await freePorts(2);
   const token = 'a-token-that-nobody-guesses';
@@ -77,15 +71,9 @@ scrape_configs:
     static_configs: [{ targets: ["127.0.0.1:${metrics}"] }]
 `,
   );
-  const prometheus = spawn(
-    '/usr/bin/prometheus',
-    [
-      `--config.file=${file}`,
-      `--storage.tsdb.path=${join(folder, 'data')}`,
-      `--web.listen-address=127.0.0.1:${own}`,
-    ],
-    { stdio: 'ignore' },
-  );
+  const places = [`--config.file=${file}`, `--storage.tsdb.path=${join(folder, 'data')}`];
+  const words = [...places, `--web.listen-address=127.0.0.1:${own}`];
+  const prometheus = spawn('/usr/bin/prometheus', words, { stdio: 'ignore' });
   // Before its folder goes: it writes there, and a hook that cannot remove the folder keeps the next ones from ending it.
   endBefore(folder, async () => {
     if (prometheus.exitCode !== null || prometheus.signalCode !== null) return;
