@@ -14,6 +14,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { openScriptedDovecot, type ScriptedDovecot } from '../../kit/gate/scripted-dovecot.js';
@@ -34,7 +35,9 @@ export interface Machine {
   path(inside: string): string;
   /** Runs a program inside as root; rejects when it ends with another code than 0. */
   run(...command: readonly string[]): Promise<string>;
-  /** The same without looking at the code. */
+  /** A line for a shell instead. */
+  sh(line: string): Promise<string>;
+  /** As `run`, without looking at the code. */
   try(...command: readonly string[]): Promise<ProgramResult>;
   /** Writes a file inside, with the folders above it. */
   write(inside: string, text: string): void;
@@ -160,6 +163,7 @@ export async function openMachine(
     folder: work,
     path,
     run,
+    sh: (line) => run('sh', '-c', line),
     try: (...command) => tried(command),
     write(inner, text) {
       mkdirSync(dirname(path(inner)), { recursive: true });
@@ -178,6 +182,26 @@ export async function openMachine(
       );
     },
   };
+}
+
+/** The releases that are asked for by DOVEGATE_SYSTEMD, or the usual ones. */
+export function releasesOr(usual: string): readonly string[] {
+  return (process.env['DOVEGATE_SYSTEMD'] ?? usual).split(' ');
+}
+
+/** A test on a booted machine of each release; skipped where none can be booted. */
+export function onMachines(
+  name: string,
+  releases: readonly string[],
+  options: Parameters<typeof openMachine>[2],
+  run: (t: TestContext, machine: Machine, release: string) => Promise<void>,
+): void {
+  for (const release of releases)
+    void test(`${name} on ${release}`, { timeout: 1_800_000 }, async (t) => {
+      const machine = await openMachine(t, release, options);
+      if ('skip' in machine) return t.skip(machine.skip);
+      await run(t, machine, release);
+    });
 }
 
 /** Of the backend. */

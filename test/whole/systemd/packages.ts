@@ -27,21 +27,9 @@ async function pack(name: string, kind: string, version: string, flags: readonly
     process.once('exit', () => rmSync(whole, { recursive: true, force: true }));
     folder = whole;
   }
-  const words = [
-    '--output',
-    join(folder, name),
-    '--version',
-    version,
-    '--compression',
-    '0',
-    ...flags,
-    '--only',
-    kind,
-  ];
-  const done = await runProgram(process.execPath, ['scripts/package.mjs', ...words], {
-    cwd: root,
-    timeoutMs: 900_000,
-  });
+  const place = ['scripts/package.mjs', '--output', join(folder, name), '--version', version];
+  const words = [...place, '--compression', '0', ...flags, '--only', kind];
+  const done = await runProgram(process.execPath, words, { cwd: root, timeoutMs: 900_000 });
   assert.equal(done.exit, 0, done.text);
   return done.stdout.toString().split(' ')[0] ?? '';
 }

@@ -4,19 +4,15 @@
 import assert from 'node:assert/strict';
 import { appendFileSync, copyFileSync, existsSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { test } from 'node:test';
 import { readAudit } from '../../kit/plain/traces.js';
-import { ask, configure, openBackend, openMachine } from './machine.js';
+import { ask, configure, onMachines, openBackend } from './machine.js';
 import { packageOf } from './packages.js';
 
 const service = 'dovegate.service';
 const conffile = '/etc/dovegate/environment';
 
 // Of Debian too: a root of another distribution would need its packages. The libraries that the rpm names are there.
-void test('the rpm under rpm and systemd', { timeout: 1_800_000 }, async (t) => {
-  const opened = await openMachine(t, 'bookworm', { ownNode: true });
-  if ('skip' in opened) return t.skip(opened.skip);
-  const machine = opened;
+onMachines('the rpm under rpm and systemd', ['bookworm'], { ownNode: true }, async (t, machine) => {
   await openBackend(t, machine);
   const put = async (version: string): Promise<string> => {
     const file = await packageOf('rpm', version);

@@ -4,11 +4,18 @@
 import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { readAudit } from '../../kit/plain/traces.js';
 import { until } from '../../kit/plain/until.js';
-import { ask, configuration, configure, type Machine, openBackend, openMachine } from './machine.js';
+import {
+  ask,
+  configuration,
+  configure,
+  type Machine,
+  onMachines,
+  openBackend,
+  releasesOr,
+} from './machine.js';
 import { packageOf } from './packages.js';
 
 const service = 'dovegate.service';
@@ -41,76 +48,65 @@ function startLoad(machine: Machine): { stop(): Promise<{ answered: number; faul
   };
 }
 
-const releases = (process.env['DOVEGATE_SYSTEMD'] ?? 'bookworm').split(' ');
-for (const release of releases) {
-  void test(`upgraded and downgraded under load on ${release}`, { timeout: 1_800_000 }, async (t) => {
-    const opened = await openMachine(t, release, { ownNode: true });
-    if ('skip' in opened) return t.skip(opened.skip);
-    const machine = opened;
-    await openBackend(t, machine);
-    const [before, after] = [
-      process.env['DOVEGATE_PACKAGE_BEFORE'] ?? (await packageOf('deb', '0.0.8')),
-      await packageOf('deb', '0.0.9'),
-    ].map((deb) => {
-      copyFileSync(deb, join(machine.folder, basename(deb)));
-      return `/mnt/test/${basename(deb)}`;
-    });
-    const install = (deb = ''): Promise<string> =>
-      machine.run('env', 'DEBIAN_FRONTEND=noninteractive', 'dpkg', '--install', deb);
-    const version = async (): Promise<string> => (await machine.run('dovegate', '--version')).trim();
-    const commands = (): { admitted: readonly string[]; completed: readonly string[] } => {
-      const records = readAudit(machine.path(directory)).map(({ record }) => record);
-      const ids = (event: string): string[] =>
-        records.filter((record) => record['event'] === event).map((record) => String(record['id']));
-      return { admitted: ids('admission').toSorted(), completed: ids('completion').toSorted() };
-    };
-
-    await machine.run('groupadd', 'support');
-    await install(before);
-    const first = await version();
-    configure(machine);
-    await machine.run('systemctl', 'enable', '--now', 'dovegate@support.socket', service);
-    assert.equal(await ask(machine, 'support', 'quota', 'get'), '+');
-    const { ino } = statSync(machine.path(socket));
-    let answered = 1;
-
-    for (const [step, deb, expected] of [
-      ['upgraded', after, '0.0.9'],
-      ['downgraded', before, first],
-    ] as const)
-      await t.test(
-        `${step}: no client without its answer, no command without its records`,
-        async (nested) => {
-          const pid = await machine.property(service, 'MainPID');
-          const load = startLoad(machine);
-          await install(deb);
-          assert.match(
-            await machine.run('dovegate', 'status'),
-            new RegExp(`^dovegate +${expected}, serving`, 'm'),
-          );
-          const done = await load.stop();
-          answered += done.answered;
-          nested.diagnostic(`${done.answered} commands`);
-          assert.deepEqual(done.faults, []);
-          assert.ok(done.answered > 100, String(done.answered));
-          assert.notEqual(await machine.property(service, 'MainPID'), pid);
-          assert.equal(await version(), expected);
-          // The last records of reads may still be in the ring.
-          await until(
-            () => commands().completed.length >= answered,
-            () => `${commands().completed.length} of ${answered} records`,
-          );
-          const { admitted, completed } = commands();
-          assert.equal(admitted.length, answered);
-          assert.deepEqual(completed, admitted);
-          assert.equal(new Set(admitted).size, answered);
-          // One journal from the first version to the last.
-          const verified = await machine.run('dovegate', 'audit', 'verify');
-          assert.match(verified, /, seq 1 to \d+, [^]*\npassed\n$/);
-          assert.equal(statSync(machine.path(socket)).ino, ino);
-          assert.equal(readFileSync(machine.path('/etc/dovegate/dovegate.yaml'), 'utf8'), configuration);
-          assert.match(await machine.run('dovegate', 'status'), /^memory +\/run\/dovegate\/audit\.ring$/m);
-        },
-      );
+onMachines('upgraded under load', releasesOr('bookworm'), { ownNode: true }, async (t, machine) => {
+  await openBackend(t, machine);
+  const [before, after] = [
+    process.env['DOVEGATE_PACKAGE_BEFORE'] ?? (await packageOf('deb', '0.0.8')),
+    await packageOf('deb', '0.0.9'),
+  ].map((deb) => {
+    copyFileSync(deb, join(machine.folder, basename(deb)));
+    return `/mnt/test/${basename(deb)}`;
   });
-}
+  const install = (deb = ''): Promise<string> =>
+    machine.run('env', 'DEBIAN_FRONTEND=noninteractive', 'dpkg', '--install', deb);
+  const version = async (): Promise<string> => (await machine.run('dovegate', '--version')).trim();
+  const commands = (): { admitted: readonly string[]; completed: readonly string[] } => {
+    const records = readAudit(machine.path(directory)).map(({ record }) => record);
+    const ids = (event: string): string[] =>
+      records.filter((record) => record['event'] === event).map((record) => String(record['id']));
+    return { admitted: ids('admission').toSorted(), completed: ids('completion').toSorted() };
+  };
+
+  await machine.run('groupadd', 'support');
+  await install(before);
+  const first = await version();
+  configure(machine);
+  await machine.run('systemctl', 'enable', '--now', 'dovegate@support.socket', service);
+  assert.equal(await ask(machine, 'support', 'quota', 'get'), '+');
+  const { ino } = statSync(machine.path(socket));
+  let answered = 1;
+
+  for (const [step, deb, expected] of [
+    ['upgraded', after, '0.0.9'],
+    ['downgraded', before, first],
+  ] as const)
+    await t.test(`${step}: each client has its answer, each command its records`, async (nested) => {
+      const pid = await machine.property(service, 'MainPID');
+      const load = startLoad(machine);
+      await install(deb);
+      const status = await machine.run('dovegate', 'status');
+      assert.match(status, new RegExp(`^dovegate +${expected}, serving`, 'm'));
+      const done = await load.stop();
+      answered += done.answered;
+      nested.diagnostic(`${done.answered} commands`);
+      assert.deepEqual(done.faults, []);
+      assert.ok(done.answered > 100, String(done.answered));
+      assert.notEqual(await machine.property(service, 'MainPID'), pid);
+      assert.equal(await version(), expected);
+      // The last records of reads may still be in the ring.
+      await until(
+        () => commands().completed.length >= answered,
+        () => `${commands().completed.length} of ${answered} records`,
+      );
+      const { admitted, completed } = commands();
+      assert.equal(admitted.length, answered);
+      assert.deepEqual(completed, admitted);
+      assert.equal(new Set(admitted).size, answered);
+      // One journal from the first version to the last.
+      const verified = await machine.run('dovegate', 'audit', 'verify');
+      assert.match(verified, /, seq 1 to \d+, [^]*\npassed\n$/);
+      assert.equal(statSync(machine.path(socket)).ino, ino);
+      assert.equal(readFileSync(machine.path('/etc/dovegate/dovegate.yaml'), 'utf8'), configuration);
+      assert.match(await machine.run('dovegate', 'status'), /^memory +\/run\/dovegate\/audit\.ring$/m);
+    });
+});
