@@ -16,6 +16,7 @@ import {
 } from '../../../src/rules/policy/route.js';
 import { memoryTarget } from '../../kit/gate/memory-backend.js';
 import { memorySettings, openMemoryEngine } from '../../kit/gate/memory-engine.js';
+import { column } from '../../kit/plain/columns.js';
 import { openPool } from '../pool/pooled.js';
 
 /** Only the name of a pool counts here. */
@@ -85,10 +86,7 @@ void test('a route to a backend, to one of several, to none', async () => {
   const spread = routerOf({ kind: 'spread', backends: ['mail1', 'mail2'] });
   assert.match(await routed(spread, 'a@example.org'), /^mail[12]$/);
   assert.match(await routed(spread, 'a@example.net'), /^nowhere/);
-  assert.deepEqual(
-    spread.table.everywhere.map(({ name }) => name),
-    ['mail1', 'mail2'],
-  );
+  assert.deepEqual(column(spread.table.everywhere, 'name'), ['mail1', 'mail2']);
   assert.equal(spread.table.backends.length, 5);
 });
 

@@ -7,14 +7,18 @@ import { knownLineOf, lineKey, lineScope } from '../../../src/gate/command/asses
 import { assess, fateOf, plainLine } from '../../../src/rules/policy/assess.js';
 import { type GrantsAtHand, underAnyGrant } from '../../../src/rules/policy/grant.js';
 import { nothingAsked } from '../../../src/rules/policy/route.js';
-import { type MemoryEngineOptions, memorySettings, openMemoryEngine } from '../../kit/gate/memory-engine.js';
+import {
+  type MemoryEngineOptions,
+  memorySettings,
+  openMemoryEngine,
+  openWithClient,
+} from '../../kit/gate/memory-engine.js';
 
 const line = '|alice@example.org|quota get';
 
 /** The same line from one client again and again: what was sent of it, what was recorded, what the client heard. */
 async function repeat(text: string, times: number, options: MemoryEngineOptions = {}) {
-  const engine = openMemoryEngine(options);
-  const client = await engine.client(2);
+  const { engine, client } = await openWithClient(2, options);
   for (let n = 0; n < times; n += 1) await client.line(text);
   const { knownLines } = engine.context.exchanges();
   return {
@@ -30,10 +34,7 @@ async function repeat(text: string, times: number, options: MemoryEngineOptions 
 void test('what is known of a line comes to the same: the line that is sent, both records', async () => {
   const { sent, admissions, completions, known } = await repeat(line, 4);
   assert.equal(known, 1);
-  assert.deepEqual(
-    sent,
-    Array.from({ length: 4 }, () => '|alice@example.org|quota get|--'),
-  );
+  assert.deepEqual(sent, Array<string>(4).fill('|alice@example.org|quota get|--'));
   assert.equal(new Set(admissions.map(({ id }) => id)).size, 4);
   for (const records of [admissions, completions]) {
     // The first one came before the series of the backend was known, the second one before the line was.
@@ -64,14 +65,14 @@ void test('its limits are counted each time, and a reason is for one command', a
   const limited = memorySettings.replace('[quota get,', '[{ command: quota get, limit: 2/hour },');
   const { sent, completions } = await repeat(line, 3, { settings: limited });
   assert.deepEqual([sent.length, completions.at(-1)?.outcome], [2, 'limited']);
-  const engine = openMemoryEngine();
-  const client = await engine.client(2);
+  const { engine, client } = await openWithClient(2);
   await client.line(line);
   await client.line('||OPTION|dovegate-reason=ticket 7');
   await client.line(line);
   await client.line(line);
   const reasons = engine.recordsOf('admission').map(({ reason }) => reason);
   assert.deepEqual(reasons, [undefined, 'ticket 7', undefined]);
+  assert.ok(engine.commands.every((each) => !each.line.includes('ticket')));
 });
 
 void test('what is not settled by the line is not remembered', async () => {
@@ -110,4 +111,22 @@ void test('every part of who asks, and every byte, makes another key', () => {
   ];
   assert.equal(new Set(keys).size, keys.length);
   assert.ok(!keys.includes(undefined));
+});
+
+// Goal: what is remembered of lines is bounded in its length and in its number.
+void test('a longer line is not remembered', () => {
+  assert.ok(lineKey('1\0', Buffer.alloc(512)) !== undefined);
+  assert.equal(lineKey('1\0', Buffer.alloc(512 + 1)), undefined);
+});
+
+void test('so many principals are told apart; one more, and all of them get a new number', () => {
+  const policy = openMemoryEngine().context.policy({ listener: 'support', uid: 1000 }, undefined);
+  assert.ok(policy !== undefined);
+  const scopeOf = (at: number): string =>
+    lineScope({ listener: 'support', principal: `p${at}@support`, clientMinor: 2, policy });
+  const first = scopeOf(0);
+  assert.equal(scopeOf(0), first);
+  const scopes = new Set(Array.from({ length: 1000 + 1 }, (_, at) => scopeOf(at)));
+  assert.equal(scopes.size, 1000 + 1);
+  assert.notEqual(scopeOf(0), first);
 });

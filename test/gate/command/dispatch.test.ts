@@ -4,9 +4,11 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import type { AuditRecord } from '../../../src/journal/records/record.js';
+import { parseStatus } from '../../../src/doveadm/reply/reply.js';
+import { joinEndings } from '../../../src/gate/command/dispatch.js';
+import { type Ending, judgeEnding } from '../../../src/gate/outcome/outcome.js';
 import { type DialledEnd, replyPacket } from '../../kit/gate/memory-backend.js';
-import { type Answer, openMemoryEngine } from '../../kit/gate/memory-engine.js';
+import { type MemoryEngine, openMemoryEngine, openWithClient } from '../../kit/gate/memory-engine.js';
 import { settle } from '../../kit/plain/fake-clock.js';
 import { openFolder } from '../../kit/plain/folder.js';
 import { until } from '../../kit/plain/until.js';
@@ -46,54 +48,51 @@ const hosts = ['127.0.0.1', '127.0.0.2', '127.0.0.3'];
 const numberOf = ({ address }: DialledEnd): number =>
   address.kind === 'tcp' ? hosts.indexOf(address.host) + 1 : 0;
 
-interface Heard {
-  readonly said: string;
-  /** `1 |alice@example.org|quota get|--`: the number of the backend and what it got. */
-  readonly sent: readonly string[];
-  readonly completion: AuditRecord | undefined;
-  /** Records of channel L, and of referrals. */
-  readonly logs: readonly { readonly record: AuditRecord; readonly durable: boolean }[];
-  readonly admission: AuditRecord | undefined;
+interface Asking {
+  /** Another line before it, which goes well and is not told of. */
+  readonly earlier?: string;
+  readonly settings?: string;
+  /** What the client announces, and what a backend greets with. */
+  readonly minors?: { readonly client: number; readonly backend: () => number };
+  readonly onOpen?: (engine: MemoryEngine) => void;
 }
 
-/** One line, and how each backend answers. `earlier`: another line before it, which goes well and is not told of. */
+/** One line, and how each backend answers; `sent`: the number of each backend and what it got, `1 |alice@example.org|quota get|--`. */
 async function ask(
   line: string,
   answer: (backend: number, time: number, end: DialledEnd) => string | undefined,
-  earlier?: string,
-): Promise<Heard> {
-  const engine = openMemoryEngine({ settings });
+  { earlier, settings: text = settings, minors, onOpen = () => undefined }: Asking = {},
+) {
+  const engine = openMemoryEngine({ settings: text, ...(minors && { minor: minors.backend }) });
+  onOpen(engine);
   // The password of each backend is read from a real file, which takes real time.
   const ends = (count: number) =>
     until(() => engine.recordsOf('completion').length === count, `${count} ends`);
   const times = new Map<number, number>();
-  const reply: Answer = (_line, end) => {
-    const backend = numberOf(end);
-    const time = (times.get(backend) ?? 0) + 1;
-    times.set(backend, time);
-    const text = answer(backend, time, end);
-    return text === undefined ? undefined : replyPacket(text);
-  };
-  const client = await engine.client(2);
+  const client = await engine.client(minors?.client ?? 2);
   const before = earlier === undefined ? 0 : 1;
   if (earlier !== undefined) {
     await client.line(earlier);
     await ends(before);
   }
   const saidBefore = client.said().length;
-  engine.setAnswer(reply);
+  engine.setAnswer((_line, end) => {
+    const backend = numberOf(end);
+    const time = (times.get(backend) ?? 0) + 1;
+    times.set(backend, time);
+    const reply = answer(backend, time, end);
+    return reply === undefined ? undefined : replyPacket(reply);
+  });
   await client.line(line);
   await ends(before + 1);
-  const find = (event: string): AuditRecord | undefined =>
-    engine.records.findLast(({ record }) => record.event === event)?.record;
   return {
     said: client.said().slice(saidBefore),
     sent: engine.commands
       .slice(before)
       .map(({ line: sent, end }) => `${numberOf(end)} ${sent.replaceAll('\t', '|')}`),
-    admission: find('admission'),
+    admission: engine.recordsOf('admission').at(-1),
     logs: engine.records.filter(({ record }) => record.event === 'log'),
-    completion: find('completion'),
+    completion: engine.recordsOf('completion').at(-1),
   };
 }
 
@@ -104,7 +103,7 @@ function hangUp(end: DialledEnd): undefined {
   return undefined;
 }
 const statusOf = (said: string): string => said.trimEnd().split('\n').at(-1) ?? '';
-const partsOf = ({ completion }: Heard): unknown[] =>
+const partsOf = ({ completion }: Awaited<ReturnType<typeof ask>>): unknown[] =>
   (completion?.backends ?? []).map((part) =>
     typeof part === 'string' ? part : [part.backend, part.outcome, part.status, part.cells],
   );
@@ -116,7 +115,7 @@ void describe('a second try', () => {
     const heard = await ask(
       '|a@example.org|quota get',
       (_backend, time, end) => (time === 1 ? hangUp(end) : good),
-      earlier,
+      { earlier },
     );
     assert.deepEqual(heard.sent, ['1 |a@example.org|quota get|--', '1 |a@example.org|quota get|--']);
     assert.equal(statusOf(heard.said), '+');
@@ -127,33 +126,23 @@ void describe('a second try', () => {
     ]);
   });
 
-  void test('but not a third', async () => {
-    const heard = await ask('|a@example.org|quota get', (_backend, _time, end) => hangUp(end), earlier);
-    assert.equal(heard.sent.length, 2);
-    assert.equal(statusOf(heard.said), '-TEMPFAIL');
-    assert.equal(heard.completion?.outcome, 'unknown');
-  });
-
-  void test('PROTOCOL 8: not a read that killed an upstream that was opened for it', async () => {
-    const heard = await ask('|a@example.org|quota get', (_backend, _time, end) => hangUp(end));
-    assert.equal(heard.sent.length, 1);
-    assert.deepEqual([heard.completion?.outcome, heard.completion?.error], ['unknown', 'closed-early']);
-  });
-
-  void test('not a change', async () => {
-    const heard = await ask('|a@example.org|mailbox create|Box', (_backend, _time, end) => hangUp(end));
-    assert.equal(heard.sent.length, 1);
-    assert.deepEqual([statusOf(heard.said), heard.completion?.outcome], ['-TEMPFAIL', 'unknown']);
-  });
-
-  void test('not after a byte of the reply', async () => {
-    const heard = await ask('|a@example.org|search|mailbox|INBOX', (_backend, _time, end) => {
-      end.peer.send(replyPacket('guid\t1'));
-      return hangUp(end);
+  const halfAnswer = (end: DialledEnd): undefined => {
+    end.peer.send(replyPacket('guid\t1'));
+    return hangUp(end);
+  };
+  const quota = '|a@example.org|quota get';
+  for (const [what, line, answer, before, sent] of [
+    ['but not a third', quota, hangUp, { earlier }, 2],
+    ['PROTOCOL 8: not a read that killed an upstream opened for it', quota, hangUp, {}, 1],
+    ['not a change', '|a@example.org|mailbox create|Box', hangUp, {}, 1],
+    ['not after a byte of the reply', '|a@example.org|search|mailbox|INBOX', halfAnswer, {}, 1],
+  ] as const)
+    void test(what, async () => {
+      const heard = await ask(line, (_backend, _time, end) => answer(end), before);
+      assert.equal(heard.sent.length, sent);
+      assert.equal(statusOf(heard.said), '-TEMPFAIL');
+      assert.deepEqual([heard.completion?.outcome, heard.completion?.error], ['unknown', 'closed-early']);
     });
-    assert.equal(heard.sent.length, 1);
-    assert.equal(heard.completion?.outcome, 'unknown');
-  });
 });
 
 void describe('a referral', () => {
@@ -317,16 +306,12 @@ void test('a server command does not wait for a command that runs for the user w
   await sent(2);
   await settle();
   assert.equal(statusOf(operator.said()), '+');
-  assert.deepEqual(
-    engine.commands.map(({ end }) => numberOf(end)),
-    [1, 2],
-  );
+  const reached = engine.commands.map(({ end }) => numberOf(end));
+  assert.deepEqual(reached, [1, 2]);
 });
 
 void test('a command that amounts to root gets an upstream on which nothing ran: a process of 2.3 gives its rights up for its first user', async () => {
-  const engine = openMemoryEngine({ settings });
-  engine.setAnswer(() => replyPacket(good));
-  const client = await engine.client(2);
+  const { engine, client } = await openWithClient(2, { settings, answer: () => replyPacket(good) });
   for (const line of [
     '|a@example.org|quota get',
     '|a@example.org|quota get',
@@ -340,4 +325,132 @@ void test('a command that amounts to root gets an upstream on which nothing ran:
   const [first, second, third] = engine.commands.map(({ end }) => end);
   assert.equal(first, second);
   assert.notEqual(third, second);
+});
+
+void describe('what was judged for one backend is not taken for judged at another', () => {
+  /** Two backends with these keys besides, and these rules. */
+  const settingsOf = (mail1: string, mail2: string, rules: readonly string[]): string => `
+version: 1
+listeners: { support: { unix: /run/dovegate/support.sock, policy: support, sessions: 3 } }
+backends:
+  mail1: { address: "127.0.0.1:1", tls: off, password_file: ${password}, idle: 0, ${mail1} }
+  mail2: { address: "127.0.0.2:2", tls: off, password_file: ${password}, idle: 0, ${mail2} }
+routes:
+  - { users: ["*@example.org"], backend: mail1 }
+  - { users: ["*"], backend: mail2 }
+policies:
+  support:
+    users: ["*"]
+    allow:
+${rules.map((rule) => `      - ${rule}`).join('\n')}
+`;
+  const refer = (backend: number): string =>
+    backend === 1 ? '\n-REFERRAL a@example.org@127.0.0.2:2\n' : good;
+  const expunge = '|a@example.org|expunge|mailbox|Team/ceo|all';
+  const atFirst = ['1 |a@example.org|expunge|--|mailbox|Team/ceo|all'];
+  const shared = 'shared_namespaces: ["Team/"], series: "2.3"';
+
+  void test('a referral to a backend where another rule, with other terms, would allow it', async () => {
+    const other = '{ command: expunge, shared: true, max_matches: 1, reason: required }';
+    const rules = ['{ command: expunge }', other];
+    const heard = await ask(expunge, refer, { settings: settingsOf('shared_namespaces: []', shared, rules) });
+    assert.deepEqual([heard.sent, statusOf(heard.said)], [atFirst, '-TEMPFAIL']);
+  });
+
+  void test('a referral to one where another rule allows it, which ends while an upstream is dialled there', async () => {
+    const rules = [
+      '{ command: expunge }',
+      '{ command: expunge, shared: true, expires: "2026-01-02T03:05:00Z" }',
+    ];
+    let ended: MemoryEngine | undefined;
+    let dials = 0;
+    const backend = (): number => {
+      dials += 1;
+      if (dials === 2) ended?.clock.leap(60_000);
+      return 2;
+    };
+    const heard = await ask(expunge, refer, {
+      settings: settingsOf('shared_namespaces: [], series: "2.3"', shared, rules),
+      minors: { client: 2, backend },
+      onOpen: (engine) => void (ended = engine),
+    });
+    assert.deepEqual([heard.sent, dials], [atFirst, 2]);
+    assert.deepEqual([statusOf(heard.said), heard.completion?.outcome], ['-NOPERM', 'denied']);
+  });
+
+  const none = 'shared_namespaces: [], series: "2.4"';
+  const team = 'shared_namespaces: ["Team/"], series: "2.4"';
+  for (const [what, mail1, mail2, mailbox, status, sent] of [
+    [
+      'a prefix that one backend says counts of one backend counts where another says none',
+      team,
+      'series: "2.4"',
+      'Team/ceo',
+      '-NOPERM',
+      0,
+    ],
+    ['no shared namespaces where every backend says that it has none', none, none, '*', '+', 2],
+  ] as const)
+    void test(`all users: ${what}`, async () => {
+      const rules = ['{ command: mailbox status, all_users: true }', 'quota get'];
+      const heard = await ask(`||mailbox status|-A|messages|${mailbox}`, () => good, {
+        settings: settingsOf(mail1, mail2, rules),
+        minors: { client: 3, backend: () => 4 },
+      });
+      assert.deepEqual([statusOf(heard.said), heard.sent.length], [status, sent]);
+    });
+});
+
+void describe('one ending of several tells no better story than they do', () => {
+  const joined = (first: Ending, second: Ending, changes?: Parameters<typeof joinEndings>[2]) => {
+    const facts = { upstream: undefined, isSent: true, isReused: false, waitMs: undefined, count: undefined };
+    const parts = [first, second].map((ending, at) => ({
+      attempt: { ...facts, backend: `mail${at + 1}` },
+      ending,
+    }));
+    return judgeEnding(joinEndings(parts, ['mail1', 'mail2'], changes));
+  };
+  type Replied = Extract<Ending, { kind: 'replied' }>;
+  const replied = (line: string, peer: Replied['peer'] = 'ready'): Ending => ({
+    kind: 'replied',
+    status: parseStatus(Buffer.from(line)),
+    peer,
+  });
+  const broken: Ending = { kind: 'reply-timeout', backend: 'mail2' };
+  const gone: Ending = { kind: 'client-gone', isSent: false };
+  const unsent: Ending = { kind: 'cut-off', isSent: false };
+  const [whole, stalled] = [replied('+'), replied('+', 'client-stall')];
+  const cut: Ending = { kind: 'cut-off', isSent: true };
+  const full: Ending = { kind: 'refused', why: 'queue-full' };
+  const rows: readonly (readonly [string, Ending, Ending, outcome: string, error: string])[] = [
+    ['a client that did not read, of an answer that is whole', stalled, whole, 'ok', 'client-stall'],
+    ['it hides no backend that failed', stalled, broken, 'timeout', 'reply-timeout'],
+    ['nor does one that left', replied('+', 'client-gone'), broken, 'timeout', 'reply-timeout'],
+    ['nor one that left before', gone, broken, 'timeout', 'reply-timeout'],
+    ['what we never sent hides nothing that may have run', unsent, cut, 'unknown', 'draining'],
+    ['a part of which the client left is missing', whole, gone, 'aborted', 'client-gone'],
+    ['so is one that was never sent', whole, unsent, 'failed', 'draining'],
+    ['the error is that of the part that the outcome is of', full, broken, 'timeout', 'reply-timeout'],
+  ];
+  for (const [what, first, second, outcome, error] of rows)
+    void test(what, () => {
+      for (const found of [joined(first, second), joined(second, first)])
+        assert.deepEqual([found.outcome, found.error], [outcome, error]);
+    });
+
+  void test('a change that one backend refused and another did is partly done; a read, or what nobody did, has failed', () => {
+    for (const [changes, first, second, outcome] of [
+      ['one', '-NOPERM', '+', 'partly'],
+      ['one', '-NOPERM', '-NOTFOUND', 'failed'],
+      ['several', '-NOPERM', '-NOTFOUND', 'partly'],
+      ['several', '-NOUSER', '-NOUSER', 'failed'],
+      ['several', '+', '-NOTFOUND', 'ok'],
+      ['nothing', '-NOPERM', '+', 'failed'],
+    ] as const)
+      assert.equal(
+        joined(replied(first), replied(second), changes).outcome,
+        outcome,
+        `${changes} ${first} ${second}`,
+      );
+  });
 });

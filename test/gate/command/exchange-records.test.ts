@@ -16,13 +16,15 @@ import {
   logRecordOf,
   redactedWords,
 } from '../../../src/gate/command/exchange-records.js';
-import { nothingStated } from '../../../src/gate/command/stated.js';
+import { cutReason, nothingStated, withOption } from '../../../src/gate/command/stated.js';
 import type { EngineEvent } from '../../../src/gate/outcome/events.js';
 import { judgeEnding } from '../../../src/gate/outcome/outcome.js';
 import { RelayCount } from '../../../src/gate/relay/relay.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
+import { JournalFault } from '../../../src/host/ports/faults.js';
 import { type Judgement, judge } from '../../../src/rules/policy/judge.js';
 import { openMemoryEngine } from '../../kit/gate/memory-engine.js';
+import { compareAnswers } from '../../kit/plain/approved.js';
 
 const policy = openMemoryEngine().settings.policies.get('support') ?? assert.fail('no policy');
 const peer = { listener: 'support', uid: 1000, gid: 100, pid: 4711, user: 'anna' };
@@ -64,34 +66,6 @@ function admission(judgement: Judgement, backend: string | undefined) {
     nameCase: 'fold',
   });
 }
-
-void test('an allowed command', () => {
-  const record = admission(judged('|ALICE@example.org|quota|get|-u|alice@example.org'), 'mail1');
-  assert.deepEqual(JSON.parse(JSON.stringify(record)), {
-    time: 1,
-    event: 'admission',
-    session: 'S',
-    id: 'I',
-    listener: 'support',
-    peer: { uid: 1000, gid: 100, pid: 4711, user: 'anna' },
-    origin: 'uid:1000',
-    principal: 'anna@support',
-    policy: 'support',
-    version: policy.version,
-    rule: '/etc/dovegate.yaml:9',
-    series: '2.3 2.4',
-    decision: 'allow',
-    reason: 'ticket 7',
-    command: 'quota get',
-    user: 'alice@example.org',
-    written: 'ALICE@example.org',
-    args: ['--'],
-    effect: 'read',
-    backend: 'mail1',
-    client: 2,
-    users: ['alice@example.org'],
-  });
-});
 
 void test('a denied command has no backend and says why; one that nobody could read has no arguments', () => {
   const denied = admission(judged('|bob@example.org|expunge|mailbox|INBOX|all'), undefined);
@@ -138,39 +112,21 @@ function facts(changes: Partial<CompletionFacts> = {}): CompletionFacts {
   };
 }
 
-void test('the end of an exchange: record and event from the same facts', () => {
+void test('an allowed command, its end and a line of its log channel: records and events, as exchange-records.txt has them', () => {
   count.logs = new Map([['warning', 2]]);
-  const given = facts();
-  const record = completionOf(given);
-  assert.deepEqual(JSON.parse(JSON.stringify(record)), {
-    time: 2,
-    event: 'completion',
-    session: 'S',
-    id: 'I',
-    listener: 'support',
-    origin: 'uid:1000',
-    principal: 'anna@support',
-    command: 'quota get',
-    user: 'alice@example.org',
-    backend: 'mail1',
-    upstream: 'mail1-1',
-    status: '-TEMPFAIL',
-    outcome: 'timeout',
-    sent: true,
-    cells: 3,
-    bytes_in: 40,
-    bytes_out: 50,
-    wait_ms: 0.000_49,
-    first_byte_ms: 1.23456,
-    duration_ms: 10_000.0006,
-    logs: { warning: 2 },
-    error: 'reply-timeout',
-  });
-  const event = endedOf(given, true);
-  assert.deepEqual(
-    [event.outcome, event.error, event.status, event.bytesOut, event.decision, event.exchange.command],
-    [record.outcome, record.error, record.status, record.bytes_out, 'allow', 'quota get'],
-  );
+  const end = facts();
+  const line = { type: 'warning', text: 'slow', isCut: false } as const;
+  const upstream = { backend: 'mail1', id: 'mail1-1' };
+  const log = backendLogOf({ names, id: 'I', judgement: undefined, upstream, line });
+  const admitted = admission(judged('|ALICE@example.org|quota|get|-u|alice@example.org'), 'mail1');
+  assert.equal(admitted.version, policy.version);
+  compareAnswers('test/gate/command/exchange-records.txt', [
+    ['admission', () => ({ ...admitted, version: 'that of the policy' })],
+    ['completion', () => completionOf(end)],
+    ['exchange-ended', () => endedOf(end, true)],
+    ['log', () => logRecordOf(names, 'I', log, 3)],
+    ['backend-log', () => log],
+  ]);
 });
 
 void test('what was never sent has no counts', () => {
@@ -241,40 +197,6 @@ void test('text of a client never becomes the name of a command', () => {
   assert.equal(endedOf(facts({ judgement }), true).exchange.command, undefined);
 });
 
-void test('a line of the log channel, as record and as event', () => {
-  const line = { type: 'warning', text: 'slow', isCut: false } as const;
-  const upstream = { backend: 'mail1', id: 'mail1-1' };
-  const log = { names, id: 'I', judgement: undefined, upstream, line };
-  const event = backendLogOf(log);
-  assert.deepEqual(logRecordOf(names, 'I', event, 3), {
-    time: 3,
-    event: 'log',
-    session: 'S',
-    id: 'I',
-    listener: 'support',
-    origin: 'uid:1000',
-    principal: 'anna@support',
-    backend: 'mail1',
-    upstream: 'mail1-1',
-    level: 'warning',
-    text: 'slow',
-  });
-  assert.deepEqual(event, {
-    kind: 'backend-log',
-    level: 'warn',
-    listener: 'support',
-    session: 'S',
-    id: 'I',
-    principal: 'anna@support',
-    user: '',
-    command: undefined,
-    backend: 'mail1',
-    upstream: 'mail1-1',
-    type: 'warning',
-    text: 'slow',
-  });
-});
-
 void test('what a server repeats of a secret argument is taken out of its lines', () => {
   const judgement = judged('|alice@example.org|mailbox metadata set|INBOX|/private/comment|hunter2');
   const line = { type: 'error', text: 'cannot set hunter2: x', isCut: false } as const;
@@ -341,4 +263,63 @@ void test('so many secret words have a digest of their own, and the others one t
   });
   assert.equal(made.length, 128 + 1);
   assert.equal(made.at(-1)?.split('\0').length, 50);
+});
+
+// Goal: whoever asks for the admission, and however often: nobody goes on before it is on disk, or without it.
+function strictTrail() {
+  const engine = openMemoryEngine();
+  const context = engine.context.exchanges();
+  const trail = new ExchangeRecords(context, { time: 0, event: 'admission', id: 'A' }, true);
+  return { engine, trail };
+}
+
+void test('a second way waits for the same admission as the first', async () => {
+  const { engine, trail } = strictTrail();
+  engine.setJournal('hold');
+  const first = trail.admit();
+  const second = trail.admit();
+  assert.ok(first !== undefined && second !== undefined);
+  engine.setJournal('take');
+  await Promise.all([first, second]);
+  const kept = engine.records.map(({ record, durable }) => [record.id, durable]);
+  assert.deepEqual(kept, [['A', true]]);
+});
+
+void test('an admission that did not get there holds up every way', async () => {
+  const { engine, trail } = strictTrail();
+  engine.setJournal('refuse');
+  await assert.rejects(trail.admit() ?? Promise.resolve(), JournalFault);
+  engine.setJournal('take');
+  await assert.rejects(trail.admit() ?? Promise.resolve(), JournalFault);
+});
+
+// What a client states about its next command: which options state something, and in which form it is recorded.
+// bounds.reasonBytes
+void test('a reason is cut at a character, at once', () => {
+  assert.equal(cutReason('because'), 'because');
+  assert.equal(cutReason('ü'.repeat(300)), 'ü'.repeat(256));
+  assert.equal(cutReason(`a${'ü'.repeat(300)}`), `a${'ü'.repeat(255)}`);
+  assert.equal(cutReason(`ab${'\u{1f600}'.repeat(200)}`), `ab${'\u{1f600}'.repeat(127)}`);
+});
+
+void test('options add up, the last one of a key counts, and one that is not in its form changes nothing', () => {
+  const options = ['tag=one', 'reason=', 'tag=two', 'tag=no tag', 'tag=', 'reason=a=b'];
+  const stated = options.reduce((before, option) => withOption(before, `dovegate-${option}`), nothingStated);
+  assert.deepEqual(stated, { reason: 'a=b', tag: 'two' });
+  assert.equal(withOption(stated, 'dovegate-tag=no tag'), stated);
+});
+
+void test('an option fills no other key of a record', () => {
+  const others = [
+    'decision=allow',
+    'principal=root',
+    'toString=x',
+    '__proto__=x',
+    'tag',
+    'Tag=x',
+    ' tag=x',
+    '=x',
+  ];
+  for (const option of [...others.map((other) => `dovegate-${other}`), 'tag=x', ''])
+    assert.equal(withOption(nothingStated, option), nothingStated, option);
 });

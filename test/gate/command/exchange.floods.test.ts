@@ -1,12 +1,16 @@
 // Goal: what sends nothing cannot fill the disk, and nothing that was sent goes unrecorded. Phases: refusals of every kind in a flood,
 // allowed commands among them; sessions in a flood. What must not happen: a refusal that is neither recorded nor counted, an exchange with
 // one of its two records, an allowed command that is only counted.
-
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AuditRecord } from '../../../src/journal/records/record.js';
 import { logPacket, replyPacket } from '../../kit/gate/memory-backend.js';
-import { type MemoryEngine, memorySettings, openMemoryEngine } from '../../kit/gate/memory-engine.js';
+import {
+  type MemoryEngine,
+  memorySettings,
+  openMemoryEngine,
+  openWithClient,
+} from '../../kit/gate/memory-engine.js';
 import { settle } from '../../kit/plain/fake-clock.js';
 
 const settings = memorySettings.replace('search, fetch', '{ command: expunge, limit: 5/hour }');
@@ -23,8 +27,7 @@ const refused: Readonly<Record<string, readonly [line: string, allowed: number]>
 
 for (const [hint, [line, allowed]] of Object.entries(refused)) {
   void test(`a flood of commands that are ${hint}`, async () => {
-    const engine = openMemoryEngine({ settings });
-    const client = await engine.client(2);
+    const { engine, client } = await openWithClient(2, { settings });
     const count = 300;
     for (let at = 0; at < count; at += 1) await client.line(line);
     for (let at = 0; at < 3; at += 1) await client.line('|alice@example.org|quota get');
@@ -56,8 +59,7 @@ for (const [hint, [line, allowed]] of Object.entries(refused)) {
 }
 
 void test('a flood of questions to dovegate is none of refusals', async () => {
-  const engine = openMemoryEngine({ settings });
-  const client = await engine.client(2);
+  const { engine, client } = await openWithClient(2, { settings });
   for (let at = 0; at < 15; at += 1) await client.line('||dovegate can');
   await client.line('|alice@example.org|mailbox delete|Work');
   await engine.clock.advance(1000);
@@ -66,8 +68,7 @@ void test('a flood of questions to dovegate is none of refusals', async () => {
 });
 
 void test('a flood of commands that nobody refused, and that were not sent, is none of refusals', async () => {
-  const engine = openMemoryEngine({ settings });
-  const client = await engine.client(3);
+  const { engine, client } = await openWithClient(3, { settings });
   for (let at = 0; at < 105; at += 1) await client.line('x|proxy-ttl=1|alice@example.org|quota get');
   await engine.clock.advance(1000);
   assert.deepEqual(limitsOf(engine), ['1000@support unsent 5']);
@@ -75,8 +76,7 @@ void test('a flood of commands that nobody refused, and that were not sent, is n
 });
 
 void test('refused input is thrown away in a flood as well', async () => {
-  const engine = openMemoryEngine({ settings });
-  const client = await engine.client(2);
+  const { engine, client } = await openWithClient(2, { settings });
   for (let at = 0; at < 120; at += 1) {
     await client.line('|alice@example.org|save|-m|INBOX');
     await client.line('Subject: x\n\n|alice@example.org|mailbox subscribe|Smuggled\n.');
@@ -96,4 +96,65 @@ void test('of the log lines of a backend 64 of a command get a record, and all a
   await settle();
   assert.equal(engine.recordsOf('log').length, 64);
   assert.deepEqual(engine.recordsOf('completion')[0]?.logs, { info: 100 });
+});
+
+// What policy and the journal demand of an allowed command besides its rule.
+const emergencies = memorySettings.replace(
+  'search, fetch',
+  '{ command: expunge, limit: 5/hour }, { command: mailbox create, emergency: true }',
+);
+
+void test('below the reserve only commands for emergencies are served, and nothing else is counted', async () => {
+  const { engine, client } = await openWithClient(1, { settings: emergencies });
+  const ends = (): (string | undefined)[] =>
+    engine.records.flatMap(({ record }) =>
+      record.event === 'completion' ? [record.error ?? record.outcome] : [],
+    );
+  engine.setSpace('reserve');
+  await client.line('|alice@example.org|quota get');
+  await client.line('|alice@example.org|expunge|mailbox|Trash|all');
+  await client.line('|alice@example.org|mailbox create|Work');
+  await client.line('|alice@example.org|mailbox delete|Work');
+  assert.deepEqual(ends(), ['audit-reserve', 'audit-reserve', 'ok', 'denied']);
+  assert.equal(engine.commands.length, 1);
+  assert.match(client.said(), /only commands for emergencies are served/);
+  assert.match(client.said(), /-TEMPFAIL/);
+  engine.setSpace('normal');
+  for (let at = 0; at < 6; at += 1) await client.line('|alice@example.org|expunge|mailbox|Trash|all');
+  assert.deepEqual(ends().slice(4), ['ok', 'ok', 'ok', 'ok', 'ok', 'over-limit']);
+});
+
+void test('a policy that only observes has no rules for emergencies', async () => {
+  const engine = openMemoryEngine({
+    settings: emergencies.replace('    users:', '    mode: observe\n    users:'),
+  });
+  const client = await engine.client(1);
+  engine.setSpace('reserve');
+  await client.line('|alice@example.org|mailbox delete|Work');
+  assert.equal(engine.commands.length, 0);
+});
+
+void test('whose records fill the journal is limited, but for emergencies; its refusals are one record a minute, and a number', async () => {
+  const { engine, client } = await openWithClient(1, { settings: emergencies });
+  engine.setOverShare(['uid:1000']);
+  for (let at = 0; at < 50; at += 1) await client.line('|alice@example.org|quota get');
+  const completed = engine.records.filter(({ record }) => record.event === 'completion');
+  assert.deepEqual(
+    completed.map(({ record: { outcome, error, sent } }) => [outcome, error, sent]),
+    [['limited', 'audit-share', false]],
+  );
+  assert.match(client.said(), /-TEMPFAIL/);
+  assert.match(client.said(), /audit journal is nearly full/);
+  for (let at = 0; at < 50; at += 1) await client.line('|alice@example.org|mailbox delete|Work');
+  await engine.clock.advance(30_000);
+  assert.equal(engine.recordsOf('completion').length, 1);
+  assert.equal(engine.recordsOf('limit').length, 0);
+  await engine.clock.advance(31_000);
+  const counts = engine.recordsOf('limit').map(({ count }) => count);
+  assert.deepEqual(counts, [99]);
+  await client.line('|alice@example.org|mailbox create|Work');
+  assert.equal(engine.commands.length, 1, 'an emergency');
+  engine.setOverShare([]);
+  await client.line('|alice@example.org|quota get');
+  assert.equal(engine.commands.length, 2);
 });

@@ -5,7 +5,12 @@ import { describe, test } from 'node:test';
 import { lookupLimits } from '../../../src/gate/lookup/lookup.js';
 import { kernelAccess } from '../../../src/gate/session/greet-peer.js';
 import { replyPacket } from '../../kit/gate/memory-backend.js';
-import { type MemoryEngineOptions, memorySettings, openMemoryEngine } from '../../kit/gate/memory-engine.js';
+import {
+  type MemoryEngineOptions,
+  memorySettings,
+  openMemoryEngine,
+  openWithClient,
+} from '../../kit/gate/memory-engine.js';
 import { settle } from '../../kit/plain/fake-clock.js';
 
 const withUserdb = memorySettings
@@ -14,8 +19,7 @@ const withUserdb = memorySettings
 
 /** One line to an engine with that auth service: what the client read, what the backend got, what was recorded. */
 async function ask(line: string, options: MemoryEngineOptions) {
-  const engine = openMemoryEngine(options);
-  const client = await engine.client(2);
+  const { engine, client } = await openWithClient(2, options);
   await client.line(line);
   await engine.clock.advance(0);
   const admission = engine.recordsOf('admission')[0];
@@ -133,8 +137,7 @@ void test('a rule that ends while its command waits allows it no more', async ()
   const settings = memorySettings
     .replace('connections: 2', 'connections: 1')
     .replace('allow: [quota get,', 'allow: [{ command: quota get, expires: 2026-01-03T00:00:00Z },');
-  const engine = openMemoryEngine({ settings });
-  engine.setAnswer(() => undefined);
+  const engine = openMemoryEngine({ settings, answer: () => undefined });
   const first = await engine.client(2);
   await first.line('|alice@example.org|search|mailbox|INBOX');
   const waiting = await engine.client(2);

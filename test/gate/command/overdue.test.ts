@@ -13,7 +13,9 @@ import {
   type MemoryEngine,
   memorySettings,
   openMemoryEngine,
+  openWithClient,
 } from '../../kit/gate/memory-engine.js';
+import { column } from '../../kit/plain/columns.js';
 import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
 import { judgeLine } from '../../kit/plain/judge-line.js';
 
@@ -248,17 +250,6 @@ void describe('without a place', () => {
   });
 });
 
-void test('a command that reads is given up at its deadline, as before', async () => {
-  const engine = open();
-  engine.setAnswer(() => undefined);
-  const client = await engine.client(2);
-  await client.line('|alice@example.org|quota get');
-  await engine.clock.advance(bounds.readDeadlineMs);
-  await settle();
-  assert.equal(engine.commands[0]?.end.transport.closedFor, 'reply-timeout');
-  assert.deepEqual(completions(engine), [['quota get', 'timeout', 'reply-timeout', true]]);
-});
-
 void test('silence within a reply, and a client that has left, make no difference', async () => {
   const engine = open();
   const client = await engine.client(2);
@@ -269,27 +260,10 @@ void test('silence within a reply, and a client that has left, make no differenc
   await settle();
   await engine.clock.advance(bounds.replyIdleMs);
   await settle();
-  assert.deepEqual(
-    engine.service.running().map(({ isOverdue: is }) => is),
-    [true],
-  );
+  assert.deepEqual(column(engine.service.running(), 'isOverdue'), [true]);
   engine.commands[0]?.end.peer.send(replyPacket('rest\t\n+\n'));
   await settle();
   assert.deepEqual(completions(engine), [['mailbox subscribe', 'ok', 'reply-timeout', true]]);
-});
-
-void test('a text that went up is overdue like any change', async () => {
-  const engine = open();
-  const client = await engine.client(2);
-  await client.line('|alice@example.org|save');
-  client.peer.send('Subject: x\n\nbody\n.\n');
-  await settle();
-  await engine.clock.advance(bounds.writeDeadlineMs);
-  await settle();
-  assert.deepEqual(completions(engine), []);
-  engine.commands[0]?.end.peer.send(replyPacket('\n+\n'));
-  await settle();
-  assert.deepEqual(completions(engine), [['save', 'ok', 'reply-timeout', true]]);
 });
 
 void test('the same line with another text is another command, where the text is known before it is sent', async () => {
@@ -351,33 +325,15 @@ void test('lines without a place are forgotten, the oldest first: of one client,
     const judged = judgeLine(policy, { ...asked, words }, '2.4', undefined, createUserNames(mailUsers), 0);
     return judged.kind === 'judged' ? judged : assert.fail(judged.message);
   };
-  const lose = (origin: string, word: string): void => {
+  const hold = (origin: string, word: string) => {
     const names = { ...nobody, id: `${origin} ${word}` };
-    const held = overdue.hold({
-      names,
-      judgement: lineOf(word),
-      text: undefined,
-      origin,
-      lockable: {},
-      sinceMs: 0,
-      upstream,
-    });
-    assert.equal(held, undefined);
+    const facts = { text: undefined, origin, lockable: {}, sinceMs: 0, upstream };
+    return overdue.hold({ names, judgement: lineOf(word), ...facts });
   };
+  const lose = (origin: string, word: string): void => assert.equal(hold(origin, word), undefined);
   const isRefused = (origin: string, word: string): boolean =>
     overdue.refusal({ judgement: lineOf(word), text: undefined }, origin, 'another') !== undefined;
-  for (let at = 0; at < bounds.overduePerBackend; at += 1)
-    assert.ok(
-      overdue.hold({
-        names: nobody,
-        judgement: lineOf(`held ${at}`),
-        text: undefined,
-        origin: `h${at}`,
-        lockable: {},
-        sinceMs: 0,
-        upstream,
-      }),
-    );
+  for (let at = 0; at < bounds.overduePerBackend; at += 1) assert.ok(hold(`h${at}`, `held ${at}`));
   for (let at = 0; at <= bounds.overdueLinesPerOrigin; at += 1) lose('one', `word ${at}`);
   assert.deepEqual([isRefused('one', 'word 0'), isRefused('one', 'word 1')], [false, true]);
   assert.equal(isRefused('other', 'word 1'), false);
@@ -389,3 +345,37 @@ void test('lines without a place are forgotten, the oldest first: of one client,
     [false, true, true],
   );
 });
+
+const timed = memorySettings.replace(
+  'search, fetch',
+  `search, fetch, kick, mailbox subscribe, acl set, mailbox delete, { command: index, deadline: 2h },
+      { command: sync, root_equivalent: true, where: { destination: any } }`,
+);
+
+for (const [effect, asked, limitMs] of [
+  ['read', '|alice@example.org|quota get', bounds.readDeadlineMs],
+  ['session', '|alice@example.org|kick|alice@example.org', bounds.sessionDeadlineMs],
+  ['write', '|alice@example.org|mailbox subscribe|Work', bounds.writeDeadlineMs],
+  ['admin', '|alice@example.org|acl set|Work|user=bob@example.org|lookup', bounds.adminDeadlineMs],
+  ['destroy', '|alice@example.org|mailbox delete|Work', bounds.destroyDeadlineMs],
+  // As long as `backup -R`, whose effect is destroy.
+  ['admin', '|alice@example.org|sync|tcp:mail2.example.org', bounds.destroyDeadlineMs],
+  // By the rule.
+  ['write', '|alice@example.org|index|INBOX', 7_200_000],
+] as const)
+  void test(`a backend that says nothing keeps a client, and an upstream, for ${effect}: ${limitMs / 1000} s`, async () => {
+    const { engine, client } = await openWithClient(2, { settings: timed, answer: () => undefined });
+    await client.line(asked);
+    const [command = assert.fail(client.said())] = engine.commands;
+    assert.equal(engine.recordsOf('admission')[0]?.effect, effect);
+    await engine.clock.advance(limitMs - 1);
+    await settle();
+    assert.equal(client.said(), '');
+    await engine.clock.advance(1);
+    await settle();
+    assert.match(client.said(), /\[reply-timeout\]/);
+    assert.equal(engine.pool.snapshot().leased, 0);
+    if (effect !== 'read') return;
+    assert.equal(command.end.transport.closedFor, 'reply-timeout');
+    assert.deepEqual(completions(engine), [['quota get', 'timeout', 'reply-timeout', true]]);
+  });

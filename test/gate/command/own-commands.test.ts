@@ -3,7 +3,8 @@
 // a record, a path or somebody else's policy in an answer.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type MemoryEngineOptions, openMemoryEngine } from '../../kit/gate/memory-engine.js';
+import { type MemoryEngineOptions, openWithClient } from '../../kit/gate/memory-engine.js';
+import { column } from '../../kit/plain/columns.js';
 
 const settings = `
 version: 1
@@ -29,8 +30,7 @@ policies:
 /** Lines to one session: the rows of each answer as `what value`, then its status line. */
 async function ask(lines: readonly string[], options: MemoryEngineOptions & { minor?: number } = {}) {
   const auth = (): string => assert.fail('the auth service was asked');
-  const engine = openMemoryEngine({ settings, auth, ...options });
-  const client = await engine.client(0);
+  const { engine, client } = await openWithClient(0, { settings, auth, ...options });
   for (const line of lines) await client.line(line);
   const replies = client
     .said()
@@ -158,15 +158,10 @@ void test('what is no question: refused as usage, recorded, and the session goes
     '||Dovegate can',
   ];
   const { replies, completions, engine } = await ask([...wrong, '||dovegate can']);
-  assert.deepEqual(
-    replies.map(({ status }) => status),
-    [...wrong.map(() => '-USAGE'), '+'],
-  );
+  assert.deepEqual(column(replies, 'status'), [...wrong.map(() => '-USAGE'), '+']);
   assert.deepEqual(engine.commands, []);
-  assert.deepEqual(
-    completions.map(({ record }) => record.outcome),
-    [...wrong.map(() => 'unparsable'), 'ok'],
-  );
+  const outcomes = completions.map(({ record }) => record.outcome);
+  assert.deepEqual(outcomes, [...wrong.map(() => 'unparsable'), 'ok']);
 });
 
 void test('the rate of the policy counts these too; the disk of the records is as full for them', async () => {
@@ -174,12 +169,8 @@ void test('the rate of the policy counts these too; the disk of the records is a
   const { replies } = await ask(['||dovegate can', '||dovegate explain|-u|bob|quota get', '||dovegate can'], {
     settings: rated,
   });
-  assert.deepEqual(
-    replies.map(({ status }) => status),
-    ['+', '+', '-TEMPFAIL'],
-  );
-  const engine = openMemoryEngine({ settings });
-  const client = await engine.client(0);
+  assert.deepEqual(column(replies, 'status'), ['+', '+', '-TEMPFAIL']);
+  const { engine, client } = await openWithClient(0, { settings });
   engine.setSpace('reserve');
   await client.line('||dovegate can');
   engine.setSpace('normal');

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { kernelAccess } from '../../../src/gate/session/greet-peer.js';
 import { replyPacket } from '../../kit/gate/memory-backend.js';
-import { type MemoryEngine, openMemoryEngine } from '../../kit/gate/memory-engine.js';
+import { type MemoryEngine, openMemoryEngine, openWithClient } from '../../kit/gate/memory-engine.js';
+import { column } from '../../kit/plain/columns.js';
 import { ask, post } from '../session/http.js';
 
 const base = `
@@ -48,10 +49,7 @@ for (const [minor, row] of [
     const client = await engine.client(0);
     await client.line('|bob@example.org|mailbox status|-A|-u|bob@example.org|--|all|*');
     assert.equal(client.said(), `bob@example.org\t${row}bob@example.org\t${row}\n+\n`);
-    assert.deepEqual(
-      engine.commands.map(({ line }) => line),
-      ['\tbob@example.org\tmailbox status\t--\tall\t*'],
-    );
+    assert.deepEqual(column(engine.commands, 'line'), ['\tbob@example.org\tmailbox status\t--\tall\t*']);
   });
 
   void test(`mailbox status all over HTTP, minor ${minor}, ${cells} cells`, async () => {
@@ -127,8 +125,7 @@ void test('a line that one series alone can read needs no other command before i
     [2, '|bob@example.org|fts flatcurve check|INBOX', 'command-unknown'],
   ] as const) {
     const settings = base.replace('quota get', allow);
-    const engine = openMemoryEngine({ settings, minor });
-    const client = await engine.client(0);
+    const { engine, client } = await openWithClient(0, { settings, minor });
     await client.line(line);
     assert.deepEqual(ends(engine), [[code, code === undefined ? 1 : 0]], `${minor} ${line}`);
     assert.equal(client.said(), code === undefined ? '\n+\n' : '\n-USAGE\n');
@@ -190,11 +187,8 @@ void test('a newer Dovecot gets reads, everything or nothing', async () => {
     const client = await engine.client(3);
     await client.line('|bob@example.org|quota get');
     await client.line('|bob@example.org|mailbox create|New');
-    assert.deepEqual(
-      engine.recordsOf('completion').map(({ error }) => error),
-      [read, change],
-      newer,
-    );
+    const errors = engine.recordsOf('completion').map(({ error }) => error);
+    assert.deepEqual(errors, [read, change], newer);
     const sent = [read, change].filter((code) => code === undefined).length;
     assert.equal(engine.commands.length, sent);
     if (change === 'backend-newer') assert.match(client.said(), /\n-NOPERM\n$/);

@@ -4,9 +4,10 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import type { Destination } from '../../../src/gate/command/assessment.js';
 import type { ExchangeContext } from '../../../src/gate/command/context.js';
 import type { Policy } from '../../../src/rules/policy/policy.js';
-import { createRoutingTable } from '../../../src/rules/policy/route.js';
+import { createRoutingTable, type RoutingTable } from '../../../src/rules/policy/route.js';
 import { replyPacket } from '../../kit/gate/memory-backend.js';
 import {
   type MemoryEngine,
@@ -16,7 +17,6 @@ import {
 } from '../../kit/gate/memory-engine.js';
 import { settle } from '../../kit/plain/fake-clock.js';
 import { openFolder } from '../../kit/plain/folder.js';
-import { createMemoryTransport } from '../../kit/plain/memory-transport.js';
 import { until } from '../../kit/plain/until.js';
 
 /** A policy of another configuration. */
@@ -25,25 +25,15 @@ function policyOf(text: string): Policy {
   return openMemoryEngine({ settings }).settings.policies.get('support') ?? assert.fail('no policy');
 }
 
-interface Waiting {
-  readonly engine: MemoryEngine;
-  /** From now on this holds. */
-  readonly reload: (
-    policy: Policy | undefined,
-    change?: (context: ExchangeContext) => ExchangeContext,
-  ) => void;
-  /** What runs ends, so the upstream that it waits for becomes free; what it said then. */
-  readonly go: () => Promise<string>;
-}
+type Waiting = Awaited<ReturnType<typeof waiting>>;
 
 /** A command that waits, while two others have both upstreams. */
 async function waiting(
   settings = memorySettings,
   line = '\talice@example.org\tquota get\n',
   options: MemoryEngineOptions = {},
-): Promise<Waiting> {
-  const engine = openMemoryEngine({ settings, ...options });
-  engine.setAnswer(() => undefined);
+) {
+  const engine = openMemoryEngine({ settings, ...options, answer: () => undefined });
   const before = engine.context;
   let holding = { exchanges: before.exchanges, policy: before.policy };
   const context = {
@@ -51,14 +41,7 @@ async function waiting(
     exchanges: () => holding.exchanges(),
     policy: (peer: { readonly listener: string }) => holding.policy(peer),
   };
-  const open = async () => {
-    const { transport, peer } = createMemoryTransport();
-    engine.service.serve({ ...engine.listener, context }, transport, { listener: 'support' });
-    peer.send('VERSION\tdoveadm-server\t1\t0\n');
-    await settle();
-    const { length } = peer.received();
-    return { peer, said: () => peer.received().subarray(length).toString() };
-  };
+  const open = () => engine.client(0, { uid: undefined }, { context });
   for (let n = 0; n < 2; n += 1) {
     const { peer } = await open();
     peer.send(line);
@@ -70,11 +53,16 @@ async function waiting(
   await until(async () => engine.pool.snapshot().waiters === 1, 'the command that waits');
   return {
     engine,
-    reload(policy, change = (each) => ({ ...each })) {
+    /** From now on this holds. */
+    reload: (
+      policy: Policy | undefined,
+      change = (each: ExchangeContext): ExchangeContext => ({ ...each }),
+    ): void => {
       const exchanges = change(before.exchanges());
       holding = { exchanges: () => exchanges, policy: () => policy };
     },
-    async go() {
+    /** What runs ends, so the upstream that it waits for becomes free; what it said then. */
+    go: async (): Promise<string> => {
       for (const { end } of engine.commands.slice(0, 2)) {
         end.peer.send(replyPacket('row\t\n+\n'));
         await settle();
@@ -95,92 +83,61 @@ void test('what both allow is sent as it was judged', async () => {
   assert.equal(engine.commands.length, 3);
 });
 
-void test('what is denied now is not sent, though its admission says allow', async () => {
-  const { engine, reload, go } = await waiting();
-  reload(policyOf('allow: [mailbox list'));
-  assert.match(await go(), /\n-NOPERM\n$/);
-  assert.equal(engine.commands.length, 2);
-  const [admission, completion] = engine.records
-    .map(({ record }) => record)
-    .filter(({ event }) => event === 'admission' || event === 'completion')
-    .slice(-2);
-  assert.ok(admission && completion);
-});
+/** The same policy, and a router with another table. */
+const withTable =
+  (change: (table: RoutingTable<Destination>) => RoutingTable<Destination>) =>
+  ({ reload, engine }: Waiting): void =>
+    reload(engine.settings.policies.get('support'), (context) => ({
+      ...context,
+      router: { ...context.router, table: change(context.router.table) },
+    }));
+const moved = (text: string): string =>
+  text
+    .replace('connections: 2 }', 'connections: 2 }, mail2: { address: "unix:/run/two" }')
+    .replace('backend: mail1', 'backend: mail2');
+const inRealm = (realm: string): string =>
+  `${memorySettings.replace('*@example.org', `*@${realm}`)}mail_users: { default_realm: ${realm} }\n`;
 
-void test('a peer that is no longer served', async () => {
-  const { engine, reload, go } = await waiting();
-  reload(undefined);
-  assert.match(await go(), /\n-NOPERM\n$/);
-  assert.equal(engine.commands.length, 2);
-});
-
-void test('a reason that is needed now and was not given', async () => {
-  const { engine, reload, go } = await waiting();
-  reload(policyOf('allow: [{ command: quota get, reason: required }, mailbox list'));
-  assert.match(await go(), /\n-NOPERM\n$/);
-  assert.equal(engine.commands.length, 2);
-});
-
-void test('what cannot be made stricter on the way is to be tried again: log lines, a count of mails, another pool', async () => {
-  const changes: readonly ((waits: Waiting) => void)[] = [
-    ({ reload }) => reload(policyOf(`logs: none\n    ${allows}`)),
-    ({ reload, engine }) =>
-      reload(engine.settings.policies.get('support'), (context) => ({
-        ...context,
-        router: { ...context.router, table: createRoutingTable({ ...context.router.table, backends: [] }) },
-      })),
-  ];
-  for (const change of changes) {
-    const waits = await waiting();
-    change(waits);
-    assert.match(await waits.go(), /\n-TEMPFAIL\n$/);
-    assert.equal(waits.engine.commands.length, 2);
-  }
-});
-
-void test('a user whose name means another one now is not sent as the first', async () => {
-  const settings = (realm: string): string =>
-    `${memorySettings.replace('*@example.org', `*@${realm}`)}mail_users: { default_realm: ${realm} }\n`;
-  const { engine, reload, go } = await waiting(settings('example.org'), '\talice\tquota get\n');
-  const next = openMemoryEngine({ settings: settings('example.net') });
+const to =
+  (text: string) =>
+  ({ reload }: Waiting): void =>
+    reload(policyOf(text));
+const reason = to('allow: [{ command: quota get, reason: required }, mailbox list');
+const noPools = withTable((table) => createRoutingTable({ ...table, backends: [] }));
+const otherRealm = ({ reload }: Waiting): void => {
+  const next = openMemoryEngine({ settings: inRealm('example.net') });
   const { userNames } = next.context.exchanges().router.table;
   reload(next.settings.policies.get('support'), (context) => ({
     ...context,
     router: { ...context.router, table: { ...context.router.table, userNames } },
   }));
-  assert.match(await go(), /\n-TEMPFAIL\n$/);
-  assert.equal(engine.commands.length, 2);
+};
+const toMail2 = withTable((table) => {
+  const next = openMemoryEngine({ settings: moved(memorySettings) }).context.exchanges().router.table;
+  return createRoutingTable({ ...next, backends: [...table.backends, ...next.backends] });
 });
+const byUserdb = withTable((table) => ({ ...table, asksUserdb: true }));
+const ofRealm = [inRealm('example.org'), '\talice\tquota get\n'] as const;
 
-void test('who else the user is, is to be asked now and was not', async () => {
-  const { engine, reload, go } = await waiting();
-  reload(engine.settings.policies.get('support'), (context) => ({
-    ...context,
-    router: { ...context.router, table: { ...context.router.table, asksUserdb: true } },
-  }));
-  assert.match(await go(), /\n-TEMPFAIL\n$/);
-  assert.equal(engine.commands.length, 2);
-});
-
-void test('a user who was moved to another backend meanwhile is not looked for where he was', async () => {
-  const { engine, reload, go } = await waiting();
-  const moved = memorySettings
-    .replace('connections: 2 }', 'connections: 2 }, mail2: { address: "unix:/run/two" }')
-    .replace('backend: mail1', 'backend: mail2');
-  const routed = openMemoryEngine({ settings: moved }).context.exchanges().router;
-  reload(engine.settings.policies.get('support'), (context) => ({
-    ...context,
-    router: {
-      ...routed,
-      table: createRoutingTable({
-        ...routed.table,
-        backends: [...context.router.table.backends, ...routed.table.backends],
-      }),
-    },
-  }));
-  assert.match(await go(), /\n-TEMPFAIL\n$/);
-  assert.equal(engine.commands.length, 2);
-});
+// [what, what the reload changes, status, settings and line before it]
+const refused: readonly (readonly [string, (waits: Waiting) => void, string, ...string[]])[] = [
+  ['what is denied now', to('allow: [mailbox list'), '-NOPERM'],
+  ['of a peer that is no longer served', ({ reload }) => reload(undefined), '-NOPERM'],
+  ['without a reason that is needed now', reason, '-NOPERM'],
+  // What cannot be made stricter on the way is to be tried again.
+  ['with log lines that are kept back now', to(`logs: none\n    ${allows}`), '-TEMPFAIL'],
+  ['to a pool that is gone', noPools, '-TEMPFAIL'],
+  ['for a user whose name means another one now', otherRealm, '-TEMPFAIL', ...ofRealm],
+  ['for a user of whom the userdb is to be asked now', byUserdb, '-TEMPFAIL'],
+  ['for a user who was moved to another backend meanwhile', toMail2, '-TEMPFAIL'],
+];
+for (const [what, change, status, ...before] of refused)
+  void test(`not sent, though its admission says allow: ${what}`, async () => {
+    const waits = await waiting(...before);
+    change(waits);
+    assert.ok((await waits.go()).endsWith(`\n${status}\n`));
+    assert.equal(waits.engine.commands.length, 2);
+  });
 
 /** The reload also gives the backend another address, so it has another pool, and the one before takes no command any more. */
 function replaceBackend({ engine, reload }: Waiting, settings: string): MemoryEngine {
@@ -252,35 +209,24 @@ void test('several backends that are replaced: each is asked where it is now, on
   for (const each of [engine, next]) each.setAnswer(() => replyPacket('imap\t1\t2\t3\t4\t5\t6\t\n+\n'));
   let isReloaded = false;
   const { context } = engine;
-  const { transport, peer } = createMemoryTransport();
   const exchanges = () => (isReloaded ? next.exchanges : engine.exchanges);
-  engine.service.serve({ ...engine.listener, context: { ...context, exchanges } }, transport, {
-    listener: 'support',
-  });
-  peer.send('VERSION\tdoveadm-server\t1\t0\n');
-  await settle();
-  const { length } = peer.received();
-  const said = (): string => peer.received().subarray(length).toString();
+  const client = await engine.client(0, { uid: undefined }, { context: { ...context, exchanges } });
   engine.dialler.setAnswer('hang');
-  peer.send('\t\tprocess status\n');
-  await settle();
+  await client.line('||process status');
   assert.equal(engine.service.running().filter(({ isWaiting }) => isWaiting).length, 1);
   isReloaded = true;
   for (const { pool } of engine.exchanges.router.table.backends) pool.setDrained(true);
-  await until(() => said().endsWith('\n'), 'the answer');
-  assert.match(said(), /\n\+\n$/);
+  await until(() => client.said().endsWith('\n'), 'the answer');
+  assert.match(client.said(), /\n\+\n$/);
   const asked = next.commands.map(({ end: { address } }) => (address.kind === 'tcp' ? address.host : ''));
-  const rows = said().match(/imap/g)?.length;
+  const rows = client.said().match(/imap/g)?.length;
   assert.deepEqual([engine.commands.length, asked.toSorted(), rows], [0, ['127.0.0.1', '127.0.0.3'], 2]);
 });
 
 void test('it is sent there only if it is still allowed, and its user still lives there', async () => {
-  const moved = elsewhere
-    .replace('connections: 2 }', 'connections: 2 }, mail2: { address: "unix:/run/two" }')
-    .replace('backend: mail1', 'backend: mail2');
   const cases: readonly (readonly [settings: string, said: RegExp])[] = [
     [elsewhere.replace(allows, 'allow: [mailbox list'), /\n-NOPERM\n$/],
-    [moved, /\n-TEMPFAIL\n$/],
+    [moved(elsewhere), /\n-TEMPFAIL\n$/],
   ];
   for (const [settings, said] of cases) {
     const waits = await waiting();

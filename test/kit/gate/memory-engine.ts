@@ -120,13 +120,19 @@ export interface MemoryEngine {
   /** How the backend answers from now on. */
   setAnswer(answer: Answer): void;
   /** How the journal takes records from now on; default `take`. */
-  setJournal(mode: JournalMode): void;
+  readonly setJournal: (mode: JournalMode) => void;
   /** Whether the journal has only its reserve left; default `normal`. */
-  setSpace(space: Journal['space']): void;
+  readonly setSpace: (space: Journal['space']) => void;
   /** Whose records fill the journal; default nobody's. */
   setOverShare(principals: readonly string[]): void;
+  /** A peer that connects, to this listener with changes. */
+  readonly serve: (
+    peer?: Partial<Peer>,
+    changes?: Partial<ServedListener>,
+    describe?: () => Promise<Peer>,
+  ) => Pick<MemoryClient, 'peer' | 'transport'>;
   /** A session with a client that has announced this minor; undefined: it has said nothing yet. */
-  client(minor?: number, peer?: Partial<Peer>): Promise<MemoryClient>;
+  client(minor?: number, peer?: Partial<Peer>, changes?: Partial<ServedListener>): Promise<MemoryClient>;
   /** Drops what it has kept of records, events and commands. */
   forget(): void;
   /** Turns the clock from timer to timer until no session is left, and no overdue command. */
@@ -136,6 +142,8 @@ export interface MemoryEngine {
 export interface MemoryEngineOptions {
   /** YAML; default {@link memorySettings}. */
   readonly settings?: string;
+  /** Of the backend, until `setAnswer`; default {@link emptyReply}. */
+  readonly answer?: Answer;
   /** Of the backend, asked at each greeting where it may change; default 2. */
   readonly minor?: number | ((end: DialledEnd) => number);
   readonly failAt?: FailAt;
@@ -183,7 +191,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   const offered: AuditRecord[] = [];
   const events: EngineEvent[] = [];
   const commands: MemoryCommand[] = [];
-  let answer: Answer = emptyReply;
+  let answer = options.answer ?? emptyReply;
   let mode: JournalMode = 'take';
   let space: Journal['space'] = 'normal';
   let overShare: readonly string[] = [];
@@ -325,6 +333,12 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     context,
   };
   const service = createService({ sessionsMax: 1_000, clock: portClock, overdue: exchanges.overdue });
+  const serve: MemoryEngine['serve'] = (facts = {}, changes = {}, describe) => {
+    const { transport, peer } = createMemoryTransport();
+    const who = { listener: listening.name, uid: 1000, ...facts };
+    service.serve({ ...listener, ...changes }, wrap('client', transport), who, describe);
+    return { transport, peer };
+  };
   return {
     settings,
     clock,
@@ -357,13 +371,9 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
     setSpace(next) {
       space = next;
     },
-    async client(clientMinor, peerFacts = {}) {
-      const { transport, peer } = createMemoryTransport();
-      service.serve(listener, wrap('client', transport), {
-        listener: listening.name,
-        uid: 1000,
-        ...peerFacts,
-      });
+    serve,
+    async client(clientMinor, facts, changes) {
+      const { transport, peer } = serve(facts, changes);
       if (clientMinor !== undefined) peer.send(`VERSION\tdoveadm-server\t1\t${clientMinor}\n`);
       await settle();
       const greeted = peer.received().length;
@@ -393,6 +403,12 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       await settle();
     },
   };
+}
+
+/** An engine, and a client that has announced this minor. */
+export async function openWithClient(minor: number, options?: MemoryEngineOptions) {
+  const engine = openMemoryEngine(options);
+  return { engine, client: await engine.client(minor) };
 }
 
 /** Reads the lines behind our VERSION line, and answers them. */

@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { accountFiles } from '../../../src/host/machine/account-files.js';
 import { createNameService } from '../../../src/host/machine/name-service.js';
+import type { UserUids } from '../../../src/rules/identity/person.js';
 import { createFakeClock } from './fake-clock.js';
 import { type Owner, openFolder } from './folder.js';
 
@@ -38,4 +39,13 @@ export function searchIn(owner: Owner, path: string): void {
   owner.after(() => {
     process.env['PATH'] = before;
   });
+}
+
+/** Users with these uids, and no others. */
+export function knownUids(uids: Readonly<Record<string, number>>): UserUids {
+  return {
+    uidsOf: (name) => [uids[name] ?? []].flat(),
+    uidOf: (name) => uids[name],
+    isUnknown: () => false,
+  };
 }
