@@ -50,16 +50,30 @@ function start(changes: Partial<DialTarget> = {}) {
   };
 }
 
+/** Asks for a password, and answers each with what `answer` makes of its line. */
+function asks(dialler: ReturnType<typeof createMemoryDialler>, answer: (line: string) => string): void {
+  dialler.onAccept(({ peer }) => {
+    peer.send(`${version(2)}-\n`);
+    void peer
+      .receive((bytes) => /PLAIN.*\n$/s.test(String(bytes)))
+      .then(
+        (bytes) => peer.send(answer(String(bytes))),
+        () => undefined,
+      );
+  });
+}
+
 async function assertFault(
   running: Promise<Greeted>,
   code: UpstreamFaultCode,
-  message?: RegExp,
+  { message, phase }: { message?: RegExp; phase?: UpstreamFault['phase'] } = {},
 ): Promise<void> {
   await assert.rejects(running, (fault) => {
     assert.ok(fault instanceof UpstreamFault, String(fault));
     assert.equal(fault.code, code);
     assert.doesNotMatch(fault.message, /horse|SSH/);
     if (message !== undefined) assert.match(fault.message, message);
+    if (phase !== undefined) assert.equal(fault.phase, phase);
     return true;
   });
 }
@@ -206,32 +220,23 @@ void test('no greeting: TLS fails', async () => {
   }
 });
 
-void test('nobody listens', async () => {
-  const story = start();
-  story.dialler.setAnswer('refuse');
-  await assertFault(story.running, 'dial-refused');
-  story.assertTidy(0);
-});
+// [what is waited for, step of the fault, target, what the backend has said]
+const phases: readonly (readonly [string, UpstreamFault['phase'], Partial<DialTarget>, ...string[]])[] = [
+  ['connection', 'dial', {}],
+  ['its greeting', 'greeting', {}],
+  ['its greeting, half said', 'greeting', {}, 'VERS'],
+  ['the TLS handshake, from the start', 'tls', { tls: 'implicit' }],
+  ['the TLS handshake', 'tls', starttls, `${version(2)}-\n`],
+  ['the answer to PLAIN', 'authentication', starttls, `${version(2)}-\n`],
+  ['the answer to PLAIN, without STARTTLS', 'authentication', clear, `${version(2)}-\n`],
+];
 
-/** Brings a greeting to the phase in which nothing comes any more. */
-const phases: Readonly<
-  Record<string, { changes: Partial<DialTarget>; said: string[]; hangsIn?: 'dial' | 'tls' }>
-> = {
-  connection: { changes: {}, said: [], hangsIn: 'dial' },
-  'its greeting': { changes: {}, said: [] },
-  'its greeting, half said': { changes: {}, said: ['VERS'] },
-  'the TLS handshake, from the start': { changes: { tls: 'implicit' }, said: [], hangsIn: 'tls' },
-  'the TLS handshake': { changes: starttls, said: [`${version(2)}-\n`], hangsIn: 'tls' },
-  'the answer to PLAIN': { changes: starttls, said: [`${version(2)}-\n`] },
-  'the answer to PLAIN, without STARTTLS': { changes: clear, said: [`${version(2)}-\n`] },
-};
-
-for (const [phase, { changes, said, hangsIn }] of Object.entries(phases)) {
+for (const [what, phase, changes, ...said] of phases) {
   const begin = async (more: Partial<DialTarget> = {}): Promise<ReturnType<typeof start>> => {
     const story = start({ ...changes, ...more });
-    if (hangsIn === 'dial') story.dialler.setAnswer('hang');
+    if (phase === 'dial') story.dialler.setAnswer('hang');
     story.dialler.onAccept(({ peer }) => {
-      if (hangsIn === 'tls') peer.setTls('hang');
+      if (phase === 'tls') peer.setTls('hang');
       for (const text of said) peer.send(text);
     });
     await settle();
@@ -239,21 +244,22 @@ for (const [phase, { changes, said, hangsIn }] of Object.entries(phases)) {
   };
 
   // bounds.connectMs, bounds.greetingMs
-  void test(`PROTOCOL 12 trap 25: silence: ${phase}`, async () => {
+  void test(`PROTOCOL 12 trap 25: silence: ${what}`, async () => {
     const defaults = { connectTimeoutMs: bounds.connectMs, greetingTimeoutMs: bounds.greetingMs };
     for (const limits of [{ connectTimeoutMs: 1_000, greetingTimeoutMs: 2_000 }, defaults]) {
       const story = await begin(limits);
-      const limitMs = hangsIn === 'dial' ? limits.connectTimeoutMs : limits.greetingTimeoutMs;
+      const limitMs = phase === 'dial' ? limits.connectTimeoutMs : limits.greetingTimeoutMs;
       await story.clock.advance(limitMs - 1);
       assert.equal(story.clock.timers, 1);
       await story.clock.advance(1);
-      await assertFault(story.running, 'dial-timeout', new RegExp(phase.split(',')[0] ?? ''));
+      const message = new RegExp(what.split(',')[0] ?? '');
+      await assertFault(story.running, 'dial-timeout', { message, phase });
       story.assertTidy(0);
       assert.ok(story.dialler.ends.every(({ peer }) => peer.isReset));
     }
   });
 
-  void test(`abort: ${phase}`, async () => {
+  void test(`abort: ${what}`, async () => {
     const story = await begin();
     const reason = new Error('given up');
     story.abort(reason);
@@ -261,16 +267,16 @@ for (const [phase, { changes, said, hangsIn }] of Object.entries(phases)) {
     story.assertTidy(0);
   });
 
-  if (hangsIn === 'dial') continue;
-  void test(`gone: ${phase}`, async () => {
+  if (phase === 'dial') continue;
+  void test(`gone: ${what}`, async () => {
     const story = await begin();
     (await story.peer()).vanish();
-    await assertFault(story.running, hangsIn === 'tls' ? 'tls-failed' : 'closed-early');
+    await assertFault(story.running, phase === 'tls' ? 'tls-failed' : 'closed-early', { phase });
     story.assertTidy(0);
   });
 }
 
-void test('aborted before it began, and in the moment in which the connection stood', async () => {
+void test('nobody listens; aborted before it began, and in the moment in which the connection stood', async () => {
   const clock = createFakeClock();
   const dialler = createMemoryDialler();
   await assert.rejects(
@@ -278,6 +284,10 @@ void test('aborted before it began, and in the moment in which the connection st
     (fault) => fault === 'early',
   );
   assert.equal(dialler.dials, 0);
+  const refused = start();
+  refused.dialler.setAnswer('refuse');
+  await assertFault(refused.running, 'dial-refused', { phase: 'dial' });
+  refused.assertTidy(0);
   const controller = new AbortController();
   const late = greet(
     memoryTarget(),
@@ -300,15 +310,10 @@ void test('PROTOCOL 12 trap 18: a rotated password: the next one on a connection
     ...clear,
     passwords: () => Promise.resolve(offered.map((text) => new Secret(text))),
   });
-  story.dialler.onAccept(({ peer }) => {
-    peer.send(`${version(2)}-\n`);
-    void peer
-      .receive((bytes) => bytes.includes('PLAIN'))
-      .then((bytes) => {
-        const said = Buffer.from(String(bytes).split('\t').at(-1) ?? '', 'base64').toString();
-        tried.push(said.split('\0').at(-1) ?? '');
-        peer.send(tried.at(-1) === 'new' ? '+\n' : '-\n');
-      });
+  asks(story.dialler, (line) => {
+    const said = Buffer.from(line.split('\t').at(-1) ?? '', 'base64').toString();
+    tried.push(said.split('\0').at(-1) ?? '');
+    return tried.at(-1) === 'new' ? '+\n' : '-\n';
   });
   const greeted = await story.running;
   assert.deepEqual(tried, ['old', 'new']);
@@ -319,10 +324,7 @@ void test('PROTOCOL 12 trap 18: a rotated password: the next one on a connection
 void test('only a refused password makes it try the next one', async () => {
   const two = { ...clear, passwords: () => Promise.resolve([new Secret('a'), new Secret('b')]) };
   const refused = start(two);
-  refused.dialler.onAccept(({ peer }) => {
-    peer.send(`${version(2)}-\n`);
-    void peer.receive((bytes) => bytes.includes('PLAIN')).then(() => peer.send('-\n'));
-  });
+  asks(refused.dialler, () => '-\n');
   await assertFault(refused.running, 'auth-rejected');
   assert.equal(refused.dialler.dials, 2);
   refused.assertTidy(0);
@@ -347,7 +349,7 @@ void test('passwords are read at each dial; one that cannot be read is a refusal
   const never = new AbortController().signal;
   await greet(memoryTarget({ passwords }), dialler.connect, clock, never);
   const second = greet(memoryTarget({ passwords }), dialler.connect, clock, never);
-  await assertFault(second, 'auth-rejected', /EACCES/);
+  await assertFault(second, 'auth-rejected', { message: /EACCES/ });
   assert.deepEqual([reads, dialler.dials, clock.timers], [2, 1, 0]);
 });
 
@@ -363,15 +365,10 @@ void test('one of several that cannot be read is no refusal while another is tak
   ];
   for (const [passwords, taken, dials, fault] of cases) {
     const story = start({ ...clear, passwords: () => Promise.resolve(passwords) });
-    story.dialler.onAccept(({ peer }) => {
-      peer.send(`${version(2)}-\n`);
-      const line = `PLAIN\t${Buffer.from(`\0doveadm\0${taken}`).toString('base64')}\n`;
-      void peer
-        .receive((bytes) => bytes.includes('PLAIN') && bytes.at(-1) === 0x0a)
-        .then((bytes) => peer.send(bytes.includes(line) ? '+\n' : '-\n'));
-    });
+    const right = `PLAIN\t${Buffer.from(`\0doveadm\0${taken}`).toString('base64')}\n`;
+    asks(story.dialler, (line) => (line.includes(right) ? '+\n' : '-\n'));
     if (fault === undefined) await story.running;
-    else await assertFault(story.running, 'auth-rejected', fault);
+    else await assertFault(story.running, 'auth-rejected', { message: fault });
     assert.equal(story.dialler.dials, dials);
     story.assertTidy(fault === undefined ? 1 : 0);
   }
@@ -383,7 +380,7 @@ void test('a password file on a mount that hangs: a refusal in time, without a d
   await story.clock.advance(999);
   assert.equal(story.clock.timers, 1);
   await story.clock.advance(1);
-  await assertFault(story.running, 'auth-rejected', /cannot be read: not within 1000 ms/);
+  await assertFault(story.running, 'auth-rejected', { message: /cannot be read: not within 1000 ms/ });
   story.assertTidy(0);
   const abandoned = start(hangs);
   abandoned.abort('given up');
@@ -392,53 +389,11 @@ void test('a password file on a mount that hangs: a refusal in time, without a d
   assert.deepEqual([story.dialler.dials, abandoned.dialler.dials], [0, 0]);
 });
 
-void test('a fault names the step that failed', async () => {
-  const phaseOf = async (running: Promise<Greeted>): Promise<unknown> => {
-    try {
-      await running;
-    } catch (fault) {
-      return fault instanceof UpstreamFault ? fault.phase : fault;
-    }
-    return undefined;
-  };
-  const silent = start();
-  await silent.clock.advance(2_000);
-  assert.equal(await phaseOf(silent.running), 'greeting');
-  const unasked = start(clear);
-  (await unasked.peer()).send(`${version(2)}-\n`);
-  await unasked.clock.advance(2_000);
-  assert.equal(await phaseOf(unasked.running), 'authentication');
-  const ended = start(clear);
-  (await ended.peer()).send(`${version(2)}-\n`);
-  await settle();
-  (await ended.peer()).end();
-  assert.equal(await phaseOf(ended.running), 'authentication');
-  const unreachable = start();
-  unreachable.dialler.setAnswer('refuse');
-  assert.equal(await phaseOf(unreachable.running), 'dial');
-  const encrypted = start(starttls);
-  encrypted.dialler.onAccept(({ peer }) => {
-    peer.setTls('hang');
-    peer.send(`${version(2)}-\n`);
-  });
-  await settle();
-  await encrypted.clock.advance(2_000);
-  assert.equal(await phaseOf(encrypted.running), 'tls');
-});
-
 void test('whichever port call fails, nothing stays behind', async () => {
   const calls = await failAtEach(async (failAt) => {
     const clock = createFakeClock();
     const dialler = createMemoryDialler();
-    dialler.onAccept(({ peer }) => {
-      peer.send(`${version(2)}-\n`);
-      void peer
-        .receive((bytes) => bytes.includes('PLAIN'))
-        .then(
-          () => peer.send('+\n'),
-          () => undefined,
-        );
-    });
+    asks(dialler, () => '+\n');
     const connect = failable(
       failAt,
       'dial',

@@ -2,12 +2,12 @@
 // by accounts of one place, by many principals; whose lease ends, and who gets the upstream.
 // What must not happen: a transfer that ends though its principal has no more than its share, or though nobody needs it; an end
 // where nothing moves and the backend is waited for.
-
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { demandedRate } from '../../../src/gate/pool/fair-share.js';
 import type { SlowClient, Transfer } from '../../../src/gate/pool/lease.js';
 import { greeting, memoryTarget } from '../../kit/gate/memory-backend.js';
+import { column } from '../../kit/plain/columns.js';
 import { settle } from '../../kit/plain/fake-clock.js';
 import { type Asked, type Leasing, openPool, type PooledStory } from './pooled.js';
 
@@ -26,26 +26,29 @@ interface Mover {
  * for either.
  */
 function move(story: PooledStory, leasing: Leasing, rate: Rate): Mover {
+  const { transfer, given, pace } = transferOf(story, leasing, rate === 'fast' ? 1_000_000_000 : rate);
+  pace.transfer = transfer;
+  if (typeof rate === 'number') pace.begin(transfer, story.clock.now());
+  return { leasing, given };
+}
+
+function transferOf(story: PooledStory, leasing: Leasing, rate: number | 'thinks') {
   const given: SlowClient[] = [];
   const { clock } = story;
-  const { upstream } = leasing;
-  assert.ok(upstream);
-  const bytesEach = rate === 'fast' ? 1_000_000_000 : rate === 'thinks' ? 0 : rate;
+  const { pace } = leasing.upstream ?? assert.fail('not leased');
   const transfer: Transfer & { isRated: boolean } = {
     startMs: clock.now(),
     isRated: true,
     get movedBytes() {
-      return Math.floor(((clock.now() - this.startMs) / 1000) * bytesEach);
+      return rate === 'thinks' ? 0 : Math.floor(((clock.now() - this.startMs) / 1000) * rate);
     },
     giveUp(why) {
       given.push(why);
-      upstream.pace.end(clock.now());
+      pace.end(clock.now());
       void leasing.finish('aborted');
     },
   };
-  upstream.pace.transfer = transfer;
-  if (typeof rate === 'number') upstream.pace.begin(transfer, clock.now());
-  return { leasing, given };
+  return { transfer, given, pace };
 }
 
 /** Leases for `asked`, all of which move; every one that ends comes again. */
@@ -268,10 +271,7 @@ void test('changes on all upstreams are left alone, however long others wait', a
   await settle();
   const victim = story.lease({ principal: 'victim@support' });
   await story.clock.advance(120_000);
-  assert.deepEqual(
-    [...changes, victim].map(({ outcome }) => outcome),
-    ['leased', 'leased', 'waiting'],
-  );
+  assert.deepEqual(column([...changes, victim], 'outcome'), ['leased', 'leased', 'waiting']);
   story.pool.drain();
 });
 
@@ -318,28 +318,164 @@ void test('a neighbor of the hog is not ended for it', async () => {
   for (let n = 0; n < 3; n += 1) movers.push(move(story, await story.leased(hog), 10_000_000));
   const victims = [1, 2].map(() => story.lease({ principal: 'victim@support' }));
   assert.deepEqual(await endedAfter(story, 60_000, movers), [false, true, true, false]);
-  assert.deepEqual(
-    victims.map(({ outcome }) => outcome),
-    ['leased', 'leased'],
-  );
+  assert.deepEqual(column(victims, 'outcome'), ['leased', 'leased']);
   story.pool.drain();
 });
 
-void test('nothing ends while a dial for the waiter is under way', async () => {
-  const target = memoryTarget({ greetingTimeoutMs: 60_000 });
-  const story = openPool({ ...wide, connections: 2 }, { minor: null, target });
-  const first = story.lease({ principal: 'hog@jobs' });
+// One principal does not keep an upstream from the others.
+const leasedOf = (all: readonly Leasing[], principal: string): number =>
+  all.filter((each) => each.outcome === 'leased' && each.principal === principal).length;
+const waitingOf = (all: readonly Leasing[], principal: string): number =>
+  all.filter((each) => each.outcome === 'waiting' && each.principal === principal).length;
+
+for (const [connections, half] of [
+  [2, 1],
+  [3, 1],
+  [4, 2],
+  [8, 4],
+] as const) {
+  void test(`${connections} upstreams: what is held stays, and beyond ${half} no new one while another waits`, async () => {
+    const story = openPool({ ...wide, connections });
+    const greedy = Array.from({ length: 3 * connections }, () =>
+      story.lease({ principal: 'greedy@support' }),
+    );
+    await settle();
+    assert.equal(leasedOf(greedy, 'greedy@support'), connections, 'nobody else waits');
+    const others = Array.from({ length: 3 * connections }, () => story.lease({ principal: 'other@support' }));
+    await settle();
+    assert.equal(leasedOf(greedy, 'greedy@support'), connections, 'nothing is taken away');
+    for (let n = 0; n < half; n += 1) {
+      await greedy.find(({ outcome }) => outcome === 'leased')?.finish();
+      assert.equal(leasedOf(others, 'other@support'), n + 1, 'each that comes free is the other one’s');
+    }
+    story.pool.drain();
+  });
+}
+
+void test('upstreams that are still dialled for one principal are for another that comes meanwhile', async () => {
+  const story = openPool({ ...wide, connections: 4 }, { minor: null });
+  const greedy = Array.from({ length: 8 }, () => story.lease({ principal: 'greedy@support' }));
   await settle();
-  story.dialler.ends[0]?.peer.send(greeting(2));
+  assert.equal(story.dialler.dials, 4);
+  const others = Array.from({ length: 3 }, () => story.lease({ principal: 'other@support' }));
   await settle();
-  const hog = move(story, first, 90_000);
-  const victim = story.lease({ principal: 'victim@support' });
+  for (const { peer } of story.dialler.ends) peer.send(greeting(2));
   await settle();
-  assert.equal(story.dialler.dials, 2);
-  await story.clock.advance(20_000);
-  assert.deepEqual([hog.given, victim.outcome], [[], 'waiting']);
-  story.dialler.ends[1]?.peer.send(greeting(2));
-  await settle();
-  assert.equal(victim.outcome, 'leased');
+  assert.deepEqual([leasedOf(greedy, 'greedy@support'), leasedOf(others, 'other@support')], [2, 2]);
   story.pool.drain();
 });
+
+/** The exchange of a lease waits for its client from now on, which moves so many bytes a second. */
+function holdUp(story: PooledStory, leasing: Leasing, rate: number): SlowClient[] {
+  const { transfer, given, pace } = transferOf(story, leasing, rate);
+  pace.begin(transfer, story.clock.now());
+  return given;
+}
+
+for (const [name, rate, why] of [
+  ['nothing', 0, 'client-stall'],
+  ['8 KB/s', 8_192, 'client-slow'],
+] as const) {
+  // bounds.minRateBytes
+  void test(`a client that moves ${name} is given up within 11 s, when another principal waits, and only then`, async () => {
+    const story = openPool({ ...wide, connections: 1 });
+    const slow = await story.leased({ principal: 'slow@support' });
+    const given = holdUp(story, slow, rate);
+    await story.clock.advance(20_000);
+    const own = await story.leased({ principal: 'slow@support' });
+    await story.clock.advance(20_000);
+    assert.deepEqual([given, own.outcome], [[], 'waiting']);
+    const victim = await story.leased({ principal: 'victim@support' });
+    await story.clock.advance(11_000);
+    // Not the other one of the same principal, though that waited before: it could hold up as well.
+    assert.deepEqual([given, victim.outcome, own.outcome], [[why], 'leased', 'waiting']);
+    await victim.finish();
+    assert.equal(own.outcome, 'leased');
+    await own.finish();
+    await story.clock.advance(2_000);
+    story.pool.drain();
+    assert.equal(story.clock.timers, 0);
+  });
+}
+
+void test('a client that moves enough, and an exchange that waits for its backend, are left alone', async () => {
+  const story = openPool({ ...wide, connections: 2 });
+  const honest = await story.leased({ principal: 'honest@support' });
+  const given = holdUp(story, honest, 70_000);
+  const thinking = await story.leased({ principal: 'honest@support' });
+  const victim = await story.leased({ principal: 'victim@support' });
+  await story.clock.advance(120_000);
+  assert.deepEqual([given, thinking.outcome, victim.outcome], [[], 'leased', 'waiting']);
+  story.pool.drain();
+});
+
+/** Of 16 s in which the client of `held` moves nothing: whether it was given up. */
+async function isGivenUp(story: PooledStory, held: Leasing): Promise<boolean> {
+  const given = holdUp(story, held, 0);
+  await story.clock.advance(16_000);
+  return given.length > 0;
+}
+
+void test('no client is given up for a principal that has its half already', async () => {
+  const story = openPool({ ...wide, connections: 2 });
+  const held = await story.leased({ principal: 'paused@support' });
+  const others = Array.from({ length: 2 }, () => story.lease({ principal: 'other@support' }));
+  await settle();
+  assert.deepEqual([leasedOf(others, 'other@support'), waitingOf(others, 'other@support')], [1, 1]);
+  assert.equal(await isGivenUp(story, held), false);
+  story.lease({ principal: 'third@support' });
+  await story.clock.advance(1_000);
+  assert.equal(held.outcome, 'ended', 'this one has less');
+  story.pool.drain();
+});
+
+void test('a client is given up for a command that must be alone only where that makes a place for it', async () => {
+  const story = openPool({ ...wide, connections: 4 });
+  const held = await story.leased({ principal: 'paused@support' });
+  const servers = await Promise.all(
+    ['b@jobs', 'c@jobs'].map((principal) => story.leased({ principal, isFresh: true })),
+  );
+  await story.leased({ principal: 'd@jobs' });
+  const waiter = await story.leased({ principal: 'e@jobs', isFresh: true });
+  assert.deepEqual([leasedOf(servers, 'b@jobs'), leasedOf(servers, 'c@jobs')], [1, 1]);
+  assert.equal(await isGivenUp(story, held), false, 'an upstream for any command');
+  assert.equal(waiter.outcome, 'waiting');
+  assert.ok(servers[0]);
+  assert.equal(await isGivenUp(story, servers[0]), true, 'one of the half for server commands');
+  assert.equal(waiter.outcome, 'leased');
+  story.pool.drain();
+});
+
+void test('no client on an upstream of a server command is given up for others, while the next server command takes its place', async () => {
+  const story = openPool({ ...wide, connections: 4 });
+  const server = await story.leased({ principal: 'a@jobs', isFresh: true });
+  for (const principal of ['b@jobs', 'c@jobs']) await story.leased({ principal });
+  await story.leased({ principal: 'd@jobs', isFresh: true });
+  const plain = await story.leased({ principal: 'e@support' });
+  // The only one that could be helped is its own.
+  const own = await story.leased({ principal: 'a@jobs', isFresh: true });
+  assert.equal(await isGivenUp(story, server), false);
+  assert.deepEqual([plain.outcome, own.outcome], ['waiting', 'waiting']);
+  story.pool.drain();
+});
+
+for (const [what, begin] of [
+  ['no transfer ends', (story: PooledStory, leasing: Leasing) => move(story, leasing, 90_000).given],
+  ['no client is given up', (story: PooledStory, leasing: Leasing) => holdUp(story, leasing, 0)],
+] as const)
+  void test(`${what} while there is room and a dial for the waiter is under way`, async () => {
+    const target = memoryTarget({ greetingTimeoutMs: 60_000 });
+    const story = openPool({ ...wide, connections: 2 }, { minor: null, target });
+    const held = await story.leased({ principal: 'hog@jobs' });
+    story.dialler.ends[0]?.peer.send(greeting(2));
+    await settle();
+    const given = begin(story, held);
+    const victim = await story.leased({ principal: 'victim@support' });
+    assert.equal(story.dialler.dials, 2);
+    await story.clock.advance(20_000);
+    assert.deepEqual([given, victim.outcome], [[], 'waiting']);
+    story.dialler.ends[1]?.peer.send(greeting(2));
+    await settle();
+    assert.equal(victim.outcome, 'leased');
+    story.pool.drain();
+  });

@@ -27,9 +27,7 @@ async function playStory(failAt: FailAt): Promise<void> {
     failableTransport(failAt, 'upstream', await dialler.connect(address, signal));
   const passwords = (): Promise<never[]> => Promise.resolve([]);
   const pool = new Pool({
-    target: memoryTarget({
-      passwords: failable(failAt, 'password', passwords, () => new Error('EACCES')),
-    }),
+    target: memoryTarget({ passwords: failable(failAt, 'password', passwords, () => new Error('EACCES')) }),
     configured: { series: 'auto', release: undefined, newer: 'reads' },
     limits: {
       ...poolLimits,

@@ -3,11 +3,10 @@
 // commands that take all places, or get none.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LeaseRefusal } from '../../../src/gate/pool/lease.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { seededRandom } from '../../kit/plain/chunkings.js';
 import { settle } from '../../kit/plain/fake-clock.js';
-import { type Asked, type Leasing, openPool, type PooledStory } from './pooled.js';
+import { type Asked, assertEnds, assertRefused, type Leasing, openPool, type PooledStory } from './pooled.js';
 
 const commandMs = 100;
 
@@ -134,10 +133,10 @@ void test('with one connection, a newcomer is served before the next turn of a p
 
 void test('a queue that is full of one principal shuts out no other', async () => {
   const story = openPool({ connections: 1, queue: 10 });
-  const running = await story.leased({ principal: 'greedy@support' });
+  await story.leased({ principal: 'greedy@support' });
   const greedy = Array.from({ length: 10 }, () => story.lease({ principal: 'greedy@support' }));
   const surplus = await story.leased({ principal: 'greedy@support' });
-  assert.ok(surplus.outcome instanceof LeaseRefusal && surplus.outcome.why === 'queue-full');
+  assertRefused(surplus, 'queue-full');
   const others = Array.from({ length: 5 }, () => story.lease({ principal: 'new@support' }));
   await settle();
   assert.deepEqual([...new Set(others.map(({ outcome }) => outcome))], ['waiting']);
@@ -146,12 +145,9 @@ void test('a queue that is full of one principal shuts out no other', async () =
     [true, true, true, true, true, false, false, false, false, false],
   );
   const sixth = await story.leased({ principal: 'new@support' });
-  assert.ok(sixth.outcome instanceof LeaseRefusal && sixth.outcome.why === 'queue-full');
+  assertRefused(sixth, 'queue-full');
   assert.equal(story.pool.snapshot().waiters, 10);
-  story.pool.drain();
-  await running.finish();
-  await settle();
-  assert.equal(story.clock.timers, 0);
+  await assertEnds(story);
 });
 
 // bounds.queueWaiters
@@ -159,7 +155,7 @@ void test('a queue that is full of accounts of one place, each with one command,
   const queue = bounds.queueWaiters;
   const story = openPool({ connections: 4, queue, queueTimeoutMs: 600_000 });
   const crowd = (at: number): Asked => ({ principal: `hog${at}@jobs`, origin: '192.0.2.1' });
-  const running = Array.from({ length: 4 }, (_, at) => story.lease(crowd(at)));
+  for (let at = 0; at < 4; at += 1) story.lease(crowd(at));
   await settle();
   const waiting = Array.from({ length: queue }, (_, at) => story.lease(crowd(4 + at)));
   await settle();
@@ -167,9 +163,7 @@ void test('a queue that is full of accounts of one place, each with one command,
   assert.equal(victim.outcome, 'waiting');
   assert.equal(waiting.filter(({ outcome }) => outcome !== 'waiting').length, 1);
   const surplus = await story.leased(crowd(queue + 4));
-  assert.ok(surplus.outcome instanceof LeaseRefusal && surplus.outcome.why === 'queue-full');
+  assertRefused(surplus, 'queue-full');
   assert.equal(story.pool.snapshot().waiters, queue);
-  story.pool.drain();
-  for (const each of running) await each.finish();
-  assert.equal(story.clock.timers, 0);
+  await assertEnds(story);
 });

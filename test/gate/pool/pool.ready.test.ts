@@ -3,11 +3,9 @@
 // dead upstream that is handed out, a client that waits for a backend that is known to be away.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LeaseRefusal } from '../../../src/gate/pool/lease.js';
-import { UpstreamFault } from '../../../src/host/ports/faults.js';
 import { at, greeting, logPacket, poolSizes } from '../../kit/gate/memory-backend.js';
 import { settle } from '../../kit/plain/fake-clock.js';
-import { assertEnds, closings, openPool } from './pooled.js';
+import { assertEnds, assertFault, assertRefused, closings, openPool } from './pooled.js';
 
 void test('kept ready from the start, two dials at a time, and no more than are to be kept', async () => {
   const story = openPool({ connections: 6, idle: 4 }, { minor: null });
@@ -22,12 +20,12 @@ void test('kept ready from the start, two dials at a time, and no more than are 
   }
   assert.deepEqual([story.dialler.dials, poolSizes(story.pool)], [4, [0, 4, 0, 0]]);
   // Those that run count: they come back.
-  const one = await story.leased();
+  await story.leased();
   assert.deepEqual([story.dialler.dials, poolSizes(story.pool)], [4, [0, 3, 1, 0]]);
-  await one.finish();
   await assertEnds(story);
 });
 
+// bounds.upstreamIdleMs
 void test('those that are kept do not age; the surplus does; a lifetime ends all of them, one replaced after the other', async () => {
   const limits = { connections: 4, idle: 1, idleTimeoutMs: 10_000, maxLifetimeMs: 60_000, lookEveryMs: 1e9 };
   const story = openPool(limits, { chance: () => 0.5 });
@@ -90,7 +88,6 @@ void test('PROTOCOL 12 trap 27: idle upstreams that a reload ends are replaced, 
   for (const { transport } of reloaded) assert.notEqual(transport.closedFor, undefined);
   const next = await story.leased();
   assert.equal(next.outcome, 'leased');
-  await next.finish();
   await assertEnds(story);
 });
 
@@ -103,12 +100,11 @@ void test('PROTOCOL 9: a Dovecot that stopped is found out though its processes 
   for (let n = 0; n < 2; n += 1) await (await story.leased()).finish('not-reusable', 'tempfail');
   assert.deepEqual(closings(story), ['mail1-3 not-reusable', 'mail1-2 not-reusable', 'mail1-1 stale']);
   const next = await story.leased();
-  assert.ok(next.outcome instanceof UpstreamFault && next.outcome.code === 'dial-refused');
+  assertFault(next, 'dial-refused');
   story.dialler.setAnswer('accept');
   await story.clock.advance(500);
   const again = await story.leased();
   assert.equal(again.outcome, 'leased');
-  await again.finish();
   await assertEnds(story);
 });
 
@@ -170,7 +166,7 @@ void test('one that stops then is down with the first dial that fails', async ()
   for (const { peer } of story.dialler.open) peer.end();
   await settle();
   const next = await story.leased();
-  assert.ok(next.outcome instanceof UpstreamFault && next.outcome.code === 'dial-refused');
+  assertFault(next, 'dial-refused');
   assert.deepEqual([story.dialler.dials, story.pool.snapshot().health], [2, 'down']);
   await assertEnds(story);
 });
@@ -203,9 +199,7 @@ void test('drained by an operator: idle ones go, who waits and comes is refused,
   const late = await story.leased();
   story.pool.setDrained(true);
   await settle();
-  for (const refused of [late, await story.leased()]) {
-    assert.ok(refused.outcome instanceof LeaseRefusal && refused.outcome.why === 'backend-drained');
-  }
+  for (const refused of [late, await story.leased()]) assertRefused(refused, 'backend-drained');
   assert.deepEqual([poolSizes(story.pool), story.pool.snapshot().health], [[0, 0, 2, 0], 'drained']);
   await first.finish();
   await waiting.finish();
@@ -217,7 +211,6 @@ void test('drained by an operator: idle ones go, who waits and comes is refused,
   assert.deepEqual([poolSizes(story.pool), story.pool.snapshot().health], [[0, 1, 0, 0], 'up']);
   const again = await story.leased();
   assert.equal(again.outcome, 'leased');
-  await again.finish();
   await assertEnds(story);
   story.pool.setDrained(false);
   assert.equal(story.pool.snapshot().health, 'drained', 'nothing leads back from the end of the daemon');
@@ -238,8 +231,7 @@ void test('drained from the beginning: started, it dials nothing before it is en
 void test('a backend that was down is dialled by itself after a drain, and by the pool of a reload; its outage ends once', async () => {
   const away = openPool();
   away.dialler.setAnswer('refuse');
-  const { outcome } = await away.leased();
-  assert.ok(outcome instanceof UpstreamFault && outcome.code === 'dial-refused');
+  assertFault(await away.leased(), 'dial-refused');
   away.pool.setDrained(true);
   await away.clock.advance(3_000);
   assert.equal(away.dialler.dials, 1);
@@ -254,10 +246,8 @@ void test('a backend that was down is dialled by itself after a drain, and by th
   }
   assert.deepEqual([back.dialler.dials, back.pool.snapshot().health], [1, 'up']);
   const ups = back.events.filter(({ kind }) => kind === 'backend-up');
-  assert.deepEqual(
-    ups.map((event) => 'duration_ms' in event && event.duration_ms),
-    [3_000],
-  );
+  const durations = ups.map((event) => 'duration_ms' in event && event.duration_ms);
+  assert.deepEqual(durations, [3_000]);
   await assertEnds(back);
   await assertEnds(away);
 });

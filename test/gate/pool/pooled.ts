@@ -2,19 +2,14 @@
 
 import assert from 'node:assert/strict';
 import type { EngineEvent } from '../../../src/gate/outcome/events.js';
-import type { LeaseEnd, LeaseOptions } from '../../../src/gate/pool/lease.js';
+import { type LeaseEnd, type LeaseOptions, LeaseRefusal } from '../../../src/gate/pool/lease.js';
 import { Pool, type PoolLimits, type PoolOptions } from '../../../src/gate/pool/pool.js';
 import type { Upstream } from '../../../src/gate/pool/upstream.js';
 import { Abortable } from '../../../src/host/concurrency/abortable.js';
+import { UpstreamFault, type UpstreamFaultCode } from '../../../src/host/ports/faults.js';
 import type { CloseReason } from '../../../src/host/ports/transport.js';
-import {
-  createMemoryDialler,
-  greeting,
-  type MemoryDialler,
-  memoryTarget,
-  poolSizes,
-} from '../../kit/gate/memory-backend.js';
-import { createFakeClock, type FakeClock, settle } from '../../kit/plain/fake-clock.js';
+import { createMemoryDialler, greeting, memoryTarget, poolSizes } from '../../kit/gate/memory-backend.js';
+import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
 
 export const poolLimits: PoolLimits = {
   connections: 2,
@@ -37,44 +32,14 @@ export const poolLimits: PoolLimits = {
 export type Asked = Partial<Pick<LeaseOptions, 'principal' | 'origin' | 'weight' | 'isFresh' | 'isYoung'>>;
 
 /** A call of withLease, from its beginning to its end. */
-export interface Leasing {
-  /** It wants an upstream on which nothing ran before. */
-  readonly isFresh: boolean;
-  /** It wants one that was dialled just now. */
-  readonly isYoung: boolean;
-  readonly principal: string;
-  readonly origin: string;
-  /** While `use` runs. */
-  readonly upstream: Upstream | undefined;
-  /** At its beginning: its upstream's age, and whether another one listened at its path. */
-  readonly began: { readonly ageMs: number; readonly isReplaced: boolean } | undefined;
-  /** Ends `use`: undefined as an upstream that may serve another. */
-  finish(closeFor?: CloseReason, answer?: LeaseEnd<string>['answer']): Promise<void>;
-  /** Lets `use` throw. */
-  fail(fault: unknown): Promise<void>;
-  abort(reason: unknown): void;
-  /** Positions that it was told while it waited. */
-  readonly told: readonly number[];
-  /** `waiting`, `leased`, `ended`, or what it rejected with. */
-  readonly outcome: unknown;
-}
-
-export interface PooledStory {
-  readonly pool: Pool;
-  readonly clock: FakeClock;
-  readonly dialler: MemoryDialler;
-  readonly events: EngineEvent[];
-  /** Asks for a lease; not waited for. */
-  lease(asked?: Asked): Leasing;
-  /** The same, when everything that can run has run. */
-  leased(asked?: Asked): Promise<Leasing>;
-}
+export type Leasing = ReturnType<typeof startLeasing>;
+export type PooledStory = ReturnType<typeof openPool>;
 
 /** `minor`: what each accepted end greets with at once; null: the test speaks itself. */
 export function openPool(
   limits: Partial<PoolLimits> = {},
   { minor = 2, ...options }: { minor?: number | null } & Partial<PoolOptions> = {},
-): PooledStory {
+) {
   const clock = createFakeClock();
   const dialler = createMemoryDialler();
   const events: EngineEvent[] = [];
@@ -89,50 +54,40 @@ export function openPool(
     chance: () => 0,
     ...options,
   });
-  const lease = (asked: Asked = {}): Leasing => startLeasing(pool, clock, asked);
-  return {
-    pool,
-    clock,
-    dialler,
-    events,
-    lease,
-    async leased(asked) {
-      const leasing = lease(asked);
-      await settle();
-      return leasing;
-    },
+  const leasings: Leasing[] = [];
+  /** Asks for a lease; not waited for. */
+  const lease = (asked?: Asked): Leasing => {
+    const leasing = startLeasing(pool, asked);
+    leasings.push(leasing);
+    return leasing;
   };
+  /** The same, when everything that can run has run. */
+  const leased = async (asked?: Asked): Promise<Leasing> => {
+    const leasing = lease(asked);
+    await settle();
+    return leasing;
+  };
+  return { pool, clock, dialler, events, leasings, lease, leased };
 }
 
-function startLeasing(pool: Pool, clock: FakeClock, asked: Asked): Leasing {
+function startLeasing(pool: Pool, asked: Asked = {}) {
   const { principal = 'desk@support', origin = principal, weight = 1 } = asked;
   const { isFresh = false, isYoung = false } = asked;
   const told: number[] = [];
   const abortable = new Abortable();
   let upstream: Upstream | undefined;
-  let began: Leasing['began'];
   let end: ((ended: LeaseEnd<string>) => void) | undefined;
-  let fail: ((fault: unknown) => void) | undefined;
   let outcome: unknown = 'waiting';
+  const onWaiting = (): void => void told.push(told.length + 1);
+  const use = (leased: Upstream): Promise<LeaseEnd<string>> => {
+    upstream = leased;
+    outcome = 'leased';
+    return new Promise((resolve) => {
+      end = resolve;
+    });
+  };
   pool
-    .withLease({
-      principal,
-      origin,
-      weight,
-      isFresh,
-      isYoung,
-      abortable,
-      onWaiting: () => void told.push(told.length + 1),
-      use(leased) {
-        upstream = leased;
-        began = { ageMs: clock.now() - leased.openedMs, isReplaced: leased.isReplaced };
-        outcome = 'leased';
-        return new Promise<LeaseEnd<string>>((resolve, reject) => {
-          end = resolve;
-          fail = reject;
-        });
-      },
-    })
+    .withLease({ principal, origin, weight, isFresh, isYoung, abortable, onWaiting, use })
     .then(
       (value) => {
         outcome = value;
@@ -146,25 +101,21 @@ function startLeasing(pool: Pool, clock: FakeClock, asked: Asked): Leasing {
     });
   return {
     isFresh,
-    isYoung,
-    get began() {
-      return began;
-    },
     principal,
     origin,
+    /** Positions that it was told while it waited. */
     told,
+    /** While `use` runs. */
     get upstream() {
       return upstream;
     },
-    async finish(closeFor, answer = 'other') {
+    /** Ends `use`: undefined as an upstream that may serve another. */
+    async finish(closeFor?: CloseReason, answer: LeaseEnd<string>['answer'] = 'other'): Promise<void> {
       end?.({ value: 'ended', closeFor, answer });
       await settle();
     },
-    async fail(fault) {
-      fail?.(fault);
-      await settle();
-    },
-    abort: (reason) => abortable.abort(reason),
+    abort: (reason: unknown): void => abortable.abort(reason),
+    /** `waiting`, `leased`, `ended`, or what it rejected with. */
     get outcome() {
       return outcome;
     },
@@ -178,8 +129,20 @@ export function closings({ events }: PooledStory): string[] {
   );
 }
 
-/** After the end of a story: nothing is left. */
+export function assertRefused({ outcome }: Leasing, why: LeaseRefusal['why']): void {
+  assert.ok(outcome instanceof LeaseRefusal, String(outcome));
+  assert.equal(outcome.why, why);
+}
+
+export function assertFault({ outcome }: Leasing, code: UpstreamFaultCode): void {
+  assert.ok(outcome instanceof UpstreamFault, String(outcome));
+  assert.equal(outcome.code, code);
+}
+
+/** The end of a story: whoever is leased, or becomes it, finishes; then nothing is left. */
 export async function assertEnds(story: PooledStory): Promise<void> {
+  const leased = () => story.leasings.filter(({ outcome }) => outcome === 'leased');
+  while (leased().length > 0) for (const each of leased()) await each.finish();
   story.pool.drain();
   await settle();
   assert.deepEqual(poolSizes(story.pool), [0, 0, 0, 0]);
