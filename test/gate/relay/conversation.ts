@@ -7,6 +7,7 @@ import {
   RelayCount,
 } from '../../../src/gate/relay/relay.js';
 import { ReplyWriter } from '../../../src/gate/relay/reply-writer.js';
+import { PeerInput, SessionInput } from '../../../src/gate/session/session-input.js';
 import { carelessOwner, leasedUpstream } from '../../kit/gate/memory-backend.js';
 import { createFakeClock } from '../../kit/plain/fake-clock.js';
 import { createDemux } from '../../kit/plain/framing.js';
@@ -14,6 +15,15 @@ import { createMemoryTransport } from '../../kit/plain/memory-transport.js';
 
 export type Fields = Parameters<typeof encodeOutgoing>[0];
 type Ends = NonNullable<Parameters<typeof createMemoryTransport>[0]>;
+
+/** What a client sends behind its command line. */
+export function inputOf(
+  { clock, clientTransport }: Pick<ReturnType<typeof openConversation>, 'clock' | 'clientTransport'>,
+  limits = { inputBytesMax: 10_000_000, inputTimeMs: 1_000 },
+): PeerInput {
+  const session = new SessionInput(clientTransport, Buffer.alloc(0), 100);
+  return new PeerInput(session, { ...limits, clock, close: (reason) => clientTransport.close(reason) });
+}
 
 export interface Setting {
   readonly serverMinor?: number;

@@ -6,11 +6,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Ending } from '../../../src/gate/outcome/outcome.js';
 import { duplex } from '../../../src/gate/relay/duplex.js';
-import { PeerInput, SessionInput } from '../../../src/gate/session/session-input.js';
 import { logPacket, replyPacket } from '../../kit/gate/memory-backend.js';
 import { chunkings } from '../../kit/plain/chunkings.js';
 import { settle } from '../../kit/plain/fake-clock.js';
-import { openConversation } from './conversation.js';
+import { inputOf, openConversation } from './conversation.js';
 
 const line = '\talice@example.org\tdsync-server\t--\n';
 
@@ -21,15 +20,9 @@ function start({ cutOff, roomBytes = 65_536 }: { cutOff?: () => Ending; roomByte
     clientEnd: { roomBytes },
     ...(cutOff && { cutOff }),
   });
-  const { clock, upstream, closedFor, clientTransport, conversation } = opened;
-  const input = new PeerInput(new SessionInput(clientTransport, Buffer.alloc(0), 100), {
-    inputBytesMax: 0,
-    inputTimeMs: 0,
-    clock,
-    close: (reason) => clientTransport.close(reason),
-  });
+  const { clock, upstream, closedFor, conversation } = opened;
   let up = 0;
-  const running = duplex(conversation, input, (bytes) => {
+  const running = duplex(conversation, inputOf(opened, { inputBytesMax: 0, inputTimeMs: 0 }), (bytes) => {
     up += bytes;
   });
   return {
