@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import { KeyUses } from '../../../src/gate/login/key-uses.js';
 import { createLoginGuard, type KeyTry, Logins } from '../../../src/gate/login/logins.js';
 import { hashKey, type Key, keyBytes, makeKey } from '../../../src/rules/keys/key.js';
 import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
@@ -22,13 +23,7 @@ function open(keys: readonly Key[] = [keyOf(right)]) {
 }
 
 function trying(text: string, more: Partial<KeyTry> = {}): KeyTry {
-  return {
-    text,
-    name: undefined,
-    address: '192.0.2.1',
-    signal: new AbortController().signal,
-    ...more,
-  };
+  return { text, name: undefined, address: '192.0.2.1', signal: new AbortController().signal, ...more };
 }
 
 void test('a right key is in, under its name, and its use is known', async () => {
@@ -145,4 +140,25 @@ void test('a thousand wrong keys at once, from one address and from a thousand: 
 void test('a listener without keys lets nobody in by one', async () => {
   const { logins } = open([]);
   assert.equal((await logins.byKey(trying(right))).result, 'failed');
+});
+
+// Goal: of each key is known when it was used last, and how often it was refused; keys of the same name on two listeners are two.
+void test('uses and failures by listener and key', () => {
+  const uses = new KeyUses();
+  assert.deepEqual(uses.of('panel', 'modoboa'), { lastUsedMs: undefined, lastFrom: undefined, failures: 0 });
+  uses.used('panel', 'modoboa', 1000, '192.0.2.7');
+  uses.used('panel', 'modoboa', 2000, '192.0.2.7');
+  const [nobody, refused] = [
+    { lastUsedMs: undefined, lastFrom: undefined },
+    { failures: 1, lastFailedMs: 3000, failedFrom: '192.0.2.8' },
+  ];
+  uses.refused('panel', 'modoboa', 3000, '192.0.2.8');
+  uses.refused('graph', 'modoboa', 3000, '192.0.2.8');
+  const used = { lastUsedMs: 2000, lastFrom: '192.0.2.7', ...refused };
+  assert.deepEqual(uses.of('panel', 'modoboa'), used);
+  assert.deepEqual(uses.of('graph', 'modoboa'), { ...nobody, ...refused });
+  for (const name of ['modoboa@panel', 'modoboa@graph', 'other@panel']) uses.ran(name, 9000);
+  assert.deepEqual(uses.of('panel', 'modoboa'), { ...used, lastUsedMs: 9000 });
+  assert.deepEqual(uses.of('graph', 'modoboa'), { ...nobody, ...refused });
+  assert.deepEqual(uses.of('panel', 'other'), { ...nobody, failures: 0 });
 });

@@ -2,9 +2,16 @@
 // password that stays in memory; a login that outlives a change of its account.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createLoginGuard, Logins, type PasswordTry } from '../../../src/gate/login/logins.js';
+import {
+  createLoginGuard,
+  Logins,
+  type PasswordTry,
+  RememberedLogins,
+  type SaidLogin,
+} from '../../../src/gate/login/logins.js';
 import { networkOf } from '../../../src/host/ports/peer.js';
 import { type Account, hashPassword, parsePasswordHash } from '../../../src/rules/identity/credentials.js';
+import { column } from '../../kit/plain/columns.js';
 import { createFakeClock } from '../../kit/plain/fake-clock.js';
 
 const cheap = 10;
@@ -131,10 +138,7 @@ void test('a remembered login waits for nothing: neither for tokens of its own n
   assert.equal((await logins.byPassword(trying('migrator', 'secret'))).result, 'remembered');
   assert.equal(clock.timers, timers);
   hangUp.abort();
-  assert.deepEqual(
-    (await Promise.all([waiting, running])).map(({ result }) => result),
-    ['gone', 'gone'],
-  );
+  assert.deepEqual(column(await Promise.all([waiting, running]), 'result'), ['gone', 'gone']);
 });
 
 void test('an unknown name waits like a wrong password, before and after the tokens are used up', async () => {
@@ -178,10 +182,8 @@ void test('a certificate is enough, with its own name only', async () => {
   assert.equal(byCertificate(['migrator'], '192.0.2.2'), undefined);
   // What is known of a place afterwards.
   const places = ['192.0.2.1', networkOf('2001:db8::2'), '192.0.2.2'];
-  assert.deepEqual(
-    places.map((place) => logins.isProven(place)),
-    [true, true, false],
-  );
+  const proven = places.map((place) => logins.isProven(place));
+  assert.deepEqual(proven, [true, true, false]);
   const certified = backup?.login;
   assert.equal(await resultOf(logins, trying('backup', '', { certified })), 'certificate');
   assert.equal(await resultOf(logins, trying('migrator', 'secret', { certified })), 'failed');
@@ -271,4 +273,65 @@ void test('of an account is known when it was used last and from where, and how 
     assert.deepEqual(used(), { lastUsedMs: nowMs, lastFrom: networkOf(address), ...failed });
     await clock.advance(10_000);
   }
+});
+
+// Who logged in a few minutes ago is let in at once, and nobody else.
+const known: SaidLogin = {
+  listener: 'jobs',
+  network: '192.0.2.1',
+  account: 'migrator',
+  password: Buffer.from('secret'),
+  hash: 'scrypt$1',
+};
+const guess: SaidLogin = { ...known, password: Buffer.from('Secret') };
+const minute = 60_000;
+
+void test('the same login within five minutes, and nothing that differs in anything', () => {
+  const logins = new RememberedLogins();
+  assert.equal(logins.has(known, 0), false);
+  logins.remember(known, 0);
+  const others: readonly Partial<SaidLogin>[] = [
+    { listener: 'other' },
+    { network: '192.0.2.2' },
+    { account: 'other' },
+    { password: Buffer.from('') },
+    { password: Buffer.from('secret ') },
+    // The password was changed, by a reload.
+    { hash: 'scrypt$2' },
+  ];
+  for (const other of others) {
+    assert.equal(logins.has({ ...known, ...other }, 1), false, Object.keys(other).join());
+  }
+  assert.equal(logins.has(known, 5 * minute - 1), true);
+  assert.equal(logins.has(known, 5 * minute), false);
+});
+
+void test('it is not held longer by being used, or judged again', () => {
+  const logins = new RememberedLogins();
+  logins.remember(known, 0);
+  logins.remember(known, 4 * minute);
+  assert.equal(logins.has(known, 4 * minute), true);
+  assert.equal(logins.has(known, 5 * minute), false);
+});
+
+void test('after 1,024 wrong guesses nobody is remembered there until the five minutes are over, whoever is judged meanwhile', () => {
+  const logins = new RememberedLogins();
+  logins.remember(known, 0);
+  for (let n = 0; n < 1023; n += 1) assert.equal(logins.has(guess, 1), false);
+  assert.equal(logins.has(known, 1), true);
+  assert.equal(logins.has(guess, 1), false);
+  assert.equal(logins.has(known, 1), false);
+  logins.remember(known, 2);
+  assert.equal(logins.has(known, 3), false);
+  logins.remember(known, 5 * minute);
+  assert.equal(logins.has(known, 5 * minute), true);
+});
+
+void test('the table is bounded: the oldest go', () => {
+  const logins = new RememberedLogins();
+  logins.remember(known, 0);
+  for (let n = 0; n < 5000; n += 1) logins.remember({ ...known, account: `a${n}` }, n / 100);
+  assert.equal(logins.size, 4096);
+  assert.equal(logins.has(known, 60), false);
+  assert.equal(logins.has({ ...known, account: 'a4999' }, 60), true);
 });

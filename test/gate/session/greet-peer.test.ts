@@ -15,15 +15,12 @@ import {
   type MemoryEngineOptions,
   openMemoryEngine,
 } from '../../kit/gate/memory-engine.js';
+import { columns } from '../../kit/plain/columns.js';
 import { createFakeClock, settle as settleOnce } from '../../kit/plain/fake-clock.js';
-import { createMemoryTransport } from '../../kit/plain/memory-transport.js';
+import type { MemoryPeer } from '../../kit/plain/memory-transport.js';
 
 const version = 'VERSION\tdoveadm-server\t1\t0\n';
-const shown = {
-  names: ['backup.example.com'],
-  fingerprint: 'ab',
-  authorities: ['authority'],
-};
+const shown = { names: ['backup.example.com'], fingerprint: 'ab', authorities: ['authority'] };
 const offer: TlsOffer = {
   certificate: { chain: 'chain', key: 'key' },
   clientCa: shown.authorities,
@@ -68,10 +65,14 @@ async function settle(): Promise<void> {
 const hello = 'hello';
 
 /** A peer that was accepted, from an address. */
-async function accept(engine: MemoryEngine, address = '192.0.2.1', certificate?: TlsPeer) {
-  const { transport, peer } = createMemoryTransport();
+async function accept(
+  engine: MemoryEngine,
+  address = '192.0.2.1',
+  certificate?: TlsPeer,
+  changes?: Partial<MemoryEngine['listener']>,
+) {
+  const { transport, peer } = engine.serve({ uid: undefined, address }, changes);
   peer.setCertificate(certificate);
-  engine.service.serve(engine.listener, transport, { listener: 'support', address });
   if (engine.context.access('support')?.tls === 'implicit') {
     peer.send(hello);
     await settle();
@@ -91,10 +92,19 @@ async function untilSaid(
   assert.equal(client.said(), text);
 }
 
+/** A peer that says this, and is answered so. */
+async function login(engine: MemoryEngine, said: string, answer: string, ...from: [string?, TlsPeer?]) {
+  const client = await accept(engine, ...from);
+  client.peer.send(said);
+  await untilSaid(client, answer);
+  return client;
+}
+
 const resultsOf = ({ events }: MemoryEngine): string[] =>
   events.flatMap((event) => (event.kind === 'login' || event.kind === 'login-failed' ? [event.type] : []));
 
-async function assertEnds(engine: MemoryEngine): Promise<void> {
+async function assertEnds(engine: MemoryEngine, client?: { readonly peer: MemoryPeer }): Promise<void> {
+  client?.peer.end();
   await engine.untilIdle();
   engine.pool.drain();
   engine.context.exchanges().floods.tell();
@@ -115,8 +125,7 @@ void test('STARTTLS, then PLAIN, then a command; the records say who, from where
   await untilSaid(client, '-\n+\n');
   client.peer.send('\talice@example.org\tquota get\n');
   await untilSaid(client, '-\n+\n\n+\n');
-  client.peer.end();
-  await assertEnds(engine);
+  await assertEnds(engine, client);
   assert.deepEqual(resultsOf(engine), ['ok']);
   const [admission] = engine.records.map(({ record }) => record);
   assert.deepEqual(
@@ -127,16 +136,11 @@ void test('STARTTLS, then PLAIN, then a command; the records say who, from where
 
 void test('implicit TLS, then PLAIN; STARTTLS inside of it is refused', async () => {
   const engine = open({ tls: 'implicit' });
-  const client = await accept(engine);
-  client.peer.send(version + plain('migrator', 'secret'));
-  await untilSaid(client, '-\n+\n');
+  const client = await login(engine, version + plain('migrator', 'secret'), '-\n+\n');
   assert.deepEqual(client.peer.tlsOffers, [{ offer, rest: Buffer.from(hello) }]);
-  const twice = await accept(engine);
-  twice.peer.send(`${version}STARTTLS\n`);
-  await untilSaid(twice, '-\n-\n');
+  await login(engine, `${version}STARTTLS\n`, '-\n-\n');
   assert.deepEqual(resultsOf(engine), ['ok', 'malformed']);
-  client.peer.end();
-  await assertEnds(engine);
+  await assertEnds(engine, client);
 });
 
 void test('a client certificate: greeted at once with implicit TLS, its name still said after STARTTLS', async () => {
@@ -144,8 +148,7 @@ void test('a client certificate: greeted at once with implicit TLS, its name sti
   const client = await accept(implicit, '192.0.2.1', shown);
   client.peer.send(`${version}\talice@example.org\tquota get\n`);
   await untilSaid(client, '+\n\n+\n');
-  client.peer.end();
-  await assertEnds(implicit);
+  await assertEnds(implicit, client);
   const [opened] = implicit.records.map(({ record }) => record);
   assert.deepEqual([opened?.principal, opened?.peer?.certificate], ['backup@support', 'backup.example.com']);
   assert.deepEqual(resultsOf(implicit), ['certificate']);
@@ -200,16 +203,13 @@ void test('a certificate of two accounts ends the session, and is told with both
     assert.doesNotMatch(client.said(), /\+/);
     await assertEnds(engine);
     const logins = engine.events.filter((event) => event.kind === 'login-failed');
-    assert.deepEqual(
-      logins.map(({ type, text, level }) => [type, text, level]),
+    assert.deepEqual(columns(logins, 'type', 'text', 'level'), [
       [
-        [
-          'ambiguous',
-          'a certificate that fits several accounts, so it proves none, from 192.0.2.1: backup mail',
-          'warn',
-        ],
+        'ambiguous',
+        'a certificate that fits several accounts, so it proves none, from 192.0.2.1: backup mail',
+        'warn',
       ],
-    );
+    ]);
     assert.deepEqual(engine.records, []);
   }
 });
@@ -226,9 +226,7 @@ void test('whatever is wrong, the answer is the same; nothing is recorded, all o
   ];
   for (const [line, result] of cases) {
     const engine = open({ tls: 'implicit' });
-    const client = await accept(engine);
-    client.peer.send(version + line);
-    await untilSaid(client, '-\n-\n');
+    const client = await login(engine, version + line, '-\n-\n');
     await settle();
     assert.equal(client.transport.closedFor, 'login-failed');
     assert.deepEqual(resultsOf(engine), [result], line);
@@ -239,9 +237,7 @@ void test('whatever is wrong, the answer is the same; nothing is recorded, all o
 
 void test('no password in clear, unless the access says so; one try', async () => {
   const clear = open({});
-  const client = await accept(clear);
-  client.peer.send(version + plain('migrator', 'secret'));
-  await untilSaid(client, '-\n-\n');
+  await login(clear, version + plain('migrator', 'secret'), '-\n-\n');
   assert.deepEqual(resultsOf(clear), ['in-clear']);
   const told = clear.events.find(({ kind }) => kind === 'login-failed');
   assert.match(
@@ -253,12 +249,9 @@ void test('no password in clear, unless the access says so; one try', async () =
   const two = await accept(loopback);
   two.peer.send(version + plain('migrator', 'wrong') + plain('migrator', 'secret'));
   await untilSaid(two, '-\n-\n');
-  const right = await accept(loopback, '192.0.2.2');
-  right.peer.send(version + plain('migrator', 'secret'));
-  await untilSaid(right, '-\n+\n');
+  const right = await login(loopback, version + plain('migrator', 'secret'), '-\n+\n', '192.0.2.2');
   assert.deepEqual(resultsOf(loopback), ['failed', 'ok']);
-  right.peer.end();
-  await assertEnds(loopback);
+  await assertEnds(loopback, right);
 });
 
 void test('TLS that comes to nothing, or cannot be offered, ends the session and is counted', async () => {
@@ -278,9 +271,8 @@ void test('TLS that comes to nothing, or cannot be offered, ends the session and
   await assertEnds(refusing);
   // A key of HTTP where TLS was to begin.
   const clear = open({ tls: 'implicit' });
-  const { transport, peer } = createMemoryTransport();
+  const { peer } = clear.serve({ uid: undefined, address: '192.0.2.1' });
   peer.setTls('refuse');
-  clear.service.serve(clear.listener, transport, { listener: 'support', address: '192.0.2.1' });
   peer.send('POST /doveadm/v1 HTTP/1.1\r\nHost: gate\r\nAuthorization: Basic bWlncmF0b3I6c2VjcmV0\r\n\r\n[]');
   await settle();
   assert.deepEqual(resultsOf(clear), ['in-clear']);
@@ -308,17 +300,14 @@ void test('what comes behind PLAIN in the same chunk is the first command', asyn
   const client = await accept(engine);
   client.peer.send(`${version}${plain('migrator', 'secret')}\talice@example.org\tquota get\n`);
   await untilSaid(client, '-\n+\n\n+\n');
-  client.peer.end();
-  await assertEnds(engine);
+  await assertEnds(engine, client);
 });
 
 // bounds.handshakeMs
 void test('who waits too long, is gone, or is drained, ends and leaves nothing', async () => {
   for (const end of ['time', 'gone', 'drain'] as const) {
     const engine = open({ tls: 'none', plainWithoutTls: true });
-    const failing = await accept(engine);
-    failing.peer.send(version + plain('migrator', 'wrong'));
-    await untilSaid(failing, '-\n-\n');
+    await login(engine, version + plain('migrator', 'wrong'), '-\n-\n');
     // Behind the pause of the one before.
     const client = await accept(engine);
     client.peer.send(version + plain('migrator', 'wrong again'));
@@ -337,23 +326,12 @@ void test('an account that a reload takes away: before its password was judged, 
   let isGone = false;
   const engine = open({ tls: 'none', plainWithoutTls: true });
   const { context } = engine;
-  const listener = {
-    ...engine.listener,
-    context: {
-      ...context,
-      policy: (...asked: Parameters<typeof context.policy>) =>
-        isGone ? undefined : context.policy(...asked),
-    },
-  };
-  const serve = () => {
-    const { transport, peer } = createMemoryTransport();
-    engine.service.serve(listener, transport, { listener: 'support', address: '192.0.2.1' });
-    return { transport, peer, said: () => peer.received().toString('latin1') };
-  };
-  const idle = serve();
+  const policy: typeof context.policy = (...asked) => (isGone ? undefined : context.policy(...asked));
+  const serve = () => accept(engine, undefined, undefined, { context: { ...context, policy } });
+  const idle = await serve();
   idle.peer.send(version + plain('migrator', 'secret'));
   await untilSaid(idle, '-\n+\n');
-  const silent = serve();
+  const silent = await serve();
   silent.peer.send(version);
   await settle();
   isGone = true;
@@ -370,25 +348,23 @@ void test('authorities of clients that change end who came by a certificate, wit
   let now = offer;
   const engine = open({ offer: () => now });
   engine.setAnswer(() => undefined);
-  const login = async (user: string, password: string) => {
+  const begin = async (user: string, password: string) => {
     const most = {
       sessionsMax: 4,
       sessionsPerPeerMax: 4,
       unauthenticatedMax: 4,
       unauthenticatedPerPeerMax: 4,
     };
-    const listener = { ...engine.listener, ...most };
-    const certificate = user === 'backup' ? shown : undefined;
-    const client = await accept({ ...engine, listener }, '192.0.2.1', certificate);
+    const client = await accept(engine, undefined, user === 'backup' ? shown : undefined, most);
     client.peer.send(`${version}STARTTLS\n`);
     await settle();
     return { ...client, finish: () => client.peer.send(plain(user, password)) };
   };
   const clients = [
-    await login('backup', ''),
-    await login('backup', ''),
-    await login('backup', ''),
-    await login('migrator', 'secret'),
+    await begin('backup', ''),
+    await begin('backup', ''),
+    await begin('backup', ''),
+    await begin('migrator', 'secret'),
   ];
   const [idle, busy, late, byPassword] = clients;
   assert.ok(idle && busy && late && byPassword);
@@ -411,19 +387,14 @@ void test('authorities of clients that change end who came by a certificate, wit
   await settle();
   assert.deepEqual(closed(), ['revoked', 'revoked', 'revoked', undefined]);
   assert.match(busy.said(), /row\t\n\+\n$/);
-  byPassword.peer.end();
-  await assertEnds(engine);
+  await assertEnds(engine, byPassword);
 });
 
 void test('where there is no room: the oldest that is silent goes for a newcomer; a login that is checked, and who logged in, stay', async () => {
   const engine = open({ tls: 'none', plainWithoutTls: true });
-  const known = await accept(engine, '192.0.2.7');
-  known.peer.send(version + plain('migrator', 'secret'));
-  await untilSaid(known, '-\n+\n');
+  const known = await login(engine, version + plain('migrator', 'secret'), '-\n+\n', '192.0.2.7');
   for (let n = 0; n < bounds.loginFailures; n += 1) {
-    const failing = await accept(engine);
-    failing.peer.send(version + plain('migrator', `wrong ${n}`));
-    await untilSaid(failing, '-\n-\n');
+    await login(engine, version + plain('migrator', `wrong ${n}`), '-\n-\n');
     await settle();
   }
   // It waits for a token.
@@ -456,9 +427,7 @@ void test('where there is no room: the oldest that is silent goes for a newcomer
 // bounds.shownNameChars
 void test('of a name that nobody proved only the beginning is told', async () => {
   const engine = open({ tls: 'implicit' });
-  const client = await accept(engine);
-  client.peer.send(version + plain('m'.repeat(1_000), 'wrong'));
-  await untilSaid(client, '-\n-\n');
+  await login(engine, version + plain('m'.repeat(1_000), 'wrong'), '-\n-\n');
   const told = engine.events.flatMap((event) => (event.kind === 'login-failed' ? [event.account] : []));
   assert.deepEqual(told, ['m'.repeat(bounds.shownNameChars)]);
   await assertEnds(engine);

@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
+import { createLoginGuard, Logins } from '../../../src/gate/login/logins.js';
+import { kernelAccess } from '../../../src/gate/session/greet-peer.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
+import type { HeldBytes } from '../../../src/host/ports/machine.js';
+import { hashKey, type Key, keyBytes, makeKey } from '../../../src/rules/keys/key.js';
 import { replyPacket } from '../../kit/gate/memory-backend.js';
-import type { MemoryEngine } from '../../kit/gate/memory-engine.js';
+import type { MemoryClient, MemoryEngine } from '../../kit/gate/memory-engine.js';
+import { column, columns } from '../../kit/plain/columns.js';
+import { settle } from '../../kit/plain/fake-clock.js';
+import type { MemoryPeer } from '../../kit/plain/memory-transport.js';
 import { ask, httpSettings, openHttp, post, turns } from './http.js';
 
 const list = ['mailboxList', { user: 'alice@example.org' }, 't1'];
@@ -33,15 +41,12 @@ void test('commands of a request run in order, each recorded, and are answered t
   assert.equal(engine.commands.length, 2);
   for (const { admissions } of engine.commands) assert.ok(admissions > 0);
   const admissions = engine.recordsOf('admission');
-  assert.deepEqual(
-    admissions.map(({ tag, protocol, reason, decision }) => [tag, protocol, reason, decision]),
-    [
-      ['t1', 'http', 'because', 'allow'],
-      ['t2', 'http', 'because', 'allow'],
-      ['t3', 'http', 'because', 'deny'],
-      ['t4', 'http', 'because', 'deny'],
-    ],
-  );
+  assert.deepEqual(columns(admissions, 'tag', 'protocol', 'reason', 'decision'), [
+    ['t1', 'http', 'because', 'allow'],
+    ['t2', 'http', 'because', 'allow'],
+    ['t3', 'http', 'because', 'deny'],
+    ['t4', 'http', 'because', 'deny'],
+  ]);
 });
 
 const panel = httpSettings
@@ -148,30 +153,21 @@ void test('a client beyond the sessions that there may be is closed without a wo
   assert.ok(second.peer.isEnded);
 });
 
-void test('while the memory of all sessions is used up, an answer goes out as it comes', async () => {
-  const engine = openHttp();
-  const row = `${'x'.repeat(99)}\t`;
-  engine.setAnswer(() => replyPacket(`${row.repeat(2_000)}\n+\n`));
-  const { buffered } = engine.context.exchanges();
-  for (const isFull of [false, true]) {
+// bounds.httpAnswerBytes
+void test('an answer is held up to a limit, and goes out as it comes beyond it, or while all memory is used up', async () => {
+  for (const [bytes, isFull, isChunked] of [
+    [bounds.httpAnswerBytes / 2, false, false],
+    [bounds.httpAnswerBytes / 2, true, true],
+    [bounds.httpAnswerBytes * 2, false, true],
+  ] as const) {
+    const engine = openHttp();
+    const { buffered } = engine.context.exchanges();
     if (isFull) buffered.take(1024 ** 4, 'others');
     const before = buffered.bytes;
-    const { head } = await ask(engine, post([list]));
-    assert.equal(/transfer-encoding: chunked/i.test(head), isFull, head);
-    assert.equal(buffered.bytes, before);
-  }
-});
-
-// bounds.httpAnswerBytes
-void test('an answer is held up to a limit, and goes out as it comes beyond it', async () => {
-  const engine = openHttp();
-  for (const [bytes, isChunked] of [
-    [bounds.httpAnswerBytes / 2, false],
-    [bounds.httpAnswerBytes * 2, true],
-  ] as const) {
     engine.setAnswer(() => replyPacket(`${`${'x'.repeat(1023)}\t`.repeat(bytes / 1024)}\n+\n`));
     const { head } = await ask(engine, post([list]));
     assert.equal(/transfer-encoding: chunked/i.test(head), isChunked, head);
+    assert.equal(buffered.bytes, before);
   }
 });
 
@@ -211,4 +207,184 @@ void test('a body of 16 MiB is read, and one byte more is refused by its announc
     // No list of commands: refused as soon as it is read.
     assert.equal((await ask(openHttp(), `${head}x`)).status, expected, String(length));
   }
+});
+
+// Sessions of HTTP whose clients, disks and backends misbehave, without sockets: what is answered, what is left behind.
+const key = makeKey(randomBytes(keyBytes));
+
+function openWithKeys(settings = httpSettings, lastsMs = 3_600_000): MemoryEngine {
+  const keysUntil = (expiresMs: number): Key[] => [
+    {
+      name: 'one',
+      policy: 'support',
+      hashes: [{ sha256: hashKey(key).slice('sha256$'.length), untilMs: undefined }],
+      expiresMs,
+      from: [],
+    },
+  ];
+  return openHttp(settings, {
+    access: (clock) => ({
+      ...kernelAccess,
+      protocol: 'http',
+      isPreauthenticated: false,
+      plainWithoutTls: true,
+      logins: new Logins('support', [], createLoginGuard(clock), keysUntil(clock.wallMs() + lastsMs)),
+    }),
+  });
+}
+
+/** A client of whom nothing but its address is known. */
+const stranger = (engine: MemoryEngine): MemoryPeer =>
+  engine.serve({ uid: undefined, address: '192.0.2.7' }).peer;
+
+const answersOf = ({ peer }: MemoryClient): string[] =>
+  peer
+    .received()
+    .toString()
+    .match(/HTTP\/1\.1 \d{3}/g) ?? [];
+
+const alice = 'alice@example.org';
+
+void test('a body that is no HTTP any more ends with 400, and its session', async () => {
+  for (const [sent, isEnded] of [
+    ['Transfer-Encoding: chunked\r\n\r\nzz\r\n', false],
+    ['Content-Length: 10\r\n\r\n[]', true],
+  ] as const) {
+    const engine = openHttp();
+    const client = await engine.client();
+    client.peer.send(`POST /doveadm/v1 HTTP/1.1\r\nHost: gate\r\n${sent}`);
+    if (isEnded) client.peer.end();
+    await turns();
+    assert.deepEqual(answersOf(client), ['HTTP/1.1 400'], sent);
+    assert.equal(engine.service.sessions, 0, sent);
+    assert.equal(engine.clock.timers, 0, sent);
+  }
+});
+
+void test('a command that waits for its turn is not begun when a drain ends meanwhile', async () => {
+  const engine = openHttp(httpSettings, { workMs: 1 });
+  const client = await engine.client();
+  const refused = ['mailboxList', { user: 'bob@elsewhere.org' }, 'r'];
+  client.peer.send(post([refused, refused, list]));
+  // Two are refused at once, and take 2 ms; with the third it lets others go first.
+  const ended = (): number => engine.events.filter(({ kind }) => kind === 'exchange-ended').length;
+  for (let turn = 0; turn < 100_000 && ended() < 2; turn += 1)
+    await (turn % 100 === 99 ? settle() : Promise.resolve());
+  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+  assert.equal(ended(), 2);
+  engine.service.abort();
+  await turns();
+  assert.equal(engine.service.sessions, 0);
+  assert.equal(engine.commands.length, 0);
+  assert.deepEqual(column(engine.recordsOf('completion'), 'outcome'), ['denied', 'denied', 'failed']);
+});
+
+void test('what is held of bodies is given back also when they cannot be written', async () => {
+  const engine = openHttp();
+  const { buffered } = engine.context.exchanges();
+  let memoryBytes = 0;
+  const held: HeldBytes = {
+    length: 0,
+    get memoryBytes() {
+      return memoryBytes;
+    },
+    expect: () => Promise.resolve(),
+    // To a file, in which there is no room.
+    append: async () => {
+      if (memoryBytes === 0) {
+        memoryBytes = 1024 * 1024;
+        return;
+      }
+      memoryBytes = 0;
+      throw new Error('ENOSPC');
+    },
+    read: () => Promise.reject(new Error('ENOSPC')),
+    close: () => undefined,
+  };
+  Reflect.set(engine.context, 'holdBody', () => held);
+  const client = await engine.client();
+  client.peer.send('POST /doveadm/v1 HTTP/1.1\r\nHost: gate\r\nContent-Length: 100\r\n\r\n[');
+  await turns();
+  assert.equal(buffered.bytes, 1024 * 1024);
+  client.peer.send(' ');
+  await turns();
+  assert.deepEqual(answersOf(client), ['HTTP/1.1 500']);
+  assert.equal(buffered.bytes, 0);
+});
+
+void test('a key that ends while its command waits for its record sends nothing', async () => {
+  const lastsMs = 60_000;
+  const engine = openWithKeys(httpSettings.replace('quota get', 'mailbox create'), lastsMs);
+  const client = stranger(engine);
+  const create = ['mailboxCreate', { user: alice, mailbox: ['Sent'] }, 'c'];
+  engine.setJournal('hold');
+  client.send(post([create], `Authorization: Bearer ${key}\r\n`));
+  await turns();
+  await engine.clock.advance(lastsMs);
+  engine.setJournal('take');
+  await turns();
+  const { outcome, denial, sent } = engine.recordsOf('completion')[0] ?? {};
+  assert.deepEqual([engine.commands.length, outcome, denial, sent], [0, 'denied', 'not-served', false]);
+});
+
+void test('a client that leaves while its wrong key waits takes its session along', async () => {
+  const engine = openWithKeys();
+  for (let at = 0; at < 20; at += 1) {
+    const client = stranger(engine);
+    client.send(
+      `GET / HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer ${makeKey(randomBytes(keyBytes))}\r\n\r\n`,
+    );
+    await turns(4);
+    client.vanish();
+  }
+  await turns();
+  assert.equal(engine.service.sessions, 0);
+});
+
+void test('a final answer to a client that waits to send its body is the last one', async () => {
+  const engine = openHttp();
+  const client = await engine.client();
+  client.peer.send(
+    'POST /nowhere HTTP/1.1\r\nHost: gate\r\nExpect: 100-continue\r\nContent-Length: 40\r\n\r\n',
+  );
+  await turns();
+  assert.match(client.peer.received().toString(), /^HTTP\/1\.1 404 [^]*Connection: close/);
+});
+
+void test('requests that run no command have their turn, however many connections send them', async () => {
+  const engine = openHttp(httpSettings, { workMs: 1 });
+  const crowd = await Promise.all(Array.from({ length: 20 }, () => engine.client()));
+  const asked = 'OPTIONS * HTTP/1.1\r\nHost: gate\r\n\r\n';
+  for (const { peer } of crowd) peer.send(asked.repeat(bounds.httpWaiting - 2));
+  const answered = (): number => engine.events.filter(({ kind }) => kind === 'http-request').length;
+  let most = 0;
+  for (let before = -1; before < answered(); ) {
+    before = answered();
+    await settle();
+    most = Math.max(most, answered() - before);
+  }
+  assert.equal(answered(), crowd.length * (bounds.httpWaiting - 2));
+  // Several turns of the loop are in it; without turns, all connections are answered in each of them.
+  assert.ok(most < 5 * crowd.length, `${most} answers between two looks`);
+});
+
+// bounds.strangerPieces
+void test('heads of strangers that come byte by byte are read four in a turn at most', async () => {
+  const engine = openWithKeys();
+  const drips = Array.from({ length: 40 }, () => stranger(engine));
+  const head = 'GET / HTTP/1.1\r\nHost: gate\r\nX: ';
+  for (const byte of head.slice(0, bounds.strangerPieces)) {
+    for (const peer of drips) peer.send(byte);
+    await turns(drips.length);
+  }
+  for (const peer of drips) peer.send(`${head.slice(bounds.strangerPieces)}x\r\n\r\n`);
+  const answered = (): number => drips.filter((peer) => String(peer.received()) !== '').length;
+  let most = 0;
+  for (let before = 0, turn = 0; answered() < drips.length; turn += 1) {
+    assert.ok(turn < 1_000, `${answered()} answers`);
+    await settle();
+    most = Math.max(most, answered() - before);
+    before = answered();
+  }
+  assert.ok(most <= 8, `${most} in one turn`);
 });

@@ -8,12 +8,7 @@ import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
 import { createMemoryTransport } from '../../kit/plain/memory-transport.js';
 
 const quota = '\talice@example.org\tquota get\n';
-const limits: RefusalLimits = {
-  lineBytesMax: 1024,
-  inputBytesMax: 64,
-  inputTimeMs: 2_000,
-  waitMs: 5_000,
-};
+const limits: RefusalLimits = { lineBytesMax: 1024, inputBytesMax: 64, inputTimeMs: 2_000, waitMs: 5_000 };
 
 function open(minor: number | undefined, more: Partial<RefusalLimits> = {}, refusalCell = false) {
   const clock = createFakeClock();

@@ -3,15 +3,14 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createLoginGuard, Logins } from '../../../src/gate/login/logins.js';
-import { kernelAccess } from '../../../src/gate/session/greet-peer.js';
 import { createService } from '../../../src/gate/session/service.js';
 import type { Peer } from '../../../src/host/ports/peer.js';
 import type { Transport } from '../../../src/host/ports/transport.js';
 import { type MemoryEngine, openMemoryEngine } from '../../kit/gate/memory-engine.js';
-import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
+import { settle } from '../../kit/plain/fake-clock.js';
 import { createMemoryTransport } from '../../kit/plain/memory-transport.js';
 import { openStepCounter } from '../../kit/plain/step-counter.js';
+import { accessByLogin } from './strangers.js';
 
 const refusals = 200;
 
@@ -24,13 +23,8 @@ async function stepsOfRefusals(
   sessionsMax: number,
   peerOf: (at: number) => Peer,
 ): Promise<number> {
-  const limits = { sessionsMax, unauthenticatedMax: sessionsMax };
-  const listener = {
-    ...engine.listener,
-    ...limits,
-    sessionsPerPeerMax: sessionsMax,
-    unauthenticatedPerPeerMax: sessionsMax,
-  };
+  const perPeer = { sessionsPerPeerMax: sessionsMax, unauthenticatedPerPeerMax: sessionsMax };
+  const listener = { ...engine.listener, sessionsMax, unauthenticatedMax: sessionsMax, ...perPeer };
   const service = createService({
     sessionsMax: Number.POSITIVE_INFINITY,
     clock: engine.clock,
@@ -63,9 +57,6 @@ async function stepsOfRefusals(
 
 // bounds.refusedSessions
 void test('a refused connection at a full listener costs the same with 100 sessions and with 1,500', async (t) => {
-  const robot = { name: 'robot', policy: 'support', passwordHash: undefined, certificateName: 'robot' };
-  const logins = new Logins('support', [robot], createLoginGuard(createFakeClock()));
-  const access = { ...kernelAccess, isPreauthenticated: false, logins } as const;
   const kinds = {
     'of one person': { peerOf: () => ({ listener: 'support', uid: 1000 }), isTcp: false },
     'of many people': { peerOf: (at: number) => ({ listener: 'support', uid: 1000 + at }), isTcp: false },
@@ -75,7 +66,7 @@ void test('a refused connection at a full listener costs the same with 100 sessi
     },
   };
   for (const [name, { peerOf, isTcp }] of Object.entries(kinds)) {
-    const open = () => openMemoryEngine(isTcp ? { access: () => access } : {});
+    const open = () => openMemoryEngine(isTcp ? { access: accessByLogin } : {});
     const few = await stepsOfRefusals(open(), 100, peerOf);
     const many = await stepsOfRefusals(open(), 1_500, peerOf);
     t.diagnostic(`${name}: ${few / refusals} steps each with 100 sessions, ${many / refusals} with 1,500`);
@@ -85,12 +76,10 @@ void test('a refused connection at a full listener costs the same with 100 sessi
 
 void test('a flood of clients that are told why asks the system for ten names a second', async () => {
   const engine = openMemoryEngine();
-  const listener = { ...engine.listener, sessionsPerPeerMax: 1 };
   let described = 0;
   const serve = async (): Promise<string> => {
-    const { transport, peer } = createMemoryTransport();
     const who: Peer = { listener: 'support', uid: 1000, gid: 5 };
-    engine.service.serve(listener, transport, who, () => {
+    const { peer } = engine.serve(who, { sessionsPerPeerMax: 1 }, () => {
       described += 1;
       return Promise.resolve({ ...who, user: 'anna' });
     });

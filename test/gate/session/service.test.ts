@@ -2,14 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createLoginGuard, Logins } from '../../../src/gate/login/logins.js';
 import { kernelAccess } from '../../../src/gate/session/greet-peer.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import type { Peer } from '../../../src/host/ports/peer.js';
 import { replyPacket } from '../../kit/gate/memory-backend.js';
-import { openMemoryEngine } from '../../kit/gate/memory-engine.js';
-import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
-import { createMemoryTransport } from '../../kit/plain/memory-transport.js';
+import { openMemoryEngine, openWithClient } from '../../kit/gate/memory-engine.js';
+import { settle } from '../../kit/plain/fake-clock.js';
+import { accessByLogin } from './strangers.js';
 
 // bounds.sessionsPerListener
 void test('no more sessions than the listener may have; one that ends makes room', async () => {
@@ -41,12 +40,8 @@ void test('no more sessions than the listener may have; one that ends makes room
 // bounds.sessionsPerPeer
 void test('one uid has no more sessions than a peer may have; others are served, and it is again when one ended', async () => {
   const engine = openMemoryEngine();
-  const listener = { ...engine.listener, sessionsMax: 10, sessionsPerPeerMax: 2 };
-  const serve = (uid: number | undefined) => {
-    const { transport, peer } = createMemoryTransport();
-    engine.service.serve(listener, transport, { listener: 'support', ...(uid === undefined ? {} : { uid }) });
-    return { transport, peer };
-  };
+  const serve = (uid: number | undefined) =>
+    engine.serve({ uid }, { sessionsMax: 10, sessionsPerPeerMax: 2 });
   /** Whether it is over when its client has sent a command. */
   const isRefused = async ({ transport, peer }: ReturnType<typeof serve>): Promise<boolean> => {
     peer.send('VERSION\tdoveadm-server\t1\t2\n\talice@example.org\tquota get\n');
@@ -69,17 +64,12 @@ void test('one uid has no more sessions than a peer may have; others are served,
 // bounds.refusedSessions, bounds.refusedStepMs
 void test('clients over a limit are told why: so many at once, half of them of one uid, each for one command and a few seconds', async () => {
   const engine = openMemoryEngine();
-  const listener = { ...engine.listener, sessionsMax: 1000, sessionsPerPeerMax: 1 };
   let described = 0;
-  const serve = (uid: number) => {
-    const { transport, peer } = createMemoryTransport();
-    const who: Peer = { listener: 'support', uid };
-    engine.service.serve(listener, transport, who, () => {
+  const serve = (uid: number) =>
+    engine.serve({ uid }, { sessionsMax: 1000, sessionsPerPeerMax: 1 }, () => {
       described += 1;
-      return Promise.resolve({ ...who, user: `user${uid}` });
+      return Promise.resolve({ listener: 'support', uid, user: `user${uid}` });
     });
-    return { transport, peer };
-  };
   for (const uid of [1, 2, 3]) serve(uid);
   const greedy = Array.from({ length: 100 }, () => serve(1));
   const others = Array.from({ length: 100 }, () => serve(2));
@@ -115,33 +105,29 @@ void test('clients over a limit are told why: so many at once, half of them of o
 
 void test('who comes by TCP and is turned away is gone at once: nobody counts what is left of him', async () => {
   const engine = openMemoryEngine();
-  const { listener } = engine;
-  const serve = (address: string, sessionsMax: number) => {
-    const { transport, peer } = createMemoryTransport();
-    engine.service.serve({ ...listener, sessionsMax }, transport, { listener: 'support', address });
+  const serve = () => {
+    const { transport, peer } = engine.serve({ uid: undefined, address: '192.0.2.1' }, { sessionsMax: 1 });
     return [transport.closedFor, peer.isReset];
   };
-  assert.deepEqual(serve('192.0.2.1', 1), [undefined, false]);
-  assert.deepEqual(serve('192.0.2.1', 1), ['sessions-limit', true]);
+  assert.deepEqual(
+    [serve(), serve()],
+    [
+      [undefined, false],
+      ['sessions-limit', true],
+    ],
+  );
   engine.service.cut();
   await settle();
 });
 
 void test('silent strangers of many addresses keep nobody out, and take no place from an address where somebody logged in lately', async () => {
-  const guard = createLoginGuard(createFakeClock());
-  const account = { name: 'robot', policy: 'support', passwordHash: undefined };
-  const logins = new Logins('support', [{ ...account, certificateName: 'robot' }], guard);
-  const access = { ...kernelAccess, isPreauthenticated: false, logins } as const;
+  const access = accessByLogin();
   const engine = openMemoryEngine({ access: () => access });
-  const listener = { ...engine.listener, unauthenticatedMax: 2 };
-  const serve = (address: string) => {
-    const { transport } = createMemoryTransport();
-    engine.service.serve(listener, transport, { listener: 'support', address });
-    return transport;
-  };
+  const serve = (address: string) =>
+    engine.serve({ uid: undefined, address }, { unauthenticatedMax: 2 }).transport;
   const strangers = [serve('192.0.2.1'), serve('192.0.2.2')];
   const all = () => [...strangers, known].map(({ closedFor }) => closedFor);
-  logins.byCertificate({ names: ['robot'], fingerprint: '', authorities: [] }, '192.0.2.3');
+  access.logins.byCertificate({ names: ['robot'], fingerprint: '', authorities: [] }, '192.0.2.3');
   const known = serve('192.0.2.3');
   assert.deepEqual(all(), ['sessions-limit', undefined, undefined]);
   for (const address of ['192.0.2.4', '192.0.2.5']) assert.equal(serve(address).closedFor, undefined);
@@ -151,10 +137,7 @@ void test('silent strangers of many addresses keep nobody out, and take no place
 });
 
 void test('who must log in is served in the turn of its network, as long as there are descriptors for those who wait', async () => {
-  const guard = createLoginGuard(createFakeClock());
-  const logins = new Logins('support', [], guard);
-  const access = { ...kernelAccess, isPreauthenticated: false, logins } as const;
-  const engine = openMemoryEngine({ access: () => access });
+  const engine = openMemoryEngine({ access: accessByLogin });
   const { service } = engine;
   const listener = { ...engine.listener, unauthenticatedMax: 2_000, unauthenticatedPerPeerMax: 2_000 };
   const served: string[] = [];
@@ -179,9 +162,7 @@ void test('who must log in is served in the turn of its network, as long as ther
 });
 
 void test('no more of an address, or of a listener, wait for their turn than may be unauthenticated', () => {
-  const logins = new Logins('support', [], createLoginGuard(createFakeClock()));
-  const access = { ...kernelAccess, isPreauthenticated: false, logins } as const;
-  const engine = openMemoryEngine({ access: () => access });
+  const engine = openMemoryEngine({ access: accessByLogin });
   const listener = { ...engine.listener, unauthenticatedMax: 6, unauthenticatedPerPeerMax: 4 };
   const waits = (address: string): boolean => {
     const turn = engine.service.turnOf(listener, address);
@@ -197,13 +178,11 @@ void test('no more of an address, or of a listener, wait for their turn than may
 function openForOne(engine: ReturnType<typeof openMemoryEngine>) {
   const { context } = engine;
   const policy = (peer: Peer) => (peer.uid === 1000 ? context.policy(peer) : undefined);
-  const listener = { ...engine.listener, sessionsPerPeerMax: 1, context: { ...context, policy } };
+  const changes = { sessionsPerPeerMax: 1, context: { ...context, policy } };
   return (uid: number, more: Partial<Peer> = {}) => {
-    const { transport, peer } = createMemoryTransport();
     const who: Peer = { listener: 'support', uid, gid: 5, ...more };
-    engine.service.serve(listener, transport, who, () => Promise.resolve({ ...who, user: 'anna' }));
-    const isOpen = (): boolean => transport.closedFor === undefined;
-    return { transport, peer, isOpen };
+    const served = engine.serve(who, changes, () => Promise.resolve({ ...who, user: 'anna' }));
+    return { ...served, isOpen: (): boolean => served.transport.closedFor === undefined };
   };
 }
 
@@ -287,21 +266,13 @@ void test('whom no policy takes gets no session; a flood of them is one record',
 });
 
 void test('a reload that takes a right away ends its sessions: idle ones now, the others after their exchange', async () => {
-  const engine = openMemoryEngine();
-  engine.setAnswer(() => undefined);
+  const engine = openMemoryEngine({ answer: () => undefined });
   let isGone = false;
   const { context } = engine;
   const policy = (peer: Peer) => (isGone && peer.uid === 1001 ? undefined : context.policy(peer));
-  const listener = { ...engine.listener, context: { ...context, policy } };
-  const serve = (uid: number) => {
-    const { transport, peer } = createMemoryTransport();
-    engine.service.serve(listener, transport, { listener: 'support', uid });
-    peer.send('VERSION\tdoveadm-server\t1\t0\n');
-    return { transport, peer };
-  };
-  const [stays, idle, busy] = [serve(1000), serve(1001), serve(1001)];
-  busy.peer.send('\talice@example.org\tquota get\n');
-  await settle();
+  const serve = (uid: number) => engine.client(0, { uid }, { context: { ...context, policy } });
+  const [stays, idle, busy] = [await serve(1000), await serve(1001), await serve(1001)];
+  await busy.line('|alice@example.org|quota get');
   isGone = true;
   engine.service.reviewRights();
   assert.deepEqual(
@@ -324,9 +295,7 @@ void test('drain without sessions is over at once; afterwards nobody is served',
 });
 
 void test('drain is over when the last session is, and its last bytes have left', async () => {
-  const engine = openMemoryEngine();
-  engine.setAnswer(() => undefined);
-  const client = await engine.client(2);
+  const { engine, client } = await openWithClient(2, { answer: () => undefined });
   await client.line('|alice@example.org|quota get');
   let isOver = false;
   const drained = engine.service.drain().then(() => {

@@ -10,8 +10,10 @@ import {
   type MemoryEngine,
   memorySettings,
   openMemoryEngine,
+  openWithClient,
 } from '../../kit/gate/memory-engine.js';
 import { settle } from '../../kit/plain/fake-clock.js';
+import { accessByLogin } from './strangers.js';
 
 const quota = '|alice@example.org|quota get';
 const denied = '|alice@example.org|mailbox delete|Work';
@@ -73,8 +75,7 @@ const stories: readonly (readonly [string, readonly string[], Leaves, string])[]
 
 for (const [hint, lines, leave, expected] of stories) {
   void test(`a session with ${hint}`, async () => {
-    const engine = openMemoryEngine();
-    const client = await engine.client(2);
+    const { engine, client } = await openWithClient(2);
     await engine.clock.advance(3000);
     for (const line of lines) await client.line(line);
     await leave(client, engine);
@@ -148,4 +149,35 @@ void test('in a flood of sessions those with a recorded command have all their r
   assert.deepEqual([countOf('session-open'), countOf('session-close')], [10, 11]);
   const limits = engine.recordsOf('limit').map(({ count }) => count);
   assert.deepEqual(limits, [18]);
+});
+
+for (const next of ['quota get', 'mailbox subscribe\tB', 'mailbox subscribe\tA'])
+  void test(`${next} in one chunk with another command is not begun for a client that left during that one`, async () => {
+    const settings = memorySettings.replace('version: 1', 'version: 1\naudit: { strict: [] }');
+    const { engine, client } = await openWithClient(2, { settings, answer: () => undefined });
+    client.peer.send(`\talice@example.org\tmailbox subscribe\tA\n\talice@example.org\t${next}\n`);
+    await settle();
+    client.peer.vanish();
+    await settle();
+    engine.commands[0]?.end.peer.send(replyPacket('\n+\n'));
+    await settle();
+    assert.equal(engine.commands.length, 1, 'sent for nobody');
+    const close = engine.records.find(({ record }) => record.event === 'session-close');
+    assert.deepEqual([close?.record.reason, close?.record.count], ['peer-gone', 1]);
+  });
+
+void test('who proved nothing has one second to take the last bytes', async () => {
+  const engine = openMemoryEngine({ access: accessByLogin });
+  const { transport, peer } = engine.serve({ uid: undefined, address: '192.0.2.1' });
+  peer.setStopped(true);
+  await settle();
+  peer.send('VERSION\tdoveadm-server\t1\t2\n');
+  await settle();
+  peer.end();
+  await settle();
+  assert.ok(transport.closedFor !== undefined && transport.unsentBytes > 0);
+  await engine.clock.advance(999);
+  assert.equal(peer.isReset, false);
+  await engine.clock.advance(1);
+  assert.equal(peer.isReset, true);
 });
