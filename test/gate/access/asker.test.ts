@@ -18,8 +18,10 @@ import { AccessBook } from '../../../src/journal/records/access-book.js';
 import { formatCommand } from '../../../src/journal/records/encode.js';
 import type { AccessRecord } from '../../../src/journal/records/record.js';
 import { humanOf, type Proof } from '../../../src/rules/identity/human.js';
-import { type Person, Persons, type UserUids } from '../../../src/rules/identity/person.js';
+import { type Person, Persons } from '../../../src/rules/identity/person.js';
 import { approved, requested } from '../../kit/plain/access-records.js';
+import { type Asked, compareAnswers } from '../../kit/plain/approved.js';
+import { knownUids } from '../../kit/plain/names.js';
 
 const kernel = { kind: 'kernel' } as const;
 const none = { users: [], accounts: [], keys: [], page: [], oidc: undefined };
@@ -27,12 +29,7 @@ const all = new Map<string, Person>([
   ['carol', { ...none, users: ['carol', 'carol-admin'], accounts: ['carol'], keys: ['desk'] }],
   ['dave', { ...none, users: ['dave'] }],
 ]);
-const uids: Readonly<Record<string, number>> = { carol: 2, 'carol-admin': 3, dave: 4, eve: 7 };
-const known: UserUids = {
-  uidsOf: (name) => [uids[name] ?? []].flat(),
-  uidOf: (name) => uids[name],
-  isUnknown: () => false,
-};
+const known = knownUids({ carol: 2, 'carol-admin': 3, dave: 4, eve: 7 });
 const persons = new Persons(all, known);
 const policy = {
   name: 'leads',
@@ -73,56 +70,43 @@ void test('a process of which the kernel tells no login asks only where it says 
   );
 });
 
-void test('who may approve', () => {
-  const cases: readonly (readonly [
-    why: RegExp | undefined,
-    asker: Asker,
-    request?: Partial<typeof asked>,
-  ])[] = [
-    [undefined, askerOf(carol)],
-    [undefined, askerOf({ ...carol, uid: 3, user: 'carol-admin', loginUser: 'carol' })],
-    [undefined, askerOf({ address: '192.0.2.1' }, { kind: 'key', name: 'desk', stamp: 's' })],
-    [/does not let you/, askerOf(carol), { policy: 'other' }],
-    [/does not let you/, askerOf(carol), { users: ['bob@example.org', 'ceo@example.org'] }],
-    [/root may be anybody/, askerOf({ ...carol, uid: 0, user: 'root' })],
-    [/root may be anybody/, askerOf({ ...carol, loginUid: 0 })],
+void test('who may approve, as asker.txt has it', () => {
+  const key = (name: string): Proof => ({ kind: 'key', name, stamp: 's' });
+  const eve = { uid: 9, user: 'eve', loginUid: 9 };
+  const byCarol = { loginUid: 2, loginUser: 'carol' };
+  const cases: readonly (readonly [peer: Partial<Peer>, proof?: Proof, request?: Partial<typeof asked>])[] = [
+    [carol],
+    [{ ...carol, uid: 3, user: 'carol-admin', loginUser: 'carol' }],
+    [{ address: '192.0.2.1' }, key('desk')],
+    [carol, kernel, { policy: 'other' }],
+    [carol, kernel, { users: ['bob@example.org', 'ceo@example.org'] }],
+    [{ ...carol, uid: 0, user: 'root' }],
+    [{ ...carol, loginUid: 0 }],
     // Whoever may map the range can be any of its uids.
-    [/subordinate uids of 2/, askerOf({ uid: 100_001, rangeOwners: [{ uid: 2 }], loginUid: 100_001 })],
-    [/calls uid 2 "mallory" now/, askerOf({ ...carol, user: 'mallory' })],
-    [/belongs to no login/, askerOf({ uid: 2, user: 'carol', hasNoLogin: true })],
-    [/belongs to no login/, askerOf({ uid: 2, user: 'carol' })],
-    [/to add users: \[eve\] to yours/, askerOf({ uid: 9, user: 'eve', loginUid: 9 })],
+    [{ uid: 100_001, rangeOwners: [{ uid: 2 }], loginUid: 100_001 }],
+    [{ ...carol, user: 'mallory' }],
+    [{ uid: 2, user: 'carol', hasNoLogin: true }],
+    [{ uid: 2, user: 'carol' }],
+    [eve],
     // Somebody else became carol, or carol became dave.
-    [/not that of the same person/, askerOf({ ...carol, loginUid: 9, loginUser: 'eve' })],
-    [/not that of the same person/, askerOf({ uid: 4, user: 'dave', loginUid: 2, loginUser: 'carol' })],
+    [{ ...carol, loginUid: 9, loginUser: 'eve' }],
+    [{ uid: 4, user: 'dave', ...byCarol }],
     // A process without a login can set that of anybody.
-    [/to add users: \[eve\] to yours/, askerOf({ uid: 9, user: 'eve', loginUid: 2, loginUser: 'carol' })],
-    [
-      /to add key/,
-      askerOf(
-        { uid: 9, user: 'eve', loginUid: 2, loginUser: 'carol' },
-        { kind: 'key', name: 'eve', stamp: 's' },
-      ),
-    ],
-    [undefined, askerOf({ uid: 9, user: 'eve', loginUid: 9 }, { kind: 'key', name: 'desk', stamp: 's' })],
-    [
-      /not that of the same person/,
-      askerOf(
-        { uid: 9, user: 'eve', loginUid: 4, loginUser: 'dave' },
-        { kind: 'key', name: 'desk', stamp: 's' },
-      ),
-    ],
-    [/of their own/, askerOf(carol), { identities: ['account:carol'] }],
-    [/of their own/, askerOf(carol), { identities: ['name:service', 'uid:2'] }],
-    [/of their own/, askerOf(carol), { identities: ['key:carol', 'name:carol'] }],
+    [{ ...eve, ...byCarol }],
+    [{ ...eve, ...byCarol }, key('eve')],
+    [eve, key('desk')],
+    [{ ...eve, loginUid: 4, loginUser: 'dave' }, key('desk')],
+    [carol, kernel, { identities: ['account:carol'] }],
+    [carol, kernel, { identities: ['name:service', 'uid:2'] }],
+    [carol, kernel, { identities: ['key:carol', 'name:carol'] }],
     // The account has the name of a user of hers that she does not act as now.
-    [/of their own/, askerOf(carol), { identities: ['account:carol-admin', 'name:carol-admin'] }],
+    [carol, kernel, { identities: ['account:carol-admin', 'name:carol-admin'] }],
   ];
-  for (const [why, asker, request] of cases) {
-    const said = whyNoApproval(asker, { ...asked, ...request }, persons);
-    if (why === undefined) assert.equal(said, undefined);
-    else assert.match(said ?? '', why, JSON.stringify(asker.identities));
-  }
+  const answers = cases.map(([peer, proof, request]): Asked => {
+    const why = whyNoApproval(askerOf(peer, proof), { ...asked, ...request }, persons);
+    return [JSON.stringify([peer, proof, request]), () => why ?? 'approves'];
+  });
+  compareAnswers('test/gate/access/asker.txt', answers);
   const twice = { ...asked, approvers: [['key:desk']] };
   assert.match(whyNoApproval(askerOf(carol), twice, persons) ?? '', /for another person/);
 });

@@ -6,13 +6,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import type { Peer } from '../../../src/host/ports/peer.js';
-import type { Journal } from '../../../src/journal/records/appending.js';
-import {
-  emptyReply,
-  type JournalMode,
-  type MemoryClient,
-  openMemoryEngine,
-} from '../../kit/gate/memory-engine.js';
+import { emptyReply, type MemoryClient, openMemoryEngine } from '../../kit/gate/memory-engine.js';
 import { settle } from '../../kit/plain/fake-clock.js';
 
 const settings = `
@@ -28,11 +22,7 @@ policies:
     allow: [quota get]
     on_request: [{ command: mailbox list, approvals: 1, for: 1h }]
     requests: { open: 5 }
-  leads:
-    users: ["*@example.org"]
-    allow: [mailbox list]
-    approve: [support]
-    limits: { rate: 30/hour }
+  leads: { users: ["*@example.org"], allow: [mailbox list], approve: [support], limits: { rate: 30/hour } }
 `;
 
 const people = {
@@ -58,15 +48,7 @@ async function openBudgets() {
     return id;
   };
   const steps = () => engine.recordsOf('access').map(({ action }) => action);
-  return {
-    ...engine,
-    as,
-    anna,
-    request,
-    steps,
-    setJournal: (mode: JournalMode) => engine.setJournal(mode),
-    setSpace: (space: Journal['space']) => engine.setSpace(space),
-  };
+  return { ...engine, as, anna, request, steps };
 }
 
 async function ask(client: MemoryClient, line: string): Promise<string> {

@@ -10,6 +10,7 @@ import { refusalOfHolds } from '../../../src/gate/access/hold.js';
 import type { LockEntry } from '../../../src/journal/records/lock-book.js';
 import { plainLine } from '../../../src/rules/policy/assess.js';
 import { judge } from '../../../src/rules/policy/judge.js';
+import { type Asked, compareAnswers } from '../../kit/plain/approved.js';
 import { judgeContext } from '../../kit/plain/judge-line.js';
 import { held } from '../../kit/plain/lock-records.js';
 import { plainArguments } from '../../kit/plain/plain-arguments.js';
@@ -72,76 +73,40 @@ void test('each command of the catalog for the held user, and for another one', 
   assert.ok(stopped > 80, String(stopped));
 });
 
-void test('the forms of a line', () => {
-  const deletes = '"expunge" deletes mail';
-  const adds = "adds mail, and near the quota Dovecot's plugin trash deletes other mail for it";
-  const takes = '"move" takes mail out of a mailbox';
-  for (const [user, line, expected, where] of [
-    [bob, 'expunge mailbox INBOX all', [true, deletes]],
-    ['BOB', 'expunge mailbox INBOX all', [true, deletes]],
-    [anna, 'expunge mailbox INBOX all', undefined],
-    [anna, 'expunge mailbox INBOX all', [true, deletes], { aliases: [bob] }],
-    [anna, `move Trash user ${bob} mailbox INBOX all`, [true, takes]],
-    [bob, `move Trash user ${anna} mailbox INBOX all`, [true, takes]],
-    [anna, `copy Trash user ${bob} mailbox INBOX all`, undefined],
-    [bob, `copy Trash user ${anna} mailbox INBOX all`, [true, `"copy" ${adds}`]],
-    [bob, 'save', [true, `"save" ${adds}`]],
-    [
-      anna,
-      'save -m shared/bob/INBOX',
-      [false, `"save" ${adds}, and by mailbox it may reach mailboxes of others`],
-      { shared: ['shared/'] },
-    ],
-    [anna, 'copy Trash all', undefined, { shared: ['shared/'] }],
-    [bob, 'fetch uid mailbox INBOX all', undefined],
-    [bob, 'flags add \\Seen mailbox INBOX all', undefined],
-    [bob, 'flags add $Label mailbox INBOX all', undefined],
-    [
-      bob,
-      'flags remove \\Seen mailbox INBOX all',
-      [true, '"flags remove" marks mail as deleted, which hides it, or changes its flags'],
-    ],
-    [
-      bob,
-      'flags add \\Seen_\\DELETED mailbox INBOX all',
-      [true, '"flags add" marks mail as deleted, which hides it, or changes its flags'],
-    ],
-    [anna, 'acl set INBOX group=all lookup', undefined],
-    [anna, 'expunge mailbox-guid 0123456789abcdef0123456789abcdef all', undefined],
-    [
-      anna,
-      'expunge mailbox-guid 0123456789abcdef0123456789abcdef all',
-      [false, `${deletes}, and by query it may reach mailboxes of others`],
-      { shared: ['team/'] },
-    ],
-    [
-      anna,
-      'expunge mailbox team/x all',
-      [false, `${deletes}, and by query it may reach mailboxes of others`],
-      { shared: ['team/'] },
-    ],
-    [anna, 'expunge mailbox own all', undefined, { shared: ['team/'] }],
-    [
-      anna,
-      'mailbox delete shared/bob/INBOX',
-      [
-        false,
-        '"mailbox delete" deletes mailboxes with their mail, and by mailbox it may reach mailboxes of others (the backend does not say its shared_namespaces)',
-      ],
-      { shared: undefined },
-    ],
-    [
-      '',
-      'replicator replicate b*@example.com',
-      [
-        true,
-        '"replicator replicate" brings deletions from another server; send it with `dovegate send --users LIST`, a list without the users that are held',
-      ],
-      { series: '2.3' },
-    ],
-    ['', 'replicator replicate e*@example.com', undefined, { series: '2.3' }],
-  ] as const)
-    assert.deepEqual(refusal(user, line, where), expected, `${user} ${line}`);
+void test('the forms of a line, as hold.txt has them: whether the held user is named, and why', () => {
+  const guid = 'mailbox-guid 0123456789abcdef0123456789abcdef';
+  const team = { shared: ['team/'] };
+  const lines: readonly (readonly [user: string, line: string, where?: Where])[] = [
+    [bob, 'expunge mailbox INBOX all'],
+    ['BOB', 'expunge mailbox INBOX all'],
+    [anna, 'expunge mailbox INBOX all'],
+    [anna, 'expunge mailbox INBOX all', { aliases: [bob] }],
+    [anna, `move Trash user ${bob} mailbox INBOX all`],
+    [bob, `move Trash user ${anna} mailbox INBOX all`],
+    [anna, `copy Trash user ${bob} mailbox INBOX all`],
+    [bob, `copy Trash user ${anna} mailbox INBOX all`],
+    [bob, 'save'],
+    [anna, 'save -m shared/bob/INBOX', { shared: ['shared/'] }],
+    [anna, 'copy Trash all', { shared: ['shared/'] }],
+    [bob, 'fetch uid mailbox INBOX all'],
+    [bob, 'flags add \\Seen mailbox INBOX all'],
+    [bob, 'flags add $Label mailbox INBOX all'],
+    [bob, 'flags remove \\Seen mailbox INBOX all'],
+    [bob, 'flags add \\Seen_\\DELETED mailbox INBOX all'],
+    [anna, 'acl set INBOX group=all lookup'],
+    [anna, `expunge ${guid} all`],
+    [anna, `expunge ${guid} all`, team],
+    [anna, 'expunge mailbox team/x all', team],
+    [anna, 'expunge mailbox own all', team],
+    [anna, 'mailbox delete shared/bob/INBOX', { shared: undefined }],
+    ['', 'replicator replicate b*@example.com', { series: '2.3' }],
+    ['', 'replicator replicate e*@example.com', { series: '2.3' }],
+  ];
+  const asked = lines.map(([user, line, where]): Asked => {
+    const question = `${user || '(no user)'} ${line}${where === undefined ? '' : ` ${JSON.stringify(where)}`}`;
+    return [question, () => refusal(user, line, where) ?? 'goes on'];
+  });
+  compareAnswers('test/gate/access/hold.txt', asked);
 });
 
 void test('all users: the list without those that are held, where the policy names each', () => {

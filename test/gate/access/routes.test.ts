@@ -11,6 +11,7 @@ import type { AccessItem } from '../../../src/gate/access/access-item.js';
 import type { Peer } from '../../../src/host/ports/peer.js';
 import { replyPacket } from '../../kit/gate/memory-backend.js';
 import { type MemoryClient, openMemoryEngine } from '../../kit/gate/memory-engine.js';
+import { column } from '../../kit/plain/columns.js';
 import { openFolder } from '../../kit/plain/folder.js';
 import { until } from '../../kit/plain/until.js';
 
@@ -38,11 +39,7 @@ policies:
       - { command: expunge, approvals: 1, for: 1h }
       - { command: fts flatcurve stats, approvals: 1, for: 1h }
     requests: { open: 10, wait: 2h }
-  leads:
-    users: ["*@example.org"]
-    except: ["ceo@example.org"]
-    allow: [mailbox list]
-    approve: [support]
+  leads: { users: ["*@example.org"], except: ["ceo@example.org"], allow: [mailbox list], approve: [support] }
 `;
 
 /** On the backend of the number in the name, with as many mails. */
@@ -248,8 +245,5 @@ void test('a reload in the middle: no request of a rule that is gone, no approva
   own.held?.();
   await until(() => carol.said().length > asked, 'an answer');
   assert.match(carol.said().slice(asked), /reloaded meanwhile.*\[access-changed\]/);
-  assert.deepEqual(
-    desk.all(10).map(({ state }) => state),
-    ['requested'],
-  );
+  assert.deepEqual(column(desk.all(10), 'state'), ['requested']);
 });
