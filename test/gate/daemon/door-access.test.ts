@@ -15,10 +15,7 @@ version: 1
 listeners: { support: { unix: /run/dovegate/support.sock, policy: support } }
 backends: { mail1: { address: "unix:/run/dovecot/doveadm-server" } }
 routes: [{ users: ["*"], backend: mail1 }]
-persons:
-  anna: { users: [anna], oidc: anna@example.com }
-  carol: { page: [carol] }
-  dave: { users: [dave, dave-admin] }
+persons: { anna: { users: [anna], oidc: anna@example.com }, carol: { page: [carol] }, dave: { users: [dave, dave-admin] } }
 policies:
   support:
     users: ["*@example.org"]

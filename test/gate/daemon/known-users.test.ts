@@ -8,7 +8,7 @@ import { KnownUsers } from '../../../src/gate/daemon/known-users.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import type { IdAnswer } from '../../../src/host/machine/name-service.js';
 import type { Person } from '../../../src/rules/identity/person.js';
-import { createFakeClock, type FakeClock, settle } from '../../kit/plain/fake-clock.js';
+import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
 import { openFolder } from '../../kit/plain/folder.js';
 
 const nobody: Person = { users: [], accounts: [], keys: [], page: [], oidc: undefined };
@@ -20,40 +20,25 @@ const settings = {
   ]),
 };
 
-interface Host {
-  readonly answers: Map<string, number | IdAnswer['kind']>;
-  readonly asked: string[];
-  readonly warned: string[];
-  readonly clock: FakeClock;
-  readonly open: (before?: () => Promise<void>) => KnownUsers;
-  readonly file: string;
-}
-
-function openHost(t: TestContext): Host {
+function openHost(t: TestContext) {
   const stateDirectory = openFolder(t);
   const clock = createFakeClock();
-  const host: Host = {
-    answers: new Map(),
-    asked: [],
-    warned: [],
-    clock,
-    file: join(stateDirectory, 'persons.json'),
-    open: (before = () => Promise.resolve()) =>
-      new KnownUsers({
-        clock,
-        log: { report: ({ event }) => void host.warned.push(event) },
-        stateDirectory,
-        uidOf: async (name) => {
-          host.asked.push(name);
-          await before();
-          const answer = host.answers.get(name) ?? 'unanswered';
-          return typeof answer === 'number'
-            ? { kind: 'found', id: answer }
-            : { kind: answer === 'found' ? 'none' : answer };
-        },
-      }),
-  };
-  return host;
+  const answers = new Map<string, number | Exclude<IdAnswer['kind'], 'found'>>();
+  const asked: string[] = [];
+  const warned: string[] = [];
+  const open = (before = () => Promise.resolve()): KnownUsers =>
+    new KnownUsers({
+      clock,
+      log: { report: ({ event }) => void warned.push(event) },
+      stateDirectory,
+      uidOf: async (name) => {
+        asked.push(name);
+        await before();
+        const answer = answers.get(name) ?? 'unanswered';
+        return typeof answer === 'number' ? { kind: 'found', id: answer } : { kind: answer };
+      },
+    });
+  return { answers, asked, warned, clock, open, file: join(stateDirectory, 'persons.json') };
 }
 
 /** How many uids each user has that has several. */

@@ -5,7 +5,12 @@ import { test } from 'node:test';
 import { createStopRequests } from '../../../src/gate/daemon/life.js';
 import { drain, Lifecycle, type Phase } from '../../../src/gate/daemon/lifecycle.js';
 import { poolSizes } from '../../kit/gate/memory-backend.js';
-import { type MemoryClient, type MemoryEngine, openMemoryEngine } from '../../kit/gate/memory-engine.js';
+import {
+  type MemoryClient,
+  type MemoryEngine,
+  openMemoryEngine,
+  openWithClient,
+} from '../../kit/gate/memory-engine.js';
 import { settle } from '../../kit/plain/fake-clock.js';
 
 /** Shorter than the queue timeout. */
@@ -14,9 +19,7 @@ const never = new Promise<never>(() => undefined);
 
 /** An engine with one client whose command runs. */
 async function openBusy(): Promise<{ engine: MemoryEngine; client: MemoryClient }> {
-  const engine = openMemoryEngine();
-  engine.setAnswer(() => undefined);
-  const client = await engine.client(2);
+  const { engine, client } = await openWithClient(2, { answer: () => undefined });
   await client.line('|alice@example.org|mailbox subscribe|Work');
   return { engine, client };
 }
@@ -44,7 +47,12 @@ void test('the time is over: what runs and what waits is given up, and told so',
   const draining = startDrain(engine);
   await engine.clock.advance(drainMs);
   await draining.done;
-  assert.match(client.said(), /whether the command ran is not known \[outcome-unknown\].*-TEMPFAIL/s);
+  assert.match(
+    client.said(),
+    /dovegate had to stop; whether the command ran is not known \[outcome-unknown\], id \w{26}\n.*-TEMPFAIL/s,
+  );
+  assert.equal(client.transport.closedFor, 'draining');
+  assert.equal(engine.recordsOf('completion').find(({ sent }) => sent)?.outcome, 'unknown');
   assert.match(others[1]?.said() ?? '', /dovegate is stopping; try again \[draining\].*-TEMPFAIL/s);
   assert.deepEqual(poolSizes(engine.pool), [0, 0, 0, 0]);
   assert.deepEqual([engine.clock.timers, engine.dialler.open.length], [0, 0]);

@@ -10,7 +10,9 @@ import { humanOfOperator, humanOnPage, type SeenOnPage } from '../../../src/rule
 import { Persons } from '../../../src/rules/identity/person.js';
 import { type UserdbAnswer, userdbKey } from '../../../src/rules/policy/route.js';
 import { type MemoryEngine, openMemoryEngine } from '../../kit/gate/memory-engine.js';
+import { columns } from '../../kit/plain/columns.js';
 import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
+import { knownUids } from '../../kit/plain/names.js';
 
 const settings = `
 version: 1
@@ -38,36 +40,27 @@ const root: Acting = { by: 'root', uid: 0, user: 'root', loginUid: 0 };
 
 function open(text = settings, more: (engine: MemoryEngine) => Partial<LockParts> = () => ({})) {
   const engine = openMemoryEngine({ settings: text, uids });
-  const all: Readonly<Record<string, number>> = uids;
-  const users = {
-    uidsOf: (name: string) => [all[name] ?? []].flat(),
-    uidOf: (name: string) => all[name],
-    isUnknown: () => false,
-  };
+  const users = knownUids(uids);
   /** The name service. */
   let isAway = false;
   const others: OperatorAction[] = [];
-  const now = {
-    settings: engine.settings,
-    persons: new Persons(engine.settings.persons, users),
-    exchanges: engine.exchanges,
-  };
-  const stay: string[] = [];
+  const { exchanges } = engine;
+  const now = { settings: engine.settings, persons: new Persons(engine.settings.persons, users), exchanges };
   /** A reload, of what locks look at. */
   const turn = (next: string): void => {
     const { settings: read } = openMemoryEngine({ settings: next, uids });
     Object.assign(now, { settings: read, persons: new Persons(read.persons, users) });
-    stay.push(...engine.exchanges.access.locks.turnTo(now.persons));
+    engine.exchanges.access.locks.turnTo(now.persons);
   };
   const parts: LockParts = {
-    access: engine.exchanges.access,
-    served: {
-      now,
-    },
+    access: exchanges.access,
+    served: { now },
     service: engine.service,
     names: {
       uidOf: async (name) =>
-        name in all ? { kind: 'found', id: all[name] ?? 0 } : { kind: isAway ? 'unanswered' : 'none' },
+        name in uids
+          ? { kind: 'found', id: users.uidOf(name) ?? 0 }
+          : { kind: isAway ? 'unanswered' : 'none' },
       hasUser: async (name) => ['dave', 'root'].includes(name),
       userOf: async () => ({ kind: 'none' }),
       ownersOf: async (uid) => (uid >= 100_000 ? [{ uid: 1003, user: 'bob' }] : undefined),
@@ -101,7 +94,7 @@ function open(text = settings, more: (engine: MemoryEngine) => Partial<LockParts
   const setAway = (away: boolean): void => {
     isAway = away;
   };
-  return { engine, parts, turn, stay, setAway, act, onPage, lock, hold, unlock, others };
+  return { engine, parts, turn, setAway, act, onPage, lock, hold, unlock, others };
 }
 
 /** `aliasesOf`: other names of these users; undefined: the userdb does not answer. */
@@ -455,15 +448,12 @@ void test('what one asked to lift is over after a day, and the next one asks aga
   assert.match((await unlock(bob, carol)).text, /stays held until a second person lifts it/);
   assert.deepEqual(shown().flat()[0], 'carol');
   assert.equal((await unlock(bob, anna)).kind, 'done');
-  assert.deepEqual(
-    engine.recordsOf('lock').map(({ action, duration_ms: ms }) => [action, ms]),
-    [
-      ['held', undefined],
-      ['unlock-asked', bounds.liftAskMs],
-      ['unlock-asked', bounds.liftAskMs],
-      ['unlocked', undefined],
-    ],
-  );
+  assert.deepEqual(columns(engine.recordsOf('lock'), 'action', 'duration_ms'), [
+    ['held', undefined],
+    ['unlock-asked', bounds.liftAskMs],
+    ['unlock-asked', bounds.liftAskMs],
+    ['unlocked', undefined],
+  ]);
 });
 
 void test('a user of a person is locked with all of the human, also after persons was changed', async () => {

@@ -7,14 +7,6 @@ import type { DoorNow } from '../../../src/gate/door/door.js';
 import { emptyNow as empty } from '../../kit/gate/now.js';
 import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
 
-interface Reader {
-  readonly lines: string[];
-  readonly hasEnded: () => boolean;
-  readonly abort: () => void;
-  /** While true it does not read on. */
-  isSlow: boolean;
-}
-
 function open() {
   const clock = createFakeClock();
   let made = 0;
@@ -53,16 +45,13 @@ function open() {
     onWatched: (isWatched) => watched.push(isWatched),
   });
 
-  function watch(): Reader {
+  /** While it is slow it does not read on. */
+  function watch() {
     const controller = new AbortController();
     let hasEnded = false;
     const lines: string[] = [];
-    const reader: Reader = {
-      lines,
-      hasEnded: () => hasEnded,
-      abort: () => controller.abort(),
-      isSlow: false,
-    };
+    const abort = (): void => controller.abort();
+    const reader = { lines, hasEnded: () => hasEnded, abort, isSlow: false };
     void (async () => {
       for await (const line of states.watch(controller.signal)) {
         lines.push(line);

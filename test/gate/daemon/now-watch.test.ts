@@ -2,12 +2,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { lockSaying } from '../../../src/doveadm/codes/locks.js';
+import { receiversOf } from '../../../src/gate/daemon/now-source.js';
 import { NowWatch } from '../../../src/gate/daemon/now-watch.js';
+import { trafficOf } from '../../../src/gate/daemon/traffic.js';
 import type { Trouble } from '../../../src/gate/now/now.js';
+import type { RunningSink } from '../../../src/gate/now/running.js';
 import type { ExchangeEnded, LoginFailed } from '../../../src/gate/outcome/events.js';
 import { judgeEnding } from '../../../src/gate/outcome/outcome.js';
+import type { CountedExchanges } from '../../../src/gate/telemetry/metrics.js';
 import { troubleOf } from '../../../src/page/trouble-words.js';
 import { ended as example } from '../../kit/gate/exchange-ended.js';
+import { backend, fault, healthy } from '../../kit/gate/running.js';
+import { type Asked, compareAnswers } from '../../kit/plain/approved.js';
+import { columns } from '../../kit/plain/columns.js';
 import { createFakeClock } from '../../kit/plain/fake-clock.js';
 
 const ended: ExchangeEnded = {
@@ -34,60 +41,8 @@ const rule = { file: '/etc/dovegate/policies/support.yaml', line: 14, column: 3 
 const failed = { outcome: 'failed', decision: 'allow' } as const;
 const denied = { outcome: 'denied', decision: 'deny', status: '-NOPERM' } as const;
 
-const sentences: readonly (readonly [
-  what: string,
-  more: Partial<ExchangeEnded>,
-  text: string | undefined,
-])[] = [
-  ['went well', {}, undefined],
-  ['the client left', { outcome: 'aborted', error: 'client-gone' }, undefined],
-  [
-    'denied by a rule',
-    { ...denied, denial: 'deny-rule', rule },
-    'Denied by policy support (a line of deny, support.yaml:14).',
-  ],
-  ['no rule', { ...denied, denial: 'no-rule' }, 'Denied by policy support (no rule names the command).'],
-  [
-    'without a reason',
-    { ...denied, decision: 'allow', denial: 'no-reason' },
-    'Denied by policy support (its rule asks for a reason, and the client gave none).',
-  ],
-  [
-    'more mails than its rule permits',
-    { ...denied, decision: 'allow', denial: 'too-many-matches' },
-    'Denied by policy support (more mails match than its rule or its grant permits).',
-  ],
-  [
-    'its peer was taken out of the configuration',
-    { ...denied, decision: 'allow', denial: 'not-served' },
-    'Denied by policy support (its peer is not served any more since a reload).',
-  ],
-  [
-    'what an approver can lift',
-    { ...denied, denial: 'no-rule', error: 'on-request' },
-    'Denied by policy support (no rule names the command); available on request.',
-  ],
-  [
-    'a step that this person may not do',
-    { ...denied, decision: 'allow', error: 'access-denied' },
-    'A step of access on request that this person, or anybody, may not do; or a report for an owner that this key may not ask for.',
-  ],
-  [
-    'backend away',
-    { ...failed, error: 'dial-refused', ...ours('backend mail1 is not reachable (dial-refused)') },
-    'Backend mail1 is not reachable (dial-refused).',
-  ],
-  [
-    'several backends, with their words',
-    { ...failed, error: 'dial-refused' },
-    'No server listens at this address, there is no route to it, or the name does not exist.',
-  ],
-  ['a code of nobody', { ...failed, error: 'lookup-zuluq7' }, 'It failed.'],
-];
-for (const [what, more, text] of sentences) {
-  void test(`a command: ${what}`, () => assert.equal(shownOf(more)?.text, text));
-}
-
+const noRule = { ...denied, denial: 'no-rule' } as const;
+const unsaid = { ...denied, decision: 'allow' } as const;
 const lock = {
   id: 'L1',
   by: 'root',
@@ -96,18 +51,49 @@ const lock = {
   until: '2026-01-02',
   hold: false,
 };
+const locked = (target: string, isNamed: boolean): Partial<ExchangeEnded> => {
+  const saying = lockSaying({ ...lock, target }, isNamed);
+  const verdict = judgeEnding({ kind: 'locked', lock: lock.id, isNamed, ...saying });
+  return { ...denied, ...verdict, isQuoting: verdict.isQuoting === true };
+};
+const one = (word: string, of: Partial<ExchangeEnded>): [string, Partial<ExchangeEnded>] => [word, of];
 
-for (const [target, isNamed, text] of [
-  ['carol', true, 'carol is locked by root until 2026-01-02: stolen.'],
-  ['user:zuluq7@example.org', true, 'A mailbox is locked or held: L1.'],
-  ['user:zuluq7@example.org', false, 'a mailbox is locked by root until 2026-01-02: that of lock L1.'],
-] as const)
-  void test(`a lock: ${text}`, () => {
-    const saying = lockSaying({ ...lock, target }, isNamed);
-    const verdict = judgeEnding({ kind: 'locked', lock: lock.id, isNamed, ...saying });
-    const trouble = shownOf({ ...denied, ...verdict, isQuoting: verdict.isQuoting === true });
-    assert.equal(trouble?.text, text);
+/** How commands end. */
+const situations: readonly (readonly [what: string, more: Partial<ExchangeEnded>])[] = [
+  ['it went well', {}],
+  ['the client left', { outcome: 'aborted', error: 'client-gone' }],
+  ['denied by a rule', { ...denied, denial: 'deny-rule', rule }],
+  ['no rule', noRule],
+  ['what an approver can lift', { ...noRule, error: 'on-request' }],
+  ['a step that this person may not do', { ...unsaid, error: 'access-denied' }],
+  ['a grant that is over', { ...denied, error: 'grant-over' }],
+  ['over a limit', { ...denied, outcome: 'limited', error: 'over-limit' }],
+  ['not to be read', { ...denied, outcome: 'unparsable', error: 'unknown-option' }],
+  ...(
+    ['no-reason', 'reason-short', 'too-many-matches', 'grant-withheld', 'no-user', 'not-served'] as const
+  ).map((denial) => one(denial, { ...unsaid, denial })),
+  [
+    'backend away',
+    { ...failed, error: 'dial-refused', ...ours('backend mail1 is not reachable (dial-refused)') },
+  ],
+  ['several backends, with their words', { ...failed, error: 'dial-refused' }],
+  ['a code of nobody', { ...failed, error: 'lookup-zuluq7' }],
+  ...(['-NOUSER', '-NOTPOSSIBLE'] as const).map((status) => one(status, { ...failed, status })),
+  ...(['lookup-reply-timeout', 'reply-bad-frame', 'audit-failed', 'queue-full', 'internal'] as const).map(
+    (error) => one(error, { ...failed, error }),
+  ),
+  ['a lock of a person', locked('carol', true)],
+  ['a lock of a mail user', locked('user:zuluq7@example.org', true)],
+  ['a lock of a mail user who is not named', locked('user:zuluq7@example.org', false)],
+];
+
+void test('how a command ended: the sentence, who can change it, and what is next, as now-watch.txt has them', () => {
+  const asked = situations.map(([what, more]): Asked => {
+    const { text, owner, policy, next } = shownOf(more) ?? {};
+    return [what, () => (text === undefined ? 'nothing is shown' : { text, owner, policy, next })];
   });
+  compareAnswers('test/gate/daemon/now-watch.txt', asked);
+});
 
 const login: LoginFailed = {
   kind: 'login-failed',
@@ -130,50 +116,18 @@ void test('logins: what the peer called itself is not shown, the name of a key i
   watch.observe({ ...login, account: 'webmail', why: 'address' });
   const refused = { kind: 'session-refused', level: 'warn', listener: 'support' } as const;
   watch.observe({ ...refused, principal: 'uid:1000', text: 'zuluq7' });
-  assert.deepEqual(
-    shown(watch).map(({ kind, principal, listener, text }) => [kind, principal, listener, text]),
+  assert.deepEqual(columns(shown(watch), 'kind', 'principal', 'listener', 'text'), [
     [
-      [
-        'denied',
-        'uid:1000',
-        'support',
-        'No session: not among its peers or networks, or a limit of sessions is reached.',
-      ],
-      ['login', 'webmail', 'panel', 'The key was used from outside of its networks (203.0.113.9).'],
-      ['login', '-', 'panel', 'The TLS handshake failed.'],
-      ['login', '203.0.113.9', 'panel', 'Wrong name, password or key.'],
+      'denied',
+      'uid:1000',
+      'support',
+      'No session: not among its peers or networks, or a limit of sessions is reached.',
     ],
-  );
-  assert.deepEqual([watch.facts().failedLogins.count, watch.facts().refusedKeys[0]?.key], [3, 'webmail']);
-});
-
-void test('each row says who can change it, and a denial its policy', () => {
-  const owners = (more: Partial<ExchangeEnded>): readonly unknown[] => {
-    const row = shownOf(more);
-    return [row?.owner, row?.policy];
-  };
-  assert.deepEqual(owners({ ...denied, denial: 'no-rule' }), ['policy', 'support']);
-  assert.deepEqual(owners({ ...denied, outcome: 'limited', error: 'over-limit' }), ['policy', 'support']);
-  assert.deepEqual(owners({ ...denied, outcome: 'unparsable', error: 'unknown-option' }), [
-    'requester',
-    undefined,
+    ['login', 'webmail', 'panel', 'The key was used from outside of its networks (203.0.113.9).'],
+    ['login', '-', 'panel', 'The TLS handshake failed.'],
+    ['login', '203.0.113.9', 'panel', 'Wrong name, password or key.'],
   ]);
-  assert.deepEqual(owners({ ...denied, error: 'access-denied' }), ['policy', 'support']);
-  for (const denial of [
-    'no-reason',
-    'reason-short',
-    'too-many-matches',
-    'grant-withheld',
-    'no-user',
-  ] as const)
-    assert.deepEqual(owners({ ...denied, denial }), ['requester', 'support'], denial);
-  assert.deepEqual(owners({ ...denied, error: 'grant-over' }), ['requester', undefined]);
-  assert.deepEqual(owners({ ...failed, status: '-NOUSER' }), ['requester', undefined]);
-  assert.deepEqual(owners({ ...failed, status: '-NOTPOSSIBLE' }), ['server', undefined]);
-  for (const error of ['dial-refused', 'lookup-reply-timeout', 'reply-bad-frame'] as const)
-    assert.deepEqual(owners({ ...failed, error }), ['server', undefined], error);
-  for (const error of ['audit-failed', 'queue-full', 'internal'] as const)
-    assert.deepEqual(owners({ ...failed, error }), ['gate', undefined], error);
+  assert.deepEqual([watch.facts().failedLogins.count, watch.facts().refusedKeys[0]?.key], [3, 'webmail']);
 });
 
 void test('the last 60 of a million, newest first, with the users beside them', () => {
@@ -237,25 +191,10 @@ void test('those that are the same are one row, also with others in between: the
   );
 });
 
-void test('what can be done about a denial stands with it, and nothing where the cause says it all', () => {
-  const next = (more: Partial<ExchangeEnded>): string | undefined => shownOf(more)?.next;
-  const writer = 'the person who writes policies, if this should be allowed (no rule yet, policy support)';
-  assert.equal(next({ ...denied, denial: 'no-rule' }), writer);
-  assert.equal(
-    next({ ...denied, denial: 'no-rule', error: 'on-request' }),
-    `the requester, who can ask for access with that command; or ${writer}`,
-  );
-  assert.equal(
-    next({ ...denied, denial: 'no-reason' }),
-    'the requester: say why: dovegate send --reason TEXT',
-  );
-  assert.equal(next({ ...failed, status: '-NOTPOSSIBLE' }), undefined);
-});
-
 void test('a record that could not be written: nothing was sent to any backend', () => {
   const watch = new NowWatch(createFakeClock());
-  for (const backend of ['mail1', 'mail2'])
-    watch.observe({ ...ended, ...failed, backend, error: 'audit-reserve' });
+  for (const name of ['mail1', 'mail2'])
+    watch.observe({ ...ended, ...failed, backend: name, error: 'audit-reserve' });
   const [row, ...others] = shown(watch);
   assert.deepEqual([row?.backend, row?.count, others], [undefined, 2, []]);
   assert.doesNotMatch(row?.text ?? '', /`/);
@@ -285,12 +224,73 @@ void test('better or worse: told once, soon; a command that ended is only counte
   };
   watch.observe(ended);
   assert.equal(clock.timers, 0);
-  for (const backend of ['mail1', 'mail2'])
-    watch.observe({ kind: 'backend-down', level: 'error', type: 'dial-refused', backend });
+  for (const name of ['mail1', 'mail2'])
+    watch.observe({ kind: 'backend-down', level: 'error', type: 'dial-refused', backend: name });
   await clock.advance(100);
   assert.deepEqual([turns, clock.timers], [1, 0]);
   watch.observe({ kind: 'backend-up', level: 'warn', duration_ms: 1, backend: 'mail1' });
   watch.end();
   await clock.advance(100);
   assert.deepEqual([turns, clock.timers], [1, 0]);
+});
+
+void test('a receiver that is away is told by its code', () => {
+  const text = 'certificate, name, pin, or a file of ours';
+  const away = fault('tls-failed', 'its certificate says bob@example.com', text);
+  const sinks: RunningSink[] = [
+    { name: 'siem', state: 'connected', fault: undefined, lagRecords: 2, lagMs: 0, safeSeq: 10 },
+    { name: 'far', state: 'away', fault: away, lagRecords: 12, lagMs: 0, safeSeq: 0 },
+  ];
+  assert.deepEqual(receiversOf(sinks), [
+    { name: 'siem', state: 'connected', text: undefined, lagRecords: 2, safeSeq: 10 },
+    { name: 'far', state: 'away', text, lagRecords: 12, safeSeq: 0 },
+  ]);
+});
+
+const [support] = healthy.listeners;
+assert.ok(support !== undefined);
+const running = {
+  ...healthy,
+  started: 'first',
+  listeners: [support, { ...support, name: 'jobs' }],
+  backends: [backend('mail1', { waiters: 3, idle: 1, leased: 2 }), backend('mail2', { idle: 0 })],
+};
+
+void test('counts are added up by team and by backend; those out of service count for nobody', () => {
+  const counted: CountedExchanges = {
+    eachOfListeners(visit) {
+      visit('support', 'ok', 3);
+      visit('support', 'ok', 2);
+      visit('support', 'denied', 2);
+      visit('support', 'limited', 1);
+      visit('support', 'timeout', 1);
+      visit('support', 'aborted', 1);
+      visit('gone', 'failed', 4);
+    },
+    eachOfBackends(visit) {
+      visit('mail1', 'ok', '-', 5);
+      visit('mail1', 'unknown', 'server', 1);
+      visit('mail1', 'failed', 'requester', 2);
+      visit('old', 'partly', 'server', 4);
+    },
+    bounds: [0.1, 1],
+    eachOfDurations(visit) {
+      visit('support', 'mail1', [4, 1, 1]);
+      visit('gone', 'old', [4, 0, 0]);
+      visit('jobs', 'old', [0, 1, 0]);
+    },
+  };
+  const none = { ended: 0, denied: 0, failed: 0, buckets: [0, 0, 0] };
+  assert.deepEqual(trafficOf(counted, running), {
+    run: 'first',
+    bounds: [0.1, 1],
+    teams: [
+      { name: 'support', ended: 10, denied: 3, failed: 1, buckets: [4, 1, 1] },
+      { ...none, name: 'jobs', buckets: [0, 1, 0] },
+    ],
+    backends: [
+      { name: 'mail1', ended: 8, denied: 0, failed: 1, buckets: [4, 1, 1], waiting: 3 },
+      { ...none, name: 'mail2', waiting: 0 },
+    ],
+  });
 });

@@ -44,10 +44,8 @@ void test('a second without a loss is a fresh start; the end leaves no number be
   losses.lost(3);
   losses.flush();
   losses.flush();
-  assert.deepEqual(
-    lines.map((line) => line.split(':')[0]),
-    ['audit-lost 1', 'audit-lost 2', 'audit-lost 3'],
-  );
+  const words = lines.map((line) => line.split(':')[0]);
+  assert.deepEqual(words, ['audit-lost 1', 'audit-lost 2', 'audit-lost 3']);
   assert.equal(clock.timers, 0);
 });
 

@@ -17,20 +17,32 @@ import { Persons } from '../../../src/rules/identity/person.js';
 import { openFolder } from '../../kit/plain/folder.js';
 
 const notAsked = (): never => assert.fail('not asked');
+type Parts = Parameters<typeof createAct>[0];
 
-/** What an action needs beside the journal and the drained backends. */
-const unasked = {
-  clock: { wallMs: () => 0 },
-  access: { end: notAsked },
-  log: { report: () => undefined },
-  service: { find: () => undefined, kill: notAsked },
-  pools: { byName: new Map(), applyDrains: notAsked },
-  served: { now: { settings: { backends: [] }, persons: new Persons(new Map()) } },
-  reloader: { reload: notAsked },
-  users: { moved: [], confirm: notAsked },
-  outages: { refused: () => ({ count: 7, requesters: 2 }), turned: () => undefined },
-  acknowledged: new Acknowledged(),
-};
+/** Actions of a gate with one backend, whose journal takes records; `more`: what else is asked. */
+function open(more: Partial<Parts> = {}) {
+  const recorded: StoredRecord[] = [];
+  const act = createAct({
+    clock: { wallMs: () => 0 },
+    access: { end: notAsked },
+    log: { report: () => undefined },
+    service: { find: () => undefined, kill: notAsked },
+    pools: { byName: new Map([['mail1', {}]]), applyDrains: () => undefined },
+    served: { now: { settings: { backends: [] }, persons: new Persons(new Map()) } },
+    reloader: { reload: notAsked },
+    users: { moved: [], confirm: notAsked },
+    outages: { refused: () => ({ count: 7, requesters: 2 }), turned: () => undefined },
+    acknowledged: new Acknowledged(),
+    journal: { appendDurable: async (record) => void recorded.push({ ...record }) },
+    drained: { find: () => undefined, put: notAsked },
+    ...more,
+  });
+  const as = (by: string, action: Parameters<typeof act>[0], why?: () => string | undefined) =>
+    act(action, { by, human: noHuman }, why);
+  const drain = (by = 'root', backend = 'mail1', reason?: string) =>
+    as(by, { kind: 'drain', backend, ...(reason !== undefined && { reason }) });
+  return { act, as, drain, recorded };
+}
 
 void test('a file that is damaged stops the start: nobody would know what was taken out', (t) => {
   const folder = openFolder(t);
@@ -47,20 +59,14 @@ void test('an action that fails says whether it was recorded; a name that is nea
   const logged: string[] = [];
   let isRecorded = false;
   const recorded: unknown[] = [];
-  const act = createAct({
-    ...unasked,
-    log: {
-      report: ({ event, text = '' }: { event: string; text?: string }) =>
-        void logged.push(`${event}: ${text}`),
-    },
+  const { drain } = open({
+    log: { report: ({ event }: { event: string }) => void logged.push(event) },
     journal: {
-      appendDurable: ({ action, backend, outcome, text }: AuditRecord): Promise<void> => {
-        if (!isRecorded) return Promise.reject(new JournalFault('write-failed', 'ENOSPC'));
+      async appendDurable({ action, backend, outcome, text }: AuditRecord): Promise<void> {
+        if (!isRecorded) throw new JournalFault('write-failed', 'ENOSPC');
         recorded.push({ action, backend, outcome, text });
-        return Promise.resolve();
       },
     },
-    pools: { byName: new Map([['mail1', {}]]), applyDrains: notAsked },
     drained: {
       find: () => undefined,
       put(): void {
@@ -68,88 +74,64 @@ void test('an action that fails says whether it was recorded; a name that is nea
       },
     },
   });
-  const drain = (backend: string) => act({ kind: 'drain', backend }, { by: 'root', human: noHuman });
-  assert.deepEqual(await drain('mail1'), {
-    kind: 'unrecorded',
-    text: 'not done, because it cannot be recorded: ENOSPC',
-  });
+  const unrecorded = { kind: 'unrecorded', text: 'not done, because it cannot be recorded: ENOSPC' };
+  assert.deepEqual(await drain(), unrecorded);
   isRecorded = true;
-  assert.deepEqual(await drain('mail1'), {
-    kind: 'undone',
-    text: 'recorded, but not done: ENOSPC: drained.json',
-  });
-  assert.deepEqual(
-    logged.map((line) => line.split(':')[0]),
-    ['admin-failed', 'admin-failed'],
-  );
-  assert.deepEqual(recorded, [
-    { action: 'drain', backend: 'mail1', outcome: undefined, text: undefined },
-    {
-      action: 'drain',
-      backend: 'mail1',
-      outcome: 'failed',
-      text: 'recorded, but not done: ENOSPC: drained.json',
-    },
-  ]);
-  assert.match((await drain('mial1')).text, /^there is no backend mial1; did you mean mail1\?$/);
-  assert.match((await drain('elsewhere')).text, /^there is no backend elsewhere; there are: mail1$/);
+  const text = 'recorded, but not done: ENOSPC: drained.json';
+  assert.deepEqual(await drain(), { kind: 'undone', text });
+  assert.deepEqual(logged, ['admin-failed', 'admin-failed']);
+  const begun = { action: 'drain', backend: 'mail1', outcome: undefined, text: undefined };
+  assert.deepEqual(recorded, [begun, { ...begun, outcome: 'failed', text }]);
+  assert.match((await drain('root', 'mial1')).text, /^there is no backend mial1; did you mean mail1\?$/);
+  assert.match((await drain('root', 'elsewhere')).text, /^there is no backend elsewhere; there are: mail1$/);
 });
 
 void test('an operator who was locked while the record was written does nothing, and a second record says so', async () => {
-  const recorded: unknown[] = [];
   let why: string | undefined;
-  let isPut = false;
-  const act = createAct({
-    ...unasked,
+  const recorded: unknown[] = [];
+  const { as } = open({
     journal: {
       async appendDurable({ action, outcome, text }: AuditRecord): Promise<void> {
-        recorded.push({ action, outcome, text });
+        recorded.push([action, outcome, text]);
         why = 'anna is locked by root';
       },
     },
-    pools: { byName: new Map([['mail1', {}]]), applyDrains: () => undefined },
-    drained: { find: () => undefined, put: () => void (isPut = true) },
   });
-  const drain = act({ kind: 'drain', backend: 'mail1' }, { by: 'anna', human: noHuman }, () => why);
   const text = 'recorded, but not done: anna is locked by root';
-  assert.deepEqual(await drain, { kind: 'undone', text });
-  assert.equal(isPut, false);
-  const first = { action: 'drain', outcome: undefined, text: undefined };
-  assert.deepEqual(recorded, [first, { action: 'drain', outcome: 'failed', text }]);
+  assert.deepEqual(await as('anna', { kind: 'drain', backend: 'mail1' }, () => why), {
+    kind: 'undone',
+    text,
+  });
+  assert.deepEqual(recorded, [
+    ['drain', undefined, undefined],
+    ['drain', 'failed', text],
+  ]);
 });
 
 void test('kill says where the end waits for a client that does not read', async () => {
   let clientMs = 0;
   let isKilled = false;
-  const recorded: StoredRecord[] = [];
   const running = { command: 'expunge', principal: 'bob@support', backend: 'mail1', durationMs: 20_000.4 };
-  const act = createAct({
-    ...unasked,
-    journal: { appendDurable: async (record) => void recorded.push({ ...record }) },
+  const { as, recorded } = open({
     service: { find: () => ({ ...running, clientMs, isKilled }), kill: () => true },
-    drained: { find: () => undefined, put: () => undefined },
   });
-  const kill = async (): Promise<string> =>
-    (await act({ kind: 'kill', id: 'E1' }, { by: 'root', human: noHuman })).text;
+  const kill = async (): Promise<string> => (await as('root', { kind: 'kill', id: 'E1' })).text;
   assert.equal(await kill(), 'E1 is ended; it may have run');
   clientMs = 3_000;
   assert.equal(
     await kill(),
     'E1 is ended; it may have run. Its client does not read: status lists it until the client reads or leaves, or limits.client_stall is over',
   );
+  const told = recorded.map(({ outcome, deed, duration_ms: ms, ...record }) => [
+    outcome,
+    deed === recorded[1]?.['deed'],
+    ms,
+    deedOf(record),
+  ]);
+  const deed = 'kill expunge bob@support mail1 E1';
   assert.deepEqual(
-    recorded.map(({ outcome, deed, duration_ms, ...record }) => [
-      outcome,
-      deed === recorded[1]?.['deed'],
-      duration_ms,
-      deedOf(record),
-    ]),
-    [undefined, 'ok', undefined, 'ok'].map((outcome, at) => [
-      outcome,
-      at < 2,
-      20_000,
-      'kill expunge bob@support mail1 E1',
-    ]),
+    told,
+    [undefined, 'ok', undefined, 'ok'].map((outcome, at) => [outcome, at < 2, 20_000, deed]),
   );
   isKilled = true;
   assert.match(await kill(), /^E1 is ended already\. Its client does not read: /);
@@ -159,45 +141,24 @@ void test('kill says where the end waits for a client that does not read', async
 void test('a backend is taken out of service once, and the first one who did it stays named', async (t) => {
   const folder = openFolder(t);
   const drained = new DrainedBackends(folder);
-  let recorded = 0;
-  let last: AuditRecord | undefined;
-  const act = createAct({
-    ...unasked,
-    journal: {
-      appendDurable: async (record) => {
-        recorded += 1;
-        last = record;
-      },
-    },
-    pools: { byName: new Map([['mail1', {}]]), applyDrains: () => undefined },
-    drained,
-  });
-  const drain = (by: string) => act({ kind: 'drain', backend: 'mail1' }, { by, human: noHuman });
+  const { as, drain, recorded } = open({ drained });
   assert.equal((await drain('anna')).kind, 'done');
-  const again = {
-    kind: 'already',
-    text: 'mail1 is drained already, by anna since 1970-01-01T00:00:00.000Z',
-  };
+  const again = { kind: 'already', text: 'mail1 is drained already, by anna since 1970-01-01T00:00:00.000Z' };
   for (let at = 0; at < 3; at += 1) assert.deepEqual(await drain('bob'), again);
-  assert.deepEqual([recorded, drained.find('mail1')?.by], [2, 'anna']);
-  const why = (reason: string) =>
-    act({ kind: 'drain', backend: 'mail1', reason }, { by: 'bob', human: noHuman });
-  await act({ kind: 'enable', backend: 'mail1' }, { by: 'bob', human: noHuman });
-  assert.equal((await why('two\nlines')).kind, 'refused');
-  assert.equal((await why('new disk')).kind, 'done');
-  assert.deepEqual(
-    [last?.reason, new DrainedBackends(folder).find('mail1')?.reason],
-    ['new disk', 'new disk'],
-  );
-  recorded = 0;
-  await act({ kind: 'enable', backend: 'mail1' }, { by: 'bob', human: noHuman });
-  assert.deepEqual([last?.action, last?.count], ['enable', 7], 'how many commands it has cost');
+  assert.deepEqual([recorded.splice(0).length, drained.find('mail1')?.by], [2, 'anna']);
+  await as('bob', { kind: 'enable', backend: 'mail1' });
+  assert.equal((await drain('bob', 'mail1', 'two\nlines')).kind, 'refused');
+  assert.equal((await drain('bob', 'mail1', 'new disk')).kind, 'done');
+  const kept = new DrainedBackends(folder).find('mail1')?.reason;
+  assert.deepEqual([recorded.splice(0).at(-1)?.['reason'], kept], ['new disk', 'new disk']);
+  await as('bob', { kind: 'enable', backend: 'mail1' });
+  const last = recorded.at(-1);
+  assert.deepEqual([last?.['action'], last?.['count']], ['enable', 7], 'how many commands it has cost');
   assert.equal((await drain('bob')).kind, 'done');
-  assert.deepEqual([recorded, drained.find('mail1')?.by], [4, 'bob']);
+  assert.deepEqual([recorded.length, drained.find('mail1')?.by], [4, 'bob']);
 });
 
 void test('nobody confirms the uid of their own name: the uid of before would be somebody else', async () => {
-  const recorded: StoredRecord[] = [];
   const confirmed: string[] = [];
   const carol = { users: ['carol', '1007'], accounts: [], keys: [], page: [], oidc: undefined };
   const persons = new Persons(new Map([['carol', carol]]), {
@@ -205,10 +166,7 @@ void test('nobody confirms the uid of their own name: the uid of before would be
     isUnknown: () => false,
     uidOf: () => undefined,
   });
-  const act = createAct({
-    ...unasked,
-    journal: { appendDurable: async (record) => void recorded.push({ ...record }) },
-    drained: { find: () => undefined, put: notAsked },
+  const { act, recorded } = open({
     served: { now: { settings: { backends: [] }, persons } },
     users: {
       moved: [{ user: 'carol', uids: [1001, 1002] }],
@@ -252,19 +210,15 @@ void test('nobody confirms the uid of their own name: the uid of before would be
 
 void test('what is wrong is acknowledged until a time, with a record; the oldest mark goes where there are too many', async () => {
   const acknowledged = new Acknowledged();
-  let last: AuditRecord | undefined;
-  const act = createAct({
-    ...unasked,
-    acknowledged,
-    drained: { find: notAsked, put: notAsked },
-    journal: { appendDurable: async (record) => void (last = record) },
-  });
+  const { as, recorded } = open({ acknowledged });
   const until = '1970-01-01T04:00:00.000Z';
-  const mark = (text: string) => act({ kind: 'acknowledge', text, until }, { by: 'anna', human: noHuman });
+  const mark = (text: string) => as('anna', { kind: 'acknowledge', text, until });
   assert.equal((await mark('key-expires panel old')).kind, 'done');
+  const last = recorded.at(-1) ?? assert.fail();
+  const words = ['operator', 'acknowledge', 'key-expires panel old', until, 'anna'];
   assert.deepEqual(
-    [last?.event, last?.action, last?.text, last?.until, last?.by],
-    ['operator', 'acknowledge', 'key-expires panel old', until, 'anna'],
+    ['event', 'action', 'text', 'until', 'by'].map((key) => last[key]),
+    words,
   );
   assert.deepEqual(acknowledged.find('key-expires panel old', 0), { by: 'anna', until });
   assert.equal(acknowledged.find('key-expires panel new', 0), undefined);
@@ -278,10 +232,8 @@ void test('what an operator did is one row of the trail, with how it ended and w
   const ledger = new Ledger('p', undefined, 'ab');
   let lines = '';
   let problems: readonly string[] = ['f.yaml:3:1: no backend "x"\n    x: 1', 'f.yaml:2:1: warning: z'];
-  const act = createAct({
-    ...unasked,
+  const { as } = open({
     journal: { appendDurable: async (record) => void (lines += ledger.seal(encodeBody(record))) },
-    drained: { find: () => undefined, put: notAsked },
     reloader: {
       reload: async () => ({ atMs: 0, isSuccess: problems.length === 0, hash: 'abc', problems, restart: [] }),
     },
@@ -292,14 +244,14 @@ void test('what an operator did is one row of the trail, with how it ended and w
     lines = '';
     return rows.map((row) => [deedOf(row.fields), outcomeOf(row), classOfRow(row)].join(' | '));
   };
-  await act({ kind: 'reload' }, { by: 'root', human: noHuman });
+  await as('root', { kind: 'reload' });
   assert.deepEqual(shown(), [
     'reload the configuration is not replaced: f.yaml:3:1: no backend "x" | failed | failed',
   ]);
   problems = [];
-  await act({ kind: 'reload' }, { by: 'root', human: noHuman });
+  await as('root', { kind: 'reload' });
   assert.deepEqual(shown(), ['reload | ok | ok']);
   const until = '2026-11-22T00:00:00.000Z';
-  await act({ kind: 'acknowledge', text: 'key-expires panel old', until }, { by: 'anna', human: noHuman });
+  await as('anna', { kind: 'acknowledge', text: 'key-expires panel old', until });
   assert.deepEqual(shown(), [`acknowledge key-expires panel old until ${until} | ok | ok`]);
 });

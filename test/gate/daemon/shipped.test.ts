@@ -9,10 +9,11 @@ import { Shipped } from '../../../src/gate/daemon/shipped.js';
 import type { ShipClaims } from '../../../src/gate/door/ship.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import type { SafePosition, SinkReport } from '../../../src/rules/config/receiver.js';
-import { createFakeClock, type FakeClock } from '../../kit/plain/fake-clock.js';
+import { columns } from '../../kit/plain/columns.js';
+import { createFakeClock } from '../../kit/plain/fake-clock.js';
 import { openFolder } from '../../kit/plain/folder.js';
 import { settingsOf, sound } from '../../rules/config/sound.js';
-import { type DiskJournal, openDiskJournal } from '../../ship/shipping/journal-on-disk.js';
+import { openDiskJournal } from '../../ship/shipping/journal-on-disk.js';
 
 const [one, two] = ['one.example.com:6514', 'two.example.com:6514'];
 
@@ -21,41 +22,24 @@ function settingsFor(...names: readonly string[]) {
   return settingsOf(`${sound}audit: { ship: [${ship}] }\n`);
 }
 
-interface Story {
-  readonly clock: FakeClock;
-  readonly journal: DiskJournal;
-  readonly state: string;
-  readonly logged: string[];
-  readonly file: string;
-  /** A run of the gate; ends with the test. */
-  start(names?: readonly string[], id?: string): Promise<Shipped>;
-  /** After a record of the first segment. */
-  at(seq: number): SafePosition;
-  /** Claims, and waits until they were looked at. */
-  claim(
-    shipped: Shipped,
-    sinks: readonly SinkReport[],
-    more?: Partial<ShipClaims>,
-  ): Promise<string | undefined>;
-}
-
 function sink(name: string, safe?: SafePosition, more: Partial<SinkReport> = {}): SinkReport {
   return { name, state: 'connected', sentSeq: safe?.seq ?? 0, lagMs: 0, ...(safe && { safe }), ...more };
 }
 
-function tell(t: TestContext): Story {
+function tell(t: TestContext) {
   const clock = createFakeClock();
   const journal = openDiskJournal(t);
   journal.write(20);
   const state = openFolder(t);
   const logged: string[] = [];
-  const story: Story = {
+  return {
     clock,
     journal,
     state,
     logged,
     file: join(state, 'shipped.json'),
-    async start(names = [one], id = journal.id) {
+    /** A run of the gate; ends with the test. */
+    async start(names: readonly string[] = [one], id = journal.id): Promise<Shipped> {
       const log = {
         report: ({ event, text }: { event: string; text?: string }) => void logged.push(`${event} ${text}`),
       };
@@ -66,12 +50,14 @@ function tell(t: TestContext): Story {
       shipped.start({ id, directory: journal.directory, seq: () => journal.seq });
       return shipped;
     },
-    at(seq) {
+    /** After a record of the first segment. */
+    at(seq: number): SafePosition {
       const { hash } = JSON.parse(journal.lines[seq - 1] ?? '');
       const bytes = Buffer.byteLength(`${journal.lines.slice(0, seq).join('\n')}\n`);
       return { segment: 1, bytes, seq, hash: String(hash) };
     },
-    async claim(shipped, sinks, more = {}) {
+    /** Claims, and waits until they were looked at. */
+    async claim(shipped: Shipped, sinks: readonly SinkReport[], more: Partial<ShipClaims> = {}) {
       const claims = { version: '1', journal: journal.id, sinks, notices: [], certificates: [] };
       const why = shipped.claim({ ...claims, ...more });
       await shipped.close();
@@ -81,7 +67,6 @@ function tell(t: TestContext): Story {
       return why;
     },
   };
-  return story;
 }
 
 async function begin(t: TestContext) {
@@ -91,7 +76,7 @@ async function begin(t: TestContext) {
   const claim = (...sinks: readonly SinkReport[]): void => {
     shipped.claim({ version: '1', journal: story.journal.id, sinks, notices: [], certificates: [] });
   };
-  return { story, shipped, claim, claimAt: (seq: number) => claim(sink(one, story.at(seq))) };
+  return { story, shipped, claim };
 }
 
 void test('without receivers nothing is held back; with one that nothing is known of, everything', async (t) => {
@@ -113,13 +98,10 @@ void test('without receivers nothing is held back; with one that nothing is know
   assert.equal(shipped.shippedSeq, 0);
   await story.claim(shipped, [sink(one, story.at(7)), sink(two, story.at(5))]);
   assert.equal(shipped.shippedSeq, 5);
-  assert.deepEqual(
-    shipped.sinks.map(({ safeSeq, lagRecords }) => [safeSeq, lagRecords]),
-    [
-      [7, 13],
-      [5, 15],
-    ],
-  );
+  assert.deepEqual(columns(shipped.sinks, 'safeSeq', 'lagRecords'), [
+    [7, 13],
+    [5, 15],
+  ]);
 });
 
 void test('a lie is shown, and does not count', async (t) => {
@@ -165,10 +147,7 @@ void test('a receiver has more than the journal, which was cut: it is shown, and
     fault: { code: 'audit-forked', text: 'it has another record 16' },
   });
   assert.equal(await story.claim(shipped, [forked]), undefined);
-  assert.deepEqual(
-    shipped.sinks.map(({ state, lagRecords, safeSeq }) => [state, lagRecords, safeSeq]),
-    [['forked', 0, 0]],
-  );
+  assert.deepEqual(columns(shipped.sinks, 'state', 'lagRecords', 'safeSeq'), [['forked', 0, 0]]);
   story.journal.seq = 20;
   await story.claim(shipped, [forked]);
   assert.equal(shipped.shippedSeq, 20);
@@ -254,4 +233,27 @@ void test('what was told holds for some seconds, and ends with the connection; t
   shipped.replace(settingsFor());
   await clock.advance(3_600_000);
   assert.equal(story.logged.length, 2);
+});
+
+void test('the last word of dovegate ship after the last receiver is no absence', async (t) => {
+  const clock = createFakeClock();
+  const events: string[] = [];
+  const folder = openFolder(t);
+  const log = { report: ({ event }: { readonly event: string }) => void events.push(event) };
+  const shipped = new Shipped({ clock, log, stateDirectory: folder });
+  const settings = (isThere: boolean) => ({ audit: { ship: isThere ? [{ name: 'logs' }] : [] } });
+  shipped.replace(settings(true));
+  shipped.start({ id: 'j', directory: folder, seq: () => 1 });
+  const claims = { version: '0', journal: 'j', sinks: [], notices: [], certificates: [] };
+  assert.equal(shipped.claim(claims), undefined);
+  shipped.replace(settings(false));
+  assert.equal(shipped.claim(claims), undefined);
+  shipped.left();
+  await clock.advance(60_000);
+  assert.deepEqual([events, shipped.isAbsent], [[], false]);
+
+  shipped.replace(settings(true));
+  await clock.advance(60_000);
+  assert.deepEqual([events, shipped.isAbsent], [['ship-absent'], true]);
+  await shipped.close();
 });

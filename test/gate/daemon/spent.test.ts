@@ -87,11 +87,7 @@ void test('what a grant allowed counts by the limit of its rule', () => {
   assert.match(lines, /"decision":"allow"/);
   spent.take(Buffer.from(lines.replaceAll('"id":"A"', `"id":"A","grant":"${grantId}"`)));
   assert.equal(spent.finish(), 1);
-  const asked = {
-    users: ['bob@example.com'],
-    masks: [],
-    everybody: 'none',
-  } as const;
+  const asked = { users: ['bob@example.com'], masks: [], everybody: 'none' } as const;
   const [rule] = policy.onRequest;
   const verdicts = [1, 2, 3].map(
     () => limiter.admit(limitAsks(policy, rule?.obligations, asked, 'uid:1002'), 5000).kind,

@@ -1,4 +1,5 @@
-// Goal: what a page that was taken over sends is taken whole, in its shape, or refused with a sentence; nothing of it is believed.
+// Goal: what a page, or a process that ships, that was taken over sends is taken whole, in its shape, or refused with a sentence; nothing
+// of it is believed.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { recordedActions } from '../../../src/gate/door/door.js';
@@ -10,8 +11,9 @@ import {
   parseRecordCall,
   parseRefusedCall,
 } from '../../../src/gate/door/parse.js';
+import { parseShipClaims } from '../../../src/gate/door/ship.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
-import { doorMessages, withNumber } from '../../kit/plain/door-messages.js';
+import { doorMessages, shipMessage, withNumber } from '../../kit/plain/door-messages.js';
 
 const as = { person: 'anna', role: 'audit', generation: 3 };
 const record = {
@@ -53,6 +55,10 @@ const page = {
 };
 
 const whyNot = (found: unknown): string => (typeof found === 'string' ? found : 'taken');
+
+/** The call with changes. */
+const said = (parse: (body: string) => unknown, call: object, changes: object): unknown =>
+  parse(JSON.stringify({ ...call, ...changes }));
 
 const calls = [
   [parseRecordCall, record],
@@ -149,6 +155,58 @@ void test('the process that got a link has a uid, and no long name', () => {
     assert.match(whyNot(parse(wrong)), /^opener/, JSON.stringify(wrong));
 });
 
+const [sink] = shipMessage.sinks;
+const [chat] = shipMessage.notices;
+const [certificate] = shipMessage.certificates;
+
+const claimed = (changes: object): unknown => said(parseShipClaims, shipMessage, changes);
+
+void test('claims of the process that ships as it sends them, also the shortest', () => {
+  assert.deepEqual(claimed({}), shipMessage);
+  const shortest = { version: '1', journal: 'J', sinks: [], notices: [], certificates: [] };
+  assert.deepEqual(parseShipClaims(JSON.stringify(shortest)), shortest);
+  const fresh = { name: 'a:1', state: 'connecting', sentSeq: 0, lagMs: 0 };
+  assert.deepEqual(claimed({ sinks: [fresh] }), { ...shipMessage, sinks: [fresh] });
+  assert.deepEqual(claimed({ peer: { uid: 0 }, seq: 9 }), shipMessage);
+  for (const text of ['', '{', '[]', 'null', '5', '"x"'])
+    assert.equal(typeof parseShipClaims(text), 'string');
+});
+
+void test('no claims of another shape are taken', () => {
+  const { safe } = sink;
+  const wrong: readonly object[] = [
+    { sinks: undefined },
+    { sinks: {} },
+    { sinks: [null] },
+    { sinks: [{ ...sink, name: undefined }] },
+    { sinks: [{ ...sink, state: 'fine' }] },
+    { sinks: [{ ...sink, sentSeq: -1 }] },
+    { sinks: [{ ...sink, sentSeq: '5' }] },
+    { sinks: [{ ...sink, safe: 4 }] },
+    { sinks: [{ ...sink, safe: { ...safe, hash: 'ab' } }] },
+    { sinks: [{ ...sink, safe: { ...safe, hash: 'AB'.repeat(32) } }] },
+    { sinks: [{ ...sink, safe: { ...safe, hash: undefined } }] },
+    { sinks: [{ ...sink, safe: { ...safe, bytes: 1.5 } }] },
+    { sinks: [{ ...sink, safe: { ...safe, segment: '../1' } }] },
+    { notices: undefined },
+    { notices: 'x' },
+    { notices: [7] },
+    { notices: [{ ...chat, name: 'a b' }] },
+    { notices: [{ ...chat, name: '<b>' }] },
+    { notices: [{ ...chat, delivered: -1 }] },
+    { notices: [{ ...chat, lagMs: 'x' }] },
+    { notices: [{ ...chat, fault: { code: 'words of a receiver', forMs: 1 } }] },
+    { notices: [{ ...chat, fault: { code: 'status', status: 'evil', forMs: 1 } }] },
+    { notices: [{ ...chat, fault: { code: 'status' } }] },
+    { certificates: [{ ...certificate, role: 'listener' }] },
+    { certificates: [{ ...certificate, leftMs: null }] },
+    { version: 5 },
+    { journal: null },
+    { problem: ['x'] },
+  ];
+  for (const each of wrong) assert.equal(typeof claimed(each), 'string', JSON.stringify(each));
+});
+
 void test('a number has a range in every place', () => {
   const parsers = new Map<string, (body: string) => unknown>([
     ['/record', parseRecordCall],
@@ -157,9 +215,10 @@ void test('a number has a range in every place', () => {
     ['/access', parseAccessCall],
     ['/refused', parseRefusedCall],
     ['/page', parsePageCall],
+    ['/ship', parseShipClaims],
   ]);
   let places = 0;
-  for (const [path, message] of doorMessages(3)) {
+  for (const [path, message] of [...doorMessages(3), ['/ship', shipMessage] as const]) {
     const parse = (value: object): unknown => parsers.get(path)?.(JSON.stringify(value));
     assert.deepEqual(parse(message), message);
     const isTaken = (other: number | null) =>
@@ -167,42 +226,46 @@ void test('a number has a range in every place', () => {
         ({ place, message: changed }) => [place, typeof parse(changed) === 'object'] as const,
       );
     for (const outside of [-1e300, 1e300, 2 ** 53, -(2 ** 53), 8.64e15 + 1, null])
-      for (const [place, taken] of isTaken(outside))
-        assert.ok(
-          !taken || (outside === 8.64e15 + 1 && !place.endsWith('Ms')),
-          `${path} ${place} ${outside}`,
-        );
+      for (const [place, taken] of isTaken(outside)) {
+        const isLate = outside === 8.64e15 + 1 && !place.endsWith('Ms');
+        assert.ok(!taken || isLate, `${path} ${place} ${outside}`);
+      }
     places += isTaken(1).length;
   }
-  assert.equal(places, 21);
+  assert.equal(places, 21 + 12);
 });
 
 // bounds.doorWords, bounds.doorPlaceWords, bounds.doorNameChars, bounds.doorTextChars, bounds.doorCertificates
+// bounds.shipReceivers, bounds.noticeReceivers
 void test('lists and texts end where they may', () => {
   const long = (chars: number): string => 'x'.repeat(chars);
   const many = (most: number, item: unknown): unknown[] => Array.from({ length: most }, () => item);
-  const [certificate] = page.certificates;
-  const ends: readonly (readonly [most: number, taken: (most: number) => unknown])[] = [
-    [bounds.doorWords, (most) => parseRecordCall(JSON.stringify({ ...record, args: many(most, 'x') }))],
+  const [ofPage] = page.certificates;
+  const ends: readonly (readonly [most: number, ending: (most: number) => unknown])[] = [
+    [bounds.doorWords, (most) => said(parseRecordCall, record, { args: many(most, 'x') })],
+    [bounds.doorPlaceWords, (most) => said(parseActionCall, action, { from: many(most, 'pid=1') })],
+    [bounds.doorPlaceWords, (most) => said(parseExtractCall, extract, { after: many(most, 'after=1') })],
+    [bounds.doorNameChars, (most) => said(parseActionCall, action, { what: long(most) })],
+    [bounds.doorNameChars, (most) => said(parseRefusedCall, refused, { person: long(most) })],
+    [bounds.doorTextChars, (most) => said(parseRefusedCall, refused, { what: long(most) })],
+    [bounds.doorTextChars, (most) => said(parsePageCall, page, { problem: long(most) })],
+    [bounds.doorCertificates, (most) => said(parsePageCall, page, { certificates: many(most, ofPage) })],
+    [bounds.shipReceivers, (most) => claimed({ sinks: many(most, sink) })],
+    [2 * bounds.shipReceivers, (most) => claimed({ certificates: many(most, certificate) })],
+    [bounds.noticeReceivers, (most) => claimed({ notices: many(most, chat) })],
+    [bounds.doorNameChars, (most) => claimed({ version: long(most) })],
     [
-      bounds.doorPlaceWords,
-      (most) => parseActionCall(JSON.stringify({ ...action, from: many(most, 'pid=1') })),
+      bounds.doorNameChars,
+      (most) => claimed({ sinks: [{ ...sink, fault: { ...sink.fault, code: long(most) } }] }),
     ],
     [
-      bounds.doorPlaceWords,
-      (most) => parseExtractCall(JSON.stringify({ ...extract, after: many(most, 'after=1') })),
+      bounds.doorTextChars,
+      (most) => claimed({ sinks: [{ ...sink, fault: { ...sink.fault, text: long(most) } }] }),
     ],
-    [bounds.doorNameChars, (most) => parseActionCall(JSON.stringify({ ...action, what: long(most) }))],
-    [bounds.doorNameChars, (most) => parseRefusedCall(JSON.stringify({ ...refused, person: long(most) }))],
-    [bounds.doorTextChars, (most) => parseRefusedCall(JSON.stringify({ ...refused, what: long(most) }))],
-    [bounds.doorTextChars, (most) => parsePageCall(JSON.stringify({ ...page, problem: long(most) }))],
-    [
-      bounds.doorCertificates,
-      (most) => parsePageCall(JSON.stringify({ ...page, certificates: many(most, certificate) })),
-    ],
+    [bounds.doorTextChars, (most) => claimed({ problem: long(most) })],
   ];
-  for (const [at, [most, taken]] of ends.entries()) {
-    assert.equal(typeof taken(most), 'object', String(at));
-    assert.equal(typeof taken(most + 1), 'string', String(at));
+  for (const [at, [most, ending]] of ends.entries()) {
+    assert.equal(typeof ending(most), 'object', String(at));
+    assert.equal(typeof ending(most + 1), 'string', String(at));
   }
 });
