@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, lstatSync } from 'node:fs';
-import { request } from 'node:http';
+import { type IncomingHttpHeaders, request } from 'node:http';
 import { connect, type NetConnectOpts, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -14,29 +14,17 @@ import { bindTcp, bindUnix } from '../../../src/host/net/listen.js';
 import { Secret } from '../../../src/rules/identity/credentials.js';
 import { noHuman } from '../../../src/rules/identity/human.js';
 import { healthy } from '../../kit/gate/running.js';
-import { createFakeClock, type FakeClock, settle } from '../../kit/plain/fake-clock.js';
+import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
 import { openFolder } from '../../kit/plain/folder.js';
 
 const failOnError = (text: string): never => assert.fail(text);
 
-interface Opened {
-  readonly clock: FakeClock;
-  readonly errors: string[];
-  /** Who wanted what done. */
-  readonly acted: readonly string[];
-  /** Path of the UNIX socket; port of the TCP one, which has the token `secret`. */
-  readonly unix: string;
-  readonly port: number;
-  readonly close: () => Promise<void>;
-  /** Addresses whose requests had no right token. */
-  readonly refused: readonly string[];
-}
-
+/** `unix`: path of the UNIX socket; `port` of the TCP one, which has the token `secret`; `refused`: addresses without the right token. */
 async function open(
   t: TestContext,
   metrics = (): Promise<string> => Promise.resolve('m 1\n'),
   flushed = (): Promise<void> => Promise.resolve(),
-): Promise<Opened> {
+) {
   const clock = createFakeClock();
   const unix = join(openFolder(t), 'admin.sock');
   const errors: string[] = [];
@@ -81,18 +69,12 @@ async function open(
   return { clock, errors, acted, refused, unix, port, close: () => admin.close() };
 }
 
-interface Got {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, unknown>>;
-  readonly body: string;
-}
-
 function ask(
   where: { readonly socketPath: string } | { readonly port: number },
   path: string,
   more: { readonly method?: string; readonly headers?: Readonly<Record<string, string>> } = {},
-): Promise<Got> {
-  return new Promise((resolve, reject) => {
+) {
+  return new Promise<{ status: number; headers: IncomingHttpHeaders; body: string }>((resolve, reject) => {
     const asked = request({ ...where, path, agent: false, ...more }, (response) => {
       let body = '';
       response.setEncoding('utf8').on('data', (text: string) => {
@@ -242,7 +224,7 @@ test('what changes something is a POST, of somebody known, from no page of anoth
   ]);
 });
 
-async function statusAndBody(got: Promise<Got>): Promise<[number, string]> {
+async function statusAndBody(got: ReturnType<typeof ask>): Promise<[number, string]> {
   const { status, body } = await got;
   return [status, body];
 }

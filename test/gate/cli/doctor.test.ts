@@ -105,11 +105,8 @@ void test('all is well: green, and the command is recorded as that of who ran it
   assert.match(looks.get('ok way to mail1') ?? '', /^quota get of alice@example\.com through support: /);
   assert.match(looks.get('ok journal chain') ?? '', /^the last segment is whole to its end/);
   assert.match(looks.get('ok journal') ?? '', /is writable/);
-  assert.deepEqual(
-    [...looks.keys()].filter((each) => !each.startsWith('ok ')),
-    [],
-    asked.text,
-  );
+  const others = [...looks.keys()].filter((each) => !each.startsWith('ok '));
+  assert.deepEqual(others, [], asked.text);
   assert.match(asked.text, /\nall \d+ looks are ok\nnext: dovegate status --config \S+\n$/);
   const sent = dovecot.commands.map(({ user, fields }) => [user, ...fields].join(' '));
   assert.deepEqual([...new Set(sent)], ['alice@example.com quota get --']);
@@ -358,59 +355,36 @@ void test('an ordinary user: what is not for it, and what it can run', async (t)
   assert.ok(operator.text.endsWith(`\nnext: sudo dovegate doctor --config ${config}\n`), operator.text);
 });
 
-void test('a Dovecot of this machine whose names are one mailbox otherwise than the file says', async (t) => {
-  const folder = openFolder(t);
+void test('a Dovecot of this machine whose names are one mailbox, or which shows mail of others, otherwise than the file says', async (t) => {
   const fakes = fakePrograms(t);
-  const write = (more: string): string => {
-    const file = join(folder, 'dovegate.yaml');
-    writeFileSync(file, `${configurationFor('  mail1: { address: "unix:/run/no-dovecot" }')}${more}`);
-    return file;
-  };
-  for (const subcommand of ['check', 'doctor']) {
-    const said = async (more: string): Promise<string> => {
-      const ended = await runWarm([subcommand, '--config', write(more)], { env: { PATH: fakes.path } });
-      return ended.stdout.toString();
-    };
-    const socket = 'service doveadm {\\n  unix_listener /run/no-dovecot {\\n    mode = 0600\\n  }\\n}\\n';
-    fakes.write('doveconf', `printf '# 2.4.1 (x): f\\nauth_username_format = %%{user}\\n${socket}'`);
-    assert.match(
-      await said(''),
-      /the Dovecot of this machine keeps the case of names .*; write mail_users: \{ case: keep \}/,
-    );
-    assert.doesNotMatch(await said('mail_users: { case: keep }\n'), /case of names|in any case/);
-    fakes.write('doveconf', `printf '# 2.3.19 (x): f\\nauth_username_format = %%Ln\\n${socket}'`);
-    assert.match(
-      await said(''),
-      /mail_users.resolve: the Dovecot of this machine drops the domain of names .* set mail_users.resolve/,
-    );
-    assert.doesNotMatch(await said('mail_users: { resolve: "/run/userdb" }\n'), /the domain of names/);
-    // Nothing is known of the Dovecot behind another socket.
-    fakes.write('doveconf', "printf '# 2.3.19 (x): f\\n'");
-    assert.doesNotMatch(await said('mail_users: { case: keep }\n'), /in any case/);
-    fakes.write('doveconf', `printf '# 2.3.19 (x): f\\n${socket}'`);
-    const file = await said('mail_users: { case: keep }\n');
-    assert.match(file, /dovegate.yaml:10:21: .*mail_users.case: .* takes names in any case/);
-  }
-});
-
-void test('a Dovecot of this machine with shared and virtual mailboxes that the file does not list', async (t) => {
-  const folder = openFolder(t);
-  const fakes = fakePrograms(t);
-  const spaces =
-    'namespace {\\n  type = shared\\n  prefix = shared/$user/\\n}\\nnamespace {\\n  mail_driver = virtual\\n  prefix = Virtual/\\n}\\n';
+  const file = join(openFolder(t), 'dovegate.yaml');
   const socket = 'service doveadm {\\n  unix_listener /run/no-dovecot {\\n    mode = 0600\\n  }\\n}\\n';
-  fakes.write('doveconf', `printf '# 2.4.1 (x): f\\n${socket}${spaces}'`);
-  for (const subcommand of ['check', 'doctor'])
-    for (const [listed, said] of [
-      ['["shared/"]', / backends.mail1: does not list Virtual\/, where its Dovecot can show mail of others/],
-      ['[]', / backends.mail1: does not list shared\/ Virtual\/, where /],
-      ['["Shared/", "virtual/"]', undefined],
-    ] as const) {
-      const file = join(folder, 'dovegate.yaml');
-      const backend = `  mail1: { address: "unix:/run/no-dovecot", shared_namespaces: ${listed} }`;
-      writeFileSync(file, configurationFor(backend));
+  const older = `# 2.3.19 (x): f\\n`;
+  const keeps = `# 2.4.1 (x): f\\nauth_username_format = %%{user}\\n${socket}`;
+  const drops = `${older}auth_username_format = %%Ln\\n${socket}`;
+  const shared = 'namespace {\\n  type = shared\\n  prefix = shared/$user/\\n}\\n';
+  const spaces = `# 2.4.1 (x): f\\n${socket}${shared}namespace {\\n  mail_driver = virtual\\n  prefix = Virtual/\\n}\\n`;
+  const kept = 'mail_users: { case: keep }\n';
+  const byUserdb = 'mail_users: { resolve: "/run/userdb" }\n';
+  // [what doveconf prints, shared_namespaces, the end of the file, whether that is said]
+  for (const [printed, listed, end, isSaid, said] of [
+    [keeps, '', '', true, /this machine keeps the case of names .*; write mail_users: \{ case: keep \}/],
+    [keeps, '', kept, false, /case of names|in any case/],
+    [drops, '', '', true, /mail_users.resolve: .* drops the domain of names .* set mail_users.resolve/],
+    [drops, '', byUserdb, false, /the domain of names/],
+    // Nothing is known of the Dovecot behind another socket.
+    [older, '', kept, false, /in any case/],
+    [older + socket, '', kept, true, /yaml:10:21: .*mail_users.case: .* takes names in any case/],
+    [spaces, '["shared/"]', '', true, / does not list Virtual\/, where its Dovecot can show mail of others/],
+    [spaces, '[]', '', true, / backends.mail1: does not list shared\/ Virtual\/, where /],
+    [spaces, '["Shared/", "virtual/"]', '', false, /does not list/],
+  ] as const)
+    for (const subcommand of ['check', 'doctor']) {
+      fakes.write('doveconf', `printf '${printed}'`);
+      const more = listed === '' ? '' : `, shared_namespaces: ${listed}`;
+      writeFileSync(file, configurationFor(`  mail1: { address: "unix:/run/no-dovecot"${more} }`) + end);
       const { text } = await runWarm([subcommand, '--config', file], { env: { PATH: fakes.path } });
-      if (said === undefined) assert.doesNotMatch(text, /does not list/);
-      else assert.match(text, said);
+      if (isSaid) assert.match(text, said);
+      else assert.doesNotMatch(text, said);
     }
 });

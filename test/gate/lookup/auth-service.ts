@@ -1,12 +1,7 @@
 // An auth service in the hands of a test: what it was asked, and what it says; over transports in memory.
 
 import type { LookupLimits } from '../../../src/gate/lookup/lookup.js';
-import {
-  at,
-  createMemoryDialler,
-  type DialledEnd,
-  type MemoryDialler,
-} from '../../kit/gate/memory-backend.js';
+import { at, createMemoryDialler, type DialledEnd } from '../../kit/gate/memory-backend.js';
 
 export const authAddress = { kind: 'unix', path: '/run/dovecot/dovegate-userdb' } as const;
 export const authGreeting = 'VERSION\t1\t3\nSPID\t25893\n';
@@ -27,29 +22,14 @@ export const lookupLimitsForTests: LookupLimits = {
   rememberedBytesMax: 1024 ** 2,
 };
 
-/** One question as it came. */
-export interface HeardQuestion {
-  readonly command: string;
-  readonly id: string;
-  readonly user: string;
-}
-
-export interface ScriptedAuthService {
-  readonly dialler: MemoryDialler;
-  /** The transport of that number, from 0; -1 is the newest. */
-  end(index: number): DialledEnd;
-  /** All questions of that transport, in order; whoever asks otherwise than `service=doveadm`, or says no VERSION first, fails the test. */
-  heard(index: number): HeardQuestion[];
-  /** Answers the question about that user: `NOTFOUND`, or a line of which ID and USER are replaced. */
-  reply(index: number, user: string, line: string): void;
-}
-
-/** Greets every dial at once; `greeting` undefined: says nothing. */
-export function scriptAuthService(greeting: string | undefined = authGreeting): ScriptedAuthService {
+/** Greets every dial at once. */
+export function scriptAuthService(greeting = authGreeting) {
   const dialler = createMemoryDialler();
-  dialler.onAccept(({ peer }) => peer.send(greeting ?? ''));
+  dialler.onAccept(({ peer }) => peer.send(greeting));
+  /** The transport of that number, from 0; -1 is the newest. */
   const end = (index: number): DialledEnd => at(dialler.ends, index);
-  const heard = (index: number): HeardQuestion[] => {
+  /** All questions of it, in order; whoever asks otherwise than `service=doveadm`, or says no VERSION first, fails the test. */
+  const heard = (index: number) => {
     const [version, ...lines] = end(index).peer.received().toString().split('\n');
     if (version !== 'VERSION\t1\t1') throw new Error(`began with ${JSON.stringify(version)}`);
     return lines.slice(0, -1).map((line) => {
@@ -62,7 +42,8 @@ export function scriptAuthService(greeting: string | undefined = authGreeting): 
     dialler,
     end,
     heard,
-    reply(index, user, line) {
+    /** Answers the question about that user: `NOTFOUND`, or a line of which ID and USER are replaced. */
+    reply(index: number, user: string, line: string): void {
       const question = heard(index).findLast((each) => each.user === user);
       if (question === undefined) throw new Error(`nobody asked for ${user}`);
       const text = line === 'NOTFOUND' ? 'NOTFOUND\tID' : line;

@@ -140,14 +140,18 @@ void test('answers are remembered for a time, missing users for a shorter one, f
 });
 
 // bounds.lookupBytes
-void test('what is remembered is bounded by its bytes: the oldest answers go first', async () => {
-  const opened = open({ rememberedBytesMax: 20_000, rememberedMax: 1_000 });
-  const { finish } = opened;
-  const ask = (user: string) => askService(opened, user, 'NOTFOUND');
-  for (let at = 0; at < 40; at += 1) await ask(`${at}${'x'.repeat(300)}`);
-  assert.equal(await ask(`39${'x'.repeat(300)}`), false);
-  assert.equal(await ask(`10${'x'.repeat(300)}`), true);
-  await finish();
+void test('what is remembered is bounded by its bytes and its number: the oldest answers go first', async () => {
+  for (const [limits, count, kept, gone] of [
+    [{ rememberedBytesMax: 20_000, rememberedMax: 1_000 }, 40, [39], 10],
+    [{ rememberedMax: 2 }, 3, [2, 1], 0],
+  ] as const) {
+    const opened = open(limits);
+    const ask = (at: number) => askService(opened, `${at}${'x'.repeat(300)}`, 'NOTFOUND');
+    for (let at = 0; at < count; at += 1) assert.equal(await ask(at), true);
+    for (const at of kept) assert.equal(await ask(at), false);
+    assert.equal(await ask(gone), true);
+    await opened.finish();
+  }
 });
 
 void test('nothing is remembered where its time is 0', async () => {
@@ -373,10 +377,7 @@ void test('bytes that are no replies end it; nobody gets an answer of them', asy
     await ask('a', 'b', 'c', 'd', 'waits');
     service.end(0).peer.send(bytes);
     await settle();
-    assert.deepEqual(
-      [...answers.values()],
-      Array.from({ length: 5 }, () => 'wire-fault'),
-    );
+    assert.deepEqual([...answers.values()], Array<string>(5).fill('wire-fault'));
     assert.equal(service.end(0).transport.closedFor, 'wire-fault');
     assert.deepEqual(told, ['wire-fault']);
     await ask('e');
@@ -541,13 +542,4 @@ void test('random events: answers are right or failures, and come in time', asyn
     assert.ok((outcomes.get(outcome) ?? 0) > 0, outcome);
   }
   t.diagnostic([...outcomes].map(([outcome, count]) => `${outcome} ${count}`).join(', '));
-});
-
-void test('what is remembered is bounded by its number: the oldest answers go first', async () => {
-  const opened = open({ rememberedMax: 2 });
-  const { finish } = opened;
-  const ask = (user: string) => askService(opened, user, 'NOTFOUND');
-  for (const user of ['a', 'b', 'c']) assert.equal(await ask(user), true);
-  assert.deepEqual([await ask('c'), await ask('b'), await ask('a')], [false, false, true]);
-  await finish();
 });

@@ -1,8 +1,8 @@
 // Goal: each thing that is wrong has its sentence, right and with something to do; the worst is first; nobody outside can put a word in.
 // problems.txt has each situation, the state that it makes of a gate that serves, and all that is found, as a person approved it.
-
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { findEnds } from '../../../src/gate/now/ends.js';
 import { type FoundProblem, findProblems, Standing, stateOf } from '../../../src/gate/now/problems.js';
 import type {
   Fault,
@@ -239,12 +239,7 @@ const certificate = (
   name: string,
   leftMs: number,
   file?: string,
-) => ({
-  role,
-  name,
-  leftMs,
-  file: file && `/etc/dovegate/${file}`,
-});
+) => ({ role, name, leftMs, file: file && `/etc/dovegate/${file}` });
 const certificates = [
   certificate('listener', 'panel', 3.5 * dayMs, 'panel.crt'),
   certificate('client-ca', 'panel', 8 * dayMs, 'ca.pem'),
@@ -358,4 +353,38 @@ void test('the state keeps since when it is; a change that nobody looked at begi
     standing.judge(state, causes.map(causedAt), atMs);
     assert.deepEqual([standing.state, standing.sinceMs], [state, sinceMs]);
   }
+});
+
+// Goal: a sentence about an end is made of any number, since it may come from another process.
+void test('ends that no date has', () => {
+  const sentence = (leftMs: number): string | undefined => {
+    const page = { role: 'listener', name: '(page)', leftMs } as const;
+    return findEnds({ atMs: 1_000, certificates: [page], keys: [] }, true)[0]?.text;
+  };
+  assert.equal(sentence(-1_000), 'The certificate of page has expired at {1970-01-01T00:00:00.000Z}.');
+  for (const leftMs of [-1e300, -8.64e15 - 1, -Infinity])
+    assert.equal(sentence(leftMs), sentence(-1_000), String(leftMs));
+  const away = { code: 'timeout', forMs: 1e300, why: ['it is away'] } as const;
+  const notices = [{ name: 'chat', delivered: 0, failed: 0, dropped: 0, lagMs: 0, fault: away }];
+  const [problem] = findProblems({ ...healthy, ship: { ...shipTold, notices } });
+  assert.equal(
+    problem?.text,
+    'The receiver of notices chat takes none since {1970-01-01T00:00:00.000Z}: it is away.',
+  );
+});
+
+void test('a sentence of an end stays the same, whenever the clock was read', () => {
+  const endMs = Date.UTC(2026, 10, 22);
+  const sentences = new Set<string | undefined>();
+  const old = { ...key('old', 0), expiresMs: endMs };
+  for (let ms = 0; ms < 40; ms += 1) {
+    // What is left was counted some milliseconds before or after now.
+    const leftMs = endMs - (endMs + 1000 + ms) - (20 - ms);
+    const ends = { atMs: endMs + 1000 + ms, certificates: [], keys: [{ ...old, leftMs }] };
+    sentences.add(findEnds(ends, true)[0]?.text);
+  }
+  assert.deepEqual(
+    [...sentences],
+    ['The key "old" of listener "panel" has expired: its last day was 2026-11-21.'],
+  );
 });

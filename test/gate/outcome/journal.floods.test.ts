@@ -3,46 +3,42 @@
 // hides another.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createFloodWatch, type FloodWatch } from '../../../src/gate/outcome/journal.js';
+import type { EngineEvent } from '../../../src/gate/outcome/events.js';
+import { appendQuietly, createFloodWatch, type FloodWatch } from '../../../src/gate/outcome/journal.js';
+import { JournalFault } from '../../../src/host/ports/faults.js';
+import type { Journal } from '../../../src/journal/records/appending.js';
 import { encodeBody } from '../../../src/journal/records/encode.js';
 import type { AuditRecord } from '../../../src/journal/records/record.js';
-import { createFakeClock, type FakeClock } from '../../kit/plain/fake-clock.js';
+import { createFakeClock } from '../../kit/plain/fake-clock.js';
 
-interface Story {
-  readonly clock: FakeClock;
-  readonly watch: FloodWatch;
-  /** `PRINCIPAL ACTION COUNT` of each record. */
-  readonly told: string[];
-  readonly records: AuditRecord[];
+function journalOf(append: Journal['append'], isOverShare = false): Journal {
+  const appendDurable = () => assert.fail('nobody waits for it');
+  return {
+    state: 'writable',
+    space: 'normal',
+    isOverShare: () => isOverShare,
+    isCrashProof: true,
+    refusal: undefined,
+    append,
+    appendDurable,
+    checkpoint: appendDurable,
+    close: () => Promise.resolve(),
+  };
 }
 
-function open(isOverShare = false): Story {
+/** `told`: `PRINCIPAL ACTION COUNT` of each record. */
+function open(isOverShare = false) {
   const clock = createFakeClock();
   const told: string[] = [];
   const records: AuditRecord[] = [];
-  const append = (record: AuditRecord) => {
+  const journal = journalOf((record) => {
     records.push(record);
     assert.equal(record.event, 'limit');
     const who =
       record.principal ?? (record.listener && `${record.peer?.address ?? 'anywhere'} at ${record.listener}`);
     told.push(`${who ?? '?'} ${record.action ?? '?'} ${record.count ?? '?'}`);
     return undefined;
-  };
-  const close = () => Promise.resolve();
-  const isCrashProof = true;
-  const appendDurable = () => assert.fail('nobody waits for it');
-  const refusal = undefined;
-  const journal = {
-    state: 'writable',
-    space: 'normal',
-    isOverShare: () => isOverShare,
-    isCrashProof,
-    refusal,
-    append,
-    appendDurable,
-    checkpoint: appendDurable,
-    close,
-  } as const;
+  }, isOverShare);
   return { clock, told, records, watch: createFloodWatch({ clock, journal, observe: () => undefined }) };
 }
 
@@ -152,4 +148,17 @@ void test('strangers from everywhere leave no more than one from one place', () 
   for (let n = 0; n < 100; n += 1) watch.admit('login-failed', { network: `192.0.2.${n}`, listener: 'jobs' });
   watch.tell();
   assert.deepEqual(told, ['anywhere at jobs login-failed 90']);
+});
+
+void test('a record that does not get to the journal is told, and thrown at nobody', () => {
+  const events: EngineEvent[] = [];
+  const appended: AuditRecord[] = [];
+  const journal = journalOf((record) => {
+    appended.push(record);
+    return appended.length === 1 ? undefined : new JournalFault('closed', 'it is closed');
+  });
+  const record = { time: 0, event: 'session-open' } as const;
+  for (let n = 0; n < 2; n += 1) appendQuietly(journal, (event) => events.push(event), record);
+  assert.deepEqual(appended, [record, record]);
+  assert.deepEqual(events, [{ kind: 'audit-failed', level: 'error', text: 'it is closed' }]);
 });

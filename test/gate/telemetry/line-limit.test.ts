@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { LineLimit, type SuppressedLines, unlimited } from '../../../src/gate/telemetry/line-limit.js';
 import { type LogCode, logCodes } from '../../../src/gate/telemetry/log-codes.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
+import { column } from '../../kit/plain/columns.js';
 import { createFakeClock } from '../../kit/plain/fake-clock.js';
 import { runProgram } from '../../kit/plain/program.js';
 import { projectRoot } from '../../kit/plain/root.js';
@@ -53,10 +54,7 @@ void test('each second anew, each listener and each code by itself; a line belon
   assert.ok(limit.admit('denied', 'warn', { backend: 'mail1' }));
   assert.ok(!limit.admit('denied', 'warn', { listener: 'support', backend: 'mail2' }));
   await clock.advance(1_000);
-  assert.deepEqual(
-    told.map(({ count }) => count),
-    [80, 80, 81],
-  );
+  assert.deepEqual(column(told, 'count'), [80, 80, 81]);
   assert.equal(written('session-closed', 100), linesMax);
   await clock.advance(1_000);
   assert.equal(told.length, 4);
@@ -94,8 +92,6 @@ await log.flush();
   // A slow machine may take more than a second for them.
   assert.equal(closed, linesMax * suppressed.length);
   assert.ok(suppressed.every(({ level, listener }) => level === 'warn' && listener === 'support'));
-  assert.equal(
-    suppressed.reduce((sum, { count }) => sum + count, closed),
-    3_800,
-  );
+  const sum = suppressed.reduce((all, { count }) => all + count, closed);
+  assert.equal(sum, 3_800);
 });

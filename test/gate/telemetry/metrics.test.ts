@@ -7,6 +7,7 @@ import type { EngineEvent, ExchangeEnded } from '../../../src/gate/outcome/event
 import { createMetrics, type Metrics } from '../../../src/gate/telemetry/metrics.js';
 import { ended } from '../../kit/gate/exchange-ended.js';
 import { healthy } from '../../kit/gate/running.js';
+import { compareAnswers } from '../../kit/plain/approved.js';
 import { createFakeClock, type FakeClock } from '../../kit/plain/fake-clock.js';
 
 const sink = { name: 'logs.example.com:6514', fault: undefined, lagRecords: 12, lagMs: 0, safeSeq: 0 };
@@ -30,7 +31,7 @@ async function valuesOf(metrics: Metrics): Promise<ReadonlyMap<string, number>> 
   return values;
 }
 
-test('exchanges, bytes, times, dials, log lines and records are counted under their names', async () => {
+test('exchanges, bytes, times, dials, log lines and records are counted under their names, as metrics.txt has them', async () => {
   const { metrics } = open();
   metrics.observe(ended);
   metrics.observe({
@@ -77,51 +78,15 @@ test('exchanges, bytes, times, dials, log lines and records are counted under th
   for (const status of [200, 401, 401])
     metrics.observe({ kind: 'http-request', level: undefined, listener: 'panel', status });
   metrics.recordsSynced(1, 30);
-  const values = await valuesOf(metrics);
-  const expected = {
-    'dovegate_exchanges_total{listener="support",command="quota get",decision="allow",outcome="ok"}': 1,
-    'dovegate_exchanges_total{listener="support",command="quota get",decision="allow",outcome="failed"}': 1,
-    'dovegate_exchanges_total{listener="support",command="quota get",decision="deny",outcome="denied"}': 1,
-    'dovegate_shadow_differs_total{policy="support",outcome="over-limit"}': 1,
-    'dovegate_backend_exchanges_total{backend="mail1",outcome="ok",owner="-"}': 1,
-    'dovegate_backend_exchanges_total{backend="mail1",outcome="failed",owner="server"}': 1,
-    'dovegate_relayed_bytes_total{direction="in"}': 100,
-    'dovegate_relayed_bytes_total{direction="out"}': 226,
-    'dovegate_relayed_bytes_total{direction="up"}': 7,
-    'dovegate_exchange_duration_seconds_count{listener="support",backend="mail1"}': 2,
-    'dovegate_exchange_duration_seconds_sum{listener="support",backend="mail1"}': 0.024,
-    'dovegate_exchange_duration_seconds_bucket{le="0.01",listener="support",backend="mail1"}': 0,
-    'dovegate_exchange_duration_seconds_bucket{le="0.025",listener="support",backend="mail1"}': 2,
-    dovegate_lease_wait_seconds_count: 2,
-    dovegate_lease_wait_seconds_sum: 0.004,
-    'dovegate_dials_total{backend="mail1",result="ok"}': 1,
-    'dovegate_dials_total{backend="mail1",result="tls-failed"}': 2,
-    'dovegate_log_lines_total{backend="mail1",level="error"}': 1,
-    'dovegate_logins_total{listener="jobs",result="failed"}': 2,
-    'dovegate_logins_total{listener="jobs",result="ok"}': 1,
-    'dovegate_logins_total{listener="panel",result="failed"}': 2,
-    'dovegate_key_failures_total{listener="panel",key="modoboa",reason="expired"}': 1,
-    'dovegate_http_requests_total{listener="panel",status="200"}': 1,
-    'dovegate_http_requests_total{listener="panel",status="401"}': 2,
-    dovegate_audit_records_total: 6,
-    dovegate_audit_sync_seconds_count: 2,
-    dovegate_audit_sync_seconds_sum: 0.033,
-    'dovegate_build_info{version="1.2.3",node="v20.19.0"}': 1,
-  };
-  for (const [series, value] of Object.entries(expected)) assert.equal(values.get(series), value, series);
-  const { bounds } = metrics.exchanges;
+  const counted = [...(await valuesOf(metrics))].filter(([, value]) => value !== 0);
   const seen: unknown[] = [];
   const see = (...row: readonly unknown[]): void => void seen.push(row);
   metrics.exchanges.eachOfListeners(see);
   metrics.exchanges.eachOfBackends(see);
   metrics.exchanges.eachOfDurations(see);
-  assert.deepEqual(seen, [
-    ['support', 'ok', 1],
-    ['support', 'failed', 1],
-    ['support', 'denied', 1],
-    ['mail1', 'ok', '-', 1],
-    ['mail1', 'failed', 'server', 1],
-    ['support', 'mail1', [...bounds, 0].map((bound) => (bound === 0.025 ? 2 : 0))],
+  compareAnswers('test/gate/telemetry/metrics.txt', [
+    ['all that is not 0', () => counted.map((each) => each.join(' ')).join('\n')],
+    ['for the charts of the page', () => seen.map((row) => JSON.stringify(row)).join('\n')],
   ]);
   metrics.close();
 });
