@@ -17,26 +17,17 @@ export interface Model<S> {
   readonly keyOf: (state: S) => string;
 }
 
-export interface Bounds {
-  /** Longest trace. */
-  readonly depth: number;
-  readonly statesMax?: number;
-  /** Ends the search early. */
-  readonly isOver?: () => boolean;
-}
-
 export interface Explored {
   readonly states: number;
   readonly steps: number;
   /** All traces up to this length were followed. */
   readonly depth: number;
-  /** No longer trace reaches another state. */
-  readonly isWhole: boolean;
   /** The first broken invariant, with a shortest trace to it. */
   readonly broken: { readonly invariant: string; readonly trace: readonly string[] } | undefined;
 }
 
-export function explore<S>(model: Model<S>, { depth, statesMax = Infinity, isOver }: Bounds): Explored {
+/** `depth`: of the longest trace. */
+export function explore<S>(model: Model<S>, depth: number): Explored {
   const seen = new Set<string>();
   const parents: number[] = [];
   const names: string[] = [];
@@ -61,31 +52,23 @@ export function explore<S>(model: Model<S>, { depth, statesMax = Infinity, isOve
     if (invariant !== undefined) found.broken = { invariant, trace: traceOf(id) };
     return [id, state];
   };
-  const told = (isWhole: boolean): Explored => ({
-    states: seen.size,
-    steps,
-    depth: length,
-    isWhole,
-    broken: found.broken,
-  });
   const first = reach(model.initial, 0, '');
   let edge: Reached[] = first === undefined ? [] : [first];
-  while (found.broken === undefined && edge.length > 0) {
-    if (length >= depth) return told(false);
+  while (found.broken === undefined && edge.length > 0 && length < depth) {
     const farther: Reached[] = [];
     for (const [id, state] of edge) {
       for (const [name, next] of model.actions(state)) {
         steps += 1;
         const reached = reach(next, id, name);
-        if (found.broken !== undefined) return told(false);
         if (reached !== undefined) farther.push(reached);
+        if (found.broken !== undefined) break;
       }
-      if (seen.size > statesMax || isOver?.() === true) return told(false);
+      if (found.broken !== undefined) break;
     }
     edge = farther;
-    length += 1;
+    if (found.broken === undefined) length += 1;
   }
-  return told(found.broken === undefined);
+  return { states: seen.size, steps, depth: length, broken: found.broken };
 }
 
 /** The same model, from the state after these steps on. */

@@ -2,15 +2,7 @@
 
 import type { TestContext } from 'node:test';
 import { seededRandom } from '../../kit/plain/chunkings.js';
-import {
-  type Bounds,
-  type Choose,
-  chooseBy,
-  type Explored,
-  eachRun,
-  explore,
-  type Model,
-} from './explore.js';
+import { type Choose, chooseBy, type Explored, eachRun, explore, type Model } from './explore.js';
 
 const { DOVEGATE_DEPTH: depth, DOVEGATE_LENGTH: length } = process.env;
 const seed = Number(process.env['DOVEGATE_SEED'] ?? 1);
@@ -19,7 +11,7 @@ const minutes = Number(process.env['DOVEGATE_MINUTES'] ?? 0);
 
 /** Follows all traces of a model up to `small` steps, or to the depth that was asked for; throws at a broken invariant. */
 export function exploreAll<S>(t: TestContext, name: string, model: Model<S>, small: number): Explored {
-  const explored = explore(model, { depth: Number(depth ?? small) });
+  const explored = explore(model, Number(depth ?? small));
   const { states, steps, depth: reached, broken } = explored;
   if (broken !== undefined) throw new Error(`${broken.invariant}: ${broken.trace.join('; ')}`);
   t.diagnostic(`${name}: depth ${reached}, ${states} states, ${steps} steps`);
@@ -37,13 +29,13 @@ export function findFlaws<S, F extends string>(
     const model = modelOf(flaw);
     const without = Object.keys(model.invariants).filter((name) => !planted.has(name));
     if (without.length > 0) throw new Error(`no error is planted for ${without.join(', ')}`);
-    t.diagnostic(`${flaw}: ${findFlaw(model, invariant, { depth: 10 }).join('; ')}`);
+    t.diagnostic(`${flaw}: ${findFlaw(model, invariant).join('; ')}`);
   }
 }
 
 /** A shortest trace to an invariant that breaks, which must be this one. */
-function findFlaw<S>(model: Model<S>, invariant: string, bounds: Bounds): readonly string[] {
-  const { broken, depth: reached, states } = explore(model, bounds);
+function findFlaw<S>(model: Model<S>, invariant: string): readonly string[] {
+  const { broken, depth: reached, states } = explore(model, 10);
   if (broken?.invariant !== invariant)
     throw new Error(
       `"${invariant}" is not broken, but ${broken?.invariant ?? `nothing in ${states} states, depth ${reached}`}`,

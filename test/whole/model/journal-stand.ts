@@ -74,20 +74,16 @@ export class JournalStand extends Stand<JournalState> {
   #sent: string[] = [];
   #isStarted = false;
 
-  /** In an empty folder. */
+  /** Empties the folder. */
   constructor(folder: string, model: Model<JournalState>, choose: Choose, random?: () => number) {
     super(model, choose, random);
+    rmSync(folder, { recursive: true, force: true });
     const at = (name: string): string => join(folder, name);
     for (const name of ['run', 'state']) mkdirSync(at(name), { recursive: true, mode: 0o700 });
     const places = { directory: at('audit'), state: at('state'), ring: at('run/audit.ring') };
     this.#place = { ...places, elsewhere: at('elsewhere') };
     this.#life = this.#open();
     this.isReady = true;
-  }
-
-  /** Removes its files. */
-  static clear(folder: string): void {
-    rmSync(folder, { recursive: true, force: true });
   }
 
   protected override isOwn(name: string): boolean {

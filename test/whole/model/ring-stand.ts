@@ -49,9 +49,10 @@ export class RingStand extends Stand<RingState> {
   #text = '';
   #isStarting = false;
 
-  /** In an empty folder. `position`: where the ring begins. */
+  /** Empties the folder. `position`: where the ring begins. */
   constructor(folder: string, position: number, choose: Choose, random?: () => number) {
     super(ringModel(position), choose, random);
+    rmSync(folder, { recursive: true, force: true });
     this.#directory = join(folder, 'audit');
     this.#path = join(folder, 'run', 'audit.ring');
     for (const name of ['audit', 'run']) mkdirSync(join(folder, name), { recursive: true, mode: 0o700 });
@@ -230,10 +231,5 @@ export class RingStand extends Stand<RingState> {
       [left.isDamaged, left.frames.map(({ body }) => idOf(body.toString()))],
       [false, expected],
     );
-  }
-
-  /** Removes its files. */
-  static clear(folder: string): void {
-    rmSync(folder, { recursive: true, force: true });
   }
 }

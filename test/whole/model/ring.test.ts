@@ -35,7 +35,6 @@ void test('each planted error breaks its invariant', (t) => {
 
 function runIn(folder: string, positionOf: (count: number) => number): Run {
   return async (choose, random, count = 0) => {
-    RingStand.clear(folder);
     const stand = new RingStand(folder, positionOf(count), choose, random);
     await stand.beside.told(() => stand.run());
   };
