@@ -13,23 +13,24 @@ import { encodeBody } from '../../../src/journal/records/encode.js';
 import { parametersOf, whyUnnamable } from '../../../src/rules/config/parse-where.js';
 import type { Random } from '../plain/chunkings.js';
 import { randomInteger } from '../plain/chunkings.js';
+import { listed } from '../plain/listed.js';
 import { projectRoot } from '../plain/root.js';
 import type { StepCounter } from '../plain/step-counter.js';
 import { type MemoryClient, type MemoryEngine, openMemoryEngine } from './memory-engine.js';
 
 /** What fills the line; each kind is searched by itself. */
 export const kinds = ['names', 'masks', 'mailboxes', 'query', 'lists', 'options', 'long', 'noise'] as const;
-export type Kind = (typeof kinds)[number];
+type Kind = (typeof kinds)[number];
 
 /** `times`: 0 for the part that fills the line. `isField`: each repetition is a field of its own. */
-export interface Part {
+interface Part {
   readonly text: string;
   readonly isField: boolean;
   readonly times: number;
 }
 
 /** A recipe for one line. */
-export interface Shape {
+interface Shape {
   readonly kind: Kind;
   readonly role: string;
   readonly series: string;
@@ -43,7 +44,7 @@ const lineBytesMax = bounds.commandLineBytes;
 const fieldsMax = bounds.commandFields;
 
 /** The line without its LF; TAB as `\t`. */
-export function lineOf({ user, command, parts }: Shape): string {
+function lineOf({ user, command, parts }: Shape): string {
   const repeated = ({ text, isField }: Part, times: number): string =>
     (isField ? `\t${text}` : text).repeat(times);
   const head = `\t${user}\t${command}`;
@@ -86,17 +87,13 @@ function allowed(command: string, more: object = {}): object {
 }
 
 /** Patterns as operators write them, some of each form that is matched in a way of its own. */
-const patterns = [
-  'ceo@example.com',
-  '*@board.example.com',
-  'vip-*@example.com',
-  '*-hr*@*.example.com',
-  '**secret**',
+const patterns = listed(
+  'ceo@example.com|*@board.example.com|vip-*@example.com|*-hr*@*.example.com|**secret**',
   'aaaaab**aab',
-];
+);
 
 /** The policies that lines are judged by: each shipped role with some `except` and `deny`, and three that presets are not. */
-export function roles(): ReadonlyMap<string, object> {
+function roles(): ReadonlyMap<string, object> {
   const mailboxes = ['Legal', 'Legal/*', '*secret*', '*aab'];
   const deny = [
     { command: 'mailbox delete', where: { mailbox: mailboxes } },
@@ -146,7 +143,7 @@ export function roles(): ReadonlyMap<string, object> {
 }
 
 /** How the backend's series is known: the last is judged in both. */
-export const seriesChoices = ['2.3', '2.4', 'auto'] as const;
+const seriesChoices = ['2.3', '2.4', 'auto'] as const;
 
 function settingsOf(policy: object, series: string): string {
   const configuration = {
@@ -218,43 +215,11 @@ export class Course {
 const fillers: Readonly<Record<Kind, readonly string[]>> = {
   names: ['u1@example.com', 'user=u1@example.com', 'a', 'u1@x', 'anyone', 'group=g', '-'],
   masks: ['*', '?', '*a', 'a*', '*@example.com', '*a*', '?*', 'user=*', 'x*y', '10.0.0.0/8', '*****a'],
-  mailboxes: [
-    'a',
-    'INBOX',
-    'inbox/',
-    '*',
-    '%',
-    '*a',
-    'a*b',
-    '%/',
-    'Legal/',
-    '~',
-    '#',
-    'ä',
-    '\u212a',
-    './',
-    'shared/',
-  ],
-  query: [
-    'all',
-    '(',
-    ')',
-    'not',
-    'or',
-    'seen or',
-    'mailbox a',
-    'text a',
-    'header a b',
-    'uid 1',
-    'since 1d',
-    'larger 1',
-    '( seen )',
-    'not (',
-    'fuzzy',
-    'savedbefore 30d',
-    'mailbox *a',
-    'keyword a',
-  ],
+  mailboxes: listed('a|INBOX|inbox/|*|%|*a|a*b|%/|Legal/|~|#|ä|\u212a|./|shared/'),
+  query: listed(
+    'all|(|)|not|or|seen or|mailbox a|text a|header a b|uid 1|since 1d|larger 1|( seen )|not (',
+    'fuzzy|savedbefore 30d|mailbox *a|keyword a',
+  ),
   lists: ['uid ', 'hdr.a ', 'a ', '1,', '1:2,', '\\Seen ', 'body.1.', ' ', 'messages ', 'x,', '\\x01t'],
   options: ['-a', '-v', '-f', '--a', '--', '--user=a', '-u', 'a', '-x1', '-', '--field=uid', '-l'],
   long: ['a', '*', '?', 'A', '@', '.', '1', ' ', '\x01t', '/', 'é', '=', ':', '0.', '*?', '%*', '-', '-1'],
@@ -402,150 +367,78 @@ export async function climb(course: Course, shaper: Shaper, from: Shape, changes
 }
 
 const full = (text: string, isField = true): Part => ({ text, isField, times: 0 });
-const once = (text: string): Part => ({ text, isField: true, times: 1 });
-const usual = { series: 'auto', user: 'u1@example.com' } as const;
+const once = (text: string, times = 1): Part => ({ text, isField: true, times });
+const known = (
+  what: string,
+  kind: Kind,
+  role: string,
+  command: string,
+  shapeParts: readonly Part[],
+  user = 'u1@example.com',
+): { readonly what: string; readonly shape: Shape } => ({
+  what,
+  shape: { kind, role, series: 'auto', user, command, parts: shapeParts },
+});
 
 /** What was found once, with the steps that it took before it was bounded. */
-export const knownShapes: readonly { readonly what: string; readonly shape: Shape }[] = [
-  {
-    what: 'names of mailboxes in an alias, against 40 rules on mailboxes',
-    shape: {
-      ...usual,
-      kind: 'mailboxes',
-      role: 'mailboxes',
-      command: 'mailbox create',
-      parts: [once('--'), { text: `Private/${'a/'.repeat(116)}a`, isField: true, times: 255 }],
-    },
-  },
-  {
-    what: '4,080 users of auth cache flush (8,531,397 steps)',
-    shape: {
-      ...usual,
-      kind: 'names',
-      role: 'support-desk',
-      user: '',
-      command: 'auth cache flush',
-      parts: [full('user1@a')],
-    },
-  },
-  {
-    what: 'a mask of 64 KiB against patterns with stars (900,000,000 steps and more)',
-    shape: {
-      ...usual,
-      kind: 'masks',
-      role: 'observe',
-      command: 'mailbox list',
-      parts: [once('a'), full('*a', false)],
-    },
-  },
-  {
-    what: 'users of user, each a field (8,556,098 steps)',
-    shape: {
-      ...usual,
-      kind: 'names',
-      role: 'read-only-auditor',
-      user: '',
-      command: 'user',
-      parts: [full('u1@example.com')],
-    },
-  },
-  {
-    what: 'mailboxes of a query (8,775,483 steps)',
-    shape: {
-      ...usual,
-      kind: 'query',
-      role: 'abuse-response',
-      command: 'search',
-      parts: [full('mailbox\ta')],
-    },
-  },
-  {
-    what: 'flags in one word (178,993,738 steps)',
-    shape: {
-      ...usual,
-      kind: 'lists',
-      role: 'observe',
-      command: 'flags add',
-      parts: [once('a'), full('\\Seen ', false)],
-    },
-  },
-  {
-    what: 'TABs in one word (134,302,642 steps)',
-    shape: {
-      ...usual,
-      kind: 'long',
-      role: 'abuse-response',
-      command: 'acl set',
-      parts: [once('a'), full('\x01t', false)],
-    },
-  },
-  {
-    what: 'a letter again and again',
-    shape: {
-      ...usual,
-      kind: 'options',
-      role: 'all',
-      command: 'mailbox delete',
-      parts: [once('-'), full('r', false)],
-    },
-  },
-  {
-    what: 'ranges of one set',
-    shape: {
-      ...usual,
-      kind: 'lists',
-      role: 'all',
-      command: 'search',
-      parts: [once('uid'), once('1'), full(',1', false)],
-    },
-  },
-  {
-    what: 'words of a batch, which are secret',
-    shape: {
-      ...usual,
-      kind: 'names',
-      role: 'observe',
-      command: 'batch',
-      parts: [once('--all-users'), full('au1@example.com')],
-    },
-  },
-  {
-    what: 'words that are looked for in mails',
-    shape: { ...usual, kind: 'query', role: 'all', command: 'search', parts: [full('header\ta\tb')] },
-  },
-  {
-    what: 'a user of 64 KiB',
-    shape: {
-      ...usual,
-      kind: 'long',
-      role: 'all',
-      user: '*a'.repeat(30_000),
-      command: 'quota get',
-      parts: [once('-u'), once('*b')],
-    },
-  },
-  {
-    what: 'nested parentheses',
-    shape: {
-      ...usual,
-      kind: 'query',
-      role: 'all',
-      command: 'search',
-      parts: [{ text: '(', isField: true, times: 22 }, full('seen')],
-    },
-  },
-  {
-    what: 'an explanation of a long line',
-    shape: {
-      ...usual,
-      kind: 'query',
-      role: 'narrow',
-      user: '',
-      command: 'dovegate explain',
-      parts: [once('-u'), once('u1@example.com'), once('search'), full('mailbox\ta')],
-    },
-  },
-];
+export const knownShapes = [
+  known(
+    'names of mailboxes in an alias, against 40 rules on mailboxes',
+    'mailboxes',
+    'mailboxes',
+    'mailbox create',
+    [once('--'), once(`Private/${'a/'.repeat(116)}a`, 255)],
+  ),
+  known(
+    '4,080 users of auth cache flush (8,531,397 steps)',
+    'names',
+    'support-desk',
+    'auth cache flush',
+    [full('user1@a')],
+    '',
+  ),
+  known(
+    'a mask of 64 KiB against patterns with stars (900,000,000 steps and more)',
+    'masks',
+    'observe',
+    'mailbox list',
+    [once('a'), full('*a', false)],
+  ),
+  known(
+    'users of user, each a field (8,556,098 steps)',
+    'names',
+    'read-only-auditor',
+    'user',
+    [full('u1@example.com')],
+    '',
+  ),
+  known('mailboxes of a query (8,775,483 steps)', 'query', 'abuse-response', 'search', [full('mailbox\ta')]),
+  known('flags in one word (178,993,738 steps)', 'lists', 'observe', 'flags add', [
+    once('a'),
+    full('\\Seen ', false),
+  ]),
+  known('TABs in one word (134,302,642 steps)', 'long', 'abuse-response', 'acl set', [
+    once('a'),
+    full('\x01t', false),
+  ]),
+  known('a letter again and again', 'options', 'all', 'mailbox delete', [once('-'), full('r', false)]),
+  known('ranges of one set', 'lists', 'all', 'search', [once('uid'), once('1'), full(',1', false)]),
+  known('words of a batch, which are secret', 'names', 'observe', 'batch', [
+    once('--all-users'),
+    full('au1@example.com'),
+  ]),
+  known('words that are looked for in mails', 'query', 'all', 'search', [full('header\ta\tb')]),
+  known('a user of 64 KiB', 'long', 'all', 'quota get', [once('-u'), once('*b')], '*a'.repeat(30_000)),
+  known('nested parentheses', 'query', 'all', 'search', [once('(', 22), full('seen')]),
+  known(
+    'an explanation of a long line',
+    'query',
+    'narrow',
+    'dovegate explain',
+    [once('-u'), once('u1@example.com'), once('search'), full('mailbox\ta')],
+    '',
+  ),
+] as const;
 
 /** A shape in one line, for people. */
 export function showShape({ kind, role, series, user, command, parts }: Shape): string {

@@ -159,9 +159,8 @@ export async function follow(options: CourseOptions): Promise<Course> {
       coverage.take();
       await again(input);
       const { steps } = coverage.take();
-      const { each, perByte } = target.steps ?? { each: stepsEach, perByte: stepsPerByte };
       // Each is read whole and cut.
-      if (steps <= 2 * (each + perByte * input.bytes.length) || causes.has('steps')) continue;
+      if (steps <= 2 * (stepsEach + stepsPerByte * input.bytes.length) || causes.has('steps')) continue;
       causes.add('steps');
       options.found({ kind: 'steps', text: `${steps} steps for ${input.bytes.length} bytes` }, input);
     }

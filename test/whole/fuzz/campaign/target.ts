@@ -23,8 +23,6 @@ export interface Target {
   readonly isWhole?: boolean;
   /** Less than a thousand inputs in a second: the stage of tests gives it fewer. */
   readonly isSlow?: boolean;
-  /** Steps (blocks of code) that an input may take: so many, and so many for each byte. */
-  readonly steps?: { readonly each: number; readonly perByte: number };
   /**
    * Reads the chunks of an input; returns what was understood, which must not depend on the cuts. Declared faults are answers too. Throws
    * only where a promise is broken. Chunks are empty, one or more, and none of them is empty.

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { AuthDialogue, answerOf } from '../../../../src/gate/lookup/auth-protocol.js';
 import { WireFault } from '../../../../src/host/ports/faults.js';
 import { asExpected, authVectorsOf, bytesOf } from '../../../gate/lookup/captured.js';
+import { listed } from '../../../kit/plain/listed.js';
 import { bytesOf as bytesOfTokens, type Target } from '../campaign/target.js';
 
 /** Small, so that short inputs reach them. */
@@ -15,36 +16,12 @@ const captured = [...authVectorsOf('server'), ...authVectorsOf('client')]
   .map((bytes) => bytes.subarray(0, 1024));
 
 const tokens = bytesOfTokens([
-  'VERSION\t1\t4\nSPID\t7\n',
-  'VERSION\t1\t1\n',
-  'SPID\t25893\n',
-  'MECH\tPLAIN\n',
-  'CUID\t1\n',
-  'PASS\t1\tuser=alice@example.org',
-  'USER\t2\tbob',
-  'NOTFOUND\t3\n',
-  'FAIL\t4',
-  '\treason=x',
-  'LIST\t5\tbob\n',
-  'DONE\t5\t\n',
-  'DONE\t5\tfail\n',
-  'OK\t6\t1\n',
-  '\tproxy=y\thost=192.0.2.1',
-  '\tpass=hop-secret',
-  '\t4294967296',
-  '\t',
-  '\t\t\t\t\t\t\t\t\t',
-  '=',
-  '\n',
-  '\r\n',
-  '\r',
-  '\0',
-  '\x01',
-  '\x010',
-  '\x01t',
-  '\x01n',
-  'é',
-  '\xc3',
+  ...listed(
+    'VERSION\t1\t4\nSPID\t7\n|VERSION\t1\t1\n|SPID\t25893\n|MECH\tPLAIN\n|CUID\t1\n',
+    'PASS\t1\tuser=alice@example.org|USER\t2\tbob|NOTFOUND\t3\n|FAIL\t4|\treason=x|LIST\t5\tbob\n',
+    'DONE\t5\t\n|DONE\t5\tfail\n|OK\t6\t1\n|\tproxy=y\thost=192.0.2.1|\tpass=hop-secret',
+    '\t4294967296|\t|\t\t\t\t\t\t\t\t\t|=|\n|\r\n|\r|\0|\x01|\x010|\x01t|\x01n|é|\xc3',
+  ),
   'x'.repeat(90),
 ]);
 

@@ -46,6 +46,7 @@ import {
 import { makeTrail, nameOf } from '../../../evidence/trail/paper-trail.js';
 import { pick, seededRandom } from '../../../kit/plain/chunkings.js';
 import { memoryPlace } from '../../../kit/plain/folder.js';
+import { listed } from '../../../kit/plain/listed.js';
 import { bytesOf, type Target } from '../campaign/target.js';
 
 /** Always the same key, so that saved inputs keep their signatures. */
@@ -64,43 +65,15 @@ const segmentsText = trail.segments.map(({ lines }) => `${lines.join('\n')}\n`);
 const trueLines = new Set(trail.segments.flatMap(({ lines }) => lines));
 const between = '=====\n';
 const recordTokens = bytesOf([
-  '{"seq":',
-  ',"prev":"',
-  '","hash":"',
-  '"}\n',
-  '\n',
-  ',"time":"2026-11-20T08:01:00.000Z","event":"',
+  ...listed('{"seq":|,"prev":"|","hash":"|"}\n|\n|,"time":"2026-11-20T08:01:00.000Z","event":"'),
   genesisHash,
   between,
-  'start',
-  'checkpoint',
-  'retire',
-  'clock',
-  'admission',
-  'completion',
-  'arguments',
-  'stop',
-  'policy',
-  '"event":"arguments"',
-  ',"id":"E1-0"',
-  ',"journal":"',
-  ',"segment":"00000001.jsonl"',
-  ',"key":"',
-  ',"signature":"',
-  ',"args":["-m"]',
-  ',"argument_records":2',
-  '\\u0000',
-  '\\n',
-  '"',
-  '\\',
-  '\xff',
-  '[',
-  ']',
-  '{',
-  '}',
-  '9007199254740993',
-  '"decision":"allow"',
-  '"user":"alice@example.com"',
+  ...listed(
+    'start|checkpoint|retire|clock|admission|completion|arguments|stop|policy|"event":"arguments"',
+    ',"id":"E1-0"|,"journal":"|,"segment":"00000001.jsonl"|,"key":"|,"signature":"|,"args":["-m"]',
+    ',"argument_records":2|\\u0000|\\n|"|\\|\xff|[|]|{|}|9007199254740993|"decision":"allow"',
+    '"user":"alice@example.com"',
+  ),
 ]);
 
 /**
@@ -411,18 +384,10 @@ const fleet: Target = {
       'gate1/',
       'other/',
       journal,
-      '/00000000000/',
-      '0000000000000001-',
-      '_verifiers/audit-1/',
-      '.jsonl.gz',
-      '.2',
-      '.forked',
-      '\n\n',
-      '"hosts":[',
-      '"event":"fleet"',
-      '"root":"',
-      '1-2',
-      '-',
+      ...listed(
+        '/00000000000/|0000000000000001-|_verifiers/audit-1/|.jsonl.gz|.2|.forked|\n\n|"hosts":[',
+        '"event":"fleet"|"root":"|1-2|-',
+      ),
     ]),
   ],
   run(chunks) {

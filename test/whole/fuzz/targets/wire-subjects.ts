@@ -31,6 +31,7 @@ import {
   ReplyDecoder,
 } from '../../../../src/doveadm/reply/reply.js';
 import { pick, type Random, randomInteger } from '../../../kit/plain/chunkings.js';
+import { listed } from '../../../kit/plain/listed.js';
 import { hearServer, serveClient } from '../../../kit/plain/replay.js';
 import { connectionsOf, segmentsOf, vectorsOf } from '../../../kit/plain/vectors.js';
 
@@ -377,64 +378,11 @@ export const corpora: Record<string, Buffer[]> = {
 };
 
 /** What the protocol is made of. */
-export const tokens = [
-  'VERSION\tdoveadm-server\t1\t2\n',
-  'VERSION\tdoveadm-client\t1\t4\n',
-  'VERSION\tdoveadm-server\t1\t',
-  'VERSION\t',
-
-  'STARTTLS\n',
-  'PLAIN\tAGRvdmVhZG0Ac2VjcmV0\n',
-  'PLAIN\t',
-  'AGRvdmVhZG0Ac2VjcmV0',
-  '+\n',
-  '-\n',
-  '\n+\n',
-  '\n-NOUSER\n',
-
-  '-REFERRAL a@b@c',
-  '+',
-  '-',
-  '\t',
-  '\n',
-  '\r',
-  '\r\n',
-  '\0',
-  '\x01',
-  '\x010',
-  '\x01t',
-  '\x01n',
-  '.',
-  '..',
-  '\n.',
-  '\n.\n',
-
-  '\r\n.\r\n',
-  '\n.\r',
-  '\x03',
-  '\xfe',
-  '\x03\xfe',
-  '\x03\xfe\0',
-  '\x03\xfe\x01',
-  '\xff\xff\xff\xff\xff\0\x02\x03\xfe',
-
-  '\0\0\0\0\x03\n+\n',
-  '\0\0\0\0\x01x',
-  'L\0\0\0\x03\x04e\n',
-  'L',
-  '\x04',
-  '\x04error\n',
-  'x\tproxy-ttl=5\t',
-  'xx',
-  'D',
-  'v',
-
-  'alice@example.org\t',
-  'quota get',
-  '\tuser\tsave\n',
-  '\t\tOPTION\tlog-passthrough\n',
-  '{"x":1}',
-  'é',
-  '\xc3',
-  '=',
-].map((token) => Buffer.from(token, 'latin1'));
+export const tokens = listed(
+  'VERSION\tdoveadm-server\t1\t2\n|VERSION\tdoveadm-client\t1\t4\n|VERSION\tdoveadm-server\t1\t',
+  'VERSION\t|STARTTLS\n|PLAIN\tAGRvdmVhZG0Ac2VjcmV0\n|PLAIN\t|AGRvdmVhZG0Ac2VjcmV0|+\n|-\n|\n+\n',
+  '\n-NOUSER\n|-REFERRAL a@b@c|+|-|\t|\n|\r|\r\n|\0|\x01|\x010|\x01t|\x01n|.|..|\n.|\n.\n',
+  '\r\n.\r\n|\n.\r|\x03|\xfe|\x03\xfe|\x03\xfe\0|\x03\xfe\x01|\xff\xff\xff\xff\xff\0\x02\x03\xfe',
+  '\0\0\0\0\x03\n+\n|\0\0\0\0\x01x|L\0\0\0\x03\x04e\n|L|\x04|\x04error\n|x\tproxy-ttl=5\t|xx|D|v',
+  'alice@example.org\t|quota get|\tuser\tsave\n|\t\tOPTION\tlog-passthrough\n|{"x":1}|é|\xc3|=',
+).map((token) => Buffer.from(token, 'latin1'));
