@@ -18,10 +18,10 @@ import {
 } from './faults.js';
 import type { ClientIndex } from './index-clients.js';
 import { denialOf, type Policies, type Timeline } from './judge.js';
-import type { Report } from './report.js';
+import type { Code, Report } from './report.js';
 import { hasUserColumn, isJoined, isNative } from './truth.js';
 
-export interface AnswerSetting {
+interface AnswerSetting {
   index: ClientIndex;
   faults: Faults;
   timeline: Timeline;
@@ -29,7 +29,7 @@ export interface AnswerSetting {
   report: Report;
 }
 
-export interface AnswerChecker {
+interface AnswerChecker {
   check(entry: Entry): void;
 }
 
@@ -57,6 +57,8 @@ const ownStatus = new Set(['-NOPERM', '-USAGE', '-TEMPFAIL']);
 export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSetting): AnswerChecker {
   const { report, faults, timeline, policies, index } = setting;
   const closed = closedSessions(entries);
+  const say = (code: Code, entry: Entry, what: string, where: string): void =>
+    report.add(code, nameEntry(entry) + what, where);
 
   /** The oracle's own judgement of what the client sent, by every policy that may have been in force. */
   const verdictOf = (entry: Entry): 'allow' | 'deny' | 'unknown' => {
@@ -94,18 +96,14 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
     const isContradicted =
       reply?.whole === true && lines.at(-1)?.isForged !== true && ofBrokenReply.test(code);
     if (isContradicted && !faults.explain(entry.begun, entry.ended, tornKinds)) {
-      report.add(
-        'wrong-refusal',
-        `${nameEntry(entry)}: ${status} [${code}], and the backend gave ${reply.status}`,
-        where,
-      );
+      say('wrong-refusal', entry, `: ${status} [${code}], and the backend gave ${reply.status}`, where);
       return;
     }
     // A backend that announces a newer minor is sent reads only, until it greets again; of a flood of refusals most are only counted.
     const isOfNewer = status === '-NOPERM' && (code === 'backend-newer' || code === '');
     if (status !== '-TEMPFAIL' && !isOfNewer) {
       if (!code.endsWith('-differ') || !faults.explain(entry.begun, entry.ended, gateKinds))
-        report.add('wrong-refusal', `${nameEntry(entry)}: ${status} [${code}]`, where);
+        say('wrong-refusal', entry, `: ${status} [${code}]`, where);
       return;
     }
     const isAny = code === '' || code === 'outcome-unknown';
@@ -114,7 +112,7 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
     const from = kinds === queueKinds ? entry.begun - queueMs : entry.begun;
     const backend = done?.backend === '' ? undefined : done?.backend;
     if (isNever || !faults.explain(from, entry.ended, kinds, backend))
-      report.add('wrong-refusal', `${nameEntry(entry)}: ${status} [${code}]`, where);
+      say('wrong-refusal', entry, `: ${status} [${code}]`, where);
   };
 
   const compareRows = (entry: Entry, whole: readonly Arrival[], joined: boolean): void => {
@@ -122,18 +120,15 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
     if (joined) {
       const sum = whole.reduce((bytes, one) => bytes + (one.reply?.bytes ?? 0), 0);
       if (sum !== entry.rowBytes)
-        report.add(
-          'wrong-answer',
-          `${nameEntry(entry)} got ${entry.rowBytes} bytes of rows, not ${sum}`,
-          `at ${entry.ended}`,
-        );
+        say('wrong-answer', entry, ` got ${entry.rowBytes} bytes of rows, not ${sum}`, `at ${entry.ended}`);
       return;
     }
     if (whole.some((one) => one.reply?.sha === entry.rowSha && one.reply.bytes === entry.rowBytes)) return;
     const reply = whole.at(-1)?.reply;
-    report.add(
+    say(
       'wrong-answer',
-      `${nameEntry(entry)} got other rows: ${entry.rowBytes} bytes, and the backend gave ${reply?.bytes ?? 0}`,
+      entry,
+      ` got other rows: ${entry.rowBytes} bytes, and the backend gave ${reply?.bytes ?? 0}`,
       whole[0] === undefined ? `at ${entry.ended}` : nameArrival(whole[0]),
     );
   };
@@ -143,7 +138,7 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
     const where = lines[0] === undefined ? `at ${entry.ended}` : nameArrival(lines[0]);
     if (entry.command.startsWith('dovegate ')) return;
     if (entry.status === 'exit 134' && !faults.explain(entry.begun, entry.ended, processKinds))
-      report.add('wrong-answer', `${nameEntry(entry)}: the program died of its answer`, where);
+      say('wrong-answer', entry, ': the program died of its answer', where);
     if (!/^[+-]/.test(status)) return;
     const whole = lines.filter((one) => one.reply?.whole === true);
     const joined = isJoined(lines);
@@ -152,7 +147,7 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
       if (status !== '+' && joined) return;
       compareRows(entry, joined ? whole : same, joined);
       if (status === '+' && joined && whole.length < lines.length)
-        report.add('false-complete', `${nameEntry(entry)}: one of several backends gave a cut reply`, where);
+        say('false-complete', entry, ': one of several backends gave a cut reply', where);
       return;
     }
     if (ownStatus.has(status) || (status === '-NOUSER' && entry.kind === 'http')) {
@@ -163,14 +158,13 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
     const done = entry.exchanges.findLast((one) => !one.isTwin)?.done;
     const code = done?.error ?? entry.word?.code ?? '';
     if (status === '-DATAERR' && code.startsWith('input-')) return;
-    if (lines.length === 0)
-      report.add('wrong-answer', `${nameEntry(entry)}: ${entry.status}, and no backend got it`, where);
-    else if (whole.length === 0)
-      report.add('false-complete', `${nameEntry(entry)}: ${entry.status} after a cut reply`, where);
+    if (lines.length === 0) say('wrong-answer', entry, `: ${entry.status}, and no backend got it`, where);
+    else if (whole.length === 0) say('false-complete', entry, `: ${entry.status} after a cut reply`, where);
     else
-      report.add(
+      say(
         'wrong-answer',
-        `${nameEntry(entry)}: ${entry.status}, and the backend said ${whole.at(-1)?.reply?.status}`,
+        entry,
+        `: ${entry.status}, and the backend said ${whole.at(-1)?.reply?.status}`,
         where,
       );
   };
@@ -180,9 +174,10 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
     if (!isNative(entry) || entry.rowBytes <= 0 || hasUserColumn(entry) || entry.cells === 1) return;
     const given = lines.reduce((bytes, one) => bytes + (one.reply?.bytes ?? 0), 0);
     if (entry.rowBytes > given)
-      report.add(
+      say(
         'wrong-answer',
-        `${nameEntry(entry)}: ${entry.rowBytes} bytes of rows, and the backend gave ${given}`,
+        entry,
+        `: ${entry.rowBytes} bytes of rows, and the backend gave ${given}`,
         `at ${entry.ended}`,
       );
   };
@@ -193,9 +188,10 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
     const effect = catalog['2.4'].get(entry.command)?.effect ?? catalog['2.3'].get(entry.command)?.effect;
     const line = lines.find((one) => entry.input === undefined || one.input !== undefined);
     if (line !== undefined && (entry.isWrite || effect !== 'read') && ofNothing.test(code))
-      report.add(
+      say(
         'wrong-answer',
-        `${nameEntry(entry)} was told [${code}], nothing ran, and it reached a backend`,
+        entry,
+        ` was told [${code}], nothing ran, and it reached a backend`,
         nameArrival(line),
       );
   };
@@ -207,7 +203,7 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
       const kinds =
         entry.kind === 'http' ? new Set([...backendKinds, ...gateKinds, ...clientKinds]) : eofKinds;
       if (closed(entry) || faults.explain(entry.begun, entry.ended, kinds)) return;
-      report.add('lost', `${nameEntry(entry)}: the connection ended without an answer`, where);
+      say('lost', entry, ': the connection ended without an answer', where);
       return;
     }
     const last = lines.at(-1);
@@ -217,11 +213,9 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
     const isForgotten = sinceMs > forgottenMs && !faults.explain(entry.begun, entry.ended, waitKinds);
     const isHeld =
       replied + silenceMs < entry.ended && !faults.explain(replied - silenceMs, entry.ended, holdKinds);
-    if (isHeld) report.add('lost', `${nameEntry(entry)}: no answer, and its backend had given it`, where);
-    else if (isForgotten)
-      report.add('lost', `${nameEntry(entry)}: no answer, longer than a command may wait`, where);
-    else if (!faults.explain(entry.begun - queueMs, entry.ended, queueKinds))
-      report.add('lost', nameEntry(entry), where);
+    if (isHeld) say('lost', entry, ': no answer, and its backend had given it', where);
+    else if (isForgotten) say('lost', entry, ': no answer, longer than a command may wait', where);
+    else if (!faults.explain(entry.begun - queueMs, entry.ended, queueKinds)) say('lost', entry, '', where);
   };
 
   const checkTwice = (entry: Entry, lines: readonly Arrival[]): void => {
@@ -237,14 +231,14 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
         continue;
       if (entry.isWrite || effect !== 'read') {
         if (before.inputCut && sends >= lines.length) continue;
-        report.add('twice', `${nameEntry(entry)} reached backends ${lines.length} times`, nameArrival(now));
+        say('twice', entry, ` reached backends ${lines.length} times`, nameArrival(now));
         return;
       }
       const hadReply =
         before.reply !== undefined &&
         (before.reply.whole || before.reply.bytes > 0 || before.reply.status !== '');
       if (hadReply && sends < lines.length) {
-        report.add('twice', `${nameEntry(entry)} was sent again after bytes of its reply`, nameArrival(now));
+        say('twice', entry, ' was sent again after bytes of its reply', nameArrival(now));
         return;
       }
     }
@@ -256,11 +250,7 @@ export function createAnswerChecker(entries: readonly Entry[], setting: AnswerSe
       if (lines.length > 1) checkTwice(entry, lines);
       const stranger = entry.strangers.find((token) => index.isKnown(token));
       if (stranger !== undefined && entry.kind !== 'hostile')
-        report.add(
-          'wrong-answer',
-          `${nameEntry(entry)} was shown something of ${stranger}`,
-          `at ${entry.ended}`,
-        );
+        say('wrong-answer', entry, ` was shown something of ${stranger}`, `at ${entry.ended}`);
       checkPromise(entry, lines);
       if (entry.status === '') checkLost(entry, lines);
       else checkAnswer(entry, lines);

@@ -16,9 +16,9 @@ import type { Faults } from './faults.js';
 import { type ClientIndex, hmacOf, parseInput, tokensIn } from './index-clients.js';
 import { denialOf, maskPattern, type Policies, sameUser, type Timeline } from './judge.js';
 import { count, forEachLine, type Json, object, parseObject, text } from './read-lines.js';
-import type { Report } from './report.js';
+import type { Code, Report } from './report.js';
 
-export interface Setting {
+interface Setting {
   policies: Policies;
   timeline: Timeline;
   faults: Faults;
@@ -28,11 +28,14 @@ export interface Setting {
   report: Report;
 }
 
-export interface BackendSummary {
+interface BackendSummary {
   commands: number;
   /** `save` and `sieve put` whose text did not arrive: they have no token, and are given to their commands afterwards. */
   withoutToken: Arrival[];
 }
+
+/** A finding of one line. */
+type Say = (code: Code, what: string) => void;
 
 /** A line is on its way to the recorder for a moment after the gate decided to send it. */
 const onTheWayMs = 2500;
@@ -77,7 +80,6 @@ function parseArrival(record: Json): Arrival {
     isTwin: false,
     input: parseInput(object(record.input)),
     inputCut: object(record.input)?.cut === true,
-    passed: record.passed !== false,
     isForged: record.forged === true,
     reply:
       reply === undefined
@@ -92,7 +94,7 @@ function parseArrival(record: Json): Arrival {
 }
 
 /** Names are UTF-8 on the wire; the recorder keeps bytes. */
-export function decode(latin1: string): string {
+function decode(latin1: string): string {
   if (!/[\x80-\xff]/.test(latin1) || /[^\x00-\xff]/.test(latin1)) return latin1;
   const decoded = Buffer.from(latin1, 'latin1').toString('utf8');
   return decoded.includes('\ufffd') ? latin1 : decoded;
@@ -105,41 +107,39 @@ function takeCommand(
   setting: Setting,
   summary: BackendSummary,
 ): void {
-  const { report } = setting;
-  const where = nameArrival(arrival);
+  const say: Say = (code, what) => setting.report.add(code, what, nameArrival(arrival));
   const words = wire.words.map(decode);
   const found = resolveName(words, '2.4') ?? resolveName(words, '2.3');
-  if (found === undefined) {
-    report.add('not-allowed', `no server has the command "${words.slice(0, 3).join(' ')}"`, where);
-    return;
-  }
+  if (found === undefined)
+    return say('not-allowed', `no server has the command "${words.slice(0, 3).join(' ')}"`);
   arrival.command = found.spec.name;
   arrival.isMail = found.spec.isMail;
-  if (wire.flags.includes('D')) report.add('not-allowed', 'flag D', where);
+  if (wire.flags.includes('D')) say('not-allowed', 'flag D');
   if (wire.extra.some((one) => one !== '' && !/^proxy-ttl=\d+$/.test(decode(one))))
-    report.add('not-allowed', `extra fields ${wire.extra.join(' ')}`, where);
+    say('not-allowed', `extra fields ${wire.extra.join(' ')}`);
   const tokens = tokensIn(words.join('\t')).filter((token) => index.isKnown(token));
-  if (tokens.length > 1) report.add('not-admitted', `the tokens ${tokens.join(' ')} in one line`, where);
+  if (tokens.length > 1) say('not-admitted', `the tokens ${tokens.join(' ')} in one line`);
   const entry = entryOf(arrival, tokens[0], index);
   if (entry === undefined) {
     if (found.spec.takesText && (arrival.inputCut || arrival.input === undefined))
       summary.withoutToken.push(arrival);
     else
-      report.add(
+      say(
         'not-admitted',
         `no client asked for "${arrival.command}" ${tokens[0] ?? ''} for ${arrival.user}, with this text if it has one`,
-        where,
       );
     return;
   }
   arrival.isTwin = arrival.command === 'search' && entry.command !== 'search';
   entry.arrivals.push(arrival);
   if (index.normalUser(entry.user) !== arrival.user && arrival.isMail)
-    report.add('not-admitted', `${nameEntry(entry)} went to ${arrival.user}`, where);
+    say('not-admitted', `${nameEntry(entry)} went to ${arrival.user}`);
   const args = words.slice(found.used);
-  const exchange = admissionOf(entry, arrival, args, setting);
-  judge(entry, arrival, words, exchange, setting);
-  compareWithClient(entry, arrival, args, exchange, setting);
+  const exchange = admissionOf(entry, arrival, args, setting, say);
+  if (arrival.isTwin) return;
+  const series = seriesOf(arrival.backend, exchange, setting);
+  judge(entry, arrival, words, series, setting, say);
+  compareWithClient(entry, arrival, args, series, say);
 }
 
 function entryOf(arrival: Arrival, token: string | undefined, index: ClientIndex): Entry | undefined {
@@ -148,14 +148,18 @@ function entryOf(arrival: Arrival, token: string | undefined, index: ClientIndex
 }
 
 /** The admission that this line was sent under; what is wrong with it is reported. */
-function admissionOf(entry: Entry, arrival: Arrival, args: string[], setting: Setting): Exchange | undefined {
-  const { report, hmacKey } = setting;
-  const where = nameArrival(arrival);
+function admissionOf(
+  entry: Entry,
+  arrival: Arrival,
+  args: string[],
+  { report, hmacKey }: Setting,
+  say: Say,
+): Exchange | undefined {
   const candidates = entry.exchanges.filter((one) => one.isTwin === arrival.isTwin);
   const allowed = candidates.filter((one) => one.isAllowed);
   if (allowed.length === 0) {
     const why = candidates.length === 0 ? 'has no admission' : 'has an admission that says deny';
-    report.add('not-admitted', `${nameEntry(entry)} ${why}`, where);
+    say('not-admitted', `${nameEntry(entry)} ${why}`);
     return candidates[0];
   }
   const same = allowed.filter(
@@ -171,10 +175,9 @@ function admissionOf(entry: Entry, arrival: Arrival, args: string[], setting: Se
   const one = same[0] ?? allowed[0];
   const what =
     same.length === 0 ? `${one?.command} for ${one?.user}` : `arguments ${JSON.stringify(one?.args)}`;
-  report.add(
+  say(
     'not-admitted',
     `${nameEntry(entry)} was admitted with ${what}, and sent as "${arrival.command}" ${args.join(' ')} for ${arrival.user}`,
-    where,
   );
   return one;
 }
@@ -226,27 +229,21 @@ function judge(
   entry: Entry,
   arrival: Arrival,
   words: string[],
-  exchange: Exchange | undefined,
-  setting: Setting,
+  series: readonly Series[],
+  { timeline, policies, faults }: Setting,
+  say: Say,
 ): void {
-  const { report, timeline, policies, faults } = setting;
-  const where = nameArrival(arrival);
-  if (arrival.isTwin) return;
-  if (entry.expect === 'refuse') report.add('not-allowed', `${nameEntry(entry)} was to be refused`, where);
+  if (entry.expect === 'refuse') say('not-allowed', `${nameEntry(entry)} was to be refused`);
   // A process that was stopped had perhaps sent the line before.
   const stop = faults
     .of('stop')
     .find((one) => one.began <= arrival.at && arrival.at <= one.ended + onTheWayMs);
   const from = Math.min(arrival.at, stop?.began ?? arrival.at) - onTheWayMs;
   const versions = timeline.between(from, arrival.at);
-  const parsed = seriesOf(arrival.backend, exchange, setting)
-    .map((series) => parseCommand(words, series))
-    .filter((one): one is ParsedCommand => one !== undefined);
+  const parsed = series.flatMap((one) => parseCommand(words, one) ?? []);
   const oddity = parsed.find((one) => one.oddities.length > 0)?.oddities[0];
-  if (parsed.length === 0 || oddity !== undefined) {
-    report.add('not-allowed', `a server cannot read it: ${oddity ?? 'no such command'}`, where);
-    return;
-  }
+  if (parsed.length === 0 || oddity !== undefined)
+    return say('not-allowed', `a server cannot read it: ${oddity ?? 'no such command'}`);
   let why = 'no policy of that time';
   for (const version of versions) {
     const rules = policies.get(version)?.get(entry.principal) ?? [];
@@ -254,7 +251,7 @@ function judge(
     if (denials.every((one) => one === undefined)) return;
     why = denials.find((one) => one !== undefined) ?? why;
   }
-  report.add('not-allowed', `${nameEntry(entry)}: ${why}, by policy ${versions.join(' or ')}`, where);
+  say('not-allowed', `${nameEntry(entry)}: ${why}, by policy ${versions.join(' or ')}`);
 }
 
 /** The line must ask for what the client asked for, however both spell it. */
@@ -262,34 +259,24 @@ function compareWithClient(
   entry: Entry,
   arrival: Arrival,
   args: string[],
-  exchange: Exchange | undefined,
-  setting: Setting,
+  series: readonly Series[],
+  say: Say,
 ): void {
-  if (arrival.isTwin) return;
-  const where = nameArrival(arrival);
-  for (const series of seriesOf(arrival.backend, exchange, setting)) {
-    const asked = parseEntry(entry, series);
+  for (const each of series) {
+    const asked = parseEntry(entry, each);
     if (asked === undefined) return;
-    if (asked.spec.name !== arrival.command) {
-      setting.report.add('not-allowed', `${nameEntry(entry)} was sent as "${arrival.command}"`, where);
-      return;
-    }
+    if (asked.spec.name !== arrival.command)
+      return say('not-allowed', `${nameEntry(entry)} was sent as "${arrival.command}"`);
     const named = asked.spec.isMail ? (asked.values.get('user') ?? []) : [];
     const user = entry.user.toLowerCase();
-    if (named.some((one) => !sameUser(one, user) && !maskPattern(one).test(user))) {
-      setting.report.add('not-allowed', `${nameEntry(entry)} names ${named.join(' ')} with -u`, where);
-      return;
-    }
+    if (named.some((one) => !sameUser(one, user) && !maskPattern(one).test(user)))
+      return say('not-allowed', `${nameEntry(entry)} names ${named.join(' ')} with -u`);
     // How a client of the HTTP API names its parameters is not an argument list.
     if (entry.kind === 'http' || asked.oddities.length > 0) return;
     const sent = canonicalText(parseArguments(asked.spec, args));
     if (sent === canonicalText(asked)) return;
   }
-  setting.report.add(
-    'not-allowed',
-    `${nameEntry(entry)} was sent with other arguments: ${args.join(' ')}`,
-    where,
-  );
+  say('not-allowed', `${nameEntry(entry)} was sent with other arguments: ${args.join(' ')}`);
 }
 
 /** What the client sent, as a server of the series reads it. */
@@ -303,16 +290,15 @@ function checkConnection(connections: Map<string, Arrival>, arrival: Arrival, re
   const before = connections.get(key);
   connections.set(key, arrival);
   if (before === undefined || before.number >= arrival.number) return;
-  const where = nameArrival(arrival);
-  if (arrival.at + 50 < before.ended)
-    report.add('wrong-answer', 'a command was sent before the one before it had its reply', where);
+  const say = (what: string): void => report.add('wrong-answer', what, nameArrival(arrival));
+  if (arrival.at + 50 < before.ended) say('a command was sent before the one before it had its reply');
   if (before.reply !== undefined && !before.reply.whole)
-    report.add('wrong-answer', 'a command was sent on a connection whose last reply was cut', where);
+    say('a command was sent on a connection whose last reply was cut');
   if (before.input !== undefined || before.inputCut)
-    report.add('wrong-answer', `a command was sent after the text of "${before.command}"`, where);
+    say(`a command was sent after the text of "${before.command}"`);
   const isUser = before.command === 'user' && arrival.command === 'user';
   if ((!before.isMail || !arrival.isMail) && !isUser)
-    report.add('wrong-answer', `"${arrival.command}" was sent after "${before.command}"`, where);
+    say(`"${arrival.command}" was sent after "${before.command}"`);
 }
 
 /** A line without token belongs to a command of its user that ran at that time and has no line yet. */
@@ -338,20 +324,12 @@ export function placeWithoutToken(arrivals: readonly Arrival[], index: ClientInd
       ) ??
       candidates.find((one) => one.exchanges.some(({ isAllowed }) => isAllowed)) ??
       candidates[0];
-    if (entry === undefined)
-      report.add(
-        'not-admitted',
-        `no client asked for "${arrival.command}" for ${arrival.user}`,
-        nameArrival(arrival),
-      );
+    const say = (what: string): void => report.add('not-admitted', what, nameArrival(arrival));
+    if (entry === undefined) say(`no client asked for "${arrival.command}" for ${arrival.user}`);
     else {
       entry.arrivals.push(arrival);
       if (!entry.exchanges.some((one) => one.isAllowed))
-        report.add(
-          'not-admitted',
-          `${nameEntry(entry)} has no admission that allows it`,
-          nameArrival(arrival),
-        );
+        say(`${nameEntry(entry)} has no admission that allows it`);
     }
   }
 }

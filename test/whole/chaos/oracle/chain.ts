@@ -51,7 +51,7 @@ export interface ChainSummary {
   seqBefore(ms: number): number;
 }
 
-export interface ChainReader {
+interface ChainReader {
   /** Checks a line and returns its record; undefined where it has none. */
   take(line: Buffer, where: string): Json | undefined;
   end(): ChainSummary;
@@ -71,6 +71,7 @@ export function parseKeys(pems: readonly string[]): KnownKey[] {
 }
 
 export function createChainReader(keys: readonly KnownKey[], report: Report): ChainReader {
+  const wrong = (what: string, where: string): void => report.add('chain', what, where);
   const hashes = createHashStore();
   const recent: { seq: number; ms: number }[] = [];
   let seq = 0;
@@ -94,17 +95,16 @@ export function createChainReader(keys: readonly KnownKey[], report: Report): Ch
     const prev = text(record.prev);
     if (records === 0) {
       firstSeq = own;
-      if (own === 1 && prev !== zeroHash) report.add('chain', 'the first record follows another one', where);
+      if (own === 1 && prev !== zeroHash) wrong('the first record follows another one', where);
     } else {
-      if (own !== seq + 1) report.add('chain', `seq ${own} after ${seq}`, where);
-      if (prev !== hash)
-        report.add('chain', `prev of seq ${own} is not the hash of the record before`, where);
+      if (own !== seq + 1) wrong(`seq ${own} after ${seq}`, where);
+      if (prev !== hash) wrong(`prev of seq ${own} is not the hash of the record before`, where);
     }
     const digest = createHash('sha256')
       .update(bytes.subarray(0, bytes.length - tailBytes))
       .update('}')
       .digest('hex');
-    if (digest !== record.hash) report.add('chain', `hash of seq ${own} is not that of its text`, where);
+    if (digest !== record.hash) wrong(`hash of seq ${own} is not that of its text`, where);
   };
 
   const checkForm = (record: Json, where: string): void => {
@@ -113,18 +113,18 @@ export function createChainReader(keys: readonly KnownKey[], report: Report): Ch
       const place = keyOrder.get(key);
       if (place === undefined) continue;
       if (place < last) {
-        report.add('chain', `key "${key}" of seq ${String(record.seq)} is out of order`, where);
+        wrong(`key "${key}" of seq ${String(record.seq)} is out of order`, where);
         break;
       }
       last = place;
     }
     const kind = text(record.event);
-    if (!events.has(kind)) report.add('chain', `unknown event "${kind}"`, where);
+    if (!events.has(kind)) wrong(`unknown event "${kind}"`, where);
     for (const key of demanded[kind] ?? [])
-      if (record[key] === undefined) report.add('chain', `a ${kind} record without ${key}`, where);
-    if (!timePattern.test(text(record.time))) report.add('chain', 'a time of another form', where);
+      if (record[key] === undefined) wrong(`a ${kind} record without ${key}`, where);
+    if (!timePattern.test(text(record.time))) wrong('a time of another form', where);
     if (record.journal !== undefined) {
-      if (journal !== '' && record.journal !== journal) report.add('chain', 'another journal id', where);
+      if (journal !== '' && record.journal !== journal) wrong('another journal id', where);
       journal = text(record.journal);
     }
   };
@@ -134,7 +134,7 @@ export function createChainReader(keys: readonly KnownKey[], report: Report): Ch
     if (record.event === 'clock' || record.event === 'start') stepBack = undefined;
     else if (ms < lastMs - clockStepMs && stepBack === undefined) stepBack = { ms, where };
     else if (stepBack !== undefined && Math.abs(ms - stepBack.ms) > clockPatienceMs) {
-      report.add('chain', 'the clock went back and no clock record says so', stepBack.where);
+      wrong('the clock went back and no clock record says so', stepBack.where);
       stepBack = undefined;
     }
     lastMs = ms;
@@ -149,28 +149,22 @@ export function createChainReader(keys: readonly KnownKey[], report: Report): Ch
     const place = keys.findIndex((one) => one.raw === record.key);
     const known = keys[place];
     if (known === undefined) {
-      report.add('chain', `a ${text(record.event)} record of a key that may not sign`, where);
+      wrong(`a ${text(record.event)} record of a key that may not sign`, where);
       return;
     }
-    if (place < keyAt) report.add('chain', 'an older key signs after a newer one', where);
+    if (place < keyAt) wrong('an older key signs after a newer one', where);
     keyAt = Math.max(keyAt, place);
     const signed = line.slice(0, -tailBytes).replace(`,"signature":"${signature}"`, '') + '}';
     if (!verify(null, Buffer.from(signed), known.object, Buffer.from(signature, 'base64')))
-      report.add('chain', `the signature of seq ${String(record.seq)} is not right`, where);
+      wrong(`the signature of seq ${String(record.seq)} is not right`, where);
   };
 
   const checkCheckpoint = (record: Json, where: string): void => {
-    if (keys.length > 0 && record.signature === undefined)
-      report.add('chain', 'a checkpoint without signature', where);
-    if (records > 0 && record.head !== hash)
-      report.add('chain', 'head of a checkpoint is not the record before', where);
+    if (keys.length > 0 && record.signature === undefined) wrong('a checkpoint without signature', where);
+    if (records > 0 && record.head !== hash) wrong('head of a checkpoint is not the record before', where);
     const from = count(record.oldest_seq) ?? -1;
     if (from < oldest || from > seq || (!hasRetired && from !== firstSeq))
-      report.add(
-        'chain',
-        `oldest_seq ${from} of a checkpoint, and the journal begins with ${firstSeq}`,
-        where,
-      );
+      wrong(`oldest_seq ${from} of a checkpoint, and the journal begins with ${firstSeq}`, where);
     oldest = Math.max(oldest, from);
   };
 
@@ -186,20 +180,19 @@ export function createChainReader(keys: readonly KnownKey[], report: Report): Ch
 
   const checkStart = (record: Json, where: string): void => {
     for (const key of ['error', 'ring', 'lost', 'appended'])
-      if (record[key] !== undefined)
-        report.add('chain', `a start says ${key}: ${JSON.stringify(record[key])}`, where);
+      if (record[key] !== undefined) wrong(`a start says ${key}: ${JSON.stringify(record[key])}`, where);
     const last = count(record.last_seq);
     if (last === undefined || last < firstSeq) return;
     if (hashes.at(last - firstSeq) !== text(record.last_hash).slice(0, 32))
-      report.add('chain', `last_hash of a start is not that of seq ${last}`, where);
+      wrong(`last_hash of a start is not that of seq ${last}`, where);
   };
 
   const checkFollows = (record: Json, where: string): void => {
     const kind = text(record.event);
     if (event === 'stop' && kind !== 'checkpoint' && kind !== 'start' && kind !== 'clock')
-      report.add('chain', `a ${kind} record follows an orderly stop`, where);
+      wrong(`a ${kind} record follows an orderly stop`, where);
     if (record.segment_hash !== undefined && records > 0 && record.segment_hash !== hash)
-      report.add('chain', 'a segment names another end of the one before', where);
+      wrong('a segment names another end of the one before', where);
     // Whatever follows the checkpoint of a stop is of a new start: its recovery first, then its start record.
     if (event !== 'stop' || (kind !== 'checkpoint' && kind !== 'clock')) event = kind;
   };
@@ -208,7 +201,7 @@ export function createChainReader(keys: readonly KnownKey[], report: Report): Ch
     take(bytes, where) {
       const record = parseObject(bytes);
       if (record === undefined) {
-        report.add('chain', 'a line that is no record', where);
+        wrong('a line that is no record', where);
         return undefined;
       }
       checkOrder(record, where, bytes);
@@ -230,19 +223,10 @@ export function createChainReader(keys: readonly KnownKey[], report: Report): Ch
     },
     end() {
       if (keys.length > 0 && records > 0 && lastEvent !== 'checkpoint')
-        report.add(
-          'chain',
-          `the journal ends with a ${lastEvent} record, not with a checkpoint`,
-          `seq ${seq}`,
-        );
+        wrong(`the journal ends with a ${lastEvent} record, not with a checkpoint`, `seq ${seq}`);
       if (event !== 'stop')
-        report.add(
-          'chain',
-          `the journal does not end with a stop and its checkpoint (${event})`,
-          `seq ${seq}`,
-        );
-      if (stepBack !== undefined)
-        report.add('chain', 'the clock went back and no clock record says so', stepBack.where);
+        wrong(`the journal does not end with a stop and its checkpoint (${event})`, `seq ${seq}`);
+      if (stepBack !== undefined) wrong('the clock went back and no clock record says so', stepBack.where);
       return {
         records,
         firstSeq,

@@ -44,7 +44,7 @@ export interface Entry {
   arrivals: Arrival[];
 }
 
-export interface Reply {
+interface Reply {
   status: string;
   bytes: number;
   sha: string;
@@ -65,7 +65,6 @@ export interface Arrival {
   isTwin: boolean;
   input: Input | undefined;
   inputCut: boolean;
-  passed: boolean;
   reply: Reply | undefined;
   /** The driver answered in place of the backend. */
   isForged: boolean;
@@ -103,8 +102,6 @@ export interface Exchange {
 }
 
 export interface Completion {
-  seq: number;
-  run: number;
   status: string;
   outcome: string;
   isRecovered: boolean;

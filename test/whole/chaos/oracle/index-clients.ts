@@ -25,29 +25,18 @@ export interface ClientIndex {
   normalUser(user: string): string;
 }
 
-interface Tables {
-  entries: Entry[];
-  byToken: Map<string, Entry | Map<string, Entry>>;
-  byInput: Map<string, Entry>;
-  byLogId: Map<string, Entry>;
-  byHmac: Map<string, string>;
-  repeated: number;
-}
-
 /** Commands whose arguments the journal may keep as HMAC: queries, and values that are secret. */
 const mayHoldSecrets =
   /^(?:fetch|search|expunge|flags |copy|move|altmove|deduplicate|import|fts |mailbox (?:cache remove|metadata set|cryptokey)|rebuild|dict|fs )/;
 
 /** `realm` is appended to users without one, as the gate does; `hmacKey` is the text of hmac.key. */
 export async function readClients(folder: string, realm: string, hmacKey: string): Promise<ClientIndex> {
-  const tables: Tables = {
-    entries: [],
-    byToken: new Map(),
-    byInput: new Map(),
-    byLogId: new Map(),
-    byHmac: new Map(),
-    repeated: 0,
-  };
+  const entries: Entry[] = [];
+  const byToken = new Map<string, Entry | Map<string, Entry>>();
+  const byInput = new Map<string, Entry>();
+  const byLogId = new Map<string, Entry>();
+  const byHmac = new Map<string, string>();
+  let repeated = 0;
   const names = new Map<string, string>();
   const intern = (value: string): string => {
     const known = names.get(value);
@@ -59,16 +48,34 @@ export async function readClients(folder: string, realm: string, hmacKey: string
     const folded = user.toLowerCase();
     return intern(realm === '' || folded === '' || folded.includes('@') ? folded : `${folded}@${realm}`);
   };
+  const add = (entry: Entry): void => {
+    entries.push(entry);
+    const { token, kind, input, word, command, args } = entry;
+    const before = byToken.get(token);
+    const user = normalUser(entry.user);
+    if (token !== '') {
+      if (before === undefined) byToken.set(token, kind === 'bulk' ? new Map([[user, entry]]) : entry);
+      else if (before instanceof Map && !before.has(user)) before.set(user, entry);
+      else {
+        repeated += 1;
+        return;
+      }
+    }
+    if (input !== undefined) byInput.set(`${user} ${input.sha}`, entry);
+    if (word !== undefined && word.id !== '') byLogId.set(word.id, entry);
+    if (hmacKey === '' || !mayHoldSecrets.test(command)) return;
+    for (const each of args.flatMap((one) => (one.includes(' ') ? [one, ...one.split(' ')] : [one])))
+      if (each.includes(token)) byHmac.set(hmacOf(hmacKey, Buffer.from(each)), token);
+  };
   const take = (line: Buffer): void => {
     const value = parseObject(line);
-    if (value !== undefined) add(tables, parseEntry(value, intern), normalUser, hmacKey);
+    if (value !== undefined) add(parseEntry(value, intern));
   };
   take(await forEachLine(join(folder, 'clients.jsonl'), take));
-  const { entries, byToken, byInput, byLogId, byHmac } = tables;
   return {
     entries,
     get repeated() {
-      return tables.repeated;
+      return repeated;
     },
     find(token, user) {
       const found = byToken.get(token);
@@ -80,28 +87,6 @@ export async function readClients(folder: string, realm: string, hmacKey: string
     tokenOfHmac: (hmac) => byHmac.get(hmac),
     normalUser,
   };
-}
-
-function add(tables: Tables, entry: Entry, normalUser: (user: string) => string, hmacKey: string): void {
-  tables.entries.push(entry);
-  const { byToken } = tables;
-  const before = byToken.get(entry.token);
-  const user = normalUser(entry.user);
-  if (entry.token !== '') {
-    if (before === undefined)
-      byToken.set(entry.token, entry.kind === 'bulk' ? new Map([[user, entry]]) : entry);
-    else if (before instanceof Map && !before.has(user)) before.set(user, entry);
-    else {
-      tables.repeated += 1;
-      return;
-    }
-  }
-  if (entry.input !== undefined) tables.byInput.set(`${user} ${entry.input.sha}`, entry);
-  if (entry.word !== undefined && entry.word.id !== '') tables.byLogId.set(entry.word.id, entry);
-  if (hmacKey !== '' && mayHoldSecrets.test(entry.command)) {
-    for (const word of entry.args.flatMap((one) => (one.includes(' ') ? [one, ...one.split(' ')] : [one])))
-      if (word.includes(entry.token)) tables.byHmac.set(hmacOf(hmacKey, Buffer.from(word)), entry.token);
-  }
 }
 
 export function hmacOf(key: string, value: Buffer): string {

@@ -67,6 +67,7 @@ function segmentNames(directory: string): string[] {
 }
 
 function createExchangeReader(index: ClientIndex, directory: string, report: Report) {
+  const wrong = (what: string, where: string): void => report.add('not-true', what, where);
   const open = new Map<string, { exchange: Exchange; record: Json }>();
   const sessions = new Map<string, Session>();
   const ids = new Set<string>();
@@ -80,7 +81,7 @@ function createExchangeReader(index: ClientIndex, directory: string, report: Rep
   const admit = (record: Json, where: string): void => {
     summary.admissions += 1;
     const exchange = parseAdmission(record, run);
-    if (ids.has(exchange.id)) report.add('not-true', `a second admission of ${exchange.id}`, where);
+    if (ids.has(exchange.id)) wrong(`a second admission of ${exchange.id}`, where);
     ids.add(exchange.id);
     open.set(exchange.id, { exchange, record });
     listing = record.argument_records === undefined ? undefined : exchange;
@@ -91,14 +92,14 @@ function createExchangeReader(index: ClientIndex, directory: string, report: Rep
     checkVersion(record, where);
     checkSession(record, exchange, where);
     if (!exchange.principal.endsWith(`@${text(record.listener)}`))
-      report.add('not-true', `principal ${exchange.principal} at listener ${text(record.listener)}`, where);
+      wrong(`principal ${exchange.principal} at listener ${text(record.listener)}`, where);
     if (exchange.isAllowed && ranks.indexOf(exchange.effect) < rankOf(exchange.command))
-      report.add('not-true', `effect "${exchange.effect}" of "${exchange.command}"`, where);
+      wrong(`effect "${exchange.effect}" of "${exchange.command}"`, where);
     const users = texts(record.users);
     const isMail =
       catalog['2.4'].get(exchange.command)?.isMail ?? catalog['2.3'].get(exchange.command)?.isMail;
     if (exchange.isAllowed && isMail === true && !users.includes(exchange.user) && !users.includes('*'))
-      report.add('not-true', `users ${users.join(' ')} of a command for ${exchange.user}`, where);
+      wrong(`users ${users.join(' ')} of a command for ${exchange.user}`, where);
     if (listing === undefined) attach(exchange, where);
   };
 
@@ -112,14 +113,10 @@ function createExchangeReader(index: ClientIndex, directory: string, report: Rep
       report.add('wrong-answer', `${nameEntry(told)} was told the id of the command ${token}`, where);
     if (entry !== undefined) entry.exchanges.push(exchange);
     else if (exchange.isAllowed && !exchange.argsCut && !exchange.command.startsWith('dovegate '))
-      report.add(
-        'not-true',
-        `an admission of "${exchange.command}" for ${exchange.user} that no client asked for`,
-        where,
-      );
+      wrong(`an admission of "${exchange.command}" for ${exchange.user} that no client asked for`, where);
     const mixed = !exchange.isHttp && exchange.reasonToken !== '' && exchange.reasonToken !== token;
     if (mixed && index.isKnown(exchange.reasonToken))
-      report.add('not-true', `the reason of ${exchange.reasonToken} at the command of ${token}`, where);
+      wrong(`the reason of ${exchange.reasonToken} at the command of ${token}`, where);
   };
 
   const checkVersion = (record: Json, where: string): void => {
@@ -128,9 +125,9 @@ function createExchangeReader(index: ClientIndex, directory: string, report: Rep
     versions.add(version);
     const path = join(directory, 'policies', `${version}.yaml`);
     if (!/^[0-9a-f]{64}$/.test(version) || !existsSync(path))
-      report.add('not-true', `the policy ${version} is not kept`, where);
+      wrong(`the policy ${version} is not kept`, where);
     else if (createHash('sha256').update(readFileSync(path)).digest('hex') !== version)
-      report.add('not-true', `the text of the policy ${version} has another hash`, where);
+      wrong(`the text of the policy ${version} has another hash`, where);
   };
 
   const checkSession = (record: Json, exchange: Exchange, where: string): void => {
@@ -138,35 +135,30 @@ function createExchangeReader(index: ClientIndex, directory: string, report: Rep
     const session = known ?? { principal: exchange.principal, open: '', recorded: 0 };
     if (known === undefined) sessions.set(exchange.session, session);
     if (session.principal !== exchange.principal)
-      report.add(
-        'not-true',
-        `a session of ${session.principal} has a command of ${exchange.principal}`,
-        where,
-      );
+      wrong(`a session of ${session.principal} has a command of ${exchange.principal}`, where);
     if (exchange.isTwin) return;
     session.recorded += 1;
     if (session.open !== '' && open.has(session.open))
-      report.add('not-true', `a command begins before ${session.open} of the same session has an end`, where);
+      wrong(`a command begins before ${session.open} of the same session has an end`, where);
     session.open = exchange.id;
     if (record.peer === undefined && session.recorded === 1 && !exchange.isHttp)
-      report.add('not-true', 'the first admission of a session without its peer', where);
+      wrong('the first admission of a session without its peer', where);
   };
 
   const complete = (record: Json, where: string): void => {
     const id = text(record.id);
     const pending = open.get(id);
     if (pending === undefined) {
-      report.add('not-true', `a completion of ${id}, which is not open`, where);
+      wrong(`a completion of ${id}, which is not open`, where);
       return;
     }
     open.delete(id);
     const { exchange, record: admission } = pending;
-    exchange.done = parseCompletion(record, run);
+    exchange.done = parseCompletion(record);
     if (exchange.done.isRecovered) return;
     for (const key of ['session', 'for', 'listener', 'principal', 'command', 'user'])
       if (record[key] !== admission[key])
-        report.add(
-          'not-true',
+        wrong(
           `${key} of the completion of ${id} is ${String(record[key])}, not ${String(admission[key])}`,
           where,
         );
@@ -208,7 +200,7 @@ function createExchangeReader(index: ClientIndex, directory: string, report: Rep
     const token = open.get(text(record.id))?.exchange.token ?? '';
     const other = tokensIn(text(record.text)).find((one) => one !== token && index.isKnown(one));
     if (token !== '' && other !== undefined)
-      report.add('not-true', `a log line about ${other} at the command ${token}`, where);
+      wrong(`a log line about ${other} at the command ${token}`, where);
   };
 
   const checkClose = (record: Json, where: string): void => {
@@ -217,13 +209,9 @@ function createExchangeReader(index: ClientIndex, directory: string, report: Rep
     if (session === undefined) return;
     const total = count(record.count) ?? 0;
     if (total < session.recorded)
-      report.add('not-true', `count ${total} of a session with ${session.recorded} recorded commands`, where);
+      wrong(`count ${total} of a session with ${session.recorded} recorded commands`, where);
     if (session.principal !== record.principal)
-      report.add(
-        'not-true',
-        `a session of ${session.principal} is closed as one of ${text(record.principal)}`,
-        where,
-      );
+      wrong(`a session of ${session.principal} is closed as one of ${text(record.principal)}`, where);
   };
 
   return {
@@ -278,11 +266,9 @@ function parseAdmission(record: Json, run: number): Exchange {
   };
 }
 
-function parseCompletion(record: Json, run: number): Completion {
+function parseCompletion(record: Json): Completion {
   const input = object(record.input);
   return {
-    seq: count(record.seq) ?? 0,
-    run,
     status: text(record.status),
     outcome: text(record.outcome),
     isRecovered: record.outcome === 'unknown' && record.error === 'stopped' && record.listener === undefined,

@@ -77,19 +77,7 @@ function forbiddenParameter(parsed: ParsedCommand, user: string): string | undef
   for (const parameter of parsed.spec.parameters) {
     const values = parsed.values.get(parameter.long);
     if (values === undefined) continue;
-    const isForbidden = {
-      F: true,
-      S: true,
-      A: true,
-      D: true,
-      U: true,
-      u: true,
-      Q: false,
-      O: false,
-      X: false,
-      '': false,
-    };
-    if (!isForbidden[parameter.class]) continue;
+    if (['Q', 'O', ''].includes(parameter.class)) continue;
     if (parameter.class === 'u' && parsed.spec.isMail && values.every((one) => sameUser(one, user))) continue;
     if (!parsed.spec.isMail && (parameter.class === 'U' || parameter.class === 'u')) {
       const masks = values.filter((one) => /[*?/]/.test(one));

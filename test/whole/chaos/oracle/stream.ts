@@ -13,6 +13,7 @@ const tailMs = 10_000;
 export async function checkStream(folder: string, chain: ChainSummary, report: Report): Promise<number> {
   const path = join(folder, 'stream.jsonl');
   if (!existsSync(path)) return 0;
+  const wrong = (what: string, where: string): void => report.add('fleet', what, where);
   const seen = new Uint8Array(chain.lastSeq + 2);
   let messages = 0;
   let lastMessage = 0;
@@ -23,25 +24,23 @@ export async function checkStream(folder: string, chain: ChainSummary, report: R
     const record = parseObject(line);
     const seq = count(record?.seq);
     if (record === undefined || seq === undefined) {
-      report.add('fleet', 'a line in the stream that is no record', where);
+      wrong('a line in the stream that is no record', where);
       return;
     }
     const hash = text(record.hash).slice(0, 32);
     const known = chain.hashOf(seq);
     const isOlder = seq < chain.firstSeq;
-    if (!isOlder && known === undefined) report.add('fleet', `the journal has no record ${seq}`, where);
-    else if (!isOlder && known !== hash)
-      report.add('fleet', `record ${seq} is another one in the journal`, where);
-    else if (!isWhole(line, record)) report.add('fleet', `the text of record ${seq} was changed`, where);
+    if (!isOlder && known === undefined) wrong(`the journal has no record ${seq}`, where);
+    else if (!isOlder && known !== hash) wrong(`record ${seq} is another one in the journal`, where);
+    else if (!isWhole(line, record)) wrong(`the text of record ${seq} was changed`, where);
     if (isAgain) {
       if (seq <= chain.lastSeq) seen[seq] = 1;
       return;
     }
-    if (seen[seq] === 1) report.add('fleet', `record ${seq} comes twice`, where);
-    else if (lastSeq !== 0 && seq !== lastSeq + 1)
-      report.add('fleet', `record ${seq} after ${lastSeq}`, where);
+    if (seen[seq] === 1) wrong(`record ${seq} comes twice`, where);
+    else if (lastSeq !== 0 && seq !== lastSeq + 1) wrong(`record ${seq} after ${lastSeq}`, where);
     else if (lastSeq !== 0 && text(record.prev) !== lastHash)
-      report.add('fleet', `record ${seq} does not follow the record before it`, where);
+      wrong(`record ${seq} does not follow the record before it`, where);
     if (seq <= chain.lastSeq) seen[seq] = 1;
     lastSeq = Math.max(lastSeq, seq);
     lastHash = text(record.hash);
@@ -53,11 +52,11 @@ export async function checkStream(folder: string, chain: ChainSummary, report: R
     if (subject !== '' && !subject.startsWith('dovegate.audit.')) return;
     messages += 1;
     const where = `stream message ${number}`;
-    if (number <= lastMessage) report.add('fleet', `message ${number} after ${lastMessage}`, where);
+    if (number <= lastMessage) wrong(`message ${number} after ${lastMessage}`, where);
     lastMessage = number;
     const journal = subject.split('.').at(-1) ?? '';
     if (subject !== '' && chain.journal !== '' && journal !== chain.journal)
-      report.add('fleet', `a message of the journal ${journal}`, where);
+      wrong(`a message of the journal ${journal}`, where);
     const data = text(message.data);
     for (const line of data.split('\n')) if (line !== '') takeRecord(line, where, message.again === true);
   };
@@ -73,10 +72,9 @@ export async function checkStream(folder: string, chain: ChainSummary, report: R
   for (let seq = chain.firstSeq; seq <= settled; seq += 1) {
     if (seen[seq] === 1) continue;
     missing += 1;
-    if (missing <= 20)
-      report.add('fleet', `the stream lacks record ${seq}`, `of ${chain.firstSeq} to ${chain.lastSeq}`);
+    if (missing <= 20) wrong(`the stream lacks record ${seq}`, `of ${chain.firstSeq} to ${chain.lastSeq}`);
   }
-  if (missing > 20) report.add('fleet', `the stream lacks ${missing} records in all`, `up to ${settled}`);
+  if (missing > 20) wrong(`the stream lacks ${missing} records in all`, `up to ${settled}`);
   return messages;
 }
 

@@ -32,13 +32,13 @@ const rawKey = Buffer.from(createPublicKey(pem).export({ format: 'jwk' }).x ?? '
 const hmacKey = 'a'.repeat(64);
 const policyText = 'policies: {}\n';
 const policyHash = sha(policyText);
-const started = 1_800_000_000_000;
+export const started = 1_800_000_000_000;
 
 export function sha(text: string): string {
   return createHash('sha256').update(Buffer.from(text, 'latin1')).digest('hex');
 }
 
-export function hmac(text: string): string {
+function hmac(text: string): string {
   return createHmac('sha256', hmacKey).update(Buffer.from(text, 'latin1')).digest('hex');
 }
 
@@ -55,7 +55,6 @@ interface Command {
   status?: string;
   rows?: string;
   input?: string;
-  kind?: string;
 }
 
 export function tokenOf(number: number): string {
@@ -76,14 +75,12 @@ function addCommand(evidence: Evidence, asked: Command): void {
   const digest = { bytes: rows.length, sha: sha(rows) };
   const id = `01M${String(number).padStart(23, '0')}`;
   const session = `01S${String(number).padStart(23, '0')}`;
-  const input =
-    asked.input === undefined
-      ? undefined
-      : { bytes: asked.input.length, sha: sha(asked.input), text: asked.input };
+  const { input: text } = asked;
+  const input = text === undefined ? undefined : { bytes: text.length, sha: sha(text) };
   const time = new Date(begun).toISOString();
   evidence.clients.push({
     client: number,
-    kind: asked.kind ?? 'unix',
+    kind: 'unix',
     principal: 'anna@support',
     token,
     user,
@@ -93,7 +90,7 @@ function addCommand(evidence: Evidence, asked: Command): void {
     effect: effect === 'read' ? 'read' : 'write',
     begun,
     ended: begun + 100,
-    ...(input === undefined ? {} : { input }),
+    ...(input && { input: { ...input, text } }),
     status,
     rows: digest,
     text: rows,
@@ -107,47 +104,46 @@ function addCommand(evidence: Evidence, asked: Command): void {
       n: 1,
       at: begun + 20,
       line: ['', user, command, ...sent].join('\t'),
-      ...(input === undefined ? {} : { input: { bytes: input.bytes, sha: input.sha } }),
+      ...(input && { input }),
       passed: true,
       reply: { status, ...digest, whole: true },
       ended: begun + 80,
     });
-  const who = { session, id, listener: 'support', principal: 'anna@support' };
+  const ids = { session, id, listener: 'support' };
   evidence.records.push(
     {
       time,
       event: 'admission',
-      session,
-      id,
-      listener: 'support',
+      ...ids,
       peer: { uid: 1001 },
       principal: 'anna@support',
       policy: 'support',
       version: policyHash,
       series: '2.4',
       decision: isDenied ? 'deny' : 'allow',
-      ...(input === undefined ? {} : { reason: `because ${token}` }),
+      ...(input && { reason: `because ${token}` }),
       command,
       user,
       args: asked.recorded ?? sent,
       effect,
-      ...(isDenied ? {} : { backend: 'mail1' }),
+      ...(!isDenied && { backend: 'mail1' }),
       users: [user],
     },
     {
       time,
       event: 'completion',
-      ...who,
+      ...ids,
+      principal: 'anna@support',
       command,
       user,
-      ...(asked.input === undefined ? {} : { input: { bytes: asked.input.length, hmac: hmac(asked.input) } }),
-      ...(isDenied ? {} : { backend: 'mail1', upstream: `mail1-${number}` }),
+      ...(text !== undefined && { input: { bytes: text.length, hmac: hmac(text) } }),
+      ...(!isDenied && { backend: 'mail1', upstream: `mail1-${number}` }),
       status,
       outcome: isDenied ? 'denied' : status === '+' ? 'ok' : 'failed',
       sent: !isDenied,
-      ...(isDenied ? {} : { cells, bytes_in: rows.length }),
+      ...(!isDenied && { cells, bytes_in: rows.length }),
       bytes_out: rows.length + status.length + 2,
-      ...(isDenied ? {} : { wait_ms: 1, first_byte_ms: 2 }),
+      ...(!isDenied && { wait_ms: 1, first_byte_ms: 2 }),
       duration_ms: 50,
     },
   );
@@ -208,13 +204,11 @@ export function createEvidence(): Evidence {
   const at = (ms: number): string => new Date(started + ms).toISOString();
   const start = { event: 'start', journal: 'f'.repeat(32), format: 1, program: 'dovegate 0.1.0' };
   evidence.records.push({ time: at(0), ...start }, { time: at(0), ...checkpoint });
-  const status = { command: 'mailbox status', args: ['messages', 'x'], sent: ['--', 'messages', 'x'] };
-  const named = (number: number): Pick<Command, 'command' | 'args' | 'sent'> => ({
-    ...status,
-    args: ['messages', tokenOf(number)],
-    sent: ['--', 'messages', tokenOf(number)],
-  });
-  for (let number = 1; number <= 4; number += 1) addCommand(evidence, { number, ...named(number) });
+  const addStatus = (number: number, more: Partial<Command> = {}): void => {
+    const args = ['messages', tokenOf(number)];
+    addCommand(evidence, { number, command: 'mailbox status', args, sent: ['--', ...args], ...more });
+  };
+  for (let number = 1; number <= 4; number += 1) addStatus(number);
   addCommand(evidence, {
     number: 5,
     command: 'mailbox create',
@@ -239,9 +233,9 @@ export function createEvidence(): Evidence {
     sent: ['--', 'uid text', 'subject', tokenOf(7)],
     recorded: ['--', 'uid text', 'subject', { hmac: hmac(tokenOf(7)) }],
   });
-  addCommand(evidence, { number: 8, ...named(8), user: 'ceo@example.com', status: '-NOPERM' });
-  addCommand(evidence, { number: 9, ...named(9), status: '-NOTFOUND', rows: '' });
-  addCommand(evidence, { number: 10, ...named(10) });
+  addStatus(8, { user: 'ceo@example.com', status: '-NOPERM' });
+  addStatus(9, { status: '-NOTFOUND', rows: '' });
+  addStatus(10);
   evidence.records.push({ time: at(30_000), event: 'stop' }, { time: at(30_000), ...checkpoint });
   evidence.samples = createSamples();
   return evidence;
@@ -263,28 +257,29 @@ function createSamples(): Fields[] {
   return [0, 5000, 100_000, 105_000, 110_000].map((ms) => ({ ...one, at: started + ms }));
 }
 
+function only(of: readonly Fields[], what: string, is: (one: Fields) => boolean): Fields {
+  const found = of.find(is);
+  if (found === undefined) throw new Error(`there is no ${what}`);
+  return found;
+}
+
 /** The record of the command with this number. */
-export function recordOf(evidence: Evidence, event: string, number: number): Fields {
+export function recordOf({ records }: Evidence, event: string, number: number): Fields {
   const id = `01M${String(number).padStart(23, '0')}`;
-  const found = evidence.records.find((one) => one.event === event && one.id === id);
-  if (found === undefined) throw new Error(`no ${event} of command ${number}`);
-  return found;
+  return only(records, `${event} ${number}`, (one) => one.event === event && one.id === id);
 }
 
-export function clientOf(evidence: Evidence, number: number): Fields {
-  const found = evidence.clients.find((one) => one.token === tokenOf(number));
-  if (found === undefined) throw new Error(`no command ${number}`);
-  return found;
+export function clientOf({ clients }: Evidence, number: number): Fields {
+  return only(clients, `command ${number}`, ({ token }) => token === tokenOf(number));
 }
 
-export function arrivalOf(evidence: Evidence, number: number): Fields {
-  const found = evidence.backend.find((one) => one.conn === number && one.handshake !== true);
-  if (found === undefined) throw new Error(`no line of command ${number}`);
-  return found;
+export function arrivalOf({ backend }: Evidence, number: number): Fields {
+  const isIt = ({ conn, handshake }: Fields): boolean => conn === number && handshake !== true;
+  return only(backend, `line of command ${number}`, isIt);
 }
 
 /** Gives records their numbers, hashes and signatures. */
-export function seal(records: readonly Fields[]): string[] {
+function seal(records: readonly Fields[]): string[] {
   let prev = '0'.repeat(64);
   return records.map((record, place) => {
     let fields: Fields = { seq: place + 1, ...record };
@@ -314,13 +309,9 @@ export function writeEvidence(folder: string, evidence: Evidence): void {
   const lines = (objects: readonly unknown[]): string =>
     objects.map((one) => `${JSON.stringify(one)}\n`).join('');
   const put = (name: string, text: string): void => writeFileSync(join(folder, name), text);
-  put('run.json', JSON.stringify(evidence.run));
-  put('policy.jsonl', lines(evidence.policy));
-  put('clients.jsonl', lines(evidence.clients));
-  put('backend.jsonl', lines(evidence.backend));
-  put('faults.jsonl', lines(evidence.faults));
-  put('samples.jsonl', lines(evidence.samples));
-  put('verify.json', JSON.stringify(evidence.verify));
+  for (const name of ['run', 'verify'] as const) put(`${name}.json`, JSON.stringify(evidence[name]));
+  for (const name of ['policy', 'clients', 'backend', 'faults', 'samples'] as const)
+    put(`${name}.jsonl`, lines(evidence[name]));
   put('gate.log', evidence.gateLog);
   put('hmac.key', `${hmacKey}\n`);
   put(join('journal', 'policies', `${policyHash}.yaml`), policyText);

@@ -13,7 +13,7 @@ import { type ClientIndex, hmacOf } from './index-clients.js';
 import type { Timeline } from './judge.js';
 import type { Report } from './report.js';
 
-export interface TruthSetting {
+interface TruthSetting {
   index: ClientIndex;
   faults: Faults;
   timeline: Timeline;
@@ -21,7 +21,7 @@ export interface TruthSetting {
   report: Report;
 }
 
-export interface TruthChecker {
+interface TruthChecker {
   check(entry: Entry): void;
 }
 
@@ -222,11 +222,10 @@ export function createTruthChecker(setting: TruthSetting): TruthChecker {
       upstreams.set(ofRecorder, ofGate);
       upstreams.set(ofGate, ofRecorder);
     } else if (known !== ofGate || other !== ofRecorder)
-      report.add(
-        'not-true',
-        `${nameEntry(entry)}: upstream ${done.upstream} on connection ${last.conn}, which carried ${known ?? 'another one'}`,
-        nameExchange(exchange),
-      );
+      sayerOf(
+        entry,
+        exchange,
+      )(`upstream ${done.upstream} on connection ${last.conn}, which carried ${known ?? 'another one'}`);
   };
 
   const checkExchange = (entry: Entry, exchange: Exchange, arrivals: readonly Arrival[]): void => {
@@ -236,11 +235,7 @@ export function createTruthChecker(setting: TruthSetting): TruthChecker {
     if (done.isRecovered) {
       // A client that is gone is noticed with the first write only, so its command may wait until the gate is killed.
       if (entry.end !== 'left' && !faults.explain(entry.begun, entry.ended, processKinds))
-        report.add(
-          'not-true',
-          `${nameEntry(entry)}: unknown by a recovery, and no fault is near`,
-          nameExchange(exchange),
-        );
+        sayerOf(entry, exchange)('unknown by a recovery, and no fault is near');
       return;
     }
     checkSent(entry, exchange, done, arrivals);
@@ -256,17 +251,9 @@ export function createTruthChecker(setting: TruthSetting): TruthChecker {
     const main = mains.find((one) => one.id === twin.twinOf);
     if (main === undefined) {
       if (!faults.explain(entry.begun, entry.ended))
-        report.add(
-          'not-true',
-          `${nameEntry(entry)}: a search for ${twin.twinOf}, which is not there`,
-          nameExchange(twin),
-        );
+        sayerOf(entry, twin)(`a search for ${twin.twinOf}, which is not there`);
     } else if (main.matches >= 0 && twin.done?.outcome === 'ok' && twin.done.cells !== main.matches * 2)
-      report.add(
-        'not-true',
-        `${nameEntry(entry)}: matches ${main.matches}, and its search had ${twin.done.cells} cells`,
-        nameExchange(main),
-      );
+      sayerOf(entry, main)(`matches ${main.matches}, and its search had ${twin.done.cells} cells`);
   };
 
   return {
