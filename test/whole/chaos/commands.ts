@@ -40,7 +40,6 @@ export const secretWords: readonly string[] = Array.from(
   { length: 6 },
   (_, at) => `zq${at}Xylem${at}kestrel`,
 );
-const secretWord = (random: Random): string => pick(random, secretWords);
 
 /** `isNative`: for a client of the doveadm protocol, which may set flags. */
 export function makeRead(random: Random, isNative = false): Made {
@@ -48,6 +47,7 @@ export function makeRead(random: Random, isNative = false): Made {
   const user = pick(random, users);
   const uid = String(randomInteger(random, 1, stableMails));
   const not = ['not', 'keyword', token];
+  const secret = (): string => pick(random, secretWords);
   const forms: readonly (readonly [string, readonly string[]])[] = [
     ['mailbox list', ['INBOX', 'Stable', token]],
     ['mailbox status', ['messages uidnext', 'Stable', token]],
@@ -59,23 +59,8 @@ export function makeRead(random: Random, isNative = false): Made {
     ['fetch', ['flags', 'mailbox', 'Stable', ...not]],
     ['search', ['mailbox', 'Stable', ...not]],
     // Words about content, which no record may show.
-    ['search', ['mailbox', 'Stable', 'subject', secretWord(random), ...not]],
-    [
-      'fetch',
-      [
-        'uid',
-        'mailbox',
-        'Stable',
-        '(',
-        'body',
-        secretWord(random),
-        'or',
-        'subject',
-        secretWord(random),
-        ')',
-        ...not,
-      ],
-    ],
+    ['search', ['mailbox', 'Stable', 'subject', secret(), ...not]],
+    ['fetch', ['uid', 'mailbox', 'Stable', '(', 'body', secret(), 'or', 'subject', secret(), ')', ...not]],
   ];
   const [command, args] = pick(random, forms);
   const read: Made = { token, user, command, args, effect: 'read' };
@@ -155,14 +140,16 @@ export function makeHostile(random: Random): Made {
     () => of('fetch', ['-A', 'text', 'mailbox', 'Stable', ...not], { user: boss }),
     () => of('fetch', ['-F', '/etc/passwd', 'text', ...not]),
     () => of('fetch', ['-S', '/run/dovecot/doveadm-server', 'text', ...not]),
-    () => of('fetch', ['text', 'mailbox', 'Stable', ...not], { user: boss }),
-    () => of('fetch', ['text', 'mailbox', 'Stable', ...not], { user: boss.toUpperCase() }),
-    () => of('fetch', ['text', 'mailbox', 'Stable', ...not], { user: boss.replace('boss', 'Boss') }),
-    () => of('fetch', ['text', 'mailbox', 'Stable', ...not], { user: boss.replace('boss', 'BOSS') }),
-    () => of('fetch', ['text', 'mailbox', 'Stable', ...not], { user: ` ${boss}` }),
-    () => of('fetch', ['text', 'mailbox', 'Stable', ...not], { user: `${boss}\0` }),
-    () => of('fetch', ['text', 'mailbox', 'Stable', ...not], { user: `x@${realm}.evil` }),
-    () => of('fetch', ['text', 'mailbox', 'Stable', ...not], { user: '' }),
+    ...[
+      boss,
+      boss.toUpperCase(),
+      boss.replace('boss', 'Boss'),
+      boss.replace('boss', 'BOSS'),
+      ` ${boss}`,
+      `${boss}\0`,
+      `x@${realm}.evil`,
+      '',
+    ].map((stranger) => () => of('fetch', ['text', 'mailbox', 'Stable', ...not], { user: stranger })),
     () => of('copy', ['Chaos', 'user', other, 'mailbox', 'Stable', ...not]),
     () => of('import', ['maildir:/tmp/x', '', 'mailbox', 'Stable', ...not]),
     () => of('exec', ['imap', token]),

@@ -3,7 +3,7 @@ import { createWriteStream, mkdirSync, type WriteStream, writeFileSync } from 'n
 import { join } from 'node:path';
 
 const files = ['policy', 'clients', 'backend', 'faults', 'samples', 'stream'] as const;
-export type EvidenceFile = (typeof files)[number];
+type EvidenceFile = (typeof files)[number];
 
 export interface Evidence {
   readonly folder: string;
@@ -23,14 +23,7 @@ export function openEvidence(folder: string): Evidence {
   const streams = new Map<EvidenceFile, WriteStream>(
     files.map((name) => [name, createWriteStream(path(`${name}.jsonl`))]),
   );
-  const counts: Record<EvidenceFile, number> = {
-    policy: 0,
-    clients: 0,
-    backend: 0,
-    faults: 0,
-    samples: 0,
-    stream: 0,
-  };
+  const counts = { policy: 0, clients: 0, backend: 0, faults: 0, samples: 0, stream: 0 };
   let isClosed = false;
   return {
     folder,
@@ -46,14 +39,7 @@ export function openEvidence(folder: string): Evidence {
     },
     async close() {
       isClosed = true;
-      await Promise.all(
-        [...streams.values()].map(
-          (stream) =>
-            new Promise<void>((resolve) => {
-              stream.end(resolve);
-            }),
-        ),
-      );
+      for (const stream of streams.values()) await new Promise<void>((resolve) => void stream.end(resolve));
     },
   };
 }

@@ -179,43 +179,43 @@ const makers: readonly Fault[] = [
     await pause(50);
   }),
   atRelay(3, 'cut', 'a command line is swallowed', async (relay, random) => {
-    relay.swallow(randomInteger(random, 1, 4));
+    relay.set({ swallows: randomInteger(random, 1, 4) });
     await pause(2_000);
-    relay.swallow(0);
+    relay.set({ swallows: 0 });
   }),
   atRelay(2, 'cut', 'new connections are refused', async (relay, random) => {
-    relay.refuse(true, pick(random, greetings));
+    relay.set({ isRefused: true, greeting: pick(random, greetings) });
     relay.cut();
     await pause(300 + random() * 4_000);
-    relay.refuse(false);
+    relay.set({ isRefused: false });
   }),
   atRelay(4, 'tear', '', async (relay, random) => {
-    relay.tear(
-      randomInteger(random, 1, 6),
-      pick(random, [0, 1, 4, 5, 6, 7, 20, 100, 1_000, 8_000, -1, -1, -2, -3]),
-    );
+    relay.set({
+      tears: randomInteger(random, 1, 6),
+      tearBytes: pick(random, [0, 1, 4, 5, 6, 7, 20, 100, 1_000, 8_000, -1, -1, -2, -3]),
+    });
     await pause(2_000);
-    relay.tear(0, 0);
+    relay.set({ tears: 0 });
   }),
   atRelay(3, 'shred', '', async (relay, random) => {
-    relay.shred(randomInteger(random, 1, 7));
+    relay.set({ shredBytes: randomInteger(random, 1, 7) });
     await pause(1_500);
-    relay.shred(0);
+    relay.set({ shredBytes: 0 });
   }),
   atRelay(3, 'delay', '', async (relay, random) => {
-    relay.delay(randomInteger(random, 20, 1_500));
+    relay.set({ delayMs: randomInteger(random, 20, 1_500) });
     await pause(1_000 + random() * 4_000);
-    relay.delay(0);
+    relay.set({ delayMs: 0 });
   }),
   atRelay(2, 'half-open', '', async (relay, random) => {
-    relay.hold(true);
+    relay.set({ isHeld: true });
     await pause(1_000 + random() * 6_000);
-    relay.hold(false);
+    relay.set({ isHeld: false });
   }),
   atRelay(4, 'hostile-server', '', async (relay, random) => {
-    relay.forge(randomInteger(random, 1, 4), pick(random, forgeries), true);
+    relay.set({ forges: randomInteger(random, 1, 4), forged: pick(random, forgeries) });
     await pause(2_000);
-    relay.forge(0, Buffer.from(''), false);
+    relay.set({ forges: 0 });
   }),
   [
     3,

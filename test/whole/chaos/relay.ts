@@ -6,25 +6,32 @@ import net from 'node:net';
 import { createDemux, createFramer, type Demux, replyChannel } from '../../kit/plain/framing.js';
 import type { Evidence } from './evidence.js';
 
+/** What is wrong on the way. */
+export interface RelayFaults {
+  /** Of so many replies from now on, only `tearBytes` bytes are given to the gate (below zero: all but so many); then both sides are cut. */
+  tears: number;
+  tearBytes: number;
+  /** The connection ends when so many command lines arrive, before they go on. */
+  swallows: number;
+  /** Each way gets this much later, for lines and replies that come from now on. */
+  delayMs: number;
+  /** Replies reach the gate in pieces of so many bytes at most, each in a packet of its own; 0: as they come. */
+  shredBytes: number;
+  /** Nothing passes, and nothing ends. */
+  isHeld: boolean;
+  /** So many commands are answered by the relay, with these bytes of the reply channel, and do not go on; then the connection ends. */
+  forges: number;
+  forged: Buffer;
+  /** New connections are ended at once; with a text they are greeted with it first. */
+  isRefused: boolean;
+  greeting: string;
+}
+
 export interface Relay {
   readonly name: string;
-  readonly port: number;
   /** Ends all connections. */
   cut(): void;
-  /** Of the next `count` replies, only `bytes` bytes are given to the gate (below zero: all but so many); then both sides are cut. */
-  tear(count: number, bytes: number): void;
-  /** Ends the connection when the next `count` command lines arrive, before they go on. */
-  swallow(count: number): void;
-  /** Replies reach the gate in pieces of so many bytes at most, each in a packet of its own; 0: as they come. */
-  shred(bytes: number): void;
-  /** Each way gets this much later, for lines and replies that come from now on. */
-  delay(ms: number): void;
-  /** Nothing passes, and nothing ends. */
-  hold(isHeld: boolean): void;
-  /** The next `count` commands are answered by the relay, with these bytes of the reply channel, and do not go on. */
-  forge(count: number, reply: Buffer, ends: boolean): void;
-  /** New connections are ended at once; with a text they are greeted with it first. */
-  refuse(isRefused: boolean, greeting?: string): void;
+  set(faults: Partial<RelayFaults>): void;
   close(): Promise<void>;
 }
 
@@ -54,7 +61,7 @@ export async function openRelay(
   backend: string,
 ): Promise<Relay> {
   const links = new Set<() => void>();
-  const fault = {
+  const fault: RelayFaults = {
     tears: 0,
     tearBytes: 0,
     swallows: 0,
@@ -62,8 +69,7 @@ export async function openRelay(
     shredBytes: 0,
     isHeld: false,
     forges: 0,
-    forged: Buffer.from([]) as Buffer,
-    forgeEnds: false,
+    forged: Buffer.alloc(0),
     isRefused: false,
     greeting: '',
   };
@@ -220,7 +226,7 @@ export async function openRelay(
         one.passed = false;
         one.forged = true;
         give(frame(replyChannel, fault.forged));
-        if (fault.forgeEnds) setTimeout(end, 20);
+        setTimeout(end, 20);
         return false;
       }
       return true;
@@ -311,35 +317,12 @@ export async function openRelay(
   });
   return {
     name,
-    port,
     cut() {
       for (const end of links) end();
     },
-    tear(count, bytes) {
-      fault.tears = count;
-      fault.tearBytes = bytes;
-    },
-    swallow(count) {
-      fault.swallows = count;
-    },
-    shred(bytes) {
-      fault.shredBytes = bytes;
-    },
-    delay(ms) {
-      fault.delayMs = ms;
-    },
-    hold(isHeld) {
-      fault.isHeld = isHeld;
-      if (!isHeld) for (const resume of resumes) resume();
-    },
-    forge(count, reply, ends) {
-      fault.forges = count;
-      fault.forged = reply;
-      fault.forgeEnds = ends;
-    },
-    refuse(isRefused, text = '') {
-      fault.isRefused = isRefused;
-      fault.greeting = text;
+    set(faults) {
+      Object.assign(fault, faults);
+      if (faults.isHeld === false) for (const resume of resumes) resume();
     },
     async close() {
       for (const end of links) end();

@@ -42,8 +42,6 @@ export interface TrafficOptions {
 
 export interface Traffic {
   readonly running: number;
-  /** Answers so far. */
-  readonly answered: number;
   /** Each client ends after its command; resolves when all have. */
   stop(): Promise<void>;
 }
@@ -71,7 +69,7 @@ const leaveOneIn = 150;
 
 export function startTraffic(options: TrafficOptions): Traffic {
   const { evidence, seed, places, lab, inForce, clients, thinkMs } = options;
-  const state = { isOver: false, answered: 0, running: 0 };
+  const state = { isOver: false, running: 0 };
 
   const expectOf = (made: Made, principal: string): string => {
     if (made.isHostile) return 'refuse';
@@ -79,35 +77,40 @@ export function startTraffic(options: TrafficOptions): Traffic {
     if (verdicts.every(Boolean)) return 'allow';
     return verdicts.some(Boolean) ? 'any' : 'refuse';
   };
-  /** Writes down a command around what is done with it. */
-  const recorded = async (worker: Worker, made: Made, act: () => Promise<Told & { inputCut?: true }>) => {
-    const { token, user, command, args, effect, input } = made;
-    const expectBefore = expectOf(made, worker.principal);
+  /** Writes down commands around what is done with all of them. */
+  const recorded = async (
+    { number, kind, principal }: Worker,
+    commands: readonly Made[],
+    act: () => Promise<Told & { inputCut?: true }>,
+  ) => {
+    const before = commands.map((made) => expectOf(made, principal));
     const begun = Date.now();
     const told = await act();
-    const expectAfter = expectOf(made, worker.principal);
-    state.answered += 1;
-    evidence.write('clients', {
-      client: worker.number,
-      kind: worker.kind,
-      principal: worker.principal,
-      token,
-      user,
-      command,
-      args,
-      expect: expectBefore === expectAfter ? expectBefore : 'any',
-      effect,
-      begun,
-      ended: Date.now(),
-      ...(input !== undefined && {
-        input: {
-          bytes: Buffer.byteLength(input, 'latin1'),
-          sha: sha(Buffer.from(input, 'latin1')),
-          ...(input.length <= 4_096 && { text: input }),
-        },
-      }),
-      ...told,
-    });
+    for (const [at, made] of commands.entries()) {
+      const { token, user, command, args, effect, input } = made;
+      const after = expectOf(made, principal);
+      evidence.write('clients', {
+        client: number,
+        kind,
+        principal,
+        token,
+        user,
+        command,
+        args,
+        effect,
+        begun,
+        expect: before[at] === after ? after : 'any',
+        ended: Date.now(),
+        ...(input !== undefined && {
+          input: {
+            bytes: Buffer.byteLength(input, 'latin1'),
+            sha: sha(Buffer.from(input, 'latin1')),
+            ...(input.length <= 4_096 && { text: input }),
+          },
+        }),
+        ...told,
+      });
+    }
     return told;
   };
 
@@ -115,14 +118,14 @@ export function startTraffic(options: TrafficOptions): Traffic {
     await pause(random() * 2 * thinkMs);
   };
 
-  /** A client of the doveadm protocol that keeps its connection as long as it lasts. */
-  const native = async (
+  /** A client that keeps its connection as long as it lasts. `make`: undefined: nothing that can be asked there. */
+  const keeping = async <C extends { close(): void }>(
     worker: Worker,
-    open: () => Promise<RawClient>,
-    make: (random: Random) => Made,
-    minor: number,
+    open: () => Promise<C>,
+    make: (random: Random) => Made | undefined,
+    ask: (client: C, made: Made) => Promise<Told & { inputCut?: true }>,
   ): Promise<void> => {
-    let client: RawClient | undefined;
+    let client: C | undefined;
     while (!state.isOver) {
       await think(worker);
       try {
@@ -131,13 +134,12 @@ export function startTraffic(options: TrafficOptions): Traffic {
         await pause(300);
         continue;
       }
-      const { random } = worker;
-      const made = make(random);
-      const leaves = random() < 1 / leaveOneIn;
+      const made = make(worker.random);
+      if (made === undefined) continue;
       const one = client;
-      const told = await recorded(worker, made, () => askNative(one, made, minor, leaves, random));
+      const told = await recorded(worker, [made], () => ask(one, made));
       // After a reply that broke off the gate ends the session, at once or a moment later.
-      const isBroken = told.status === '-TEMPFAIL' && told.rows?.bytes !== 0;
+      const isBroken = told.status === '-TEMPFAIL' && told.rows !== undefined && told.rows.bytes !== 0;
       if (told.end !== 'open' || isBroken) {
         client.close();
         client = undefined;
@@ -145,6 +147,18 @@ export function startTraffic(options: TrafficOptions): Traffic {
     }
     client?.close();
   };
+
+  /** By the doveadm protocol. */
+  const native = (
+    worker: Worker,
+    open: () => Promise<RawClient>,
+    make: (random: Random) => Made,
+    minor: number,
+  ): Promise<void> =>
+    keeping(worker, open, make, (client, made) => {
+      const leaves = worker.random() < 1 / leaveOneIn;
+      return askNative(client, made, minor, leaves, worker.random);
+    });
 
   const openUnix = (path: string, minor: number) => (): Promise<RawClient> =>
     openRawClient({ path, minor, timeoutMs: answerMs, ...(minor >= 3 && { optionLogPassthrough: true }) });
@@ -162,38 +176,25 @@ export function startTraffic(options: TrafficOptions): Traffic {
     return openRawClient(place);
   };
 
-  const http = async (worker: Worker): Promise<void> => {
-    let client: RawHttp | undefined;
-    while (!state.isOver) {
-      await think(worker);
-      try {
-        client ??= await openRawHttp({
-          port: places.panelPort,
-          tls: { ca: places.ca, serverName: 'localhost' },
-          timeoutMs: answerMs,
-        });
-      } catch {
-        await pause(300);
-        continue;
-      }
-      const made = makeRead(worker.random);
-      const body = httpBodyOf(made);
-      if (body === undefined) continue;
-      const one = client;
-      const told = await recorded(worker, made, () => askHttp(one, body, places.panelKey()));
-      if (told.end !== 'open') {
-        client.close();
-        client = undefined;
-      }
-    }
-    client?.close();
-  };
+  const http = (worker: Worker): Promise<void> =>
+    keeping(
+      worker,
+      () => {
+        const tls = { ca: places.ca, serverName: 'localhost' };
+        return openRawHttp({ port: places.panelPort, tls, timeoutMs: answerMs });
+      },
+      (random) => {
+        const made = makeRead(random);
+        return httpBodyOf(made) === undefined ? undefined : made;
+      },
+      (client, made) => askHttp(client, httpBodyOf(made) ?? '', places.panelKey()),
+    );
 
   const program = async (worker: Worker): Promise<void> => {
     while (!state.isOver) {
       await pause(1_000 + worker.random() * 2_000);
       const made = makeRead(worker.random);
-      await recorded(worker, made, async () => {
+      await recorded(worker, [made], async () => {
         const [name = '', sub] = made.command.split(' ');
         const words = sub === undefined ? [name] : [name, sub];
         const { exit } = await lab.doveadm([...words, '-u', made.user, '-S', places.read, ...made.args], {
@@ -213,45 +214,14 @@ export function startTraffic(options: TrafficOptions): Traffic {
       if (some.length === 0) continue;
       writeFileSync(file, `${some.join('\n')}\n`);
       const args = ['uid', 'mailbox', 'Stable', 'not', 'keyword', token];
-      const begun = Date.now();
       const made = some.map((user): Made => ({ token, user, command: 'fetch', args, effect: 'read' }));
-      const before = made.map((one) => expectOf(one, worker.principal));
-      const { exit } = await runProgram(
-        process.execPath,
-        [
-          builtProgram,
-          'send',
-          '--socket',
-          places.read,
-          '--users',
-          file,
-          '--jobs',
-          '3',
-          '--',
-          'fetch',
-          ...args,
-        ],
-        { timeoutMs: answerMs },
-      );
-      for (const [at, one] of made.entries()) {
-        const after = expectOf(one, worker.principal);
-        state.answered += 1;
-        evidence.write('clients', {
-          client: worker.number,
-          kind: 'bulk',
-          principal: worker.principal,
-          token,
-          user: one.user,
-          command: one.command,
-          args,
-          expect: before[at] === after ? after : 'any',
-          effect: 'read',
-          begun,
-          ended: Date.now(),
-          status: `exit ${exit}`,
-          end: 'eof',
+      const send = [builtProgram, 'send', '--socket', places.read, '--users', file, '--jobs', '3'];
+      await recorded(worker, made, async () => {
+        const { exit } = await runProgram(process.execPath, [...send, '--', 'fetch', ...args], {
+          timeoutMs: answerMs,
         });
-      }
+        return { status: `exit ${exit}`, end: 'eof' };
+      });
     }
   };
 
@@ -283,58 +253,41 @@ export function startTraffic(options: TrafficOptions): Traffic {
   };
 
   const workers: Promise<void>[] = [];
-  const start = (worker: Worker, run: Promise<void>): void => {
-    state.running += 1;
-    const done = run.catch((error: unknown) => {
-      console.error(`client ${worker.number} (${worker.kind}) ended: ${String(error)}`);
-    });
-    workers.push(
-      done.then(() => {
-        state.running -= 1;
-      }),
-    );
-  };
   for (let number = 0; number < clients; number += 1) {
     const random = seededRandom(seed * 4_096 + number);
-    const of = (kind: Kind, principal: string): Worker => ({ number, kind, principal, random });
     const minor = pick(random, [0, 2, 3]);
     const share = number / clients;
-    if (number < 2) {
-      const worker = of('doveadm', 'root@read');
-      start(worker, program(worker));
-    } else if (number < 3) {
-      const worker = of('bulk', 'root@read');
-      start(worker, bulk(worker));
-    } else if (share < 0.45) {
-      const worker = of('unix', 'root@read');
-      start(
-        worker,
-        native(worker, openUnix(places.read, minor), (source) => makeRead(source, true), minor),
+    const start = (kind: Kind, principal: string, run: (worker: Worker) => Promise<void>): void => {
+      state.running += 1;
+      const done = run({ number, kind, principal, random }).catch((error: unknown) => {
+        console.error(`client ${number} (${kind}) ended: ${String(error)}`);
+      });
+      workers.push(
+        done.then(() => {
+          state.running -= 1;
+        }),
       );
-    } else if (share < 0.65) {
-      const worker = of('unix', 'root@write');
-      start(worker, native(worker, openUnix(places.write, minor), makeWrite, minor));
-    } else if (share < 0.78) {
-      const worker = of('tls', 'backup@jobs');
-      const make = (source: Random): Made => (source() < 0.2 ? makeSave(source) : makeRead(source, true));
-      start(worker, native(worker, openTls(minor), make, minor));
-    } else if (share < 0.9) {
-      const worker = of('http', 'panel@panel');
-      start(worker, http(worker));
-    } else if (share < 0.97) {
-      const worker = of('hostile', 'root@read');
-      start(worker, native(worker, openUnix(places.read, minor), makeHostile, minor));
-    } else {
-      const worker = of('hostile', 'root@read');
-      start(worker, stranger(worker));
-    }
+    };
+    const startNative = (
+      kind: Kind,
+      principal: string,
+      open: () => Promise<RawClient>,
+      make: (source: Random) => Made,
+    ): void => start(kind, principal, (worker) => native(worker, open, make, minor));
+    const makeNative = (source: Random): Made => makeRead(source, true);
+    const makeJob = (source: Random): Made => (source() < 0.2 ? makeSave(source) : makeRead(source, true));
+    if (number < 2) start('doveadm', 'root@read', program);
+    else if (number < 3) start('bulk', 'root@read', bulk);
+    else if (share < 0.45) startNative('unix', 'root@read', openUnix(places.read, minor), makeNative);
+    else if (share < 0.65) startNative('unix', 'root@write', openUnix(places.write, minor), makeWrite);
+    else if (share < 0.78) startNative('tls', 'backup@jobs', openTls(minor), makeJob);
+    else if (share < 0.9) start('http', 'panel@panel', http);
+    else if (share < 0.97) startNative('hostile', 'root@read', openUnix(places.read, minor), makeHostile);
+    else start('hostile', 'root@read', stranger);
   }
   return {
     get running() {
       return state.running;
-    },
-    get answered() {
-      return state.answered;
     },
     async stop() {
       state.isOver = true;
