@@ -9,6 +9,16 @@ export interface Owner {
   after(run: () => void | Promise<void>): void;
 }
 
+/** For programs that are no tests: an owner for as long as `run` goes on. */
+export async function withOwner<T>(run: (owner: Owner) => Promise<T>): Promise<T> {
+  const ends: (() => void | Promise<void>)[] = [];
+  try {
+    return await run({ after: (end) => void ends.push(end) });
+  } finally {
+    for (const end of ends) await end();
+  }
+}
+
 /** Makes an empty folder with a short path: a UNIX socket's path has room for 107 bytes only. */
 export function openFolder(owner: Owner): string {
   const folder = makeFolder();

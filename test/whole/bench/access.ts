@@ -20,6 +20,7 @@ import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
 import type { Place } from '../../journal/files/forged-run.js';
 import { startDaemon } from '../../kit/gate/daemon.js';
 import { askHttp } from '../../kit/plain/ask-http.js';
+import { withOwner } from '../../kit/plain/folder.js';
 import { me } from '../../kit/plain/me.js';
 import { until } from '../../kit/plain/until.js';
 import { sampleOf } from '../chaos/processes.js';
@@ -196,17 +197,16 @@ async function measureStarts(bench: Bench): Promise<void> {
     async (): Promise<Measured> => {
       link(join(folder, 'audit'), place.directory);
       cpSync(join(folder, 'state'), place.state, { recursive: true });
-      const ends: (() => void | Promise<void>)[] = [];
-      const began = performance.now();
-      const daemon = await startDaemon(
-        { after: (end) => void ends.push(end) },
-        { config: startConfiguration(place), folder: bench.folder },
-      );
-      const figure = performance.now() - began;
-      const processor = sampleOf(daemon.pid)?.cpu ?? Number.NaN;
-      await assertGrants(daemon.path('start-admin.sock'), wanted);
-      await daemon.stop();
-      for (const end of ends) await end();
+      const [figure, processor] = await withOwner(async (during) => {
+        const began = performance.now();
+        const options = { config: startConfiguration(place), folder: bench.folder };
+        const daemon = await startDaemon(during, options);
+        const took = performance.now() - began;
+        const cpu = sampleOf(daemon.pid)?.cpu ?? Number.NaN;
+        await assertGrants(daemon.path('start-admin.sock'), wanted);
+        await daemon.stop();
+        return [took, cpu];
+      });
       for (const path of [place.directory, place.state, place.ring])
         rmSync(path, { recursive: true, force: true });
       return { figure, costs: { processor } };

@@ -7,12 +7,10 @@ import type { Page } from 'playwright-core';
 import { openPageDaemon, signIn } from '../../kit/gate/page-daemon.js';
 import type { Script } from '../../kit/gate/script.js';
 import { openBrowser, openWatched } from '../../kit/plain/browser.js';
-import type { Owner } from '../../kit/plain/folder.js';
+import { withOwner } from '../../kit/plain/folder.js';
 import { spreadOf } from './load/rounds.js';
 
 const [rounds = 7, seconds = 20] = process.argv.slice(2).map(Number);
-const ends: (() => void | Promise<void>)[] = [];
-const owner: Owner = { after: (run) => void ends.push(run) };
 
 const say = (what: string, figures: readonly number[], unit: string): void => {
   const { median, from, to } = spreadOf(figures);
@@ -50,7 +48,7 @@ const fiveOfEach = `
     return new Response(told, answer);
   };`;
 
-async function main(): Promise<void> {
+await withOwner(async (owner) => {
   const daemon = await openPageDaemon(owner, { script: answer });
   const browser = await openBrowser(owner);
   const painted = async (page: Page): Promise<number> => {
@@ -125,11 +123,5 @@ async function main(): Promise<void> {
   await page.reload();
   await sleep(15_000);
   say('Now without commands, told as much', [(await share()) * 100], '%');
-}
-
-try {
-  await main();
-} finally {
-  for (const end of ends.toReversed()) await end();
-}
+});
 process.exit();

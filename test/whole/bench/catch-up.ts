@@ -12,9 +12,9 @@ import { makeAuthority } from '../../kit/gate/certificates.js';
 import { startDaemon, startShip } from '../../kit/gate/daemon.js';
 import { configurationOf } from '../../kit/gate/gateway.js';
 import { openGateway } from '../../kit/plain/bucket.js';
-import { diskPlace, type Owner, openFolder } from '../../kit/plain/folder.js';
+import { diskPlace, type Owner, openFolder, withOwner } from '../../kit/plain/folder.js';
 import { exchange, makeJournal } from './load/journal.js';
-import { say } from './load/simulated-fleet.js';
+import { say } from './load/report.js';
 import { flagsOfUnit, memoryMiB, processSnapshot } from './load/usage.js';
 
 const records = Number(process.argv[2] ?? 1_440_000);
@@ -68,18 +68,11 @@ async function catchUp(owner: Owner, what: string, place: StorePlace, credential
   );
 }
 
-const closers: (() => void | Promise<void>)[] = [];
-const owner: Owner = { after: (run) => void closers.push(run) };
-try {
+await withOwner(async (owner) => {
   if (only !== 'bucket') await catchUp(owner, 'a folder', { kind: 'folder', path: openFolder(owner) });
-  if (only !== 'folder') {
-    const gateway = await openGateway(owner);
-    if ('skip' in gateway) say('a bucket', gateway.skip);
-    else {
-      const url = await gateway.openBucket({ lock: true });
-      await catchUp(owner, 'a bucket with a lock', { kind: 'bucket', url }, gateway.credentialsFile);
-    }
-  }
-} finally {
-  for (const close of closers) await close();
-}
+  if (only === 'folder') return;
+  const gateway = await openGateway(owner);
+  if ('skip' in gateway) return say('a bucket', gateway.skip);
+  const url = await gateway.openBucket({ lock: true });
+  await catchUp(owner, 'a bucket with a lock', { kind: 'bucket', url }, gateway.credentialsFile);
+});

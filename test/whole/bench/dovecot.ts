@@ -10,7 +10,7 @@ import { openLab } from '../../kit/plain/dovecot-lab.js';
 import { openRawClient } from '../../kit/plain/raw-client.js';
 import { type Gate, type LoadOptions, missingPackages, withBench } from './load/bench-processes.js';
 import { openReport } from './load/report.js';
-import { type Measured, measureRounds, ratioOf } from './load/rounds.js';
+import { type Measured, measureRounds, ratioOf, spreadOf } from './load/rounds.js';
 import { costOf, daemonProbe, endedPrograms, type Probe, treeSnapshot } from './load/usage.js';
 
 const many = 64;
@@ -79,7 +79,7 @@ await withBench(async (bench) => {
       if (status !== '+') throw new Error(`${fields.join(' ')}: ${status}`);
     }
     client.close();
-    return took.toSorted((one, other) => one - other)[7] ?? Number.NaN;
+    return spreadOf(took).median;
   };
 
   // Programs count with Dovecot, whose work they do; the shell that starts them is among them, and sudo.

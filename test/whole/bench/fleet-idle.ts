@@ -8,7 +8,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { FleetStatus } from '../../../src/evidence/fleet/shapes.js';
 import { builtProgram } from '../../kit/gate/daemon.js';
 import { until } from '../../kit/plain/until.js';
-import { say, withFleet } from './load/simulated-fleet.js';
+import { say } from './load/report.js';
+import { withFleet } from './load/simulated-fleet.js';
 import { processSnapshot, residentKiB } from './load/usage.js';
 
 const count = Number(process.argv[2] ?? 1_000);

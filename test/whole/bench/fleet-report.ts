@@ -3,18 +3,16 @@
 // one of them; every hundredth host has the mailbox. Prints time and memory of two reports, which must be
 // complete.
 
-import { spawn } from 'node:child_process';
 import { linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { mirrorIn } from '../../../src/evidence/cli/fleet-places.js';
 import { packMember } from '../../../src/journal/files/compressed.js';
 import { listSegments } from '../../../src/journal/files/segments.js';
-import { builtProgram } from '../../kit/gate/daemon.js';
-import { diskPlace, openFolder } from '../../kit/plain/folder.js';
+import { diskPlace, openFolder, withOwner } from '../../kit/plain/folder.js';
+import { runAudit } from './load/audit-run.js';
 import { exchange, makeJournal } from './load/journal.js';
-import { say } from './load/simulated-fleet.js';
-import { processSnapshot, residentKiB } from './load/usage.js';
+import { say } from './load/report.js';
 
 const hosts = Number(process.argv[2] ?? 1_000);
 const records = Math.ceil(Number(process.argv[3] ?? 10_000_000) / hosts);
@@ -24,12 +22,10 @@ const yearMs = 365 * 86_400_000;
 const recordBytes = 640;
 process.env['TMPDIR'] = diskPlace();
 
-const closers: (() => void | Promise<void>)[] = [];
-const state = openFolder({ after: (run) => void closers.push(run) });
 const journal = 'be'.repeat(16);
 
 /** A mirrored journal, and its key. */
-async function mirrorOne(host: string, isNamed: boolean): Promise<{ directory: string; key: string }> {
+function mirrorOne(state: string, host: string, isNamed: boolean): { directory: string; key: string } {
   const directory = join(mirrorIn(state), host, journal);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const told = {
@@ -51,55 +47,34 @@ async function mirrorOne(host: string, isNamed: boolean): Promise<{ directory: s
 }
 
 /** The same files for another host. */
-function linkAs(host: string, from: string): void {
+function linkAs(state: string, host: string, from: string): void {
   const directory = join(mirrorIn(state), host, journal);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   for (const name of readdirSync(from)) linkSync(join(from, name), join(directory, name));
 }
 
 async function report(config: string): Promise<string> {
-  const args = [builtProgram, 'audit', 'report', '--fleet', config, '--mailbox', mailbox, '--json'];
-  const beganMs = performance.now();
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const pieces: Buffer[] = [];
-  child.stdout.on('data', (piece: Buffer) => void pieces.push(piece));
-  let [us, kib] = [0, 0];
-  const timer = setInterval(() => {
-    const all = [...processSnapshot(child.pid ?? 0).threads.values()];
-    us = all.reduce((sum, usage) => sum + usage.us, 0) || us;
-    kib = Math.max(kib, residentKiB(child.pid ?? 0) || 0);
-  }, 50);
-  const exit = await new Promise<number>((resolve) => child.once('close', (code) => resolve(code ?? 137)));
-  clearInterval(timer);
-  const seconds = (performance.now() - beganMs) / 1000;
-  const { verdict } = JSON.parse(Buffer.concat(pieces).toString().split('\n', 1).join(''));
+  const words = ['report', '--fleet', config, '--mailbox', mailbox, '--json'];
+  const { exit, output, seconds, used, peakMiB } = await runAudit(words);
+  const { verdict } = JSON.parse(output.split('\n', 1).join(''));
   if (exit !== 0) throw new Error(`exit ${exit}: ${JSON.stringify(verdict.sentences).slice(0, 1000)}`);
-  return `${seconds.toFixed(1)} s, ${(us / 1e6).toFixed(1)} s of processor, ${(kib / 1024).toFixed(0)} MiB; ${verdict.commands} commands`;
+  return `${seconds.toFixed(1)} s, ${used.toFixed(1)} s of processor, ${peakMiB.toFixed(0)} MiB; ${verdict.commands} commands`;
 }
 
-try {
+await withOwner(async (owner) => {
+  const state = openFolder(owner);
   say('Node, processors', `${process.version}, ${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}`);
-  const first = [
-    await mirrorOne('host0', true),
-    await mirrorOne('host1', false),
-    await mirrorOne('host2', false),
-  ];
+  const first = ['host0', 'host1', 'host2'].map((host, at) => mirrorOne(state, host, at === 0));
   const listed = new Map<string, { key: string | undefined }>();
   for (let at = 0; at < hosts; at += 1) {
     const like = first[at % 100 === 0 ? 0 : 1 + (at % 2)];
-    if (at >= first.length) linkAs(`host${at}`, like?.directory ?? '');
+    if (at >= first.length) linkAs(state, `host${at}`, like?.directory ?? '');
     listed.set(`host${at}`, { key: (first[at] ?? like)?.key });
   }
   const config = join(state, 'fleet.yaml');
-  writeFileSync(
-    config,
-    JSON.stringify({ store: 'file:///nowhere', hosts: Object.fromEntries(listed), state }),
-  );
-  say(
-    'hosts, records, segments of a host',
-    `${hosts}, ${hosts * records}, ${listSegments(first[0]?.directory ?? '').length}`,
-  );
+  const settings = { store: 'file:///nowhere', hosts: Object.fromEntries(listed), state };
+  writeFileSync(config, JSON.stringify(settings));
+  const segments = listSegments(first[0]?.directory ?? '').length;
+  say('hosts, records, segments of a host', `${hosts}, ${hosts * records}, ${segments}`);
   for (const which of ['report of one mailbox', 'again']) say(which, await report(config));
-} finally {
-  for (const close of closers) await close();
-}
+});

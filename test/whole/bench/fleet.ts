@@ -8,7 +8,8 @@
 import { spawn } from 'node:child_process';
 import { cpus } from 'node:os';
 import { builtProgram } from '../../kit/gate/daemon.js';
-import { say, withFleet } from './load/simulated-fleet.js';
+import { say } from './load/report.js';
+import { withFleet } from './load/simulated-fleet.js';
 import { processSnapshot, residentKiB } from './load/usage.js';
 
 const gates = Number(process.argv[2] ?? 10);

@@ -4,10 +4,12 @@
 // and warmed up first. Printed: commands a second, the 99th percentile and the peaks of memory of the gate and of the process that ships,
 // medians, each beside that of the harmless runs. The first row compares two harmless receivers: so much differs by chance.
 
-import { copyFileSync, readFileSync } from 'node:fs';
+import { copyFileSync } from 'node:fs';
 import { openHostileSyslog, syslogMisdeeds } from '../../kit/gate/hostile-syslog.js';
 import { type Bench, withBench } from './load/bench-processes.js';
 import { printMachine } from './load/report.js';
+import { spreadOf } from './load/rounds.js';
+import { memoryMiB } from './load/usage.js';
 
 const seconds = Number(process.argv[2] ?? 3);
 const rounds = Number(process.argv[3] ?? 5);
@@ -37,15 +39,10 @@ async function measure(bench: Bench, tls: number, sink: string): Promise<Measure
   const paced = { target: daemon.socket, line, clients, perSecond: commandsPerSecond };
   await bench.load({ ...paced, seconds: warmingSeconds });
   const { commands, seconds: took, p99 } = await bench.load({ ...paced, seconds });
-  const peakOf = (pid: number): number =>
-    Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
-  const peaks = { peakMiB: peakOf(daemon.pid), shipMiB: peakOf(daemon.shipPid) };
+  const peaks = { peakMiB: memoryMiB(daemon.pid).peak, shipMiB: memoryMiB(daemon.shipPid).peak };
   await daemon.stop();
   return { perSecond: commands / took, p99, ...peaks };
 }
-
-const medianOf = (figures: readonly number[]): number =>
-  figures.toSorted((one, other) => one - other)[figures.length >> 1] ?? Number.NaN;
 
 async function compare(
   bench: Bench,
@@ -60,9 +57,12 @@ async function compare(
     pairs.push({ good, bad: await measure(bench, tls, hostile) });
   }
   const shown = (column: keyof Measured): string => {
-    const bad = medianOf(pairs.map((pair) => pair.bad[column]));
-    const good = medianOf(pairs.map((pair) => pair.good[column]));
-    return `${bad.toFixed(0).padStart(6)} beside ${good.toFixed(0).padStart(6)}`;
+    const [bad, good] = (['bad', 'good'] as const).map((side) =>
+      spreadOf(pairs.map((pair) => pair[side][column]))
+        .median.toFixed(0)
+        .padStart(6),
+    );
+    return `${bad} beside ${good}`;
   };
   console.log(
     `${name.padEnd(48)} commands/s ${shown('perSecond')}   p99 us ${shown('p99')}   peak MiB ${shown('peakMiB')}   of ship ${shown('shipMiB')}`,

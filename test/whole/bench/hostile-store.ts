@@ -2,7 +2,6 @@
 // records each) in a bucket of Ceph's gateway (root). For each misdeed (`NAME`: only those whose name has it) `audit fleet verify` of a new
 // verifier: its end, when all other hosts were mirrored, and its memory.
 
-import { spawn } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { createServer, request, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
@@ -11,12 +10,11 @@ import { packBlock } from '../../../src/evidence/store/block.js';
 import { formatName, journalFolder } from '../../../src/evidence/store/names.js';
 import { systemClock } from '../../../src/host/machine/clock.js';
 import { openBucket } from '../../../src/host/store/bucket.js';
-import { builtProgram } from '../../kit/gate/daemon.js';
 import { openGateway, serve } from '../../kit/plain/bucket.js';
-import { type Owner, openFolder } from '../../kit/plain/folder.js';
-import { say } from './load/simulated-fleet.js';
+import { openFolder, withOwner } from '../../kit/plain/folder.js';
+import { runAudit } from './load/audit-run.js';
+import { say } from './load/report.js';
 import { simulateHost } from './load/simulated-host.js';
-import { memoryMiB, processSnapshot } from './load/usage.js';
 
 const hosts = Number(process.argv[2] ?? 1_000);
 const wanted = process.argv[3] ?? '';
@@ -59,9 +57,7 @@ const misdeeds: Readonly<Record<string, Misdeed>> = {
   },
 };
 
-const closers: (() => void | Promise<void>)[] = [];
-const owner: Owner = { after: (run) => void closers.push(run) };
-try {
+await withOwner(async (owner) => {
   const gateway = await openGateway(owner);
   if ('skip' in gateway) throw new Error(gateway.skip);
   const url = await gateway.openBucket({ lock: true });
@@ -116,32 +112,18 @@ try {
       hosts: listed,
     };
     writeFileSync(config, JSON.stringify(settings), { mode: 0o600 });
-    const beganMs = performance.now();
-    const child = spawn(process.execPath, [builtProgram, 'audit', 'fleet', 'verify', '--config', config], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-      timeout: endMs,
-      killSignal: 'SIGKILL',
-    });
-    const pid = child.pid ?? 0;
-    let [peakMiB, us, othersS, mirrored] = [0, 0, Number.NaN, 0];
-    const timer = setInterval(() => {
-      peakMiB = memoryMiB(pid).peak || peakMiB;
-      const threads = [...processSnapshot(pid).threads.values()];
-      us = threads.reduce((sum, usage) => sum + usage.us, 0) || us;
+    let [othersS, mirrored] = [Number.NaN, 0];
+    const look = (passed: number): void => {
       if (mirrored >= hosts - 1) return;
       try {
         mirrored = readdirSync(join(folder, 'state', 'journals')).filter((name) => name !== 'evil').length;
       } catch {}
-      if (mirrored >= hosts - 1) othersS = (performance.now() - beganMs) / 1000;
-    }, 100);
-    const exit = await new Promise<number | null>((resolve) => child.once('close', resolve));
-    clearInterval(timer);
-    const seconds = (performance.now() - beganMs) / 1000;
+      if (mirrored >= hosts - 1) othersS = passed;
+    };
+    const ran = await runAudit(['fleet', 'verify', '--config', config], look, endMs);
     say(
       what,
-      `exit ${exit} after ${seconds.toFixed(1)} s (${(us / 1e6).toFixed(1)} s of processor), the ${mirrored} others after ${othersS.toFixed(1)} s, ${peakMiB.toFixed(0)} MiB at most`,
+      `exit ${ran.exit} after ${ran.seconds.toFixed(1)} s (${ran.used.toFixed(1)} s of processor), the ${mirrored} others after ${othersS.toFixed(1)} s, ${ran.peakMiB.toFixed(0)} MiB at most`,
     );
   }
-} finally {
-  for (const close of closers) await close();
-}
+});

@@ -5,15 +5,16 @@
 // and without any. Needs so much room below the temporary folder, and gives it back.
 
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { hashPassword } from '../../../src/rules/identity/credentials.js';
-import { signIn, watchNow } from '../../kit/gate/page-client.js';
+import { askPageAt, signIn, watchNow } from '../../kit/gate/page-client.js';
 import { freePorts } from '../../kit/plain/free-ports.js';
 import { openRawClient } from '../../kit/plain/raw-client.js';
 import { until } from '../../kit/plain/until.js';
+import { sampleOf } from '../chaos/processes.js';
 import { type LoadOptions, withBench } from './load/bench-processes.js';
 import type { Crowd } from './load/crowd.js';
 import { journalStartedMs, makeJournal } from './load/journal.js';
@@ -57,23 +58,11 @@ function search(port: number, token: string, filter: object): Promise<Asked> {
   });
 }
 
-/** An answer, until it ends or the page does. */
-function askWhole(port: number, token: string, path: string, body: object): Promise<void> {
-  return new Promise((resolve) => {
-    const options = { host: '127.0.0.1', port, method: 'POST', path, agent: false };
-    const asked = request({ ...options, headers: { Authorization: `Bearer ${token}` } }, (response) => {
-      response.on('error', () => resolve()).on('close', resolve);
-      response.resume();
-    });
-    asked.on('error', () => resolve());
-    asked.end(JSON.stringify(body));
-  });
-}
-
+const user = 'user4321@example.org';
 const middle = journalStartedMs + 3_600_000;
 const searches: readonly (readonly [string, object])[] = [
   ['everything', {}],
-  ['one user', { user: 'user4321@example.org' }],
+  ['one user', { user }],
   ['users of a pattern', { user: 'user432*@example.org' }],
   ['one person and a command', { principal: 'agent7@support', command: 'mailbox' }],
   ['refused', { outcome: 'denied' }],
@@ -125,21 +114,15 @@ await withBench(async (bench) => {
   const paced = { ...load, perSecond: 1000 };
   await bench.load({ ...load, seconds: 8 });
   const owner = { after: (end: () => void | Promise<void>) => bench.after(end) };
-  const ticks = (pid: number): number => {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return Number(fields[11]) + Number(fields[12]);
-  };
-  /** In cores: of the whole process, in ticks of 10 ms, since threads that read the journal come and go. */
+  /** In cores: of the whole process, since threads that read the journal come and go. */
   const measureUsage = (): (() => { readonly daemon: number; readonly page: number }) => {
     // The page is started again in between.
     const pids = [daemon.pid, daemon.pagePid] as const;
-    const [before, startMs] = [pids.map(ticks), performance.now()];
+    const msOf = (pid: number): number => sampleOf(pid)?.cpu ?? Number.NaN;
+    const [before, startMs] = [pids.map(msOf), performance.now()];
     return () => {
       const spanMs = performance.now() - startMs;
-      const [ofDaemon = 0, ofPage = 0] = pids.map(
-        (pid, at) => ((ticks(pid) - (before[at] ?? 0)) * 10) / spanMs,
-      );
+      const [ofDaemon = 0, ofPage = 0] = pids.map((pid, at) => (msOf(pid) - (before[at] ?? 0)) / spanMs);
       return { daemon: ofDaemon, page: ofPage };
     };
   };
@@ -200,10 +183,9 @@ await withBench(async (bench) => {
     undisturbed.push((await bench.load(load)).p99);
     const watching = [];
     for (const name of names) watching.push(await watchNow(owner, port, await signIn(port, name, password)));
-    const reported = askWhole(port, await signIn(port, 'person0', password), '/api/trail/report', {
-      mailbox: 'user4321@example.org',
-      form: 'page',
-    });
+    const asking = { token: await signIn(port, 'person0', password), body: { mailbox: user, form: 'page' } };
+    // The page ends meanwhile.
+    const reported = askPageAt(port, 'POST', '/api/trail/report', asking).catch(() => undefined);
     const loaded = bench.load(load);
     await sleep((load.seconds * 1000) / 2);
     process.kill(daemon.pagePid, 'SIGKILL');

@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { builtProgram, startDaemon } from '../../kit/gate/daemon.js';
 import { openScriptedDovecot } from '../../kit/gate/scripted-dovecot.js';
-import { makeFolder, type Owner } from '../../kit/plain/folder.js';
+import { makeFolder, openFolder, withOwner } from '../../kit/plain/folder.js';
 import { runProgram } from '../../kit/plain/program.js';
 import { projectRoot } from '../../kit/plain/root.js';
 import { sampleOf } from '../chaos/processes.js';
@@ -56,10 +56,9 @@ async function costOf(node: string, env: NodeJS.ProcessEnv, ...args: readonly st
   return (endedPrograms().us - before) / 1000;
 }
 
-const closings: (() => void | Promise<void>)[] = [];
-const owner: Owner = { after: (run) => void closings.push(run) };
-const backend = await openScriptedDovecot({ unix: join(makeFolder(), 'backend.sock') });
-const config = `
+await withOwner(async (owner) => {
+  const backend = await openScriptedDovecot({ unix: join(openFolder(owner), 'backend.sock'), owner });
+  const config = `
 version: 1
 listeners: { support: { unix: support.sock, mode: "0600", policy: support } }
 backends: { mail1: { address: "${backend.address}" } }
@@ -68,50 +67,50 @@ policies: { support: { users: ["*@example.org"], allow: [quota get] } }
 state: state
 audit: { directory: audit, memory: shm/audit.ring }
 `;
-for (const node of nodes()) {
-  let zero = 0;
-  const startOf = ({ program, env }: Pick<(typeof forms)[number], 'program' | 'env'>, folder?: string) =>
-    startDaemon(owner, {
-      config,
-      ...(folder !== undefined && { folder }),
-      program,
-      env,
-      // In place of the Node that runs this.
-      launcher: ['sh', '-c', 'shift; exec "$0" "$@"', node],
-      nodeFlags: flags,
-    });
-  const costs = forms.map((form) => ({ ...form, first: 0, serve: 0, help: 0, send: 0 }));
-  for (let round = 0; round < rounds; round += 1) {
-    zero += await costOf(node, {}, '-e', '0');
-    for (const cost of costs) {
-      const { program, env } = cost;
-      // It makes keys and fills the reserve, which later ones find.
-      const first = await startOf(cost);
-      cost.first += sampleOf(first.pid)?.cpu ?? Number.NaN;
-      await first.stop();
-      const daemon = await startOf(cost, first.folder);
-      cost.serve += sampleOf(daemon.pid)?.cpu ?? Number.NaN;
-      const user = ['--socket', daemon.path('support.sock'), '--user', 'alice@example.org'];
-      cost.send += await costOf(node, env, program, 'send', ...user, '--', 'quota', 'get');
-      await daemon.stop();
-      cost.help += await costOf(node, env, program, '--help');
+  for (const node of nodes()) {
+    let zero = 0;
+    const startOf = ({ program, env }: Pick<(typeof forms)[number], 'program' | 'env'>, folder?: string) =>
+      startDaemon(owner, {
+        config,
+        ...(folder !== undefined && { folder }),
+        program,
+        env,
+        node,
+        nodeFlags: flags,
+      });
+    const costs = forms.map((form) => ({ ...form, first: 0, serve: 0, help: 0, send: 0 }));
+    for (let round = 0; round < rounds; round += 1) {
+      zero += await costOf(node, {}, '-e', '0');
+      for (const cost of costs) {
+        const { program, env } = cost;
+        // It makes keys and fills the reserve, which later ones find.
+        const first = await startOf(cost);
+        cost.first += sampleOf(first.pid)?.cpu ?? Number.NaN;
+        await first.stop();
+        const daemon = await startOf(cost, first.folder);
+        cost.serve += sampleOf(daemon.pid)?.cpu ?? Number.NaN;
+        const user = ['--socket', daemon.path('support.sock'), '--user', 'alice@example.org'];
+        cost.send += await costOf(node, env, program, 'send', ...user, '--', 'quota', 'get');
+        await daemon.stop();
+        cost.help += await costOf(node, env, program, '--help');
+      }
     }
+    // Apart: what begins after such a pause costs more than what begins at once.
+    const memory: number[] = [];
+    for (let count = 0; count < 3; count += 1) {
+      const daemon = await startOf({ program: builtProgram, env: {} });
+      await pause(idleMs);
+      memory.push((sampleOf(daemon.pid)?.anonymous ?? Number.NaN) / 1024 ** 2);
+      await daemon.stop();
+    }
+    const version = (await runProgram(node, ['--version'])).text.trim();
+    const times = (sum: number): string => `${(sum / zero).toFixed(1)} x`.padEnd(8);
+    console.log(
+      `Node ${version}: node -e 0 takes ${(zero / rounds).toFixed(0)} ms of processor time; of that`,
+    );
+    console.log(`  ${'form'.padEnd(18)}  first   serve   --help  send`);
+    for (const { name, first, serve, help, send } of costs)
+      console.log(`  ${name.padEnd(18)}  ${[first, serve, help, send].map(times).join('')}`);
+    console.log(`  an idle gate holds ${spreadOf(memory).median.toFixed(1)} MiB of anonymous memory`);
   }
-  // Apart: what begins after such a pause costs more than what begins at once.
-  const memory: number[] = [];
-  for (let count = 0; count < 3; count += 1) {
-    const daemon = await startOf({ program: builtProgram, env: {} });
-    await pause(idleMs);
-    memory.push((sampleOf(daemon.pid)?.anonymous ?? Number.NaN) / 1024 ** 2);
-    await daemon.stop();
-  }
-  const version = (await runProgram(node, ['--version'])).text.trim();
-  const times = (sum: number): string => `${(sum / zero).toFixed(1)} x`.padEnd(8);
-  console.log(`Node ${version}: node -e 0 takes ${(zero / rounds).toFixed(0)} ms of processor time; of that`);
-  console.log(`  ${'form'.padEnd(18)}  first   serve   --help  send`);
-  for (const { name, first, serve, help, send } of costs)
-    console.log(`  ${name.padEnd(18)}  ${[first, serve, help, send].map(times).join('')}`);
-  console.log(`  an idle gate holds ${spreadOf(memory).median.toFixed(1)} MiB of anonymous memory`);
-}
-for (const close of closings.toReversed()) await close();
-await backend.close();
+});

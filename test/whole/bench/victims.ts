@@ -16,6 +16,7 @@ import {
   isHogKind,
   openHog,
 } from '../../kit/gate/lease-hogs.js';
+import { type Owner, withOwner } from '../../kit/plain/folder.js';
 import { freePorts } from '../../kit/plain/free-ports.js';
 import { openRawClient } from '../../kit/plain/raw-client.js';
 import { costOf, processSnapshot } from './load/usage.js';
@@ -63,12 +64,7 @@ interface Result {
 let opening: Promise<unknown> = Promise.resolve();
 
 /** A daemon with so many upstreams, and how many accounts at its port. */
-function open(
-  owner: { after(run: () => void | Promise<void>): void },
-  connections: number,
-  accounts: readonly string[],
-  port: number,
-) {
+function open(owner: Owner, connections: number, accounts: readonly string[], port: number) {
   const named = accounts.map((name) => `${name}: { password_hash: "${hash}", policy: support }`);
   const opened = opening.then(() =>
     openGateway(owner, {
@@ -83,10 +79,8 @@ function open(
   return opened;
 }
 
-async function measure({ kinds, crowd }: Row, connections: number): Promise<Result> {
-  const closers: (() => void | Promise<void>)[] = [];
-  const owner = { after: (run: () => void | Promise<void>) => void closers.push(run) };
-  try {
+function measure({ kinds, crowd }: Row, connections: number): Promise<Result> {
+  return withOwner(async (owner) => {
     const count = crowd === 'many addresses' ? connections : 4 * connections;
     const accounts = Array.from({ length: count }, (_, at) => `hog${at}`);
     const [port = 0] = await freePorts(1);
@@ -116,17 +110,13 @@ async function measure({ kinds, crowd }: Row, connections: number): Promise<Resu
       if (status !== '+') refused += 1;
     }
     return { waitMs, refused, ended: hogs.reduce((sum, hog) => sum + hog.ended, 0) };
-  } finally {
-    for (const close of closers) await close();
-  }
+  });
 }
 
 /** Processor time of the daemon for a MiB of a reply in ms; `waiting` commands of the same principal wait for the only upstream. */
-async function costAlone(waiting: number): Promise<{ readonly ms: number; readonly isEnded: boolean }> {
+function costAlone(waiting: number): Promise<{ readonly ms: number; readonly isEnded: boolean }> {
   const seconds = 20;
-  const closers: (() => void | Promise<void>)[] = [];
-  const owner = { after: (run: () => void | Promise<void>) => void closers.push(run) };
-  try {
+  return withOwner(async (owner) => {
     const [port = 0] = await freePorts(1);
     const { daemon, backend } = await open(owner, 1, ['hog'], port);
     const reader = net.connect(daemon.path('hogs.sock'));
@@ -150,9 +140,7 @@ async function costAlone(waiting: number): Promise<{ readonly ms: number; readon
     const mebibytes = (bytes - before.bytes) / 1024 / 1024;
     const { us } = costOf(before.usage, processSnapshot(daemon.pid), mebibytes);
     return { ms: us / 1000, isEnded };
-  } finally {
-    for (const close of closers) await close();
-  }
+  });
 }
 
 let isGood = true;

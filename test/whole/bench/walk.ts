@@ -5,6 +5,7 @@ import { posix } from 'node:path';
 import { textOf } from '../../architecture/project.js';
 import { referencesOf } from '../../architecture/references.js';
 import { type Call, leastOf, measureWalks, sumOf } from '../../kit/gate/walk.js';
+import { withOwner } from '../../kit/plain/folder.js';
 
 const runs = 3;
 const phases = ['accept', 'first', 'repeated'] as const;
@@ -35,14 +36,7 @@ const lines = loaded.reduce((sum, count) => sum + count, 0);
 console.log(`serve loads ${loaded.length} files with ${lines} lines\n`);
 
 const measured: Awaited<ReturnType<typeof measureWalks>>[] = [];
-for (let run = 0; run < runs; run += 1) {
-  const ends: (() => unknown)[] = [];
-  try {
-    measured.push(await measureWalks({ after: (end) => void ends.unshift(end) }));
-  } finally {
-    for (const end of ends) await end();
-  }
-}
+for (let run = 0; run < runs; run += 1) measured.push(await withOwner(measureWalks));
 const walks = phases.map((phase) => [phase, leastOf(measured.map((one) => one[phase]))] as const);
 
 console.log(`least of ${runs} runs; Node ${process.version}\n`);

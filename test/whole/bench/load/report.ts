@@ -8,9 +8,9 @@ import { parseArgs } from 'node:util';
 import { type Measured, type Round, type Spread, spreadOf } from './rounds.js';
 import type { Usage } from './usage.js';
 
-export type Unit = 'x' | 'us' | 'ms' | 'KiB' | 'MiB';
+type Unit = 'x' | 'us' | 'ms' | 'KiB' | 'MiB';
 
-export interface Row extends Spread {
+interface Row extends Spread {
   readonly name: string;
   readonly unit: Unit;
   /** What is asked of it; with `isMost` what it may have at most. */
@@ -21,7 +21,7 @@ export interface Row extends Spread {
 /** Columns by the name of the row. */
 type Table = Readonly<Record<string, Readonly<Record<string, number | Usage>>>>;
 
-export interface Report {
+interface Report {
   readonly rounds: number;
   readonly seconds: number;
   /** What stands on the command line behind ROUNDS and SECONDS. */
@@ -34,7 +34,7 @@ export interface Report {
   finish(): void;
 }
 
-export interface Comparison {
+interface Comparison {
   readonly name: string;
   readonly verdict: 'ok' | 'WORSE' | 'MISSING';
   readonly was: number;
@@ -44,7 +44,7 @@ export interface Comparison {
 const worseMax = 0.1;
 
 /** What became of each recorded ratio. A ratio that is not in the run cannot be compared, which is a failure, too. */
-export function compareRatios(recorded: readonly Row[], run: readonly Row[]): readonly Comparison[] {
+function compareRatios(recorded: readonly Row[], run: readonly Row[]): readonly Comparison[] {
   return recorded.flatMap(({ name, unit, median: was, isMost }): Comparison[] => {
     if (unit !== 'x') return [];
     const is = run.find((row) => row.name === name)?.median ?? Number.NaN;
@@ -55,7 +55,7 @@ export function compareRatios(recorded: readonly Row[], run: readonly Row[]): re
 }
 
 /** The rows of a document that `--json` printed; what npm may have printed before it is skipped. */
-export function parseDocument(text: string, bench: string): readonly Row[] {
+function parseDocument(text: string, bench: string): readonly Row[] {
   try {
     const document: unknown = JSON.parse(text.slice(text.indexOf('{')));
     if (typeof document === 'object' && document !== null && Reflect.get(document, 'bench') === bench) {
@@ -128,6 +128,11 @@ export function openReport(bench: string, defaults: { rounds: number; seconds: n
       if (compared.some(({ verdict }) => verdict !== 'ok')) process.exitCode = 1;
     },
   };
+}
+
+/** A line of a measurement that compares nothing. */
+export function say(what: string, figures: string): void {
+  console.log(`${what.padEnd(34)} ${figures}`);
 }
 
 /** The machine, and how much it has to do now. */

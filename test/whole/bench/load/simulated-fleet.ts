@@ -4,17 +4,15 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packBlock } from '../../../../src/evidence/store/block.js';
 import { formatName } from '../../../../src/evidence/store/names.js';
+import { withOwner } from '../../../kit/plain/folder.js';
 import { openTrail } from '../../fleet/fleet-lab.js';
+import { say } from './report.js';
 import { simulateHost } from './simulated-host.js';
 
 /** Objects that are put at once. */
 const atOnce = 8;
 
-export function say(what: string, figures: string): void {
-  console.log(`${what.padEnd(34)} ${figures}`);
-}
-
-export interface SimulatedFleet {
+interface SimulatedFleet {
   /** Of all hosts together. */
   readonly records: number;
   /** `fleet.yaml`, and the folder that it is in. */
@@ -29,9 +27,7 @@ export async function withFleet(
   { gates, records: asked }: { readonly gates: number; readonly records: number },
   use: (fleet: SimulatedFleet) => Promise<void>,
 ): Promise<void> {
-  const closers: (() => void | Promise<void>)[] = [];
-  const owner = { after: (run: () => void | Promise<void>) => void closers.push(run) };
-  try {
+  await withOwner(async (owner) => {
     const trail = openTrail(owner);
     // The last blocks are for later.
     const hosts = Array.from({ length: gates }, (_, at) =>
@@ -73,7 +69,5 @@ export async function withFleet(
       if (host !== undefined) await trail.send(host.host, host.checkpoint());
     };
     await use({ records, config, folder: trail.folder, putMore });
-  } finally {
-    for (const close of closers) await close();
-  }
+  });
 }

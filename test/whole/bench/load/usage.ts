@@ -31,24 +31,8 @@ function fieldsOf(stat: string): readonly string[] {
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
-/**
- * One thread, from the text of its files. The sum is from `schedstat`, in nanoseconds; `stat` counts in ticks, so it only says how much
- * of it is the kernel's.
- */
-export function parseThread(stat: string, status: string, schedstat: string): Usage {
-  const fields = fieldsOf(stat);
-  const us = Number(schedstat.split(' ')[0]) / 1000;
-  const switchesOf = (kind: string): number =>
-    Number(new RegExp(`^${kind}_ctxt_switches:\\s+(\\d+)$`, 'm').exec(status)?.[1]);
-  return {
-    us,
-    kernelUs: Number(fields[12]) * tickUs,
-    switches: switchesOf('voluntary') + switchesOf('nonvoluntary'),
-  };
-}
-
 /** Children of a process that ended and were awaited, with theirs, from the text of its `stat`. */
-export function parseEnded(stat: string): Snapshot['ended'] {
+function parseEnded(stat: string): Snapshot['ended'] {
   const fields = fieldsOf(stat);
   const kernelUs = Number(fields[14]) * tickUs;
   return { us: Number(fields[13]) * tickUs + kernelUs, kernelUs };
@@ -88,6 +72,7 @@ function threadIdsOf(pid: number): readonly string[] {
   }
 }
 
+/** The sum is from `schedstat`, in nanoseconds; `stat` counts in ticks, so it only says how much of it is the kernel's. */
 function threadsOf(pid: number): Map<number, Usage> {
   const threads = new Map<number, Usage>();
   for (const id of threadIdsOf(pid)) {
@@ -95,7 +80,12 @@ function threadsOf(pid: number): Map<number, Usage> {
       read(`${pid}/task/${id}/${file}`),
     );
     if (stat === undefined || status === undefined || schedstat === undefined) continue;
-    threads.set(Number(id), parseThread(stat, status, schedstat));
+    const switches = [...status.matchAll(/^(?:non)?voluntary_ctxt_switches:\s+(\d+)$/gm)];
+    threads.set(Number(id), {
+      us: Number(schedstat.split(' ')[0]) / 1000,
+      kernelUs: Number(fieldsOf(stat)[12]) * tickUs,
+      switches: switches.reduce((sum, [, count]) => sum + Number(count), 0),
+    });
   }
   return threads;
 }
