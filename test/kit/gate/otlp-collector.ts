@@ -19,18 +19,11 @@ export interface Collector {
   readonly port: number;
   /** The bodies of the log records that were taken, in their order; of one that came again, again. */
   readonly lines: readonly string[];
-  readonly requests: readonly {
-    readonly atMs: number;
-    readonly headers: IncomingMessage['headers'];
-    readonly records: number;
-  }[];
+  readonly requests: readonly { readonly headers: IncomingMessage['headers'] }[];
   /** What is wrong with requests. */
   readonly faults: readonly string[];
-  readonly connections: number;
-  /** The answer to the next requests; the usual one is success. */
-  answer(...told: readonly Told[]): void;
-  /** The answer to all requests; undefined: the usual one. */
-  answerAll(told: Told | undefined): void;
+  /** The answer to all requests from now on; until then it is success. */
+  answerAll(told: Told): void;
 }
 
 export const success: Told = { status: 200, body: '{"partialSuccess":{}}', isTaken: true };
@@ -41,9 +34,7 @@ export async function openCollector(owner: Owner, authority: Authority): Promise
   const lines: string[] = [];
   const requests: Collector['requests'][number][] = [];
   const faults: string[] = [];
-  const next: Told[] = [];
-  let all: Told | undefined;
-  let connections = 0;
+  let all = success;
   const take = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(Buffer.from(chunk));
@@ -54,8 +45,8 @@ export async function openCollector(owner: Owner, authority: Authority): Promise
     const body: unknown = JSON.parse(Buffer.concat(chunks).toString());
     faults.push(...otlpFaults(body));
     const bodies = bodiesIn(body);
-    requests.push({ atMs: performance.now(), headers, records: bodies.length });
-    const { status, headers: more, body: text = '', isTaken = false } = next.shift() ?? all ?? success;
+    requests.push({ headers });
+    const { status, headers: more, body: text = '', isTaken = false } = all;
     if (isTaken) lines.push(...bodies);
     response.writeHead(status, { 'Content-Type': 'application/json', ...more }).end(text);
   };
@@ -65,9 +56,6 @@ export async function openCollector(owner: Owner, authority: Authority): Promise
       if (!request.destroyed) faults.push(String(fault));
       response.destroy();
     });
-  });
-  server.on('secureConnection', () => {
-    connections += 1;
   });
   const port = await listenHere(server);
   owner.after(() => {
@@ -79,10 +67,6 @@ export async function openCollector(owner: Owner, authority: Authority): Promise
     lines,
     requests,
     faults,
-    get connections() {
-      return connections;
-    },
-    answer: (...told) => void next.push(...told),
     answerAll(told) {
       all = told;
     },

@@ -6,24 +6,9 @@ import type { KeyPairPem } from './certificates.js';
 
 /** What goes wrong between accept and login. */
 export type GreetingFault =
-  | 'silent-after-accept' // nothing is ever answered
-  | 'reset-after-accept'
-  | 'banner-ssh'
   | 'greeting-endless' // a VERSION line that has no end
-  | 'greeting-plus' // `+` in clear although TLS and PLAIN are configured
   | 'injected-same-segment' // "-\nINJECTED\n" in one write
-  | 'injected-later-segment' // INJECTED in a write of its own, right after the greeting
-  | 'injected-after-starttls' // INJECTED after STARTTLS came, before the TLS handshake
   | 'plain-refused'; // `-` and the end, whatever the password
-
-/** What goes wrong with every reply; the script is not asked. */
-export type ReplyFault =
-  | 'reply-frame-4gib' // a frame whose length says 4 GiB - 1, and bytes without end
-  | 'reply-endless-status' // a row, then a status line without end
-  | 'reply-two-statuses' // a good reply, then one more status
-  | 'reply-bytes-after-status'; // a good reply, then a row that nobody asked for
-
-export type ScriptedFault = GreetingFault | ReplyFault;
 
 /** One command line as it came, fields unescaped. */
 export interface ScriptedCommand {
@@ -92,7 +77,7 @@ export interface ScriptedBehaviour {
   password: string;
   /** A second status line after each failed command, as 2.3.0 to 2.3.16 send it. Default false. */
   secondStatus: boolean;
-  fault: ScriptedFault | undefined | ((connection: number) => ScriptedFault | undefined);
+  fault: GreetingFault | undefined;
 }
 
 /** What is written down of one connection. It grows while the connection lives. */

@@ -70,10 +70,9 @@ export async function openScriptedDovecot(options: ScriptedDovecotOptions = {}):
 
   const serve = async (socket: net.Socket, record: SessionRecord): Promise<void> => {
     try {
-      const { fault, certificate, script: _, ...rest } = behaviour;
+      const { certificate, script: _, ...rest } = behaviour;
       await playSession(socket, record, {
         ...rest,
-        fault: typeof fault === 'function' ? fault(record.number) : fault,
         secureContext:
           certificate && createSecureContext({ cert: certificate.certificatePem, key: certificate.keyPem }),
         wake: () => events.wake(),

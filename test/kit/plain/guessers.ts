@@ -9,8 +9,6 @@ export interface Guess {
   readonly from: string;
   readonly user: string;
   readonly password: string;
-  /** A request of HTTP with this header Authorization instead; the answer is its status line. */
-  readonly authorization?: string;
   /** Inside TLS from the first byte on; whose certificate it is does not matter here. */
   readonly isTls?: boolean;
 }
@@ -26,32 +24,24 @@ const greeting = '-\n';
 
 /** Connects, says a name and a password, waits for the answer or the end, and hangs up. */
 export function logIn(said: Guess): Promise<GuessAnswer> {
-  const { port, from, isTls = false, authorization } = said;
+  const { port, from, isTls = false, user, password } = said;
   const startMs = performance.now();
   return new Promise((resolve) => {
     const target = { host: '127.0.0.1', port, localAddress: from, noDelay: true };
     const socket = isTls ? tls.connect({ ...target, rejectUnauthorized: false }) : net.connect(target);
     let got = '';
-    const skipped = authorization === undefined ? greeting.length : 0;
     const end = (): void => {
       socket.destroy();
-      const [answer = ''] = got.slice(skipped).split('\r\n', 1);
-      resolve({ answer, ms: performance.now() - startMs });
+      resolve({ answer: got.slice(greeting.length), ms: performance.now() - startMs });
     };
     socket.on('data', (chunk: Buffer) => {
       got += chunk.toString('latin1');
-      if (got.length >= skipped + '+\n'.length) end();
+      if (got.length >= greeting.length + '+\n'.length) end();
     });
     socket.on('error', end);
     socket.on('close', end);
-    socket.write(bytesOf(said));
+    socket.write(`${version}PLAIN\t${Buffer.from(`\0${user}\0${password}`).toString('base64')}\n`);
   });
-}
-
-function bytesOf({ user, password, authorization }: Guess): string {
-  if (authorization !== undefined)
-    return `POST /doveadm/v1 HTTP/1.1\r\nHost: x\r\nAuthorization: ${authorization}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n[]`;
-  return `${version}PLAIN\t${Buffer.from(`\0${user}\0${password}`).toString('base64')}\n`;
 }
 
 /** All of them at once; `begun` resolves when all have been sent off, `answers` when all are over. */

@@ -9,14 +9,12 @@ import type {
   ScriptedBehaviour,
   ScriptedCommand,
   ScriptedConnection,
-  ScriptedFault,
   SessionRecord,
 } from '../gate/script.js';
 import { type ByteReader, createByteReader } from './byte-reader.js';
 
 /** What a session gets from the server that accepted it. */
-export interface SessionPlan extends Omit<ScriptedBehaviour, 'fault' | 'certificate' | 'script'> {
-  fault: ScriptedFault | undefined;
+export interface SessionPlan extends Omit<ScriptedBehaviour, 'certificate' | 'script'> {
   secureContext: SecureContext | undefined;
   answer(command: ScriptedCommand, connection: ScriptedConnection): Promise<void>;
   /** Called whenever the record grew. */
@@ -32,25 +30,10 @@ export interface Pipe {
 }
 
 /** How the beginning ended, and on what the connection goes on. */
-export type Greeted =
-  | { next: 'end' | 'reset' | 'silence'; pipe: Pipe }
-  | { next: 'commands'; pipe: Pipe; clientMinor: number };
+export type Greeted = { next: 'end'; pipe: Pipe } | { next: 'commands'; pipe: Pipe; clientMinor: number };
 
 /** Everything up to the first command. */
-export async function greet(
-  clear: Pipe,
-  tcp: Socket,
-  record: SessionRecord,
-  plan: SessionPlan,
-): Promise<Greeted> {
-  const { fault } = plan;
-  if (fault === 'silent-after-accept') return { next: 'silence', pipe: clear };
-  if (fault === 'reset-after-accept') return { next: 'reset', pipe: clear };
-  if (fault === 'banner-ssh') {
-    await write(tcp, 'SSH-2.0-OpenSSH_9.2p1\r\n');
-    return { next: 'silence', pipe: clear };
-  }
-
+export async function greet(clear: Pipe, record: SessionRecord, plan: SessionPlan): Promise<Greeted> {
   let pipe = clear;
   if (plan.tls === 'implicit') {
     const secure = await startTls(pipe, record, plan);
@@ -61,22 +44,17 @@ export async function greet(
   const clientMinor = version && minorOf(version);
   if (clientMinor === null || clientMinor === undefined) return { next: 'end', pipe };
   record.clientMinor = clientMinor;
-  if (fault === 'greeting-endless') {
+  if (plan.fault === 'greeting-endless') {
     await write(pipe.socket, 'VERSION\tdoveadm-client\t1\t');
     await writeWithoutEnd(pipe.socket, Buffer.alloc(65536, '2'));
     return { next: 'end', pipe };
   }
-  const isOver = !plan.authenticate || fault === 'greeting-plus';
+  const isOver = !plan.authenticate;
   await write(pipe.socket, greetingOf(clientMinor, isOver ? '+\n' : '-\n', plan));
   if (isOver) return { next: 'commands', pipe, clientMinor };
-  if (fault === 'injected-later-segment') {
-    await new Promise((resolve) => setImmediate(resolve));
-    await write(pipe.socket, 'INJECTED\n');
-  }
 
   let line = await pipe.reader.readLine();
   if (line?.toString() === 'STARTTLS' && plan.tls === 'starttls') {
-    if (fault === 'injected-after-starttls') await write(pipe.socket, 'INJECTED\n');
     const secure = await startTls(pipe, record, plan);
     if (secure === undefined) return { next: 'end', pipe };
     pipe = secure;
@@ -156,7 +134,7 @@ function trimRecord(chunks: Buffer[], bytes: number): void {
 }
 
 /** Writes the same bytes until the other side is gone. */
-export async function writeWithoutEnd(socket: Socket, bytes: Buffer): Promise<void> {
+async function writeWithoutEnd(socket: Socket, bytes: Buffer): Promise<void> {
   while (!socket.destroyed) await write(socket, bytes);
 }
 

@@ -1,13 +1,7 @@
 // Plays one connection of the scripted Dovecot: its beginning (scripted-greeting.ts), then command after command.
 // A script in the sense of a program: one driver, steps in order. The socket belongs to scripted-dovecot.ts, which also closes it.
 import type { Socket } from 'node:net';
-import type {
-  ReplyFault,
-  ScriptedCommand,
-  ScriptedConnection,
-  ScriptedFault,
-  SessionRecord,
-} from '../gate/script.js';
+import type { ScriptedCommand, ScriptedConnection, SessionRecord } from '../gate/script.js';
 import { type ByteReader, createByteReader } from './byte-reader.js';
 import {
   createFramer,
@@ -20,11 +14,11 @@ import {
   unescapeCell,
 } from './framing.js';
 import { resetSocket } from './reset-socket.js';
-import { greet, type Pipe, type SessionPlan, write, writeWithoutEnd } from './scripted-greeting.js';
+import { greet, type Pipe, type SessionPlan, write } from './scripted-greeting.js';
 
 const lineBytesMax = 1024 * 1024;
 
-/** Plays until one side has ended; then ends the socket, or leaves it to the fault. Rejects with what the script threw. */
+/** Plays until one side has ended; then ends the socket. Rejects with what the script threw. */
 export async function playSession(tcp: Socket, record: SessionRecord, plan: SessionPlan): Promise<void> {
   const closed = new Promise<void>((resolve) => {
     if (tcp.destroyed) resolve();
@@ -37,26 +31,9 @@ export async function playSession(tcp: Socket, record: SessionRecord, plan: Sess
       plan.wake();
     }),
   };
-  const outcome = await greet(clear, tcp, record, plan);
-  switch (outcome.next) {
-    case 'end':
-      outcome.pipe.socket.destroySoon();
-      return;
-    case 'reset':
-      resetSocket(tcp);
-      return;
-    case 'silence': {
-      // Still reads, so that the record shows what the other side sends into the silence.
-      while ((await outcome.pipe.reader.readSome()) !== null);
-      await closed;
-      return;
-    }
-    case 'commands':
-      await serveCommands(outcome.pipe, tcp, closed, outcome.clientMinor, record, plan);
-      return;
-    default:
-      outcome satisfies never;
-  }
+  const outcome = await greet(clear, record, plan);
+  if (outcome.next === 'end') outcome.pipe.socket.destroySoon();
+  else await serveCommands(outcome.pipe, tcp, closed, outcome.clientMinor, record, plan);
 }
 
 async function serveCommands(
@@ -126,8 +103,7 @@ async function serveCommands(
       if (command.fields[1] === 'log-passthrough') hasLogChannel = true;
       continue;
     }
-    if (isReplyFault(plan.fault)) await answerWrongly(plan.fault, connection, socket);
-    else await plan.answer(command, connection);
+    await plan.answer(command, connection);
     if (socket.destroyed || socket.writableEnded) break;
   }
   socket.destroySoon();
@@ -157,36 +133,4 @@ async function readDotInput(reader: ByteReader): Promise<Buffer | null> {
     lines.push(Buffer.from('\n'), line[0] === 0x2e ? line.subarray(1) : line);
   }
   return null;
-}
-
-function isReplyFault(fault: ScriptedFault | undefined): fault is ReplyFault {
-  return fault?.startsWith('reply-') === true;
-}
-
-async function answerWrongly(
-  fault: ReplyFault,
-  connection: ScriptedConnection,
-  socket: Socket,
-): Promise<void> {
-  switch (fault) {
-    case 'reply-frame-4gib':
-      await connection.raw(Buffer.from([0x00, 0xff, 0xff, 0xff, 0xff]));
-      await writeWithoutEnd(socket, Buffer.alloc(65536, 'x'));
-      return;
-    case 'reply-endless-status':
-      await connection.row('cell');
-      await connection.body('\n-');
-      while (!socket.destroyed) await connection.body(Buffer.alloc(8192, 'X'));
-      return;
-    case 'reply-two-statuses':
-      await connection.row('cell');
-      await connection.body('\n+\n\n+\n');
-      return;
-    case 'reply-bytes-after-status':
-      await connection.row('cell');
-      await connection.body('\n+\nleftover\t');
-      return;
-    default:
-      fault satisfies never;
-  }
 }
