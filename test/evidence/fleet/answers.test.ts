@@ -28,41 +28,26 @@ import { edges, edgesOfHosts } from './tampered-edges.js';
 import { at, makeGate, tamperings } from './tampering.js';
 
 const file = (name: string): string => `test/evidence/fleet/answers/${name}.txt`;
-const json = JSON.stringify;
+const json = (value: unknown): string => JSON.stringify(value);
 const minuteMs = 60_000;
 
-interface Saved {
+interface Saved extends Readonly<Record<'keys' | 'awaited' | 'more' | 'isReread', unknown>> {
   readonly chains: readonly object[];
-  readonly keys: unknown;
-  readonly awaited: unknown;
-  readonly more: unknown;
-  readonly findings: unknown;
-  readonly log: object;
-  readonly isReread: boolean;
 }
 
 function saved(fleet: Fleet): Saved {
   return JSON.parse(json(fleet.save()));
 }
 
+const inRow = new Set(
+  'host journal hash program catalog policies recent signedTime signedSeq time'.split(' '),
+);
+
 /** What the row of the gate does not have, without what is as usual. */
 function brief(chain: object): unknown {
-  const inRow = new Set([
-    'host',
-    'journal',
-    'hash',
-    'program',
-    'catalog',
-    'policies',
-    'recent',
-    'signedTime',
-    'signedSeq',
-    'time',
-  ]);
   const isUsual = (value: unknown): boolean => value === 0 || value === false || json(value) === '[]';
-  return Object.fromEntries(
-    Object.entries(chain).filter(([name, value]) => !inRow.has(name) && !isUsual(value)),
-  );
+  const kept = Object.entries(chain).filter(([name, value]) => !inRow.has(name) && !isUsual(value));
+  return Object.fromEntries(kept);
 }
 
 /** All that is said of a stream when it was taken. */
@@ -71,44 +56,35 @@ function report(fleet: Fleet, stream: readonly PaperObject[], nowMs = started + 
   const judged = fleet.judge(nowMs);
   const { gates } = fleet.status(nowMs);
   const { chains, keys, awaited, more } = saved(fleet);
-  return legible(
-    [
-      `${fleet.records} records, ${fleet.faults} faults`,
-      ...news
-        .filter((one) => !judged.some((standing) => json(standing) === json(one)))
-        .map((one) => `told at once: ${json(one)}`),
-      ...listed(judged),
-      ...gates.map((row) => `row ${json(row)}`),
-      ...chains.map((chain) => `chain ${json(brief(chain))}`),
-      ...Object.entries({ keys, awaited, more })
-        .filter(([, all]) => json(all) !== '[]')
-        .map(([name, all]) => `${name} ${json(all)}`),
-    ].join('\n'),
-    stream,
-  );
+  const gone = news.map(json).filter((one) => !judged.map(json).includes(one));
+  const rest = Object.entries({ keys, awaited, more }).filter(([, all]) => json(all) !== '[]');
+  const lines = [
+    `${fleet.records} records, ${fleet.faults} faults`,
+    ...gone.map((one) => `told at once: ${one}`),
+    ...listed(judged),
+    ...gates.map((row) => `row ${json(row)}`),
+    ...chains.map((chain) => `chain ${json(brief(chain))}`),
+    ...rest.map(([name, all]) => `${name} ${json(all)}`),
+  ];
+  return legible(lines.join('\n'), stream);
 }
 
 for (const [name, all] of Object.entries({ findings: tamperings, edges, hosts: edgesOfHosts }))
   void test(`what is said of streams that somebody changed: ${name}`, () => {
-    compareAnswers(
-      file(name),
-      Object.entries(all).map(([what, tampering]): Asked => {
-        const given = typeof tampering === 'function' ? { tamper: tampering } : tampering;
-        const { tamper, hosts, more } = given;
-        return [what, () => report(new Fleet(optionsOf(hosts, more)), tamper())];
-      }),
-    );
+    const asked = Object.entries(all).map(([what, tampering]): Asked => {
+      const { tamper, hosts, more } = typeof tampering === 'function' ? { tamper: tampering } : tampering;
+      return [what, () => report(new Fleet(optionsOf(hosts, more)), tamper())];
+    });
+    compareAnswers(file(name), asked);
   });
 
 void test('each kind of finding is in the answers', () => {
-  const text = ['findings', 'edges', 'hosts', 'places', 'logs']
-    .map((name) => readFileSync(file(name), 'utf8'))
-    .join('\n');
-  assert.deepEqual(
-    findingKinds.filter((kind) => !new RegExp(`^ +${kind} `, 'm').test(text)),
-    // Those of the mirror are in mirror.test.ts.
-    ['too-much', 'mirror-full', 'not-mirrored'],
+  const texts = ['findings', 'edges', 'hosts', 'places', 'logs'].map((name) =>
+    readFileSync(file(name), 'utf8'),
   );
+  const others = findingKinds.filter((kind) => !new RegExp(`^ +${kind} `, 'm').test(texts.join('\n')));
+  // Those of the mirror are in mirror.test.ts.
+  assert.deepEqual(others, ['too-much', 'mirror-full', 'not-mirrored']);
 });
 
 type Step = (fleet: Fleet) => Fleet | void;
@@ -124,10 +100,8 @@ function reportAfter(steps: readonly Step[], more?: Partial<FleetOptions>): stri
   for (const step of steps) fleet = step(fleet) ?? fleet;
   const { isReread } = saved(fleet);
   const heads = fleet.heads().map(({ host, seq, storedMs }) => [host, seq, storedMs]);
-  return `${report(fleet, [])}\nread again ${json(isReread)}, heads ${json(heads)}`.replaceAll(
-    /[0-9a-f]{64}/g,
-    '<H>',
-  );
+  const text = `${report(fleet, [])}\nread again ${json(isReread)}, heads ${json(heads)}`;
+  return text.replaceAll(/[0-9a-f]{64}/g, '<H>');
 }
 
 void test('what is read again', () => {
@@ -144,6 +118,9 @@ void test('what is read again', () => {
   const restart: Step = (fleet) => new Fleet(optionsOf(), JSON.parse(json(fleet.save())));
   const judged: Step = (fleet) => void fleet.judge(started);
   const accepted: Step = (fleet) => void fleet.accept(started);
+  const two = of(all.slice(0, 2));
+  const elseHash = 'e'.repeat(64);
+  const open = of([block([...openGate().lines])]);
   const rows: Readonly<Record<string, readonly Step[]>> = {
     'what was taken comes again': [of(all), of(all)],
     'the beginning is gone': [of(all.slice(1))],
@@ -152,33 +129,26 @@ void test('what is read again', () => {
     'read again, and the end is gone': [of(all), again(), of(all.slice(0, 2))],
     'read again, over a restart': [of(all), again(), of(all.slice(0, 2)), restart, of(all.slice(2))],
     'read again: a later record than those that are missing': [
-      of(all.slice(0, 2)),
+      two,
       again(),
       of([at(all, 0), ...all.slice(2)]),
     ],
     'a head that was never read': [again([head])],
     'a head that was never read, and comes': [again([head]), of(all)],
-    'a head that was never read, and is another record': [
-      again([{ ...head, hash: 'e'.repeat(64) }]),
-      of(all),
-    ],
+    'a head that was never read, and is another record': [again([{ ...head, hash: elseHash }]), of(all)],
     'a head that was read': [of(all), again([{ ...head, seq: 12, hash: hashOf(gate.lines[11]) }]), of(all)],
     'a head of another host': [again([{ ...head, host: 'gate9' }])],
     'read again, and accepted at once': [of(all), again(), accepted, of(all.slice(0, 2))],
     'read again, judged and accepted': [of(all), again(), of(all.slice(0, 2)), judged, accepted],
     'missing, accepted, and it goes on': [of([at(all, 0), at(all, 2)]), accepted, of([at(all, 3)])],
-    'only a mark': [of([mark(3, 'e'.repeat(64))])],
+    'only a mark': [of([mark(3, elseHash)])],
     'read again, and only a mark came, later than the records': [
       of(all),
       again(),
-      of(later([mark(3, 'e'.repeat(64))])),
+      of(later([mark(3, elseHash)])),
     ],
-    'open, accepted in the present journal': [of([block([...openGate().lines])]), accepted],
-    'open, accepted in an old journal': [
-      of([block([...openGate().lines])]),
-      of(elsewhere.map((one) => ({ ...one, storedMs: started + 5 }))),
-      accepted,
-    ],
+    'open, accepted in the present journal': [open, accepted],
+    'open, accepted in an old journal': [open, of(later(elsewhere, 5)), accepted],
   };
   const fresh = 82_800_000;
   const retained: typeof rows = {
@@ -197,25 +167,20 @@ void test('what is read again', () => {
     of(all)(fleet);
     fleet.rewind([]);
     of(all.slice(0, 2))(fleet);
-    const others = Array.from({ length: bounds.fleetChains }, (_, number) =>
-      number.toString(16).padStart(32, '0'),
-    );
-    of(later(others.map((id) => renamed(at(all, 0), { journal: id }))))(fleet);
+    const ids = Array.from({ length: bounds.fleetChains }, (_, each) => each.toString(16).padStart(32, '0'));
+    of(later(ids.map((id) => renamed(at(all, 0), { journal: id }))))(fleet);
     const missed = fleet.judge(started).filter(({ kind }) => kind === 'cut-in-store');
     return [fleet.heads().length, ...listed(missed)];
   };
+  const keeps = { keepMs: 86_400_000, wallMs: () => started + 86_400_000 };
+  const forDay = 'where the store keeps records for a day';
+  const droppedText = () => json(dropped()).replaceAll(gate.id, '<J>');
   compareAnswers(file('places'), [
     ...Object.entries(rows).map(([what, steps]): Asked => [what, () => reportAfter(steps)]),
     ...Object.entries(retained).map(
-      ([what, steps]): Asked => [
-        `${what}, where the store keeps records for a day`,
-        () => reportAfter(steps, { keepMs: 86_400_000, wallMs: () => started + 86_400_000 }),
-      ],
+      ([what, steps]): Asked => [`${what}, ${forDay}`, () => reportAfter(steps, keeps)],
     ),
-    [
-      'read again, and the journal is dropped for many others',
-      () => json(dropped()).replaceAll(gate.id, '<J>'),
-    ],
+    ['read again, and the journal is dropped for many others', droppedText],
   ]);
 });
 
@@ -228,27 +193,16 @@ function openGate(): PaperGate {
 }
 
 void test('findings that are kept, counted and accepted', () => {
-  const finding = (
-    seq: number,
-    more: Partial<FleetFinding> & { readonly key?: string; readonly line?: string } = {},
-  ) => ({
-    kind: 'changed' as const,
-    host: 'gate1',
-    journal: 'J',
-    seq,
-    text: `text ${seq}`,
-    ...more,
-  });
+  type More = Partial<FleetFinding> & { readonly key?: string; readonly line?: string };
+  const usual = { kind: 'changed', host: 'gate1', journal: 'J' } as const;
+  const finding = (seq: number, more: More = {}) => ({ ...usual, seq, text: `text ${seq}`, ...more });
   const max = bounds.fleetFindings;
   const state = (findings: Findings): string =>
     json({ ...findings.save(), standing: findings.standing(), accepted: findings.accepted() });
   const counted = (findings: Findings): string => {
     const { kept, more } = findings.save();
-    return json({
-      kept: kept.map(({ seq, acceptedMs }) => [seq, acceptedMs ?? '-']),
-      more,
-      last: findings.standing().at(-1)?.text ?? 'none',
-    });
+    const last = findings.standing().at(-1)?.text ?? 'none';
+    return json({ kept: kept.map(({ seq, acceptedMs }) => [seq, acceptedMs ?? '-']), more, last });
   };
   const full = (from = 1, count = max): Findings => {
     const findings = new Findings();
@@ -260,13 +214,9 @@ void test('findings that are kept, counted and accepted', () => {
     Object.entries({
       'of two kinds and hosts': () => {
         const findings = new Findings();
-        const added = [
-          finding(1),
-          finding(1),
-          finding(2, { kind: 'forked' }),
-          finding(3, { host: 'gate2', time: 'T', key: 'k', line: 'l' }),
-        ].map((one) => findings.add(one));
-        return `${json(added)}\n${state(findings)}`;
+        const other = finding(3, { host: 'gate2', time: 'T', key: 'k', line: 'l' });
+        const all = [finding(1), finding(1), finding(2, { kind: 'forked' }), other];
+        return `${json(all.map((one) => findings.add(one)))}\n${state(findings)}`;
       },
       'just as many as are kept': () => counted(full()),
       more: () => counted(full(1, max + 2)),
@@ -297,21 +247,18 @@ void test('findings that are kept, counted and accepted', () => {
         const findings = full();
         findings.addAccepted(finding(60), 7);
         findings.addAccepted(finding(61, { kind: 'forked' }), 8);
-        return `${counted(findings)}\n${json([findings.isAccepted(finding(60)), findings.isAccepted(finding(2)), findings.isAccepted(finding(1)), findings.isAccepted(finding(9, { host: 'x' }))])}`;
+        const all = [finding(60), finding(2), finding(1), finding(9, { host: 'x' })];
+        return `${counted(findings)}\n${json(all.map((one) => findings.isAccepted(one)))}`;
       },
       'known and accepted': () => {
         const findings = new Findings();
         findings.add(finding(1));
-        const known = [
-          finding(1),
-          finding(2),
-          finding(1, { journal: 'K' }),
-          finding(1, { kind: 'forked' }),
-          finding(1, { text: 'other' }),
-        ];
-        const before = known.map((one) => [findings.isKnown(one), findings.isAccepted(one)]);
+        const others = [{ journal: 'K' }, { kind: 'forked' }, { text: 'other' }] as const;
+        const all = [finding(1), finding(2), ...others.map((more) => finding(1, more))];
+        const now = () => all.map((one) => [findings.isKnown(one), findings.isAccepted(one)]);
+        const before = now();
         findings.accept(5);
-        return json([before, known.map((one) => [findings.isKnown(one), findings.isAccepted(one)])]);
+        return json([before, now()]);
       },
       'of what is read again': () => {
         const findings = new Findings();
@@ -335,16 +282,9 @@ void test('findings that are kept, counted and accepted', () => {
       'of lines of a file': () => {
         const findings = new Findings();
         const { seq: _, ...none } = finding(0, { line: 'a' });
-        const added = [
-          none,
-          none,
-          finding(0, { line: 'a' }),
-          finding(1, { line: 'a' }),
-          finding(1, { line: 'b' }),
-          finding(1, { line: 'a' }),
-          finding(1),
-        ].map((one) => findings.add(one));
-        return json(added);
+        const [a, b] = ['a', 'b'].map((line) => finding(1, { line }));
+        const all = [none, none, finding(0, { line: 'a' }), a, b, a, finding(1)];
+        return json(all.map((one) => findings.add(one ?? assert.fail())));
       },
       'loaded: more of another host': () => {
         const findings = new Findings();
@@ -353,13 +293,11 @@ void test('findings that are kept, counted and accepted', () => {
       },
       loaded: () => {
         const findings = new Findings();
-        findings.load(
-          [{ ...finding(1), acceptedMs: 5 }, finding(2)],
-          [
-            { host: 'gate1', kind: 'changed' },
-            { host: 'gate2', kind: 'forked' },
-          ],
-        );
+        const more = [
+          { host: 'gate1', kind: 'changed' },
+          { host: 'gate2', kind: 'forked' },
+        ] as const;
+        findings.load([{ ...finding(1), acceptedMs: 5 }, finding(2)], more);
         return `${state(findings)}\n${findings.accept(6)} ${state(findings)}`;
       },
     }),

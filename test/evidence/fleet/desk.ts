@@ -15,14 +15,16 @@ export const first = makeSignKey();
 export const second = makeSignKey();
 export const forger = makeSignKey();
 
+type Key = ReturnType<typeof makeSignKey>;
+
 /** A verifier: its lines, signed by one key after the other. */
 export class Desk {
   readonly lines: string[] = [];
-  #pem: string;
+  #key: Key;
   readonly #heads: readonly SignedHead[];
 
-  constructor(pem: string, heads: readonly SignedHead[] = headsOf(), lines: readonly string[] = []) {
-    this.#pem = pem;
+  constructor(key: Key, heads: readonly SignedHead[] = headsOf(), lines: readonly string[] = []) {
+    this.#key = key;
     this.#heads = heads;
     this.lines.push(...lines);
   }
@@ -32,15 +34,20 @@ export class Desk {
   }
 
   /** The present key names the next one, which signs from then on. */
-  replace(next: ReturnType<typeof makeSignKey>): this {
+  replace(next: Key): this {
     this.#sign(0, next.key);
-    this.#pem = next.secretPem;
+    this.#key = next;
     return this;
   }
 
   /** The same first lines, and then another key. */
-  fork(lines: number, pem = this.#pem): Desk {
-    return new Desk(pem, this.#heads, this.lines.slice(0, lines));
+  fork(lines: number, key = this.#key): Desk {
+    return new Desk(key, this.#heads, this.lines.slice(0, lines));
+  }
+
+  /** Its lines, and then those that only the other one has. */
+  and({ lines }: Desk): readonly string[] {
+    return [...this.lines, ...lines.filter((line) => !this.lines.includes(line))];
   }
 
   #sign(unended: number, nextKey: string | undefined): this {
@@ -50,7 +57,7 @@ export class Desk {
       signCheckpoint(
         { heads: this.#heads, findings: unended === 0 ? {} : { open: unended }, nextKey },
         before,
-        this.#pem,
+        this.#key.secretPem,
         started,
       ).line,
     );

@@ -7,10 +7,12 @@ import {
   block,
   blocks,
   fleetOf,
+  fleetWith,
   journal,
   optionsOf,
   PaperGate,
   type PaperObject,
+  savedOf,
   started,
   takeAll,
   takeOne,
@@ -33,25 +35,16 @@ function split(all: readonly string[], places: readonly number[]): PaperObject[]
   return sorted.slice(1).map((end, at) => block(all.slice(sorted[at], end)));
 }
 
-/** As it comes out of a file. */
-function plain(saved: unknown): unknown {
-  return JSON.parse(JSON.stringify(saved));
-}
-
 const places = fc.array(fc.nat(lines.length), { maxLength: 20 });
 
 void test('a clean stream is clean however it is cut, and wherever the verifier starts again', () => {
   fc.assert(
     fc.property(places, fc.nat(lines.length), (cuts, stop) => {
       const stream = split(lines, cuts);
-      const whole = fleetOf();
-      takeAll(whole, stream);
-      const begun = fleetOf();
-      takeAll(begun, stream.slice(0, stop));
-      const fleet = new Fleet(optionsOf(), JSON.parse(JSON.stringify(begun.save())));
+      const fleet = new Fleet(optionsOf(), savedOf(fleetWith(stream.slice(0, stop))));
       takeAll(fleet, stream.slice(stop));
       assert.deepEqual(fleet.judge(nowMs), []);
-      assert.deepEqual(plain(fleet.save()), plain(whole.save()));
+      assert.deepEqual(savedOf(fleet), savedOf(fleetWith(stream)));
     }),
   );
 });
@@ -63,12 +56,10 @@ const changes: readonly Change[] = [
   (stream, at) => void stream.splice(at, 2, ...stream.slice(at, at + 2).toReversed()),
   (stream, at, other) => edit(stream, at, (all) => void all.splice(other % all.length, 1)),
   (stream, at, other) =>
-    edit(
-      stream,
-      at,
-      (all) =>
-        void all.splice(other % all.length, 0, ...all.slice(other % all.length, 1 + (other % all.length))),
-    ),
+    edit(stream, at, (all) => {
+      const place = other % all.length;
+      all.splice(place, 0, ...all.slice(place, place + 1));
+    }),
   (stream, at, other) => edit(stream, at, (all) => void all.splice(other % all.length, 0, 'x')),
   (stream, at, other) => {
     const body = stream[at]?.body;
@@ -98,34 +89,32 @@ function edit(stream: PaperObject[], at: number, change: (all: string[]) => void
   if (readable.length > 0) one.name = block(readable).name;
 }
 
+const change = fc.tuple(fc.nat(changes.length - 1), fc.nat(1000), fc.nat(5000));
+
+function tamper(stream: PaperObject[], steps: readonly (readonly [number, number, number])[]): PaperObject[] {
+  for (const [which, at, other] of steps) {
+    if (stream.length === 0) break;
+    changes[which]?.(stream, at % stream.length, which < 3 ? other % stream.length : other);
+  }
+  return stream;
+}
+
 void test('whatever is cut or changed is never judged clean, and what is swapped or repeated only when all of it is there', () => {
-  const tampering = fc.array(fc.tuple(fc.nat(changes.length - 1), fc.nat(1000), fc.nat(5000)), {
-    minLength: 1,
-    maxLength: 4,
-  });
+  const tampering = fc.array(change, { minLength: 1, maxLength: 4 });
   fc.assert(
     fc.property(places, tampering, (cuts, steps) => {
       const clean = split(lines, cuts);
-      const stream = split(lines, cuts);
-      for (const [which, at, other] of steps) {
-        if (stream.length === 0) break;
-        changes[which]?.(stream, at % stream.length, which < 3 ? other % stream.length : other);
-      }
+      const stream = tamper(split(lines, cuts), steps);
       const bytes = (all: readonly PaperObject[]) => all.map(({ body }) => body.toString('hex')).join('');
-      const expected = bytes(clean);
-      const made = bytes(stream);
       const start = lines.slice(0, linesIn(stream).split('\n').length - 1);
       const isStart = linesIn(stream) === start.toSorted().join('');
-      const fleet = fleetOf();
-      takeAll(fleet, stream);
-      if (made === expected) return;
+      const fleet = fleetWith(stream);
+      if (bytes(stream) === bytes(clean)) return;
       // Blocks that come late fill the holes that they left.
       if (linesIn(stream) === linesIn(clean)) return;
       // What is cut off at the end is not known to the chain: that is for heads that were seen before.
-      if (isStart)
-        fleet.rewind([
-          { host: 'gate1', journal, seq: lines.length, hash: gate.ledger.hash, storedMs: started },
-        ]);
+      const { hash } = gate.ledger;
+      if (isStart) fleet.rewind([{ host: 'gate1', journal, seq: lines.length, hash, storedMs: started }]);
       if (isStart) takeAll(fleet, stream);
       assert.notDeepEqual(fleet.judge(nowMs), []);
     }),
@@ -135,51 +124,31 @@ void test('whatever is cut or changed is never judged clean, and what is swapped
 
 void test('in the middle of anything a restart changes nothing', () => {
   fc.assert(
-    fc.property(
-      fc.array(fc.tuple(fc.nat(7), fc.nat(1000), fc.nat(5000)), { maxLength: 6 }),
-      fc.nat(30),
-      (steps, stop) => {
-        const stream = blocks(lines, 3);
-        for (const [which, at, other] of steps) {
-          if (stream.length === 0) break;
-          changes[which]?.(stream, at % stream.length, which < 3 ? other % stream.length : other);
-        }
-        const whole = fleetOf();
-        const one = takeAll(whole, stream);
-        const begun = fleetOf();
-        const found = takeAll(begun, stream.slice(0, stop));
-        const fleet = new Fleet(optionsOf(), JSON.parse(JSON.stringify(begun.save())));
-        found.push(...takeAll(fleet, stream.slice(stop)));
-        assert.deepEqual(found, one);
-        assert.equal(JSON.stringify(fleet.status(nowMs)), JSON.stringify(whole.status(nowMs)));
-        assert.deepEqual(plain(fleet.save()), plain(whole.save()));
-      },
-    ),
+    fc.property(fc.array(change, { maxLength: 6 }), fc.nat(30), (steps, stop) => {
+      const stream = tamper(blocks(lines, 3), steps);
+      const [whole, begun] = [fleetOf(), fleetOf()];
+      const one = takeAll(whole, stream);
+      const found = takeAll(begun, stream.slice(0, stop));
+      const fleet = new Fleet(optionsOf(), savedOf(begun));
+      found.push(...takeAll(fleet, stream.slice(stop)));
+      assert.deepEqual(found, one);
+      assert.equal(JSON.stringify(fleet.status(nowMs)), JSON.stringify(whole.status(nowMs)));
+      assert.deepEqual(savedOf(fleet), savedOf(whole));
+    }),
   );
 });
 
 void test('hostile objects never throw, and are never clean', () => {
   const hash = fc.constantFrom('0'.repeat(64), 'f'.repeat(64));
-  const number = fc.oneof(
-    fc.integer({ min: 1, max: 5 }),
-    fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
-  );
+  const upTo = (max: number) => fc.integer({ min: 1, max });
+  const number = fc.oneof(upTo(5), upTo(Number.MAX_SAFE_INTEGER));
   const of = { host: fc.constant('gate1'), journal: fc.constant(journal), hash };
+  const [isBlock, isMark] = [fc.constant('block' as const), fc.constant('forked' as const)];
+  const verifier = { kind: fc.constant('verifier' as const), verifier: fc.constant('audit-1') };
   const names = fc.oneof(
-    fc.record({
-      ...of,
-      kind: fc.constant('block' as const),
-      first: number,
-      last: number,
-      isCopy: fc.boolean(),
-    }),
-    fc.record({ ...of, kind: fc.constant('forked' as const), seq: number }),
-    fc.record({
-      kind: fc.constant('verifier' as const),
-      verifier: fc.constant('audit-1'),
-      seq: number,
-      hash,
-    }),
+    fc.record({ ...of, kind: isBlock, first: number, last: number, isCopy: fc.boolean() }),
+    fc.record({ ...of, kind: isMark, seq: number }),
+    fc.record({ ...verifier, seq: number, hash }),
   );
   const bodies = fc.oneof(
     fc.uint8Array({ maxLength: 300 }),
@@ -197,7 +166,7 @@ void test('hostile objects never throw, and are never clean', () => {
       takeOne(fleet, { name, body: Buffer.from(body), storedMs: started });
       const found = fleet.judge(nowMs).filter(({ kind }) => kind !== 'never-seen');
       assert.ok(found.length > 0);
-      assert.ok(new Fleet(optionsOf(), JSON.parse(JSON.stringify(fleet.save()))));
+      assert.ok(new Fleet(optionsOf(), savedOf(fleet)));
     }),
   );
 });

@@ -23,91 +23,55 @@ import {
 } from './desk.js';
 import { fleetOf, listed, started, takeAll } from './paper-store.js';
 
-const forgeries: readonly {
-  readonly name: string;
-  /** What stands in the stream. */
-  readonly lines: () => readonly string[];
-  readonly listed?: readonly string[];
-}[] = [
-  {
-    name: 'a new key that an unknown one names',
-    lines: () => {
-      const there = new Desk(first.secretPem).sign();
-      return [...there.lines, ...there.fork(1, forger.secretPem).replace(second).sign().lines.slice(1)];
-    },
-  },
-  {
-    name: 'a new key that goes on without being named',
-    lines: () => {
-      const there = new Desk(first.secretPem).sign();
-      return [...there.lines, ...there.fork(1, forger.secretPem).sign().lines.slice(1)];
-    },
-  },
-  {
-    name: 'a key stolen while it counts names the key of the thief, and then the verifier goes on',
-    lines: () => {
-      const there = new Desk(first.secretPem).sign();
-      const stolen = there.fork(1).replace(forger).sign();
-      return [...stolen.lines, ...there.sign().sign().sign().lines.slice(1)];
-    },
-  },
-  {
-    name: 'a key that was replaced signs once more',
-    lines: () => {
-      const there = new Desk(first.secretPem).sign().replace(second).sign();
-      return [...there.lines, ...there.fork(3, first.secretPem).sign().lines.slice(3)];
-    },
-    listed: [first.key, second.key],
-  },
-  {
-    name: 'a key that was replaced names the key of the thief, after the end',
-    lines: () => {
-      const there = new Desk(first.secretPem).sign().replace(second).sign();
-      return [...there.lines, ...there.fork(3, first.secretPem).replace(forger).sign().lines.slice(3)];
-    },
-    listed: [first.key, second.key],
-  },
-  {
-    name: 'a key that was replaced names another one in the place of the line that replaced it',
-    lines: () => {
-      const there = new Desk(first.secretPem).sign().replace(second).sign();
-      return [...there.lines, ...there.fork(1, first.secretPem).replace(forger).sign().lines.slice(1)];
-    },
-    listed: [first.key, second.key],
-  },
-  {
-    name: 'the old key goes on although its last line names another one',
-    lines: () => {
-      const there = new Desk(first.secretPem).sign().replace(second);
-      return [...there.lines, ...there.fork(2, first.secretPem).sign().lines.slice(2)];
-    },
-    listed: [first.key, second.key],
-  },
-  {
-    name: 'the line that replaced a key comes again at the end',
-    lines: () => {
-      const there = new Desk(first.secretPem).sign().replace(second).sign().sign();
-      return [...there.lines, there.lines[1] ?? '', there.lines[0] ?? ''];
-    },
-    listed: [first.key, second.key],
-  },
-  {
-    name: 'an old line comes again when it cannot be compared any more',
-    lines: () => {
-      const there = new Desk(first.secretPem);
-      for (let count = 0; count < 70; count += 1) there.sign();
+const signed = (): Desk => new Desk(first).sign();
+const replaced = (): Desk => signed().replace(second);
+const twice = (): Desk => replaced().sign();
+const chain = (): Desk => signed().sign().replace(second).sign();
+
+const both = { there: [first.key, second.key] };
+const onlyFirst = { there: [first.key] };
+
+/** What stands in the stream, made from the lines of the verifier `there`; a key that was replaced is listed with the new one. */
+type Forgery = readonly [begin: () => Desk, lines: (there: Desk) => readonly string[]];
+const forgeries: Readonly<Record<string, Forgery>> = {
+  'a new key that an unknown one names': [
+    signed,
+    (there) => there.and(there.fork(1, forger).replace(second).sign()),
+  ],
+  'a new key that goes on without being named': [signed, (there) => there.and(there.fork(1, forger).sign())],
+  'a key stolen while it counts names the key of the thief, and then the verifier goes on': [
+    signed,
+    (there) => there.fork(1).replace(forger).sign().and(there.sign().sign().sign()),
+  ],
+  'a key that was replaced signs once more': [twice, (there) => there.and(there.fork(3, first).sign())],
+  'a key that was replaced names the key of the thief, after the end': [
+    twice,
+    (there) => there.and(there.fork(3, first).replace(forger).sign()),
+  ],
+  'a key that was replaced names another one in the place of the line that replaced it': [
+    twice,
+    (there) => there.and(there.fork(1, first).replace(forger).sign()),
+  ],
+  'the old key goes on although its last line names another one': [
+    replaced,
+    (there) => there.and(there.fork(2, first).sign()),
+  ],
+  'the line that replaced a key comes again at the end': [
+    () => twice().sign(),
+    ({ lines }) => [...lines, lines[1] ?? '', lines[0] ?? ''],
+  ],
+  'an old line comes again when it cannot be compared any more': [
+    signed,
+    (there) => {
+      for (let count = 1; count < 70; count += 1) there.sign();
       return [...there.lines, there.lines[1] ?? ''];
     },
-  },
-  {
-    name: 'a line of the other verifier, signed by the key of this one',
-    lines: () => {
-      const there = new Desk(first.secretPem).sign();
-      const here = new Desk(own.secretPem).sign();
-      return [...here.lines, ...there.lines, ...there.fork(1, own.secretPem).sign().lines.slice(1)];
-    },
-  },
-];
+  ],
+  'a line of the other verifier, signed by the key of this one': [
+    signed,
+    (there) => [...new Desk(own).sign().lines, ...there.and(there.fork(1, own).sign())],
+  ],
+};
 
 /** All that is known and said of the lines: hashes in the order in which they come, keys by their names. */
 function whole(fleet: Fleet, news: readonly FleetFinding[] = []): string {
@@ -138,16 +102,23 @@ function whole(fleet: Fleet, news: readonly FleetFinding[] = []): string {
     .replaceAll(gate.id, '<J>');
 }
 
-const chain = (): Desk => new Desk(first.secretPem).sign().sign().replace(second).sign();
-const twice = (): Desk => new Desk(first.secretPem).sign().replace(second).sign();
 const read = (line = '') => readCheckpoint(line) ?? assert.fail('no line');
-const both = { there: [first.key, second.key] };
+const changed = (line: string): string => line.replace('fleet', 'float');
+/** What is said of these lines to one that lists these keys. */
+const of = (others: Parameters<typeof open>[0], lines: readonly string[]): string =>
+  whole(take(open(others), lines));
+/** What is said of a chain, and then by one that lists other keys. */
+const later = (...there: readonly string[]): string =>
+  whole(reopened(take(open(onlyFirst), chain().lines), { there }));
 const file = (inStream: number, lines: (own_: Desk) => readonly string[]) => (): string => {
-  const here = new Desk(own.secretPem).sign().sign().sign().sign();
+  const here = new Desk(own).sign().sign().sign().sign();
   const fleet = take(open({}), here.lines.slice(0, inStream));
   const news = fleet.takeLog(lines(here));
   return `${whole(fleet, news)}\nagain ${fleet.takeLog(lines(here)).length}`;
 };
+const changedAt = (at: number) =>
+  file(4, ({ lines }) => lines.map((line, index) => (index === at ? changed(line) : line)));
+const otherHeads = () => headsOf().map((head) => ({ ...head, hash: 'ab'.repeat(32) }));
 const again = (kept: number | undefined, lines: (desk: Desk) => readonly string[]) => (): string => {
   const desk = chain();
   const fleet = take(open(both), desk.lines);
@@ -158,86 +129,57 @@ const again = (kept: number | undefined, lines: (desk: Desk) => readonly string[
 
 void test('what is said of chains, of forged ones, of files, and of streams that are read again', () => {
   compareAnswers('test/evidence/fleet/answers/logs.txt', [
-    ...forgeries.map(
-      ({ name, lines, listed: keys = [first.key] }): Asked => [
+    ...Object.entries(forgeries).map(
+      ([name, [begin, lines]]): Asked => [
         `forged: ${name}`,
         () => {
-          const fleet = take(open({ there: keys }), lines());
+          const others = begin === signed ? onlyFirst : both;
+          const fleet = take(open(others), lines(begin()));
           const answer = whole(fleet);
           // The same after a restart.
-          assert.deepEqual(found(reopened(fleet, { there: keys })), found(fleet));
+          assert.deepEqual(found(reopened(fleet, others)), found(fleet));
           return answer;
         },
       ],
     ),
     ...Object.entries({
-      'a chain whose second line is gone': () =>
-        whole(
-          take(
-            open(both),
-            chain().lines.filter((_, at) => at !== 1),
-          ),
-        ),
+      'a chain whose second line is gone': () => of(both, chain().lines.toSpliced(1, 1)),
       'a chain whose second and third line are gone': () =>
-        whole(
-          take(
-            open({ there: [first.key] }),
-            [0, 3].map((at) => new Desk(first.secretPem).sign().sign().sign().sign().lines[at] ?? ''),
-          ),
-        ),
-      'a chain that begins later': () =>
-        whole(
-          take(open({ there: [first.key] }), new Desk(first.secretPem).sign().sign().sign().lines.slice(2)),
-        ),
+        of(onlyFirst, signed().sign().sign().sign().lines.toSpliced(1, 2)),
+      'a chain that begins later': () => of(onlyFirst, signed().sign().sign().lines.slice(2)),
       'a chain that another line continues': () =>
-        whole(
-          take(open({ there: [first.key] }), [
-            ...new Desk(first.secretPem).sign().lines,
-            ...new Desk(first.secretPem).sign(7).sign().lines.slice(1),
-          ]),
-        ),
+        of(onlyFirst, [...signed().lines, ...new Desk(first).sign(7).sign().lines.slice(1)]),
       'no verifier is listed: the first key counts': () => {
         const fleet = fleetOf();
-        takeAll(fleet, [...chain().lines, ...new Desk(forger.secretPem).sign().lines].map(logged));
+        takeAll(fleet, [...chain().lines, ...new Desk(forger).sign().lines].map(logged));
         return whole(fleet);
       },
-      'a key that is listed later': () => whole(take(open(both), new Desk(second.secretPem).sign().lines)),
-      'a message that is no line': () => whole(take(open(both), ['x'])),
-      'an unlisted key is named': () => whole(take(open({ there: [first.key] }), chain().lines.slice(0, 3))),
-      'it signs': () => whole(take(open({ there: [first.key] }), chain().lines)),
-      'it is not listed, and nothing else is': () => whole(take(open({ there: [] }), chain().lines)),
-      'other keys are listed': () =>
-        whole(reopened(take(open({ there: [first.key] }), chain().lines), { there: [forger.key] })),
-      'no key is listed any more': () =>
-        whole(reopened(take(open({ there: [first.key] }), chain().lines), { there: [] })),
-      'the old key is listed still': () =>
-        whole(
-          reopened(take(open({ there: [first.key] }), chain().lines), { there: [first.key, forger.key] }),
-        ),
+      'a key that is listed later': () => of(both, new Desk(second).sign().lines),
+      'a message that is no line': () => of(both, ['x']),
+      'an unlisted key is named': () => of(onlyFirst, chain().lines.slice(0, 3)),
+      'it signs': () => of(onlyFirst, chain().lines),
+      'it is not listed, and nothing else is': () => of({ there: [] }, chain().lines),
+      'other keys are listed': () => later(forger.key),
+      'no key is listed any more': () => later(),
+      'the old key is listed still': () => later(first.key, forger.key),
       accepted: () => {
-        const fleet = take(open({ there: [first.key] }), chain().lines);
+        const fleet = take(open(onlyFirst), chain().lines);
         const count = fleet.accept(started);
         return `${count} ${whole(fleet)}`;
       },
-      'two keys are replaced, and the last one is not listed': () =>
-        whole(take(open(both), twice().replace(forger).lines)),
+      'two keys are replaced, and the last one is not listed': () => of(both, twice().replace(forger).lines),
       'two keys were replaced, and the first one signs': () => {
         const third = makeSignKey();
         const there = twice().replace(third).sign();
-        const late = there.fork(there.lines.length, first.secretPem).sign().lines.slice(-1);
+        const late = there.fork(there.lines.length, first).sign().lines.slice(-1);
         const fleet = take(open({ there: [first.key, second.key, third.key] }), [...there.lines, ...late]);
         return whole(fleet).replaceAll(third.key, '<THIRD>');
       },
-      'another verifier signed for another record': () => {
-        const heads = headsOf().map((head) => ({ ...head, hash: 'ab'.repeat(32) }));
-        return whole(take(open(both), new Desk(first.secretPem, heads).sign().lines));
-      },
-      'this verifier signed for another record': () => {
-        const heads = headsOf().map((head) => ({ ...head, hash: 'ab'.repeat(32) }));
-        return whole(take(open({}), new Desk(own.secretPem, heads).sign().lines));
-      },
+      'another verifier signed for another record': () =>
+        of(both, new Desk(first, otherHeads()).sign().lines),
+      'this verifier signed for another record': () => of({}, new Desk(own, otherHeads()).sign().lines),
       'own lines, read again, and the end is gone': () => {
-        const here = new Desk(own.secretPem).sign().sign().sign();
+        const here = new Desk(own).sign().sign().sign();
         const fleet = take(open({}), here.lines);
         fleet.rewind([]);
         return whole(take(fleet, here.lines.slice(0, 1)));
@@ -248,29 +190,16 @@ void test('what is said of chains, of forged ones, of files, and of streams that
       'an empty file': file(4, () => []),
       'an empty file, and an empty stream': file(0, () => []),
       'a file with its last lines': file(4, ({ lines }) => lines.slice(2)),
-      'a file without a line': file(4, ({ lines: [one = '', , three = '', four = ''] }) => [
-        one,
-        three,
-        four,
-      ]),
-      'a file with a changed line': file(4, ({ lines: [one = '', two = '', ...more] }) => [
-        one,
-        two.replace('fleet', 'float'),
-        ...more,
-      ]),
-      'a file whose first line was changed': file(4, ({ lines: [one = '', ...more] }) => [
-        one.replace('fleet', 'float'),
-        ...more,
-      ]),
-      'a file whose last line was changed': file(4, ({ lines }) =>
-        lines.map((line, at) => (at === 3 ? line.replace('fleet', 'float') : line)),
-      ),
+      'a file without a line': file(4, ({ lines }) => lines.toSpliced(1, 1)),
+      'a file with a changed line': changedAt(1),
+      'a file whose first line was changed': changedAt(0),
+      'a file whose last line was changed': changedAt(3),
       'a file with another line': file(4, (here) => here.fork(3).sign(9).lines),
       'a file with another line before the end': file(4, (here) => [
         ...here.fork(2).sign(9).lines,
-        here.lines[3] ?? '',
+        ...here.lines.slice(3),
       ]),
-      'a file by another key': file(2, (here) => here.fork(2, forger.secretPem).sign().sign().lines),
+      'a file by another key': file(2, (here) => here.fork(2, forger).sign().sign().lines),
       'a file whose line names another key than the one that follows': file(2, (here) => [
         ...here.fork(2).replace(second).lines,
         ...here.fork(3).sign().lines.slice(3),
@@ -278,16 +207,14 @@ void test('what is said of chains, of forged ones, of files, and of streams that
       'a file by the key that a line names': file(2, (here) => here.fork(2).replace(second).sign().lines),
       'a file of a verifier that is not listed': () => {
         const fleet = fleetOf();
-        const lines = [...chain().lines, ...new Desk(forger.secretPem).sign().lines];
+        const lines = [...chain().lines, ...new Desk(forger).sign().lines];
         return whole(fleet, fleet.takeLog(lines));
       },
       'read again': again(undefined, ({ lines }) => lines),
       'read again, and the end is gone': again(undefined, ({ lines }) => lines.slice(0, 2)),
       'read again, and a kept line is gone': again(1, ({ lines }) => lines.slice(0, 1)),
       'read again, with a kept line': again(1, ({ lines }) => lines),
-      'read again, and the kept line is another one': again(1, (desk) => [
-        ...desk.fork(1, first.secretPem).sign(9).lines,
-      ]),
+      'read again, and the kept line is another one': again(1, (desk) => desk.fork(1, first).sign(9).lines),
       'read again, and accepted': () => {
         const desk = chain();
         const fleet = take(open(both), desk.lines);
@@ -300,8 +227,8 @@ void test('what is said of chains, of forged ones, of files, and of streams that
       'kept lines that count, and that do not': () => {
         const desk = chain();
         const fleet = take(open(both), desk.lines);
-        const late = desk.fork(4, first.secretPem).sign().lines.at(-1) ?? '';
-        const stranger = new Desk(forger.secretPem).sign().lines[0] ?? '';
+        const late = desk.fork(4, first).sign().lines.at(-1) ?? '';
+        const stranger = new Desk(forger).sign().lines[0] ?? '';
         const whys = [...desk.lines, late, stranger].map((line) => fleet.whyNotKept(read(line)) ?? 'counts');
         return whys.join('\n').replaceAll(forger.key, '<FORGER>');
       },

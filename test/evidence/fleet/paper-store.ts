@@ -135,20 +135,21 @@ export function takeAll(fleet: Fleet, objects: readonly PaperObject[]): FleetFin
 }
 
 /** Kind, host and seq of each. */
-export function told(findings: readonly FleetFinding[]): (readonly [string, string, number | undefined])[] {
-  return findings.map(({ kind, host, seq }) => [kind, host, seq]);
+export const told = (findings: readonly FleetFinding[]): string[] =>
+  findings.map(({ kind, host, seq }) => `${kind} ${host} ${seq ?? '-'}`);
+
+/** What stands at the start of the journals, unless another time is given. */
+export const standing = (fleet: Fleet, nowMs = started): string[] => told(fleet.judge(nowMs));
+
+/** One that has taken these. */
+export function fleetWith(objects: readonly PaperObject[], more?: Partial<FleetOptions>): Fleet {
+  const fleet = fleetOf(undefined, more);
+  takeAll(fleet, objects);
+  return fleet;
 }
 
-/** All that is wrong a minute after the start. */
-export function judged(
-  stream: readonly PaperObject[],
-  hosts?: readonly string[],
-  more?: Partial<FleetOptions>,
-) {
-  const fleet = fleetOf(hosts, more);
-  takeAll(fleet, stream);
-  return told(fleet.judge(started + minuteMs));
-}
+/** As it comes out of a file. */
+export const savedOf = (fleet: Fleet): unknown => JSON.parse(JSON.stringify(fleet.save()));
 
 /** Hashes, ids and keys by names that are the same in each run. */
 export function legible(text: string, stream: readonly PaperObject[] = []): string {

@@ -54,26 +54,29 @@ function afterStop(put: (gate: PaperGate) => void): () => PaperObject[] {
   });
 }
 
+const endsWith = (outcome: 'unknown' | 'ok') => (gate: PaperGate) =>
+  gate.put({ time: gate.nowMs, event: 'completion', id: 'X', outcome });
+
 /** The whole stream, stored later than its records were written. */
-const storedAt = (...afterMs: readonly number[]): (() => PaperObject[]) => {
-  return () => {
+const storedAt =
+  (...afterMs: readonly number[]) =>
+  (): PaperObject[] => {
     const gate = new PaperGate();
     gate.exchanges(2 * afterMs.length);
-    return blocks(gate.lines, 2)
-      .slice(0, afterMs.length)
-      .map((one, index) => ({ ...one, storedMs: started + (afterMs[index] ?? 0) }));
+    const all = blocks(gate.lines, 2);
+    return afterMs.map((ms, index) => ({ ...at(all, index), storedMs: started + ms }));
   };
-};
 
-/** Hosts with these policies, programs and catalogs. */
-function hostsWith(
-  all: readonly {
-    readonly program?: string;
-    readonly catalog?: string;
-    readonly policies?: Readonly<Record<string, string>>;
-  }[],
-): () => PaperObject[] {
-  return () =>
+interface HostWith {
+  readonly program?: string;
+  readonly catalog?: string;
+  readonly policies?: Readonly<Record<string, string>>;
+}
+
+/** Three hosts with these policies, programs and catalogs. */
+const hostsWith = (...all: readonly HostWith[]) => ({
+  hosts: three,
+  tamper: () =>
     all.flatMap(({ policies = {}, program = 'p1', catalog = 'c1' }, index) => {
       const id = String(index).repeat(32);
       const gate = new PaperGate(undefined, id, { program, catalog });
@@ -83,12 +86,21 @@ function hostsWith(
       }
       gate.checkpoint({ program });
       return blocks(gate.lines, 100, `gate${index + 1}`, id);
-    });
-}
+    }),
+});
 
 const three = ['gate1', 'gate2', 'gate3'];
-const six = (version: string) =>
-  Object.fromEntries(['a', 'b', 'c', 'd', 'e', 'f'].map((name) => [name, version]));
+const six = (version: string) => Object.fromEntries(Array.from('abcdef', (name) => [name, version]));
+
+/** A journal that goes on, of a host that is not listed, from a record on. */
+const ofStranger = (from: number, act: (gate: PaperGate) => void, secretPem?: false) => ({
+  hosts: [],
+  tamper() {
+    const gate = makeGate(secretPem);
+    act(gate);
+    return blocks(gate.lines.slice(from), 100, 'stranger');
+  },
+});
 
 export const edges: Readonly<Record<string, Tampering>> = {
   'a clean stream': () => blocks(makeGate().lines),
@@ -104,15 +116,8 @@ export const edges: Readonly<Record<string, Tampering>> = {
     const gate = new PaperGate();
     const [first = '', second = ''] = gate.lines;
     const zero = new PaperGate();
-    zero.ledger.resume({
-      journal,
-      seq: -1,
-      hash: '0'.repeat(64),
-      stepsMs: 0,
-      open: new Map(),
-      oldestSeq: 1,
-      timeMs: started,
-    });
+    const none = { stepsMs: 0, open: new Map(), oldestSeq: 1, timeMs: started };
+    zero.ledger.resume({ journal, seq: -1, hash: '0'.repeat(64), ...none });
     const lineOfZero = zero.ledger.seal(`"time":"${time}","event":"log"`);
     zero.ledger.seq = Number.MAX_SAFE_INTEGER;
     const large = zero.ledger.seal(`"time":"${time}","event":"log"`);
@@ -121,7 +126,7 @@ export const edges: Readonly<Record<string, Tampering>> = {
   'a record without time and event': sealed('"x":1'),
   'an own record that is no JSON': sealed(`"time":"${time}","event":"reload",x`),
   'a record whose time is none': sealed(
-    '"time":"2026-11-31T08:00:00.000Z","event":"start","error":"journal-cut"',
+    `"time":"2026-11-31${time.slice(10)}","event":"start","error":"journal-cut"`,
   ),
   'a start that found nothing': startWith('nothing-known'),
   'a start that found all of it': startWith(
@@ -210,12 +215,8 @@ export const edges: Readonly<Record<string, Tampering>> = {
     gate.put({ time: gate.nowMs, event: 'clock', step_ms: 5 });
     gate.checkpoint();
   }),
-  'after a stop: the end of an exchange, unknown': afterStop((gate) =>
-    gate.put({ time: gate.nowMs, event: 'completion', id: 'X', outcome: 'unknown' }),
-  ),
-  'after a stop: the end of an exchange': afterStop((gate) =>
-    gate.put({ time: gate.nowMs, event: 'completion', id: 'X', outcome: 'ok' }),
-  ),
+  'after a stop: the end of an exchange, unknown': afterStop(endsWith('unknown')),
+  'after a stop: the end of an exchange': afterStop(endsWith('ok')),
   'after a stop: a start': afterStop((gate) => gate.put({ time: gate.nowMs, event: 'start', journal })),
   'open exchanges: with a long id, without one, twice, ended': {
     tamper: within((gate) => {
@@ -244,21 +245,22 @@ export const edges: Readonly<Record<string, Tampering>> = {
       const seq = gate.lines.length;
       gate.admit('C');
       gate.checkpoint();
-      return [
-        block(gate.lines.slice(0, seq)),
-        { ...block(gate.lines.slice(seq)), storedMs: started + 30_000 },
-      ];
+      const late = { ...block(gate.lines.slice(seq)), storedMs: started + 30_000 };
+      return [block(gate.lines.slice(0, seq)), late];
     },
     more: { openMs: 40_000 },
   },
   'policies: others, new versions, long names, signs that nobody sees': within((gate) => {
-    gate.admit('1', { policy: 'one', version: 'v1' });
-    gate.admit('2', { policy: 'two', version: 'v1' });
-    gate.admit('3', { policy: 'one', version: 'v2' });
-    gate.admit('4', { policy: 'gr\u00f6\u00dfe\u202e', version: 'v\u202e' });
-    gate.admit('5', { policy: 'x'.repeat(200), version: 'y'.repeat(200) });
-    gate.admit('6', { policy: 'z'.repeat(201), version: 'v1' });
-    gate.admit('7', { policy: 'seven', version: 'w'.repeat(201) });
+    for (const [at_, policy, version] of [
+      [1, 'one', 'v1'],
+      [2, 'two', 'v1'],
+      [3, 'one', 'v2'],
+      [4, 'gr\u00f6\u00dfe\u202e', 'v\u202e'],
+      [5, 'x'.repeat(200), 'y'.repeat(200)],
+      [6, 'z'.repeat(201), 'v1'],
+      [7, 'seven', 'w'.repeat(201)],
+    ] as const)
+      gate.admit(`${at_}`, { policy, version });
     gate.put({ time: gate.nowMs, event: 'admission', session: 'S', id: '8', policy: 'eight' });
     gate.put({ time: gate.nowMs, event: 'admission', session: 'S', id: '9' });
   }),
@@ -272,30 +274,19 @@ export const edges: Readonly<Record<string, Tampering>> = {
   'a checkpoint says that retention left other records than these': goesOn((gate) => {
     gate.checkpoint({ oldest_seq: 16 });
   }, 16),
-  'without a listed key: an unsigned checkpoint says where the journal begins': {
-    tamper: () => {
-      const gate = makeGate(false);
-      gate.checkpoint({ oldest_seq: 17 });
-      return blocks(gate.lines.slice(16), 4, 'stranger');
-    },
-    hosts: [],
-  },
-  'without a listed key: a retire record whose number is a text': {
-    tamper: () => {
-      const gate = makeGate(false);
-      gate.lines.push(gate.ledger.seal(`"time":"${time}","event":"retire","oldest_seq":"17"`));
-      return blocks(gate.lines.slice(16), 4, 'stranger');
-    },
-    hosts: [],
-  },
-  'without a listed key: a retire record without a signature after one with it': {
-    tamper: () => {
-      const gate = makeGate();
-      gate.put({ time: gate.nowMs, event: 'retire', segment: '1', oldest_seq: 17 });
-      return blocks(gate.lines.slice(8), 100, 'stranger');
-    },
-    hosts: [],
-  },
+  'without a listed key: an unsigned checkpoint says where the journal begins': ofStranger(
+    16,
+    (gate) => gate.checkpoint({ oldest_seq: 17 }),
+    false,
+  ),
+  'without a listed key: a retire record whose number is a text': ofStranger(
+    16,
+    (gate) => gate.lines.push(gate.ledger.seal(`"time":"${time}","event":"retire","oldest_seq":"17"`)),
+    false,
+  ),
+  'without a listed key: a retire record without a signature after one with it': ofStranger(8, (gate) =>
+    gate.put({ time: gate.nowMs, event: 'retire', segment: '1', oldest_seq: 17 }),
+  ),
   'several checkpoints of another key, and a right one': () => {
     const stranger = new PaperGate(makeSignKey().secretPem);
     stranger.checkpoint();
@@ -335,47 +326,31 @@ export const edges: Readonly<Record<string, Tampering>> = {
     tamper: () => {
       const gate = new PaperGate();
       gate.exchanges(2);
-      const [first, second, third] = [
-        block(gate.lines.slice(0, 2)),
-        block(gate.lines.slice(2, 4)),
-        block(gate.lines.slice(4)),
-      ];
-      return [first, { ...second, storedMs: started - 4 * minuteMs - 1 }, third];
+      const second = { ...block(gate.lines.slice(2, 4)), storedMs: started - 4 * minuteMs - 1 };
+      return [block(gate.lines.slice(0, 2)), second, block(gate.lines.slice(4))];
     },
     more: { driftMs: 1e9 },
   },
 };
 
+const ofA = { policies: { a: '1' } };
+const ofSix = { policies: six('1') };
+const fourOthers = { program: 'x', policies: { a: '2', b: '2', c: '2', d: '2' } };
+
 export const edgesOfHosts: Readonly<Record<string, Tampering>> = {
-  'three hosts: all the same': { tamper: hostsWith([{}, {}, {}]), hosts: three },
-  'three hosts: three programs': {
-    tamper: hostsWith([{ program: 'p3' }, { program: 'p1' }, { program: 'p2' }]),
-    hosts: three,
-  },
+  'three hosts: all the same': hostsWith({}, {}, {}),
+  'three hosts: three programs': hostsWith({ program: 'p3' }, { program: 'p1' }, { program: 'p2' }),
   'three hosts: two catalogs, one of a host that is not listed': {
-    tamper: hostsWith([{ catalog: 'c2' }, {}, {}]),
+    ...hostsWith({ catalog: 'c2' }, {}, {}),
     hosts: ['gate1', 'gate2'],
   },
-  'three hosts: a policy that one does not have': {
-    tamper: hostsWith([{ policies: { a: '1' } }, { policies: { a: '1' } }, {}]),
-    hosts: three,
-  },
-  'three hosts: five differences': {
-    tamper: hostsWith([
-      { program: 'x', policies: { a: '2', b: '2', c: '2', d: '2' } },
-      { policies: six('1') },
-      { policies: six('1') },
-    ]),
-    hosts: three,
-  },
-  'three hosts: eight differences': {
-    tamper: hostsWith([
-      { program: 'x', catalog: 'y', policies: six('2') },
-      { policies: six('1') },
-      { policies: six('1') },
-    ]),
-    hosts: three,
-  },
+  'three hosts: a policy that one does not have': hostsWith(ofA, ofA, {}),
+  'three hosts: five differences': hostsWith(fourOthers, ofSix, ofSix),
+  'three hosts: eight differences': hostsWith(
+    { program: 'x', catalog: 'y', policies: six('2') },
+    ofSix,
+    ofSix,
+  ),
   'a new journal, and the old one once more': () => {
     const gate = makeGate();
     const later = blocks(makeGate(undefined, other).lines, 100, 'gate1', other);

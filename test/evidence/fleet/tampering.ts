@@ -57,21 +57,34 @@ export function goesOn(act: (gate: PaperGate) => void, from = 0): () => PaperObj
   };
 }
 
-/** A reload that changes the policies, one that does not, and a start that does. */
-const otherPolicies = goesOn((gate) => {
-  const [one, two, three] = ['1', '2', '3'].map((digit) => digit.repeat(64));
-  const peer = { listener: 'admin', uid: 1001 };
-  gate.put({ time: gate.nowMs, event: 'reload', policies: two, was: one, by: 'anna\u202e', peer });
-  gate.put({ time: gate.nowMs, event: 'reload', policies: two, was: two, by: 'SIGHUP' });
-  gate.put({ time: gate.nowMs, event: 'start', journal, format: 1, policies: three, was: two });
-  gate.checkpoint();
-});
+type Put = Parameters<PaperGate['put']>[0];
+/** It goes on with these records, and a checkpoint. */
+const wrote = (...records: readonly Omit<Put, 'time'>[]): (() => PaperObject[]) =>
+  goesOn((gate) => {
+    for (const record of records) gate.put({ time: gate.nowMs, ...record });
+    gate.checkpoint();
+  });
+const start = { event: 'start', journal, format: 1 } as const;
 
-export function at(stream: readonly PaperObject[], index: number): PaperObject {
-  const found = stream[index];
-  assert.ok(found !== undefined);
-  return found;
+/** Begins a segment; what a retire record says of the one before. */
+function retired(gate: PaperGate) {
+  const { hash } = gate.ledger;
+  gate.checkpoint({ segment: '00000001.jsonl', segment_hash: hash });
+  const end = { segment: '00000001.jsonl', segment_hash: hash, oldest_seq: 17, action: 'age' };
+  return { time: gate.nowMs, event: 'retire', ...end } as const;
 }
+
+/** A reload that changes the policies, one that does not, and a start that does. */
+const [p1, p2, p3] = ['1', '2', '3'].map((digit) => digit.repeat(64));
+const peer = { listener: 'admin', uid: 1001 };
+const otherPolicies = wrote(
+  { event: 'reload', policies: p2, was: p1, by: 'anna\u202e', peer },
+  { event: 'reload', policies: p2, was: p2, by: 'SIGHUP' },
+  { ...start, policies: p3, was: p2 },
+);
+
+export const at = (stream: readonly PaperObject[], index: number): PaperObject =>
+  stream[index] ?? assert.fail(`no object ${index}`);
 
 export const tamperings: Readonly<Record<string, Tampering>> = {
   'a byte of a line': changed((stream) => {
@@ -123,10 +136,7 @@ export const tamperings: Readonly<Record<string, Tampering>> = {
   },
   'other policies, by a reload and a start': { tamper: otherPolicies, more: { tellsPolicies: true } },
   'other policies, which nobody wants to be told': otherPolicies,
-  'a start that found its end cut off': goesOn((gate) => {
-    gate.put({ time: gate.nowMs, event: 'start', journal, format: 1, error: 'journal-cut' });
-    gate.checkpoint();
-  }),
+  'a start that found its end cut off': wrote({ ...start, error: 'journal-cut' }),
   'another record with a seq that was there': () => {
     const gate = makeGate();
     const fork = forkOf(gate, 13);
@@ -167,25 +177,18 @@ export const tamperings: Readonly<Record<string, Tampering>> = {
   'checkpoints without signature': () => blocks(makeGate(false).lines),
   'checkpoints by another key': () => blocks(makeGate(makeSignKey().secretPem).lines),
   'the start of a segment that the host retired': goesOn((gate) => {
-    const hash = gate.ledger.hash;
-    gate.checkpoint({ segment: '00000001.jsonl', segment_hash: hash });
-    const end = { segment: '00000001.jsonl', segment_hash: hash, oldest_seq: 17, action: 'age' };
-    gate.lines.push(gate.ledger.sealSigned({ time: gate.nowMs, event: 'retire', ...end }));
+    const retire = retired(gate);
+    gate.lines.push(gate.ledger.sealSigned(retire));
   }, 16),
   'a retire record that nobody signed, under a later signature': goesOn((gate) => {
-    const hash = gate.ledger.hash;
-    gate.checkpoint({ segment: '00000001.jsonl', segment_hash: hash });
-    const end = { segment: '00000001.jsonl', segment_hash: hash, oldest_seq: 17, action: 'age' };
-    gate.put({ time: gate.nowMs, event: 'retire', ...end });
+    gate.put(retired(gate));
     gate.checkpoint();
   }, 16),
   'the same, signed by another key': goesOn((gate) => {
     const stranger = new PaperGate(makeSignKey().secretPem);
-    const hash = gate.ledger.hash;
-    gate.checkpoint({ segment: '00000001.jsonl', segment_hash: hash });
+    const retire = retired(gate);
     stranger.ledger.resume(gate.ledger);
-    const end = { segment: '00000001.jsonl', segment_hash: hash, oldest_seq: 17, action: 'age' };
-    gate.lines.push(stranger.ledger.sealSigned({ time: gate.nowMs, event: 'retire', ...end }));
+    gate.lines.push(stranger.ledger.sealSigned(retire));
     gate.ledger.resume(stranger.ledger);
     gate.checkpoint();
   }, 16),
@@ -199,10 +202,9 @@ export const tamperings: Readonly<Record<string, Tampering>> = {
     gate.put({ time: gate.nowMs, event: 'start', journal, format: 1 });
     gate.checkpoint();
   }),
-  'a start that moved appended lines away, and found its beginning removed': goesOn((gate) => {
-    const error = 'journal-removed journal-appended';
-    gate.put({ time: gate.nowMs, event: 'start', journal, format: 1, error });
-    gate.checkpoint();
+  'a start that moved appended lines away, and found its beginning removed': wrote({
+    ...start,
+    error: 'journal-removed journal-appended',
   }),
   'an orderly stop, what a start writes first, and a start': goesOn((gate) => {
     gate.put({ time: gate.nowMs, event: 'stop' });
@@ -237,15 +239,14 @@ export const tamperings: Readonly<Record<string, Tampering>> = {
   'argument records that the admission did not announce': () => {
     const gate = new PaperGate();
     const args = ['--', ...Array.from({ length: 90 }, () => 'x'.repeat(100))];
-    const bodies = encodeRecord({
-      time: gate.nowMs,
+    const asked = {
       event: 'admission',
       session: 'S',
       id: 'A',
       decision: 'allow',
       effect: 'destroy',
-      args,
-    });
+    } as const;
+    const bodies = encodeRecord({ time: gate.nowMs, ...asked, args });
     assert.ok(bodies.length > 2);
     // One is left out, and all is sealed again.
     for (const body of bodies.slice(0, -1)) gate.lines.push(gate.ledger.seal(body));
