@@ -1,12 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import {
-  exportColumns,
-  formatCsvHeader,
-  formatCsvRow,
-  formatJsonRow,
-} from '../../../src/evidence/trail/export.js';
+import { exportColumns, formatCsvRow, formatJsonRow } from '../../../src/evidence/trail/export.js';
 import type { ExchangeRow } from '../../../src/evidence/trail/search.js';
 import { printable } from '../../../src/host/words/text.js';
 
@@ -36,36 +31,6 @@ function cells(line: string): string[] {
 function cell(column: string, value: unknown): string {
   return cells(formatCsvRow(row({ [column]: value })))[exportColumns.indexOf(column)] ?? 'none';
 }
-
-void test('columns stand under their names', () => {
-  const line = formatCsvRow(row({ user: 'a,"b"', args: ['--', 'x y'], sent: true, cells: 4, outcome: 'ok' }));
-  const header = formatCsvHeader().split(',');
-  const values = cells(line);
-  assert.equal(values.length, header.length);
-  const at = (name: string) => values[header.indexOf(name)];
-  assert.deepEqual(
-    [at('user'), at('args'), at('sent'), at('cells'), at('seq')],
-    ['a,"b"', 'x y', 'true', '4', '3'],
-  );
-});
-
-void test('numbers and Booleans stand as they are, whatever their sign', () => {
-  assert.deepEqual([cell('cells', -4), cell('sent', true), cell('sent', false)], ['-4', 'true', 'false']);
-  assert.equal(cell('user', '-4'), "'-4");
-});
-
-void test('other separators: a value that holds one is quoted', () => {
-  for (const separator of [';', '\t'] as const) {
-    const one = row({ user: 'a;b', reason: 'c,d', args: ['-d', '--', 'x'] });
-    const line = formatCsvRow(one, separator);
-    assert.equal(formatCsvHeader(separator).split(separator).length, exportColumns.length);
-    assert.equal(line.replaceAll(/"[^"]*"/g, '').split(separator).length, exportColumns.length);
-    assert.ok(
-      line.includes(`${separator}"a;b"${separator}`) && line.includes(`${separator}"c,d"${separator}`),
-    );
-    assert.ok(line.includes(`${separator}"'-d -- x"${separator}`), line);
-  }
-});
 
 void test('no cell is a formula in a spreadsheet', () => {
   for (const text of ['=1+1', '+1', '-1', '@SUM(A1)', ' =1', '\uff1d1', '--A1', '"=1"', "'=1", '-NOPERM']) {

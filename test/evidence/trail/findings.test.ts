@@ -40,65 +40,31 @@ const admission = (id: string, more: Given): Given => ({ event: 'admission', id,
 const end = (id: string, more: Given = {}): Given => ({ event: 'completion', id, outcome: 'ok', ...more });
 
 const alice = 'alice@example.com';
+const byBob = {
+  session: 'S1',
+  listener: 'support',
+  principal: 'bob@support',
+  policy: 'p',
+  decision: 'allow',
+};
+const lists = { command: 'mailbox list', user: alice, args: ['--', 'INBOX'], effect: 'read', users: [alice] };
+const byCarol = { session: 'S2', listener: 'jobs', principal: 'carol@jobs', policy: 'q', decision: 'deny' };
+const expunges = { command: 'expunge', args: ['-A', 'mailbox "x"'], effect: 'destroy', users: ['*'] };
+const ofZoe = { user: 'Zoe@Example.com', args: ['--'], users: ['Zoe@Example.com'] };
+const cut = { principal: { cut: 'bob@', bytes: 9 }, command: { cut: 'mailbox list x', bytes: 99 } };
+const ofAlice = { user: alice, args: ['--', { part: 'x' }], argument_records: 2 };
 const trail: readonly string[] = [
   lineOf({ event: 'start' }, 0),
-  lineOf(
-    admission('A', {
-      session: 'S1',
-      listener: 'support',
-      principal: 'bob@support',
-      policy: 'p',
-      decision: 'allow',
-      command: 'mailbox list',
-      user: alice,
-      args: ['--', 'INBOX'],
-      effect: 'read',
-      users: [alice],
-    }),
-    1,
-  ),
-  lineOf(
-    admission('B', {
-      session: 'S2',
-      listener: 'jobs',
-      principal: 'carol@jobs',
-      policy: 'q',
-      decision: 'deny',
-      command: 'expunge',
-      user: 'bob@example.com',
-      args: ['-A', 'mailbox "x"'],
-      effect: 'destroy',
-      users: ['*'],
-    }),
-    2,
-  ),
+  lineOf(admission('A', { ...byBob, ...lists }), 1),
+  lineOf(admission('B', { ...byCarol, user: 'bob@example.com', ...expunges }), 2),
   lineOf({ event: 'log', id: 'A', text: 'noise' }, 3),
   lineOf(end('B', { outcome: 'denied', status: '-NOPERM', sent: false }), 4),
   lineOf(end('A', { status: '+', sent: true, backend: 'mail1', upstream: 'mail1-2' }), 5),
   lineOf(
-    admission('C', {
-      session: 'S1',
-      listener: 'support',
-      principal: 'bob@other',
-      decision: 'allow',
-      command: 'mailbox',
-      user: 'Zoe@Example.com',
-      args: ['--'],
-      users: ['Zoe@Example.com'],
-    }),
+    admission('C', { ...byBob, policy: undefined, principal: 'bob@other', command: 'mailbox', ...ofZoe }),
     6,
   ),
-  rawLine(
-    admission('D', {
-      session: 'S3',
-      principal: { cut: 'bob@', bytes: 9 },
-      command: { cut: 'mailbox list x', bytes: 99 },
-      user: alice,
-      args: ['--', { part: 'x' }],
-      argument_records: 2,
-    }),
-    7,
-  ),
+  rawLine(admission('D', { session: 'S3', ...cut, ...ofAlice }), 7),
   rawLine({ event: 'arguments', id: 'D', args: ['--', { part: 'Pay' }] }, 8),
   rawLine({ event: 'arguments', id: 'A', args: ['not its own'] }, 9),
   rawLine({ event: 'arguments', id: 'D', args: [{ rest: 'roll' }, 'end'] }, 10),
@@ -123,77 +89,39 @@ function search(filter: TrailFilter, linesInPiece = 100, lines = trail): Exchang
     rows.push(...found.take(Buffer.from(lines.slice(at, at + linesInPiece).join(''))));
   return [...rows, ...found.finish()];
 }
-const brief = (rows: readonly ExchangeRow[]): string =>
-  rows
-    .map(({ fields, admittedSeq, completedSeq, argumentSeqs }) =>
-      [String(fields['id']), admittedSeq, completedSeq, argumentSeqs?.join('+')].join(':'),
-    )
-    .join(' ');
+const shown = (show: (row: ExchangeRow) => string, rows = search({})): string =>
+  rows.map((row) => show(row)).join('\n');
+const briefOf = ({ fields, admittedSeq, completedSeq, argumentSeqs }: ExchangeRow): string =>
+  [String(fields['id']), admittedSeq, completedSeq, argumentSeqs?.join('+')].join(':');
+const brief = (rows: readonly ExchangeRow[]): string => rows.map(briefOf).join(' ');
 
+const of = (texts: string, filter: (text: string) => TrailFilter): TrailFilter[] =>
+  texts.split('|').map((text) => filter(text));
+const users =
+  'alice@example.com|ALICE@example.com|alice|ali*|*@example.com|*li*|*|**||bob@example.com|zoe@example.com|' +
+  'Zoe@Example.com|zoe@*|nobody|?|a?ice@example.com';
+const texts = 'INBOX|mailbox "x"|Payroll|Pay|only one|noise|-NOPERM|mail1-2|end|none|ali|"outcome"';
+const asBob = { user: alice, principal: 'bob@support', command: 'mailbox', listener: 'support' };
 const filters: readonly TrailFilter[] = [
-  ...[
-    alice,
-    'ALICE@example.com',
-    'alice',
-    'ali*',
-    '*@example.com',
-    '*li*',
-    '*',
-    '**',
-    '',
-    'bob@example.com',
-    'zoe@example.com',
-    'Zoe@Example.com',
-    'zoe@*',
-    'nobody',
-    '?',
-    'a?ice@example.com',
-  ].map((user) => ({ user })),
-  ...['bob@support', 'bob@*', '*@support', 'bob', '*', 'b*@*t', '*"*', 'bob@'].map((principal) => ({
-    principal,
-  })),
-  ...['mailbox', 'mailbox list', 'mailbox list x', 'mail', 'mailboxes', 'expunge', ''].map((command) => ({
-    command,
-  })),
-  ...['support', 'jobs', 'supp'].map((listener) => ({ listener })),
-  ...['mail1', 'mail2', 'mail'].map((backend) => ({ backend })),
-  ...['p', 'q', 'none'].map((policy) => ({ policy })),
-  ...['read', 'destroy', 'des'].map((effect) => ({ effect })),
-  ...['ok', 'open', 'failed', 'denied', 'unknown'].map((outcome) => ({ outcome })),
-  ...['A', 'D', 'none'].map((id) => ({ id })),
-  ...['S1', 'S3', 'S'].map((session) => ({ session })),
+  ...of(users, (user) => ({ user })),
+  ...of('bob@support|bob@*|*@support|bob|*|b*@*t|*"*|bob@', (principal) => ({ principal })),
+  ...of('mailbox|mailbox list|mailbox list x|mail|mailboxes|expunge|', (command) => ({ command })),
+  ...of('support|jobs|supp', (listener) => ({ listener })),
+  ...of('mail1|mail2|mail', (backend) => ({ backend })),
+  ...of('p|q|none', (policy) => ({ policy })),
+  ...of('read|destroy|des', (effect) => ({ effect })),
+  ...of('ok|open|failed|denied|unknown', (outcome) => ({ outcome })),
+  ...of('A|D|none', (id) => ({ id })),
+  ...of('S1|S3|S', (session) => ({ session })),
   ...[0, 1000, 1001, 1000.5, 6000, 99_000].flatMap((ms) => [
     { sinceMs: started + ms },
     { untilMs: started + ms },
   ]),
   { sinceMs: started + 1000, untilMs: started + 6000 },
-  ...[
-    'INBOX',
-    'mailbox "x"',
-    'Payroll',
-    'Pay',
-    'only one',
-    'noise',
-    '-NOPERM',
-    'mail1-2',
-    'end',
-    'none',
-    'ali',
-    '"outcome"',
-  ].map((text) => ({ text })),
+  ...of(texts, (text) => ({ text })),
   { user: alice, id: 'A' },
   { user: alice, session: 'S1', principal: 'bob@*' },
-  {
-    user: alice,
-    principal: 'bob@support',
-    command: 'mailbox',
-    listener: 'support',
-    effect: 'read',
-    policy: 'p',
-    outcome: 'ok',
-    backend: 'mail1',
-    text: 'INBOX',
-  },
+  { ...asBob, effect: 'read', policy: 'p', outcome: 'ok', backend: 'mail1', text: 'INBOX' },
   { user: alice, principal: 'carol@jobs' },
   { listener: 'support', policy: 'p' },
   { listener: 'support', policy: 'q' },
@@ -211,10 +139,7 @@ const ofSearches: readonly Asked[] = [
     ]),
   ),
   ...Object.entries({
-    'all rows': () =>
-      search({})
-        .map((row) => JSON.stringify(row))
-        .join('\n'),
+    'all rows': () => shown((row) => JSON.stringify(row)),
     'without a last line end': () => brief(search({}, 100, [trail[1] ?? '', (trail[5] ?? '').trimEnd()])),
     waiting: () => {
       const found = createSearch({ id: 'D' });
@@ -240,33 +165,19 @@ const ofSearches: readonly Asked[] = [
       return [again, rows, calls, found.waiting().length];
     },
     'ends of nothing': () => createSearch({}).takeEnds(Buffer.from(trail.join('')), (line) => line),
-    ids: () =>
-      [
-        idAfter(Buffer.from('x,"id":"E1","a'), 0, 14),
-        idAfter(Buffer.from('x,"id":"E1","a'), 0, 9),
-        idAfter(Buffer.from('x,"id":"E1'), 0, 10),
-        idAfter(Buffer.from('x,"id":"E1","a'), 2, 14),
-        idAfter(Buffer.from('x,"id":"E1","a'), 0, 8),
-      ].map((id) => id ?? 'none'),
-    'cut rows': () =>
-      [
-        { args: [{ more: 1 }] },
-        { users: [{ cut: 'a' }] },
-        { args: ['a', { hmac: 'h' }] },
-        { args: 'more' },
-        {},
-        { args: [null, ['more']] },
-      ].map(isRowCut),
+    ids: () => {
+      const bytes = Buffer.from('x,"id":"E1","a');
+      const idIn = (from: number, to: number, text = bytes) => idAfter(text, from, to) ?? 'none';
+      return [idIn(0, 14), idIn(0, 9), idIn(0, 10, bytes.subarray(0, 10)), idIn(2, 14), idIn(0, 8)];
+    },
+    'cut rows': () => {
+      const args = [[{ more: 1 }], undefined, ['a', { hmac: 'h' }], 'more', undefined, [null, ['more']]];
+      return args.map((each, at) => isRowCut({ args: each, users: at === 1 ? [{ cut: 'a' }] : undefined }));
+    },
     names: () =>
-      [alice, 'al*', '*', undefined].map((user) =>
-        search({})
-          .map((row) => createNameTest({ user })(row))
-          .join(' '),
-      ),
+      [alice, 'al*', '*', undefined].map((user) => search({}).map(createNameTest({ user })).join(' ')),
     covers: () =>
-      [alice, 'al*'].map((user) =>
-        [alice, 'a*', '*', 'bob', 'al', ''].map((name) => createCoverTest(user)(name)),
-      ),
+      [alice, 'al*'].map((user) => [alice, 'a*', '*', 'bob', 'al', ''].map(createCoverTest(user))),
   }),
 ];
 
@@ -290,17 +201,12 @@ const retirements = (lines: readonly string[]): unknown => {
   made.take(Buffer.from(lines.join('')));
   return [undefined, 0, started, started + 1, started + 5000].map((ms) => made.since(ms));
 };
+const surveyedUsers =
+  'alice@example.com|ALICE@example.org|alcie@example.com|alice|again|al*|bob@support|zoe@example.com';
 const ofSurveys: readonly Asked[] = [
   ...[
     {},
-    { user: alice },
-    { user: 'ALICE@example.org' },
-    { user: 'alcie@example.com' },
-    { user: 'alice' },
-    { user: 'again' },
-    { user: 'al*' },
-    { user: 'bob@support' },
-    { user: 'zoe@example.com' },
+    ...of(surveyedUsers, (user) => ({ user })),
     { sinceMs: started + 1000, untilMs: started + 6000 },
     { sinceMs: started + 1001 },
     { untilMs: started },
@@ -309,14 +215,7 @@ const ofSurveys: readonly Asked[] = [
   like('alice', 'alice@a', 'alice@b', 'alice@a', 'alice@c', 'alice@d', 'alicex@a', 'alice'),
   like(
     'alice@a.org',
-    'alice@a.org',
-    'alcie@a.org',
-    'alice@b.org',
-    'bob@a.org',
-    '@a.org',
-    'alice',
-    'alice@',
-    'x@b.org',
+    ...'alice@a.org alcie@a.org alice@b.org bob@a.org @a.org alice alice@ x@b.org'.split(' '),
   ),
   like('a@b@example.org', 'a@c@example.org', 'a@b@example.net', 'b@example.org'),
   like('@example.org', '@example.net', 'a@example.org'),
@@ -336,59 +235,15 @@ const ofSurveys: readonly Asked[] = [
 ];
 
 const values: readonly unknown[] = [
-  'a',
-  '',
-  ['a', ['b', 'c'], 1],
-  7,
-  true,
-  null,
-  undefined,
-  { hmac: 'h' },
-  { hmac: 1 },
-  { more: 2 },
-  { more: 'x' },
-  { cut: 'a', bytes: 9 },
-  { cut: 'a', bytes: 9, end: 'z' },
-  { cut: 1 },
-  { part: 'p' },
-  { part: 1 },
-  { rest: 'r' },
-  { rest: 2 },
-  {},
-];
-const cells: readonly string[] = [
-  'a',
-  'a b',
-  ' a',
-  'a ',
-  'a,b',
-  'a;b',
-  'a\tb',
-  'a"b',
-  "a'b",
-  'a\nb',
-  '=1',
-  '+a',
-  '-a',
-  '@a',
-  '=',
-  '==',
-  ' = ',
-  '"=1',
-  "'=1",
-  '\uff1d1',
-  '\uff0b1',
-  '\uff0d1',
-  '\uff201',
-  'a=1',
-  'a,=1',
-  'a;=1',
-  'a; =1',
-  'a,;=1',
-  '=;',
-  '=,',
-  '\u00a0',
-];
+  ['a', '', ['a', ['b', 'c'], 1], 7, true, null, undefined, { hmac: 'h' }, { hmac: 1 }],
+  [{ more: 2 }, { more: 'x' }, { cut: 'a', bytes: 9 }, { cut: 'a', bytes: 9, end: 'z' }, { cut: 1 }],
+  [{ part: 'p' }, { part: 1 }, { rest: 'r' }, { rest: 2 }, {}],
+].flat();
+const cells =
+  'a|a b| a|a |a,b|a;b|a\tb|a"b|a\'b|a\nb|=1|+a|-a|@a|=|==| = |"=1|\'=1|\uff1d1|\uff0b1|\uff0d1|\uff201|a=1|a,=1|' +
+  'a;=1|a; =1|a,;=1|=;|=,|\u00a0';
+const formatted = (text: string): string =>
+  [formatCell(text), formatCell(text, ';'), formatCell(text, '\t')].join(' | ');
 const ofExports: readonly Asked[] = [
   ...Object.entries({
     columns: () => exportColumns.join(' '),
@@ -400,12 +255,7 @@ const ofExports: readonly Asked[] = [
   ),
   inLines(
     'cells',
-    cells.map(
-      (text): Asked => [
-        JSON.stringify(text),
-        () => [formatCell(text), formatCell(text, ';'), formatCell(text, '\t')].join(' | '),
-      ],
-    ),
+    cells.split('|').map((text): Asked => [JSON.stringify(text), () => formatted(text)]),
   ),
   inLines(
     'arguments',
@@ -414,16 +264,9 @@ const ofExports: readonly Asked[] = [
     ),
   ),
   ...Object.entries({
-    'rows as CSV': () =>
-      search({})
-        .map((row) => formatCsvRow(row))
-        .join('\n'),
-    'rows with semicolons': () =>
-      search({})
-        .slice(0, 2)
-        .map((row) => formatCsvRow(row, ';'))
-        .join('\n'),
-    'rows as JSON': () => search({}).map(formatJsonRow).join('\n'),
+    'rows as CSV': () => shown((row) => formatCsvRow(row)),
+    'rows with semicolons': () => shown((row) => formatCsvRow(row, ';'), search({}).slice(0, 2)),
+    'rows as JSON': () => shown(formatJsonRow),
   }),
 ];
 

@@ -1,12 +1,14 @@
 // A trail in memory, made by the ledger as the writer would make it: segments of lines with signed checkpoints, and the last
 // checkpoint beside them. Tests tear it apart.
 
+import { createSearch, type ExchangeRow } from '../../../src/evidence/trail/search.js';
 import {
   createVerifier,
   type TrailOptions,
   type Verdict,
   type Verifier,
 } from '../../../src/evidence/trail/verify.js';
+import type { TrailFilter } from '../../../src/gate/door/trail-filter.js';
 import { encodeBody } from '../../../src/journal/records/encode.js';
 import { Ledger } from '../../../src/journal/records/ledger.js';
 import type { JournalRecord } from '../../../src/journal/records/record.js';
@@ -62,6 +64,21 @@ export function makeTrail(secretPem: string | false = key.secretPem, exchanges =
 
 export function seal(lines: string[], ledger: Ledger, record: JournalRecord): void {
   lines.push(ledger.seal(encodeBody(record)).trimEnd());
+}
+
+/** Lines of these records, as a journal without a key has them. */
+export function sealedLines(records: readonly JournalRecord[]): string[] {
+  const ledger = new Ledger('dovegate test', undefined, journal);
+  return records.map((record) => ledger.seal(encodeBody(record)));
+}
+
+export const sealedBytes = (records: readonly JournalRecord[]): Buffer =>
+  Buffer.from(sealedLines(records).join(''));
+
+/** All rows of a search through lines that come in these pieces. */
+export function rowsIn(filter: TrailFilter, ...pieces: readonly (Buffer | string)[]): ExchangeRow[] {
+  const search = createSearch(filter);
+  return [...pieces.flatMap((piece) => search.take(Buffer.from(piece))), ...search.finish()];
 }
 
 export function verify(trail: PaperTrail, more: Partial<TrailOptions> = {}): Verdict {

@@ -27,11 +27,8 @@ void test('runs one after the other, with what a start writes first', () => {
   assert.deepEqual(told([...run, ...end, ...run, ...end]), []);
   assert.deepEqual(told([...run, ...end, checkpoint, { event: 'clock' }, unknown, ...run, ...end]), []);
   assert.deepEqual(told([...run, ...run, ...end]), [], 'a crash between');
-  assert.deepEqual(
-    told([...run, ...end, { event: 'clock' }, start, unknown, ...run]),
-    [],
-    'a start that was killed',
-  );
+  const killed = [...run, ...end, { event: 'clock' }, start, unknown, ...run];
+  assert.deepEqual(told(killed), [], 'a start that was killed');
 });
 
 void test('the last checkpoint may begin a segment, and then has what that one carries behind it', () => {
@@ -39,40 +36,26 @@ void test('the last checkpoint may begin a segment, and then has what that one c
   const carried = [{ event: 'lock' }, { event: 'journal' }];
   assert.deepEqual(told([...run, { event: 'stop' }, last, ...carried]), []);
   assert.deepEqual(told([...run, { event: 'stop' }, last, ...carried, ...run]), []);
-  assert.deepEqual(
-    told([...run, { event: 'stop' }, last, ...carried, { event: 'lock' }]),
-    [9],
-    'one too many',
-  );
+  const tooMany = [...run, { event: 'stop' }, last, ...carried, { event: 'lock' }];
+  assert.deepEqual(told(tooMany), [9]);
 });
 
 void test('each record that no start writes is told, once for all after it', () => {
   for (const event of ['admission', 'completion', 'retire', 'reload', 'operator', 'limit', 'log'])
     assert.deepEqual(told([...run, ...end, { event }, { event }]), [7], event);
-  assert.deepEqual(
-    told([...run, ...end, start, { event: 'admission' }]),
-    [8],
-    'a start without its checkpoint',
-  );
+  const unsealed = [...run, ...end, start, { event: 'admission' }];
+  assert.deepEqual(told(unsealed), [8], 'a start without its checkpoint');
   assert.deepEqual(told([...run, ...end, { event: 'clock' }]), ['open'], 'no start follows');
 });
 
 void test('a start names the last record before it', () => {
-  const named = (seq: number, hash: string, more = {}) => ({
-    event: 'start',
-    last_seq: seq,
-    last_hash: hash,
-    ...more,
-  });
+  const named = (seq: number, last_hash: string) => ({ event: 'start', last_seq: seq, last_hash });
   assert.deepEqual(told([...run, ...end, named(6, 'h6'), checkpoint]), []);
   assert.deepEqual(told([...run, ...end, named(6, 'other'), checkpoint]), [7]);
   assert.deepEqual(told([...run, ...end, named(3, 'h3'), checkpoint]), [7]);
   assert.deepEqual(told([...run, ...run, named(6, 'h6'), checkpoint]), [9]);
-  assert.deepEqual(
-    told([...run, ...run, named(6, 'h6', { recovered: 2 }), checkpoint]),
-    [],
-    'from the memory of that run',
-  );
+  const recovered = { ...named(6, 'h6'), recovered: 2 };
+  assert.deepEqual(told([...run, ...run, recovered, checkpoint]), [], 'from the memory of that run');
 });
 
 void test('a start is compared with the last 512 records, and with no older ones', () => {

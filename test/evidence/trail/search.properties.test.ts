@@ -20,24 +20,16 @@ const outcome = fc.constantFrom('ok', 'failed', 'denied', 'unknown');
 const masks = ['*', '*@example.org', 'al?ce@*', '?'];
 const many = Array.from({ length: 300 }, (_, at) => `user-${at}@example.com`);
 /** As this release records them, or not at all: then arguments count. */
-const userLists = fc.option(
-  fc.oneof(
-    fc.subarray([...names.slice(0, -1), ...masks, 'x'.repeat(3000)], { maxLength: 3 }),
-    fc.constant(many),
-  ),
-  { nil: undefined },
-);
-const argumentLists = fc.option(
-  fc.subarray(['--', '-A', 'user=alice@example.org', 'x'.repeat(3000), ...names.slice(0, -1), ...masks], {
-    maxLength: 3,
-  }),
-  { nil: undefined },
-);
-const backend = fc.option(fc.constantFrom('mail1', 'mail2'), { nil: undefined });
+const orNone = <T>(some: fc.Arbitrary<T>) => fc.option(some, { nil: undefined });
+const someOf = (words: readonly string[]) => fc.subarray([...words], { maxLength: 3 });
+const userWords = [...names.slice(0, -1), ...masks, 'x'.repeat(3000)];
+const userLists = orNone(fc.oneof(someOf(userWords), fc.constant(many)));
+const argumentLists = orNone(someOf(['--', '-A', 'user=alice@example.org', ...userWords]));
+const backend = orNone(fc.constantFrom('mail1', 'mail2'));
 
 /** What an exchange is made of; `end`: after how many others it ends, undefined: never. */
 const exchange = fc.record({
-  user: fc.option(word, { nil: undefined }),
+  user: orNone(word),
   principal: fc.constantFrom('bob@support', 'bobby@support', 'bob@jobs'),
   peerUser: fc.constantFrom(...names),
   command: fc.constantFrom('quota get', 'mailbox list', 'mailbox', undefined),
@@ -45,31 +37,20 @@ const exchange = fc.record({
   would: fc.constantFrom(undefined, 'denied', 'no-reason'),
   shadow: fc.constantFrom(undefined, 'denied', 'served'),
   listener: fc.constantFrom('support', 'jobs'),
-  reason: fc.option(word, { nil: undefined }),
+  reason: orNone(word),
   users: userLists,
   args: argumentLists,
   admittedAt: backend,
   endedAt: backend,
   outcome,
-  end: fc.option(fc.integer({ min: 0, max: 4 }), { nil: undefined }),
+  end: orNone(fc.integer({ min: 0, max: 4 })),
 });
 
 // Nobody asks for the user without a name.
 const pattern = fc.oneof(
   word.filter((text) => text !== ''),
-  fc.constantFrom(
-    '*',
-    'a*',
-    'alice@*',
-    'user-7@example.com',
-    'user-299@example.com',
-    'carol@example.org',
-    '*@example.org',
-    '*li*',
-    'bob*@*',
-    '*"b*',
-    'xx*x',
-  ),
+  fc.constantFrom('*', 'a*', 'alice@*', 'user-7@example.com', 'user-299@example.com', 'carol@example.org'),
+  fc.constantFrom('*@example.org', '*li*', 'bob*@*', '*"b*', 'xx*x'),
 );
 const values = fc.record({
   user: pattern,
@@ -105,36 +86,13 @@ function linesOf(
   for (const [at, each] of exchanges.entries()) {
     const time = startMs + at * 500;
     const id = `E${String(at).padStart(at % 2 === 0 ? 25 : 3, '0')}`;
-    const { user, principal, command, policy, listener, reason } = each;
-    const peer = { uid: 1, user: each.peerUser };
-    const { users, args, would, shadow } = each;
-    const asked = {
-      session: 'S',
-      id,
-      listener,
-      peer,
-      principal,
-      policy,
-      decision: 'allow',
-      would,
-      shadow,
-      reason,
-      command,
-      user,
-      args,
-      users,
-    } as const;
-    add({ time, event: 'admission', ...asked, backend: each.admittedAt });
+    const { peerUser, admittedAt, endedAt: backendAtEnd, outcome: ended, end: after, ...asked } = each;
+    const named = { time, event: 'admission', session: 'S', id, peer: { uid: 1, user: peerUser } } as const;
+    add({ ...named, decision: 'allow', ...asked, backend: admittedAt });
     add({ time, event: 'log', id, text: 'alice@example.org' });
-    const record = {
-      time,
-      event: 'completion',
-      id,
-      user,
-      backend: each.endedAt,
-      outcome: each.outcome,
-    } as const;
-    if (each.end !== undefined) ends.push({ at: at + each.end, record });
+    const { user } = asked;
+    const record = { time, event: 'completion', id, user, backend: backendAtEnd, outcome: ended } as const;
+    if (after !== undefined) ends.push({ at: at + after, record });
     for (const end of ends.filter((one) => one.at === at)) add(end.record);
   }
   return lines;

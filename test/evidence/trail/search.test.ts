@@ -21,6 +21,7 @@ import { encodeBody, encodeRecord } from '../../../src/journal/records/encode.js
 import { Ledger, noteExchange, type OpenExchanges } from '../../../src/journal/records/ledger.js';
 import type { AuditRecord, JournalRecord, RecordedOutcome } from '../../../src/journal/records/record.js';
 import { grantRecords, over, requested } from '../../kit/plain/access-records.js';
+import { rowsIn, sealedBytes, sealedLines } from './paper-trail.js';
 
 const started = Date.UTC(2026, 10, 20, 8);
 
@@ -33,29 +34,19 @@ const set = `${Array.from({ length: 3000 }, (_, at) => 900_001 + at).join(',')},
 function trailOfArguments(): Buffer {
   const ledger = new Ledger('dovegate test', undefined, 'ab'.repeat(16));
   const lines: string[] = [];
-  let time = Date.UTC(2026, 10, 20, 8);
+  let time = started;
+  const of = { session: 'S', listener: 'support', principal: 'bob@support', policy: 'p', series: '2.4' };
   const exchange = (id: string, more: Partial<AuditRecord>): void => {
     time += 10;
-    const named = {
-      session: 'S',
-      id,
-      listener: 'support',
-      principal: 'bob@support',
-      policy: 'p',
-      series: '2.4',
-    };
+    const named = { ...of, id };
     const admission = { time, event: 'admission', ...named, decision: 'allow', ...more } as const;
     const completion = { time, event: 'completion', session: 'S', id, outcome: 'ok', sent: true } as const;
     for (const body of [admission, completion].flatMap((record) => encodeRecord(record)))
       lines.push(ledger.seal(body));
   };
   const alice = { user: 'alice@example.org', users: ['alice@example.org'] };
-  exchange('A', {
-    ...alice,
-    command: 'mailbox delete',
-    effect: 'destroy',
-    args: ['--', ...padding, 'Payroll-2026', ...padding],
-  });
+  const payroll = ['--', ...padding, 'Payroll-2026', ...padding];
+  exchange('A', { ...alice, command: 'mailbox delete', effect: 'destroy', args: payroll });
   exchange('B', { ...alice, command: 'mailbox list', effect: 'read', args: ['--', 'INBOX'] });
   exchange('C', {
     command: 'kick',
@@ -63,18 +54,10 @@ function trailOfArguments(): Buffer {
     args: ['--', ...people, 'zoe@example.net'],
     users: [...people, 'zoe@example.net', ...people.map((one) => `x${one}`)],
   });
-  exchange('D', {
-    ...alice,
-    command: 'flags add',
-    effect: 'write',
-    args: ['--', '\\Seen', 'mailbox', 'INBOX', 'uid', set],
-  });
-  exchange('E', {
-    ...alice,
-    command: 'mailbox status',
-    effect: 'read',
-    args: ['messages', '--', ...padding, 'Hidden', ...padding],
-  });
+  const uids = ['--', '\\Seen', 'mailbox', 'INBOX', 'uid', set];
+  exchange('D', { ...alice, command: 'flags add', effect: 'write', args: uids });
+  const hidden = ['messages', '--', ...padding, 'Hidden', ...padding];
+  exchange('E', { ...alice, command: 'mailbox status', effect: 'read', args: hidden });
   return Buffer.from(lines.join(''));
 }
 
@@ -86,13 +69,18 @@ function foundOfArguments(
   linesInPiece: number,
   show = (piece: Buffer): Buffer => piece,
 ): ExchangeRow[] {
-  const lines = bytesOfArguments.toString('utf8').split('\n').slice(0, -1);
-  const search = createSearch(filter);
-  const rows: ExchangeRow[] = [];
+  const lines = bytesOfArguments.toString('utf8').split(/(?<=\n)/);
+  const pieces: Buffer[] = [];
   for (let at = 0; at < lines.length; at += linesInPiece)
-    rows.push(...search.take(show(Buffer.from(`${lines.slice(at, at + linesInPiece).join('\n')}\n`))));
-  return [...rows, ...search.finish()];
+    pieces.push(show(Buffer.from(lines.slice(at, at + linesInPiece).join(''))));
+  return rowsIn(filter, ...pieces);
 }
+
+/** The lines as a view that is limited to users shows them. */
+const seenBy = (users: string, lines: readonly string[]): string =>
+  createView([users])
+    .take(Buffer.from(lines.join('')))
+    .toString();
 
 function idsOf(rows: readonly ExchangeRow[]): string {
   return rows.map(({ fields }) => String(fields['id'])).join('');
@@ -110,10 +98,7 @@ void test('an effect is found as it is shown: commands that read content are no 
     const admission = { event: 'admission', id, command, effect, args, series: '2.4' } as const;
     return encodeRecord({ time: started, session: 'S', ...admission }).map((body) => ledger.seal(body));
   });
-  const found = (effect: string): string => {
-    const search = createSearch({ effect });
-    return idsOf([...search.take(Buffer.from(lines.join(''))), ...search.finish()]);
-  };
+  const found = (effect: string): string => idsOf(rowsIn({ effect }, lines.join('')));
   assert.deepEqual(['read', 'content', 'destroy', 'write'].map(found), ['A', 'BC', 'D', '']);
 });
 
@@ -257,18 +242,9 @@ void test('a value that stands elsewhere in the line is not the value of the key
   const line = (record: object): string => `${JSON.stringify({ seq: 1, ...record, prev: '', hash: '' })}\n`;
   const time = new Date(started).toISOString();
   const nested = { listener: 'support', policy: 'p', effect: 'read', session: 'S' };
-  const forged = line({
-    time,
-    event: 'admission',
-    id: 'E',
-    peer: { kept: 1, ...nested },
-    listener: 'jobs',
-    policy: 'q',
-  });
-  const count = (filter: TrailFilter): number => {
-    const search = createSearch(filter);
-    return search.take(Buffer.from(forged)).length + search.finish().length;
-  };
+  const peer = { kept: 1, ...nested };
+  const forged = line({ time, event: 'admission', id: 'E', peer, listener: 'jobs', policy: 'q' });
+  const count = (filter: TrailFilter): number => rowsIn(filter, forged).length;
   for (const key of ['listener', 'policy', 'effect', 'session'] as const)
     assert.equal(count({ [key]: nested[key] }), 0, key);
   assert.equal(count({ listener: 'jobs', policy: 'q' }), 1);
@@ -294,11 +270,8 @@ void test('the whole history of a grant, once, with the commands under it', () =
   // It came when the grant was over; mails that dovegate counted for the request are no command of anybody.
   add({ time: started + 60, event: 'admission', id: 'E4', ...command, decision: 'deny', request: 'G1' });
   add({ time: started + 61, event: 'admission', id: 'E5', ...command, for: 'E4', request: 'G1' });
-  const found = (filter: TrailFilter, pieces: readonly string[] = [lines.join('')]): string[] => {
-    const search = createSearch(filter);
-    const rows = [...pieces.flatMap((piece) => search.take(Buffer.from(piece))), ...search.finish()];
-    return rows.map(({ fields }) => String(fields['action'] ?? fields['id']));
-  };
+  const found = (filter: TrailFilter, pieces: readonly string[] = [lines.join('')]): string[] =>
+    rowsIn(filter, ...pieces).map(({ fields }) => String(fields['action'] ?? fields['id']));
   const history = ['requested', 'approved', 'granted', 'E1', 'revoked', 'E4'];
   assert.deepEqual(found({ grant: 'G1' }), history);
   assert.deepEqual(found({ grant: 'G1' }, lines), history);
@@ -309,69 +282,45 @@ void test('the whole history of a grant, once, with the commands under it', () =
   assert.deepEqual(found({ grant: 'G1', by: 'carol' }), ['approved', 'granted', 'revoked']);
   assert.deepEqual(found({ user: 'anna@example.com' }), ['E1', 'E2', 'E3', 'E4']);
   assert.deepEqual(found({ grant: 'G3' }), []);
-  const limited = createView(['*@example.com'])
-    .take(Buffer.from(lines.join('')))
-    .toString();
-  assert.deepEqual(found({ grant: 'G1' }, [limited]), history);
+  assert.deepEqual(found({ grant: 'G1' }, [seenBy('*@example.com', lines)]), history);
 });
 
 void test('what people did beside commands is found by its kind and by who did it, and nothing of it through a limited view', () => {
-  const ledger = new Ledger('p', undefined, 'ab');
   const drained = { event: 'operator', action: 'drain', deed: 'D1', by: 'carol', backend: 'mail1' } as const;
+  const at = (after: number) => ({ time: started + after });
+  const count = {
+    ...at(1),
+    event: 'admission',
+    principal: 'carol@leads',
+    command: 'search',
+    args: [],
+  } as const;
+  const bob = { session: 'S1', principal: 'bob@support' };
+  const fetch = { ...at(1), ...bob, id: 'E1', command: 'fetch', args: [], users: ['anna@example.com'] };
+  const look = { event: 'operator', by: 'carol' } as const;
+  const lock = { ...at(9), event: 'lock', lock: 'L1', user: 'vera@example.com', by: 'erin' } as const;
   const records: JournalRecord[] = [
-    { time: started, event: 'session-open', session: 'S1', listener: 'support', principal: 'bob@support' },
-    ...(['admission', 'completion'] as const).map((event) => ({
-      time: started + 1,
-      event,
-      id: 'E1',
-      session: 'S1',
-      principal: 'bob@support',
-      command: 'fetch',
-      args: [],
-      users: ['anna@example.com'],
-      ...(event === 'completion' && { outcome: 'ok' as const }),
-    })),
+    { ...at(0), event: 'session-open', listener: 'support', ...bob },
+    { ...fetch, event: 'admission' },
+    { ...fetch, event: 'completion', outcome: 'ok' },
     // Counted for approvers, and for a command of hers.
-    ...[{ for: 'C9', request: 'G1' }, { for: 'E1' }].map((of, at) => ({
-      time: started + 1,
-      event: 'admission' as const,
-      id: `C${at}`,
-      principal: 'carol@leads',
-      command: 'search',
-      args: [],
-      ...of,
-    })),
-    { time: started + 2, ...drained },
-    { time: started + 3, event: 'operator', action: 'kill', deed: 'D2', by: 'dave', id: 'E1' },
-    { time: started + 3, ...drained, outcome: 'ok' },
-    {
-      time: started + 4,
-      event: 'operator',
-      action: 'page-sign-in',
-      by: 'carol',
-      args: ['address=192.0.2.7'],
-    },
-    { time: started + 5, event: 'operator', action: 'audit-search', by: 'carol', args: ['user=bob@x'] },
+    { ...count, id: 'C0', for: 'C9', request: 'G1' },
+    { ...count, id: 'C1', for: 'E1' },
+    { ...at(2), ...drained },
+    { ...at(3), event: 'operator', action: 'kill', deed: 'D2', by: 'dave', id: 'E1' },
+    { ...at(3), ...drained, outcome: 'ok' },
+    { ...at(4), ...look, action: 'page-sign-in', args: ['address=192.0.2.7'] },
+    { ...at(5), ...look, action: 'audit-search', args: ['user=bob@x'] },
     requested('G1', started + 6),
     { ...over('revoked', 'G1', started + 6), principal: 'page:carol', to: undefined },
-    { time: started + 7, event: 'session-close', session: 'S1', principal: 'bob@support', reason: 'idle' },
-    { time: started + 8, event: 'limit', principal: 'bob@support', count: 3 },
-    ...(['held', 'unlock-asked', 'unlocked'] as const).map((action) => ({
-      time: started + 9,
-      event: 'lock' as const,
-      action,
-      lock: 'L1',
-      user: 'vera@example.com',
-      by: 'erin',
-    })),
-    { time: started + 9, event: 'log', id: 'E9', level: 'info', text: 'lock' },
+    { ...at(7), event: 'session-close', ...bob, reason: 'idle' },
+    { ...at(8), event: 'limit', principal: 'bob@support', count: 3 },
+    ...(['held', 'unlock-asked', 'unlocked'] as const).map((action) => ({ ...lock, action })),
+    { ...at(9), event: 'log', id: 'E9', level: 'info', text: 'lock' },
   ];
-  const lines = records.map((record) => ledger.seal(encodeBody(record)));
-  const found = (filter: TrailFilter, pieces: readonly string[] = lines): string[] => {
-    const search = createSearch(filter);
-    const rows = [...pieces.flatMap((piece) => search.take(Buffer.from(piece))), ...search.finish()];
-    return rows.map(({ fields: { id, action, event } }) => String(action ?? event ?? id));
-  };
+  const lines = sealedLines(records);
+  const found = (filter: TrailFilter, pieces: readonly string[] = lines): string[] =>
+    rowsIn(filter, ...pieces).map(({ fields: { id, action, event } }) => String(action ?? event ?? id));
   const cases: readonly (readonly [TrailFilter, readonly string[]])[] = [
     // Mails that dovegate counted itself are nobody's commands: they are found where they are asked for.
     [{}, ['E1']],
@@ -408,24 +357,14 @@ void test('what people did beside commands is found by its kind and by who did i
     assert.deepEqual(found(filter), rows, JSON.stringify(filter));
     assert.deepEqual(found(filter, [lines.join('')]), rows, JSON.stringify(filter));
   }
-  const limited = createView(['*@example.com'])
-    .take(Buffer.from(lines.join('')))
-    .toString();
+  const limited = seenBy('*@example.com', lines);
   for (const kind of ['operator', 'session', 'look'] as const)
     assert.deepEqual(found({ kind }, [limited]), []);
   assert.deepEqual(found({ kind: 'all' }, [limited]), ['E1', 'requested', 'revoked']);
-  assert.deepEqual(
-    found({ kind: 'all' }, [
-      createView(['*@x'])
-        .take(Buffer.from(lines.join('')))
-        .toString(),
-    ]),
-    [],
-  );
+  assert.deepEqual(found({ kind: 'all' }, [seenBy('*@x', lines)]), []);
 });
 
 void test('all that a person did not get is one list: commands, and requests that were refused or not answered', () => {
-  const ledger = new Ledger('p', undefined, 'ab');
   const command = { principal: 'bob@support', command: 'fetch', args: [], users: ['anna@example.com'] };
   const ended = (id: string, outcome: RecordedOutcome): JournalRecord[] => [
     { time: started, event: 'admission', id, ...command },
@@ -444,13 +383,11 @@ void test('all that a person did not get is one list: commands, and requests tha
     over('expired', 'G1', started, 'grant', { principal: 'bob@support' }),
     over('refused', 'R3', started, 'request', { to: 'eve@support' }),
   ];
-  const all = Buffer.from(records.map((record) => ledger.seal(encodeBody(record))).join(''));
-  const found = (filter: TrailFilter): string[] => {
-    const search = createSearch(filter);
-    return [...search.take(all), ...search.finish()].map(
+  const all = sealedBytes(records);
+  const found = (filter: TrailFilter): string[] =>
+    rowsIn(filter, all).map(
       (row) => `${String(row.fields['id'] ?? row.fields['request'])} ${outcomeOf(row)} ${whyWords(row)}`,
     );
-  };
   const got = found({ principal: 'bob@*', outcome: 'not-ok' });
   assert.deepEqual(
     got.map((each) => each.split(' ', 2).join(' ')),
@@ -478,37 +415,22 @@ void test('all that a person did not get is one list: commands, and requests tha
 });
 
 void test('the word of a class finds as many rows as the bars count of it, and none of them when it is left out', () => {
-  const ends: readonly (RecordedOutcome | undefined)[] = [
-    ...([
-      'ok',
-      'denied',
-      'limited',
-      'unparsable',
-      'failed',
-      'partly',
-      'timeout',
-      'aborted',
-      'unknown',
-    ] as const),
-    undefined,
-  ];
-  const ledger = new Ledger('p', undefined, 'ab');
-  const records = ends.flatMap((outcome, at): JournalRecord[] => {
-    const named = { id: `E${at}`, session: 'S1', principal: 'bob@support', command: 'fetch', args: [] };
-    const admission: JournalRecord = { time: started + at, event: 'admission', ...named };
-    return outcome === undefined
-      ? [admission]
-      : [admission, { time: started + at, event: 'completion', ...named, outcome, sent: true }];
-  });
-  const refused = { event: 'operator', action: 'page-refused', by: 'eve' } as const;
-  const lines = [...records, { time: started + 20, ...refused }].map((record) =>
-    ledger.seal(encodeBody(record)),
+  const refusals = ['denied', 'limited', 'unparsable'] as const;
+  const failures = ['failed', 'partly', 'timeout', 'aborted', 'unknown'] as const;
+  const records = ['ok' as const, ...refusals, ...failures, undefined].flatMap(
+    (outcome, at): JournalRecord[] => {
+      const named = { id: `E${at}`, session: 'S1', principal: 'bob@support', command: 'fetch', args: [] };
+      const admission: JournalRecord = { time: started + at, event: 'admission', ...named };
+      return outcome === undefined
+        ? [admission]
+        : [admission, { time: started + at, event: 'completion', ...named, outcome, sent: true }];
+    },
   );
+  const refused = { event: 'operator', action: 'page-refused', by: 'eve' } as const;
+  const bytes = sealedBytes([...records, { time: started + 20, ...refused }]);
   for (const kind of ['command', 'all'] as const) {
-    const found = (outcome?: string): ExchangeRow[] => {
-      const search = createSearch({ kind, ...(outcome !== undefined && { outcome }) });
-      return [...search.take(Buffer.from(lines.join(''))), ...search.finish()];
-    };
+    const found = (outcome?: string): ExchangeRow[] =>
+      rowsIn({ kind, ...(outcome !== undefined && { outcome }) }, bytes);
     const histogram = createHistogram();
     for (const row of found()) histogram.take(row);
     const { buckets } = histogram.finish(undefined, undefined);

@@ -1,10 +1,11 @@
 // Which exchanges a search for a user finds, and which of them name the user: each record beside each pattern.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createNameTest, createSearch } from '../../../src/evidence/trail/search.js';
+import { createNameTest } from '../../../src/evidence/trail/search.js';
 import { createUserSearch } from '../../../src/evidence/trail/user-search.js';
 import { encodeBody } from '../../../src/journal/records/encode.js';
 import type { AuditRecord } from '../../../src/journal/records/record.js';
+import { rowsIn } from './paper-trail.js';
 
 const alice = 'alice@example.com';
 const bob = 'bob@example.com';
@@ -35,8 +36,7 @@ for (const [what, record, hits] of cases) {
   test(`a search for a user: ${what}`, () => {
     const line = `{"seq":7,${encodeBody({ time: 0, event: 'admission', id: 'E', ...record })},"prev":"ab","hash":"cd"}\n`;
     const found = patterns.map((user) => {
-      const search = createSearch({ user });
-      const [row] = [...search.take(Buffer.from(line)), ...search.finish()];
+      const [row] = rowsIn({ user }, line);
       if (row === undefined) return '-';
       return createNameTest({ user })(row) ? '=' : '~';
     });

@@ -11,6 +11,7 @@ import { encodeBody } from '../../../src/journal/records/encode.js';
 import { Ledger } from '../../../src/journal/records/ledger.js';
 import type { JournalRecord, OwnRecord } from '../../../src/journal/records/record.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
+import { type Asked, compareAnswers } from '../../kit/plain/approved.js';
 import { projectRoot } from '../../kit/plain/root.js';
 import { key, nameOf, type PaperTrail, seal, started, verify, verifySteps } from './paper-trail.js';
 
@@ -71,12 +72,30 @@ class Story {
     return this;
   }
 
-  /** Another key signs from here on. */
-  by(secretPem: string): this {
+  /** This key signs from here on. */
+  by({ secretPem }: { readonly secretPem: string }): this {
     const ledger = new Ledger('dovegate test', secretPem, journal);
     ledger.resume(this.ledger);
     this.ledger = ledger;
     return this;
+  }
+
+  /** A checkpoint by this key. */
+  sealedBy(pair: { readonly secretPem: string }): this {
+    return this.by(pair).checkpoint();
+  }
+
+  end(id: string, more: Partial<OwnRecord> = {}): this {
+    return this.add({ event: 'completion', id, ...more });
+  }
+
+  /** Records at these times after the start. */
+  reloads(...afterMs: readonly number[]): this {
+    return this.add(...afterMs.map((ms) => ({ event: 'reload' as const, time: started + ms })));
+  }
+
+  steps(...sizesMs: readonly number[]): this {
+    return this.add(...sizesMs.map((ms) => ({ event: 'clock' as const, step_ms: ms })));
   }
 
   segment(number: number, more: Partial<OwnRecord> = {}): this {
@@ -97,18 +116,34 @@ function retired(gone: number, named: readonly number[], more: Partial<OwnRecord
     const place = { segment: nameOf(number), oldest_seq: oldest[number + 1] ?? 1 };
     story.signed({ event: 'retire', action: 'age', until: '2026-11-20T08:00:00.000Z', ...place, ...more });
   }
-  story.checkpoint({
-    oldest_seq: named.length > 0 && more.oldest_seq === undefined ? oldest[named.length + 1] : 1,
-  });
+  const isUsual = named.length > 0 && more.oldest_seq === undefined;
+  story.checkpoint({ oldest_seq: isUsual ? oldest[named.length + 1] : 1 });
   story.trail.segments.splice(0, gone);
   return story;
 }
 
-function changed(at: number, from: string | RegExp, to: string): Story {
-  const story = begun().exchange('a').exchange('b').checkpoint();
+const named = (): Story => begun().checkpoint({ next_key: next.key }).sealedBy(next);
+const threeSegments = (more: Partial<OwnRecord> = {}): Story =>
+  begun().exchange('a').segment(2).exchange('b').segment(3, more).checkpoint();
+const otherJournal = (): Story =>
+  begun()
+    .start({ journal: 'cd'.repeat(16) })
+    .checkpoint();
+const retire = { event: 'retire', segment: nameOf(1), oldest_seq: 2 } as const;
+const stopped = { outcome: 'unknown', error: 'stopped' } as const;
+
+function changed(
+  at: number,
+  from: string | RegExp,
+  to: string,
+  story = begun().exchange('a').exchange('b').checkpoint(),
+): Story {
   story.lines[at] = (story.lines[at] ?? '').replace(from, to);
   return story;
 }
+
+/** Its checkpoint.json is the last line of a story. */
+const kept = (story: Story, of = story): Story => story.keep('checkpoint.json', of.lines.at(-1));
 
 /** A story, and how it is verified where that is not as usual. */
 type Told = Story | readonly [story: Story, options: Partial<TrailOptions>];
@@ -123,83 +158,50 @@ const stories: Readonly<Record<string, Told>> = {
   'unsigned checkpoints, with a key': unsigned().start().checkpoint().exchange('a').checkpoint(),
   'records after the last signature': begun().exchange('a').exchange('b'),
   'a later release wrote it': new Story().start({ format: 2 }).checkpoint(),
-  'another journal': begun()
-    .start({ journal: 'cd'.repeat(16) })
-    .checkpoint(),
+  'another journal': otherJournal(),
   'a changed byte': changed(2, '"id":"a"', '"id":"x"'),
   'a changed number': changed(3, '"seq":4', '"seq":9'),
   'no record': changed(3, /.*/, 'a line'),
   'no record first': changed(0, /.*/, 'a line'),
   'a changed byte first': changed(0, 'dovegate test', 'dovegate Test'),
   'a head that is another hash': begun().checkpoint({ head: '00'.repeat(32) }),
-  'a broken signature': signature((text) =>
-    text.startsWith('A') ? `B${text.slice(1)}` : `A${text.slice(1)}`,
-  ),
+  'a broken signature': signature((text) => `${text.startsWith('A') ? 'B' : 'A'}${text.slice(1)}`),
   'a signature that is none': signature(() => 'none'),
   'a key by its own name': [begun().exchange('a').checkpoint(), { trustedKeys: [], ownKey: key.key }],
-  'the key of a stranger': begun().by(stranger.secretPem).checkpoint(),
-  'the key of a stranger, and then the right one': begun()
-    .by(stranger.secretPem)
-    .checkpoint()
-    .by(key.secretPem)
-    .checkpoint(),
-  'a stranger who calls it a change of the key': begun()
-    .by(stranger.secretPem)
-    .checkpoint({ action: 'key-change' }),
-  'a named next key': begun().checkpoint({ next_key: next.key }).by(next.secretPem).checkpoint(),
-  'a named next key, and a stranger after it': begun()
-    .checkpoint({ next_key: next.key })
-    .by(next.secretPem)
-    .checkpoint()
-    .by(stranger.secretPem)
-    .checkpoint(),
-  'an earlier key': [begun().by(next.secretPem).checkpoint(), { trustedKeys: [next.key] }],
-  'an earlier key that named the next': [
-    begun().checkpoint({ next_key: next.key }).by(next.secretPem).checkpoint(),
-    { trustedKeys: [next.key] },
-  ],
-  'an own key that changed unnamed': [
-    begun().by(next.secretPem).checkpoint(),
-    { trustedKeys: [], ownKey: next.key },
-  ],
+  'the key of a stranger': begun().sealedBy(stranger),
+  'the key of a stranger, and then the right one': begun().sealedBy(stranger).sealedBy(key),
+  'a stranger who calls it a change of the key': begun().by(stranger).checkpoint({ action: 'key-change' }),
+  'a named next key': named(),
+  'a named next key, and a stranger after it': named().sealedBy(stranger),
+  'an earlier key': [begun().sealedBy(next), { trustedKeys: [next.key] }],
+  'an earlier key that named the next': [named(), { trustedKeys: [next.key] }],
+  'an own key that changed unnamed': [begun().sealedBy(next), { trustedKeys: [], ownKey: next.key }],
   'an own key that changed, accepted': [
-    begun().by(next.secretPem).checkpoint(),
+    begun().sealedBy(next),
     { trustedKeys: [next.key], ownKey: next.key },
   ],
   'an own key that changed, and back': [
-    begun().by(next.secretPem).checkpoint().by(key.secretPem).checkpoint(),
+    begun().sealedBy(next).sealedBy(key),
     { trustedKeys: [key.key, next.key], ownKey: key.key },
   ],
-  'an own key that was named': [
-    begun().checkpoint({ next_key: next.key }).by(next.secretPem).checkpoint(),
-    { trustedKeys: [], ownKey: next.key },
-  ],
-  'the kept checkpoint is there': begun().keep('checkpoint.json').exchange('a'),
-  'the kept checkpoint is later': cutAfter(begun().exchange('a').checkpoint().keep('checkpoint.json'), 3),
+  'an own key that was named': [named(), { trustedKeys: [], ownKey: next.key }],
+  'the kept checkpoint is there': kept(begun()).exchange('a'),
+  'the kept checkpoint is later': cutAfter(kept(begun().exchange('a').checkpoint()), 3),
   'the kept checkpoint is later, and no key given': [
-    cutAfter(begun().exchange('a').checkpoint().keep('checkpoint.json'), 3),
+    cutAfter(kept(begun().exchange('a').checkpoint()), 3),
     { trustedKeys: [] },
   ],
-  'the kept checkpoint is of another run': begun()
-    .keep('checkpoint.json', begun().start().checkpoint().lines[3])
+  'the kept checkpoint is of another run': kept(begun(), begun().start().checkpoint())
     .exchange('a')
     .checkpoint(),
   'the kept checkpoint is rewritten': rewritten(),
-  'the kept checkpoint is unsigned': begun().keep(
-    'checkpoint.json',
-    unsigned().start().checkpoint().lines[1],
+  'the kept checkpoint is unsigned': kept(begun(), unsigned().start().checkpoint()),
+  'the kept checkpoint is of a stranger': kept(
+    begun().exchange('a'),
+    begun().exchange('a').exchange('b').sealedBy(stranger),
   ),
-  'the kept checkpoint is of a stranger': begun()
-    .exchange('a')
-    .keep(
-      'checkpoint.json',
-      begun().exchange('a').exchange('b').by(stranger.secretPem).checkpoint().lines[6],
-    ),
   'the kept checkpoint is no record': begun().keep('checkpoint.json', '{}'),
-  'the kept checkpoint has a changed byte': begun().keep(
-    'checkpoint.json',
-    begun().lines[1]?.replace('test', 'tesT'),
-  ),
+  'the kept checkpoint has a changed byte': kept(begun(), changed(1, 'test', 'tesT', begun())),
   'an older kept checkpoint, retired since': retired(1, [1]).keep('checkpoint-2.json', begun().lines[1]),
   'checkpoint.json is older than the trail': retired(1, [1]).keep('checkpoint.json', begun().lines[1]),
   'one segment retired': retired(1, [1]),
@@ -216,42 +218,22 @@ const stories: Readonly<Record<string, Told>> = {
   'a part that begins with a command': [begins(), { isPart: true }],
   'a trail that begins with a command': begins(),
   'a retire record without a segment': begun().signed({ event: 'retire', oldest_seq: 1 }).checkpoint(),
-  'a retire record that is not signed': begun()
-    .add({ event: 'retire', segment: nameOf(1), oldest_seq: 2 })
-    .checkpoint(),
+  'a retire record that is not signed': begun().add(retire).checkpoint(),
   'one without segment that is not signed': begun().add({ event: 'retire', oldest_seq: 2 }).checkpoint(),
   'a retire record that is not signed, and no key given': [
-    begun()
-      .add({ event: 'retire', segment: nameOf(1), oldest_seq: 2 })
-      .checkpoint(),
+    begun().add(retire).checkpoint(),
     { trustedKeys: [] },
   ],
-  'a retire record of a stranger': begun()
-    .by(stranger.secretPem)
-    .signed({ event: 'retire', segment: nameOf(1), oldest_seq: 2 })
-    .by(key.secretPem)
-    .checkpoint(),
-  'a retire record of an earlier key': [
-    begun()
-      .signed({ event: 'retire', segment: nameOf(1), oldest_seq: 2 })
-      .by(next.secretPem)
-      .checkpoint(),
-    { trustedKeys: [next.key] },
-  ],
-  'a middle segment gone': without(begun().exchange('a').segment(2).exchange('b').segment(3).checkpoint(), 1),
-  'two segments swapped': swapped(begun().exchange('a').segment(2).exchange('b').segment(3).checkpoint()),
-  'a segment that names none before': without(
-    begun().exchange('a').segment(2).exchange('b').segment(3, { segment: undefined }).checkpoint(),
-    1,
-  ),
-  'shipped in files of its own': [
-    without(begun().exchange('a').segment(2).exchange('b').segment(3).checkpoint(), 1),
-    { isShipped: true },
-  ],
+  'a retire record of a stranger': begun().by(stranger).signed(retire).sealedBy(key),
+  'a retire record of an earlier key': [begun().signed(retire).sealedBy(next), { trustedKeys: [next.key] }],
+  'a middle segment gone': without(threeSegments(), 1),
+  'two segments swapped': swapped(threeSegments()),
+  'a segment that names none before': without(threeSegments({ segment: undefined }), 1),
+  'shipped in files of its own': [without(threeSegments(), 1), { isShipped: true }],
   'arguments, and the end of the command in the next segment': begun()
     .announced('a', ['x', 'y'])
     .segment(2)
-    .add({ event: 'completion', id: 'a' })
+    .end('a')
     .checkpoint(),
   'arguments that are missing, where a segment ends': begun()
     .announced('a', ['x', 'y'], 1)
@@ -263,42 +245,16 @@ const stories: Readonly<Record<string, Told>> = {
     .add({ event: 'admission', id: 'a' })
     .exchange('b')
     .checkpoint(),
-  'a completion without an admission': begun()
-    .add({ event: 'completion', id: 'a' }, { event: 'admission' })
-    .checkpoint(),
-  'time goes back': begun()
-    .add(
-      { event: 'reload', time: started + 5000 },
-      { event: 'reload', time: started + 3999 },
-      { event: 'reload', time: started + 3000 },
-    )
-    .checkpoint(),
-  'time goes back by a second': begun().add(
-    { event: 'reload', time: started + 5000 },
-    { event: 'reload', time: started + 4000 },
-    { event: 'reload', time: started + 5000 },
-  ),
-  'time goes back at a step': begun().add(
-    { event: 'reload', time: started + 5000 },
-    { event: 'clock', time: started, step_ms: -5000 },
-    { event: 'reload', time: started },
-  ),
-  'steps of the clock': begun()
-    .add(
-      { event: 'clock', step_ms: 60_000 },
-      { event: 'clock', step_ms: -60_000 },
-      { event: 'clock', step_ms: 59_999 },
-    )
-    .start(),
-  'a step within a run': begun()
-    .add({ event: 'clock', step_ms: 60_000 }, { event: 'completion', id: 'a' }, { event: 'reload' })
-    .start(),
-  'a step at a start': ended()
-    .add(
-      { event: 'clock', step_ms: 86_400_000 },
-      { event: 'completion', id: 'a', outcome: 'unknown', error: 'stopped' },
-    )
-    .start(),
+  'a completion without an admission': begun().end('a').add({ event: 'admission' }).checkpoint(),
+  'time goes back': begun().reloads(5000, 3999, 3000).checkpoint(),
+  'time goes back by a second': begun().reloads(5000, 4000, 5000),
+  'time goes back at a step': begun()
+    .reloads(5000)
+    .add({ event: 'clock', time: started, step_ms: -5000 })
+    .reloads(0),
+  'steps of the clock': begun().steps(60_000, -60_000, 59_999).start(),
+  'a step within a run': begun().steps(60_000).end('a').add({ event: 'reload' }).start(),
+  'a step at a start': ended().steps(86_400_000).end('a', stopped).start(),
   'a checkpoint that is younger than the record after it': begun()
     .checkpoint({ time: started + 60_000 })
     .exchange('a'),
@@ -312,12 +268,7 @@ const stories: Readonly<Record<string, Told>> = {
     .exchange('a'),
   'a command after a stop': ended().exchange('a').start().checkpoint(),
   'two commands after a stop': ended().exchange('a').exchange('b'),
-  'the ends of a run, and no start': ended().add({
-    event: 'completion',
-    id: 'a',
-    outcome: 'unknown',
-    error: 'stopped',
-  }),
+  'the ends of a run, and no start': ended().end('a', stopped),
   'a start that names another record': ended().start({ last_seq: 4, last_hash: 'ef'.repeat(32) }),
   'a start that names an earlier record': ended().start({ last_seq: 2, last_hash: hashOf(ended(), 1) }),
   'the same with records of the memory': ended().start({
@@ -327,14 +278,10 @@ const stories: Readonly<Record<string, Told>> = {
   }),
   'a start without its checkpoint': ended().start().exchange('a').checkpoint(),
   ...Object.fromEntries(
-    [
-      'journal-cut',
-      'journal-rewritten',
-      'journal-unvouched',
-      'journal-removed',
-      'journal-appended',
-      'of a later release',
-    ].map((error) => [`a start that found: ${error}`, begun().start({ error })]),
+    ['cut', 'rewritten', 'unvouched', 'removed', 'appended']
+      .map((error) => `journal-${error}`)
+      .concat('of a later release')
+      .map((error) => [`a start that found: ${error}`, begun().start({ error })]),
   ),
   'a start that found two': begun().start({ error: 'journal-cut journal-appended' }),
   'a start that missed segments, of a part': [begun().start({ error: 'journal-removed' }), { isPart: true }],
@@ -394,8 +341,7 @@ function cutAfter(story: Story, count: number): Story {
 }
 
 function rewritten(): Story {
-  const [kept, now] = [begun().exchange('a').checkpoint(), begun().exchange('b').checkpoint()];
-  return now.keep('checkpoint.json', kept.lines[4]);
+  return kept(begun().exchange('b').checkpoint(), begun().exchange('a').checkpoint());
 }
 
 function begins(): Story {
@@ -416,7 +362,7 @@ function swapped(story: Story): Story {
 }
 
 function retiredBefore(): Story {
-  return retired(1, [1]).by(next.secretPem).checkpoint({ action: 'key-change', oldest_seq: 1 });
+  return retired(1, [1]).by(next).checkpoint({ action: 'key-change', oldest_seq: 1 });
 }
 
 function missed(story: Story): Story {
@@ -447,15 +393,14 @@ function describe(verdict: Verdict): string[] {
   );
 }
 
-void test('every verdict is the one that was approved', () => {
-  const place = new URL('test/evidence/trail/verdicts.txt', projectRoot);
-  const now = Object.entries(stories).flatMap(([name, told]) => {
-    const [{ trail }, options] = told instanceof Story ? [told] : told;
-    return [`# ${name}`, ...describe(verify(trail, options)).map((line) => `  ${line}`)];
-  });
-  if (process.env['DOVEGATE_ANSWERS'] === 'write') return writeFileSync(place, `${now.join('\n')}\n`);
-  assert.deepEqual(now, readFileSync(place, 'utf8').trimEnd().split('\n'));
-});
+void test('every verdict is the one that was approved', () =>
+  compareAnswers(
+    'test/evidence/trail/verdicts.txt',
+    Object.entries(stories).map(([name, told]): Asked => {
+      const [{ trail }, options] = told instanceof Story ? [told] : told;
+      return [`# ${name}`, () => describe(verify(trail, options)).join('\n')];
+    }),
+  ));
 
 /** What a reader of files reports besides lines: torn ends, lines of others, files that break off. */
 function feed(steps: readonly (readonly [verb: string, value?: string])[]): Verdict {
@@ -470,12 +415,7 @@ function feed(steps: readonly (readonly [verb: string, value?: string])[]): Verd
       else if (verb === 'skip') verifier.skipLine();
       else verifier.breakOff(value);
     };
-  return verifySteps(steps.map(step), {
-    trustedKeys: [key.key],
-    kept: [],
-    isPart: false,
-    faultsMax: 5,
-  });
+  return verifySteps(steps.map(step), { trustedKeys: [key.key], kept: [], isPart: false, faultsMax: 5 });
 }
 
 void test('torn ends, lines of others and files that break off, as whole verdicts', () => {

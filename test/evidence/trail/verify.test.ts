@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { createVerifier, type Verdict } from '../../../src/evidence/trail/verify.js';
 import { formatTime } from '../../../src/host/words/instants.js';
 import { createCheckpointVerifier } from '../../../src/journal/records/checkpoints.js';
-import { encodeBody, encodeRecord } from '../../../src/journal/records/encode.js';
+import { encodeBody } from '../../../src/journal/records/encode.js';
 import { Ledger } from '../../../src/journal/records/ledger.js';
 import type { JournalRecord, OwnRecord } from '../../../src/journal/records/record.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
@@ -58,8 +58,6 @@ function forged(line = ''): string {
 }
 
 const tampering: readonly (readonly [string, Tamper, ...told: string[]])[] = [
-  ['a byte flipped in a value', inLine4('alice', 'alicf'), 'changed 2:4 14'],
-  ['a byte flipped in seq', inLine4('"seq":14', '"seq":15'), 'changed 2:4 14'],
   ['a byte flipped in prev', inLine4(/"prev":"./, '"prev":"x'), 'changed 2:4 14'],
   ['a byte flipped in hash', inLine4(/"hash":"./, '"hash":"x'), 'changed 2:4 14'],
   ['a byte flipped in the form of the line', inLine4('{"seq"', '["seq"'), 'malformed 2:4 14'],
@@ -86,21 +84,9 @@ const tampering: readonly (readonly [string, Tamper, ...told: string[]])[] = [
     (_, lines) => lines.splice(6, 0, lines[2] ?? ''),
     'duplicated 2:7 13',
   ],
-  ['the first segment removed', ({ segments }) => segments.shift(), 'segment-missing 1:0 10'],
-  ['a middle segment removed', ({ segments }) => segments.splice(1, 1), 'segment-missing 3:1 11'],
   ['the last segment removed', ({ segments }) => segments.pop(), 'cut 2:10 21'],
   ['all but the last segment removed', ({ segments }) => segments.splice(0, 2), 'segment-missing 2:0 20'],
-  [
-    'two segments swapped',
-    ({ segments: [one, other] }) => {
-      if (one !== undefined && other !== undefined) [one.lines, other.lines] = [other.lines, one.lines];
-    },
-    'segment-missing 1:0 10',
-    'reordered 2:1 1',
-    'missing 3:1 11',
-  ],
   ['the tail cut, with its checkpoint', ({ segments }) => segments[2]?.lines.splice(5), 'cut 3:5 26'],
-  ['everything removed', ({ segments }) => segments.splice(0), 'cut :0 1', 'untrusted :0 -'],
   [
     'the end rewritten with a right chain, without a key',
     (trail, lines) => {
@@ -123,11 +109,6 @@ const tampering: readonly (readonly [string, Tamper, ...told: string[]])[] = [
     },
     'untrusted 2:1 11',
     'rewritten 3:10 30',
-  ],
-  [
-    'the whole trail written again with a key of the intruder',
-    (trail) => Object.assign(trail, makeTrail(makeSignKey().secretPem)),
-    'untrusted 1:10 10',
   ],
 ];
 
@@ -235,45 +216,4 @@ void test('it does not matter where a receiver cut its files', () => {
     assert.deepEqual(kindsOf(count, true), [], `files of ${count} lines`);
   // Segment 2 begins with line 11: as the start of a file it would ask for a file of the name 00000001.jsonl.
   assert.equal(kindsOf(10, false)[0], 'segment-missing');
-});
-
-// Goal: what the journal says of its own records is compared with them, whatever stands around it.
-
-void test('argument records that are missing, changed, or that nobody announced', () => {
-  const bodies = encodeRecord({
-    time: started,
-    event: 'admission',
-    session: 'S',
-    id: 'E',
-    decision: 'allow',
-    command: 'flags add',
-    args: ['--', 'x'.repeat(90_000)],
-  });
-  assert.ok(bodies.length > 4, 'it has argument records');
-  const [admission = '', ...records] = bodies;
-  const feed = (some: readonly string[], isPart = false): readonly string[] => {
-    const ledger = new Ledger('p', undefined, 'ab');
-    const lines: string[] = [];
-    seal(lines, ledger, { time: started, event: 'start', journal: 'ab', format: 1 });
-    for (const body of some) lines.push(ledger.seal(body).trimEnd());
-    seal(lines, ledger, { time: started, event: 'session-close', session: 'S' });
-    const trail = { segments: [{ name: nameOf(1), lines }], kept: [] };
-    return verify(trail, { trustedKeys: [], isPart }).faults.map(({ kind, line, seq, text }) =>
-      [kind, line, seq, text].join(' '),
-    );
-  };
-  const count = records.length;
-  const missing = (some: number, text: string): string => `arguments ${some + 3} 2 ${text}`;
-  assert.deepEqual(feed(bodies), []);
-  assert.deepEqual(feed(bodies.slice(0, -1)), [
-    missing(count - 1, '1 argument record of the admission 2 is missing'),
-  ]);
-  assert.deepEqual(feed([admission]), [
-    missing(0, `${count} argument records of the admission 2 are missing`),
-  ]);
-  const [first = '', next = ''] = records;
-  assert.deepEqual(feed([admission, next, first, ...records.slice(2)]), [
-    `arguments ${count + 2} ${count + 2} the argument records are not those that the admission 2 announced`,
-  ]);
-  assert.deepEqual(feed([first]), ['arguments 2 2 argument records that no admission before them announced']);
 });
