@@ -24,6 +24,9 @@ function replayed(settings: Settings, sent: readonly Sent[] = work): ReplayResul
   return replay.finish();
 }
 
+const turnsOf = ({ changes }: ReplayResult): string[] => changes.map(({ from, to }) => `${from} ${to}`);
+const passes = (settings: Settings): boolean[] => runTests(settings, nowMs).map(({ isPassed }) => isPassed);
+
 void test('the same policies change nothing; what nobody could read is counted apart', () => {
   const result = replayed(before);
   assert.equal(result.judged, 4);
@@ -40,15 +43,14 @@ void test("what doctor sent is nobody's work: it is counted apart, and no change
 void test('changes in both directions, each kind once, with how often and for whom', () => {
   const result = replayed(withRules('[mailbox list, sieve list]'));
   assert.deepEqual([result.allowToDeny, result.denyToAllow], [2, 1]);
-  const [quota, sieve] = result.changes;
-  assert.deepEqual(
-    [quota?.from, quota?.to, quota?.words, quota?.count, quota?.lastMs, quota?.reason],
-    ['allow', 'deny', ['quota get', '--'], 2, recordedMs + 5000, 'no rule allows "quota get"'],
-  );
-  assert.deepEqual([...(quota?.users ?? [])], ['bob@example.com', 'eve@example.com']);
-  assert.match(quota?.before ?? '', /d\.yaml:11$/);
-  assert.deepEqual([sieve?.from, sieve?.to, sieve?.rule?.line], ['deny', 'allow', 11]);
-  assert.equal(sieve?.before, 'no rule allows "sieve list"');
+  assert.deepEqual(turnsOf(result), ['allow deny', 'deny allow']);
+  const [quota = assert.fail(), sieve = assert.fail()] = result.changes;
+  const { words, count, lastMs, reason } = quota;
+  assert.deepEqual([words, count, lastMs], [['quota get', '--'], 2, recordedMs + 5000]);
+  assert.equal(reason, 'no rule allows "quota get"');
+  assert.deepEqual([...quota.users], ['bob@example.com', 'eve@example.com']);
+  assert.match(quota.before, /d\.yaml:11$/);
+  assert.deepEqual([sieve.rule?.line, sieve.before], [11, 'no rule allows "sieve list"']);
 });
 
 void test('a record is judged as of its time, and for the series that it was judged for', () => {
@@ -65,18 +67,16 @@ void test('a denial that policy would lift is a widening, also where the command
   const all: Sent = { user: '', words: ['quota', 'get', '-A'] };
   assert.equal(record(before, 'support', all).fields['series'], '2.3 2.4');
   const result = replayed(after, [all]);
-  assert.deepEqual([result.denyToAllow, result.toObstacle], [1, 0]);
-  const [change] = result.changes;
-  assert.deepEqual([change?.from, change?.to], ['deny', 'allow']);
-  assert.match(change?.reason ?? '', /Dovecot 2\.3 has no command for all users/);
+  assert.deepEqual([result.denyToAllow, result.toObstacle, turnsOf(result)], [1, 0, ['deny allow']]);
+  assert.match(result.changes[0]?.reason ?? '', /Dovecot 2\.3 has no command for all users/);
 });
 
 void test('a reason that is demanded now must have been said then', () => {
   const demanding = withRules('[{ command: quota get, reason: required }, mailbox list]');
   const said = { ...(work[0] ?? assert.fail()), reason: 'ticket 5' };
-  const [change] = replayed(demanding).changes;
-  assert.deepEqual([change?.from, change?.to], ['allow', 'no-reason']);
-  assert.match(change?.reason ?? '', /^the client must say why: /);
+  const result = replayed(demanding);
+  assert.deepEqual(turnsOf(result), ['allow no-reason']);
+  assert.match(result.changes[0]?.reason ?? '', /^the client must say why: /);
   assert.deepEqual(replayed(demanding, [said]).changes, []);
 });
 
@@ -97,25 +97,26 @@ void test('a record under a grant is judged as under a grant of its rule', () =>
     replay.take(sent);
     return replay.finish();
   };
-  assert.deepEqual(by(then).changes, []);
-  assert.deepEqual(by(requestable('[{ command: mailbox delete, approvals: 3 }]')).changes, []);
-  const [gone] = by(withRules('[quota get]')).changes;
-  assert.deepEqual([gone?.from, gone?.to], ['allow', 'deny']);
-  const [narrower] = by(requestable('[{ command: mailbox delete, users: ["a*@example.com"] }]')).changes;
-  assert.deepEqual([narrower?.from, narrower?.to], ['allow', 'deny']);
+  for (const [settings, ...turns] of [
+    [then],
+    [requestable('[{ command: mailbox delete, approvals: 3 }]')],
+    [withRules('[quota get]'), 'allow deny'],
+    [requestable('[{ command: mailbox delete, users: ["a*@example.com"] }]'), 'allow deny'],
+  ] as const)
+    assert.deepEqual(turnsOf(by(settings)), turns);
   // What was denied then, and is available on request now, is refused otherwise.
-  const denied = record(before, 'support', { ...granted, isGranted: false });
-  const { changes, otherwise } = by(then, denied);
-  assert.deepEqual([changes[0]?.from, changes[0]?.to, otherwise], ['deny', 'on-request', 1]);
+  const result = by(then, record(before, 'support', { ...granted, isGranted: false }));
+  assert.deepEqual([turnsOf(result), result.otherwise], [['deny on-request'], 1]);
 });
 
 void test('limits count by the times of the records, and mails that were counted decide', () => {
   const limited = withRules('[{ command: quota get, limit: 2/minute }, mailbox list]');
-  const at = (seconds: number): Sent => ({
-    ...(work[0] ?? assert.fail()),
-    atMs: recordedMs + seconds * 1000,
-  });
-  const many = replayed(limited, [0, 10, 20, 50, 90].map(at));
+  const [quota = assert.fail()] = work;
+  const times = [0, 10, 20, 50, 90].map((seconds) => recordedMs + seconds * 1000);
+  const many = replayed(
+    limited,
+    times.map((atMs) => ({ ...quota, atMs })),
+  );
   assert.deepEqual([many.allowToDeny, many.changes.length], [2, 1]);
   assert.deepEqual([many.changes[0]?.to, many.changes[0]?.count], ['over-limit', 2]);
   assert.equal(many.changes[0]?.reason, 'it is over the limit of a rule of policy support (2/minute)');
@@ -149,29 +150,32 @@ tests:
   - { listener: support, user: bob@example.org, command: [mailbox delete, Old], granted: true, expect: deny }
   - { listener: support, user: bob, command: [nonsense], expect: request }
 `;
-  const outcome = runTests(settingsWithWarnings(text), nowMs).map(({ isPassed }) => isPassed);
-  assert.deepEqual(outcome, [true, true, false, true, false, false, false, true, false]);
+  assert.deepEqual(passes(settingsWithWarnings(text)), [
+    true,
+    true,
+    false,
+    true,
+    false,
+    false,
+    false,
+    true,
+    false,
+  ]);
 });
 
 void test('a rule of on_request is exercised by a grant of it, and where it was available', () => {
-  const rulesUsed = (tests: string): string[] => {
-    const settings = settingsWithWarnings(
-      `${sound}    on_request: [mailbox delete, sieve list]\ntests:\n${tests}`,
+  for (const [asked, used] of [
+    ['[mailbox delete, Old], expect: request', 'mailbox delete'],
+    ['[sieve list], granted: true, expect: allow', 'sieve list'],
+  ] as const) {
+    const line = `  - { listener: support, user: bob@example.com, command: ${asked} }\n`;
+    const text = `${sound}    on_request: [mailbox delete, sieve list]\ntests:\n${line}`;
+    const rules = exercisedBy(settingsWithWarnings(text));
+    assert.deepEqual(
+      rules.map(({ kind, rule }) => `${kind} ${rule.command}`),
+      [`on_request ${used}`],
     );
-    const coverage = new Coverage(settings.policies.values());
-    for (const { readings } of runTests(settings, nowMs)) coverage.take(readings);
-    return coverage
-      .rules()
-      .filter(({ isExercised }) => isExercised)
-      .map(({ kind, rule }) => `${kind} ${rule.command}`);
-  };
-  const line = 'listener: support, user: bob@example.com, command';
-  assert.deepEqual(rulesUsed(`  - { ${line}: [mailbox delete, Old], expect: request }\n`), [
-    'on_request mailbox delete',
-  ]);
-  assert.deepEqual(rulesUsed(`  - { ${line}: [sieve list], granted: true, expect: allow }\n`), [
-    'on_request sieve list',
-  ]);
+  }
 });
 
 void test('what an old client meant by -A is recorded as what it is, so that a client of today judges it the same', () => {
@@ -189,15 +193,10 @@ void test('what an old client meant by -A is recorded as what it is, so that a c
 // Goal: a rule is exercised when it decides, and by nothing less.
 const nowMs = 1_795_176_000_000;
 
-/** `policy kind LINE` of the rules that the tests exercise. */
-function exercised(configuration: string): string[] {
-  const settings = settingsOf(configuration);
+function exercisedBy(settings: Settings) {
   const coverage = new Coverage(settings.policies.values());
   for (const { readings } of runTests(settings, nowMs)) coverage.take(readings);
-  return coverage
-    .rules()
-    .filter((each) => each.isExercised)
-    .map(({ policy, kind, rule }) => `${policy} ${kind} ${rule.place.line}`);
+  return coverage.rules().filter(({ isExercised }) => isExercised);
 }
 
 const rulesOfCoverage = `[mailbox list]
@@ -208,38 +207,34 @@ tests:
 `;
 // Where the namespaces are listed, a mailbox has no names that nobody knows.
 const listed = 'namespaces: [{ prefix: "", separator: "/", inbox: true }]';
-const configuration = (mode: string, tests: string): string =>
-  sound
-    .replace('[quota get]', rulesOfCoverage.replace('MODE', mode))
-    .replace('shared_namespaces: []', listed) + tests;
-const line = (command: string): string =>
-  `  - { listener: support, user: bob@example.com, command: [${command}], expect: allow }\n`;
 
-void test('an allowing rule that decides, a denying rule that decides', () => {
+const exercises: readonly (readonly [mode: string, command: string, ...rules: string[]])[] = [
   // A mask that is left out means every mailbox.
-  assert.deepEqual(exercised(configuration('enforce', line('mailbox list'))), ['support deny 14']);
-  assert.deepEqual(exercised(configuration('enforce', line('mailbox list, INBOX'))), ['support allow 11']);
-  assert.deepEqual(exercised(configuration('enforce', line('mailbox list, Secret'))), ['support deny 14']);
-});
-
-void test('a rule that only came near, and lines that nobody can read, exercise nothing', () => {
-  assert.deepEqual(exercised(configuration('enforce', line('mailbox list, --user-file=x, INBOX'))), []);
-  assert.deepEqual(exercised(configuration('enforce', line('mailbox lsit'))), []);
-});
-
-void test('under observe the rule counts that would have denied', () => {
-  assert.deepEqual(exercised(configuration('observe', line('mailbox list, Secret'))), ['support deny 14']);
-});
+  ['enforce', 'mailbox list', 'support deny 14'],
+  ['enforce', 'mailbox list, INBOX', 'support allow 11'],
+  ['enforce', 'mailbox list, Secret', 'support deny 14'],
+  // The rule that would have denied.
+  ['observe', 'mailbox list, Secret', 'support deny 14'],
+  // A rule that only came near, and a line that nobody can read.
+  ['enforce', 'mailbox list, --user-file=x, INBOX'],
+  ['enforce', 'mailbox lsit'],
+];
+for (const [mode, command, ...rules] of exercises)
+  void test(`${mode}: [${command}] exercises ${rules.join() || 'nothing'}`, () => {
+    const line = `  - { listener: support, user: bob@example.com, command: [${command}], expect: allow }\n`;
+    const policy = sound.replace('[quota get]', rulesOfCoverage.replace('MODE', mode));
+    const found = exercisedBy(settingsOf(policy.replace('shared_namespaces: []', listed) + line));
+    assert.deepEqual(
+      found.map((each) => `${each.policy} ${each.kind} ${each.rule.place.line}`),
+      rules,
+    );
+  });
 
 // Goal: the tests that stand beside a policy are run as a client would ask, and come out as what policy says.
-function outcomes(tests: string): string[] {
-  const settings = settingsOf(`${sound}mail_users: { default_realm: example.com }\ntests:\n${tests}`);
-  return runTests(settings, nowMs).map(({ test: each, isPassed }) => `${each.place.line} ${isPassed}`);
-}
-
 void test('tests pass and fail', () => {
-  assert.deepEqual(
-    outcomes(`
+  const settings = settingsOf(`${sound}mail_users: { default_realm: example.com }
+tests:
+
   - { listener: support, user: bob@example.com, command: [quota, get], expect: allow }
   - { listener: support, user: bob, command: [quota get], expect: allow }
   - { listener: support, user: bob@example.com, command: [quota, get], expect: deny }
@@ -248,9 +243,11 @@ void test('tests pass and fail', () => {
   - { listener: support, as: { user: carol, groups: [support] }, user: bob, command: [quota, get], expect: allow }
   - { listener: support, user: bob, command: [nonsense], expect: deny }
   - { listener: support, command: [quota, get], expect: deny }
-`),
-    ['15 true', '16 true', '17 false', '18 true', '19 true', '20 true', '21 true', '22 true'],
+`);
+  const outcomes = runTests(settings, nowMs).map(
+    ({ test: each, isPassed }) => `${each.place.line} ${isPassed}`,
   );
+  assert.equal(outcomes.join(), '15 true,16 true,17 false,18 true,19 true,20 true,21 true,22 true');
 });
 
 void test('who asks chooses the policy, as the listener would', () => {
@@ -262,20 +259,17 @@ void test('who asks chooses the policy, as the listener would', () => {
     .replace('policies:\n', 'policies:\n  admin: { users: ["*"], allow: [mailbox list] }\n');
   const ask = (as: string, command: string): string =>
     `  - { listener: support, ${as} user: bob@example.com, command: [${command}], expect: allow }\n`;
-  const settings = settingsOf(
-    `${text}tests:\n${[
-      ask('', 'quota get'),
-      ask('as: { user: carol, groups: [desk] },', 'quota get'),
-      ask('as: { groups: [admins] },', 'mailbox list'),
-      ask('as: { user: root },', 'quota get'),
-      ask('as: { user: mallory, groups: [others] },', 'quota get'),
-      ask('as: { user: admins },', 'quota get'),
-    ].join('')}`,
-  );
-  assert.deepEqual(
-    runTests(settings, nowMs).map(({ policy, isPassed }) => `${policy ?? 'not let in'} ${isPassed}`),
-    ['support true', 'support true', 'admin true', 'support true', 'not let in false', 'not let in false'],
-  );
+  for (const [as, command, expected] of [
+    ['', 'quota get', 'support true'],
+    ['as: { user: carol, groups: [desk] },', 'quota get', 'support true'],
+    ['as: { groups: [admins] },', 'mailbox list', 'admin true'],
+    ['as: { user: root },', 'quota get', 'support true'],
+    ['as: { user: mallory, groups: [others] },', 'quota get', 'not let in false'],
+    ['as: { user: admins },', 'quota get', 'not let in false'],
+  ] as const) {
+    const [result = assert.fail()] = runTests(settingsOf(`${text}tests:\n${ask(as, command)}`), nowMs);
+    assert.equal(`${result.policy ?? 'not let in'} ${result.isPassed}`, expected, as);
+  }
 });
 
 void test('a backend of unknown series must allow it in each that can read it, unless the test names one', () => {
@@ -289,15 +283,10 @@ void test('a backend of unknown series must allow it in each that can read it, u
   - { listener: support, user: bob@example.com, command: [fts flatcurve check, INBOX], series: 2.3, expect: deny }
 `,
   );
-  const results = runTests(settings, nowMs);
-  assert.deepEqual(
-    results.map((each) => each.isPassed),
-    [true, true, true],
-  );
-  assert.deepEqual(
-    results[0]?.readings.map((each) => `${each.series} ${each.judgement.kind}`),
-    ['2.3 unparsable', '2.4 judged'],
-  );
+  assert.deepEqual(passes(settings), [true, true, true]);
+  const [first] = runTests(settings, nowMs);
+  const readings = first?.readings.map((each) => `${each.series} ${each.judgement.kind}`);
+  assert.deepEqual(readings, ['2.3 unparsable', '2.4 judged']);
 });
 
 void test('a line that policy allows and an obstacle stops is no denial', () => {
@@ -309,10 +298,7 @@ void test('a line that policy allows and an obstacle stops is no denial', () => 
   - { listener: support, user: bob@example.com, command: [nonsense], expect: deny }
 `,
   );
-  assert.deepEqual(
-    runTests(settings, nowMs).map((each) => each.isPassed),
-    [false, true, false, true],
-  );
+  assert.deepEqual(passes(settings), [false, true, false, true]);
 });
 
 void test('a line that the series read differently is refused, as the daemon does, unless the test names one', () => {
@@ -325,11 +311,7 @@ void test('a line that the series read differently is refused, as the daemon doe
   - { listener: support, command: [kick, alice], expect: allow }
 `,
   );
-  const results = runTests(settings, nowMs);
-  assert.deepEqual(
-    results.map((each) => each.isPassed),
-    [true, true, true, true],
-  );
-  const said = results[0]?.assessment?.judgement;
+  assert.deepEqual(passes(settings), [true, true, true, true]);
+  const said = runTests(settings, nowMs)[0]?.assessment?.judgement;
   assert.equal(said?.kind === 'unparsable' && said.code, 'series-differ');
 });

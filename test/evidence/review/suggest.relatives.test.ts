@@ -46,15 +46,8 @@ const kinds: readonly ((mailbox: string, age: string, option: boolean) => readon
   (mailbox, age) => ['fetch', 'hdr', 'mailbox', mailbox, 'savedbefore', age],
   (mailbox, age) => ['search', 'mailbox', mailbox, 'body', 'invoice', 'savedbefore', age],
   (mailbox, age) => ['move', 'Target', 'mailbox', mailbox, 'savedbefore', age],
-  (mailbox, age, option) => [
-    'flags',
-    'add',
-    option ? '\\Seen' : '\\Deleted',
-    'mailbox',
-    mailbox,
-    'savedbefore',
-    age,
-  ],
+  (mailbox, age, option) =>
+    ['flags', 'add', option ? '\\Seen' : '\\Deleted', 'mailbox', mailbox].concat('savedbefore', age),
   (mailbox, _age, option) => ['mailbox', 'rename', ...(option ? ['-s'] : []), mailbox, `${mailbox}-old`],
   (mailbox) => ['acl', 'set', mailbox, 'owner', 'lookup', 'read'],
   (mailbox, _age, option) => ['mailbox', 'create', ...(option ? ['-s'] : []), mailbox],
