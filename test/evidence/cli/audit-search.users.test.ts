@@ -12,7 +12,7 @@ const many = Array.from({ length: 90 }, (_, at) => `a-rather-long-name-of-user-$
 const all = ['*'];
 
 /**
- * The user of a command and its fields; the users that are recorded (`cut`: the admission has the first and the last of them); who finds it:
+ * The user of a command and its fields; the users that are recorded (`cut`: the admission has the first and the last); who finds it:
  * a(lice), b(ob), c(arol@example.net).
  */
 type Kind = readonly [

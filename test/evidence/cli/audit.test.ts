@@ -18,10 +18,7 @@ function audit(...args: string[]): Promise<ProgramResult> {
 }
 
 /** `tail -f` on a journal, and what it has said so far. */
-function watch(
-  t: TestContext,
-  directory: string,
-): { until: (text: string) => Promise<void>; lines: () => string[] } {
+function watch(t: TestContext, directory: string) {
   const child = spawn(process.execPath, [builtProgram, 'audit', 'tail', '-f', '--json', directory], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -32,12 +29,9 @@ function watch(
     said += text;
     events.wake();
   });
+  const includes = (text: string) => () => said.includes(text);
   return {
-    until: (text) =>
-      events.until(
-        () => said.includes(text),
-        () => `${text} in ${said}`,
-      ),
+    until: (text: string) => events.until(includes(text), () => `${text} in ${said}`),
     lines: () => said.trimEnd().split('\n'),
   };
 }
@@ -69,10 +63,8 @@ test('an auditor follows, searches, shows, exports and verifies what a daemon re
 
   const found = await audit('search', ...config, '--user', 'bob@example.org', '--since', '1h', '--json');
   const row = JSON.parse(found.text);
-  assert.deepEqual(
-    [row.command, row.decision, row.outcome, row.sent],
-    ['mailbox delete', 'deny', 'denied', false],
-  );
+  const { command, decision, outcome, sent } = row;
+  assert.deepEqual([command, decision, outcome, sent], ['mailbox delete', 'deny', 'denied', false]);
   // An empty answer says what was looked through, and who may have been meant.
   const none = await audit('search', ...config, '--user', 'bob');
   assert.deepEqual([none.exit, none.stdout.length], [0, 0]);
@@ -83,13 +75,11 @@ test('an auditor follows, searches, shows, exports and verifies what a daemon re
   for (const [by, voice] of [
     ['--shadow', 'the candidate'],
     ['--would', 'the rules'],
-  ] as const)
-    assert.match(
-      (await audit('search', directory, by, 'any')).stderr,
-      new RegExp(
-        `^dovegate: nothing would have ended differently under ${voice}: \\d+ records from .* looked at\n$`,
-      ),
-    );
+  ] as const) {
+    const { stderr } = await audit('search', directory, by, 'any');
+    const nothing = `^dovegate: nothing would have ended differently under ${voice}: \\d+ records from .* looked at\n$`;
+    assert.match(stderr, new RegExp(nothing));
+  }
   const early = await audit('search', directory, '--until', '2020-01-01', '--json');
   assert.match(early.stderr, /^dovegate: no command was found among 0 records in this time \(of \d+ from /);
   assert.match((await audit('search', directory)).text, /alice@example\.org +quota get -- +ok +mail1 /);

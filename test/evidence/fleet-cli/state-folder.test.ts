@@ -5,7 +5,7 @@ import { appendFileSync, existsSync, readFileSync, statSync, unlinkSync, writeFi
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readCheckpoint, signCheckpoint } from '../../../src/evidence/fleet/checkpoint.js';
-import type { FleetSettings } from '../../../src/evidence/fleet/parse-fleet.js';
+import { type FleetSettings, parseFleetSettings } from '../../../src/evidence/fleet/parse-fleet.js';
 import {
   openStateFolder,
   readStatus,
@@ -16,22 +16,16 @@ import { exitCodes } from '../../../src/host/ports/machine.js';
 import { makeSignKey, parseSignKey } from '../../../src/rules/keys/sign-key.js';
 import { openFolder } from '../../kit/plain/folder.js';
 
+const { settings } = parseFleetSettings('f', 'store: file:///srv/trail\nhosts: { gate1: }\n', {
+  readText: () => '',
+  whyUnreadable: () => undefined,
+  isMissing: () => false,
+  whyUnsafe: () => undefined,
+});
 const settingsAt = (state: string, prefix = 'dovegate'): FleetSettings => ({
-  place: { kind: 'folder', path: '/srv/trail' },
+  ...(settings ?? assert.fail()),
   prefix,
-  name: 'verifier',
-  hosts: new Map(),
-  verifiers: new Map(),
   state,
-  openMs: 1,
-  tellsPolicies: false,
-  driftMs: 1,
-  metrics: undefined,
-  keepMs: 1,
-  mirrorBytes: 1 << 30,
-  objectsPerDay: 288,
-  bytesPerDay: 1 << 30,
-  mirrorKeepMs: 0,
 });
 
 const faultOf = (exitCode: number, text: RegExp) => (fault: unknown) =>
@@ -40,15 +34,12 @@ const faultOf = (exitCode: number, text: RegExp) => (fault: unknown) =>
 void test('one process has it; what was saved is there for the next one', async (t) => {
   const state = join(openFolder(t), 'fleet');
   const folder = await openStateFolder(settingsAt(state));
-  await assert.rejects(
-    openStateFolder(settingsAt(state)),
-    faultOf(exitCodes.notCarriedOut, /has the state in/),
-  );
+  const isHad = faultOf(exitCodes.notCarriedOut, /has the state in/);
+  await assert.rejects(openStateFolder(settingsAt(state)), isHad);
   assert.equal(folder.load(), undefined);
+  const ofJournal = { waiting: [], times: [[7, 8]], day: [20000, 3, 700] } as const;
   const saved: SavedState = {
-    journals: [
-      { folder: 'gate1/ab/', names: ['gate1/ab/x'], waiting: [], times: [[7, 8]], day: [20000, 3, 700] },
-    ],
+    journals: [{ folder: 'gate1/ab/', names: ['gate1/ab/x'], ...ofJournal }],
     lines: [['_verifiers/verifier/', 'x']],
     behindMs: [['gate1', 8]],
     fleet: { some: 'state' },
@@ -103,10 +94,8 @@ void test('a key that is missing where one has signed is not made anew', async (
   const pem = folder.signKey();
   unlinkSync(join(state, 'checkpoint.key'));
   const named = key.replaceAll(/[+/]/g, String.raw`\$&`);
-  const missing = faultOf(
-    exitCodes.configuration,
-    new RegExp(`missing, and checkpoint\\.pub says that ${named}`),
-  );
+  const why = new RegExp(`missing, and checkpoint\\.pub says that ${named}`);
+  const missing = faultOf(exitCodes.configuration, why);
   assert.throws(() => folder.signKey(), missing);
   assert.throws(() => folder.publicKeys(), missing);
   assert.equal(existsSync(join(state, 'checkpoint.key')), false);
@@ -154,10 +143,8 @@ void test('the key of checkpoints is replaced as a whole, whatever interrupts it
   const seen = { heads: [], findings: {}, nextKey: third.key };
   const { line: last } = signCheckpoint(seen, readCheckpoint(line), next.secretPem, 0);
   outside.replaceKey(last, third.key, undefined);
-  assert.throws(
-    () => outside.publicKeys(),
-    faultOf(exitCodes.configuration, /name its file as checkpoint_key/),
-  );
+  const isReplaced = faultOf(exitCodes.configuration, /name its file as checkpoint_key/);
+  assert.throws(() => outside.publicKeys(), isReplaced);
   outside.close();
   const own = await named(newFile);
   assert.deepEqual(own.publicKeys(), [oldKey, next.key, third.key]);

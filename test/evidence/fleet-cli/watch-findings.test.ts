@@ -8,13 +8,7 @@ import { createFindingBook, createKnowledge } from '../../../src/evidence/fleet-
 import { formatTime } from '../../../src/host/words/instants.js';
 
 const startMs = Date.UTC(2026, 10, 20, 8);
-const missing: FleetFinding = {
-  kind: 'missing',
-  host: 'gate1',
-  journal: 'ab',
-  seq: 7,
-  text: 'record 7 is gone',
-};
+const missing = { kind: 'missing', host: 'gate1', journal: 'ab', seq: 7, text: 'record 7 is gone' } as const;
 const silent = (lastMs: number): FleetFinding => ({
   kind: 'silent',
   host: 'gate2',

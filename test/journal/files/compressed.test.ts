@@ -16,8 +16,7 @@ const MiB = 1 << 20;
 setFlagsFromString('--expose-gc');
 const collect: unknown = runInNewContext('gc');
 
-/** Bytes of buffers that something still holds: garbage of the tests before would go while these are measured. */
-/** What nothing holds is given back by another thread, some turns after the collection: until two looks agree. */
+/** Bytes of buffers that something still holds: what nothing holds is given back by another thread, some turns after the collection. */
 async function heldBytes(): Promise<number> {
   assert.ok(typeof collect === 'function');
   for (let before = -1; ; ) {
@@ -66,10 +65,8 @@ async function readBack(t: TestContext, compressed: Buffer, pieceBytes = 200_000
   writeFileSync(path, compressed);
   const pieces: Buffer[] = [];
   let damaged = 0;
-  for await (const piece of readPiecesBack(
-    { path, name: '00000001.jsonl', isCompressed: true },
-    () => pieceBytes,
-  )) {
+  const file = { path, name: '00000001.jsonl', isCompressed: true };
+  for await (const piece of readPiecesBack(file, () => pieceBytes)) {
     if (piece === undefined) damaged += 1;
     else pieces.unshift(Buffer.from(piece.bytes));
   }
