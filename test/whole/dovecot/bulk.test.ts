@@ -83,7 +83,7 @@ onDovecot(`${count} users, killed twice`, openRealDovecot, async (t, lab) => {
     assert.equal(stdout.toString(), 'Bulk\n', user);
   }
 
-  const records = (await gateway.finish()).map(({ record }) => record);
+  const records = await gateway.finish();
   const admissions = records.filter(
     ({ event, command }) => event === 'admission' && command === 'mailbox create',
   );

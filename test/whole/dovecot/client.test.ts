@@ -9,6 +9,13 @@ import type { Lab } from '../../kit/plain/dovecot-lab.js';
 import { alice, backendPassword, onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';
 
 const quota = { user: alice, name: 'quota get', columns: 5 };
+const statusOf = (mailbox: string) => ({
+  user: alice,
+  name: 'mailbox status',
+  args: ['--', 'messages', mailbox],
+});
+/** Its text is large. */
+const big = { user: alice, name: 'fetch', args: ['--', 'text', 'mailbox', 'Big', 'all'] };
 
 onDovecot('the client library', openRealDovecot, async (t, lab) => {
   await t.test('every way to connect, every minor', () => connectEveryWay(lab));
@@ -59,12 +66,7 @@ async function connectEveryWay(lab: Lab): Promise<void> {
 
 async function askMany(session: Session, lab: Lab): Promise<void> {
   const boxes = session.run({ user: alice, name: 'mailbox list' });
-  const status = session.run({
-    user: alice,
-    name: 'mailbox status',
-    args: ['--', 'messages', 'INBOX'],
-    columns: 2,
-  });
+  const status = session.run({ ...statusOf('INBOX'), columns: 2 });
   const [[first]] = await Promise.all([status, boxes, session.run(quota)]);
   assert.deepEqual(first, ['INBOX', '4']);
   assert.ok((await boxes).flat().includes('Ünïcode'));
@@ -96,14 +98,12 @@ async function carryTexts(session: Session): Promise<void> {
   assert.equal(Buffer.concat(got).toString(), text.replaceAll('\r\n', '\n'));
 
   const script = 'require ["fileinto"];\r\nfileinto "Archive";\r\n';
-  await session.run({ user: alice, name: 'sieve put', args: ['--', 'uploaded'], input: script });
-  assert.deepEqual(await session.run({ user: alice, name: 'sieve get', args: ['--', 'uploaded'] }), [
-    [script],
-  ]);
-  await assert.rejects(
-    session.run({ user: alice, name: 'sieve put', args: ['--', 'broken'], input: 'nonsense' }),
-    { name: 'CommandFailed', code: 'DATAERR' },
-  );
+  const put = { user: alice, name: 'sieve put' };
+  await session.run({ ...put, args: ['--', 'uploaded'], input: script });
+  const stored = await session.run({ user: alice, name: 'sieve get', args: ['--', 'uploaded'] });
+  assert.deepEqual(stored, [[script]]);
+  const broken = session.run({ ...put, args: ['--', 'broken'], input: 'nonsense' });
+  await assert.rejects(broken, { name: 'CommandFailed', code: 'DATAERR' });
 }
 
 /** A session for each: with 2.3 a failure ends it. */
@@ -111,37 +111,28 @@ async function meetFailures(options: ConnectOptions): Promise<void> {
   await withSession(options, async (session) => {
     const [first] = await session.named({ user: alice, name: 'quota get' });
     assert.deepEqual(Object.keys(first ?? {}), ['root', 'type', 'value', 'limit', 'percent']);
-    const args = ['--', 'messages', 'INBOX'];
-    const counts = await session.named({ user: alice, name: 'mailbox status', args });
+    const counts = await session.named(statusOf('INBOX'));
     assert.deepEqual(counts, [{ mailbox: 'INBOX', messages: '4' }]);
   });
-  const failures: readonly (readonly [kind: string, name: string, ...args: string[]])[] = [
+  const failures: readonly (readonly [kind: string, name: string, mailbox: string])[] = [
     ['exists', 'mailbox create', 'Archive'],
     ['not-found', 'mailbox delete', 'Nope'],
     ['invalid', 'mailbox delete', 'INBOX'],
     ['usage', 'mailbox create', '../x'],
   ];
-  for (const [kind, name, ...args] of failures)
-    await withSession(options, (session) =>
-      assert.rejects(session.run({ user: alice, name, args: ['--', ...args] }), {
-        name: 'CommandFailed',
-        kind,
-      }),
-    );
+  for (const [kind, name, mailbox] of failures)
+    await withSession(options, (session) => {
+      const failing = session.run({ user: alice, name, args: ['--', mailbox] });
+      return assert.rejects(failing, { name: 'CommandFailed', kind });
+    });
 }
 
 async function cancel(options: ConnectOptions): Promise<void> {
   await using session = await connect(options);
   const controller = new AbortController();
-  const args = ['--', 'text', 'mailbox', 'Big', 'all'];
   let bytes = 0;
   const all = async (): Promise<void> => {
-    for await (const piece of session.cells({
-      user: alice,
-      name: 'fetch',
-      args,
-      signal: controller.signal,
-    })) {
+    for await (const piece of session.cells({ ...big, signal: controller.signal })) {
       bytes += piece.bytes.length;
       controller.abort(new Error('enough'));
     }
@@ -154,34 +145,27 @@ async function cancel(options: ConnectOptions): Promise<void> {
 async function throughDaemon(t: TestContext, lab: Lab): Promise<void> {
   const gateway = await openRealGateway(t, lab, { allow: ['save'] });
   const options = { socket: gateway.daemon.path('support.sock') };
+  const denied = { user: alice, name: 'mailbox delete', args: ['INBOX'] };
   for (const minor of [0, 1, 2, 3, 4] as const) {
     await withSession({ ...options, minor }, async (session) => {
       assert.equal((await session.run(quota)).length, 2);
-      await assert.rejects(session.run({ user: alice, name: 'mailbox delete', args: ['INBOX'] }), {
-        name: 'CommandFailed',
-        code: 'NOPERM',
-      });
+      await assert.rejects(session.run(denied), { name: 'CommandFailed', code: 'NOPERM' });
     });
   }
   await withSession(options, async (session) => {
-    const lines: string[] = [];
-    const denied = session.run({ user: alice, name: 'mailbox delete', args: ['INBOX'], reason: 'ticket 1' });
-    await denied.catch((fault: unknown) => {
-      assert.ok(fault instanceof CommandFailed);
-      lines.push(...fault.logs.map(({ text }) => text));
-    });
-    assert.match(lines.join('\n'), /denied by policy support/);
+    const fault: unknown = await session
+      .run({ ...denied, reason: 'ticket 1' })
+      .catch((each: unknown) => each);
+    assert.ok(fault instanceof CommandFailed);
+    assert.match(fault.logs.map(({ text }) => text).join('\n'), /denied by policy support/);
     let bytes = 0;
-    const args = ['--', 'text', 'mailbox', 'Big', 'all'];
-    for await (const piece of session.cells({ user: alice, name: 'fetch', args }))
-      bytes += piece.bytes.length;
+    for await (const piece of session.cells(big)) bytes += piece.bytes.length;
     assert.ok(bytes > 5 * 1024 * 1024);
-    const count = { user: alice, name: 'mailbox status', args: ['--', 'messages', 'Archive'], columns: 2 };
+    const count = { ...statusOf('Archive'), columns: 2 };
     const [[, before = '0'] = []] = await session.run(count);
     const text = `Subject: x\n\n${'.line\n'.repeat(50_000)}`;
     await session.run({ user: alice, name: 'save', args: ['-m', 'Archive'], input: [text, text] });
     assert.deepEqual(await session.run(count), [['Archive', String(Number(before) + 1)]]);
   });
-  const records = await gateway.finish();
-  assert.ok(records.some(({ record }) => record['reason'] === 'ticket 1'));
+  assert.ok((await gateway.finish()).some(({ reason }) => reason === 'ticket 1'));
 }

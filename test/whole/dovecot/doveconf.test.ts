@@ -4,8 +4,14 @@ import { isSince } from '../../../src/doveadm/protocol/releases.js';
 import { parseDoveconf } from '../../../src/rules/setup/doveconf.js';
 import { runWarm } from '../../kit/gate/warm-program.js';
 import type { Lab } from '../../kit/plain/dovecot-lab.js';
-import { runProgram } from '../../kit/plain/program.js';
-import { backendPassword, onDovecot, openBareDovecot, openRealGateway } from './real-gateway.js';
+import { ends, runProgram } from '../../kit/plain/program.js';
+import {
+  onDovecot,
+  openBareDovecot,
+  openRealGateway,
+  passwordSetting,
+  userdbListener,
+} from './real-gateway.js';
 
 async function printedBy(lab: Lab): Promise<string> {
   const inside = lab.inRoot(lab.folder);
@@ -41,14 +47,7 @@ EOD
 
 onDovecot('the domain of names is dropped, and resolve closes it', openBareDovecot, async (t, lab) => {
   const format = lab.series === '2.3' ? '%Ln' : '%{user | username | lower}';
-  await lab.writeExtraConf(`doveadm_password = ${backendPassword}
-auth_username_format = ${format}
-service auth {
-  unix_listener dovegate-userdb {
-    mode = 0600
-  }
-}
-`);
+  await lab.writeExtraConf(`${passwordSetting}auth_username_format = ${format}\n${userdbListener}`);
   assert.deepEqual(parseDoveconf(await printedBy(lab))?.names, {
     case: 'fold',
     merged: 'drops the domain of names (auth_username_format)',
@@ -58,16 +57,13 @@ service auth {
     '\n    users: ["*@sales.example.com"]\n    logs: full\n    allow: [mailbox list, mailbox status]';
   const gateway = await openRealGateway(t, lab, { policy });
   const list = ['mailbox', 'list', '-u', 'ceo@sales.example.com'];
-  const open = await gateway.doveadm(list);
-  assert.equal(open.exit, 0, open.text);
+  await ends(0, gateway.doveadm(list));
   // Dovecot's own line names another user, and is not passed on.
-  const failed = await gateway.doveadm([...list.with(1, 'status'), 'messages', 'Nope']);
-  assert.equal(failed.exit, 68, failed.text);
+  const failed = await ends(68, gateway.doveadm([...list.with(1, 'status'), 'messages', 'Nope']));
   assert.match(failed.stderr, /the backend says: not found/);
   const resolve = `mail_users: { resolve: ${lab.folder}/run/dovegate-userdb }`;
   await gateway.reload({ policy, more: resolve });
-  const closed = await gateway.doveadm(list);
-  assert.equal(closed.exit, 77, closed.text);
+  await ends(77, gateway.doveadm(list));
   const { stdout } = await runWarm(['doctor', '--config', gateway.daemon.configFile, '--user', 'ceo@a.b']);
   assert.match(stdout.toString(), /^ok +mail users +the auth service takes names in any case/m);
   await gateway.finish();
@@ -77,7 +73,7 @@ onDovecot(
   'what doveadm_allowed_commands refuses is known not to have run',
   openBareDovecot,
   async (t, lab) => {
-    await lab.writeExtraConf(`doveadm_password = ${backendPassword}\ndoveadm_allowed_commands = purge\n`);
+    await lab.writeExtraConf(`${passwordSetting}doveadm_allowed_commands = purge\n`);
     assert.match(parseDoveconf(await printedBy(lab))?.allowedCommands ?? '', /^purge$/);
     await lab.addUsers(['carol@example.org:{PLAIN}pw::::::']);
     const gateway = await openRealGateway(t, lab, { allow: ['save', 'force-resync'] });
@@ -92,9 +88,8 @@ onDovecot(
       assert.equal(exit, 75, text);
       assert.match(text, /does not allow this command: nothing ran/);
     }
-    const records = (await gateway.finish()).map(({ record }) => record);
-    const ends = records.filter(({ event, outcome }) => event === 'completion' && outcome !== 'ok');
-    const said = ends.map(({ outcome, error, sent }) => ({ outcome, error, sent }));
+    const failed = (await gateway.finish('completion')).filter(({ outcome }) => outcome !== 'ok');
+    const said = failed.map(({ outcome, error, sent }) => ({ outcome, error, sent }));
     const expected = { outcome: 'failed', error: 'backend-refused', sent: true };
     assert.deepEqual(said, [expected, expected, expected]);
   },

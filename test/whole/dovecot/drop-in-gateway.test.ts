@@ -6,7 +6,7 @@ import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../../../src/client/connect.js';
 import { builtProgram } from '../../kit/gate/daemon.js';
-import { runProgram } from '../../kit/plain/program.js';
+import { ends, runProgram } from '../../kit/plain/program.js';
 import { alice, onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';
 
 const policy = `
@@ -42,11 +42,9 @@ onDovecot('behind dovegate, server commands of the drop-in', openRealDovecot, as
     }
   }
   // It knows its own names only, and asks nobody.
-  const refused = await lab.doveadm(['dovegate', 'can', '-S', lab.inRoot(socket)]);
-  assert.equal(refused.exit, 64);
+  await ends(64, lab.doveadm(['dovegate', 'can', '-S', lab.inRoot(socket)]));
   const can = await ours(['-f', 'tab', 'dovegate', 'can']);
   assert.match(can.stdout.toString(), /^allow\tkick$/m);
-  const records = await gateway.finish();
-  const own = records.filter(({ record }) => String(record['command']).startsWith('dovegate'));
+  const own = (await gateway.finish()).filter(({ command }) => String(command).startsWith('dovegate'));
   assert.equal(own.length, 2);
 });

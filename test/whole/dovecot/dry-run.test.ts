@@ -6,11 +6,20 @@ import { mkdtempSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect } from '../../../src/client/connect.js';
 import { builtProgram, runDovegate, startDaemon } from '../../kit/gate/daemon.js';
+import { recordsOf } from '../../kit/gate/gateway.js';
 import type { Lab } from '../../kit/plain/dovecot-lab.js';
-import { runProgram } from '../../kit/plain/program.js';
-import { alice, backendPassword, onDovecot, openRealDovecot } from './real-gateway.js';
+import { ends, runProgram } from '../../kit/plain/program.js';
+import {
+  alice,
+  backendPassword,
+  bob,
+  mailsFound,
+  onDovecot,
+  openRealDovecot,
+  victim,
+} from './real-gateway.js';
 
-const users = [alice, 'bob@example.org', 'victim@example.org'];
+const users = [alice, bob, victim];
 
 const configOf = (lab: Lab): string => `version: 1
 listeners: { support: { unix: support.sock, mode: "0600", policy: support } }
@@ -45,11 +54,6 @@ async function snapshot(lab: Lab): Promise<string> {
   return text;
 }
 
-async function found(lab: Lab, user: string, query: readonly string[]): Promise<number> {
-  const { stdout } = await lab.doveadm(['search', '-u', user, ...query]);
-  return stdout.toString().split('\n').filter(Boolean).length;
-}
-
 const text = ['mailbox', 'INBOX', 'text', 'hello'];
 const inbox = ['mailbox', 'INBOX', 'all'];
 // [the command, the query in it, whose mails it takes]
@@ -61,7 +65,7 @@ const tried: readonly (readonly [readonly string[], readonly string[], string])[
   [['copy', 'Archive'], inbox, alice],
   [['move', 'Archive'], inbox, alice],
   // The mails of another user, of whom there are less.
-  [['move', 'Archive', 'user', 'bob@example.org'], inbox, 'bob@example.org'],
+  [['move', 'Archive', 'user', bob], inbox, bob],
   [['fetch', 'text'], ['all'], alice],
   [['search'], ['mailbox', 'Big', 'larger', '1M'], alice],
 ];
@@ -69,10 +73,10 @@ const tried: readonly (readonly [readonly string[], readonly string[], string])[
 onDovecot('dry runs: right counts, and nothing changes', openRealDovecot, async (t, lab) => {
   const link = join(lab.folder, 'doveadm');
   symlinkSync(builtProgram, link);
-  const dropIn = (socket: string, words: readonly string[]) =>
-    runProgram(process.execPath, [link, ...words], {
-      env: { DOVEADM_SOCKET: socket, DOVEGATE_DRY_RUN: '1' },
-    });
+  const dropIn = (socket: string, words: readonly string[]) => {
+    const env = { DOVEADM_SOCKET: socket, DOVEGATE_DRY_RUN: '1' };
+    return runProgram(process.execPath, [link, ...words], { env });
+  };
   const before = await snapshot(lab);
 
   // Without dovegate: the server takes it for a command that it does not have.
@@ -100,31 +104,23 @@ onDovecot('dry runs: right counts, and nothing changes', openRealDovecot, async 
     const options = ['--socket', socket, '--user', alice, '--format', 'tab', '--dry-run'];
     const { exit, stdout, text: said } = await runDovegate(['send', ...options, '--', ...words]);
     assert.equal(exit, 0, said);
-    const expected = await found(lab, whose, query);
+    const expected = await mailsFound(lab, query, whose);
     assert.ok(expected > 0, words.join(' '));
     assert.equal(mailsIn(stdout.toString()), String(expected), words.join(' '));
   }
-  const dropped = await dropIn(socket, ['-f', 'tab', 'expunge', '-u', alice, ...inbox]);
-  assert.equal(dropped.exit, 0, dropped.text);
-  assert.equal(mailsIn(dropped.stdout.toString()), String(await found(lab, alice, inbox)));
+  const dropped = await ends(0, dropIn(socket, ['-f', 'tab', 'expunge', '-u', alice, ...inbox]));
+  assert.equal(mailsIn(dropped.stdout.toString()), String(await mailsFound(lab, inbox)));
   if (lab.series === '2.4') {
-    // Both backends are this one, so each mail is found twice.
-    const mails = await mailsOfAll(socket);
+    await using session = await connect({ socket });
+    // `expunge -A`, which neither `send` nor the drop-in sends as one command.
+    const rows = await session.run({ name: 'expunge', args: ['-A', '--', ...inbox], dryRun: true });
     let expected = 0;
-    for (const user of [...users, 'small@example.org']) expected += await found(lab, user, inbox);
-    assert.equal(mails, expected * 2);
+    for (const user of [...users, 'small@example.org']) expected += await mailsFound(lab, inbox, user);
+    // Both backends are this one, so each mail is found twice.
+    assert.equal(Number(rows.find(([what]) => String(what) === 'mails')?.[1]), expected * 2);
   }
   assert.equal(await snapshot(lab), before);
   assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
-  const commands = daemon
-    .audit()
-    .flatMap(({ record }) => (record['event'] === 'admission' ? [String(record['command'])] : []));
+  const commands = recordsOf(daemon, 'admission').map(({ command }) => String(command));
   assert.deepEqual([...new Set(commands)].toSorted(), ['dovegate dry-run', 'search']);
 });
-
-/** `expunge -A`, which neither `send` nor the drop-in sends as one command. */
-async function mailsOfAll(path: string): Promise<number> {
-  await using session = await connect({ socket: path });
-  const rows = await session.run({ name: 'expunge', args: ['-A', '--', ...inbox], dryRun: true });
-  return Number(rows.find(([what]) => String(what) === 'mails')?.[1]);
-}

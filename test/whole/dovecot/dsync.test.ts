@@ -13,17 +13,17 @@ import { type Lab, openLab } from '../../kit/plain/dovecot-lab.js';
 import type { Owner } from '../../kit/plain/folder.js';
 import { listenHere } from '../../kit/plain/free-ports.js';
 import type { ProgramResult } from '../../kit/plain/program.js';
-import type { AuditLine } from '../../kit/plain/traces.js';
+import { ends } from '../../kit/plain/program.js';
 import { until } from '../../kit/plain/until.js';
 import { readPage } from '../cli/docs-page.js';
 import { fencesOf } from '../cli/docs-steps.js';
 import {
   alice,
-  backendPassword,
   onDovecot,
   openBareDovecot,
   openRealDovecot,
   openRealGateway,
+  passwordSetting,
   type RealGateway,
 } from './real-gateway.js';
 
@@ -50,7 +50,7 @@ onDovecot('dsync from a second one', openRealDovecot, async (t, lab) => {
         timeoutMs: 120_000,
       });
       assert.notEqual(result.exit, 0);
-      const [completion] = completionsOf(await gateway.finish());
+      const [completion] = await gateway.finish('completion');
       assert.deepEqual([completion?.['command'], completion?.['outcome']], ['dsync-server', 'denied']);
       assert.equal(readdirSync(join(lab.folder, 'mail', alice, 'Maildir')).includes('.OfTheSecond'), false);
     });
@@ -71,16 +71,16 @@ onDovecot('dsync from a second one', openRealDovecot, async (t, lab) => {
       ['OfTheSecond', 'Big'].map((mailbox) => mailsOf(lab, mailbox).length),
       [2, 1],
     );
-    assert.equal((await gateway.doveadm(['quota', 'get', '-u', alice])).exit, 0);
-    const records = await gateway.finish();
-    const done = completionsOf(records).filter((record) => record['command'] === 'dsync-server');
+    await ends(0, gateway.doveadm(['quota', 'get', '-u', alice]));
+    const completions = await gateway.finish('completion');
+    const done = completions.filter(({ command }) => command === 'dsync-server');
     for (const record of done) {
       sub.diagnostic(JSON.stringify(record));
       assert.deepEqual([record['outcome'], record['status'], record['sent']], ['ok', '+', true]);
       assert.ok(Number(record['bytes_in']) > 1000 && Number(record['bytes_out']) > 1000);
       assert.match(JSON.stringify(record['input']), /^\{"bytes":\d{3,}\}$/);
     }
-    const upstreams = completionsOf(records).map((record) => record['upstream']);
+    const upstreams = completions.map(({ upstream }) => upstream);
     assert.equal(new Set(upstreams).size, upstreams.length, 'each has an upstream of its own');
   });
 });
@@ -89,8 +89,7 @@ onDovecot('the replicator of 2.3', openBareDovecot, async (t, first) => {
   if (first.series !== '2.3') return t.skip('Dovecot 2.4 has no replicator');
   const second = await openLab(t, first.release, { users: false });
   if ('skip' in second) return t.skip(second.skip);
-  const password = `doveadm_password = ${backendPassword}\n`;
-  for (const lab of [first, second]) await lab.writeExtraConf(password);
+  for (const lab of [first, second]) await lab.writeExtraConf(passwordSetting);
   // Nothing but the replicator and its dsync connects: the series of both backends is unknown until then.
   const ofFirst = await openRealGateway(t, first, { policy: replicatorPolicy() });
   const ofSecond = await openRealGateway(t, second, {
@@ -111,33 +110,30 @@ onDovecot('the replicator of 2.3', openBareDovecot, async (t, first) => {
       join(first.folder, 'passwd'),
       passwd.replace(/^alice.*$/m, (line) => `${line}userdb_mail_replica=tcp:${destination}`),
     );
-    await first.writeExtraConf(`${password}${socket}${replicating}`);
+    await first.writeExtraConf(`${passwordSetting}${socket}${replicating}`);
     await first.doveadm(['mailbox', 'create', '-u', alice, subject]);
     await first.doveadm(['save', '-u', alice, '-m', subject], { stdin: `Subject: ${subject}\n\ntext\n` });
     let looks = 0;
-    await until(
-      async () => {
-        looks += 1;
-        // What is saved while it starts is not always told to it: it is asked again after some seconds.
-        if (looks % 500 === 0) await first.doveadm(['replicator', 'replicate', alice]);
-        return isThere(second, subject) && (await isSettled(first));
-      },
-      `mail ${subject} is at the second one`,
-      120_000,
-    );
+    const isReplicated = async (): Promise<boolean> => {
+      looks += 1;
+      // What is saved while it starts is not always told to it: it is asked again after some seconds.
+      if (looks % 500 === 0) await first.doveadm(['replicator', 'replicate', alice]);
+      return isThere(second, subject) && (await isSettled(first));
+    };
+    await until(isReplicated, `mail ${subject} is at the second one`, 120_000);
     assert.deepEqual(mailsOf(second, subject), mailsOf(first, subject));
     assert.equal(mailsOf(second, subject).length, 1);
   }
   await first.stop();
   for (const came of atFirst.came()) assert.match(came, replicatorBytes);
   for (const came of atSecond.came()) assert.ok(came.startsWith(dsyncBytes), came.slice(0, 200));
-  const ends = async (gateway: RealGateway) =>
-    completionsOf(await gateway.finish()).map((record) =>
-      ['command', 'user', 'status', 'outcome'].map((key) => record[key]).join(' '),
+  const endsOf = async (gateway: RealGateway) =>
+    (await gateway.finish('completion')).map(({ command, user, status, outcome }) =>
+      [command, user, status, outcome].join(' '),
     );
-  assert.deepEqual(new Set(await ends(ofSecond)), new Set([`dsync-server ${alice} + ok`]));
+  assert.deepEqual(new Set(await endsOf(ofSecond)), new Set([`dsync-server ${alice} + ok`]));
   // The others have no replica, which the server says, too.
-  const [own, others] = [await ends(ofFirst), /^sync (?!alice)\S+ -NOTFOUND failed$/];
+  const [own, others] = [await endsOf(ofFirst), /^sync (?!alice)\S+ -NOTFOUND failed$/];
   assert.ok(own.includes(`sync ${alice} + ok`), own.join());
   assert.deepEqual(
     own.filter((end) => end !== `sync ${alice} + ok` && !others.test(end)),
@@ -228,8 +224,4 @@ function mailsOf(lab: Lab, mailbox: string): string[] {
     .flatMap((state) => readdirSync(join(folder, state)).map((file) => join(folder, state, file)))
     .map((file) => createHash('sha256').update(readFileSync(file)).digest('hex'))
     .toSorted();
-}
-
-function completionsOf(lines: readonly AuditLine[]): Readonly<Record<string, unknown>>[] {
-  return lines.map(({ record }) => record).filter((record) => record['event'] === 'completion');
 }

@@ -7,7 +7,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -16,29 +16,30 @@ import { runWarm } from '../../kit/gate/warm-program.js';
 import type { Lab, Release } from '../../kit/plain/dovecot-lab.js';
 import type { Owner } from '../../kit/plain/folder.js';
 import { plainArguments } from '../../kit/plain/plain-arguments.js';
-import { openRawClient, type RawReply } from '../../kit/plain/raw-client.js';
+import { ends } from '../../kit/plain/program.js';
+import type { RawReply } from '../../kit/plain/raw-client.js';
 import { policyFor } from './http-twins.js';
-import { alice, onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';
+import {
+  alice,
+  askOnce,
+  bob,
+  onDovecot,
+  openRealDovecot,
+  openRealGateway,
+  passwordSetting,
+  realmSettings,
+  userdbListener,
+  victim,
+} from './real-gateway.js';
 import { sharedNamespace, virtualNamespace } from './shared-namespace.js';
 
-const bob = 'bob@example.org';
-const victim = 'victim@example.org';
 const boss = 'boss@example.org';
 const chief = 'chief@example.org';
 
-const realm = { '2.3': 'auth_default_realm', '2.4': 'auth_default_domain' } as const;
-const userdbListener = `service auth {
-  unix_listener dovegate-userdb {
-    mode = 0600
-  }
-}
-`;
 /** `boss` means victim, and `chief` means boss. */
 const aliases = `${boss}:{plain}pw::::::userdb_user=${victim}
 ${chief}:{plain}pw::::::userdb_user=${boss}
 `;
-
-const password = 'doveadm_password = Quail7+Tundra/xylem9\n';
 
 interface Line {
   readonly user: string;
@@ -48,15 +49,25 @@ interface Line {
   readonly isSilent?: true;
 }
 
-async function openSharing(owner: Owner, release: Release): ReturnType<typeof openRealDovecot> {
+/** With aliases, and these settings. */
+async function openWith(
+  owner: Owner,
+  release: Release,
+  settings: (lab: Lab) => string,
+): ReturnType<typeof openRealDovecot> {
   const lab = await openRealDovecot(owner, release);
   if ('skip' in lab) return lab;
   appendFileSync(join(lab.folder, 'passwd'), aliases);
-  const shared = sharedNamespace[lab.series](lab.inRoot(join(lab.folder, 'mail')));
-  const virtual = virtualNamespace[lab.series];
-  await lab.writeExtraConf(
-    `${password}${realm[lab.series]} = example.org\n${shared}${virtual}${userdbListener}`,
-  );
+  await lab.writeExtraConf(passwordSetting + realmSettings[lab.series] + settings(lab) + userdbListener);
+  return lab;
+}
+
+async function openSharing(owner: Owner, release: Release): ReturnType<typeof openRealDovecot> {
+  const settings = (opened: Lab): string =>
+    sharedNamespace[opened.series](opened.inRoot(join(opened.folder, 'mail'))) +
+    virtualNamespace[opened.series];
+  const lab = await openWith(owner, release, settings);
+  if ('skip' in lab) return lab;
   const folder = join(lab.folder, 'mail', alice, 'virtual');
   mkdirSync(join(folder, 'all'), { recursive: true });
   writeFileSync(join(folder, 'all', 'dovecot-virtual'), `shared/${victim}/INBOX\n  all\n`);
@@ -80,19 +91,11 @@ mail_attribute {
 `,
 };
 
-async function openMdbox(owner: Owner, release: Release): ReturnType<typeof openRealDovecot> {
-  const lab = await openRealDovecot(owner, release);
-  if ('skip' in lab) return lab;
-  appendFileSync(join(lab.folder, 'passwd'), aliases);
-  await lab.writeExtraConf(
-    `${password}${realm[lab.series]} = example.org\n${mdbox[lab.series]}${userdbListener}`,
-  );
-  return lab;
-}
+const openMdbox = (owner: Owner, release: Release) => openWith(owner, release, ({ series }) => mdbox[series]);
 
 onDovecot('a held mailbox stays as it was, byte for byte', openSharing, async (t, lab) => {
-  const ask = (line: Line): Promise<RawReply> => askAt(lab.unixPreauth, line);
-  await fill(ask);
+  const ask = (line: Line): Promise<RawReply> => askOnce(lab.unixPreauth, line);
+  await fill(lab);
   const guid = (await ask({ user: victim, fields: ['mailbox status', 'guid', 'INBOX'] })).cells.at(-1) ?? '';
   const { gateway, through, before, home } = await tryLines(t, lab, '["shared/", "virtual/"]', (user) =>
     linesOf(lab, user, guid),
@@ -113,12 +116,12 @@ onDovecot('a held mailbox stays as it was, byte for byte', openSharing, async (t
     before.files.filter((file) => !isFlagged(file)),
   );
   assert.equal(mails.length, before.mails.length);
-  const held = (await gateway.finish()).filter(({ record }) => record['error'] === 'held');
-  assert.ok(held.length > 0 && held.every(({ record }) => record['sent'] === false));
+  const held = (await gateway.finish()).filter(({ error }) => error === 'held');
+  assert.ok(held.length > 0 && held.every(({ sent }) => sent === false));
 });
 
 onDovecot('a held mailbox of mdbox, with another storage and attributes', openMdbox, async (t, lab) => {
-  await fillMdbox((line) => askAt(lab.unixPreauth, line));
+  await fillMdbox(lab);
   const { gateway } = await tryLines(t, lab, '[]', linesOfMdbox);
   await gateway.finish();
 });
@@ -130,7 +133,7 @@ async function tryLines(
   sharedNamespaces: string,
   linesFor: (user: string) => readonly Line[],
 ) {
-  const ask = (line: Line): Promise<RawReply> => askAt(lab.unixPreauth, line);
+  const ask = (line: Line): Promise<RawReply> => askOnce(lab.unixPreauth, line);
   const home = join(lab.folder, 'mail', victim);
   const saved = join(lab.folder, 'saved');
   execFileSync('cp', ['-a', home, saved]);
@@ -146,7 +149,7 @@ async function tryLines(
 admin: { unix: admin.sock }
 `,
   });
-  const through = (line: Line): Promise<RawReply> => askAt(gateway.daemon.path('support.sock'), line);
+  const through = (line: Line): Promise<RawReply> => askOnce(gateway.daemon.path('support.sock'), line);
   assert.equal((await through({ user: alice, fields: ['quota get'] })).status, '+');
 
   const before = await stateOf(home, ask);
@@ -170,25 +173,17 @@ admin: { unix: admin.sock }
   const others = rest.map(
     ({ name, scope }): Line => ({
       user: scope === 'user' ? victim : '',
-      fields: [name, ...silentArguments(lab, name)],
+      fields: [name, ...plainArguments(lab.series, name, victim)],
       ...(['sieve put', 'save'].includes(name) && { input: 'keep;\r\n.\r\n' }),
     }),
   );
   t.diagnostic(
-    `${lines.length} lines that change it, and by name only: ${rest.map(({ name }) => name).join(', ')}`,
+    `${lines.length} lines change it, and by name only: ${rest.map(({ name }) => name).join(', ')}`,
   );
 
-  const lock = await runWarm([
-    'lock',
-    '--socket',
-    gateway.daemon.path('admin.sock'),
-    // By an alias: the hold has the name that the userdb gives for it.
-    `user:${boss}`,
-    '--destroying',
-    '--reason',
-    'case 17',
-  ]);
-  assert.equal(lock.exit, 0, lock.text);
+  // By an alias: the hold has the name that the userdb gives for it.
+  const words = [`user:${boss}`, '--destroying', '--reason', 'case 17'];
+  await ends(0, runWarm(['lock', '--socket', gateway.daemon.path('admin.sock'), ...words]));
   const byName = [victim, 'victim', 'VICTIM@Example.ORG', boss, chief].flatMap((name) => linesFor(name));
   const passed: string[] = [];
   for (const line of [...byName, ...others]) {
@@ -203,18 +198,27 @@ admin: { unix: admin.sock }
   return { gateway, through, before, home };
 }
 
+const mailOf = (subject: string): string =>
+  `Message-ID: <one@example.org>\r\nSubject: ${subject}\r\n\r\ntext\r\n.\r\n`;
+
+/** A command of victim, which must succeed. */
+async function asVictim({ unixPreauth }: Lab, fields: readonly string[], input?: string): Promise<void> {
+  const { status } = await askOnce(unixPreauth, {
+    user: victim,
+    fields,
+    ...(input !== undefined && { input }),
+  });
+  assert.equal(status, '+', fields.join(' '));
+}
+
 /** Mail whose flags are in the index alone, deleted mail that is still in its files, and a comment. */
-async function fillMdbox(ask: (line: Line) => Promise<RawReply>): Promise<void> {
-  const own = async (fields: readonly string[], input?: string): Promise<void> => {
-    const { status } = await ask({ user: victim, fields, ...(input !== undefined && { input }) });
-    assert.equal(status, '+', fields.join(' '));
-  };
-  await own(['mailbox create', 'Archive', 'Dupes']);
+async function fillMdbox(lab: Lab): Promise<void> {
+  await asVictim(lab, ['mailbox create', 'Archive', 'Dupes']);
   for (const mailbox of ['INBOX', 'INBOX', 'Archive', 'Dupes', 'Dupes'])
-    await own(['save', '-m', mailbox], 'Message-ID: <one@example.org>\r\nSubject: one\r\n\r\ntext\r\n.\r\n');
-  await own(['flags add', '\\Seen', 'mailbox', 'INBOX', '1']);
-  await own(['expunge', 'mailbox', 'INBOX', '2']);
-  await own(['mailbox metadata set', 'INBOX', '/private/comment', 'mine']);
+    await asVictim(lab, ['save', '-m', mailbox], mailOf('one'));
+  await asVictim(lab, ['flags add', '\\Seen', 'mailbox', 'INBOX', '1']);
+  await asVictim(lab, ['expunge', 'mailbox', 'INBOX', '2']);
+  await asVictim(lab, ['mailbox metadata set', 'INBOX', '/private/comment', 'mine']);
 }
 
 function linesOfMdbox(user: string): readonly Line[] {
@@ -237,21 +241,16 @@ function linesOfMdbox(user: string): readonly Line[] {
 }
 
 /** Mail that each line below can change. */
-async function fill(ask: (line: Line) => Promise<RawReply>): Promise<void> {
-  const own = async (fields: readonly string[], input?: string): Promise<void> => {
-    const { status } = await ask({ user: victim, fields, ...(input !== undefined && { input }) });
-    assert.equal(status, '+', fields.join(' '));
-  };
-  await own(['mailbox create', 'Dupes', 'Old', 'Old/Below']);
-  for (let at = 0; at < 2; at += 1)
-    await own(['save', '-m', 'Dupes'], 'Message-ID: <one@example.org>\r\nSubject: one\r\n\r\ntext\r\n.\r\n');
-  await own(['save', '-m', 'Old'], 'Subject: old\r\n\r\ntext\r\n.\r\n');
-  await own(['flags add', '\\Seen', 'mailbox', 'INBOX', '1']);
-  await own(['acl set', 'Archive', `user=${bob}`, 'lookup', 'read']);
+async function fill(lab: Lab): Promise<void> {
+  await asVictim(lab, ['mailbox create', 'Dupes', 'Old', 'Old/Below']);
+  for (const mailbox of ['Dupes', 'Dupes', 'Old'])
+    await asVictim(lab, ['save', '-m', mailbox], mailOf(mailbox));
+  await asVictim(lab, ['flags add', '\\Seen', 'mailbox', 'INBOX', '1']);
+  await asVictim(lab, ['acl set', 'Archive', `user=${bob}`, 'lookup', 'read']);
   const rights = ['lookup', 'read', 'write', 'write-seen', 'write-deleted', 'insert', 'expunge'];
-  await own(['acl set', 'INBOX', `user=${alice}`, ...rights]);
-  for (const script of ['main', 'other']) await own(['sieve put', script], 'keep;\r\n.\r\n');
-  await own(['sieve activate', 'main']);
+  await asVictim(lab, ['acl set', 'INBOX', `user=${alice}`, ...rights]);
+  for (const script of ['main', 'other']) await asVictim(lab, ['sieve put', script], 'keep;\r\n.\r\n');
+  await asVictim(lab, ['sieve activate', 'main']);
 }
 
 /** Of each kind, the lines that name `user`, are for everybody, or reach that mail by a shared namespace or a GUID. */
@@ -335,10 +334,6 @@ function linesOf(lab: Lab, user: string, guid: string): readonly Line[] {
   ];
 }
 
-function silentArguments({ series }: Lab, name: string): string[] {
-  return plainArguments(series, name, victim);
-}
-
 interface State {
   /** Path and digest of what is no index, cache or lock. */
   readonly files: readonly string[];
@@ -369,24 +364,8 @@ function filesIn(home: string): string[] {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(home.length))
     .filter((path) => !derived.test(path))
-    .map(
-      (path) =>
-        `${path} ${createHash('sha256')
-          .update(readFileSync(home + path))
-          .digest('hex')}`,
-    )
+    .map((path) => `${path} ${hash('sha256', readFileSync(home + path))}`)
     .toSorted();
-}
-
-async function askAt(path: string, { user, fields, input }: Line): Promise<RawReply> {
-  const client = await openRawClient({ path, minor: 2, timeoutMs: 120_000 });
-  try {
-    client.sendCommand({ user, fields });
-    if (input !== undefined) await client.write(input);
-    return await client.readReply();
-  } finally {
-    client.close();
-  }
 }
 
 function titleOf({ user, fields }: Line): string {

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import type { Daemon } from '../../kit/gate/daemon.js';
-import { type Lab, openLab } from '../../kit/plain/dovecot-lab.js';
+import { openLab } from '../../kit/plain/dovecot-lab.js';
 import { type ClientRequest, type HttpClientVector, httpClients } from '../../kit/plain/http-vectors.js';
 import { askRaw, authorizationOf, encodePost, type HttpAnswer, HttpCut } from '../../kit/plain/raw-http.js';
 import { readPage } from '../cli/docs-page.js';
@@ -42,11 +42,11 @@ onDovecot('known programs in front of it, with the gate and without it', openLab
     assert.ok(key !== undefined, `docs/client-http.md has no policy for ${client.client}`);
     const own = client.authorization === 'password' ? lab.password : labKey;
     for (const request of client.requests) {
-      if (request.method === 'GET' || request.refusedOnly === true || isElsewhere(request, lab)) continue;
+      const isElsewhere = request.only24 === true && lab.series !== '2.4';
+      if (request.method === 'GET' || request.refusedOnly === true || isElsewhere) continue;
       const direct = await outcomeOf(client, request, lab.httpPort, own, twins.direct);
-      const gated = await outcomeAtGate(gateway.daemon, () =>
-        outcomeOf(client, request, port, key, twins.gate),
-      );
+      const atGate = () => outcomeOf(client, request, port, key, twins.gate);
+      const gated = await outcomeAtGate(gateway.daemon, atGate);
       const title = `${client.client}, ${request.name}: ${JSON.stringify([direct, gated])}`;
       if (direct.kind !== 'key-refused') assert.notEqual(gated.kind, 'key-refused', title);
       if (direct.kind !== 'unreadable') assert.notEqual(gated.kind, 'unreadable', title);
@@ -66,11 +66,8 @@ onDovecot('known programs in front of it, with the gate and without it', openLab
 });
 
 onDovecot('what policy refuses, as known programs read it', openLab, async (t, lab) => {
-  const { port, key, gateway } = await openHttpGateway(
-    t,
-    lab,
-    '\n    users: ["*@example.net"]\n    allow: [quota get]',
-  );
+  const policy = ' { users: ["*@example.net"], allow: [quota get] }';
+  const { port, key, gateway } = await openHttpGateway(t, lab, policy);
   for (const client of httpClients()) {
     for (const request of client.requests) {
       if (request.method === 'GET' || request.body === undefined) continue;
@@ -80,10 +77,11 @@ onDovecot('what policy refuses, as known programs read it', openLab, async (t, l
       if (request.name === 'no tag') assert.equal(outcome.kind, 'key-refused', title);
       else assert.equal(outcome.kind, 'failed', title);
     }
-    const wrong = await outcomeOf(client, postOf(client), port, `${key}x`, twins.gate);
+    const post = client.requests.find(({ body }) => body !== undefined) ?? assert.fail();
+    const wrong = await outcomeOf(client, post, port, `${key}x`, twins.gate);
     assert.ok(['key-refused', 'unreadable'].includes(wrong.kind), client.client);
   }
-  for (const { record } of await gateway.finish()) assert.notEqual(record['sent'], true);
+  for (const record of await gateway.finish()) assert.notEqual(record['sent'], true);
 });
 
 /**
@@ -97,17 +95,6 @@ async function outcomeAtGate(daemon: Daemon, ask: () => Promise<Outcome>): Promi
   if (outcome.kind !== 'failed' || outcome.exitCode !== 75) return outcome;
   await daemon.waitForLog((record) => record['event'] === 'backend-up' && logs.indexOf(record) >= seen, 'up');
   return ask();
-}
-
-function postOf(client: HttpClientVector): ClientRequest {
-  const found = client.requests.find(({ body }) => body !== undefined);
-  assert.ok(found);
-  return found;
-}
-
-/** What this release has not. */
-function isElsewhere(request: ClientRequest, lab: Lab): boolean {
-  return request.only24 === true && lab.series !== '2.4';
 }
 
 async function outcomeOf(
@@ -134,7 +121,7 @@ async function outcomeOf(
       if (!isToRepeat(outcome) || tries === 10) return outcome;
     }
   } catch (error) {
-    if (error instanceof HttpCut) return { kind: 'unreadable', why: error.message };
+    if (error instanceof HttpCut) return unreadable(error.message);
     throw new Error(`${client.client} at ${port}: ${body}`, { cause: error });
   }
 }
@@ -147,35 +134,35 @@ function isToRepeat(outcome: Outcome): boolean {
   return outcome.kind === 'failed' && outcome.exitCode === 2;
 }
 
+const unreadable = (why: string): Outcome => ({ kind: 'unreadable', why });
+
 type Reader = (answer: HttpAnswer, request: string) => Outcome;
 
 /** As the programs read, from their sources; see test/vectors/http/clients.json. */
 const readers: Readonly<Record<HttpClientVector['reader'], Reader>> = {
   first({ status, body }) {
     if (status === 401 || status === 403) return { kind: 'key-refused' };
-    if (status !== 200) return { kind: 'unreadable', why: `status ${status}` };
+    if (status !== 200) return unreadable(`status ${status}`);
     return elementOf(arrayOf(body)?.[0]);
   },
   'three-and-tag'({ status, body }, request) {
-    if (status !== 200) return { kind: 'unreadable', why: `status ${status}` };
+    if (status !== 200) return unreadable(`status ${status}`);
     const element = arrayOf(body)?.[0];
-    if (!Array.isArray(element) || element.length !== 3)
-      return { kind: 'unreadable', why: 'not three members' };
-    if (element[2] !== tagsOf(request)[0]) return { kind: 'unreadable', why: 'another tag' };
-    return elementOf(element);
+    if (!Array.isArray(element) || element.length !== 3) return unreadable('not three members');
+    return element[2] === tagsOf(request)[0] ? elementOf(element) : unreadable('another tag');
   },
   'by-tag'({ status, body }, request) {
     if (status === 401 || status === 403) return { kind: 'key-refused' };
-    if (status !== 200) return { kind: 'unreadable', why: `status ${status}` };
+    if (status !== 200) return unreadable(`status ${status}`);
     const [tag] = tagsOf(request);
     return elementOf(arrayOf(body)?.find((one) => Array.isArray(one) && one.length >= 3 && one[2] === tag));
   },
   'count-and-tag'({ status, body }, request) {
     if (status === 400 || status === 401) return { kind: 'key-refused' };
-    if (status !== 200) return { kind: 'unreadable', why: `status ${status}` };
+    if (status !== 200) return unreadable(`status ${status}`);
     const elements = arrayOf(body);
     const tags = tagsOf(request);
-    if (elements?.length !== tags.length) return { kind: 'unreadable', why: 'another number of elements' };
+    if (elements?.length !== tags.length) return unreadable('another number of elements');
     const outcomes = tags.map((tag) =>
       elementOf(elements.find((one) => Array.isArray(one) && one[2] === tag)),
     );
@@ -184,11 +171,11 @@ const readers: Readonly<Record<HttpClientVector['reader'], Reader>> = {
 };
 
 function elementOf(element: unknown): Outcome {
-  if (!Array.isArray(element)) return { kind: 'unreadable', why: 'no element' };
+  if (!Array.isArray(element)) return unreadable('no element');
   const [type, data] = element as unknown[];
   if (type === 'doveadmResponse') return { kind: 'done', data };
   const isError = type === 'error' && typeof data === 'object' && data !== null;
-  if (!isError) return { kind: 'unreadable', why: `type ${String(type)}` };
+  if (!isError) return unreadable(`type ${String(type)}`);
   return { kind: 'failed', type: Reflect.get(data, 'type'), exitCode: Reflect.get(data, 'exitCode') };
 }
 
@@ -209,17 +196,9 @@ function tagsOf(request: string): unknown[] {
 }
 
 /** Values that are of one mailbox or one moment. */
-const volatile = new Set([
-  'guid',
-  'mailbox-guid',
-  'uidvalidity',
-  'firstsaved',
-  'date.saved.unixtime',
-  'highestmodseq',
-  'recent',
-  'state',
-  'vsize',
-]);
+const volatile = new Set(
+  'guid mailbox-guid uidvalidity firstsaved date.saved.unixtime highestmodseq recent state vsize'.split(' '),
+);
 
 /** What must be the same; of numbers of the moment only which there are. */
 function alike(outcome: Outcome, { ofNow }: ClientRequest): unknown {

@@ -3,7 +3,7 @@
 // What must not happen: a test that compares dovegate with answers that no server gives; a difference that nobody decided on, or one that
 // is decided on and is not there.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { z } from 'zod';
 import { type Lab, openLab } from '../../kit/plain/dovecot-lab.js';
 import {
@@ -13,11 +13,10 @@ import {
   recordedReleaseOf,
   transcriptBytes,
 } from '../../kit/plain/http-vectors.js';
-import { openRawClient } from '../../kit/plain/raw-client.js';
 import { authorizationOf, HttpCut, openRawHttp } from '../../kit/plain/raw-http.js';
 import { allowedDifferences } from './http-differences.js';
 import { openHttpGateway } from './http-gateway.js';
-import { alice, onDovecot } from './real-gateway.js';
+import { alice, askOnce, onDovecot } from './real-gateway.js';
 
 /** All that the requests ask for. */
 const policy = `
@@ -39,9 +38,8 @@ const policy = `
       - { command: user, content: true }`;
 
 onDovecot('the captured requests are answered as captured', openLab, async (t, lab) => {
-  const recorded = recordedReleaseOf(lab.version);
-  if (recorded === undefined) return t.skip(`no answers of ${lab.version} were captured`);
-  await removeBig(lab);
+  const recorded = await openRecorded(t, lab);
+  if (recorded === undefined) return;
   const transcripts = httpTranscripts();
   assert.equal(transcripts.length, 78);
   for (const transcript of transcripts) {
@@ -54,9 +52,8 @@ onDovecot('the captured requests are answered as captured', openLab, async (t, l
 });
 
 onDovecot('dovegate in front of it answers them alike, or there is a reason', openLab, async (t, lab) => {
-  const recorded = recordedReleaseOf(lab.version);
-  if (recorded === undefined) return t.skip(`no answers of ${lab.version} were captured`);
-  await removeBig(lab);
+  const recorded = await openRecorded(t, lab);
+  if (recorded === undefined) return;
   const { gateway, port, key } = await openHttpGateway(t, lab, policy);
   const { requests } = httpDifferences();
   for (const transcript of httpTranscripts()) {
@@ -70,7 +67,7 @@ onDovecot('dovegate in front of it answers them alike, or there is a reason', op
     else assert.notDeepEqual(ours, theirs, title);
   }
   const records = await gateway.finish();
-  assert.ok(records.some(({ record }) => record['protocol'] === 'http'));
+  assert.ok(records.some((record) => record['protocol'] === 'http'));
 });
 
 test('every difference has a reason, and every reason a difference', () => {
@@ -123,11 +120,13 @@ function parsed(text: string, lab: Lab, { name }: HttpTranscript): unknown {
   return name === 'get v1' ? { statusLine, commands: content } : { statusLine, content };
 }
 
-/** The captures were made without it. */
-async function removeBig(lab: Lab): Promise<void> {
-  const client = await openRawClient({ path: lab.unixPreauth, minor: 2 });
-  assert.equal((await client.ask({ user: alice, fields: ['mailbox delete', '-s', 'Big'] })).status, '+');
-  client.close();
+/** The release whose captures are to be compared; undefined: there are none, and the test is skipped. They were made without `Big`. */
+async function openRecorded(t: TestContext, lab: Lab): Promise<ReturnType<typeof recordedReleaseOf>> {
+  const recorded = recordedReleaseOf(lab.version);
+  if (recorded === undefined) t.skip(`no answers of ${lab.version} were captured`);
+  const fields = ['mailbox delete', '-s', 'Big'];
+  assert.equal((await askOnce(lab.unixPreauth, { user: alice, fields })).status, '+');
+  return recorded;
 }
 
 /**

@@ -10,28 +10,23 @@ import { join } from 'node:path';
 import { DotEncoder } from '../../../src/doveadm/protocol/text.js';
 import type { Lab } from '../../kit/plain/dovecot-lab.js';
 import type { ProgramResult } from '../../kit/plain/program.js';
-import { openRawClient, type RawClient, type RawReply } from '../../kit/plain/raw-client.js';
-import type { AuditLine } from '../../kit/plain/traces.js';
+import { openRawClient, type RawClient } from '../../kit/plain/raw-client.js';
 import {
   alice,
-  backendPassword,
+  askOnce,
+  bob,
   onDovecot,
   openRealDovecot,
   openRealGateway,
+  passwordSetting,
   runAt,
 } from './real-gateway.js';
 
-const bob = 'bob@example.org';
 const mailbox = 'Input';
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 const largeBytes = 20 * 1024 * 1024 * rounds;
-const allow = [
-  'save',
-  'mailbox create',
-  'sieve get',
-  'sieve list',
-  '{ command: sieve put, where: { scriptname: any, activate: any } }',
-];
+const sievePut = '{ command: sieve put, where: { scriptname: any, activate: any } }';
+const allow = ['save', 'mailbox create', 'sieve get', 'sieve list', sievePut];
 
 const header = 'From: a@example.net\nSubject: input\nMessage-ID: <1@example.net>\n\n';
 const command = `\t${alice}\tmailbox create\tFromTheMail`;
@@ -71,7 +66,7 @@ const mails: Readonly<Record<string, string | Buffer>> = {
 onDovecot('commands with input', openRealDovecot, async (t, lab) => {
   const quota =
     lab.series === '2.3' ? 'plugin {\n  quota_rule = *:storage=8G\n}\n' : 'quota_storage_size = 8G\n';
-  await lab.writeExtraConf(`doveadm_password = ${backendPassword}\n${quota}`);
+  await lab.writeExtraConf(passwordSetting + quota);
   for (const user of [alice, bob]) await lab.doveadm(['mailbox', 'create', '-u', user, mailbox]);
 
   await t.test('save: every kind of mail is stored as it is without us, once', async (sub) => {
@@ -100,52 +95,45 @@ onDovecot('commands with input', openRealDovecot, async (t, lab) => {
       assert.equal(statuses[0], statuses[1], name);
       assertSameMail(lab, `${name}, by hand`);
     }
-    const records = await gateway.finish();
-    const done = completionsOf(records);
+    const done = await gateway.finish('completion');
     assert.equal(done.length, 2 * Object.keys(mails).length + panics);
     for (const record of done.filter(({ outcome }) => panics === 0 || outcome !== 'aborted'))
       assert.deepEqual([record['command'], record['outcome']], ['save', 'ok']);
     await assertNothingWasRun(lab);
   });
 
-  await t.test(
-    'what goes wrong behind the dot is told as it is without us, and not before the dot',
-    async (sub) => {
-      const gateway = await openRealGateway(sub, lab, { allow });
-      const small = 'small@example.org';
-      const wrong: readonly (readonly [string, readonly string[], number])[] = [
-        ['nobody@example.org', ['save'], 100],
-        [alice, ['save', '-m', 'Nope/Nope'], 100],
-        [small, ['save'], 100_000],
-        ['nobody@example.org', ['save'], 300_000],
-        ['nobody@example.org', ['sieve put', 'name'], 100],
-      ];
-      for (const [user, fields, bytes] of wrong) {
-        const title = `${fields.join(' ')} ${user}`;
-        const text = `${header}${command}\n`.padEnd(bytes, 'line of the text\n');
-        const direct = await openRawClient({ path: lab.unixPreauth, minor: 2 });
-        const asked = await gateway.client({ minor: 2 });
-        const answers: unknown[] = [];
-        for (const client of [direct, asked]) {
-          client.sendCommand({ user, fields });
-          await client.write(`${text}\n.\n\t${alice}\tquota get\n`);
-          const { status } = await client.readReply();
-          // Up to 2.3.16 a second status line follows a failure.
-          const next = await client.readReply();
-          answers.push([
-            status,
-            next.cells.length > 0 ? next.cells.length : (await client.readReply()).cells.length,
-          ]);
-          client.close();
-        }
-        assert.deepEqual(answers[1], answers[0], title);
-        assert.ok(!String(answers[0]).startsWith('+') || fields.includes('Nope/Nope'), title);
+  await t.test('what goes wrong behind the dot is told as it is without us', async (sub) => {
+    const gateway = await openRealGateway(sub, lab, { allow });
+    const small = 'small@example.org';
+    const wrong: readonly (readonly [string, readonly string[], number])[] = [
+      ['nobody@example.org', ['save'], 100],
+      [alice, ['save', '-m', 'Nope/Nope'], 100],
+      [small, ['save'], 100_000],
+      ['nobody@example.org', ['save'], 300_000],
+      ['nobody@example.org', ['sieve put', 'name'], 100],
+    ];
+    for (const [user, fields, bytes] of wrong) {
+      const title = `${fields.join(' ')} ${user}`;
+      const text = `${header}${command}\n`.padEnd(bytes, 'line of the text\n');
+      const direct = await openRawClient({ path: lab.unixPreauth, minor: 2 });
+      const asked = await gateway.client({ minor: 2 });
+      const answers: unknown[] = [];
+      for (const client of [direct, asked]) {
+        client.sendCommand({ user, fields });
+        await client.write(`${text}\n.\n\t${alice}\tquota get\n`);
+        const { status } = await client.readReply();
+        // Up to 2.3.16 a second status line follows a failure.
+        const next = await client.readReply();
+        answers.push([status, next.cells.length || (await client.readReply()).cells.length]);
+        client.close();
       }
-      await gateway.finish();
-      await assertNothingWasRun(lab);
-      emptyMailbox(lab, alice);
-    },
-  );
+      assert.deepEqual(answers[1], answers[0], title);
+      assert.ok(!String(answers[0]).startsWith('+') || fields.includes('Nope/Nope'), title);
+    }
+    await gateway.finish();
+    await assertNothingWasRun(lab);
+    emptyMailbox(lab, alice);
+  });
 
   await t.test('save: a large mail in constant memory', async (sub) => {
     const gateway = await openRealGateway(sub, lab, { allow });
@@ -172,11 +160,11 @@ onDovecot('commands with input', openRealDovecot, async (t, lab) => {
     assert.equal(mailsOf(lab, bob).length, 1);
     assertSameMail(lab, 'a large one');
     sub.diagnostic(
-      `${text.length} bytes: taken in ${sentMs} ms, answered after ${doneMs} ms, memory grew by ${Math.round(grown / 1024)} MiB at most`,
+      `${text.length} bytes: taken in ${sentMs} ms, answered after ${doneMs} ms, ${grown} KiB grown`,
     );
     assert.ok(grown < 64 * 1024, `grew by ${grown} KiB`);
-    const [, completion] = completionsOf(await gateway.finish());
-    assert.deepEqual(inputOf(completion)['bytes'], text.length);
+    const [, completion] = await gateway.finish('completion');
+    assert.equal(Object(completion?.['input']).bytes, text.length);
   });
 
   await t.test('sieve put: the script, whether it is active, and what is wrong with it', async (sub) => {
@@ -195,21 +183,20 @@ onDovecot('commands with input', openRealDovecot, async (t, lab) => {
       const through = await gateway.doveadm([...put, alice, ...args], { stdin });
       assert.equal(through.exit, own.exit, `${title}: ${through.text}`);
       assert.equal(own.exit, stdin.startsWith('this') ? 65 : 0, own.text);
-      for (const about of [
-        ['sieve', 'get', args.at(-1) ?? ''],
-        ['sieve', 'list'],
-      ]) {
-        const [verb = '', noun = '', ...rest] = about;
-        const asked: ProgramResult[] = [];
-        for (const user of [bob, alice]) asked.push(await lab.doveadm([verb, noun, '-u', user, ...rest]));
-        const [bobs, alices] = asked;
+      for (const [verb, ...rest] of [['get', args.at(-1) ?? ''], ['list']] as const) {
+        const [bobs, alices] = [
+          await lab.doveadm(['sieve', verb, '-u', bob, ...rest]),
+          await lab.doveadm(['sieve', verb, '-u', alice, ...rest]),
+        ];
         // Alice has one script from the start.
-        const lines = (result?: ProgramResult): string[] =>
-          (result?.stdout.toString() ?? '').split('\n').filter((line) => !line.startsWith('main'));
-        assert.deepEqual([alices?.exit, lines(alices)], [bobs?.exit, lines(bobs)], title);
-        if (noun === 'get' && own.exit === 0) {
-          assert.ok(alices?.text.replaceAll('\r', '').includes(stdin), alices?.text);
-        }
+        const lines = ({ stdout }: ProgramResult): string[] =>
+          stdout
+            .toString()
+            .split('\n')
+            .filter((line) => !line.startsWith('main'));
+        assert.deepEqual([alices.exit, lines(alices)], [bobs.exit, lines(bobs)], title);
+        if (verb === 'get' && own.exit === 0)
+          assert.ok(alices.text.replaceAll('\r', '').includes(stdin), alices.text);
       }
     }
     await gateway.finish();
@@ -217,13 +204,8 @@ onDovecot('commands with input', openRealDovecot, async (t, lab) => {
 
   await t.test('a client that leaves before the dot leaves nothing behind', async (sub) => {
     const gateway = await openRealGateway(sub, lab, { allow });
-    const parts = [
-      header,
-      `${header}text\r\n.`,
-      `${header}text\r\n.\r`,
-      `${header}text\n..\r\n`,
-      'x'.repeat(3_000_000),
-    ];
+    const ends = ['', 'text\r\n.', 'text\r\n.\r', 'text\n..\r\n'];
+    const parts = [...ends.map((end) => header + end), 'x'.repeat(3_000_000)];
     for (const part of parts) {
       for (const leave of ['halfClose', 'close'] as const) {
         const client = await gateway.client({ minor: 2 });
@@ -234,8 +216,7 @@ onDovecot('commands with input', openRealDovecot, async (t, lab) => {
         await client.closed;
       }
     }
-    const records = await gateway.finish();
-    const done = completionsOf(records);
+    const done = await gateway.finish('completion');
     assert.equal(done.length, 2 * parts.length);
     for (const record of done) assert.equal(record['outcome'], 'aborted', JSON.stringify(record));
     // Long ones were on their way already.
@@ -243,59 +224,41 @@ onDovecot('commands with input', openRealDovecot, async (t, lab) => {
     assert.deepEqual(mailsOf(lab, alice), []);
   });
 
-  await t.test(
-    'what a server takes for commands: as it is it runs, and as we send it nothing does',
-    async () => {
-      const unread = [
-        ['save', '--bogus'],
-        ['save', '/dev/null'],
-        ['save', '--file=/dev/null'],
-        ['sieve put', '--bogus', 'name'],
-        ['sieve shove', 'name'],
-        ['Save'],
-      ];
-      const texts = [
-        `${command}\n`,
-        `Subject: x\n\n${command}\n`,
-        `v${command}\r\n`,
-        `\n${command}\n`,
-        `\r${command}\n`,
-        `\t${command}\n`,
-      ];
-      const run = async (fields: readonly string[], text: Buffer): Promise<boolean> => {
-        const client = await openRawClient({ path: lab.unixPreauth, minor: 2 });
-        client.sendCommand({ user: bob, fields });
-        // The server may have ended by then.
-        await client.write(text).catch(() => undefined);
-        client.halfClose();
-        await client.closed;
-        const isRun = (await askDirectly(lab, ['mailbox list'])).cells.includes('FromTheMail');
-        if (isRun) await askDirectly(lab, ['mailbox delete', 'FromTheMail']);
-        return isRun;
-      };
-      let seen = 0;
-      for (const fields of unread) {
-        for (const text of texts) {
-          if (await run(fields, Buffer.from(`${text}.\n`))) seen += 1;
-          const encoder = new DotEncoder(undefined);
-          const ours = Buffer.concat([...encoder.push(Buffer.from(text)), ...encoder.end()]);
-          assert.ok(!(await run(fields, ours)), `${fields.join(' ')}: ${JSON.stringify(text)}`);
-        }
+  await t.test('what a server takes for commands: as it is it runs; as we send it, not', async () => {
+    const unread = [
+      ...['--bogus', '/dev/null', '--file=/dev/null'].map((word) => ['save', word]),
+      ['sieve put', '--bogus', 'name'],
+      ['sieve shove', 'name'],
+      ['Save'],
+    ];
+    const before = ['', 'Subject: x\n\n', '\n', '\r', '\t'];
+    const texts = [...before.map((text) => `${text}${command}\n`), `v${command}\r\n`];
+    const run = async (fields: readonly string[], text: Buffer): Promise<boolean> => {
+      const client = await openRawClient({ path: lab.unixPreauth, minor: 2 });
+      client.sendCommand({ user: bob, fields });
+      // The server may have ended by then.
+      await client.write(text).catch(() => undefined);
+      client.halfClose();
+      await client.closed;
+      const listed = await askOnce(lab.unixPreauth, { user: alice, fields: ['mailbox list'] });
+      assert.equal(listed.status, '+');
+      const isRun = listed.cells.includes('FromTheMail');
+      if (isRun) await lab.doveadm(['mailbox', 'delete', '-u', alice, 'FromTheMail']);
+      return isRun;
+    };
+    let seen = 0;
+    for (const fields of unread) {
+      for (const text of texts) {
+        if (await run(fields, Buffer.from(`${text}.\n`))) seen += 1;
+        const encoder = new DotEncoder(undefined);
+        const ours = Buffer.concat([...encoder.push(Buffer.from(text)), ...encoder.end()]);
+        assert.ok(!(await run(fields, ours)), `${fields.join(' ')}: ${JSON.stringify(text)}`);
       }
-      // The danger is there, and this test sees it.
-      assert.ok(seen >= unread.length, `${seen} texts were run as they are`);
-    },
-  );
+    }
+    // The danger is there, and this test sees it.
+    assert.ok(seen >= unread.length, `${seen} texts were run as they are`);
+  });
 });
-
-/** Dovecot's own answer to alice, which is `+`. */
-async function askDirectly(lab: Lab, fields: readonly string[]): Promise<RawReply> {
-  const client = await openRawClient({ path: lab.unixPreauth, minor: 2 });
-  const reply = await client.ask({ user: alice, fields });
-  assert.equal(reply.status, '+', fields.join(' '));
-  client.close();
-  return reply;
-}
 
 /** Sends the command and the text, dots stuffed where they must be, in one write. */
 async function sendSave(client: RawClient, user: string, text: Buffer): Promise<void> {
@@ -368,14 +331,4 @@ function memoryOf(pid: number): { now: number; peak: number } {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const of = (key: string): number => Number(new RegExp(`^${key}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]);
   return { now: of('VmRSS'), peak: of('VmHWM') };
-}
-
-function completionsOf(lines: readonly AuditLine[]): Readonly<Record<string, unknown>>[] {
-  return lines.map(({ record }) => record).filter((record) => record['event'] === 'completion');
-}
-
-function inputOf(record: Readonly<Record<string, unknown>> | undefined): Readonly<Record<string, unknown>> {
-  const input = record?.['input'];
-  assert.ok(typeof input === 'object' && input !== null, JSON.stringify(record));
-  return { ...input };
 }

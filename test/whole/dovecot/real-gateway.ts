@@ -10,14 +10,35 @@ import { type Daemon, startDaemon } from '../../kit/gate/daemon.js';
 import { type Lab, openLab, type Release, releases } from '../../kit/plain/dovecot-lab.js';
 import type { Owner } from '../../kit/plain/folder.js';
 import type { ProgramOptions, ProgramResult } from '../../kit/plain/program.js';
-import { openRawClient, type RawClient, type RawClientOptions } from '../../kit/plain/raw-client.js';
+import {
+  openRawClient,
+  type RawClient,
+  type RawClientOptions,
+  type RawReply,
+} from '../../kit/plain/raw-client.js';
 import type { Skipped } from '../../kit/plain/skipped.js';
 import type { AuditLine } from '../../kit/plain/traces.js';
 
 export const alice = 'alice@example.org';
+export const bob = 'bob@example.org';
+export const victim = 'victim@example.org';
 
 /** What Dovecot wants of the daemon; a text that stands nowhere by chance. */
 export const backendPassword = 'Quail7+Tundra/xylem9';
+/** That it does, as a setting. */
+export const passwordSetting = `doveadm_password = ${backendPassword}\n`;
+/** A socket for questions about users, as README has people set it up. */
+export const userdbListener = `service auth {
+  unix_listener dovegate-userdb {
+    mode = 0600
+  }
+}
+`;
+/** The realm of names without one. */
+export const realmSettings = {
+  '2.3': 'auth_default_realm = example.org\n',
+  '2.4': 'auth_default_domain = example.org\n',
+} as const;
 
 /** The releases to test: DOVEGATE_RELEASES holds names with blanks between them; else the machine's own only. */
 export function releasesAsked(): readonly Release[] {
@@ -35,7 +56,7 @@ export const labTestMs = 20 * 60_000;
 
 /** A filled instance that wants {@link backendPassword}. */
 export function openRealDovecot(owner: Owner, release: Release): Promise<Lab | Skipped> {
-  return openLab(owner, release, { extraConf: `doveadm_password = ${backendPassword}\n` });
+  return openLab(owner, release, { extraConf: passwordSetting });
 }
 
 /** An instance without users. */
@@ -113,9 +134,9 @@ export interface RealGateway {
   client(options: Omit<RawClientOptions, 'path'>): Promise<RawClient>;
   /**
    * Ends the daemon, which must end well, and looks at what it left: no password anywhere; a chain of records without a gap; for each
-   * admission one completion. Gives the records.
+   * admission one completion. Gives the records, or those of an event.
    */
-  finish(): Promise<readonly AuditLine[]>;
+  finish(event?: string): Promise<readonly AuditLine['record'][]>;
 }
 
 /** The text of its configuration. */
@@ -183,14 +204,15 @@ export async function openRealGateway(
       const client = await openRawClient({ path: socket, ...clientOptions, owner });
       return client;
     },
-    async finish() {
+    async finish(event) {
       assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
       assertNoSecret(daemon, password);
       const lines = daemon.audit();
       assert.ok(lines.length > 0);
       assertChained(lines);
       assert.deepEqual(idsOf(lines, 'admission').toSorted(), idsOf(lines, 'completion').toSorted());
-      return lines;
+      const records = lines.map(({ record }) => record);
+      return event === undefined ? records : records.filter((record) => record['event'] === event);
     },
   };
 }
@@ -207,6 +229,29 @@ export function runAt(
   const at = args.indexOf('-u');
   const ahead = format === undefined ? [] : ['-f', format];
   return lab.doveadm([...ahead, ...args.slice(0, at), '-S', lab.inRoot(socket), ...args.slice(at)], options);
+}
+
+/** One command, and the text behind it, on a connection of its own. */
+export async function askOnce(
+  path: string,
+  { user, fields, input }: { user: string; fields: readonly string[]; input?: string | Buffer },
+  minor = 2,
+): Promise<RawReply> {
+  const client = await openRawClient({ path, minor, timeoutMs: 120_000 });
+  try {
+    client.sendCommand({ user, fields });
+    if (input !== undefined) await client.write(input);
+    return await client.readReply();
+  } finally {
+    client.close();
+  }
+}
+
+/** How many mails of alice Dovecot's own doveadm finds. */
+export async function mailsFound(lab: Lab, query: readonly string[], user = alice): Promise<number> {
+  const { exit, stdout, text } = await lab.doveadm(['search', '-u', user, ...query]);
+  assert.equal(exit, 0, text);
+  return stdout.toString().split('\n').filter(Boolean).length;
 }
 
 /** Exchange ids of the records of one kind. */

@@ -22,14 +22,15 @@ import { openRawClient, type RawClient } from '../../kit/plain/raw-client.js';
 import {
   alice,
   backendPassword,
+  bob,
   labTestMs,
   onDovecot,
   openRealDovecot,
   openRealGateway,
+  passwordSetting,
 } from './real-gateway.js';
 import { serversOf, signal } from './server-processes.js';
 
-const bob = 'bob@example.org';
 const isReal = Number(process.env['DOVEGATE_ROUNDS'] ?? 1) >= 5;
 const realLimitMs = 300_000;
 /** A slow machine needs a longer one: the limit is for the whole text, and the servers have to be stopped within it. */
@@ -38,6 +39,10 @@ const limitsMs: readonly [number, ...number[]] = isReal ? [realLimitMs] : [2_000
 const moreMs = isReal ? 10_000 : 400;
 
 const command = `\t${bob}\tmailbox create\tEvil`;
+type Way = 'starttls' | 'unix' | 'tcp';
+/** Stalls each of the stories, sent by that way; how many servers were stopped. */
+type Run = (sub: TestContext, way: Way, isHasty: boolean) => Promise<number>;
+
 onDovecot(
   'stopped within a text',
   openRealDovecot,
@@ -93,86 +98,77 @@ onDovecot(
       for (const name of begun) await lab.doveadm(['mailbox', 'delete', '-u', bob, name]);
     });
 
-    for (const [way, isHasty] of [
-      ['starttls', false],
-      ['starttls', true],
-      ['unix', false],
-      ['tcp', false],
-    ] as const) {
-      const title = `through the daemon, ${way}${isHasty ? ', whose own time is shorter' : ''}`;
-      const run = async (sub: TestContext): Promise<number> => {
-        const more = isHasty ? `limits: { input_time: ${Math.round(limitMs / 2)}ms }` : '';
-        const gateway = await openRealGateway(sub, lab, { allow: ['save'], way, more, connections: 8 });
-        const clients = new Map<string, RawClient>();
-        for (const name of Object.keys(stories)) clients.set(name, await gateway.client({ minor: 2 }));
-        // All of them first: the time of a text begins with its command.
-        await Promise.all(
-          [...clients.values()].map((client) => {
-            client.sendCommand({ user: alice, fields: ['save'] });
-            // On a busy machine its time may be over before all of it is sent; then one server fewer is stopped.
-            return client.write(lead).catch(() => undefined);
-          }),
-        );
-        const sendAll = (which: 'before' | 'after'): void => {
-          for (const [name, client] of clients)
-            client.write(stories[name]?.[which] ?? '').catch(() => undefined);
-        };
-        const stopped = await stall(lab, limitMs, sendAll);
-        for (const client of clients.values()) client.close();
-        assert.deepEqual(await evilOf(lab), []);
-        const errors = (await gateway.finish()).map(({ record }) => record['error']);
-        // It says so and ends; where it leaves bytes unread, its end may overtake what it said.
-        const early = errors.filter((error) => error === 'early-answer' || error === 'closed-early').length;
-        const refused = errors.filter((error) => error === 'input-command-like').length;
-        sub.diagnostic(`${stopped} stopped; ${early} gave the text up, ${refused} never got the line`);
-        // Where our own time was over before, nobody is left to hear that it was given up.
-        if (stopped >= heldBy[way] && !isHasty && !isReal)
-          assert.ok(way === 'tcp' ? refused >= 4 : early >= 4);
-        return stopped;
-      };
-      await t.test(`${title}: nothing is carried out`, (sub) =>
-        patiently(isHasty ? 0 : heldBy[way], () => run(sub)),
+    const throughDaemon: Run = async (sub, way, isHasty) => {
+      const more = isHasty ? `limits: { input_time: ${Math.round(limitMs / 2)}ms }` : '';
+      const gateway = await openRealGateway(sub, lab, { allow: ['save'], way, more, connections: 8 });
+      const clients = new Map<string, RawClient>();
+      for (const name of Object.keys(stories)) clients.set(name, await gateway.client({ minor: 2 }));
+      // All of them first: the time of a text begins with its command.
+      await Promise.all(
+        [...clients.values()].map((client) => {
+          client.sendCommand({ user: alice, fields: ['save'] });
+          // On a busy machine its time may be over before all of it is sent; then one server fewer is stopped.
+          return client.write(lead).catch(() => undefined);
+        }),
       );
-    }
+      const sendAll = (which: 'before' | 'after'): void => {
+        for (const [name, client] of clients)
+          client.write(stories[name]?.[which] ?? '').catch(() => undefined);
+      };
+      const stopped = await stall(lab, limitMs, sendAll);
+      for (const client of clients.values()) client.close();
+      assert.deepEqual(await evilOf(lab), []);
+      const errors = (await gateway.finish()).map(({ error }) => error);
+      // It says so and ends; where it leaves bytes unread, its end may overtake what it said.
+      const early = errors.filter((error) => error === 'early-answer' || error === 'closed-early').length;
+      const refused = errors.filter((error) => error === 'input-command-like').length;
+      sub.diagnostic(`${stopped} stopped; ${early} gave the text up, ${refused} never got the line`);
+      // Where our own time was over before, nobody is left to hear that it was given up.
+      if (stopped >= heldBy[way] && !isHasty && !isReal) assert.ok(way === 'tcp' ? refused >= 4 : early >= 4);
+      return stopped;
+    };
 
-    for (const [way, isHasty] of [
-      ['starttls', false],
-      ['starttls', true],
-      ['unix', false],
-      ['tcp', false],
-    ] as const) {
-      const title = `from the library, ${way}${isHasty ? ', whose own time is shorter' : ''}`;
-      const run = async (sub: TestContext): Promise<number> => {
-        const inputTimeMs = isHasty ? limitMs / 2 : 240_000;
-        const feeds = new Map<string, (text: string) => void>();
-        const ends: Promise<string>[] = [];
-        const names = Object.keys(stories);
-        // All of them first: the time of a text begins with its command.
-        const sessions = await Promise.all(names.map(() => connect({ ...placeOf(lab, way), inputTimeMs })));
-        for (const [at, session] of sessions.entries()) {
-          const { input, feed } = openFeed();
-          feed(lead);
-          feeds.set(names[at] ?? '', feed);
-          ends.push(save(session, input));
-        }
-        // All are sent by this process: it has to come to the short ones too before the servers are stopped.
-        const feedAll = (which: 'before' | 'after'): void => {
-          for (const [name, feed] of feeds) feed(stories[name]?.[which] ?? '');
-        };
-        const stopped = await stall(lab, limitMs, feedAll, 400);
-        const said = await Promise.all(ends);
-        assert.deepEqual(await evilOf(lab), []);
-        sub.diagnostic(`${stopped} stopped; ${said.join(', ')}`);
-        assert.ok(!said.includes('saved'));
-        const refused = said.filter((end) => end === 'input-command-like').length;
-        if (way !== 'tcp') assert.equal(refused, 0);
-        else if (stopped >= heldBy[way] && !isReal) assert.ok(refused >= 4);
-        return stopped;
+    const fromLibrary: Run = async (sub, way, isHasty) => {
+      const inputTimeMs = isHasty ? limitMs / 2 : 240_000;
+      const feeds = new Map<string, (text: string) => void>();
+      const ends: Promise<string>[] = [];
+      const names = Object.keys(stories);
+      // All of them first: the time of a text begins with its command.
+      const sessions = await Promise.all(names.map(() => connect({ ...placeOf(lab, way), inputTimeMs })));
+      for (const [at, session] of sessions.entries()) {
+        const { input, feed } = openFeed();
+        feed(lead);
+        feeds.set(names[at] ?? '', feed);
+        ends.push(save(session, input));
+      }
+      // All are sent by this process: it has to come to the short ones too before the servers are stopped.
+      const feedAll = (which: 'before' | 'after'): void => {
+        for (const [name, feed] of feeds) feed(stories[name]?.[which] ?? '');
       };
-      await t.test(`${title}: nothing is carried out`, (sub) =>
-        patiently(isHasty ? 0 : heldBy[way], () => run(sub)),
-      );
-    }
+      const stopped = await stall(lab, limitMs, feedAll, 400);
+      const said = await Promise.all(ends);
+      assert.deepEqual(await evilOf(lab), []);
+      sub.diagnostic(`${stopped} stopped; ${said.join(', ')}`);
+      assert.ok(!said.includes('saved'));
+      const refused = said.filter((end) => end === 'input-command-like').length;
+      if (way !== 'tcp') assert.equal(refused, 0);
+      else if (stopped >= heldBy[way] && !isReal) assert.ok(refused >= 4);
+      return stopped;
+    };
+    for (const [by, run] of Object.entries({
+      'through the daemon': throughDaemon,
+      'from the library': fromLibrary,
+    }))
+      for (const [way, isHasty] of [
+        ['starttls', false],
+        ['starttls', true],
+        ['unix', false],
+        ['tcp', false],
+      ] as const)
+        await t.test(
+          `${by}, ${way}${isHasty ? ', whose own time is shorter' : ''}: nothing is carried out`,
+          (sub) => patiently(isHasty ? 0 : heldBy[way], () => run(sub, way, isHasty)),
+        );
   },
   (isReal ? 3 : 1) * labTestMs,
 );
@@ -196,7 +192,7 @@ async function stall(
   return servers.length;
 }
 
-function placeOf(lab: Lab, way: 'starttls' | 'unix' | 'tcp'): ConnectOptions {
+function placeOf(lab: Lab, way: Way): ConnectOptions {
   if (way === 'unix') return { socket: lab.unixPreauth };
   const tls = way === 'tcp' ? 'off' : 'starttls';
   const ca = readFileSync(lab.caFile, 'utf8');
@@ -272,9 +268,7 @@ async function makeImpatient(lab: Lab, limitMs: number): Promise<boolean> {
   // One that runs cannot be written to.
   rmSync(path, { force: true });
   writeFileSync(path, program, { mode: 0o755 });
-  await lab.writeExtraConf(
-    `doveadm_password = ${backendPassword}\nservice doveadm {\n  executable = ${lab.inRoot(path)}\n}\n`,
-  );
+  await lab.writeExtraConf(`${passwordSetting}service doveadm {\n  executable = ${lab.inRoot(path)}\n}\n`);
   return true;
 }
 

@@ -3,23 +3,31 @@
 // the daemon as the next hop. What must not happen: another answer than Dovecot's own, a password sent to whoever answers, a
 // command run for somebody who did not log in.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext } from 'node:test';
 import { hashPassword } from '../../../src/rules/identity/credentials.js';
 import { makeAuthority } from '../../kit/gate/certificates.js';
-import { type Daemon, startDaemon } from '../../kit/gate/daemon.js';
+import type { LogRecord } from '../../kit/gate/daemon.js';
 import { type Lab, openLab } from '../../kit/plain/dovecot-lab.js';
 import { freePorts } from '../../kit/plain/free-ports.js';
 import type { ProgramOptions, ProgramResult } from '../../kit/plain/program.js';
-import { alice, assertNoSecret, backendPassword, onDovecot, openRealDovecot } from './real-gateway.js';
+import { ends } from '../../kit/plain/program.js';
+import {
+  alice,
+  backendPassword,
+  onDovecot,
+  openRealDovecot,
+  openRealGateway,
+  passwordSetting,
+  type RealGateway,
+} from './real-gateway.js';
 
 /** As doveadm's setting `doveadm_ssl` calls them. */
 const ways = ['starttls', 'ssl'] as const;
 type Way = (typeof ways)[number];
 
-interface Gate {
-  readonly daemon: Daemon;
+interface Gate extends Pick<RealGateway, 'daemon' | 'finish'> {
   readonly ports: Readonly<Record<Way, number>>;
   /** PEM of who signed its certificate. */
   readonly authority: string;
@@ -43,51 +51,24 @@ onDovecot('clients by TCP with TLS', openRealDovecot, async (t, lab) => {
   }
   await t.test('STARTTLS not asked for: no password is taken', () => inClear(lab, gate));
   await t.test('Dovecot proxies to the daemon', (sub) => proxied(sub, lab, gate));
-  assert.deepEqual(await gate.daemon.stop(), { code: 0, signal: null });
-  assertNoSecret(gate.daemon, backendPassword);
-  const peers = gate.daemon
-    .audit()
-    .flatMap(({ record }) => (record['event'] === 'admission' ? [record['principal']] : []));
+  const peers = (await gate.finish('admission')).map(({ principal }) => principal);
   assert.deepEqual(new Set(peers), new Set(['doveadm@starttls', 'doveadm@ssl']));
 });
 
 async function openGate(t: TestContext, lab: Lab): Promise<Gate> {
-  const folder = mkdtempSync(join(lab.folder, 'tls-'));
   const authority = makeAuthority({ name: 'authority of the gate' });
   const { certificatePem, keyPem } = authority.issue({ names: ['localhost', '127.0.0.1'] });
   const [starttls = 0, ssl = 0] = await freePorts(2);
   const ports = { starttls, ssl };
   const hash = await hashPassword(Buffer.from(backendPassword), 14);
-  const listener = (way: Way, mode: string): string => `
-  ${way}:
+  const listener = (way: Way, mode: string): string => `  ${way}:
     tcp: 127.0.0.1:${ports[way]}
     tls: { mode: ${mode}, certificate: gate.crt, key: gate.key }
-    accounts: { doveadm: { password_hash: "${hash}", policy: support } }`;
-  const allow = ['quota get', 'mailbox list', 'mailbox status', 'save', '{ command: fetch, content: true }'];
-  const daemon = await startDaemon(t, {
-    folder,
-    config: `version: 1
-listeners:${listener('starttls', 'starttls')}${listener('ssl', 'implicit')}
-backends:
-  mail1:
-    address: localhost:${lab.port}
-    ca: ca.pem
-    password_file: mail1.password
-    shared_namespaces: []
-    idle: 0
-routes: [{ users: ["*"], backend: mail1 }]
-policies:
-  support: { users: ["*@example.org"], allow: [${allow.join(', ')}] }
-state: state
-audit: { directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB }
-log: { level: trace }
-`,
-    files: {
-      'ca.pem': readFileSync(lab.caFile, 'utf8'),
-      'mail1.password': `${backendPassword}\n`,
-      'gate.crt': certificatePem,
-      'gate.key': keyPem,
-    },
+    accounts: { doveadm: { password_hash: "${hash}", policy: support } }\n`;
+  const gateway = await openRealGateway(t, lab, {
+    allow: ['save'],
+    listeners: listener('starttls', 'starttls') + listener('ssl', 'implicit'),
+    files: { 'gate.crt': certificatePem, 'gate.key': keyPem },
   });
   // Where programs that are not root, and live in a root of their own, can read them.
   const place = (name: string, text: string): string => {
@@ -98,7 +79,8 @@ log: { level: trace }
   const ca = place('gate-ca.pem', authority.certificatePem);
   const otherCa = place('other-ca.pem', makeAuthority({ name: 'somebody else' }).certificatePem);
   return {
-    daemon,
+    daemon: gateway.daemon,
+    finish: (event) => gateway.finish(event),
     ports,
     authority: authority.certificatePem,
     ca,
@@ -138,19 +120,9 @@ async function sameAnswers(lab: Lab, gate: Gate, way: Way): Promise<void> {
     assert.deepEqual(through.stdout, direct.stdout);
   }
   const text = `Subject: by ${way}\r\n\r\n${'a line of it\r\n'.repeat(5_000)}`;
-  const saved = await gate.doveadm(way, ['save', '-u', alice, '-m', 'Drafts'], {}, { stdin: text });
-  assert.equal(saved.exit, 0, saved.text);
-  const fetched = await gate.doveadm(way, [
-    'fetch',
-    '-u',
-    alice,
-    'text',
-    'mailbox',
-    'Drafts',
-    'subject',
-    way,
-  ]);
-  assert.equal(fetched.exit, 0, fetched.text);
+  await ends(0, gate.doveadm(way, ['save', '-u', alice, '-m', 'Drafts'], {}, { stdin: text }));
+  const query = ['mailbox', 'Drafts', 'subject', way];
+  const fetched = await ends(0, gate.doveadm(way, ['fetch', '-u', alice, 'text', ...query]));
   assert.ok(fetched.stdout.includes('a line of it'));
 }
 
@@ -162,15 +134,11 @@ async function refusals(gate: Gate, way: Way): Promise<void> {
   const failed = (times: number) =>
     gate.daemon.waitForLog(() => failures() >= times, `${times} login-failed`);
 
-  const wrong = await gate.doveadm(way, command, { doveadm_password: 'wrong' });
-  assert.notEqual(wrong.exit, 0);
-  assert.equal(wrong.stdout.length, 0);
-  await failed(1);
-
-  const nobody = await gate.doveadm(way, command, { doveadm_username: 'nobody' });
-  assert.notEqual(nobody.exit, 0);
-  assert.equal(nobody.stdout.length, 0);
-  await failed(2);
+  for (const [at, login] of [{ doveadm_password: 'wrong' }, { doveadm_username: 'nobody' }].entries()) {
+    const { exit, stdout } = await gate.doveadm(way, command, login);
+    assert.deepEqual([exit === 0, stdout.length], [false, 0]);
+    await failed(at + 1);
+  }
 
   // Here the client refuses: it never sends its password.
   const other = await gate.doveadm(way, command, { ssl_client_ca_file: gate.otherCa });
@@ -187,22 +155,13 @@ async function refusals(gate: Gate, way: Way): Promise<void> {
 
 /** Without doveadm_port the real program sends its password in clear: it is not taken, right or wrong. */
 async function inClear(lab: Lab, gate: Gate): Promise<void> {
-  const at = ['-S', `127.0.0.1:${gate.ports.starttls}`];
-  const result = await lab.doveadm([
-    '-o',
-    `doveadm_password=${backendPassword}`,
-    'mailbox',
-    'list',
-    ...at,
-    '-u',
-    alice,
-  ]);
+  const own = ['-o', `doveadm_password=${backendPassword}`];
+  const at = ['-S', `127.0.0.1:${gate.ports.starttls}`, '-u', alice];
+  const result = await lab.doveadm([...own, 'mailbox', 'list', ...at]);
   assert.notEqual(result.exit, 0);
   assert.equal(result.stdout.length, 0);
-  await gate.daemon.waitForLog(
-    ({ event, type }) => event === 'login-failed' && type === 'in-clear',
-    'in-clear',
-  );
+  const isTold = ({ event, type }: LogRecord): boolean => event === 'login-failed' && type === 'in-clear';
+  await gate.daemon.waitForLog(isTold, 'in-clear');
 }
 
 /** Another Dovecot's passdb says that alice lives at the daemon; it asks there, by its own password. */
@@ -220,8 +179,7 @@ async function proxied(t: TestContext, lab: Lab, gate: Gate): Promise<void> {
     const next = `proxy=y host=127.0.0.1 port=${gate.ports[way]} ${tls}`;
     writeFileSync(join(front.folder, 'passwd'), own.replace(/^(alice@.*)$/m, `$1${next}`));
     const port = `doveadm_port = ${gate.ports[way]}\n`;
-    const password = `doveadm_password = ${backendPassword}\n`;
-    await front.writeExtraConf(`${password}${port}ssl_client_ca_file = ${ca(authority)}\n`);
+    await front.writeExtraConf(`${passwordSetting}${port}ssl_client_ca_file = ${ca(authority)}\n`);
   };
   const ask = (name: string, ...words: readonly string[]): Promise<ProgramResult> => {
     const unix = ['-S', front.inRoot(front.unixPreauth), '-u', alice];

@@ -8,14 +8,19 @@ import { join } from 'node:path';
 import { runWarm } from '../../kit/gate/warm-program.js';
 import { pick, type Random, seededRandom } from '../../kit/plain/chunkings.js';
 import type { Lab } from '../../kit/plain/dovecot-lab.js';
+import { ends } from '../../kit/plain/program.js';
 import { openRawClient, type RawClient } from '../../kit/plain/raw-client.js';
 import {
   alice,
-  backendPassword,
+  bob,
+  mailsFound,
   onDovecot,
   openRealDovecot,
   openRealGateway,
+  passwordSetting,
   type RealGateway,
+  realmSettings,
+  userdbListener,
 } from './real-gateway.js';
 
 async function answerOf(client: RawClient, user: string, fields: readonly string[]): Promise<string> {
@@ -66,60 +71,50 @@ onDovecot('an id of an ACL is the one that was written', openRealDovecot, async 
     policy: '\n    users: ["*@example.org"]\n    allow: [{ command: acl set, where: { id: any } }]',
   });
   assert.equal(await answerOf(client, alice, ['acl set', 'Gate', 'user=a b', 'lookup']), '-NOPERM');
-  const lines = await gateway.finish();
-  const all = lines.flatMap(({ record }) => (record['event'] === 'admission' ? [record] : []));
-  const admitted = all.slice(0, -1);
+  const admitted = (await gateway.finish('admission')).slice(0, -1);
   assert.deepEqual(
     admitted.map(({ args }) => (Array.isArray(args) ? args[2] : undefined)),
     aclSteps.map(([, id]) => id),
   );
-  for (const { users, args } of admitted)
-    assert.deepEqual(
-      users,
-      oddIds.some((id) => Array.isArray(args) && args.includes(id)) ? ['*'] : [alice, 'bob@example.org'],
-    );
+  for (const { users, args } of admitted) {
+    const isOdd = oddIds.some((id) => Array.isArray(args) && args.includes(id));
+    assert.deepEqual(users, isOdd ? ['*'] : [alice, bob]);
+  }
 });
 
 /** A Dovecot that takes names in any case for one user, behind a gate that keeps their case. */
-onDovecot(
-  'a mailbox is held under each spelling of its name, also where case is kept',
-  openRealDovecot,
-  async (t, lab) => {
-    const gateway = await openRealGateway(t, lab, {
-      way: 'unix',
-      policy: `
+onDovecot('a mailbox is held under each spelling of its name', openRealDovecot, async (t, lab) => {
+  const gateway = await openRealGateway(t, lab, {
+    way: 'unix',
+    policy: `
     users: ["*@example.org", "Bob@Example.Org"]
     allow: [quota get, { command: expunge, where: { query: { mailbox: INBOX } } }]`,
-      more: 'mail_users: { case: keep }\nadmin: { unix: admin.sock }\n',
-    });
-    const socket = gateway.daemon.path('admin.sock');
-    const words = ['user:bob@example.org', '--destroying', '--reason', 'case 17'];
-    const lock = await runWarm(['lock', '--socket', socket, ...words]);
-    assert.equal(lock.exit, 0, lock.text);
-    const client = await gateway.client({ minor: 2 });
-    const expunge = (user: string) => client.ask({ user, fields: ['expunge', 'mailbox', 'INBOX', 'all'] });
-    const own = await lab.doveadm(['mailbox', 'status', '-u', 'bob@example.org', 'messages', 'INBOX']);
-    for (const user of ['Bob@example.org', 'BOB@example.org', 'Bob@Example.Org', 'bob@example.org']) {
-      const { status, logs } = await expunge(user);
-      assert.equal(status, '-NOPERM', `${user} ${logs.map(({ text }) => text).join()}`);
-      assert.equal((await client.ask({ user, fields: ['quota get'] })).status, '+', user);
-    }
-    assert.deepEqual(
-      await lab.doveadm(['mailbox', 'status', '-u', 'bob@example.org', 'messages', 'INBOX']),
-      own,
-    );
-    assert.equal((await expunge('Alice@example.org')).status, '+', 'another user');
-    assert.match(lock.text, /\. Other cases of that name are stopped as well, and have a route: \*/);
-    await gateway.finish();
-  },
-);
+    more: 'mail_users: { case: keep }\nadmin: { unix: admin.sock }\n',
+  });
+  const socket = gateway.daemon.path('admin.sock');
+  const words = ['user:bob@example.org', '--destroying', '--reason', 'case 17'];
+  const lock = await ends(0, runWarm(['lock', '--socket', socket, ...words]));
+  const client = await gateway.client({ minor: 2 });
+  const inbox = ['mailbox', 'INBOX', 'all'];
+  const expunge = (user: string) => client.ask({ user, fields: ['expunge', ...inbox] });
+  const mails = await mailsFound(lab, inbox, bob);
+  for (const user of ['Bob@example.org', 'BOB@example.org', 'Bob@Example.Org', 'bob@example.org']) {
+    const { status, logs } = await expunge(user);
+    assert.equal(status, '-NOPERM', `${user} ${logs.map(({ text }) => text).join()}`);
+    assert.equal((await client.ask({ user, fields: ['quota get'] })).status, '+', user);
+  }
+  assert.equal(await mailsFound(lab, inbox, bob), mails);
+  assert.equal((await expunge('Alice@example.org')).status, '+', 'another user');
+  assert.match(lock.text, /\. Other cases of that name are stopped as well, and have a route: \*/);
+  await gateway.finish();
+});
 
 /** Two users, and a third one that has no twin. */
 const twins = ['Alice@example.org', 'alice@example.org', 'Erin@Example.Org'];
 
 onDovecot('names that keep their case are those of other users', openRealDovecot, async (t, lab) => {
   const format = lab.series === '2.3' ? '%u' : '%{user}';
-  await lab.writeExtraConf(`doveadm_password = ${backendPassword}\nauth_username_format = ${format}\n`);
+  await lab.writeExtraConf(`${passwordSetting}auth_username_format = ${format}\n`);
   await lab.addUsers(['Alice@example.org:{PLAIN}pw::::::', 'Erin@Example.Org:{PLAIN}pw::::::']);
   const own = await openRawClient({ path: lab.unixPreauth, minor: 2 });
   t.after(() => own.close());
@@ -136,8 +131,7 @@ onDovecot('names that keep their case are those of other users', openRealDovecot
   for (const user of twins) {
     for (const name of ['Twin', `of-${user.replaceAll('.', '-')}`])
       assert.equal(await answerOf(client, user, ['mailbox create', name]), '+', user);
-    const saved = await lab.doveadm(['save', '-u', user, '-m', 'Twin'], { stdin: 'Subject: one\n\ntext\n' });
-    assert.equal(saved.exit, 0, saved.text);
+    await ends(0, lab.doveadm(['save', '-u', user, '-m', 'Twin'], { stdin: 'Subject: one\n\ntext\n' }));
   }
   for (const user of twins) await answers(user, ['mailbox list', 'of*']);
   const counts = async (): Promise<readonly string[]> => {
@@ -155,8 +149,7 @@ onDovecot('names that keep their case are those of other users', openRealDovecot
   // Neither a user that is not there nor one that is excepted becomes another one.
   assert.match(await answerOf(client, 'ALICE@example.org', ['mailbox list']), /-NOUSER/);
   assert.match(await answerOf(client, 'Boss@example.org', ['mailbox list']), /-NOPERM/);
-  const lines = await gateway.finish();
-  const users = lines.flatMap(({ record }) => (record['event'] === 'admission' ? [record['user']] : []));
+  const users = (await gateway.finish('admission')).map(({ user }) => user);
   assert.deepEqual([...new Set(users)], [...twins, 'ALICE@example.org', 'Boss@example.org']);
   // A search and a report are about one of them.
   const directory = gateway.daemon.path('audit');
@@ -177,15 +170,8 @@ async function assertDoctor(gateway: RealGateway, lab: Lab, nameCase: 'fold' | '
     await gateway.reload({
       more: `mail_users: { case: ${written}, resolve: ${join(lab.folder, 'run', 'dovegate-userdb')} }`,
     });
-    const { stdout } = await runWarm([
-      'doctor',
-      '--config',
-      gateway.daemon.configFile,
-      '--user',
-      'Nobody@example.org',
-      '--user',
-      alice,
-    ]);
+    const users = ['Nobody@example.org', alice].flatMap((user) => ['--user', user]);
+    const { stdout } = await runWarm(['doctor', '--config', gateway.daemon.configFile, ...users]);
     const [line = ''] = stdout.toString().match(/^.* mail users\b.*$/m) ?? [];
     assert.match(line, /names/);
     const expected = `write mail_users: { case: ${nameCase} }`;
@@ -236,43 +222,30 @@ function spelledName(random: Random, name: string): string {
 
 for (const nameCase of ['fold', 'keep'] as const)
   onDovecot(
-    `names in all spellings, and doctor asks the auth service about them, ${nameCase}`,
+    `names in all spellings, and what doctor says of them, ${nameCase}`,
     openRealDovecot,
     async (t, lab) => {
       const seed = Number(process.env['DOVEGATE_SEED'] ?? (rounds === 1 ? 4711 : Date.now() % 1e6));
       t.diagnostic(`DOVEGATE_SEED=${seed}`);
       const random = seededRandom(seed);
-      const isOld = lab.series === '2.3';
-      const format = nameCase === 'fold' ? '' : `auth_username_format = ${isOld ? '%u' : '%{user}'}\n`;
-      const realm = `${isOld ? 'auth_default_realm' : 'auth_default_domain'} = example.org\n`;
-      await lab.writeExtraConf(`doveadm_password = ${backendPassword}
-${format}${realm}service auth {
-  unix_listener dovegate-userdb {
-    mode = 0600
-  }
-}
-`);
+      const kept = `auth_username_format = ${lab.series === '2.3' ? '%u' : '%{user}'}\n`;
+      const format = nameCase === 'fold' ? '' : kept;
+      await lab.writeExtraConf(passwordSetting + format + realmSettings[lab.series] + userdbListener);
       const others = ['Alice@example.org', 'BOB@example.org', 'Bob@Example.org'];
       if (nameCase === 'keep') await lab.addUsers(others.map((each) => `${each}:{PLAIN}pw::::::`));
       // The same user under another name.
       await lab.addUsers(['ali@example.org:{PLAIN}pw::::::user=alice@example.org']);
       let own = await openRawClient({ path: lab.unixPreauth, minor: 2, owner: t });
-      const any = [
-        'mailbox create',
-        'mailbox delete',
-        'mailbox rename',
-        'mailbox list',
-        'mailbox status',
-        'acl get',
-      ];
+      const verbs = ['set', 'add', 'remove', 'delete'];
+      const boxes = ['create', 'delete', 'rename', 'list', 'status'].map((verb) => `mailbox ${verb}`);
+      const names = [...boxes, 'acl get', 'expunge', 'quota get'];
       const gateway = await openRealGateway(t, lab, {
         policy: `
     users: ["*"]
     allow:
-      [${any.join(', ')}, expunge, quota get, { command: fetch, content: true }, 
-       { command: copy, where: { source-user: any, query: any } }, ${['set', 'add', 'remove', 'delete']
-         .map((verb) => `{ command: acl ${verb}, masks: true, where: { id: any } }`)
-         .join(', ')}]`,
+${names.map((name) => `      - ${name}\n`).join('')}      - { command: fetch, content: true }
+      - { command: copy, where: { source-user: any, query: any } }
+${verbs.map((verb) => `      - { command: acl ${verb}, masks: true, where: { id: any } }`).join('\n')}`,
         more: `mail_users: { default_realm: example.org, case: ${nameCase} }`,
         logLevel: 'info',
       });
@@ -280,10 +253,8 @@ ${format}${realm}service auth {
       const spell = (name: string): string => spelledName(random, name);
       const run = async (through: RawClient, letter: string, user: string, fields: readonly string[]) => {
         const written = fields.map((field) => field.replace(/^@/, letter));
-        return (await answerOf(through, user, written)).replaceAll(
-          new RegExp(`\\b${letter}(?=a|b|Sub)`, 'g'),
-          '@',
-        );
+        const answer = await answerOf(through, user, written);
+        return answer.replaceAll(new RegExp(`\\b${letter}(?=a|b|Sub)`, 'g'), '@');
       };
       for (let count = 0; count < rounds * commandsPerRound; count += 1) {
         const user = spell(pick(random, ['alice', 'bob', 'ali', 'nobody']));
@@ -299,16 +270,15 @@ ${format}${realm}service auth {
         }
       }
       // Whatever was left unlooked at.
-      for (const user of ['alice@example.org', 'bob@example.org', ...(nameCase === 'keep' ? others : [])])
-        for (const fields of [
-          ['mailbox list', '@*'],
-          ...['a', 'b', 'Sub'].map((box) => ['acl get', `@${box}`]),
-        ])
-          assert.equal(
+      const looks = [['mailbox list', '@*'], ...['a', 'b', 'Sub'].map((box) => ['acl get', `@${box}`])];
+      for (const user of [alice, bob, ...(nameCase === 'keep' ? others : [])])
+        for (const fields of looks) {
+          const [gated, direct] = [
             await run(own, ways.gate, user, fields),
             await run(own, ways.direct, user, fields),
-            user,
-          );
+          ];
+          assert.equal(gated, direct, user);
+        }
       await assertDoctor(gateway, lab, nameCase);
       await gateway.finish();
     },
