@@ -70,195 +70,54 @@ export function isHarmless(line: Buffer): boolean {
   });
 }
 
-const mailboxNames = [
-  'INBOX',
-  'Archive',
-  'Trash',
-  'Junk',
-  'Drafts',
-  'Work',
-  'Work/Plans',
-  'Ünïcode',
-  'New',
-  'New/Deep',
-];
+function wordsOf(text: string): string[] {
+  return text.split(/\s+/);
+}
+
+const mailboxNames = wordsOf('INBOX Archive Trash Junk Drafts Work Work/Plans Ünïcode New New/Deep');
 const oddMailboxNames = [
-  'inbox',
-  'Inbox/Below',
-  'user',
-  'mailbox',
-  'source-user',
-  '-r',
-  '-A',
-  '--',
-  '-',
-  '--all-users',
-  '',
-  ' ',
-  'a b',
-  'tab\there',
-  'soh\x01x',
-  'cr\rx',
-  'Work.Plans',
-  '../x',
-  '~/x',
-  '/etc',
-  'Boo\u212A',
-  'cafe\u0301',
-  'tr\u00e4sh',
-  `shared/victim@${realm}/INBOX`,
-  `shared/victim@${realm}/Archive`,
-  `SHARED/victim@${realm}/Archive`,
+  ...wordsOf('inbox Inbox/Below user mailbox source-user -r -A -- - --all-users'),
+  ...'| |a b|tab\there|soh\x01x|cr\rx|Work.Plans|../x|~/x|/etc|Boo\u212A|cafe\u0301|tr\u00e4sh'.split('|'),
+  ...['shared/victim@REALM/INBOX', 'shared/victim@REALM/Archive', 'SHARED/victim@REALM/Archive'].map((name) =>
+    name.replace('REALM', realm),
+  ),
   'shared',
   markOf('alice'),
   markOf('victim'),
 ];
-const masks = [
-  '*',
-  '%',
-  'INBOX',
-  'Work*',
-  'Work/%',
-  'A*',
-  '*e',
-  'inbox',
-  'shared/*',
-  'sh*',
-  '',
-  'I?BOX',
-  'Nope',
-];
-const keys = [
-  '/private/comment',
-  '/shared/comment',
-  '/PRIVATE/comment',
-  '/private/',
-  '/private',
-  '/shared/vendor/vendor.example/x',
-  'comment',
-  '/private/vendor/vendor.dovecot/pvt/x',
-];
-const fetchFields = [
-  'uid',
-  'guid',
-  'flags',
-  'seq',
-  'mailbox',
-  'mailbox-guid',
-  'hdr.subject',
-  'hdr.to',
-  'size.physical',
-  'size.virtual',
-  'date.received',
-  'body',
-  'text',
-  'hdr',
-  'user',
-  'modseq',
-  'imap.envelope',
-  'imap.bodystructure',
-  'refcount',
-  'pop3.uidl',
-  'body.snippet',
-  'date.sent',
-  'date.saved.unixtime',
-  'hdr.subject.utf8',
-  'body.1',
-  'binary.1',
-  'storageid',
-];
-const statusFieldNames = [
-  'messages',
-  'recent',
-  'unseen',
-  'vsize',
-  'uidnext',
-  'uidvalidity',
-  'guid',
-  'highestmodseq',
-  'all',
-  'firstsaved',
-  'deleted',
-];
-const flagNames = [
-  '\\Seen',
-  '\\Flagged',
-  '\\Answered',
-  '\\Deleted',
-  '\\Draft',
-  '\\SEEN',
-  '\\flagged',
-  '$Label',
-  'Important',
-  'NonJunk',
-  '\\Recent',
-  '\\Nope',
-];
-const rightNames = [
-  'lookup',
-  'read',
-  'write',
-  'write-seen',
-  'insert',
-  'post',
-  'expunge',
-  'admin',
-  'all',
-  ':read',
-  '-read',
-  'nope',
-];
+const masks = [...wordsOf('* % INBOX Work* Work/% A* *e inbox shared/* sh*'), '', 'I?BOX', 'Nope'];
+const keys = wordsOf(
+  `/private/comment /shared/comment /PRIVATE/comment /private/ /private /shared/vendor/vendor.example/x comment
+  /private/vendor/vendor.dovecot/pvt/x`,
+);
+const fetchFields = wordsOf(
+  `uid guid flags seq mailbox mailbox-guid hdr.subject hdr.to size.physical size.virtual date.received body text
+  hdr user modseq imap.envelope imap.bodystructure refcount pop3.uidl body.snippet date.sent date.saved.unixtime
+  hdr.subject.utf8 body.1 binary.1 storageid`,
+);
+const statusFieldNames = wordsOf(
+  'messages recent unseen vsize uidnext uidvalidity guid highestmodseq all firstsaved deleted',
+);
+const flagNames = wordsOf(
+  String.raw`\Seen \Flagged \Answered \Deleted \Draft \SEEN \flagged $Label Important NonJunk \Recent \Nope`,
+);
+const rightNames = wordsOf('lookup read write write-seen insert post expunge admin all :read -read nope');
 const subjects = [
-  'owner',
-  `user=bob@${realm}`,
-  `user=alice@${realm}`,
-  'anyone',
-  'authenticated',
-  'group=x',
-  'ANYONE',
-  'bob',
+  ...wordsOf(`owner user=bob@${realm} user=alice@${realm} anyone authenticated group=x ANYONE bob`),
 ];
 const numbers = [
-  '0',
-  '1',
-  '2',
-  '7',
-  '100',
-  '86400',
-  '4294967295',
-  '4294967296',
-  '-1',
-  '+1',
-  '0x10',
-  '1x',
-  'x',
-  '',
-  ' 1',
-  '010',
-  '18446744073709551616',
+  ...wordsOf('0 1 2 7 100 86400 4294967295 4294967296 -1 +1 0x10 1x x'),
+  ...'| 1|010|18446744073709551616'.split('|'),
 ];
 const cacheFields = ['hdr.subject', 'flags', 'date.received', 'mime.parts', 'hdr.from hdr.to', 'nope'];
 
 /** Values of a user option or argument. */
 function userValue(random: Random): string {
   return pick(random, [
-    `alice@${realm}`,
-    `alice@${realm}`,
-    `alice@${realm}`,
+    ...Array.from({ length: 3 }, () => `alice@${realm}`),
     `ALICE@${realm.toUpperCase()}`,
-    `victim@${realm}`,
-    `bob@${realm}`,
-    `*@${realm}`,
-    '*',
-    'a*',
-    `alic?@${realm}`,
-    'victim*',
-    'nobody',
-    '',
-    'alice',
-    `alice@${realm} `,
-    '--',
-    '-A',
+    ...['victim', 'bob', '*'].map((name) => `${name}@${realm}`),
+    ...`*|a*|alic?@${realm}|victim*|nobody||alice|alice@${realm} |--|-A`.split('|'),
   ]);
 }
 
@@ -267,21 +126,9 @@ function wireUser(random: Random): string {
   const roll = random();
   if (roll < 0.91) return `alice@${realm}`;
   return pick(random, [
-    `bob@${realm}`,
-    `victim@${realm}`,
-    `ALICE@${realm}`,
-    `Alice@Example.ORG`,
-    `nobody@${realm}`,
-    'alice',
-    '',
-    '*',
-    `*@${realm}`,
-    `alice@${realm}\0`,
-    `victim@${realm}\0@allowed.example`,
-    `alice@${realm}\r`,
-    ` alice@${realm}`,
-    `alice@${realm}@${realm}`,
-    `alice\t@${realm}`,
+    ...`bob@${realm}|victim@${realm}|ALICE@${realm}|Alice@Example.ORG|nobody@${realm}|alice||*`.split('|'),
+    ...`*@${realm}|alice@${realm}\0|victim@${realm}\0@allowed.example|alice@${realm}\r`.split('|'),
+    ...` alice@${realm}|alice@${realm}@${realm}|alice\t@${realm}`.split('|'),
   ]);
 }
 
@@ -293,20 +140,7 @@ const searchKeys: readonly ((random: Random) => string[])[] = [
   (random) => ['MAILBOX', pick(random, ['INBOX', 'Trash', 'Work*'])],
   (random) => ['uid', mostly(random, ['1', '1:2', '2:*', '1,3', '3:1'], ['*', '0', '1:', 'x', '4294967297'])],
   (random) => [mostly(random, ['1', '1:2', '2:*'], ['*', '0'])],
-  (random) => [
-    pick(random, [
-      'seen',
-      'unseen',
-      'flagged',
-      'answered',
-      'deleted',
-      'undeleted',
-      'new',
-      'old',
-      'recent',
-      'SEEN',
-    ]),
-  ],
+  (random) => [pick(random, wordsOf('seen unseen flagged answered deleted undeleted new old recent SEEN'))],
   (random) => [
     pick(random, ['from', 'to', 'subject', 'body', 'text', 'cc']),
     pick(random, ['mark', 'sender1', 'a b', '', 'NOT', ')', 'OR']),
@@ -317,10 +151,7 @@ const searchKeys: readonly ((random: Random) => string[])[] = [
     mostly(random, ['100', '1k', '1 MiB', '300b'], ['1.5k', '-1', 'x', '1KB', '']),
   ],
   (random) => [
-    pick(
-      random,
-      'before since on sentbefore sentsince senton savedbefore savedsince x-savedbefore'.split(' '),
-    ),
+    pick(random, wordsOf('before since on sentbefore sentsince senton savedbefore savedsince x-savedbefore')),
     mostly(
       random,
       ['30d', '1 week', '2w', '1days', '1day', '2026-03-02', '01-Mar-2026', '1-Mar-2026', '1700000002'],
@@ -595,15 +426,9 @@ function makeArguments(random: Random, command: Command, places: Places, notes: 
 }
 
 /** Those of all mail commands; and the queue of `index`, which is worked off at any time later. */
-const notOwnOptions = new Set([
-  'queue',
-  'all-users',
-  'socket-path',
-  'user',
-  'trans-flags',
-  'user-file',
-  'no-userdb-lookup',
-]);
+const notOwnOptions = new Set(
+  wordsOf('queue all-users socket-path user trans-flags user-file no-userdb-lookup'),
+);
 
 /** The options that every mail command has: -u as clients send it, and the ways out of the user. */
 function commonOptions(random: Random, command: Command, places: Places, notes: string[]): Piece[] {
@@ -690,35 +515,9 @@ function cluster(options: readonly Piece[], notes: string[]): Piece[] {
 }
 
 const strayWords = [
-  '-A',
-  '--all-users',
-  '-u',
-  `victim@${realm}`,
-  `-uvictim@${realm}`,
-  '--',
-  '-',
-  '',
-  'user',
-  'USER',
-  'source-user',
-  'all',
-  'OR',
-  'NOT',
-  '(',
-  ')',
-  'mailbox',
-  'INBOX',
-  '-s',
-  '-r',
-  '-d',
-  '-f',
-  '-m',
-  '--field',
-  '--query=all',
-  `--source-user=victim@${realm}`,
-  `--mailbox=INBOX`,
-  `--user=victim@${realm}`,
-  '1',
+  ...`-A --all-users -u victim@${realm} -uvictim@${realm} -- - `.split(' '),
+  ...wordsOf('user USER source-user all OR NOT ( ) mailbox INBOX -s -r -d -f -m --field --query=all'),
+  ...wordsOf(`--source-user=victim@${realm} --mailbox=INBOX --user=victim@${realm} 1`),
 ];
 
 function mutateWords(random: Random, given: readonly string[], notes: string[]): string[] {
@@ -771,7 +570,7 @@ function mutateBytes(random: Random, line: Buffer, notes: string[]): Buffer {
 
 /** Lines that are sent whatever the seed: each trick by name. `ALICE` and the like stand for whole names. */
 export function knownTricks(places: Places): MadeLine[] {
-  return tricks.split('\n').flatMap((row) => {
+  return [...tricks.split('\n'), ...queryTricks].flatMap((row) => {
     const [made = '', ...fields] = row.trim().split(' | ');
     if (fields.length === 0) return [];
     const text = fields
@@ -882,6 +681,20 @@ const tricks = `
   batch | EMPTY | ALICE | batch | : | quota get | : | mailbox list
   abbreviated bool before its value | EMPTY | ALICE | mailbox delete | --rec | Work
 `;
+
+/** Message sets, and the INBOX in small letters, which a server compares letter by letter beside a mask, a NOT or an OR. */
+const sets = ['*', '*:1', '2:*', '*:2', '99:*', '*:99', '1,*', '*,1', '*:*', '1,', '3:1,*', '1:4294967295'];
+const queryTricks = [
+  ...sets.flatMap((set) => [set, `uid ${set}`, `( 2 or ${set} )`].map((each) => `mailbox INBOX ${each}`)),
+  ...['inbox', 'inbox mailbox INBOX', 'inbox mailbox *', 'inbo%', 'inbox*', 'inbox.*', 'inbox/*'].map(
+    (name) => `mailbox ${name} all`,
+  ),
+  'not mailbox inbox mailbox * all',
+  'not ( mailbox inbox seen ) mailbox * all',
+  'mailbox Inbox not mailbox T* all',
+  '( mailbox inbox or mailbox Trash ) all',
+  'mailbox Drafts *',
+].map((words) => `query ${words} | EMPTY | ALICE | search | ${words.replaceAll(' ', ' | ')}`);
 
 /** Seldom one of the odd ones, which are many. */
 function mostly<T>(random: Random, good: readonly T[], odd: readonly T[]): T {

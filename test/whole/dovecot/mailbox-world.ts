@@ -8,7 +8,7 @@ import type { Namespace } from '../../../src/doveadm/names/mailbox-names.js';
 import type { Lab } from '../../kit/plain/dovecot-lab.js';
 import { openRawClient, type RawClient, type RawReply } from '../../kit/plain/raw-client.js';
 import { RawClientError } from '../../kit/plain/raw-reply.js';
-import { alice, backendPassword } from './real-gateway.js';
+import { alice, passwordSetting } from './real-gateway.js';
 
 /** How mailboxes are stored; of all namespaces alike. */
 export const allStorages = ['maildir', 'maildir-fs', 'sdbox', 'mdbox'] as const;
@@ -42,7 +42,7 @@ export async function openMailboxWorld(
   storage: Storage = 'maildir',
 ): Promise<MailboxWorld> {
   rmSync(join(lab.folder, 'mail', alice), { recursive: true, force: true });
-  const more = `doveadm_password = ${backendPassword}\nmail_fsync = never\n`;
+  const more = `${passwordSetting}mail_fsync = never\n`;
   await lab.writeExtraConf(more + configurationOf(lab, namespaces, storage));
   let client: RawClient | undefined;
   /** Undefined: the process ended twice, so it ends of the command. `isAgain`: the command may have run before, its reply lost. */

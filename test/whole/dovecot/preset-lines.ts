@@ -14,162 +14,49 @@ import { markOf, realm } from './twin-worlds.js';
 export type PresetLine = readonly [user: string, ...words: string[]];
 
 const users = [alice, alice, alice, bob, victim, `ALICE@${realm.toUpperCase()}`, '', '*', `nobody@${realm}`];
-const masks = [
-  ...users,
-  `*@${realm}`,
-  'a*',
-  '?*',
-  '192.0.2.1',
-  '10.1',
-  '0.0.0.0/0',
-  '::/0',
-  '::1/128',
-  '%{user}',
-  '/',
-];
+const masks = [...users, `*@${realm}`, ...'a* ?* 192.0.2.1 10.1 0.0.0.0/0 ::/0 ::1/128 %{user} /'.split(' ')];
 const mailboxes = [
-  'INBOX',
-  'inbox',
-  'Archive',
-  'Trash',
-  'Junk',
-  'Spam',
-  'Drafts',
-  'Work',
-  'Work/Plans',
-  'New',
-  markOf('alice'),
-  '*',
-  '%',
-  'I*',
-  'T%',
-  '',
-  'INBOX/INBOX',
-  '../x',
-  '~/x',
-  '/etc',
-  'shared',
-  `shared/${victim}`,
-  `shared/${victim}/INBOX`,
-  `shared/${bob}/Archive`,
-  `SHARED/${victim}/INBOX`,
-  'sh*',
-  'shared/*',
-  'Trash/',
-  'Trash*',
-  '"Trash"',
+  ...'INBOX inbox Archive Trash Junk Spam Drafts Work Work/Plans New'.split(' '),
+  ...`${markOf('alice')} * % I* T%  INBOX/INBOX ../x ~/x /etc shared`.split(' '),
+  ...`shared/${victim} shared/${victim}/INBOX shared/${bob}/Archive SHARED/${victim}/INBOX`.split(' '),
+  ...'sh* shared/* Trash/ Trash* "Trash"'.split(' '),
 ];
-const texts = [
-  '',
-  ' ',
-  '\n',
-  '\t',
-  '%',
-  '*',
-  '@',
-  '<',
-  '.',
-  'e',
-  'mark',
-  'sender',
-  'example',
-  'net',
-  '\u00ad',
-  '%{user}',
-  '%99',
-];
-const fetchFields =
-  'uid guid mailbox mailbox-guid seq flags modseq size.physical size.virtual date.received date.sent date.saved date.saved.unixtime pop3.uidl storageid refcount user hdr hdr.subject body text text.utf8 body.preview body.snippet imap.envelope imap.body imap.bodystructure mime.parts binary.1 pop3.order';
-const statusFields =
-  'messages recent uidnext uidvalidity unseen highestmodseq vsize guid firstsaved all deleted';
-const userdbFields =
-  'home uid gid mail mail_path quota_rule quota_storage_size mail_crypt_private_password imapc_password pass password user HOME * quota*';
-const dates = [
-  '30d',
-  '31d',
-  '8w',
-  '1s',
-  '0s',
-  '0',
-  '-1',
-  '29d',
-  '49710d',
-  '20000d',
-  '99999999999',
-  '1970-01-01',
-  '01-Jan-1970',
-  '2099-01-01',
-  '01-Jan-2099',
-  '1700000002',
-  '4294967295secs',
-];
+const texts = '| |\n|\t|%|*|@|<|.|e|mark|sender|example|net|\u00ad|%{user}|%99'.split('|');
+const fields: Readonly<Record<string, string>> = {
+  fetch:
+    'uid guid mailbox mailbox-guid seq flags modseq size.physical size.virtual date.received date.sent date.saved date.saved.unixtime pop3.uidl storageid refcount user hdr hdr.subject body text text.utf8 body.preview body.snippet imap.envelope imap.body imap.bodystructure mime.parts binary.1 pop3.order',
+  'mailbox status':
+    'messages recent uidnext uidvalidity unseen highestmodseq vsize guid firstsaved all deleted',
+  user:
+    'home uid gid mail mail_path quota_rule quota_storage_size mail_crypt_private_password imapc_password ' +
+    'pass password user HOME * quota*',
+};
+const dates = (
+  '30d 31d 8w 1s 0s 0 -1 29d 49710d 20000d 99999999999 1970-01-01 01-Jan-1970 2099-01-01 01-Jan-2099 ' +
+  '1700000002 4294967295secs'
+).split(' ');
+const dateKeys = 'savedbefore before sentbefore savedsince since x-savedbefore savedon'.split(' ');
 const sets = ['1:*', '1', '2:*', '*', '1:4294967295', '4294967295:1'];
 const rights =
   'lookup read write write-seen write-deleted insert post expunge create delete admin all -read'.split(' ');
 const subjects = [
-  'owner',
-  'anyone',
-  'authenticated',
-  'anonymous',
-  'group=x',
-  'group-override=x',
-  `user=${alice}`,
-  `user=${bob}`,
-  `user=${victim}`,
-  'user=*',
-  'user=',
+  ...'owner anyone authenticated anonymous group=x group-override=x'.split(' '),
+  ...[alice, bob, victim, '*', ''].map((user) => `user=${user}`),
 ];
-const scripts = [
-  'main',
-  `script-${markOf('alice')}`,
-  'new',
-  '../main',
-  '.',
-  '..',
-  'x.sieve',
-  '/etc/passwd',
-  '',
-];
+const scripts = `main script-${markOf('alice')} new ../main . .. x.sieve /etc/passwd `.split(' ');
+const hidden = '/private/vendor/vendor.dovecot/pvt';
 const keys = [
-  '/private/comment',
-  '/private/note',
-  '/shared/comment',
-  '/private/vendor/vendor.dovecot/pvt/hidden',
-  '/private/vendor',
+  ...`/private/comment /private/note /shared/comment ${hidden}/hidden /private/vendor`.split(' '),
   '/private/vendor/vendor.dovecot/PVT/hidden',
   '/private//vendor/vendor.dovecot/pvt/hidden',
   '/private/vendor/vendor.dovecot//pvt/hidden',
-  '/private/vendor/vendor.dovecot/pvt',
-  '/private',
-  '/private/',
-  '/shared',
-  '/shared/vendor/vendor.dovecot/pvt/server/comment',
-  '',
+  ...`${hidden} /private /private/ /shared /shared/vendor/vendor.dovecot/pvt/server/comment `.split(' '),
 ];
-const odd = [
-  '',
-  ' ',
-  '0',
-  '1',
-  '-1',
-  '4294967296',
-  'x',
-  '*',
-  '%',
-  '\n',
-  'a\nb',
-  'x\tRESET',
-  '%{user}',
-  '%{env:PATH}',
-  '%{userdb:imapc_password}',
-  '/etc/passwd',
-  '-',
-  '--',
-  '../x',
-  'x'.repeat(300),
-  '\u0301',
-  'ü',
-];
+const statsFilters = `user=* user=${victim} ip=192.0.2.1 since=0 x\nRESET since=x connected`.split(' ');
+const odd = (
+  '| |0|1|-1|4294967296|x|*|%|\n|a\nb|x\tRESET|%{user}|%{env:PATH}|%{userdb:imapc_password}|/etc/passwd|-|--|../x|' +
+  `${'x'.repeat(300)}|\u0301|ü`
+).split('|');
 
 /** A line for one of the commands of a policy, or a bent one of its own lines. */
 export function makePresetLine(
@@ -183,11 +70,8 @@ export function makePresetLine(
   if (roll < 0.35 && own.length > 0) return bend(random, pick(random, own), places);
   const command = commandNamed(series, pick(random, commands));
   if (command === undefined) return pick(random, own);
-  const line: PresetLine = [
-    userField(random, command),
-    command.name,
-    ...argumentsFor(random, command, places),
-  ];
+  const user = userField(random, command);
+  const line: PresetLine = [user, command.name, ...argumentsFor(random, command, places)];
   return random() < 0.15 ? bend(random, line, places) : line;
 }
 
@@ -206,9 +90,7 @@ function argumentsFor(random: Random, command: Command, places: PresetPlaces): s
       positionals.push(...valuesFor(random, command, parameter, places));
     } else if (random() < (command.params.length > 12 ? 0.08 : 0.2)) {
       for (const value of valuesFor(random, command, parameter, places).slice(0, 2)) {
-        options.push(
-          ...(parameter.type === 'bool' ? [`--${parameter.name}`] : [`--${parameter.name}=${value}`]),
-        );
+        options.push(`--${parameter.name}${parameter.type === 'bool' ? '' : `=${value}`}`);
       }
     }
   }
@@ -217,6 +99,7 @@ function argumentsFor(random: Random, command: Command, places: PresetPlaces): s
 
 function valuesFor(random: Random, command: Command, parameter: Parameter, places: PresetPlaces): string[] {
   const { name, type } = parameter;
+  const { destination } = places;
   // As text: roles that are not listed get any word.
   const role: string = parameter.role ?? '';
   if (type === 'bool') return [''];
@@ -247,29 +130,12 @@ function valuesFor(random: Random, command: Command, parameter: Parameter, place
       return several(masks);
     case 'remote-destination':
       return [
-        pick(random, [
-          places.destination,
-          places.destination,
-          `${places.destination} `,
-          'sh -c id',
-          'tcp:127.0.0.1:1',
-          'imapc:',
-        ]),
+        pick(random, [destination, destination, `${destination} `, 'sh -c id', 'tcp:127.0.0.1:1', 'imapc:']),
       ];
     case 'mail-location':
       return [`maildir:${places.importFolder}${pick(random, ['', '/', '/../mail', ':INDEX=/tmp'])}`];
     case 'stats-filter':
-      return [
-        pick(random, [
-          'user=*',
-          `user=${victim}`,
-          'ip=192.0.2.1',
-          'since=0',
-          'x\nRESET',
-          'since=x',
-          'connected',
-        ]),
-      ];
+      return [pick(random, statsFilters)];
     case 'name':
       return [pick(random, ['global', 'user', 'command', 'all', 'ip', 'GLOBAL', ''])];
     case 'auth-info':
@@ -289,15 +155,8 @@ function valuesFor(random: Random, command: Command, parameter: Parameter, place
 }
 
 function fieldsFor(random: Random, command: Command): string {
-  const from =
-    command.name === 'fetch'
-      ? fetchFields
-      : command.name === 'mailbox status'
-        ? statusFields
-        : command.name === 'user'
-          ? userdbFields
-          : '';
-  if (from === '') return pick(random, ['', ' ', 'count', 'count sum', '%99', 'x', '\t', 'count\tx']);
+  const from = fields[command.name];
+  if (from === undefined) return pick(random, ['', ' ', 'count', 'count sum', '%99', 'x', '\t', 'count\tx']);
   const count = command.name === 'user' ? 1 : randomInteger(random, 1, 3);
   return Array.from({ length: count }, () => pick(random, from.split(' '))).join(' ');
 }
@@ -320,19 +179,7 @@ function condition(random: Random): string[] {
   if (roll < 0.3) return [pick(random, ['from', 'subject', 'to', 'cc', 'body', 'text']), pick(random, texts)];
   if (roll < 0.42)
     return ['header', pick(random, ['Message-ID', 'Subject', 'X', 'From', '', '*']), pick(random, texts)];
-  if (roll < 0.62)
-    return [
-      pick(random, [
-        'savedbefore',
-        'before',
-        'sentbefore',
-        'savedsince',
-        'since',
-        'x-savedbefore',
-        'savedon',
-      ]),
-      pick(random, dates),
-    ];
+  if (roll < 0.62) return [pick(random, dateKeys), pick(random, dates)];
   if (roll < 0.7) return ['mailbox', pick(random, mailboxes)];
   if (roll < 0.78) return ['uid', pick(random, sets)];
   if (roll < 0.82) return [pick(random, ['larger', 'smaller']), pick(random, ['0', '1k', '1M', '999G'])];
@@ -343,6 +190,7 @@ function condition(random: Random): string[] {
   return [pick(random, ['seen', 'unseen', 'flagged', 'deleted', 'savedatesupported', 'oldestonly', '1:*'])];
 }
 
+const bentOptions = '-A|-r|-s|-f x|-d|-u|-a x|-h 192.0.2.1|-e %{home}|-m|-1|-p'.split('|');
 const pools = [dates, mailboxes, texts, masks, keys, sets, scripts, subjects, odd];
 
 /** One or two changes: a word instead of another, beside it, or none; an option; another user. */
@@ -359,23 +207,7 @@ function bend(random: Random, [user, ...words]: PresetLine, places: PresetPlaces
     else if (roll < 0.55) changed.splice(at, 1);
     else if (roll < 0.65) changed.push(...condition(random));
     else if (roll < 0.75) field = pick(random, users);
-    else if (roll < 0.9)
-      changed.push(
-        ...pick(random, [
-          '-A',
-          '-r',
-          '-s',
-          '-f x',
-          '-d',
-          '-u',
-          '-a x',
-          '-h 192.0.2.1',
-          '-e %{home}',
-          '-m',
-          '-1',
-          '-p',
-        ]).split(' '),
-      );
+    else if (roll < 0.9) changed.push(...pick(random, bentOptions).split(' '));
     else changed[at] = places.destination;
   }
   return [field, ...changed];

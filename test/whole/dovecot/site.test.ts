@@ -360,16 +360,8 @@ async function spotChecks(
     const whose = lane.uid === undefined ? ['--account', lane.name] : ['--uid', String(lane.uid)];
     const asked = ['--json', '--user', user, '--', ...words];
     const client = ['--client', String(site.client.minor), '--series', site.series];
-    const { stdout, text } = await runWarm([
-      'explain',
-      '--config',
-      daemon.configFile,
-      '--listener',
-      lane.listener,
-      ...whose,
-      ...client,
-      ...asked,
-    ]);
+    const place = ['--config', daemon.configFile, '--listener', lane.listener];
+    const { stdout, text } = await runWarm(['explain', ...place, ...whose, ...client, ...asked]);
     const said = asObject(JSON.parse(stdout.toString())) ?? assert.fail(text);
     const { outcomes, obstacle } = explain({ ...line, reason: undefined }, undefined);
     const expected = obstacle === undefined ? outcomes?.done.kind : 'obstacle';

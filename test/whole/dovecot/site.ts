@@ -111,188 +111,103 @@ const nobody = [''];
 const query = (text: string): string[] => text.split(' ');
 const folders = ['INBOX', 'Sent', 'Archive'];
 const projects = numbered(9, (number) => `Project-${number}`);
+const odd =
+  'mailbox list -s|acl rights INBOX|search mailbox INBOX seen|mailbox path INBOX|sieve list|mailbox status all Nope'
+    .split('|')
+    .map(query);
 
+/** Words of a line: MAILBOX and AGE are those of the place, `_` is a blank within a word, and `[-s]` is there with the option. */
+function made(text: string): (place: Place) => readonly string[] {
+  return ({ mailbox, age, option }) =>
+    query(text)
+      .filter((word) => option || word !== '[-s]')
+      .map((word) =>
+        word.replace('[-s]', '-s').replace('MAILBOX', mailbox).replace('AGE', age).replaceAll('_', ' '),
+      );
+}
+
+function asks(names: string, weight: number, text: string, more: Partial<Kind> = {}): Kind {
+  return { lanes: query(names), weight, make: made(text), ...more };
+}
+
+const desk = 'anna carl';
 const kinds: Readonly<Record<string, Kind>> = {
   // What programs ask all day.
-  quota: { lanes: ['monitoring', 'billing', 'webpanel'], weight: 26, make: () => ['quota', 'get'] },
-  messages: {
-    lanes: ['monitoring', 'webpanel', 'panel'],
-    weight: 16,
+  quota: asks('monitoring billing webpanel', 26, 'quota get'),
+  messages: asks('monitoring webpanel panel', 16, 'mailbox status messages_unseen MAILBOX', {
     mailboxes: folders,
-    make: ({ mailbox }) => ['mailbox', 'status', 'messages unseen', mailbox],
-  },
-  sizes: {
-    lanes: ['billing', 'backup'],
-    weight: 10,
-    make: () => ['mailbox', 'status', 'messages vsize', '*'],
-  },
-  list: { lanes: ['panel', 'webpanel', 'backup'], weight: 10, make: () => ['mailbox', 'list'] },
-  recalc: { lanes: ['billing'], weight: 1, make: () => ['quota', 'recalc'] },
-  scripts: { lanes: ['panel'], weight: 5, make: () => ['sieve', 'list'] },
-  texts: {
-    lanes: ['backup'],
-    weight: 10,
-    mailboxes: folders,
-    make: ({ mailbox }) => ['fetch', 'text', 'mailbox', mailbox, 'uid', '1'],
-  },
-  subscribe: {
-    lanes: ['panel'],
-    weight: 7,
-    mailboxes: [...folders, 'Trash'],
-    make: ({ mailbox }) => ['mailbox', 'subscribe', mailbox],
-  },
-  unsubscribe: {
-    lanes: ['panel'],
-    weight: 4,
-    mailboxes: folders,
-    make: ({ mailbox }) => ['mailbox', 'unsubscribe', mailbox],
-  },
-  rename: {
-    lanes: ['panel'],
-    weight: 0.6,
+  }),
+  sizes: asks('billing backup', 10, 'mailbox status messages_vsize *'),
+  list: asks('panel webpanel backup', 10, 'mailbox list'),
+  recalc: asks('billing', 1, 'quota recalc'),
+  scripts: asks('panel', 5, 'sieve list'),
+  texts: asks('backup', 10, 'fetch text mailbox MAILBOX uid 1', { mailboxes: folders }),
+  subscribe: asks('panel', 7, 'mailbox subscribe MAILBOX', { mailboxes: [...folders, 'Trash'] }),
+  unsubscribe: asks('panel', 4, 'mailbox unsubscribe MAILBOX', { mailboxes: folders }),
+  rename: asks('panel', 0.6, '', {
     users: atOrg,
     mailboxes: ['Old', 'Older'],
     make: ({ mailbox }) => ['mailbox', 'rename', mailbox, mailbox === 'Old' ? 'Older' : 'Old'],
-  },
+  }),
   // A support desk.
-  look: {
-    lanes: ['anna', 'carl'],
-    weight: 8,
-    mailboxes: folders,
-    make: ({ mailbox }) => ['search', 'mailbox', mailbox, 'all'],
-  },
-  subject: {
-    lanes: ['anna', 'carl'],
-    weight: 5,
+  look: asks(desk, 8, 'search mailbox MAILBOX all', { mailboxes: folders }),
+  subject: asks(desk, 5, '', {
     mailboxes: ['INBOX', 'Sent'],
     make: ({ mailbox }, random) => [...query(`search mailbox ${mailbox} subject`), pick(random, subjects)],
-  },
-  headers: {
-    lanes: ['anna', 'carl'],
-    weight: 5,
+  }),
+  headers: asks(desk, 5, 'fetch uid_hdr.subject mailbox MAILBOX savedsince AGE', {
     mailboxes: ['INBOX', 'Sent'],
     ages: ['7d', '30d'],
-    make: ({ mailbox, age }) => [
-      'fetch',
-      'uid hdr.subject',
-      ...query(`mailbox ${mailbox} savedsince ${age}`),
-    ],
-  },
-  read: {
-    lanes: ['anna', 'carl'],
-    weight: 6,
+  }),
+  read: asks(desk, 6, '', {
     mailboxes: ['INBOX', 'Junk'],
     options: 0.3,
-    make: ({ mailbox, option }) => [
-      ...query('flags add'),
-      option ? '\\Flagged' : '\\Seen',
-      ...query(`mailbox ${mailbox} all`),
-    ],
-  },
-  'empty-trash': {
-    lanes: ['anna', 'carl'],
-    weight: 3,
-    users: atOrg,
-    mailboxes: ['Trash'],
-    make: ({ mailbox }) => query(`expunge mailbox ${mailbox} all`),
-  },
-  'empty-junk': {
-    lanes: ['anna', 'carl'],
-    weight: 3,
-    users: atNet,
-    mailboxes: ['Junk'],
-    make: ({ mailbox }) => query(`expunge mailbox ${mailbox} all`),
-  },
-  'put-back': {
-    lanes: ['anna', 'carl', 'archiver'],
-    weight: 3,
+    make: ({ mailbox, option }) =>
+      query(`flags add ${option ? '\\Flagged' : '\\Seen'} mailbox ${mailbox} all`),
+  }),
+  'empty-trash': asks(desk, 3, 'expunge mailbox MAILBOX all', { users: atOrg, mailboxes: ['Trash'] }),
+  'empty-junk': asks(desk, 3, 'expunge mailbox MAILBOX all', { users: atNet, mailboxes: ['Junk'] }),
+  'put-back': asks('anna carl archiver', 3, 'copy MAILBOX mailbox INBOX uid 1:2', {
     mailboxes: ['Trash', 'Junk'],
-    make: ({ mailbox }) => query(`copy ${mailbox} mailbox INBOX uid 1:2`),
-  },
+  }),
   // Who comes and goes.
-  create: {
-    lanes: ['provisioning'],
-    weight: 1.5,
-    mailboxes: projects,
-    options: 0.3,
-    make: ({ mailbox, option }) => ['mailbox', 'create', ...(option ? ['-s'] : []), mailbox],
-  },
-  delete: {
-    lanes: ['provisioning'],
-    weight: 1.5,
-    mailboxes: projects,
-    options: 0.2,
-    make: ({ mailbox, option }) => ['mailbox', 'delete', ...(option ? ['-s'] : []), mailbox],
-  },
-  rights: { lanes: ['provisioning'], weight: 3, make: () => ['acl', 'get', 'INBOX'] },
+  create: asks('provisioning', 1.5, 'mailbox create [-s] MAILBOX', { mailboxes: projects, options: 0.3 }),
+  delete: asks('provisioning', 1.5, 'mailbox delete [-s] MAILBOX', { mailboxes: projects, options: 0.2 }),
+  rights: asks('provisioning', 3, 'acl get INBOX'),
   // What goes with age.
-  'old-trash': {
-    lanes: ['archiver'],
-    weight: 6,
+  'old-trash': asks('archiver', 6, 'expunge mailbox MAILBOX savedbefore AGE', {
     users: atOrg,
     mailboxes: ['Trash'],
     ages: ['30d', '45d'],
-    make: ({ mailbox, age }) => query(`expunge mailbox ${mailbox} savedbefore ${age}`),
-  },
-  'old-junk': {
-    lanes: ['archiver'],
-    weight: 5,
+  }),
+  'old-junk': asks('archiver', 5, 'expunge mailbox MAILBOX savedbefore AGE', {
     mailboxes: ['Junk'],
     ages: ['7d'],
-    make: ({ mailbox, age }) => query(`expunge mailbox ${mailbox} savedbefore ${age}`),
-  },
-  'to-archive': {
-    lanes: ['archiver'],
-    weight: 1,
+  }),
+  'to-archive': asks('archiver', 1, 'move Archive mailbox MAILBOX before AGE', {
     users: atOrg,
     mailboxes: ['Sent'],
     ages: ['90d'],
-    make: ({ mailbox, age }) => query(`move Archive mailbox ${mailbox} before ${age}`),
-  },
+  }),
   // Hardly ever. Those without a user need a connection of their own at Dovecot.
-  who: { lanes: ['monitoring'], weight: 0.1, users: nobody, make: () => ['who'] },
-  penalty: { lanes: ['monitoring'], weight: 0.05, users: nobody, make: () => ['penalty'] },
-  services: { lanes: ['monitoring'], weight: 0.05, users: nobody, make: () => ['service', 'status'] },
-  everybody: { lanes: ['monitoring'], weight: 0.1, users: nobody, make: () => ['quota', 'get', '-A'] },
-  users: { lanes: ['panel'], weight: 0.15, users: nobody, make: () => ['user', '*@example.org'] },
-  home: {
-    lanes: ['billing'],
-    weight: 0.15,
-    users: nobody,
-    make: () => ['user', '-f', 'home', 'u01@example.org'],
-  },
-  odd: {
-    lanes: ['monitoring', 'billing', 'panel', 'provisioning'],
-    weight: 0.25,
-    make: (_, random) =>
-      pick(random, [
-        query('mailbox list -s'),
-        query('acl rights INBOX'),
-        query('search mailbox INBOX seen'),
-        query('mailbox path INBOX'),
-        query('sieve list'),
-        ['mailbox', 'status', 'all', 'Nope'],
-      ]),
-  },
-  repair: { lanes: ['archiver'], weight: 0.2, make: () => query('force-resync INBOX') },
+  who: asks('monitoring', 0.1, 'who', { users: nobody }),
+  penalty: asks('monitoring', 0.05, 'penalty', { users: nobody }),
+  services: asks('monitoring', 0.05, 'service status', { users: nobody }),
+  everybody: asks('monitoring', 0.1, 'quota get -A', { users: nobody }),
+  users: asks('panel', 0.15, 'user *@example.org', { users: nobody }),
+  home: asks('billing', 0.15, 'user -f home u01@example.org', { users: nobody }),
+  odd: asks('monitoring billing panel provisioning', 0.25, '', { make: (_, random) => pick(random, odd) }),
+  repair: asks('archiver', 0.2, 'force-resync INBOX'),
   // What observing does not serve, and what no server can read.
-  'all-names': { lanes: ['panel'], weight: 0.2, users: nobody, make: () => ['user', '*'] },
-  'of-another': {
-    lanes: ['anna'],
-    weight: 0.3,
+  'all-names': asks('panel', 0.2, 'user *', { users: nobody }),
+  'of-another': asks('anna', 0.3, '', {
     make: (_, random) => query(`copy Sent user ${pick(random, people)} mailbox INBOX all`),
-  },
-  'for-another': {
-    lanes: ['provisioning'],
-    weight: 0.3,
-    make: () => query('acl set INBOX user=u01@example.org lookup'),
-  },
-  import: { lanes: ['backup'], weight: 0.2, make: () => ['import', 'maildir:~/copy', '', 'all'] },
-  typo: {
-    lanes: ['anna', 'provisioning', 'monitoring'],
-    weight: 0.3,
+  }),
+  'for-another': asks('provisioning', 0.3, 'acl set INBOX user=u01@example.org lookup'),
+  import: asks('backup', 0.2, '', { make: () => ['import', 'maildir:~/copy', '', 'all'] }),
+  typo: asks('anna provisioning monitoring', 0.3, '', {
     make: (_, random) => pick(random, [query('mailbox craete New'), query('quota get -x')]),
-  },
+  }),
 };
 
 interface Task extends Work {
@@ -304,14 +219,14 @@ interface Task extends Work {
 const plain: Place = { mailbox: 'INBOX', age: '', option: false };
 
 const mailboxTasks = {
-  'make-restored': ({ mailbox }: Place) => ['mailbox', 'create', mailbox],
-  'fill-restored': ({ mailbox }: Place) => query(`copy ${mailbox} mailbox INBOX uid 1:2`),
-  'count-restored': ({ mailbox }: Place) => ['mailbox', 'status', 'messages', mailbox],
-  'empty-restored': ({ mailbox }: Place) => query(`expunge mailbox ${mailbox} all`),
-  'drop-restored': ({ mailbox }: Place) => ['mailbox', 'delete', mailbox],
-  'make-archive': ({ mailbox }: Place) => ['mailbox', 'create', mailbox],
-  'subscribe-archive': ({ mailbox }: Place) => ['mailbox', 'subscribe', mailbox],
-  'open-archive': ({ mailbox }: Place) => ['acl', 'set', mailbox, 'owner', ...query('lookup read insert')],
+  'make-restored': made('mailbox create MAILBOX'),
+  'fill-restored': made('copy MAILBOX mailbox INBOX uid 1:2'),
+  'count-restored': made('mailbox status messages MAILBOX'),
+  'empty-restored': made('expunge mailbox MAILBOX all'),
+  'drop-restored': made('mailbox delete MAILBOX'),
+  'make-archive': made('mailbox create MAILBOX'),
+  'subscribe-archive': made('mailbox subscribe MAILBOX'),
+  'open-archive': made('acl set MAILBOX owner lookup read insert'),
 } as const;
 
 /** `Restored-2026-09-01` and the days after it. */
@@ -362,11 +277,8 @@ function monthly(day: number): readonly Task[] {
       lane: 'archiver',
       kind: 'purge-old',
       user,
-      make: ({ mailbox, age: of, option }) => [
-        'expunge',
-        ...(option ? ['-d'] : []),
-        ...query(`mailbox ${mailbox} savedbefore ${of}`),
-      ],
+      make: ({ mailbox, age: of, option }) =>
+        query(`expunge ${option ? '-d ' : ''}mailbox ${mailbox} savedbefore ${of}`),
       place: { mailbox: 'Old', age, option: true },
     },
     { lane: 'backup', kind: 'copy-all', user, make: () => ['backup', 'maildir:~/copy'], place: plain },
@@ -469,21 +381,13 @@ export function relativesOf(
   const found = new Map<string, Line>();
   for (let tries = 0; tries < count * 50 && found.size < count; tries += 1) {
     const line = pick(random, bases);
-    const { place } = line;
-    const others = [
-      `${place.mailbox}x`,
-      'Private',
-      ...Object.keys(mailboxes),
-      ...projects,
-      restoredAt(randomInteger(random, 0, 99)),
-    ];
+    const { user, place } = line;
+    const restored = restoredAt(randomInteger(random, 0, 99));
+    const others = [`${place.mailbox}x`, 'Private', ...Object.keys(mailboxes), ...projects, restored];
     const other: Pick<Line, 'place' | 'user'> = pick(random, [
-      { user: line.user, place: { ...place, mailbox: pick(random, others) } },
-      {
-        user: line.user,
-        place: place.age === '' ? place : { ...place, age: `${randomInteger(random, 1, 400)}d` },
-      },
-      { user: line.user, place: { ...place, option: !place.option } },
+      { user, place: { ...place, mailbox: pick(random, others) } },
+      { user, place: place.age === '' ? place : { ...place, age: `${randomInteger(random, 1, 400)}d` } },
+      { user, place: { ...place, option: !place.option } },
       { user: pick(random, [stranger, pick(random, atNet), pick(random, atOrg)]), place },
     ]);
     const relative: Line = { ...line, ...other, words: line.make(other.place) };

@@ -169,7 +169,12 @@ export async function openWorlds(
   await fill(owner, first, fillMore);
   const template = join(first.folder, 'template');
   copyMail(join(first.folder, 'mail'), template, new Map());
-  const known = knownIds(template);
+  const users = people.map((person) => `${person}@${realm}`);
+  const known = knownIds(
+    template,
+    users,
+    mailboxes.map(([, folder]) => folder),
+  );
   let serverMinor = 0;
   const worlds: World[] = [];
   for (const lab of labs) {
@@ -371,17 +376,16 @@ function listFiles(folder: string, below: string, list: string[]): void {
   }
 }
 
-/** GUIDs of the mailboxes that everybody has in the beginning. */
-function knownIds(template: string): ReadonlySet<string> {
-  const known = new Set<string>();
-  for (const person of people) {
-    for (const [, folder] of mailboxes) {
-      const list = join(template, `${person}@${realm}`, 'Maildir', folder, 'dovecot-uidlist');
-      const guid = /\bG([0-9a-f]{32})/.exec(readFileSync(list, 'latin1'))?.[1];
-      if (guid !== undefined) known.add(guid);
-    }
-  }
-  return known;
+/** GUIDs of the mailboxes that these users have in the beginning, by the folders of their maildirs. */
+export function knownIds(
+  mail: string,
+  users: readonly string[],
+  folders: readonly string[],
+): ReadonlySet<string> {
+  const lists = users.flatMap((user) =>
+    folders.map((each) => join(mail, user, 'Maildir', each, 'dovecot-uidlist')),
+  );
+  return new Set(lists.flatMap((file) => /\bG([0-9a-f]{32})/.exec(readFileSync(file, 'latin1'))?.[1] ?? []));
 }
 
 /** What a file was after it was put there: any change since shows in one of these. */
@@ -435,7 +439,8 @@ function copyMail(from: string, to: string, stamps: Map<string, Stamp>): void {
   }
 }
 
-function own(path: string): void {
+/** Gives all of it to the user of Dovecot's mail. */
+export function own(path: string): void {
   chownSync(path, 5000, 5000);
   for (const entry of readdirSync(path, { withFileTypes: true, recursive: true })) {
     if (!entry.isSymbolicLink()) chownSync(join(entry.parentPath, entry.name), 5000, 5000);
@@ -456,22 +461,27 @@ function mailText(person: string, mailbox: string, number: number): string {
   ].join('\r\n');
 }
 
-/** Mails written as files: their names, dates and so their order are known. */
+/** Mails written as files: their names, dates and so their order are known. `folder`: of a mailbox in a maildir; empty: INBOX. */
+export function writeMailbox(
+  maildir: string,
+  folder: string,
+  seed: string,
+  mails: readonly (readonly [text: string, flags: string])[],
+): void {
+  for (const part of ['cur', 'new', 'tmp']) mkdirSync(join(maildir, folder, part), { recursive: true });
+  if (folder !== '') writeFileSync(join(maildir, folder, 'maildirfolder'), '');
+  for (const [at, [text, flags]] of mails.entries()) {
+    const size = Buffer.byteLength(text);
+    const file = join(maildir, folder, 'cur', `${seed}-${at + 1},S=${size},W=${size}:2,${flags}`);
+    writeFileSync(file, text);
+    utimesSync(file, 1_700_000_000 + at, 1_700_000_000 + at);
+  }
+}
+
 function writeMaildir(maildir: string, person: string): void {
   for (const [name, folder, mails] of mailboxes) {
-    for (const part of ['cur', 'new', 'tmp']) mkdirSync(join(maildir, folder, part), { recursive: true });
-    if (folder !== '') writeFileSync(join(maildir, folder, 'maildirfolder'), '');
-    for (const [index, flags] of mails.entries()) {
-      const text = Buffer.from(mailText(person, name, index + 1));
-      const file = join(
-        maildir,
-        folder,
-        'cur',
-        `seed-${person}-${index + 1},S=${text.length},W=${text.length}:2,${flags}`,
-      );
-      writeFileSync(file, text);
-      utimesSync(file, 1_700_000_000 + index, 1_700_000_000 + index);
-    }
+    const texts = mails.map((flags, at) => [mailText(person, name, at + 1), flags] as const);
+    writeMailbox(maildir, folder, `seed-${person}`, texts);
   }
   mkdirSync(join(maildir, `.${markOf(person)}`, 'cur'), { recursive: true });
   writeFileSync(join(maildir, 'subscriptions'), person === 'nobody' ? '' : `Archive\n${markOf(person)}\n`);
