@@ -13,21 +13,23 @@ import {
   readFileSync,
   writeFileSync,
 } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { makeAuthority } from '../../kit/gate/certificates.js';
 import { cannedScript, createGate } from '../../kit/gate/script.js';
 import { openScriptedDovecot } from '../../kit/gate/scripted-dovecot.js';
 import { openLab } from '../../kit/plain/dovecot-lab.js';
 import { makeFolder, removeAfter } from '../../kit/plain/folder.js';
+import { ends } from '../../kit/plain/program.js';
 import { openRawClient } from '../../kit/plain/raw-client.js';
 import { readAudit } from '../../kit/plain/traces.js';
 import { poll } from '../systemd/machine.js';
-import { buildImage, makeOtherRoot, startContainer } from './image.js';
+import { buildImage, type ContainerOptions, makeOtherRoot, startContainer } from './image.js';
 
 const password = 'correct-horse-battery';
 /** There to end the test, not to measure the machine. */
 const limitMs = 120_000;
+const journalGroup = 10004;
 const configuration = `version: 1
 listeners:
   support: { unix: /run/dovegate/support.sock, mode: "0600", policy: support }
@@ -100,6 +102,45 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
   const printed = async (script: string): Promise<string> =>
     (await container.exec('node', '-e', `const fs = require('node:fs'); ${script}`)).text;
 
+  /** A daemon with a door, and beside it another program of the image, as a user of its own who reads the journal. */
+  const startBeside = (program: 'page' | 'ship', own: number, more: Partial<ContainerOptions>) => {
+    const door = join(folder, `${program}-door`);
+    const inside = { page: '/run/dovegate-door/door.sock', ship: '/run/dovegate-ship/ship.sock' }[program];
+    mkdirSync(door);
+    const [uid = 0, gid = 0] = image.config.User.split(':').map(Number);
+    chownSync(door, uid, gid);
+    const daemon = startContainer(image, {
+      name: `dovegate-${process.pid}-for-${program}`,
+      folder,
+      binds,
+      volumes: { [dirname(inside)]: door },
+      groups: [own, journalGroup],
+    });
+    const other = startContainer(image, {
+      name: `dovegate-${process.pid}-${program}`,
+      folder: join(folder, program),
+      user: `${own}:${own}`,
+      groups: [journalGroup],
+      command: [program, '--door', inside],
+      ...more,
+      binds: {
+        [container.volume('/var/lib/dovegate/audit')]: '/var/lib/dovegate/audit',
+        [door]: dirname(inside),
+        ...more.binds,
+      },
+    });
+    return {
+      other,
+      both: (): string => `${daemon.output()}\n${other.output()}`,
+      end: async (): Promise<void> => {
+        for (const each of [other, daemon]) {
+          await each.signal('TERM');
+          assert.equal(await each.exited, 0, each.output());
+        }
+      },
+    };
+  };
+
   // Nothing can be run inside before.
   await poll(container.output, limitMs, async () => existsSync(socket) || undefined);
 
@@ -121,7 +162,7 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
     assert.deepEqual(packages.toSorted(), ['libc6', 'libgcc-s1', 'libstdc++6']);
     assert.match(readFileSync(join(image.root, 'etc/ssl/certs/ca-certificates.crt'), 'utf8'), /BEGIN CERT/);
     assert.notEqual((await container.exec('sh', '-c', ':')).exit, 0);
-    assert.equal((await container.exec('dovegate', '--version')).exit, 0);
+    await ends(0, container.exec('dovegate', '--version'));
   });
 
   await t.test('a real doveadm: allowed, denied, recorded', async (own) => {
@@ -129,8 +170,7 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
     if ('skip' in lab) return own.skip(lab.skip);
     const ask = (...words: readonly string[]) =>
       lab.doveadm([...words, '-S', socket, '-u', 'alice@example.org']);
-    const allowed = await ask('quota', 'get');
-    assert.equal(allowed.exit, 0, allowed.text);
+    const allowed = await ends(0, ask('quota', 'get'));
     assert.match(allowed.text, /STORAGE/);
     assert.notEqual((await ask('mailbox', 'list')).exit, 0);
     // What is refused is not waited for.
@@ -188,145 +228,95 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
     assert.notEqual((await container.exec(...healthcheck)).exit, 0);
   });
 
-  await t.test(
-    'a broken file: what was served before is served; else exit code 78, with what is wrong',
-    async () => {
-      writeFileSync(join(etc, 'dovegate.yaml'), configuration.replace('policy: support', 'policy: suport'));
-      const wrong = /dovegate\.yaml:3:\d+: .*did you mean support\?/;
-      const start = (name: string, ...more: readonly string[]) =>
-        startContainer(image, {
-          name: `dovegate-${process.pid}-${name}`,
-          folder,
-          binds,
-          command: [...image.config.Cmd, ...more],
-        });
-      const kept = start('kept');
-      await poll(kept.output, limitMs, async () => kept.output().includes('"last-served"') || undefined);
-      assert.match(kept.output(), wrong);
-      await poll(kept.output, limitMs, async () => kept.output().includes('"started"') || undefined);
-      await kept.signal('TERM');
-      assert.equal(await kept.exited, 0, kept.output());
-      const broken = start('broken', '--no-last');
-      assert.equal(await broken.exited, 78);
-      assert.match(broken.output(), wrong);
-    },
-  );
+  await t.test('a broken file: what was served before is served; else exit code 78', async () => {
+    writeFileSync(join(etc, 'dovegate.yaml'), configuration.replace('policy: support', 'policy: suport'));
+    const wrong = /dovegate\.yaml:3:\d+: .*did you mean support\?/;
+    const start = (name: string, ...more: readonly string[]) =>
+      startContainer(image, {
+        name: `dovegate-${process.pid}-${name}`,
+        folder,
+        binds,
+        command: [...image.config.Cmd, ...more],
+      });
+    const kept = start('kept');
+    await poll(kept.output, limitMs, async () => kept.output().includes('"last-served"') || undefined);
+    assert.match(kept.output(), wrong);
+    await poll(kept.output, limitMs, async () => kept.output().includes('"started"') || undefined);
+    await kept.signal('TERM');
+    assert.equal(await kept.exited, 0, kept.output());
+    const broken = start('broken', '--no-last');
+    assert.equal(await broken.exited, 78);
+    assert.match(broken.output(), wrong);
+  });
 
-  await t.test(
-    'the page in a second container: it has the door and the journal, and nothing else',
-    async () => {
-      writeFileSync(
-        join(etc, 'dovegate.yaml'),
-        configuration.replace('audit: {', 'audit: { group: dovegate-journal,').replace(
-          /^admin: .*$/m,
-          `admin:
+  await t.test('the page in a second container: the door and the journal alone', async () => {
+    writeFileSync(
+      join(etc, 'dovegate.yaml'),
+      configuration.replace('audit: {', 'audit: { group: dovegate-journal,').replace(
+        /^admin: .*$/m,
+        `admin:
   unix: /run/dovegate/admin.sock
   door: /run/dovegate-door/door.sock
   page:
     tcp: 127.0.0.1:9147
     unix: /run/dovegate-page/page.sock
     people: { try: { user: dovegate-page, roles: [operate, audit] } }`,
-        ),
-      );
-      const [door, journal] = [join(folder, 'door'), container.volume('/var/lib/dovegate/audit')];
-      mkdirSync(door);
-      const [uid = 0, gid = 0] = image.config.User.split(':').map(Number);
-      chownSync(door, uid, gid);
-      const [own, journals] = [10002, 10004];
-      const daemon = startContainer(image, {
-        name: `dovegate-${process.pid}-gate`,
-        folder,
-        binds,
-        volumes: { '/run/dovegate-door': door },
-        groups: [own, journals],
-      });
-      const page = startContainer(image, {
-        name: `dovegate-${process.pid}-page`,
-        folder: join(folder, 'page'),
-        binds: { [journal]: '/var/lib/dovegate/audit', [door]: '/run/dovegate-door' },
-        memory: ['/run/dovegate-page'],
-        user: `${own}:${own}`,
-        groups: [journals],
-        command: ['page', '--door', '/run/dovegate-door/door.sock'],
-      });
-      const both = (): string => `${daemon.output()}\n${page.output()}`;
-      const opened = ['page', 'open', '--socket', '/run/dovegate-page/page.sock'];
-      await poll(both, limitMs, async () => page.output().includes('"page-opened"') || undefined);
-      const link = await poll(both, limitMs, async () => {
-        const { exit, text } = await page.exec('dovegate', ...opened);
-        return exit === 0 ? text : undefined;
-      });
-      assert.match(link, /^http:\/\/127\.0\.0\.1:9147\/#/m);
-      const index = `fetch('http://127.0.0.1:9147/').then(async (r) => console.log(r.status, (await r.text()).length > 500))`;
-      assert.equal((await page.exec('node', '-e', index)).text, '200 true\n');
-      const trail = ['audit', 'search', '--socket', '/run/dovegate-page/page.sock'];
-      assert.match((await page.exec('dovegate', ...trail)).text, /alice@example\.org +quota get/);
-      // What is the daemon's: not there, or closed.
-      const tries = `const fs = require('node:fs');
+      ),
+    );
+    const { other: page, both, end } = startBeside('page', 10002, { memory: ['/run/dovegate-page'] });
+    const opened = ['page', 'open', '--socket', '/run/dovegate-page/page.sock'];
+    await poll(both, limitMs, async () => page.output().includes('"page-opened"') || undefined);
+    const link = await poll(both, limitMs, async () => {
+      const { exit, text } = await page.exec('dovegate', ...opened);
+      return exit === 0 ? text : undefined;
+    });
+    assert.match(link, /^http:\/\/127\.0\.0\.1:9147\/#/m);
+    const index = `fetch('http://127.0.0.1:9147/').then(async (r) => console.log(r.status, (await r.text()).length > 500))`;
+    assert.equal((await page.exec('node', '-e', index)).text, '200 true\n');
+    const trail = ['audit', 'search', '--socket', '/run/dovegate-page/page.sock'];
+    assert.match((await page.exec('dovegate', ...trail)).text, /alice@example\.org +quota get/);
+    // What is the daemon's: not there, or closed.
+    const tries = `const fs = require('node:fs');
         const attempt = (use) => { try { return use(); } catch (fault) { return fault.code; } };
         console.log(['/etc/dovegate', '/backend', '/run/dovegate'].flatMap((path) => attempt(() => fs.readdirSync(path))).join());
         console.log(attempt(() => fs.readFileSync('/var/lib/dovegate/audit/hmac.key')));
         for (const path of ['/var/lib/dovegate/audit/x', '/run/dovegate-door/x']) console.log(attempt(() => fs.writeFileSync(path, '')));`;
-      // The last two places are of other containers: a mount point that is empty, or nothing.
-      assert.match(
-        (await page.exec('node', '-e', tries)).text,
-        /^(ENOENT)?,?\nEACCES\n(?:EROFS|EACCES)\nEROFS\n$/,
-      );
-      await page.signal('TERM');
-      assert.equal(await page.exited, 0, page.output());
-      await daemon.signal('TERM');
-      assert.equal(await daemon.exited, 0, daemon.output());
-    },
-  );
+    // The last two places are of other containers: a mount point that is empty, or nothing.
+    assert.match(
+      (await page.exec('node', '-e', tries)).text,
+      /^(ENOENT)?,?\nEACCES\n(?:EROFS|EACCES)\nEROFS\n$/,
+    );
+    await end();
+  });
 
-  await t.test(
-    'what sends records in another container: it has its door, the journal and its files, and nothing else',
-    async () => {
-      const authority = makeAuthority({ name: 'receivers' });
-      const { certificatePem, keyPem } = authority.issue({ names: ['localhost'] });
-      const [own, journals] = [10003, 10004];
-      const made = (name: string): string => {
-        mkdirSync(join(folder, name));
-        return join(folder, name);
-      };
-      const [door, kept, files] = [made('ship-door'), made('ship-state'), made('ship-files')];
-      writeFileSync(join(files, 'ca.pem'), authority.certificatePem);
-      writeFileSync(join(files, 'receiver.pem'), certificatePem);
-      writeFileSync(join(files, 'receiver.key'), keyPem, { mode: 0o600 });
-      chownSync(join(files, 'receiver.key'), own, own);
-      chownSync(kept, own, own);
-      const [uid = 0, gid = 0] = image.config.User.split(':').map(Number);
-      chownSync(door, uid, gid);
-      writeFileSync(
-        join(etc, 'dovegate.yaml'),
-        configuration.replace(
-          'reserve: 4KiB',
-          `reserve: 4KiB, group: dovegate-journal, door: /run/dovegate-ship/ship.sock, ship: [{ syslog: "127.0.0.1:6514", server_name: localhost, ca: /etc/dovegate/ship/ca.pem }]`,
-        ),
-      );
-      const daemon = startContainer(image, {
-        name: `dovegate-${process.pid}-sends`,
-        folder,
-        binds,
-        volumes: { '/run/dovegate-ship': door },
-        groups: [own, journals],
-      });
-      const ship = startContainer(image, {
-        name: `dovegate-${process.pid}-ship`,
-        folder: join(folder, 'ship'),
-        binds: {
-          [container.volume('/var/lib/dovegate/audit')]: '/var/lib/dovegate/audit',
-          [door]: '/run/dovegate-ship',
-          [files]: '/etc/dovegate/ship',
-        },
-        volumes: { '/var/lib/dovegate-ship': kept },
-        user: `${own}:${own}`,
-        groups: [journals],
-        command: ['ship', '--door', '/run/dovegate-ship/ship.sock'],
-      });
-      const both = (): string => `${daemon.output()}\n${ship.output()}`;
-      // The receiver is inside, since a container has a network of its own here.
-      const receive = `const fs = require('node:fs');
+  await t.test('what sends records in another container: its door, files, the journal', async () => {
+    const authority = makeAuthority({ name: 'receivers' });
+    const { certificatePem, keyPem } = authority.issue({ names: ['localhost'] });
+    const own = 10003;
+    const [kept, files] = [join(folder, 'ship-state'), join(folder, 'ship-files')];
+    for (const path of [kept, files]) mkdirSync(path);
+    writeFileSync(join(files, 'ca.pem'), authority.certificatePem);
+    writeFileSync(join(files, 'receiver.pem'), certificatePem);
+    writeFileSync(join(files, 'receiver.key'), keyPem, { mode: 0o600 });
+    chownSync(join(files, 'receiver.key'), own, own);
+    chownSync(kept, own, own);
+    writeFileSync(
+      join(etc, 'dovegate.yaml'),
+      configuration.replace(
+        'reserve: 4KiB',
+        `reserve: 4KiB, group: dovegate-journal, door: /run/dovegate-ship/ship.sock, ship: [{ syslog: "127.0.0.1:6514", server_name: localhost, ca: /etc/dovegate/ship/ca.pem }]`,
+      ),
+    );
+    const {
+      other: ship,
+      both,
+      end,
+    } = startBeside('ship', own, {
+      binds: { [files]: '/etc/dovegate/ship' },
+      volumes: { '/var/lib/dovegate-ship': kept },
+    });
+    // The receiver is inside, since a container has a network of its own here.
+    const receive = `const fs = require('node:fs');
         const of = (name) => fs.readFileSync('/etc/dovegate/ship/' + name);
         require('node:tls').createServer({ cert: of('receiver.pem'), key: of('receiver.key') }, (socket) => {
           let text = '';
@@ -338,26 +328,22 @@ void test('the container', { timeout: 1_800_000 }, async (t) => {
           });
         }).listen(6514);
         setTimeout(() => process.exit(1), 20_000);`;
-      const received = await poll(both, limitMs, async () => {
-        const { exit, text } = await ship.exec('node', '-e', receive);
-        return exit === 0 ? text : undefined;
-      });
-      assert.equal(received, 'received\n');
-      const tries = `const fs = require('node:fs');
+    const received = await poll(both, limitMs, async () => {
+      const { exit, text } = await ship.exec('node', '-e', receive);
+      return exit === 0 ? text : undefined;
+    });
+    assert.equal(received, 'received\n');
+    const tries = `const fs = require('node:fs');
         const attempt = (use) => { try { return use(); } catch (fault) { return fault.code; } };
         console.log(['/etc/dovegate/dovegate.yaml', '/etc/dovegate/mail1.password', '/var/lib/dovegate/audit/hmac.key']
           .map((path) => attempt(() => fs.readFileSync(path))).join());
         for (const path of ['/var/lib/dovegate/audit/x', '/run/dovegate-ship/x', '/var/lib/dovegate-ship/x']) console.log(attempt(() => fs.writeFileSync(path, '')));`;
-      assert.match(
-        (await ship.exec('node', '-e', tries)).text,
-        /^ENOENT,ENOENT,EACCES\n(?:EROFS|EACCES)\nEROFS\nundefined\n$/,
-      );
-      await ship.signal('TERM');
-      assert.equal(await ship.exited, 0, ship.output());
-      await daemon.signal('TERM');
-      assert.equal(await daemon.exited, 0, daemon.output());
-    },
-  );
+    assert.match(
+      (await ship.exec('node', '-e', tries)).text,
+      /^ENOENT,ENOENT,EACCES\n(?:EROFS|EACCES)\nEROFS\nundefined\n$/,
+    );
+    await end();
+  });
 
   await t.test('the image for the other architecture: all of it is for that one', async () => {
     const { root, architecture } = await makeOtherRoot(join(folder, 'other'));

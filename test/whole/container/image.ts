@@ -89,20 +89,9 @@ export async function buildImage(owner: Owner): Promise<Image | Skipped> {
   // As the page shows it: in another format the image has no health check.
   const page = readFileSync(join(root, 'docs/container-kubernetes.md'), 'utf8');
   const [, format = ''] = /^buildah build --format (\S+) /m.exec(page) ?? [];
-  const isolated = ['--isolation', 'chroot', '--format', format, '--pull-never'];
-  await buildah(
-    'bud',
-    ...isolated,
-    '--build-arg',
-    `BASE=${fact('image')}`,
-    '--volume',
-    `${cache}:/root/.npm`,
-    '--volume',
-    `${runtimes}:/build/.runtime`,
-    '--tag',
-    tag,
-    root,
-  );
+  const isolated = ['--isolation', 'chroot', '--format', format, '--pull-never', '--tag', tag];
+  const volumes = ['--volume', `${cache}:/root/.npm`, '--volume', `${runtimes}:/build/.runtime`];
+  await buildah('bud', ...isolated, '--build-arg', `BASE=${fact('image')}`, ...volumes, root);
   const config = imageShape.parse(JSON.parse(await buildah('inspect', '--type', 'image', tag))).Docker.config;
   await buildah('from', '--pull-never', '--name', own, tag);
   return { config, root: (await buildah('mount', own)).trim() };
@@ -196,19 +185,8 @@ export function startContainer(image: Image, options: ContainerOptions): Contain
   const state = join(folder, 'crun');
   // crun refuses a machine with both versions of control groups, whether it is to use them or not.
   const alone = 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"';
-  const crun = [
-    'unshare',
-    '--mount',
-    'sh',
-    '-c',
-    alone,
-    'sh',
-    'crun',
-    '--root',
-    state,
-    '--cgroup-manager=disabled',
-  ] as const;
-  const container: ChildProcess = spawn(crun[0], [...crun.slice(1), 'run', '--bundle', bundle, name], {
+  const crun = ['--mount', 'sh', '-c', alone, 'sh', 'crun', '--root', state, '--cgroup-manager=disabled'];
+  const container: ChildProcess = spawn('unshare', [...crun, 'run', '--bundle', bundle, name], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
@@ -219,7 +197,7 @@ export function startContainer(image: Image, options: ContainerOptions): Contain
   const exited = new Promise<number>((resolve) => {
     container.once('close', (code) => resolve(code ?? -1));
   });
-  const run = (...args: string[]): Promise<ProgramResult> => runProgram(crun[0], [...crun.slice(1), ...args]);
+  const run = (...args: string[]): Promise<ProgramResult> => runProgram('unshare', [...crun, ...args]);
   endBefore(folder, async () => {
     await run('delete', '--force', name);
     await exited;
