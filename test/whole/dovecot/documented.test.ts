@@ -12,6 +12,7 @@ import { runWarm } from '../../kit/gate/warm-program.js';
 import type { Lab } from '../../kit/plain/dovecot-lab.js';
 import type { Owner } from '../../kit/plain/folder.js';
 import { freePorts } from '../../kit/plain/free-ports.js';
+import { ends } from '../../kit/plain/program.js';
 import { openRawClient, type RawClient } from '../../kit/plain/raw-client.js';
 import { example, readPage } from '../cli/docs-page.js';
 import { complete, fencesOf } from '../cli/docs-steps.js';
@@ -76,8 +77,7 @@ async function follow(owner: Owner, lab: Lab, { dovecot, configuration }: Docume
     config,
     files: { 'ca.pem': readFileSync(lab.caFile, 'utf8'), 'mail1.password': `${backendPassword}\n` },
   });
-  const checked = await runWarm(['check', '--config', join(folder, 'dovegate.yaml')]);
-  assert.equal(checked.exit, 0, checked.text);
+  await ends(0, runWarm(['check', '--config', join(folder, 'dovegate.yaml')]));
   const status = await runWarm(['status', '--config', join(folder, 'dovegate.yaml')]);
   assert.match(status.text, /^ready +yes$/m);
   return folder;
@@ -117,8 +117,7 @@ test('the lines for Dovecot in docs/backends.md are those of config/dovegate.exa
 
 onDovecot('config/ and the quick starts, literally', openBareDovecot, async (t, lab) => {
   await lab.addUsers(['alice', 'bob', 'ceo'].map((user) => `${user}@example.com:{plain}pw::::::`));
-  const made = await lab.doveadm(['mailbox', 'create', '-u', 'bob@example.com', 'Trash']);
-  assert.equal(made.exit, 0, made.text);
+  await ends(0, lab.doveadm(['mailbox', 'create', '-u', 'bob@example.com', 'Trash']));
 
   await t.test('config/dovegate.example.yaml: each of its policy tests, as a command', async (nested) => {
     const documented = documentedExample();

@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { builtProgram } from '../../kit/gate/daemon.js';
 import { runWarm, runWarmDoveadm } from '../../kit/gate/warm-program.js';
 import { type Lab, openLab } from '../../kit/plain/dovecot-lab.js';
-import { type ProgramResult, runProgram } from '../../kit/plain/program.js';
+import { ends, type ProgramResult, runProgram } from '../../kit/plain/program.js';
 import { presetCommands } from './preset-policies.js';
 import { alice, onDovecot } from './real-gateway.js';
 import { columnsOf, type TypedLine, typedLines } from './typed-lines.js';
@@ -96,11 +96,10 @@ onDovecot('users from a file, and a mail from one, are read here', openLab, asyn
   const mail = join(lab.folder, 'mail.txt');
   writeFileSync(mail, 'Subject: from a file\n\ntext\n');
   const at = ['-S', lab.unixPreauth, '-u', alice];
-  assert.equal((await run(link, ['save', ...at, '-m', 'Drafts', mail])).exit, 0);
+  await ends(0, run(link, ['save', ...at, '-m', 'Drafts', mail]));
   const fetched = await run(link, ['-f', 'flow', 'fetch', ...at, 'text', 'mailbox', 'Drafts', 'all']);
   assert.equal(fetched.stdout.toString(), 'text=Subject: from a file\n\ntext\n\n');
-  const missing = await run(link, ['save', ...at, join(lab.folder, 'none')]);
-  assert.equal(missing.exit, 75);
+  await ends(75, run(link, ['save', ...at, join(lab.folder, 'none')]));
 });
 
 /** -S belongs to the command, and must stand before what it searches for. */

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startDaemon } from '../../kit/gate/daemon.js';
 import { type Lab, openLab } from '../../kit/plain/dovecot-lab.js';
-import { type ProgramResult, runProgram } from '../../kit/plain/program.js';
+import { ends, type ProgramResult, runProgram } from '../../kit/plain/program.js';
 import { projectRoot } from '../../kit/plain/root.js';
 import { readPage } from '../cli/docs-page.js';
 import { fencesOf } from '../cli/docs-steps.js';
@@ -45,8 +45,7 @@ onDovecot('five commands from nothing to an answer', openLab, async (t, lab) => 
   // 1. The program, where everybody may read it.
   const installer = fileURLToPath(new URL('scripts/install.mjs', projectRoot));
   const destination = join(folder, 'installed');
-  const installed = await runProgram(process.execPath, [installer, 'install', '--destdir', destination]);
-  assert.equal(installed.exit, 0, installed.text);
+  await ends(0, runProgram(process.execPath, [installer, 'install', '--destdir', destination]));
   chmodSync(destination, 0o755);
   const program = join(destination, 'usr/local/lib/dovegate/dist/main.js');
   const dovegate = (...args: string[]): Promise<ProgramResult> =>
@@ -58,8 +57,7 @@ onDovecot('five commands from nothing to an answer', openLab, async (t, lab) => 
   const isNative = lab.inRoot(socket) === socket;
   const backend = isNative ? 'local' : `unix:${socket}`;
   const answers = ['--directory', gate, '--backend', backend, '--run-as', 'nobody', '--members', member];
-  const begun = await dovegate('init', '--defaults', ...answers);
-  assert.equal(begun.exit, 0, begun.text);
+  const begun = await ends(0, dovegate('init', '--defaults', ...answers));
   assert.match(
     begun.text,
     new RegExp(`^Dovecot ${lab.version.replaceAll('.', '\\.')}\\S* is on this machine`),
@@ -67,12 +65,11 @@ onDovecot('five commands from nothing to an answer', openLab, async (t, lab) => 
   const config = join(gate, 'dovegate.yaml');
   assert.match(readFileSync(config, 'utf8'), /users: \["\*@example\.org"\]/);
   assert.match(readFileSync(config, 'utf8'), /shared_namespaces: \[\]/);
-  assert.equal((await dovegate('check', '--config', config)).exit, 0);
+  await ends(0, dovegate('check', '--config', config));
   assert.equal(readFileSync(join(lab.folder, 'dovecot.conf'), 'utf8'), conf);
   const doctor = (...args: string[]): Promise<ProgramResult> =>
     dovegate('doctor', '--config', config, ...args);
-  const before = await doctor();
-  assert.equal(before.exit, 1);
+  const before = await ends(1, doctor());
   assert.match(before.text, /^bad +backend mail1 .*no such socket; let Dovecot listen there/m);
   assert.match(before.text, /^bad +daemon .*; start it$/m);
 
@@ -108,14 +105,12 @@ onDovecot('five commands from nothing to an answer', openLab, async (t, lab) => 
     const [file = '', ...rest] = [...enter, ...become, ...line];
     return runProgram(file, rest, { env: { LC_ALL: 'C.UTF-8', TMPDIR: undefined } });
   };
-  const answered = await ask(member);
-  assert.equal(answered.exit, 0, answered.text);
+  const answered = await ends(0, ask(member));
   assert.match(answered.stdout.toString(), /User quota +STORAGE/);
   assert.equal(answered.stderr, '', 'nothing of stats-writer');
   t.diagnostic(`${lab.version}: an answer after ${seconds()} s`);
 
-  const green = await doctor('--user', alice);
-  assert.equal(green.exit, 0, green.text);
+  const green = await ends(0, doctor('--user', alice));
   const notOk = green.stdout
     .toString()
     .split('\n')

@@ -4,6 +4,7 @@
 // What must not happen: a changed byte, another status, a second TLS handshake for the second command, a password that is written down.
 import assert from 'node:assert/strict';
 import { releases } from '../../kit/plain/dovecot-lab.js';
+import { ends } from '../../kit/plain/program.js';
 import { openRawClient } from '../../kit/plain/raw-client.js';
 import { openTcpCounter } from '../../kit/plain/tcp-counter.js';
 import { alice, onDovecot, openRealDovecot, openRealGateway } from './real-gateway.js';
@@ -76,7 +77,7 @@ onDovecot('the same answers through the daemon as at its own socket', openRealDo
     sub.after(() => counter.close());
     const gateway = await openRealGateway(sub, lab, { port: counter.port, idle: 1 });
     for (let n = 0; n < 20; n += 1) {
-      assert.equal((await gateway.doveadm(['quota', 'get', '-u', alice])).exit, 0);
+      await ends(0, gateway.doveadm(['quota', 'get', '-u', alice]));
     }
     const client = await gateway.client({ minor: 2 });
     for (let n = 0; n < 80; n += 1) {
