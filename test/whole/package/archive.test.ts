@@ -1,51 +1,37 @@
 // Goal: the release archive, unpacked on a host whose PATH has no Node: install.sh puts everything in place, the program runs on the Node
 // that came with it, and the installed copy takes it away again. Two makings give the same bytes.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readManifest, root } from '../../architecture/project.js';
 import { openFolder } from '../../kit/plain/folder.js';
 import { runProgram } from '../../kit/plain/program.js';
+import { checked, checkedWith, pack, sizeOf } from './packing.js';
 
 const { version } = readManifest();
 
-async function checked(
-  env: Record<string, string>,
-  file: string,
-  ...args: readonly string[]
-): Promise<string> {
-  const done = await runProgram(file, args, { cwd: root, timeoutMs: 300_000, env });
-  assert.equal(done.exit, 0, `${file} ${args.join(' ')}\n${done.text}`);
-  return done.stdout.toString();
-}
-
-async function packed(folder: string): Promise<string> {
-  const words = ['--output', folder, '--compression', '1', '--only', 'archive'];
-  const text = await checked({}, process.execPath, 'scripts/package.mjs', ...words);
-  return text.split(' ')[0] ?? '';
-}
+const packed = (folder: string): Promise<string> => pack(folder, 'archive', '--compression', '1');
 
 void test('the release archive', { timeout: 600_000 }, async (t) => {
   const folder = openFolder(t);
   const file = await packed(folder);
   const name = `dovegate-${version}-linux-${process.arch === 'x64' ? 'amd64' : process.arch}`;
   assert.ok(file.endsWith(`/${name}.tar.gz`));
-  t.diagnostic(`${name}: ${Math.round(statSync(file).size / 1024)} KiB`);
-  await checked({}, 'tar', '-xzf', file, '-C', folder);
+  t.diagnostic(sizeOf(file));
+  await checked('tar', '-xzf', file, '-C', folder);
   const unpacked = join(folder, name);
   const inside = join(folder, 'root');
   mkdirSync(inside);
-  const bare = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
   /** The shell finds the tools of a system, and no Node. */
   const tools = join(folder, 'tools');
   mkdirSync(tools);
   for (const tool of ['dirname', 'grep', 'find', 'sed', 'sort', 'systemctl'])
-    if (existsSync(`/usr/bin/${tool}`)) await checked(bare, 'ln', '-s', `/usr/bin/${tool}`, tools);
-  const withoutNode = { PATH: tools };
+    if (existsSync(`/usr/bin/${tool}`)) symlinkSync(`/usr/bin/${tool}`, join(tools, tool));
+  const withoutNode = checkedWith({ env: { PATH: tools } });
 
   await t.test('install.sh needs no Node of the host', async () => {
-    await checked(withoutNode, '/bin/sh', join(unpacked, 'install.sh'), '--destdir', inside);
+    await withoutNode('/bin/sh', join(unpacked, 'install.sh'), '--destdir', inside);
     const program = '/usr/local/lib/dovegate';
     const unit = readFileSync(join(inside, 'usr/local/lib/systemd/system/dovegate.service'), 'utf8');
     assert.match(
@@ -57,13 +43,13 @@ void test('the release archive', { timeout: 600_000 }, async (t) => {
     );
     const main = join(inside, program, 'dist/main.js');
     assert.ok(readFileSync(main, 'utf8').startsWith(`#!${program}/runtime/node\n`));
-    const told = await checked(withoutNode, join(inside, program, 'runtime/node'), main, '--version');
+    const told = await withoutNode(join(inside, program, 'runtime/node'), main, '--version');
     assert.equal(told, `${version}\n`);
   });
 
   await t.test('once more is an upgrade; uninstall takes all of it', async () => {
-    await checked(withoutNode, '/bin/sh', join(unpacked, 'install.sh'), 'install', '--destdir', inside);
-    await checked(withoutNode, '/bin/sh', join(unpacked, 'install.sh'), 'uninstall', '--destdir', inside);
+    await withoutNode('/bin/sh', join(unpacked, 'install.sh'), 'install', '--destdir', inside);
+    await withoutNode('/bin/sh', join(unpacked, 'install.sh'), 'uninstall', '--destdir', inside);
     const left = readdirSync(inside, { recursive: true, encoding: 'utf8' }).filter((path) =>
       statSync(join(inside, path)).isFile(),
     );

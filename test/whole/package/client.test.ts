@@ -1,7 +1,7 @@
 // Goal: @dovegate/client by itself. Packed, it is installed into an empty folder without a network, and used by `import`, by `require` and
 // from TypeScript in front of a running daemon. What must not happen: a dependency, a file of the daemon, two classes of one name.
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import * as z from 'zod';
@@ -10,6 +10,7 @@ import { openGateway } from '../../kit/gate/gateway.js';
 import type { Script } from '../../kit/gate/script.js';
 import { openFolder } from '../../kit/plain/folder.js';
 import { runProgram } from '../../kit/plain/program.js';
+import { checkedWith, compile, install, sizeOf } from './packing.js';
 
 const answer: Script = async ({ fields }, connection) => {
   if (fields[0] === 'quota get') {
@@ -21,22 +22,6 @@ const answer: Script = async ({ fields }, connection) => {
 };
 
 const policy = '\n    users: ["*@example.org"]\n    allow: [quota get, mailbox create]';
-
-async function run(cwd: string, file: string, ...args: string[]): Promise<string> {
-  const { exit, text } = await runProgram(file, args, { cwd, timeoutMs: 120_000 });
-  assert.equal(exit, 0, `${file} ${args.join(' ')}\n${text}`);
-  return text;
-}
-
-/** The library, packed and installed into a project of its own: the project's folder, and the tarball. */
-async function installed(t: TestContext): Promise<{ folder: string; tarball: string }> {
-  const folder = openFolder(t);
-  await run(root, process.execPath, 'scripts/package.mjs', '--output', folder, '--only', 'client');
-  const tarball = join(folder, `dovegate-client-${readManifest().version}.tgz`);
-  writeFileSync(join(folder, 'package.json'), '{ "name": "panel", "version": "1.0.0", "private": true }');
-  await run(folder, 'npm', 'install', '--offline', '--no-audit', '--no-fund', '--loglevel=error', tarball);
-  return { folder, tarball };
-}
 
 /** What each of the three programs does; `load` differs. */
 const body = `
@@ -64,8 +49,9 @@ const untyped = body.replaceAll(': unknown', '');
 const printed = 'User quota STORAGE 100\nexists DATAERR\ndenied NOPERM\nunsendable false\n';
 
 void test('the client library by itself', { timeout: 240_000 }, async (t) => {
-  const { folder, tarball } = await installed(t);
-  t.diagnostic(`@dovegate/client: ${Math.round(statSync(tarball).size / 1024)} KiB packed`);
+  const folder = openFolder(t);
+  await install(folder, 'client');
+  t.diagnostic(sizeOf(join(folder, `dovegate-client-${readManifest().version}.tgz`)));
   await t.test('import, require and TypeScript, in front of a daemon', (sub) => useIt(sub, folder));
   await t.test('what is packed: the library, no dependency, none of the daemon', () => lookInto(folder));
 });
@@ -84,23 +70,10 @@ void (() => connect({ host: 'mail.example.com' }));`,
 const { ${names} } = library;${body}`,
   };
   for (const [name, text] of Object.entries(programs)) writeFileSync(join(folder, name), text);
-  const compilerOptions = {
-    target: 'es2022',
-    module: 'node20',
-    lib: ['es2023', 'esnext.disposable'],
-    types: ['node'],
-    typeRoots: [join(root, 'node_modules/@types')],
-    strict: true,
-    exactOptionalPropertyTypes: true,
-    skipLibCheck: false,
-  };
-  writeFileSync(
-    join(folder, 'tsconfig.json'),
-    JSON.stringify({ compilerOptions, files: ['typed.mts', 'typed.cts'] }),
-  );
-  await run(folder, process.execPath, join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.json');
+  await compile(folder, 'node20', ['typed.mts', 'typed.cts']);
+  const run = checkedWith({ cwd: folder });
   for (const name of ['program.mjs', 'program.cjs', 'typed.mjs', 'typed.cjs'])
-    assert.equal(await run(folder, process.execPath, name, daemon.path('support.sock')), printed, name);
+    assert.equal(await run(process.execPath, name, daemon.path('support.sock')), printed, name);
   writeFileSync(
     join(folder, 'both.mjs'),
     `import { createRequire } from 'node:module';
@@ -108,7 +81,7 @@ import * as imported from '@dovegate/client';
 const required = createRequire(import.meta.url)('@dovegate/client');
 console.log(Object.keys(imported).every((name) => imported[name] === required[name]), Object.keys(imported).join());`,
   );
-  assert.equal(await run(folder, process.execPath, 'both.mjs'), 'true CommandFailed,SessionFault,connect\n');
+  assert.equal(await run(process.execPath, 'both.mjs'), 'true CommandFailed,SessionFault,connect\n');
 }
 
 function lookInto(folder: string): void {

@@ -3,14 +3,15 @@
 // functions, or any other package.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { after, type TestContext, test } from 'node:test';
+import { after, test } from 'node:test';
 import * as z from 'zod';
 import { readManifest, root } from '../../architecture/project.js';
 import { openScriptedDovecot } from '../../kit/gate/scripted-dovecot.js';
+import { makeFolder, openFolder } from '../../kit/plain/folder.js';
 import { runProgram } from '../../kit/plain/program.js';
+import { compile } from './packing.js';
 
 const consumer = `
 import { CommandFailed, connect, type Command, type LogLine, type Row, SessionFault, type Session } from 'dovegate/client';
@@ -43,12 +44,7 @@ function run(cwd: string, program: string, ...args: string[]): string {
   return done.stdout;
 }
 
-function openFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'dovegate-consumer-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
+const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
 let packed: string | undefined;
 after(() => {
   if (packed !== undefined) rmSync(dirname(packed), { recursive: true, force: true });
@@ -58,9 +54,8 @@ after(() => {
 function pack(): string {
   if (packed !== undefined) return packed;
   assert.ok(existsSync(join(root, 'dist/client/connect.js')), 'npm run build comes first');
-  const folder = mkdtempSync(join(tmpdir(), 'dovegate-packed-'));
+  const folder = makeFolder();
   run(root, process.execPath, 'scripts/packed.mjs', join(folder, 'package'));
-  const quiet = ['--ignore-scripts', '--loglevel=error'];
   run(join(folder, 'package'), 'npm', 'pack', ...quiet, '--pack-destination', folder);
   packed = join(folder, readdirSync(folder).find((name) => name.endsWith('.tgz')) ?? '');
   return packed;
@@ -115,35 +110,16 @@ void test('an unpacked package installs the service: by itself, and as a depende
 
 void test('a project that installs the tarball has the types, and the program runs', async (t) => {
   const folder = openFolder(t);
-  writeFileSync(
-    join(folder, 'package.json'),
-    JSON.stringify({ name: 'consumer', type: 'module', private: true }),
-  );
-  const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
+  writeFileSync(join(folder, 'package.json'), '{ "name": "consumer", "type": "module", "private": true }');
   run(folder, 'npm', 'install', ...quiet, pack());
 
   writeFileSync(join(folder, 'consumer.ts'), consumer);
-  const compilerOptions = {
-    target: 'es2022',
-    module: 'nodenext',
-    lib: ['es2023', 'esnext.disposable'],
-    types: ['node'],
-    typeRoots: [join(root, 'node_modules/@types')],
-    strict: true,
-    exactOptionalPropertyTypes: true,
-    noUncheckedIndexedAccess: true,
-    skipLibCheck: false,
-    erasableSyntaxOnly: true,
-    outDir: 'out',
-    rootDir: '.',
-  };
-  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['consumer.ts'] }));
-  run(folder, process.execPath, join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.json');
+  await compile(folder, 'nodenext', ['consumer.ts']);
 
   const socket = join(folder, 's');
   const server = await openScriptedDovecot({ unix: socket, minor: 3 });
   try {
-    const { text, exit } = await runProgram(process.execPath, ['out/consumer.js', socket], { cwd: folder });
+    const { text, exit } = await runProgram(process.execPath, ['consumer.js', socket], { cwd: folder });
     assert.equal(exit, 0, text);
     assert.equal(text, 'User quota STORAGE\nUser quota MESSAGE\nError: no\n2 3\n');
   } finally {
@@ -153,8 +129,7 @@ void test('a project that installs the tarball has the types, and the program ru
 
 void test('without optional packages nothing is compiled: one package beside the program, which runs', (t) => {
   const folder = openFolder(t);
-  writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true }));
-  const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--prefer-offline', '--loglevel=error'];
+  writeFileSync(join(folder, 'package.json'), '{ "private": true }');
   run(folder, 'npm', 'install', '--omit=optional', ...quiet, pack());
   const names = readdirSync(join(folder, 'node_modules')).filter((name) => !name.startsWith('.'));
   assert.deepEqual(names, ['dovegate', 'koffi']);
@@ -187,21 +162,11 @@ function loadedFiles(from: string, isLater: boolean): { files: string[]; package
 }
 
 void test('the library loads its own few files and nothing else; the names of commands only for a text over TCP alone', () => {
-  const first = [
-    'client',
-    'doveadm/codes',
-    'doveadm/handshake',
-    'doveadm/protocol',
-    'doveadm/reply',
-    'doveadm/verbs',
-    'host/bounds',
-    'host/kinds',
-    'host/machine',
-    'host/net',
-    'host/ports',
-    'host/values',
-    'host/words',
-  ];
+  const doveadm = ['codes', 'handshake', 'protocol', 'reply', 'verbs'].map((name) => `doveadm/${name}`);
+  const host = ['bounds', 'kinds', 'machine', 'net', 'ports', 'values', 'words'].map(
+    (name) => `host/${name}`,
+  );
+  const first = ['client', ...doveadm, ...host];
   for (const [isLater, wanted] of [
     [false, first],
     // Commands as data, the cells of their rows, and what both need of names.
@@ -226,24 +191,17 @@ void test('the library loads its own few files and nothing else; the names of co
 void test('what every subcommand loads needs no package but the one for options, and neither settings nor network', () => {
   const { files, packages } = loadedFiles('program.js', false);
   assert.deepEqual(packages, ['commander']);
+  const ofGate = 'admin|command|daemon|login|lookup|pool|relay|session|telemetry';
+  const heavy = new RegExp(`^(?:host/(?:net|http)|rules/config|journal/files|gate/(?:${ofGate}))/`);
   assert.deepEqual(
-    files.filter((path) =>
-      /^(?:host\/(?:net|http)|rules\/config|journal\/files|gate\/(?:admin|command|daemon|login|lookup|pool|relay|session|telemetry))\//.test(
-        path,
-      ),
-    ),
+    files.filter((path) => heavy.test(path)),
     [],
   );
 });
 
 void test('a question to a daemon by its socket needs no parser of configurations', () => {
-  for (const name of [
-    'gate/cli/status',
-    'gate/cli/operate',
-    'gate/cli/kill',
-    'rules/cli/can',
-    'rules/cli/explain',
-  ]) {
+  const subcommands = 'gate/cli/status gate/cli/operate gate/cli/kill rules/cli/can rules/cli/explain';
+  for (const name of subcommands.split(' ')) {
     const { packages } = loadedFiles(`${name}.js`, false);
     assert.ok(!packages.includes('zod') && !packages.includes('yaml'), name);
   }

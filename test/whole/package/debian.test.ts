@@ -7,46 +7,36 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { readManifest, root } from '../../architecture/project.js';
+import { readManifest } from '../../architecture/project.js';
 import { startDaemon } from '../../kit/gate/daemon.js';
 import { openFolder } from '../../kit/plain/folder.js';
-import { type ProgramResult, runProgram } from '../../kit/plain/program.js';
+import { runProgram } from '../../kit/plain/program.js';
+import { checked, pack, sizeOf } from './packing.js';
 
 const { version } = readManifest();
 /** Why there is no package on this machine. */
 const why = existsSync('/usr/bin/dpkg-deb') ? undefined : 'there is no dpkg-deb';
 const lintian = existsSync('/usr/bin/lintian');
 
-async function checked(file: string, ...args: string[]): Promise<ProgramResult> {
-  const done = await runProgram(file, args, { cwd: root, timeoutMs: 300_000, env: { LC_ALL: 'C.UTF-8' } });
-  assert.equal(done.exit, 0, `${file} ${args.join(' ')}\n${done.text}`);
-  return done;
-}
-
 const isWhole = Number(process.env['DOVEGATE_ROUNDS'] ?? 1) >= 5;
 
-/** Makes it in a folder; its path. */
-async function packed(folder: string, ...flags: readonly string[]): Promise<string> {
-  const level = isWhole ? '6' : '0';
-  const words = ['--output', folder, '--compression', level, ...flags, '--only', 'deb'];
-  const { stdout } = await checked(process.execPath, 'scripts/package.mjs', ...words);
-  return stdout.toString().split(' ')[0] ?? '';
-}
+const packed = (folder: string, ...flags: readonly string[]): Promise<string> =>
+  pack(folder, 'deb', '--compression', isWhole ? '6' : '0', ...flags);
 
 void test('the Debian package', { skip: why ?? false, timeout: 600_000 }, async (t) => {
   const folder = openFolder(t);
   const deb = await packed(folder);
   const field = async (name: string): Promise<string> =>
-    (await checked('dpkg-deb', '--field', deb, name)).text.trim();
-  const contents = (await checked('dpkg-deb', '--contents', deb)).text
+    (await checked('dpkg-deb', '--field', deb, name)).trim();
+  const contents = (await checked('dpkg-deb', '--contents', deb))
     .trim()
     .split('\n')
     .map((line) => /^(\S+) (\S+) +\d+ \S+ \S+ \.(\/.*?)(?: -> (.*))?$/.exec(line)?.slice(1) ?? [line]);
   const paths = contents.map(([, , path = '']) => path);
   const out = join(folder, 'unpacked');
   await checked('dpkg-deb', '--raw-extract', deb, out);
-  const architecture = (await checked('dpkg', '--print-architecture')).text.trim();
-  t.diagnostic(`${deb.split('/').at(-1)}: ${Math.round(statSync(deb).size / 1024)} KiB`);
+  const architecture = (await checked('dpkg', '--print-architecture')).trim();
+  t.diagnostic(sizeOf(deb));
 
   await t.test('names, dependencies, conffiles, owners and modes', async () => {
     assert.ok(deb.endsWith(`/dovegate_${version}-1_${architecture}.deb`));
@@ -67,26 +57,13 @@ void test('the Debian package', { skip: why ?? false, timeout: 600_000 }, async 
   });
 
   await t.test('what is in it, and what is not', () => {
-    for (const path of [
-      '/usr/bin/dovegate',
-      '/usr/lib/dovegate/config/presets/support-desk.yaml',
-      '/usr/lib/dovegate/runtime/LICENSE',
-      '/usr/lib/systemd/system/dovegate.service',
-      '/usr/lib/systemd/system/dovegate@.socket',
-      '/usr/lib/systemd/system/dovegate-fleet.service',
-      '/usr/lib/systemd/system/dovegate-page.service',
-      '/usr/lib/systemd/system/dovegate-page.socket',
-      '/usr/lib/systemd/system-preset/90-dovegate.preset',
-      '/usr/lib/sysusers.d/dovegate.conf',
-      '/usr/lib/tmpfiles.d/dovegate.conf',
-      '/usr/share/bash-completion/completions/dovegate',
-      '/usr/share/doc/dovegate/copyright',
-      '/usr/share/doc/dovegate/docs',
-      '/usr/share/man/man1/dovegate.1.gz',
-      '/usr/share/man/man1/doveadm-dovegate.1.gz',
-      '/usr/share/man/man5/dovegate.yaml.5.gz',
-    ])
-      assert.ok(paths.includes(path), path);
+    const wanted = `bin/dovegate lib/dovegate/config/presets/support-desk.yaml lib/dovegate/runtime/LICENSE
+lib/systemd/system/dovegate.service lib/systemd/system/dovegate@.socket lib/systemd/system/dovegate-fleet.service
+lib/systemd/system/dovegate-page.service lib/systemd/system/dovegate-page.socket lib/systemd/system-preset/90-dovegate.preset
+lib/sysusers.d/dovegate.conf lib/tmpfiles.d/dovegate.conf share/bash-completion/completions/dovegate
+share/doc/dovegate/copyright share/doc/dovegate/docs share/man/man1/dovegate.1.gz share/man/man1/doveadm-dovegate.1.gz
+share/man/man5/dovegate.yaml.5.gz`;
+    for (const path of wanted.split(/\s/)) assert.ok(paths.includes(`/usr/${path}`), path);
     const places = paths.filter(
       (path) => !/^\/(usr\/(bin|lib|share)\/|usr\/$|etc\/(dovegate\/)?$|$)/.test(path),
     );
@@ -117,8 +94,8 @@ void test('the Debian package', { skip: why ?? false, timeout: 600_000 }, async 
   await t.test('the program runs from it, with its foreign functions', async () => {
     const main = join(out, 'usr/bin/dovegate');
     const node = join(out, 'usr/lib/dovegate/runtime/node');
-    assert.equal((await checked(node, main, '--version')).text, `${version}\n`);
-    assert.match((await checked(node, '--version')).text, /^v24\./);
+    assert.equal(await checked(node, main, '--version'), `${version}\n`);
+    assert.match(await checked(node, '--version'), /^v24\./);
     const socket = `unix:${join(folder, 'none')}`;
     const daemon = await startDaemon(t, {
       program: join(out, 'usr/lib/dovegate/dist/main.js'),
@@ -134,10 +111,8 @@ audit: { directory: audit, memory: "off", reserve: 4KiB }
     assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
     for (const path of ['scripts/names.sh', 'dist/web/index.html', 'dist/web/page.js', 'dist/LICENSES.txt'])
       assert.ok(existsSync(join(out, 'usr/lib/dovegate', path)), path);
-    assert.match(
-      readFileSync(join(out, 'usr/lib/dovegate/dist/main.js'), 'utf8'),
-      /^#!\/usr\/lib\/dovegate\/runtime\/node\n/,
-    );
+    const started = readFileSync(join(out, 'usr/lib/dovegate/dist/main.js'), 'utf8');
+    assert.match(started, /^#!\/usr\/lib\/dovegate\/runtime\/node\n/);
   });
 
   await t.test('manual pages have what --help and the page of settings have', async () => {
@@ -158,28 +133,24 @@ audit: { directory: audit, memory: "off", reserve: 4KiB }
     if (!existsSync('/usr/bin/man') || !existsSync('/usr/bin/groff')) return;
     for (const path of ['man1/dovegate.1', 'man1/doveadm-dovegate.1', 'man5/dovegate.yaml.5']) {
       const file = join(out, 'usr/share/man', `${path}.gz`);
-      assert.equal(
-        (await checked('man', '--warnings', '-E', 'UTF-8', '-l', '-Tutf8', '-Z', file)).stderr,
-        '',
-        path,
-      );
+      const words = ['--warnings', '-E', 'UTF-8', '-l', '-Tutf8', '-Z', file];
+      const { exit, stderr } = await runProgram('man', words, { env: { LC_ALL: 'C.UTF-8' } });
+      assert.deepEqual([exit, stderr], [0, ''], path);
     }
   });
 
   const small = await packed(join(folder, 'small'), '--system-node');
 
   await t.test("the one that needs the distribution's Node", async () => {
-    const depends = (await checked('dpkg-deb', '--field', small, 'Depends')).text;
+    const depends = await checked('dpkg-deb', '--field', small, 'Depends');
     assert.match(depends, /^nodejs \(>= 20\.19\.2\), libc6 \(>= 2\.\d+\), /);
     const inside = join(folder, 'small/unpacked');
     await checked('dpkg-deb', '--raw-extract', small, inside);
     assert.ok(!existsSync(join(inside, 'usr/lib/dovegate/runtime')));
     const unit = readFileSync(join(inside, 'usr/lib/systemd/system/dovegate.service'), 'utf8');
     assert.match(unit, /^ExecStart=\/usr\/bin\/node --min-semi-space-size=8 \/usr\/lib\/dovegate\//m);
-    assert.match(
-      readFileSync(join(inside, 'usr/lib/dovegate/dist/main.js'), 'utf8'),
-      /^#!\/usr\/bin\/node\n/,
-    );
+    const main = readFileSync(join(inside, 'usr/lib/dovegate/dist/main.js'), 'utf8');
+    assert.match(main, /^#!\/usr\/bin\/node\n/);
   });
 
   await t.test(

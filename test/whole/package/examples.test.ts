@@ -190,21 +190,10 @@ void test('kubernetes: each object is one that the API has, field by field', asy
   const misspelt = files['standalone.ts'].replace('readOnlyRootFilesystem', 'readOnlyRootFileSystem');
   for (const [name, text] of Object.entries({ ...files, 'misspelt.ts': misspelt }))
     writeFileSync(join(folder, name), text);
-  const options = [
-    '--noEmit',
-    '--strict',
-    '--module',
-    'esnext',
-    '--moduleResolution',
-    'bundler',
-    '--types',
-    '',
-  ];
-  const compiled = await runProgram(
-    process.execPath,
-    [join(root, 'node_modules/typescript/bin/tsc'), ...options, ...Object.keys(files), 'misspelt.ts'],
-    { cwd: folder },
-  );
+  const compiler = join(root, 'node_modules/typescript/bin/tsc');
+  const options = '--noEmit --strict --module esnext --moduleResolution bundler --types '.split(' ');
+  const words = [compiler, ...options, ...Object.keys(files), 'misspelt.ts'];
+  const compiled = await runProgram(process.execPath, words, { cwd: folder });
   const faults = compiled.text.split('\n').filter((line) => line.includes('error TS'));
   assert.equal(faults.length, 1, compiled.text);
   assert.match(faults[0] ?? '', /^misspelt\.ts\(.*readOnlyRootFileSystem/);
@@ -215,12 +204,9 @@ for (const path of manifests)
     const { text, pod, all, daemon, volumes, services } = readManifest(path);
     assert.deepEqual(problemsOf(text), []);
     const own = all.filter(({ image }) => /\/dovegate:/.test(image));
-    const others = new Map([
-      ['page', pageUser],
-      ['ship', shipUser],
-    ]);
+    const users: Readonly<Record<string, readonly number[]>> = { page: pageUser, ship: shipUser };
     for (const { name, securityContext: who } of own)
-      assert.deepEqual([who.runAsUser, who.runAsGroup], others.get(name) ?? user, name);
+      assert.deepEqual([who.runAsUser, who.runAsGroup], users[name] ?? user, name);
     for (const { volumeMounts } of all)
       for (const { name } of volumeMounts) assert.ok(volumes.includes(name), name);
     for (const { name, secret } of pod.volumes)

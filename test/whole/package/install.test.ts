@@ -6,7 +6,6 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -14,14 +13,13 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { root } from '../../architecture/project.js';
+import { openFolder } from '../../kit/plain/folder.js';
 
 function openDestination(t: TestContext) {
-  const folder = mkdtempSync(join(tmpdir(), 'dovegate-install-'));
-  t.after(() => rmSync(folder, { recursive: true }));
+  const folder = openFolder(t);
   const run = (what: string, ...args: string[]) => {
     // The umask of an operator who keeps everything to himself.
     const line = 'umask 077; exec "$@"';
@@ -33,45 +31,31 @@ function openDestination(t: TestContext) {
     readdirSync(join(folder, path), { withFileTypes: true }).flatMap((entry) =>
       entry.isDirectory() ? below(join(path, entry.name)) : [join(path, entry.name)],
     );
-  return { folder, run, below, at: (path: string) => join(folder, path) };
+  const at = (path: string): string => join(folder, path);
+  return { folder, run, below, at, textAt: (path: string) => readFileSync(at(path), 'utf8') };
 }
 
 for (const prefix of ['/usr', '/opt/gate']) {
   void test(`installed below ${prefix}: it runs from there, and its units name it`, (t) => {
-    const { run, at, below } = openDestination(t);
+    const { run, at, below, textAt } = openDestination(t);
     const done = run('install', '--prefix', prefix, '--node', '/usr/bin/node24');
     assert.equal(done.status, 0, done.output);
-    const version = spawnSync(process.execPath, [at(`${prefix}/bin/dovegate`), '--version'], {
-      encoding: 'utf8',
-    });
-    assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/);
+    const { stdout } = spawnSync(process.execPath, [at(`${prefix}/bin/dovegate`), '--version']);
+    assert.match(String(stdout), /^\d+\.\d+\.\d+\n$/);
     const lib = prefix === '/usr' ? '/usr/lib' : '/usr/local/lib';
-    const unit = readFileSync(at(`${lib}/systemd/system/dovegate.service`), 'utf8');
-    assert.match(
-      unit,
-      new RegExp(
-        `^ExecStart=/usr/bin/node24 --min-semi-space-size=8 ${prefix}/lib/dovegate/dist/main.js serve `,
-        'm',
-      ),
-    );
-    for (const path of [
-      'systemd/system/dovegate@.socket',
-      'systemd/system/dovegate-fleet.service',
-      'systemd/system/dovegate-page.service',
-      'systemd/system/dovegate-page.socket',
-      'sysusers.d/dovegate.conf',
-      'tmpfiles.d/dovegate.conf',
-    ])
+    const unit = textAt(`${lib}/systemd/system/dovegate.service`);
+    const start = `/usr/bin/node24 --min-semi-space-size=8 ${prefix}/lib/dovegate/dist/main.js serve `;
+    assert.match(unit, new RegExp(`^ExecStart=${start}`, 'm'));
+    const others = ['@.socket', '-fleet.service', '-page.service', '-page.socket'];
+    const units = others.map((name) => `systemd/system/dovegate${name}`);
+    for (const path of [...units, 'sysusers.d/dovegate.conf', 'tmpfiles.d/dovegate.conf'])
       assert.ok(existsSync(at(`${lib}/${path}`)), path);
     for (const path of [
       'bash-completion/completions/dovegate',
       prefix === '/usr' ? 'zsh/vendor-completions/_dovegate' : 'zsh/site-functions/_dovegate',
       'fish/vendor_completions.d/dovegate.fish',
     ])
-      assert.match(
-        readFileSync(at(`${prefix}/share/${path}`), 'utf8'),
-        /completion of dovegate, made by dovegate completion/,
-      );
+      assert.match(textAt(`${prefix}/share/${path}`), /completion of dovegate, made by dovegate completion/);
     const files = below();
     assert.deepEqual(
       files.filter((path) => /node_modules\/(typescript|oxlint|@biomejs|@types|fast-check)\//.test(path)),
@@ -89,12 +73,12 @@ for (const prefix of ['/usr', '/opt/gate']) {
 }
 
 void test('a second install leaves the configuration; an uninstall leaves nothing else', (t) => {
-  const { run, at, below } = openDestination(t);
+  const { run, at, below, textAt } = openDestination(t);
   assert.equal(run('install', '--node', '/usr/bin/node').status, 0);
   writeFileSync(at('/etc/dovegate/dovegate.yaml'), 'mine');
   writeFileSync(at('/usr/local/lib/dovegate/dist/old.js'), '');
   assert.equal(run('install', '--node', '/usr/bin/node').status, 0);
-  assert.equal(readFileSync(at('/etc/dovegate/dovegate.yaml'), 'utf8'), 'mine');
+  assert.equal(textAt('/etc/dovegate/dovegate.yaml'), 'mine');
   assert.ok(!existsSync(at('/usr/local/lib/dovegate/dist/old.js')));
   for (const again of ['first', 'second']) assert.equal(run('uninstall').status, 0, again);
   assert.deepEqual(below(), ['etc/dovegate/dovegate.yaml']);
@@ -164,7 +148,7 @@ void test('an installed program installs itself again, as to add a name', (t) =>
 });
 
 void test('the name doveadm, where it is asked for and nobody has it', (t) => {
-  const { run, at, below } = openDestination(t);
+  const { run, at, below, textAt } = openDestination(t);
   const place = ['--prefix', '/opt/gate'];
   const install = () => run('install', ...place, '--node', '/usr/bin/node', '--doveadm');
   const command = '/opt/gate/bin/doveadm';
@@ -177,7 +161,7 @@ void test('the name doveadm, where it is asked for and nobody has it', (t) => {
   const usage = spawnSync(process.execPath, [at(command), 'help', 'quota'], { encoding: 'utf8' });
   assert.match(usage.stdout, /^doveadm quota get /);
   for (const path of scripts)
-    assert.match(readFileSync(at(path), 'utf8'), /completion of doveadm, made by dovegate completion/);
+    assert.match(textAt(path), /completion of doveadm, made by dovegate completion/);
   assert.equal(run('uninstall', ...place).status, 0);
   assert.deepEqual(below(), ['etc/dovegate/dovegate.yaml']);
 
@@ -196,8 +180,8 @@ void test('the name doveadm, where it is asked for and nobody has it', (t) => {
   rmSync(at(command));
   writeFileSync(at(command), 'the real one');
   assert.equal(run('uninstall', ...place).status, 0);
-  assert.equal(readFileSync(at(bash), 'utf8'), 'complete doveadm');
-  assert.equal(readFileSync(at(command), 'utf8'), 'the real one');
+  assert.equal(textAt(bash), 'complete doveadm');
+  assert.equal(textAt(command), 'the real one');
 });
 
 void test('wrong words, and a Node that no service can see', (t) => {

@@ -2,9 +2,9 @@
 // daemon, over a socket and over HTTP with a key. What must not happen: a dependency that is fetched, a part of it among the gate's own
 // files, a licence that is not allowed.
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import * as z from 'zod';
 import { readManifest, root } from '../../architecture/project.js';
 import { openAgent } from '../../kit/gate/agent.js';
@@ -14,35 +14,20 @@ import { openFolder } from '../../kit/plain/folder.js';
 import { freePorts } from '../../kit/plain/free-ports.js';
 import { runProgram } from '../../kit/plain/program.js';
 import { licences } from './licences.js';
+import { install, sizeOf } from './packing.js';
 
 const user = 'alice@example.org';
 const reason = 'ticket 4711';
 const key = 'dvg_Bz7B40TF_S7daqFHgBdu8rbNzRn3tL4Vbvi4YYAxUPBb9SsUmlgG_118cn5';
 
-async function run(cwd: string, file: string, ...args: string[]): Promise<void> {
-  const { exit, text } = await runProgram(file, args, { cwd });
-  assert.equal(exit, 0, `${file} ${args.join(' ')}\n${text}`);
-}
-
-async function installed(t: TestContext): Promise<string> {
-  const folder = openFolder(t);
-  await run(root, process.execPath, 'scripts/package.mjs', '--output', folder, '--only', 'mcp');
-  const tarball = join(folder, `dovegate-mcp-${readManifest().version}.tgz`);
-  t.diagnostic(`@dovegate/mcp: ${Math.round(statSync(tarball).size / 1024)} KiB packed`);
-  writeFileSync(join(folder, 'package.json'), '{ "name": "host", "version": "1.0.0", "private": true }');
-  await run(folder, 'npm', 'install', '--offline', '--no-audit', '--no-fund', '--loglevel=error', tarball);
-  return folder;
-}
-
 void test('tools for agents by themselves', { timeout: 240_000 }, async (t) => {
-  const folder = await installed(t);
+  const folder = openFolder(t);
+  await install(folder, 'mcp');
+  t.diagnostic(sizeOf(join(folder, `dovegate-mcp-${readManifest().version}.tgz`)));
   const own = join(folder, 'node_modules/@dovegate/mcp');
   const program = join(folder, 'node_modules/.bin/dovegate-mcp');
-  assert.deepEqual(readdirSync(join(folder, 'node_modules')).toSorted(), [
-    '.bin',
-    '.package-lock.json',
-    '@dovegate',
-  ]);
+  const beside = readdirSync(join(folder, 'node_modules')).toSorted();
+  assert.deepEqual(beside, ['.bin', '.package-lock.json', '@dovegate']);
   const manifest = z
     .looseObject({ version: z.string() })
     .parse(JSON.parse(readFileSync(join(own, 'package.json'), 'utf8')));

@@ -6,14 +6,14 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readManifest, root } from '../../architecture/project.js';
+import { readManifest } from '../../architecture/project.js';
 import { runDovegate, startDaemon } from '../../kit/gate/daemon.js';
 import { auditRecords } from '../../kit/gate/gateway.js';
 import { cannedScript } from '../../kit/gate/script.js';
 import { openScriptedDovecot } from '../../kit/gate/scripted-dovecot.js';
 import { openFolder } from '../../kit/plain/folder.js';
-import { runProgram } from '../../kit/plain/program.js';
 import { openRawClient } from '../../kit/plain/raw-client.js';
+import { checked, checkedWith, pack } from './packing.js';
 
 const { version } = readManifest();
 const why = existsSync('/usr/bin/dpkg-deb') ? false : 'there is no dpkg-deb';
@@ -25,12 +25,6 @@ const whyNoEmulator = [emulator, join(libraries, 'lib/libstdc++.so.6')].every((p
   ? false
   : 'there is no qemu-user-static, or no libstdc++6-arm64-cross';
 
-async function checked(file: string, ...args: readonly string[]): Promise<string> {
-  const done = await runProgram(file, args, { cwd: root, timeoutMs: 300_000, env: { NODE_OPTIONS: '' } });
-  assert.equal(done.exit, 0, `${file} ${args.join(' ')}\n${done.text}`);
-  return done.stdout.toString();
-}
-
 /** Of an ELF file: x64 or arm64. */
 function machineOf(path: string): string | undefined {
   return { 62: 'x64', 183: 'arm64' }[readFileSync(path).readUInt16LE(18)];
@@ -38,8 +32,7 @@ function machineOf(path: string): string | undefined {
 
 void test(`the Debian package for ${other}`, { skip: why, timeout: 600_000 }, async (t) => {
   const folder = openFolder(t);
-  const words = ['--output', folder, '--compression', '0', '--arch', other, '--only', 'deb'];
-  const deb = (await checked(process.execPath, 'scripts/package.mjs', ...words)).split(' ')[0] ?? '';
+  const deb = await pack(folder, 'deb', '--compression', '0', '--arch', other);
   const inside = join(folder, 'unpacked');
   await checked('dpkg-deb', '--raw-extract', deb, inside);
 
@@ -55,10 +48,8 @@ void test(`the Debian package for ${other}`, { skip: why, timeout: 600_000 }, as
         ['runtime/node', other],
       ]),
     );
-    assert.equal(
-      (await checked('dpkg-deb', '--field', deb, 'Architecture')).trim(),
-      other === 'x64' ? 'amd64' : other,
-    );
+    const field = await checked('dpkg-deb', '--field', deb, 'Architecture');
+    assert.equal(field.trim(), other === 'x64' ? 'amd64' : other);
   });
 
   // On arm64 the tests of its own package run these programs.
@@ -66,8 +57,9 @@ void test(`the Debian package for ${other}`, { skip: why, timeout: 600_000 }, as
   await t.test('it runs under emulation', { skip: whyNoEmulator }, async (own) => {
     const node = join(inside, 'usr/lib/dovegate/runtime/node');
     const program = join(inside, 'usr/lib/dovegate/dist/main.js');
+    const emulated = checkedWith({ env: { NODE_OPTIONS: '' } });
     const run = (...args: readonly string[]): Promise<string> =>
-      checked(emulator, '-L', libraries, node, program, ...args);
+      emulated(emulator, '-L', libraries, node, program, ...args);
     const uid = process.getuid?.() ?? -1;
     const backend = await openScriptedDovecot({ unix: join(folder, 'backend.sock'), script: cannedScript() });
     own.after(() => backend.close());

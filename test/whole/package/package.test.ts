@@ -3,13 +3,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import * as z from 'zod';
 import { parts } from '../../architecture/parts.js';
 import { filesBelow, readManifest, root, textOf } from '../../architecture/project.js';
+import { makeFolder } from '../../kit/plain/folder.js';
 import { licences } from './licences.js';
 
 const bomShape = z.object({
@@ -59,20 +59,15 @@ const lock = lockShape.parse(JSON.parse(textOf('package-lock.json')));
 const manifest = readManifest();
 const installed = Object.entries(lock.packages).filter(([path]) => path !== '');
 
-const folder = mkdtempSync(join(tmpdir(), 'dovegate-packed-'));
+const folder = makeFolder();
 after(() => rmSync(folder, { recursive: true }));
 execFileSync(process.execPath, [join(root, 'scripts/packed.mjs'), folder]);
 
+const packing = ['pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error'];
+const told = execFileSync('npm', packing, { cwd: folder, encoding: 'utf8' });
 const packed = z
   .array(z.object({ files: z.array(z.object({ path: z.string() })) }))
-  .parse(
-    JSON.parse(
-      execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error'], {
-        cwd: folder,
-        encoding: 'utf8',
-      }),
-    ),
-  )
+  .parse(JSON.parse(told))
   .flatMap(({ files }) => files.map(({ path }) => path));
 
 const packedManifest = z
@@ -105,27 +100,16 @@ void test('package.json lists what runs; that of the package only what is not in
 });
 
 void test('the published package holds the program, its configuration and its papers, and nothing else', () => {
-  const wanted = [
-    'dist/main.js',
-    'scripts/names.sh',
-    'dist/sbom.cdx.json',
-    'package.json',
-    'LICENSE',
-    'CHANGELOG.md',
-  ];
+  const wanted = 'dist/main.js scripts/names.sh dist/sbom.cdx.json package.json LICENSE CHANGELOG.md'.split(
+    ' ',
+  );
   const ofPage = ['index.html', 'style.css', 'icon.svg', 'page.js'].map((name) => `dist/web/${name}`);
   for (const path of [...wanted, ...ofPage]) assert.ok(packed.includes(path), path);
+  const papers = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'LICENSE', 'SECURITY.md', 'package.json'];
+  const scripts = ['dovecot-files.sh', 'install.mjs', 'names.sh', 'old-systemd.sh'];
   const single = new Set([
-    'README.md',
-    'CHANGELOG.md',
-    'CONTRIBUTING.md',
-    'LICENSE',
-    'SECURITY.md',
-    'package.json',
-    'scripts/dovecot-files.sh',
-    'scripts/install.mjs',
-    'scripts/names.sh',
-    'scripts/old-systemd.sh',
+    ...papers,
+    ...scripts.map((name) => `scripts/${name}`),
     'src/README.md',
     ...parts.map(({ name }) => `src/${name}/README.md`),
   ]);

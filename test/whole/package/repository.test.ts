@@ -4,19 +4,14 @@ import assert from 'node:assert/strict';
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readManifest, root, textOf } from '../../architecture/project.js';
+import { readManifest, textOf } from '../../architecture/project.js';
 import { openFolder } from '../../kit/plain/folder.js';
 import { type ProgramResult, runProgram } from '../../kit/plain/program.js';
+import { checkedWith } from './packing.js';
 
 const { version } = readManifest();
-const tools = [
-  '/usr/bin/dpkg-deb',
-  '/usr/bin/rpmbuild',
-  '/usr/bin/gpg',
-  '/usr/bin/createrepo_c',
-  '/usr/bin/apt-get',
-];
-const missing = tools.filter((path) => !existsSync(path));
+const tools = ['dpkg-deb', 'rpmbuild', 'gpg', 'createrepo_c', 'apt-get'];
+const missing = tools.filter((name) => !existsSync(`/usr/bin/${name}`));
 
 void test('a folder of packages is signed, and is a source for apt and dnf', {
   skip: missing.length > 0 ? `there is no ${missing.join(', ')}` : false,
@@ -27,25 +22,11 @@ void test('a folder of packages is signed, and is a source for apt and dnf', {
   const home = join(folder, 'gpg');
   mkdirSync(home, { mode: 0o700 });
   const env = { GNUPGHOME: home, LC_ALL: 'C.UTF-8' };
-  const tried = (file: string, ...args: readonly string[]): Promise<ProgramResult> =>
-    runProgram(file, args, { cwd: root, timeoutMs: 300_000, env });
-  const checked = async (file: string, ...args: readonly string[]): Promise<string> => {
-    const done = await tried(file, ...args);
-    assert.equal(done.exit, 0, `${file} ${args.join(' ')}\n${done.text}`);
-    return done.text;
-  };
+  const checked = checkedWith({ env });
   t.after(() => runProgram('gpgconf', ['--kill', 'all'], { env }));
-  const unprotected = ['--batch', '--pinentry-mode', 'loopback', '--passphrase', ''];
+  const unprotected = ['--batch', '--pinentry-mode', 'loopback', '--passphrase', '', '--quick-gen-key'];
   for (const name of ['operator', 'stranger'])
-    await checked(
-      'gpg',
-      ...unprotected,
-      '--quick-gen-key',
-      `${name}@example.org`,
-      'ed25519',
-      'sign',
-      'never',
-    );
+    await checked('gpg', ...unprotected, `${name}@example.org`, 'ed25519', 'sign', 'never');
   const made = ['--system-node', '--compression', '0', '--output', output, '--sign', 'operator@example.org'];
   const only = ['npm', 'deb', 'rpm'].flatMap((name) => ['--only', name]);
   await checked(process.execPath, 'scripts/package.mjs', ...made, ...only);
@@ -86,22 +67,15 @@ void test('a folder of packages is signed, and is a source for apt and dnf', {
       'Acquire::Languages': 'none',
     };
     const flags = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
-    return tried('apt-get', ...flags, ...words);
+    return runProgram('apt-get', [...flags, ...words], { timeoutMs: 300_000, env });
   };
   const trusted = join(output, 'repository/key.asc');
 
   await t.test('apt takes the package from it', async () => {
     const updated = await apt(trusted, 'update', '--error-on=any');
     assert.equal(updated.exit, 0, updated.text);
-    const offered = await apt(
-      trusted,
-      'install',
-      '--print-uris',
-      '--no-install-recommends',
-      '-y',
-      '--reinstall',
-      'dovegate',
-    );
+    const flags = ['--print-uris', '--no-install-recommends', '-y', '--reinstall'];
+    const offered = await apt(trusted, 'install', ...flags, 'dovegate');
     assert.match(offered.text, new RegExp(`file:.*dovegate_${version}-1_|nodejs`));
   });
 

@@ -27,14 +27,8 @@ void test('two builds in two places give the same tarball, byte for byte', (t) =
   const digestOf = (tree: string): string => {
     const cwd = join(folder, `packed-${tree === root ? 'here' : 'there'}`);
     execFileSync(process.execPath, ['scripts/packed.mjs', cwd], { cwd: tree });
-    const told = execFileSync(
-      'npm',
-      ['pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error'],
-      {
-        cwd,
-        encoding: 'utf8',
-      },
-    );
+    const words = ['pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error'];
+    const told = execFileSync('npm', words, { cwd, encoding: 'utf8' });
     const [packed]: readonly { readonly integrity: string }[] = JSON.parse(told);
     return packed?.integrity ?? '';
   };

@@ -1,29 +1,21 @@
 // Goal: the rpm as rpm itself shows it, and put into an empty root: the files of the Debian package, its conffile kept as rpm keeps one,
 // its scripts readable by a shell. It is not started here: that is tested with the Debian package, which has the same files.
 import assert from 'node:assert/strict';
-import { appendFileSync, existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readManifest, root, textOf } from '../../architecture/project.js';
+import { readManifest, textOf } from '../../architecture/project.js';
 import { openFolder } from '../../kit/plain/folder.js';
-import { runProgram } from '../../kit/plain/program.js';
+import { checked, pack, sizeOf } from './packing.js';
 
 const { version } = readManifest();
 const why = existsSync('/usr/bin/rpmbuild') ? undefined : 'there is no rpmbuild';
 
-async function checked(file: string, ...args: string[]): Promise<string> {
-  const done = await runProgram(file, args, { cwd: root, timeoutMs: 300_000, env: { LC_ALL: 'C.UTF-8' } });
-  assert.equal(done.exit, 0, `${file} ${args.join(' ')}\n${done.text}`);
-  return done.stdout.toString();
-}
-
 void test('the rpm', { skip: why ?? false, timeout: 600_000 }, async (t) => {
   const folder = openFolder(t);
-  const words = ['--output', folder, '--compression', '0', '--only', 'rpm'];
-  const made = await checked(process.execPath, 'scripts/package.mjs', ...words);
-  const file = made.split(' ')[0] ?? '';
+  const file = await pack(folder, 'rpm', '--compression', '0');
   const query = (...args: string[]): Promise<string> => checked('rpm', '--query', '--package', ...args, file);
-  t.diagnostic(`${file.split('/').at(-1)}: ${Math.round(statSync(file).size / 1024)} KiB`);
+  t.diagnostic(sizeOf(file));
 
   await t.test('what it says of itself', async () => {
     assert.ok(file.endsWith(`/dovegate-${version}-1.${process.arch === 'x64' ? 'x86_64' : 'aarch64'}.rpm`));

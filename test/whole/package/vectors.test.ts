@@ -3,49 +3,29 @@
 // What must not happen: a dependency, or code of dovegate, in the runner; a family that passes whatever is answered; a cut answer that a
 // client may report as a whole one.
 import assert from 'node:assert/strict';
-import {
-  cpSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import * as z from 'zod';
-import { readManifest, root } from '../../architecture/project.js';
+import { readManifest } from '../../architecture/project.js';
 import { type Lab, openLab, type Release } from '../../kit/plain/dovecot-lab.js';
 import { makeFolder, openFolder } from '../../kit/plain/folder.js';
-import { isRunning, runProgram } from '../../kit/plain/program.js';
+import { isRunning, type ProgramOptions, runProgram } from '../../kit/plain/program.js';
 import { until } from '../../kit/plain/until.js';
 import { type Vector, vectorsIn, vectorsOf } from '../../kit/plain/vectors.js';
+import { install, sizeOf } from './packing.js';
 
 const testMs = 20 * 60_000;
 const version = readManifest().version;
 
-async function run(cwd: string, file: string, ...args: string[]): Promise<void> {
-  const { exit, text } = await runProgram(file, args, { cwd });
-  assert.equal(exit, 0, `${file} ${args.join(' ')}\n${text}`);
-}
-
 let made: Promise<string> | undefined;
-const packages = ['vectors', 'client'];
 
 /** Both packages, from their tarballs, for all tests of this process. */
 async function installOnce(): Promise<string> {
   const folder = makeFolder();
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
-  const only = packages.flatMap((name) => ['--only', name]);
-  await run(root, process.execPath, 'scripts/package.mjs', '--output', folder, ...only);
-  writeFileSync(join(folder, 'package.json'), '{ "name": "host", "version": "1.0.0", "private": true }');
-  const tarballs = readdirSync(folder).filter((name) => name.endsWith('.tgz'));
-  assert.equal(tarballs.length, packages.length);
-  const install = ['install', '--offline', '--no-audit', '--no-fund', '--loglevel=error'];
-  await run(folder, 'npm', ...install, ...tarballs.map((name) => `./${name}`));
+  await install(folder, 'vectors', 'client');
   return folder;
 }
 
@@ -72,11 +52,7 @@ interface Run {
 }
 
 /** Runs the installed program. */
-async function play(
-  folder: string,
-  args: readonly string[],
-  env: Readonly<Record<string, string | undefined>> = {},
-): Promise<Run> {
+async function play(folder: string, args: readonly string[], env: ProgramOptions['env'] = {}): Promise<Run> {
   const [role = '', ...rest] = args;
   const program = join(folder, 'node_modules/.bin/doveadm-vectors');
   const { exit, stdout, stderr } = await runProgram(program, [role, '--json', ...rest], {
@@ -108,14 +84,9 @@ function onlyOf(...families: string[]): string[] {
 void test('the package by itself', { timeout: testMs }, async (t) => {
   const folder = await installed(t);
   const own = join(folder, 'node_modules/@dovegate/doveadm-vectors');
-  assert.deepEqual(readdirSync(join(folder, 'node_modules')).toSorted(), [
-    '.bin',
-    '.package-lock.json',
-    '@dovegate',
-  ]);
-  t.diagnostic(
-    `${Math.round(statSync(join(folder, `dovegate-doveadm-vectors-${version}.tgz`)).size / 1024)} KiB`,
-  );
+  const beside = readdirSync(join(folder, 'node_modules')).toSorted();
+  assert.deepEqual(beside, ['.bin', '.package-lock.json', '@dovegate']);
+  t.diagnostic(sizeOf(join(folder, `dovegate-doveadm-vectors-${version}.tgz`)));
   const manifest = z
     .looseObject({ version: z.string(), license: z.string() })
     .parse(JSON.parse(readFileSync(join(own, 'package.json'), 'utf8')));
@@ -184,16 +155,14 @@ void test('the package by itself', { timeout: testMs }, async (t) => {
   assert.ok(forgeries > 2500, String(forgeries));
   const [quota] = vectorsIn('quota-get-m1');
   const text = JSON.stringify(quota);
-  for (const [from, to] of [
-    ['"status":"+"', '"status":"-"'],
-    ['"72"', '"73"'],
-    ['53544f52', '53544f53'],
-  ] as const) {
+  for (const [from, to] of Object.entries({
+    '"status":"+"': '"status":"-"',
+    '"72"': '"73"',
+    '53544f52': '53544f53',
+  })) {
     assert.ok(text.includes(from));
-    assert.throws(
-      () => heardIn(z.looseObject({}).parse(JSON.parse(text.replace(from, to)))),
-      /its bytes say/,
-    );
+    const other = z.looseObject({}).parse(JSON.parse(text.replace(from, to)));
+    assert.throws(() => heardIn(other), /its bytes say/);
   }
 
   // Families that the pages and the table name are there.
@@ -212,28 +181,23 @@ void test('the package by itself', { timeout: testMs }, async (t) => {
   assert.ok(readme.includes(`doveadm-vectors-${version}.tgz`));
 
   const program = join(folder, 'node_modules/.bin/doveadm-vectors');
-  for (const [args, exit] of [
-    [[], 64],
-    [['server'], 64],
-    [['server', '--socket', '/s', '--connect', 'h:1'], 64],
-    [['server', '--socket', '/s', '--have', 'everything'], 64],
-    [['server', '--socket', '/s', '--only', 'cli-save'], 64],
-    [['server', '--socket', '/s', '--timeout', '0'], 64],
-    [['server', '--bogus'], 64],
-    [['client'], 64],
-    [['server', '--socket', '/nonexistent'], 1],
-    [['server', '--list'], 0],
-    [['client', '--list'], 0],
-    [['--help'], 0],
-  ] as const)
-    assert.equal((await runProgram(program, args)).exit, exit, args.join(' '));
+  const wrong = `|server|server --socket /s --connect h:1|server --socket /s --have everything|server --bogus|client
+server --socket /s --only cli-save|server --socket /s --timeout 0`;
+  const ends = { 0: 'server --list|client --list|--help', 1: 'server --socket /nonexistent', 64: wrong };
+  for (const [exit, lines] of Object.entries(ends))
+    for (const line of lines.split(/[|\n]/))
+      assert.equal((await runProgram(program, line.split(' ').filter(Boolean))).exit, Number(exit), line);
 });
+
+/** The root of a release: empty for that of the system. */
+function outerOf(lab: Lab): string {
+  return lab.folder.slice(0, lab.folder.length - lab.inRoot(lab.folder).length);
+}
 
 /** The call of a release's own doveadm. */
 function doveadmOf(lab: Lab): string[] {
-  const inside = lab.inRoot(lab.folder);
-  const outer = lab.folder.slice(0, lab.folder.length - inside.length);
-  const own = ['doveadm', '-c', join(inside, 'dovecot.conf')];
+  const outer = outerOf(lab);
+  const own = ['doveadm', '-c', join(lab.inRoot(lab.folder), 'dovecot.conf')];
   return outer === '' ? own : ['chroot', outer, ...own];
 }
 
@@ -241,8 +205,7 @@ function doveadmOf(lab: Lab): string[] {
 function commonFolder(t: TestContext, lab: Lab): string {
   const folder = makeFolder();
   t.after(() => rmSync(folder, { recursive: true, force: true }));
-  const inside = lab.inRoot(lab.folder);
-  const outer = lab.folder.slice(0, lab.folder.length - inside.length);
+  const outer = outerOf(lab);
   if (outer === '') return folder;
   const there = `${outer}${folder}`;
   mkdirSync(join(there, 's'), { recursive: true });
@@ -312,16 +275,10 @@ for (const release of ['native', 'trixie'] satisfies Release[]) {
     assert.equal(wrong.exit, 1);
 
     // What passed fails when the recorded answer is another one.
-    const doubted = [
-      'quota-get-m0',
-      'nouser-m1',
-      'handshake-garbage',
-      'poison-fetch-field',
-      'server-user-one',
-    ];
+    const doubted = 'handshake-garbage nouser-m1 poison-fetch-field quota-get-m0 server-user-one'.split(' ');
     const others = join(folder, 'others');
     mkdirSync(others);
-    const ends = ['cli-quota-get', 'cli-status-noperm', 'cli-save', 'cli-eof-inside-row'];
+    const ends = 'cli-eof-inside-row cli-quota-get cli-save cli-status-noperm'.split(' ');
     for (const name of [...doubted, ...ends])
       writeFileSync(
         join(others, `${name}.json`),
@@ -334,14 +291,14 @@ for (const release of ['native', 'trixie'] satisfies Release[]) {
         ),
       );
     const refused = await play(folder, [...socket, '--timeout', '10', '--vectors', others]);
-    assert.deepEqual(refused.of('fail'), doubted.toSorted(), reasons(refused, 'skip'));
+    assert.deepEqual(refused.of('fail'), doubted, reasons(refused, 'skip'));
 
     const env = { ...doveadmEnv, TMPDIR: commonFolder(t, lab) };
     const asClient = await play(folder, ['client', '--', ...doveadm, '{args}'], env);
     assert.equal(reasons(asClient, 'fail'), '');
     assert.ok(asClient.of('pass').length >= 56, reasons(asClient, 'skip'));
     const wrongEnds = await play(folder, ['client', '--vectors', others, '--', ...doveadm, '{args}'], env);
-    assert.deepEqual(wrongEnds.of('fail'), ends.toSorted());
+    assert.deepEqual(wrongEnds.of('fail'), ends);
   });
 }
 
@@ -350,26 +307,15 @@ void test('two client libraries by their adapters, and clients that lie', { time
   const examples = join(folder, 'node_modules/@dovegate/doveadm-vectors/examples');
   const adapter = join(folder, 'adapter.mjs');
   cpSync(join(examples, 'dovegate-client.mjs'), adapter);
-  const ours = await play(folder, [
-    'client',
-    '--release',
-    '2.4.5',
-    '--',
-    process.execPath,
-    adapter,
-    '{socket}',
-  ]);
+  const program = ['--', process.execPath, adapter, '{socket}'];
+  const ours = await play(folder, ['client', '--release', '2.4.5', ...program]);
   assert.equal(reasons(ours, 'fail'), '');
   assert.equal(ours.of('pass').length, 64);
   const packet = onlyOf(
-    'cli-fetch-split-escape',
-    'cli-fetch',
-    'cli-eof-inside-row',
-    'cli-log-types',
-    'cli-save',
+    ...'cli-fetch-split-escape cli-fetch cli-eof-inside-row cli-log-types cli-save'.split(' '),
   );
-  const older = ['client', '--release', '2.3.19.1', ...packet, '--', process.execPath, adapter, '{socket}'];
-  assert.equal((await play(folder, older)).of('pass').length, 6);
+  const older = await play(folder, ['client', '--release', '2.3.19.1', ...packet, ...program]);
+  assert.equal(older.of('pass').length, 6);
 
   // Net::Doveadm itself where Perl has it, else a program that behaves like it: the same families fail.
   const hasModule = (await runProgram('perl', ['-MNet::Doveadm', '-MIO::Framed', '-e1'])).exit === 0;
@@ -378,14 +324,9 @@ void test('two client libraries by their adapters, and clients that lie', { time
     ? ['perl', join(examples, 'net-doveadm.pl')]
     : [process.execPath, fileURLToPath(new URL('./net-doveadm.js', import.meta.url))];
   const expected = {
-    pass: [
-      'cli-eof-after-row',
-      'cli-eof-inside-row',
-      'cli-plain',
-      'cli-plain-refused',
-      'cli-quota-get',
-      'cli-to-minor-0',
-    ],
+    pass: 'cli-eof-after-row cli-eof-inside-row cli-plain cli-plain-refused cli-quota-get cli-to-minor-0'.split(
+      ' ',
+    ),
     fail: [
       'cli-fetch-split-escape',
       'cli-fetch-split-escape answered with every byte',
