@@ -459,13 +459,13 @@ void test('no client on an upstream of a server command is given up for others, 
   story.pool.drain();
 });
 
-for (const [what, begin] of [
-  ['no transfer ends', (story: PooledStory, leasing: Leasing) => move(story, leasing, 90_000).given],
-  ['no client is given up', (story: PooledStory, leasing: Leasing) => holdUp(story, leasing, 0)],
+for (const [what, connections, begin] of [
+  ['no transfer ends', 2, (story: PooledStory, leasing: Leasing) => move(story, leasing, 90_000).given],
+  ['no client is given up', 16, (story: PooledStory, leasing: Leasing) => holdUp(story, leasing, 0)],
 ] as const)
   void test(`${what} while there is room and a dial for the waiter is under way`, async () => {
     const target = memoryTarget({ greetingTimeoutMs: 60_000 });
-    const story = openPool({ ...wide, connections: 2 }, { minor: null, target });
+    const story = openPool({ ...wide, connections }, { minor: null, target });
     const held = await story.leased({ principal: 'hog@jobs' });
     story.dialler.ends[0]?.peer.send(greeting(2));
     await settle();
