@@ -8,7 +8,7 @@ import type { Evidence } from './evidence.js';
 
 /** What is wrong on the way. */
 export interface RelayFaults {
-  /** Of so many replies from now on, only `tearBytes` bytes are given to the gate (below zero: all but so many); then both sides are cut. */
+  /** Of so many replies only `tearBytes` bytes are given to the gate (below zero: all but so many); then both sides are cut. */
   tears: number;
   tearBytes: number;
   /** The connection ends when so many command lines arrive, before they go on. */
