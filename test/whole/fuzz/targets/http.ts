@@ -156,12 +156,13 @@ async function readHeads(chunks: readonly Buffer[]): Promise<string> {
     if (isWhole) assert.equal(its, expected?.body);
     else assert.ok(expected?.body.startsWith(its));
   }
-  // What is refused of later ones may depend on what was sent before the answer to the request before it.
-  return seen[0]?.isWhole === true ? 'taken' : 'fault not taken';
+  // What is refused may depend on what was sent before the answer to the request before it.
+  return '';
 }
 
 const heads: Target = {
   name: 'http-heads',
+  isSlow: true,
   what: 'a client of the HTTP API: heads and the ends of bodies, compared with a strict reader',
   bytesMax: 4096,
   seeds: () => made(60, (random) => Buffer.from(makeRequest(random), 'latin1')),
