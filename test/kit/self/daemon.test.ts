@@ -4,29 +4,21 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { type Daemon, startDaemon } from '../gate/daemon.js';
-import { type Owner, openFolder } from '../plain/folder.js';
+import { startDaemon } from '../gate/daemon.js';
+import { openFolder } from '../plain/folder.js';
 
 const greeting = `console.log(JSON.stringify({ level: 'info', event: 'started', argv: process.argv.slice(2) }));`;
 
-async function start(owner: Owner, code: string, files: Record<string, string> = {}): Promise<Daemon> {
-  const folder = openFolder(owner);
-  const program = join(folder, 'stand-in.mjs');
-  return startDaemon(owner, {
-    config: 'version: 1\n',
-    folder,
-    program,
-    files: { ...files, 'stand-in.mjs': code },
-  });
-}
-
 void test('finds a secret in every form, but not in the files that were given', async (t) => {
   const secret = 'hunter/2 "ü"';
-  const daemon = await start(
-    t,
-    `console.log('x' + ${JSON.stringify(JSON.stringify(secret))}); ${greeting} setInterval(() => {}, 1000);`,
-    { password: secret },
-  );
+  const folder = openFolder(t);
+  const code = `console.log('x' + ${JSON.stringify(JSON.stringify(secret))}); ${greeting} setInterval(() => {}, 1000);`;
+  const daemon = await startDaemon(t, {
+    config: 'version: 1\n',
+    folder,
+    program: join(folder, 'stand-in.mjs'),
+    files: { password: secret, 'stand-in.mjs': code },
+  });
   for (const offset of [0, 1, 2]) {
     const text = `${'.'.repeat(offset)}${secret} and more`;
     writeFileSync(daemon.path(`base64-${offset}`), Buffer.from(text).toString('base64'));

@@ -2,14 +2,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { makeAuthority } from '../gate/certificates.js';
 import { cannedScript, type Script } from '../gate/script.js';
-import {
-  openScriptedDovecot,
-  type ScriptedDovecot,
-  type ScriptedDovecotOptions,
-} from '../gate/scripted-dovecot.js';
+import { openScriptedDovecot, type ScriptedDovecotOptions } from '../gate/scripted-dovecot.js';
 import { openRawClient } from '../plain/raw-client.js';
 
 const authority = makeAuthority({ name: 'Scripted Authority' });
@@ -18,56 +14,55 @@ const hello = (minor: number): string => `VERSION\tdoveadm-server\t1\t${minor}\n
 const version = (minor: number): string => `VERSION\tdoveadm-client\t1\t${minor}\n`;
 const plainOfSecret = 'PLAIN\tAGRvdmVhZG0Ac2VjcmV0\n';
 
-async function openDovecot(t: TestContext, options: ScriptedDovecotOptions = {}): Promise<ScriptedDovecot> {
-  const dovecot = await openScriptedDovecot({ ...options, owner: t });
-  return dovecot;
-}
+type Step = readonly [client: string, server: string];
 
 /** What a real server answered to these bytes, as latin1; `end`: the server ended the connection behind it. */
 interface Transcript {
   name: string;
   options: ScriptedDovecotOptions;
-  steps: readonly (readonly [client: string, server: string])[];
+  steps: readonly Step[];
   end?: true;
 }
 
+/** A client of this minor is let in without a word more, or asked for PLAIN. */
+const letIn = (minor: number, server = 2): Step => [
+  hello(minor),
+  minor < 1 ? '+\n' : `${version(server)}+\n`,
+];
+const asked = (minor: number, server = 2): Step => [hello(minor), `${version(server)}-\n`];
+const open = { authenticate: false };
+const quota = '\talice@example.org\tquota get\n';
+const quotaRows = 'User quota\tSTORAGE\t72\t10240\t0\tUser quota\tMESSAGE\t4\t-\t0\t\n+\n';
 const quotaPackets =
   '\0\0\0\0\x1eUser quota\tSTORAGE\t72\t10240\t0\t\0\0\0\0\x19User quota\tMESSAGE\t4\t-\t0\t\0\0\0\0\x03\n+\n';
-/** 2.3.13 sends a table in one packet, and log lines without a prefix. */
-const script2313: Script = async (command, connection) => {
-  if (command.user === 'alice@example.org') {
-    await connection.body('Ünïcode\tDrafts\tArchive\tINBOX\t');
-    await connection.status('+');
-  } else {
-    await connection.log('error', "User doesn't exist");
+const noUser = "doveadm(nouser@example.org): cmd quota get: User doesn't exist";
+
+/** Another user than alice does not exist, with this log line. */
+const aliceOnly =
+  (logLine: string, answer: Script): Script =>
+  async (command, connection) => {
+    if (command.user === 'alice@example.org') return answer(command, connection);
+    await connection.log('error', logLine);
     await connection.status('-NOUSER');
-  }
-};
-const transcripts: Transcript[] = [
-  {
-    name: 'quota get at minor 1, 2.3.19.1',
-    options: { authenticate: false },
-    steps: [
-      [hello(1), `${version(2)}+\n`],
-      ['\talice@example.org\tquota get\n', quotaPackets],
-    ],
-  },
+  };
+/** 2.3.13 sends a table in one packet, and log lines without a prefix. */
+const script2313 = aliceOnly("User doesn't exist", async (_command, connection) => {
+  await connection.body('Ünïcode\tDrafts\tArchive\tINBOX\t');
+  await connection.status('+');
+});
+
+const transcripts: readonly Transcript[] = [
+  { name: 'quota get at minor 1, 2.3.19.1', options: open, steps: [letIn(1), [quota, quotaPackets]] },
   {
     name: 'quota get at minor 0, 2.4.1',
-    options: { authenticate: false, minor: 3 },
-    steps: [
-      [hello(0), '+\n'],
-      [
-        '\talice@example.org\tquota get\n',
-        'User quota\tSTORAGE\t72\t10240\t0\tUser quota\tMESSAGE\t4\t-\t0\t\n+\n',
-      ],
-    ],
+    options: { ...open, minor: 3 },
+    steps: [letIn(0), [quota, quotaRows]],
   },
   {
     name: 'two status lines after a failure, 2.3.13',
-    options: { authenticate: false, secondStatus: true, script: script2313 },
+    options: { ...open, secondStatus: true, script: script2313 },
     steps: [
-      [hello(1), `${version(2)}+\n`],
+      letIn(1),
       [
         '\tnouser@example.org\tquota get\n',
         "L\0\0\0\x14\x04User doesn't exist\n\0\0\0\0\x09\n-NOUSER\n\0\0\0\0\x03\n-\n",
@@ -80,51 +75,31 @@ const transcripts: Transcript[] = [
   },
   {
     name: 'STREAM with both channels, 2.4.5',
-    options: {
-      authenticate: false,
-      minor: 4,
-      script: async (command, connection) => {
-        if (command.user !== 'alice@example.org') {
-          await connection.log('error', "doveadm(nouser@example.org): cmd quota get: User doesn't exist");
-          await connection.status('-NOUSER');
-        } else await cannedScript()(command, connection);
-      },
-    },
+    options: { ...open, minor: 4, script: aliceOnly(noUser, cannedScript()) },
     steps: [
-      [hello(4), `${version(4)}+\n`],
+      letIn(4, 4),
       [
         '\t\tOPTION\tlog-passthrough\n\tnouser@example.org\tquota get\n',
-        "\xff\xff\xff\xff\xff\0\x02\x03\xfe\x03\xfe\0L\x04doveadm(nouser@example.org): cmd quota get: User doesn't exist\n\x03\xfe\0\0\n-NOUSER\n",
+        `\xff\xff\xff\xff\xff\0\x02\x03\xfe\x03\xfe\0L\x04${noUser}\n\x03\xfe\0\0\n-NOUSER\n`,
       ],
-      [
-        '\talice@example.org\tquota get\n',
-        'User quota\tSTORAGE\t72\t10240\t0\tUser quota\tMESSAGE\t4\t-\t0\t\n+\n',
-      ],
+      [quota, quotaRows],
     ],
   },
   {
     name: 'VERSION, PLAIN and a command in one write, 2.3.19.1',
     options: {},
-    steps: [
-      [`${hello(1)}${plainOfSecret}\talice@example.org\tquota get\n`, `${version(2)}-\n+\n${quotaPackets}`],
-    ],
+    steps: [[`${hello(1)}${plainOfSecret}${quota}`, `${version(2)}-\n+\n${quotaPackets}`]],
   },
   {
     name: 'a command before PLAIN, 2.4.1',
     options: { minor: 3 },
-    steps: [
-      [hello(1), `${version(3)}-\n`],
-      ['\talice@example.org\tquota get\n', '-\n'],
-    ],
+    steps: [asked(1, 3), [quota, '-\n']],
     end: true,
   },
   {
     name: 'wrong password, 2.4.1',
     options: { minor: 3 },
-    steps: [
-      [hello(1), `${version(3)}-\n`],
-      ['PLAIN\tAGRvdmVhZG0Ad3Jvbmc=\n', '-\n'],
-    ],
+    steps: [asked(1, 3), ['PLAIN\tAGRvdmVhZG0Ad3Jvbmc=\n', '-\n']],
     end: true,
   },
   { name: 'major 2', options: {}, steps: [['VERSION\tdoveadm-server\t2\t0\n', '']], end: true },
@@ -132,35 +107,29 @@ const transcripts: Transcript[] = [
   {
     name: 'clear text after STARTTLS is taken as TLS, 2.4.1',
     options: { tls: 'starttls', certificate },
-    steps: [
-      [hello(2), `${version(2)}-\n`],
-      [`STARTTLS\n${plainOfSecret}`, ''],
-    ],
+    steps: [asked(2), [`STARTTLS\n${plainOfSecret}`, '']],
     end: true,
   },
   {
     name: 'a line of two fields, 2.4.1',
-    options: { authenticate: false },
+    options: open,
     steps: [
-      [hello(1), `${version(2)}+\n`],
+      letIn(1),
       ['\talice@example.org\n', 'L\0\0\0\x34\x04doveadm: doveadm: doveadm client: No command given\n'],
     ],
     end: true,
   },
   {
     name: 'the flag x on a server of minor 2',
-    options: { authenticate: false },
-    steps: [
-      [hello(0), '+\n'],
-      ['x\tproxy-ttl=5\talice@example.org\tquota get\n', ''],
-    ],
+    options: open,
+    steps: [letIn(0), [`x\tproxy-ttl=5${quota}`, '']],
     end: true,
   },
   {
     name: 'save reads to the dot before it answers, 2.4.1',
-    options: { authenticate: false },
+    options: open,
     steps: [
-      [hello(1), `${version(2)}+\n`],
+      letIn(1),
       ['\tbob@example.org\tsave\t-m\tDrafts\nSubject: dots\r\n\r\n..x\r\n...\r\n', ''],
       ['.y\r\n..\r\nlast\r\n\r\n.\r\n', '\0\0\0\0\x03\n+\n'],
     ],
@@ -169,7 +138,7 @@ const transcripts: Transcript[] = [
 
 for (const { name, options, steps, end } of transcripts) {
   void test(`as captured: ${name}`, async (t) => {
-    const dovecot = await openDovecot(t, options);
+    const dovecot = await openScriptedDovecot({ ...options, owner: t });
     const socket = net.connect(dovecot.port, '127.0.0.1');
     t.after(() => socket.destroy());
     let seen = '';
