@@ -44,49 +44,37 @@ export function askDoor(
   });
 }
 
-/** What a daemon tells `dovegate ship` first. `owner`: the stream stays open until its end, as that of `dovegate ship` does. */
-export function shipHeadOf(daemon: Pick<Daemon, 'path'>, owner?: Owner): Promise<ShipHead> {
+/** The first line of a stream. `owner`: it stays open until its end, as that of a page or of `dovegate ship` does. */
+function firstLine<T>(socketPath: string, path: string, owner: Owner | undefined): Promise<T> {
   return new Promise((resolve, reject) => {
-    const asked = request(
-      { socketPath: daemon.path('ship.sock'), path: '/receivers', agent: false },
-      (response) => {
-        let text = '';
-        response.setEncoding('utf8').on('data', (piece: string) => {
-          text += piece;
-          const [line, rest] = text.split('\n', 2);
-          if (rest === undefined) return;
-          const { head, code }: { head?: ShipHead; code?: string } = JSON.parse(line ?? '');
-          if (head === undefined) reject(new Error(`refused: ${code}`));
-          else resolve(head);
-          if (owner === undefined) response.destroy();
-        });
-        response.on('error', () => undefined);
-      },
-    );
+    const asked = request({ socketPath, path, agent: false }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (piece: string) => {
+        text += piece;
+        const [line = '', rest] = text.split('\n', 2);
+        if (rest === undefined) return;
+        resolve(JSON.parse(line));
+        if (owner === undefined) response.destroy();
+      });
+      response.on('error', () => undefined);
+    });
     asked.on('error', reject).end();
     owner?.after(() => void asked.destroy());
   });
 }
 
-/** That of the settings that the daemon tells first. `owner`: the stream stays open until its end, as that of a page does. */
-export function generationOf(daemon: Pick<Daemon, 'path'>, owner?: Owner): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const asked = request(
-      { socketPath: daemon.path('door.sock'), path: '/settings', agent: false },
-      (response) => {
-        let text = '';
-        response.setEncoding('utf8').on('data', (piece: string) => {
-          text += piece;
-          const [head, rest] = text.split('\n', 2);
-          if (rest === undefined) return;
-          const { generation }: DoorHead = JSON.parse(head ?? '');
-          resolve(generation);
-          if (owner === undefined) response.destroy();
-        });
-        response.on('error', () => undefined);
-      },
-    );
-    asked.on('error', reject).end();
-    owner?.after(() => void asked.destroy());
-  });
+/** What a daemon tells `dovegate ship` first. */
+export async function shipHeadOf(daemon: Pick<Daemon, 'path'>, owner?: Owner): Promise<ShipHead> {
+  const told = await firstLine<{ head?: ShipHead; code?: string }>(
+    daemon.path('ship.sock'),
+    '/receivers',
+    owner,
+  );
+  if (told.head === undefined) throw new Error(`refused: ${told.code}`);
+  return told.head;
+}
+
+/** That of the settings that the daemon tells its page first. */
+export async function generationOf(daemon: Pick<Daemon, 'path'>, owner?: Owner): Promise<number> {
+  return (await firstLine<DoorHead>(daemon.path('door.sock'), '/settings', owner)).generation;
 }

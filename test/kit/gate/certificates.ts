@@ -15,11 +15,9 @@ export interface Issued extends KeyPairPem {
 }
 
 /** What to issue. */
-export interface IssueOptions {
+interface IssueOptions {
   /** DNS names, IP addresses and URIs (`spiffe:x`), all put into subjectAltName; the first is the subject's common name too. */
   names: readonly string[];
-  /** Without subjectAltName: the common name is all there is. */
-  isBare?: boolean;
   /** Default: one day before `notAfter` or before now, whichever is earlier. */
   notBefore?: Date;
   /** Default: 30 days from now. A time that has passed makes an expired certificate. */
@@ -67,7 +65,7 @@ function issue(issuer: Issuer, options: IssueOptions): Issued {
     notBeforeMs: options.notBefore?.getTime() ?? Math.min(notAfterMs, Date.now()) - day,
     notAfterMs,
     purpose: options.client === true ? 'client' : 'server',
-    names: options.isBare === true ? [] : options.names,
+    names: options.names,
   });
   const spkiSha256Hex = createHash('sha256').update(keys.spki).digest('hex');
   return { certificatePem, keyPem: keys.keyPem, spkiSha256Hex };

@@ -97,7 +97,7 @@ export async function openGateway(owner: Owner, options: GatewayOptions = {}): P
     password: backendPassword,
     ...options.backend,
   });
-  const launcher = options.launcher === undefined ? {} : { launcher: options.launcher };
+  const launcher = options.launcher && { launcher: options.launcher };
   // Ends after the daemon, which is the one who is asked to end in order.
   const daemon = await startDaemon(owner, {
     config: configurationOf(backend.address, options),
@@ -106,8 +106,8 @@ export async function openGateway(owner: Owner, options: GatewayOptions = {}): P
       'mail1.password': `${options.password ?? backendPassword}\n`,
       ...options.files,
     },
-    ...(options.env === undefined ? {} : { env: options.env }),
-    ...(options.program === undefined ? {} : { program: options.program }),
+    ...(options.env && { env: options.env }),
+    ...(options.program !== undefined && { program: options.program }),
     ...launcher,
   }).catch(async (fault: unknown) => {
     await backend.close();
@@ -121,10 +121,7 @@ export async function openGateway(owner: Owner, options: GatewayOptions = {}): P
     backend,
     authority,
     configuration: (changed) => configurationOf(backend.address, { ...options, ...changed }),
-    client: async (asked = {}) => {
-      const client = await openRawClient({ path: daemon.path('support.sock'), minor: 2, ...asked, owner });
-      return client;
-    },
+    client: (asked = {}) => openRawClient({ path: daemon.path('support.sock'), minor: 2, ...asked, owner }),
   };
 }
 

@@ -28,7 +28,7 @@ import type { Clock } from '../../../src/host/ports/machine.js';
 import type { Peer } from '../../../src/host/ports/peer.js';
 import type { Transport } from '../../../src/host/ports/transport.js';
 import type { Journal } from '../../../src/journal/records/appending.js';
-import { type AuditRecord, type RecordRoom } from '../../../src/journal/records/record.js';
+import type { AuditRecord, RecordRoom } from '../../../src/journal/records/record.js';
 import { createRedactor } from '../../../src/journal/records/redact.js';
 import { parseSettings } from '../../../src/rules/config/parse-settings.js';
 import type { Settings } from '../../../src/rules/config/settings.js';

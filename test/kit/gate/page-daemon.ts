@@ -2,7 +2,7 @@
 // ordinary commands, commands that wait, refusals, failures, and names that try to be markup in every column that a client or a backend
 // fills.
 
-import { createServer, type Server } from 'node:http';
+import { createServer } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import type { Page } from 'playwright-core';
 import type { FleetStatus } from '../../../src/evidence/fleet/shapes.js';
@@ -163,15 +163,11 @@ export async function openPageDaemon(owner: Owner, options: PageDaemonOptions = 
     origin: `http://127.0.0.1:${port}`,
     config,
     held,
-    async client() {
-      const client = await openRawClient({ path: daemon.path('support.sock'), minor: 3, owner });
-      return client;
-    },
-    async accountClient(user, shown) {
+    client: () => openRawClient({ path: daemon.path('support.sock'), minor: 3, owner }),
+    accountClient(user, shown) {
       const auth = { user, password: pagePassword };
       const secured = { tls: 'starttls', ca: authority.certificatePem, serverName: 'localhost' } as const;
-      const client = await openRawClient({ port: jobsPort, minor: 2, auth, ...secured, ...shown, owner });
-      return client;
+      return openRawClient({ port: jobsPort, minor: 2, auth, ...secured, ...shown, owner });
     },
     async link() {
       const { stdout, stderr, exit } = await runDovegate(['page', 'open', '--socket', 'page.sock'], {
@@ -466,10 +462,8 @@ export async function settled(page: Page): Promise<void> {
 
 /** A server of somebody else on the same loopback, with the given page; its origin. */
 export async function openStranger(owner: Owner, html: string): Promise<string> {
-  const server: Server = createServer((_request, response) => {
-    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' });
-    response.end(html);
-  });
+  const head = { 'content-type': 'text/html; charset=utf-8' };
+  const server = createServer((_request, response) => void response.writeHead(200, head).end(html));
   owner.after(() => {
     server.close();
     server.closeAllConnections();

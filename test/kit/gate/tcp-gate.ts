@@ -58,8 +58,8 @@ export async function openGate(
     ...gateway,
     port,
     listenersWith,
-    async login(options = {}) {
-      const client = await openRawClient({
+    login: (options = {}) =>
+      openRawClient({
         port,
         minor: 2,
         tls: 'starttls',
@@ -67,9 +67,7 @@ export async function openGate(
         auth: { user: 'migrator', password },
         ...options,
         owner: t,
-      });
-      return client;
-    },
+      }),
   };
 }
 

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AwsV4Signer } from 'aws4fetch';
 import { makeFolder, type Owner, removeAfter } from './folder.js';
-import { freePorts } from './free-ports.js';
+import { freePorts, listenHere } from './free-ports.js';
 import { isRunning, runProgram } from './program.js';
 import { projectRoot } from './root.js';
 import { type Skipped, skipped } from './skipped.js';
@@ -166,13 +166,12 @@ export async function openProxy(owner: Owner, origin: string, choose: () => Spoi
 
 /** Listens on loopback until the test is over; returns its origin. */
 export async function serve(owner: Owner, server: Server): Promise<string> {
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const port = await listenHere(server);
   owner.after(() => {
     server.close();
     server.closeAllConnections();
   });
-  const address = server.address();
-  return `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`;
+  return `http://127.0.0.1:${port}`;
 }
 
 /** The rules of AWS that the gateway does not have: a lock demands Content-MD5, and a name that is taken is refused when asked. */

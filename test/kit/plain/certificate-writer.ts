@@ -1,5 +1,6 @@
 // Writes X.509 certificates, which node:crypto can read but not issue, so that no openssl program is needed. The extensions
-// are those that a strict verifier (OpenSSL 3, X509_V_FLAG_X509_STRICT) demands.
+// are those that a strict verifier (OpenSSL 3, X509_V_FLAG_X509_STRICT) demands. Values are DER (ITU-T X.690): each is a Buffer with one
+// whole element: tag, length, contents.
 
 import {
   createHash,
@@ -10,23 +11,9 @@ import {
   sign,
 } from 'node:crypto';
 import { isIP } from 'node:net';
-import {
-  bitString,
-  boolean,
-  explicit,
-  implicit,
-  integer,
-  namedBits,
-  objectIdentifier,
-  octetString,
-  sequence,
-  setOf,
-  time,
-  utf8String,
-} from './der.js';
 
 /** A key pair (EC P-256). */
-export interface Keys {
+interface Keys {
   readonly privateKey: KeyObject;
   /** PKCS#8. */
   readonly keyPem: string;
@@ -41,7 +28,7 @@ export interface Issuer {
   readonly keys: Keys;
 }
 
-export interface CertificatePlan {
+interface CertificatePlan {
   /** Common name. */
   readonly subject: string;
   readonly keys: Keys;
@@ -53,6 +40,60 @@ export interface CertificatePlan {
   readonly purpose: 'authority' | 'server' | 'client';
   /** DNS names, IP addresses and URIs (`spiffe:x`) of subjectAltName. */
   readonly names: readonly string[];
+}
+
+function element(tag: number, ...contents: readonly Buffer[]): Buffer {
+  const body = Buffer.concat(contents);
+  return Buffer.concat([Buffer.from([tag]), lengthOf(body.length), body]);
+}
+
+const sequence = (...contents: readonly Buffer[]): Buffer => element(0x30, ...contents);
+const setOf = (...contents: readonly Buffer[]): Buffer => element(0x31, ...contents);
+const utf8String = (text: string): Buffer => element(0x0c, Buffer.from(text));
+const octetString = (bytes: Buffer): Buffer => element(0x04, bytes);
+const isTrue = element(0x01, Buffer.from([0xff]));
+/** Of whole bytes. */
+const bitString = (bytes: Buffer): Buffer => element(0x03, Buffer.from([0]), bytes);
+/** Not negative: the first byte is below 0x80. */
+const integer = (bytes: Buffer): Buffer => element(0x02, bytes);
+/** Constructed, context-specific `[number]`. */
+const explicit = (number: number, content: Buffer): Buffer => element(0xa0 | number, content);
+/** Primitive, context-specific `[number]`. */
+const implicit = (number: number, bytes: Buffer): Buffer => element(0x80 | number, bytes);
+
+/** Named bits of the first eight, trailing zero bits cut off; bit 0 is the highest. */
+function namedBits(...bits: readonly number[]): Buffer {
+  const byte = bits.reduce((sum, bit) => sum | (0x80 >> bit), 0);
+  return element(0x03, Buffer.from([7 - Math.max(...bits), byte]));
+}
+
+function objectIdentifier(dotted: string): Buffer {
+  const [first = 0, second = 0, ...rest] = dotted.split('.').map(Number);
+  return element(0x06, Buffer.from([first * 40 + second, ...rest.flatMap(base128)]));
+}
+
+/** UTCTime up to 2049 and GeneralizedTime from 2050 on, as RFC 5280 section 4.1.2.5 demands; whole seconds. */
+function time(ms: number): Buffer {
+  const date = new Date(ms);
+  const digits = date.toISOString().replaceAll(/[-:T]|\.\d+/g, '');
+  return date.getUTCFullYear() < 2050
+    ? element(0x17, Buffer.from(digits.slice(2)))
+    : element(0x18, Buffer.from(digits));
+}
+
+function lengthOf(length: number): Buffer {
+  if (length < 0x80) return Buffer.from([length]);
+  const bytes: number[] = [];
+  for (let rest = length; rest > 0; rest = Math.floor(rest / 256)) bytes.unshift(rest % 256);
+  return Buffer.from([0x80 | bytes.length, ...bytes]);
+}
+
+function base128(value: number): number[] {
+  const bytes = [value % 128];
+  for (let rest = Math.floor(value / 128); rest > 0; rest = Math.floor(rest / 128)) {
+    bytes.unshift((rest % 128) | 0x80);
+  }
+  return bytes;
 }
 
 const ecdsaWithSha256 = sequence(objectIdentifier('1.2.840.10045.4.3.2'));
@@ -109,7 +150,7 @@ export function writeCertificate(plan: CertificatePlan): string {
 function usageOf(purpose: CertificatePlan['purpose']): readonly Buffer[] {
   if (purpose === 'authority')
     return [
-      extension('basicConstraints', true, sequence(boolean(true), integer(Buffer.from([0])))),
+      extension('basicConstraints', true, sequence(isTrue, integer(Buffer.from([0])))),
       extension('keyUsage', true, namedBits(5, 6)),
     ];
   return [
@@ -122,7 +163,7 @@ function usageOf(purpose: CertificatePlan['purpose']): readonly Buffer[] {
 function extension(name: keyof typeof extensionIds, isCritical: boolean, value: Buffer): Buffer {
   const id = objectIdentifier(extensionIds[name]);
   // DER leaves out default values, and not critical is the default.
-  return isCritical ? sequence(id, boolean(true), octetString(value)) : sequence(id, octetString(value));
+  return isCritical ? sequence(id, isTrue, octetString(value)) : sequence(id, octetString(value));
 }
 
 function commonName(text: string): Buffer {

@@ -38,7 +38,6 @@ export interface Lab {
   /** PEM of the authority that signed the server's certificate, for localhost and 127.0.0.1. */
   readonly caFile: string;
   readonly password: string;
-  readonly logFile: string;
   /** This release's own doveadm with the instance's configuration. Paths in the arguments must be as `inRoot` gives them. */
   doveadm(args: readonly string[], options?: ProgramOptions): Promise<ProgramResult>;
   /** A path as the programs of this release see it; throws when it is outside their root. */
@@ -126,7 +125,6 @@ export async function openLab(
     ...ports,
     caFile: join(folder, 'tls', 'ca.crt'),
     password: 'secret',
-    logFile: join(folder, 'dovecot.log'),
     inRoot,
     doveadm,
     async addUsers(lines) {
