@@ -261,7 +261,7 @@ export class Ledger implements LedgerState {
   /** The same for a body in bytes, into `into` at `at` (room: `sealBytesMax` more than the body); returns the end of the line. */
   sealInto(into: Buffer, at: number, body: Buffer): number {
     const { end, hash: head } = sealInto(into, at, this.seq + 1, body, this.hash);
-    this.#note(into.toString('latin1', at, end), head);
+    this.#note(into.toString('utf8', at, end), head);
     return end;
   }
 

@@ -25,7 +25,7 @@ void test('bytes are booked as text is', () => {
   let at = 0;
   let lines = '';
   const clock = encodeBody({ time: 1000, event: 'clock', step_ms: 5000 });
-  for (const each of [body('admission', 'A'), clock, body('admission', 'B'), body('completion', 'A')]) {
+  for (const each of [body('admission', 'A'), clock, body('admission', 'zoë'), body('completion', 'A')]) {
     lines += text.seal(each);
     at = bytes.sealInto(into, at, Buffer.from(each));
   }
