@@ -125,8 +125,9 @@ function inOrder(entries) {
     .map(({ stage, name, files }) => {
       const path = join('build', 'batch', stage, `${name}.test.mjs`);
       mkdirSync(dirname(join(root, path)), { recursive: true });
+      // Not `await import()`: one that a running test has begun would make the next file's tests its own.
       const imports = files.map(
-        (file) => `await import(${JSON.stringify(pathToFileURL(join(root, file)).href)});\n`,
+        (file) => `import ${JSON.stringify(pathToFileURL(join(root, file)).href)};\n`,
       );
       writeFileSync(join(root, path), imports.join(''));
       return { stage, name, path };
