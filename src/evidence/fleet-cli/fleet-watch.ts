@@ -313,6 +313,7 @@ class Watch {
     this.#failures = 0;
     this.#isUp = true;
     if (this.#away !== undefined) this.#tell('store-back', {});
+    this.#isNews ||= this.#away !== undefined;
     this.#away = undefined;
     this.#awayCode = '';
   }
@@ -329,8 +330,7 @@ class Watch {
       const seenMs = Math.min(knownMs, this.#reader.knownMs(finding.host));
       return this.#book.has(finding) || !this.#knowledge.isExcused(finding, silentMs, seenMs);
     });
-    const nowMs = systemClock.wallMs();
-    for (const line of this.#book.update(this.#findings, nowMs)) this.#print(line);
+    for (const line of this.#book.update(this.#findings, systemClock.wallMs())) this.#print(line);
     this.#status = fleet.status(knownMs, this.#findings);
   }
 
