@@ -5,7 +5,7 @@ import { systemClock } from '../../host/machine/clock.js';
 import { onStop } from '../../host/machine/outputs.js';
 import { holdProcess } from '../../host/machine/process.js';
 import { CommandFault } from '../../host/output/output.js';
-import type { Screen } from '../../host/output/screen.js';
+import { createProgressLine, type Screen } from '../../host/output/screen.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import { openStore } from '../../host/store/open-store.js';
 import { formatJsonLines, printable } from '../../host/words/text.js';
@@ -22,6 +22,9 @@ import { openStateFolder } from './state-folder.js';
 import { createStoreReader, unseenVersions } from './store-reader.js';
 
 const stopped = 'stopped before the end; the next run goes on from there';
+
+/** So long objects may come that are none. */
+const nothingNewMs = 45_000;
 
 export interface VerifyFlags {
   readonly whole: boolean;
@@ -46,10 +49,16 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     const fleet = openFleet(settings, keys, saved?.fleet);
     const mirror = openMirror(settings, fleet);
     const recordsBefore = fleet.records;
-    const progress = createProgress(screen.columns !== undefined && !flags.json);
+    const isDrawn = screen.columns !== undefined && !flags.json;
+    const progress = createProgressLine(systemClock, (text) => isDrawn && process.stderr.write(text));
     const reader = createStoreReader(fleet, settings, store, saved, folder, mirror, {
       told: () => saved?.told ?? [],
-      take: () => progress.show(reader.objects, fleet.records - recordsBefore),
+      take: () =>
+        progress.draw((sinceMs) => {
+          const records = fleet.records - recordsBefore;
+          const pace = Math.round((records / sinceMs) * 1000);
+          return `${reader.objects} objects, ${records} records, ${pace} a second`;
+        }),
     });
     const accepted = flags.accept ? fleet.accept(systemClock.wallMs()) : 0;
     const kept = flags.checkpoint === undefined ? undefined : readKeptLine(flags.checkpoint, fleet);
@@ -57,10 +66,12 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     const startMs = systemClock.now();
     if (heads !== undefined) reader.rewind(heads, kept);
     try {
-      // A host with much has a bound in each look.
-      for (let [isWhole, before] = [true, -1]; before < reader.objects; isWhole = false) {
+      // A host with much has a bound in each look; one with much that is nothing has a bound of time.
+      for (let [isWhole, before, newMs] = [true, -1, startMs]; ; isWhole = false) {
+        if (await reader.look(stop.signal, isWhole, true)) break;
+        if (before < reader.objects) newMs = systemClock.now();
         before = reader.objects;
-        if (await reader.look(stop.signal, isWhole)) break;
+        if (systemClock.now() - newMs > nothingNewMs) break;
       }
     } catch (fault) {
       // What was read counts.
@@ -83,7 +94,11 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
       if (fleet.takeLog(folder.lastCheckpoints()).length > 0) found = fleet.judge(nowMs);
     }
     const older = kept === undefined ? [] : fleet.olderThanStore(kept.heads);
-    const findings = [...reader.withUnread(found), ...(await whatMirrorLacks(settings.state, older))];
+    const findings = [
+      ...reader.withUnread(found),
+      ...reader.unfinished(),
+      ...(await whatMirrorLacks(settings.state, older)),
+    ];
     reader.save();
     const { failed } = await mirror.tend(systemClock.wallMs());
     if (failed !== undefined)
@@ -138,17 +153,15 @@ async function whatMirrorLacks(
 async function printReport(
   screen: Screen,
   status: FleetStatus,
-  run: {
-    readonly accepted: number;
-    readonly read: number;
-    readonly tookMs: number;
-    /** Number of journal ends in the kept line; undefined: no line was given. */
-    readonly keptEnds: number | undefined;
-    /** How many of them are older than the store keeps, and were looked up in the mirror. */
-    readonly older: number;
-  },
+  /** `keptEnds`: journal ends in the kept line, if one was given; `older`: those that were looked up in the mirror. */
+  {
+    accepted,
+    read,
+    tookMs,
+    keptEnds,
+    older,
+  }: Readonly<Record<'accepted' | 'read' | 'tookMs' | 'older', number> & { keptEnds: number | undefined }>,
 ): Promise<void> {
-  const { accepted, read, tookMs, keptEnds, older } = run;
   const { findings, checkpoint } = status;
   await screen.print(screen.paint(findings.length === 0 ? 'good' : 'bad', describeVerdict(status)));
   const seconds = Math.max(tookMs, 1) / 1000;
@@ -174,28 +187,4 @@ async function printReport(
   for (const line of describeVerifiers(status)) await screen.print(line);
   await screen.print('');
   await printGates(screen, status);
-}
-
-const quietMs = 2_000;
-const everyMs = 500;
-
-/** In one line of a terminal that is written again and again; nothing is shown in the first 2 s. */
-function createProgress(isShown: boolean) {
-  const startMs = systemClock.now();
-  let drawnMs = startMs + quietMs - everyMs;
-  let isDrawn = false;
-  return {
-    show(objects: number, records: number): void {
-      const nowMs = isShown ? systemClock.now() : 0;
-      if (nowMs - drawnMs < everyMs) return;
-      drawnMs = nowMs;
-      isDrawn = true;
-      const pace = Math.round(records / ((nowMs - startMs) / 1000));
-      process.stderr.write(`\r\x1b[K${objects} objects, ${records} records, ${pace} a second`);
-    },
-    clear(): void {
-      if (isDrawn) process.stderr.write('\r\x1b[K');
-      isDrawn = false;
-    },
-  };
 }

@@ -50,6 +50,8 @@ const savedJournal = z
     names: z.array(word).readonly(),
     /** Those that fill a hole whose end is missing too. */
     waiting: z.array(word).readonly(),
+    /** Where the last look ended, if it did not see all names; else empty. */
+    from: word,
     /** Some records, and when each was stored (milliseconds since 1970): how old those were that are removed. */
     times: z.array(z.tuple([count, distanceMs]).readonly()).readonly(),
     /** Since 1970, and what was stored in it: objects, and their bytes. */
@@ -74,7 +76,7 @@ export type SavedState = z.infer<typeof savedState>;
 
 /** Lines of checkpoints.jsonl that are compared with the store's, or sent. */
 const recentMax = 64;
-const stateFormat = 2;
+const stateFormat = 3;
 const statusName = 'status.json';
 /** The private key of checkpoints if the settings name none. */
 export const ownKeyName = 'checkpoint.key';

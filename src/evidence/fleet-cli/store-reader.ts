@@ -54,7 +54,7 @@ const verifiersMax = 2 * bounds.fleetVerifiers;
 const hostsAtOnce = 8;
 /** In a look at one host: how long it may take, and after which time no object is begun; how many of its names may be wrong. */
 const hostMs = 60_000;
-const openMs = 45_000;
+const openMs = 10_000;
 const strangeMax = 1_000;
 /** As many unproved blocks of a journal are remembered as its credit permits in so many days; more of them are read again in each look. */
 const heldDays = 14;
@@ -92,7 +92,7 @@ interface Cursor {
   waiting: string[];
   /** Read in this run. */
   held: Held[];
-  /** Where the last look of this run ended, if it did not see all names; else empty. */
+  /** Where the last look ended, if it did not see all names; else empty. */
   from: string;
   times: (readonly [seq: number, storedMs: number])[];
   /** The last day of which there are blocks. */
@@ -105,6 +105,8 @@ interface HostLook {
   /** Milliseconds of the monotonic clock. */
   listedMs: number;
   nextMs: number;
+  /** All its names are to be compared. */
+  isWhole: boolean;
   /** The last look. */
   tookMs: number;
   storedMs: number;
@@ -143,9 +145,9 @@ export function createStoreReader(
   const heldMax = heldDays * settings.objectsPerDay;
   const leastMs = Math.max(pauseMs.least, hosts.size * pauseMs.ofHost);
   const cursors = new Map<string, Cursor>(
-    (saved?.journals ?? []).map(({ folder: of, names, waiting, times, day }) => [
+    (saved?.journals ?? []).map(({ folder: of, names, waiting, times, ...rest }) => [
       of,
-      { ...newCursor(), names: [...names], waiting: [...waiting], times: [...times], day },
+      { ...rest, names: [...names], waiting: [...waiting], times: [...times], held: [] },
     ]),
   );
   /** By the folder of a verifier: the last line that was read; `isWanted`: it and all behind it must be found again. */
@@ -156,6 +158,8 @@ export function createStoreReader(
   const looks = new Map<string, HostLook>();
   /** By host: since when (milliseconds since 1970), and why. */
   const unread = new Map<string, readonly [sinceMs: number, why: string]>();
+  /** Hosts of which the last look has seen a part, and nothing new. */
+  const unfinished = new Set<string>();
   let levelsMs = -Infinity;
   let lookedMs = -Infinity;
   let storedMs = 0;
@@ -200,21 +204,27 @@ export function createStoreReader(
         }),
       ];
     },
+    /** For each host that may have records behind what is none; nobody can accept it. */
+    unfinished(): readonly FleetFinding[] {
+      const text = 'not all of its objects were read in this run: the next one goes on from there';
+      return [...unfinished].map((host) => ({ kind: 'too-much', host, text }));
+    },
     /** By host: when the first block that is not in the mirror was stored. Absent: all that were read are there. */
     get behindMs(): ReadonlyMap<string, number> {
       return behindMs;
     },
     /**
-     * `isWhole`: all names of all hosts; else hosts whose next object is due. False: a host has more than a look may take. Rejects with a
-     * StoreFault, or with the reason of the signal; what was read before counts.
+     * `isWhole`: all names of all hosts; else hosts whose next object is due, or, if it `isUrgent`, that are unfinished. False: a host has
+     * more than a look may take. Rejects with a StoreFault, or with the reason of the signal; what was read before counts.
      */
-    async look(signal: AbortSignal, isWhole: boolean): Promise<boolean> {
+    async look(signal: AbortSignal, isWhole: boolean, isUrgent = false): Promise<boolean> {
       if (isWhole || systemClock.now() - levelsMs >= levelMs) {
         await readLevels(signal);
         levelsMs = systemClock.now();
       }
       const nowMs = systemClock.now();
-      let due = [...looks].filter(([, { nextMs }]) => isWhole || nextMs <= nowMs);
+      const isDue = (host: string): boolean => isUrgent && unfinished.has(host);
+      let due = [...looks].filter(([host, { nextMs }]) => isWhole || nextMs <= nowMs || isDue(host));
       // One look tells whether the store is there.
       if (due.length === 0 && nowMs - lookedMs >= quietMs)
         due = [...looks].toSorted(([, one], [, other]) => one.nextMs - other.nextMs).slice(0, 1);
@@ -239,8 +249,9 @@ export function createStoreReader(
     /** On disk when it returns. */
     save(): void {
       mirror.save();
-      const journals = [...cursors].map(([of, { names, waiting, times, day }]): SavedJournal => {
-        return { folder: of, names, waiting, times, day };
+      const journals = [...cursors].map(([of, cursor]): SavedJournal => {
+        const { held: _, ...rest } = cursor;
+        return { folder: of, ...rest };
       });
       folder.save({
         journals,
@@ -292,16 +303,8 @@ export function createStoreReader(
 
   function addHost(host: string, newestMs: ReadonlyMap<string, number>): void {
     if (looks.has(host)) return;
-    const none = {
-      journals: [],
-      listedMs: -Infinity,
-      nextMs: 0,
-      tookMs: 0,
-      gapMs: 0,
-      objects: 0,
-      knownMs: 0,
-    };
-    looks.set(host, { ...none, storedMs: newestMs.get(host) ?? 0 });
+    const none = { journals: [], listedMs: -Infinity, nextMs: 0, isWhole: false, tookMs: 0, gapMs: 0 };
+    looks.set(host, { ...none, objects: 0, knownMs: 0, storedMs: newestMs.get(host) ?? 0 });
   }
 
   /** The last lines of each verifier, and all behind those that were read. */
@@ -436,6 +439,7 @@ export function createStoreReader(
     signal: AbortSignal,
     isWhole: boolean,
   ): Promise<boolean> {
+    look.isWhole ||= isWhole;
     const startMs = systemClock.now();
     const isOver = (): boolean => systemClock.now() - startMs > openMs;
     if (isWhole || look.nextMs === 0 || startMs - look.listedMs >= journalsMs) {
@@ -447,15 +451,20 @@ export function createStoreReader(
     let isDone = true;
     for (const journal of look.journals) {
       const below = journalFolder(host, journal);
-      const cursor = cursors.get(below) ?? newCursor();
+      const none: Cursor = { names: [], waiting: [], held: [], from: '', times: [], day: [0, 0, 0] };
+      const cursor = cursors.get(below) ?? none;
       cursors.set(below, cursor);
-      const looking = { cursor, signal, isWhole, isOver, look, wrong: 0 };
+      const looking = { cursor, signal, isOver, look, wrong: 0 };
       isDone = (await lookAtJournal(host, journal, looking)) && isDone;
+      if (looking.wrong > strangeMax)
+        tellTooMuch(host, journal, undefined, `more than ${strangeMax} of its names and objects are none`);
     }
     const isNew = look.objects > before;
     if (isNew && seen > 0) look.gapMs = look.storedMs - seen;
-    if (isDone) look.knownMs = wallMs;
-    look.nextMs = systemClock.now() + (isDone || !isNew ? pauseOf(host, look, isNew) : 0);
+    if (isDone) Object.assign(look, { knownMs: wallMs, isWhole: false });
+    if (isDone || isNew) unfinished.delete(host);
+    else unfinished.add(host);
+    look.nextMs = systemClock.now() + (isDone ? pauseOf(host, look, isNew) : isNew ? 0 : leastMs);
     return isDone;
   }
 
@@ -519,7 +528,7 @@ export function createStoreReader(
       const names = page.map((listed) => parseBlockName(listed)).filter(isBlockName);
       for (const name of names.slice(0, probesMax)) {
         const text = (await readOne(formatName(name), undefined, signal))?.text;
-        if (text !== undefined && fitsName(text, name) && fleet.isSigned(name, text)) return true;
+        if (text !== undefined && fitsName(text, name) && fleet.lastSigned(name, text)) return true;
       }
       return false;
     }
@@ -538,7 +547,6 @@ export function createStoreReader(
   interface Looking {
     readonly cursor: Cursor;
     readonly signal: AbortSignal;
-    readonly isWhole: boolean;
     readonly isOver: () => boolean;
     readonly look: HostLook;
     /** The last block that was read: the next one may prove the rest of it. */
@@ -547,9 +555,9 @@ export function createStoreReader(
     wrong: number;
   }
 
-  /** False: there is more. What is behind a thousand wrong ones waits for the next look: a stranger may have put there any number. */
+  /** False: there is more, and the next look goes on there. A thousand wrong ones end a look: a stranger may have put there any number. */
   async function lookAtJournal(host: string, journal: string, looking: Looking): Promise<boolean> {
-    const { cursor, signal, isWhole } = looking;
+    const { cursor, signal, look } = looking;
     const below = journalFolder(host, journal);
     const isFirst = cursor.names.length === 0;
     const held = cursor.held.map(({ name }) => name);
@@ -582,18 +590,19 @@ export function createStoreReader(
       if (!(await takeAll(fresh, looking))) return false;
       fresh = [];
     }
-    if (!(await takeAll(fresh, looking))) return false;
+    const isTaken = await takeAll(fresh, looking);
     noteUnproved(host, journal, cursor);
-    if (looking.wrong > strangeMax) {
-      const what = `more than ${strangeMax} of its names and objects are not what they should be, and what is behind them waits`;
-      tellTooMuch(host, journal, undefined, what);
-    } else {
-      for (const name of unseen) if (!held.includes(name)) tellGone(name, cursor);
-      cursor.names = cursor.names.filter((name) => !unseen.has(name));
-      cursor.held = cursor.held.filter(({ name }) => !unseen.has(name));
+    if (!isTaken || cursor.from !== '') return false;
+    for (const gone of unseen) {
+      const name = parseName(gone);
+      // Of other records than the mirror has nothing is lost.
+      if (!held.includes(gone) && isBlockName(name) && (await isMirrored(name)) !== false)
+        tellCut(host, journal, [name.first, name.last], cursor);
     }
+    cursor.names = cursor.names.filter((name) => !unseen.has(name));
+    cursor.held = cursor.held.filter(({ name }) => !unseen.has(name));
     if (cursor.names.length + cursor.held.length === 0) cursors.delete(below);
-    if (isWhole && !isFirst) await compareNames(host, journal, cursor, looking);
+    if (look.isWhole && !isFirst) await compareNames(host, journal, cursor, looking);
     return true;
   }
 
@@ -649,29 +658,27 @@ export function createStoreReader(
     }
   }
 
-  /** Those behind the last record fill holes from their ends; then those that go on. False: not all were taken. */
+  /** Those that fill holes, from their ends; then the others in their order. False: not all were taken. */
   async function takeAll(fresh: readonly Listed[], looking: Looking): Promise<boolean> {
     const { cursor } = looking;
     const all = fresh.map((entry) => ({ entry, name: parseName(entry.name) }));
     const blocks = all.flatMap(({ entry, name }) => (isBlockName(name) ? [{ entry, name }] : []));
-    const isBehind = ({ name }: { readonly name: BlockName }): boolean => name.last <= endOf(name);
-    const behind = blocks.filter(isBehind).toSorted((one, other) => other.name.last - one.name.last);
-    const ahead = blocks
-      .filter((one) => !isBehind(one))
-      .toSorted((one, other) => one.name.first - other.name.first || one.name.last - other.name.last);
+    const isLate = ({ name }: { readonly name: BlockName }): boolean =>
+      name.last <= endOf(name) && fleet.lacks(name);
+    const late = blocks.filter(isLate).toSorted((one, other) => other.name.last - one.name.last);
     const wrongMax = looking.wrong + strangeMax;
-    for (const { entry, name } of [...behind, ...ahead]) {
+    for (const { entry, name } of [...late, ...blocks.filter((one) => !late.includes(one))]) {
       looking.signal.throwIfAborted();
-      const isOver = looking.isOver();
-      if (isOver || looking.wrong > wrongMax) cursor.from = entry.name;
-      if (isOver) return false;
-      if (looking.wrong > wrongMax) break;
+      if (looking.isOver() || looking.wrong > wrongMax) {
+        cursor.from = entry.name;
+        return false;
+      }
       await (keyOf(entry.name) === undefined ? takeBlock : takeProved)(entry, name, looking);
     }
     if (!(await compareHeld(looking))) return false;
     for (const { entry, name } of all) {
       if (!isForkedName(name)) continue;
-      take(fleet.takeMark(name, systemClock.wallMs()));
+      take(fleet.takeMark(name));
       index(cursor, entry.name);
     }
     return true;
@@ -865,13 +872,15 @@ export function createStoreReader(
       for (const each of name.isCopy ? [listed] : [listed, copyNameOf(listed)])
         older.push(...(await versionsOf(each, signal)).toReversed());
     for (const { name: of, version, isMarker } of older) {
-      if (isMarker) continue;
+      // A store without versions has read it.
+      if (isMarker || (version === '' && of === listed)) continue;
       const one = await readOne(of, version, signal);
       if (one?.text === undefined || !fitsName(one.text, name)) continue;
       // A lifecycle rule hides what is old enough before it removes it.
       if (isHidden && isOld(one.storedMs)) return one;
       const how = isHidden ? 'was hidden by a delete marker' : 'was overwritten';
-      const text = `the object ${listed} ${how}, and an older version of it has the records; look who did that`;
+      const what = of === listed ? 'an older version of it' : `its copy ${of}`;
+      const text = `the object ${listed} ${how}, and ${what} has the records; look who did that`;
       note('changed', name.host, text, name.journal, name.first);
       return one;
     }
@@ -914,13 +923,6 @@ export function createStoreReader(
   function index(cursor: Cursor, name: string): void {
     if (cursor.names.includes(name)) return;
     cursor.names = [...cursor.names, name].toSorted().slice(-namesMax);
-  }
-
-  /** A name that was read is not there any more. */
-  function tellGone(listed: string, cursor: Cursor): void {
-    const name = parseName(listed);
-    if (!isBlockName(name)) return;
-    tellCut(name.host, name.journal, [name.first, name.last], cursor);
   }
 
   function tellCut(
@@ -978,7 +980,9 @@ export function createStoreReader(
     const { text } = content;
     if (text === undefined || !fitsName(text, name) || name.last > end || (await isMirrored(name)) !== false)
       return;
-    take(fleet.takeFork({ ...content, name }));
+    const signed = fleet.lastSigned(name, text);
+    const isProved = signed && (await isMirrored({ ...name, last: signed.seq, hash: signed.hash })) === false;
+    take(fleet.takeFork({ ...content, name }, isProved === true));
   }
 
   /** The store may have removed it. */
@@ -1007,10 +1011,6 @@ const anyBlock = `${'0'.repeat(32)}/${anyOfJournal}`;
 
 function shown(name: string): string {
   return printable(name.slice(0, 300));
-}
-
-function newCursor(): Cursor {
-  return { names: [], waiting: [], held: [], from: '', times: [], day: [0, 0, 0] };
 }
 
 /** Its last record is the one that the first line of `next` names. */

@@ -109,12 +109,13 @@ function checkpointsIn(text: Buffer, journal: string) {
   return found;
 }
 
-/** Whether one of the last checkpoints of this journal in a block has a valid signature. */
-export function isSignedIn(text: Buffer, journal: string, { listed, named }: HostKeys): boolean {
+/** The last one of the last checkpoints of this journal in a block with a valid signature: it covers what is before it. */
+export function lastSignedIn(text: Buffer, journal: string, { listed, named }: HostKeys) {
   const keys = { listed, named: [...named] };
-  return checkpointsIn(text, journal)
+  const signed = checkpointsIn(text, journal)
     .slice(-signaturesMax)
-    .some(({ line, record }) => judgeSignature(line.toString(), record, keys).kind === 'vouches');
+    .findLast(({ line, record }) => judgeSignature(line.toString(), record, keys).kind === 'vouches');
+  return signed && readClaim(signed.line);
 }
 
 export class Chain {
@@ -140,10 +141,10 @@ export class Chain {
   #ownGapFrom = 0;
   /** The object that is taken. */
   #object = '';
-  /** A signature covers what is taken: it leads to one, or has one. Of a host without a listed key it is not known. */
-  #isProved = false;
-  /** The last other record of this object, where nothing proves it. */
-  #doubtfulSeq = 0;
+  /** A signature covers what is taken, up to that record: it leads to one, or has one. Of a host without a listed key it is not known. */
+  #provedSeq = 0;
+  /** The last other record of this object. */
+  #otherSeq = 0;
   /** Hashes of signed records that `signedSeqIn` found last: a check takes as long as that of 50 lines. */
   #signed = new Set<string>();
   /** Lines of the block that are not behind the last known record. */
@@ -226,24 +227,22 @@ export class Chain {
   }
 
   /** A gate has found records of its journal in the store that it does not have, and stopped: this one it has. */
-  takeMark({ seq, hash }: ForkedName): void {
-    this.#isProved = false;
+  takeMark(mark: ForkedName): void {
+    const { seq, hash } = mark;
+    this.#provedSeq = 0;
     const known = this.#recent(seq);
-    const next =
-      'find out which machine has the right journal, and give the other one a directory for a new journal';
-    if (known !== undefined && hash.startsWith(known)) {
-      const text = `a mark says that a gate stopped shipping: its journal ends with record ${seq}, and the store has more of it; its end was cut off or put back from a copy: ${next}`;
-      this.#tell('cut-at-host', seq + 1, text);
-      return;
-    }
-    const text = `a mark says that a gate stopped shipping: its record ${seq} is another one than the store has, and no block shows it; two machines write one journal, or somebody forged the mark: ${next}`;
-    this.#tell('forked', seq, text);
+    const isKnown = known !== undefined && hash.startsWith(known);
+    const what = isKnown
+      ? `its journal ends with record ${seq}, and the store has more of it; its end was cut off or put back from a copy`
+      : `its record ${seq} is another one than the store has, and no block shows it; two machines write one journal`;
+    const text = `the mark ${formatName(mark)} says that a gate stopped shipping: ${what}, or somebody forged the mark: find out which machine has the right journal, and give the other one a directory for a new journal`;
+    this.#tell(isKnown ? 'cut-at-host' : 'forked', isKnown ? seq + 1 : seq, text);
   }
 
   /** The last record of a block, whose lines join, that is a checkpoint of this journal with a valid signature; 0: none. */
   signedSeqIn(text: Buffer): number {
     let signedSeq = 0;
-    this.#isProved = false;
+    this.#provedSeq = 0;
     this.#signed = new Set();
     for (const { line, record } of checkpointsIn(text, this.state.journal)) {
       const { seq = 0, hash = '' } = readClaim(line) ?? {};
@@ -300,17 +299,18 @@ export class Chain {
   #begin(name: BlockName, lines: Buffer | undefined): void {
     const { keys } = this.#context;
     this.#object = formatName(name);
-    this.#doubtfulSeq = 0;
-    this.#isProved =
-      keys.listed === undefined ||
-      name.last > this.state.seq ||
-      (lines !== undefined && isSignedIn(lines, this.state.journal, keys));
+    this.#otherSeq = 0;
+    const isWhole = keys.listed === undefined || name.last > this.state.seq;
+    const signed = isWhole || lines === undefined ? undefined : lastSignedIn(lines, name.journal, keys);
+    this.#provedSeq = isWhole ? Infinity : (signed?.seq ?? 0);
   }
 
-  /** A block that is too old to be compared line by line. */
-  takeFork({ name, text: lines }: StoredBlock): void {
+  /** A block that is too old to be compared line by line. `isProved`: it has another signed record. */
+  takeFork({ name, text: lines }: StoredBlock, isProved: boolean): void {
     this.#begin(name, lines);
-    const text = `record ${name.last} ${this.#whose} is another one than the one that was read: ${this.#who}`;
+    if (this.#context.keys.listed !== undefined) this.#provedSeq = isProved ? name.last : 0;
+    const [whose, who] = this.#forkWords(name.last);
+    const text = `record ${name.last} ${whose} is another one than the one that was read: ${who}`;
     this.#tell('forked', name.last, text);
   }
 
@@ -424,7 +424,8 @@ export class Chain {
   #fill(gap: Gap, { line, link, head }: Behind): void {
     const { gaps, seq } = this.state;
     if (link.hash !== gap.hash) {
-      const text = `record ${link.seq} comes late ${this.#whose}, and does not fit where it is missing: ${this.#who}`;
+      const [whose, who] = this.#forkWords(link.seq);
+      const text = `record ${link.seq} comes late ${whose}, and does not fit where it is missing: ${who}`;
       this.#tell('forked', link.seq, text, head);
       return;
     }
@@ -448,25 +449,23 @@ export class Chain {
     const known = this.#recent(seq);
     if (known === undefined || hash.startsWith(known)) return;
     // An unsigned fork must not make a signed one, which begins behind it, look like its continuation.
-    const lastSeq = this.#isProved ? state.behindSeq : this.#doubtfulSeq;
-    if (this.#isProved) state.behindSeq = seq;
-    else this.#doubtfulSeq = seq;
-    if (lastSeq > 0 && seq === lastSeq + 1) return;
-    const text = `record ${seq} comes again ${this.#whose}, behind record ${state.seq}, and it is another one: ${this.#who}`;
+    const isProved = seq <= this.#provedSeq;
+    const isMore = this.#otherSeq > 0 && seq === this.#otherSeq + 1;
+    const isOfSigned = state.behindSeq > 0 && seq === state.behindSeq + 1;
+    this.#otherSeq = seq;
+    if (isProved || (isMore && isOfSigned)) state.behindSeq = seq;
+    if (isMore || (isProved && isOfSigned)) return;
+    const [whose, who] = this.#forkWords(seq);
+    const text = `record ${seq} comes again ${whose}, behind record ${state.seq}, and it is another one: ${who}`;
     this.#tell('forked', seq, text, head);
   }
 
-  /** The object that shows a fork, as part of a sentence. */
-  get #whose(): string {
-    const isKeyed = this.#context.keys.listed !== undefined;
-    const proof = this.#isProved ? 'with a signature of this host' : 'without a signature of this host';
-    return `in ${this.#object}${isKeyed ? ` (${proof})` : ''}`;
-  }
-
-  /** Who may have made it, as part of a sentence. */
-  get #who(): string {
-    if (this.#context.keys.listed === undefined) return whoForks;
-    return this.#isProved ? whoSigns : whoDoesNotSign;
+  /** The object that shows a fork, and who may have made it, as parts of a sentence. */
+  #forkWords(seq: number): readonly [whose: string, who: string] {
+    if (this.#context.keys.listed === undefined) return [`in ${this.#object}`, whoForks];
+    return seq <= this.#provedSeq
+      ? [`in ${this.#object} (with a signature of this host)`, whoSigns]
+      : [`in ${this.#object} (without a signature of this host)`, whoDoesNotSign];
   }
 
   #meet({ seq, hash }: Link, head: LineHead | undefined): void {
@@ -480,7 +479,7 @@ export class Chain {
 
   /** A record that existed before and must exist here, already read or not. `by`: the verifier that signed it. */
   expect(seq: number, awaited: Awaited, by?: string): void {
-    this.#isProved = true;
+    this.#provedSeq = Infinity;
     const known = this.#recent(seq);
     if (known !== undefined && awaited.hash.startsWith(known)) return;
     if (known !== undefined) {
@@ -614,7 +613,7 @@ export class Chain {
   ): void {
     if (kind === 'bad-signature') return this.#tell(kind, seq, `${text}; ${compare}`, head);
     if (this.state.untrusted !== undefined) return;
-    const what = `${text}; put its key into "hosts", or look who runs this gate`;
+    const what = `${text}; look who writes with its credential, and put the key into "hosts" only if its gate has a new one`;
     const finding = this.#finding(kind, seq, what, head);
     if (!this.#context.isAccepted(finding)) this.state.untrusted = finding;
   }
@@ -646,7 +645,7 @@ export class Chain {
 
   #tell(kind: FleetFindingKind, seq: number, text: string, head?: LineHead): void {
     const finding = this.#finding(kind, seq, text, head);
-    this.#context.report(this.#isProved ? { ...finding, isProved: true } : finding);
+    this.#context.report(seq <= this.#provedSeq ? { ...finding, isProved: true } : finding);
   }
 
   #finding(kind: FleetFindingKind, seq: number, text: string, head?: LineHead): FleetFinding {

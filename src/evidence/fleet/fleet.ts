@@ -8,10 +8,19 @@
 import { bounds } from '../../host/bounds/bounds.js';
 import { formatTime } from '../../host/words/instants.js';
 import type { ForkedName } from '../store/names.js';
-import { type Awaited, awaitRecord, Chain, isSignedIn, type Late, type Unproved } from './chain.js';
+import { type Awaited, awaitRecord, Chain, type Late, lastSignedIn, type Unproved } from './chain.js';
 import type { ReadCheckpoint, SignedHead } from './checkpoint.js';
 import { Findings, type FoundFinding, noHost } from './findings.js';
-import { currentOf, type Gates, judgeMirror, judgeNow, locksOf, rowsOf, unsignedOf } from './judge.js';
+import {
+  currentOf,
+  type Gates,
+  judgeCopies,
+  judgeMirror,
+  judgeNow,
+  locksOf,
+  rowsOf,
+  unsignedOf,
+} from './judge.js';
 import { FleetLog, type VerifierKeys } from './log.js';
 import {
   type ExpectedHead,
@@ -117,16 +126,16 @@ export class Fleet {
   }
 
   /** Takes a block whose lines join, and whose last record is another one than the one that was taken. */
-  takeFork(block: StoredBlock): readonly FleetFinding[] {
+  takeFork(block: StoredBlock, isProved: boolean): readonly FleetFinding[] {
     this.#news = [];
-    this.#chainOfBlock(block)?.takeFork(block);
+    this.#chainOfBlock(block)?.takeFork(block, isProved);
     return this.#news;
   }
 
   /** Takes the mark of a gate that stopped. */
-  takeMark(mark: ForkedName, storedMs: number): readonly FleetFinding[] {
+  takeMark(mark: ForkedName): readonly FleetFinding[] {
     this.#news = [];
-    this.#chainOf(mark.host, mark.journal, storedMs)?.takeMark(mark);
+    this.#chainOf(mark.host, mark.journal)?.takeMark(mark);
     return this.#news;
   }
 
@@ -159,9 +168,9 @@ export class Fleet {
     ];
   }
 
-  /** Whether one of the last signatures in a block is right. */
-  isSigned({ host, journal }: Pick<StoredBlock['name'], 'host' | 'journal'>, text: Buffer): boolean {
-    return isSignedIn(text, journal, this.#keysOf(host));
+  /** The last one of the last records of a block with a right signature. */
+  lastSigned({ host, journal }: Pick<StoredBlock['name'], 'host' | 'journal'>, text: Buffer) {
+    return lastSignedIn(text, journal, this.#keysOf(host));
   }
 
   heads(): readonly SignedHead[] {
@@ -304,17 +313,17 @@ export class Fleet {
   }
 
   #chainOfBlock({ name, storedMs }: StoredBlock): Chain | undefined {
-    const chain = this.#chainOf(name.host, name.journal, storedMs);
+    const chain = this.#chainOf(name.host, name.journal);
     if (chain?.state.beganMs === 0) chain.state.beganMs = storedMs;
     return chain;
   }
 
-  /** `storedMs`: of the block that came of it. */
-  #chainOf(host: string, journal: string, storedMs: number): Chain | undefined {
+  #chainOf(host: string, journal: string): Chain | undefined {
     const chains = this.#chains.get(host) ?? [];
     const known = chains.find(({ state }) => state.journal === journal);
     if (known !== undefined) return known;
-    if (!this.#options.hosts.has(host) && this.#strangers() >= strangersMax) {
+    const strangers = [...this.#chains].flatMap(([of, all]) => (this.#options.hosts.has(of) ? [] : all));
+    if (!this.#options.hosts.has(host) && strangers.length >= strangersMax) {
       const text = `more than ${strangersMax} journals of hosts that are not listed; the others are not followed: look who may write there, or put the hosts into "hosts"`;
       this.#report({ kind: 'unknown-host', host: noHost, text }, true);
       return undefined;
@@ -326,16 +335,9 @@ export class Fleet {
     const before = currentOf(chains);
     if (before !== undefined) {
       const { seq, hash } = before.state;
-      const text = `a new journal; the one before, ${before.state.journal}, ended with record ${seq} (${hash}): look there who moved or removed it`;
+      const end = seq === 0 ? 'has no proved record' : `ended with record ${seq} (${hash})`;
+      const text = `a new journal; the one before, ${before.state.journal}, ${end}: look there who moved or removed it`;
       this.#report({ kind: 'new-journal', host, journal, text }, true);
-    }
-    for (const [other, others] of this.#chains) {
-      const there = other === host ? undefined : others.find(({ state }) => state.journal === journal);
-      if (there === undefined) continue;
-      // Hosts are read in any order: it is the journal of the host that sent it first.
-      const [owner, copier] = there.state.beganMs > storedMs ? [host, other] : [other, host];
-      const text = `this is the journal of host ${owner}: one machine was copied, or somebody writes under a wrong name`;
-      this.#report({ kind: 'forked', host: copier, journal, text }, true);
     }
     if (chains.length >= chainsPerHostMax) {
       // Journals without a signed record are forgotten first.
@@ -343,7 +345,9 @@ export class Fleet {
       const oldest = chains.toSorted(
         (one, other) => isSigned(one) - isSigned(other) || one.state.storedMs - other.state.storedMs,
       )[0];
-      if (oldest !== undefined) this.#forget(chains, oldest);
+      if (oldest !== undefined) chains.splice(chains.indexOf(oldest), 1);
+      const key = `${host} ${oldest?.state.journal}`;
+      if (this.#awaited.get(key)?.size === 0) this.#awaited.delete(key);
     }
     const state = newChain(host, journal);
     const chain = new Chain(state, this.#contextOf(state));
@@ -351,29 +355,19 @@ export class Fleet {
     return chain;
   }
 
-  #forget(chains: Chain[], chain: Chain): void {
-    chains.splice(chains.indexOf(chain), 1);
-    const key = `${chain.state.host} ${chain.state.journal}`;
-    if (this.#awaited.get(key)?.size === 0) this.#awaited.delete(key);
-  }
-
-  #strangers(): number {
-    let count = 0;
-    for (const [host, chains] of this.#chains) if (!this.#options.hosts.has(host)) count += chains.length;
-    return count;
-  }
-
   #add(host: string, chain: Chain): void {
-    const chains = this.#chains.get(host);
-    if (chains === undefined) this.#chains.set(host, [chain]);
-    else chains.push(chain);
+    this.#chains.set(host, [...(this.#chains.get(host) ?? []), chain]);
   }
 
   #contextOf({ host, journal }: { readonly host: string; readonly journal: string }) {
     return {
       keys: this.#keysOf(host),
       awaited: this.#awaitedOf(host, journal),
-      isPruned: (storedMs: number) => this.#isFirstOf(storedMs),
+      // A block of that age may be the first that the store still has: few hosts are silent for half of the time for which it keeps them.
+      isPruned: (storedMs: number) => {
+        const { keepMs = 0, wallMs } = this.#options;
+        return keepMs > 0 && wallMs() - storedMs >= keepMs / 2;
+      },
       // A signature is checked when its block is read, and when it is taken; a fork has any number of objects.
       report: (finding: FoundFinding) =>
         this.#report(finding, finding.kind === 'bad-signature' || finding.kind === 'forked'),
@@ -389,12 +383,6 @@ export class Fleet {
     };
   }
 
-  /** A block of that age may be the first that the store still has: few hosts are silent for half of the time for which it keeps them. */
-  #isFirstOf(storedMs: number): boolean {
-    const { keepMs = 0, wallMs } = this.#options;
-    return keepMs > 0 && wallMs() - storedMs >= keepMs / 2;
-  }
-
   #keysOf(host: string): HostKeys {
     const known = this.#keys.get(host);
     if (known !== undefined) return known;
@@ -405,9 +393,7 @@ export class Fleet {
 
   #awaitedOf(host: string, journal: string): Map<number, Awaited> {
     const key = `${host} ${journal}`;
-    const known = this.#awaited.get(key);
-    if (known !== undefined) return known;
-    const awaited = new Map<number, Awaited>();
+    const awaited = this.#awaited.get(key) ?? new Map<number, Awaited>();
     this.#awaited.set(key, awaited);
     return awaited;
   }
@@ -444,6 +430,7 @@ export class Fleet {
         if (late !== undefined) findings.push(late);
       }
     }
+    findings.push(...judgeCopies(this.#options.hosts, [...this.#chains.values()].flat()));
     for (const [key, awaited] of this.#awaited) {
       const [host = '', journal = ''] = key.split(' ');
       const finding = this.#judgeAwaited(host, journal, awaited);

@@ -44,6 +44,21 @@ export function unsignedOf(chain: Chain, expected: ExpectedHost | undefined, now
   return finding;
 }
 
+/** A journal is that of the host whose listed key signed it, else of the one that sent it first. */
+export function judgeCopies(hosts: Gates['hosts'], chains: readonly Chain[]): readonly FleetFinding[] {
+  const owners = new Map<string, Chain>();
+  const order = ({ state: { host, signedSeq, beganMs } }: Chain) =>
+    (signedSeq > 0 && hosts.get(host)?.key !== undefined ? 0 : 1e16) + (beganMs || 1e15);
+  for (const chain of chains.toSorted((one, other) => order(one) - order(other)))
+    if (!owners.has(chain.state.journal)) owners.set(chain.state.journal, chain);
+  return chains.flatMap(({ state: { host, journal } }): readonly FleetFinding[] => {
+    const owner = owners.get(journal)?.state.host;
+    if (owner === host) return [];
+    const text = `this is the journal of host ${owner}: one machine was copied, or somebody writes under a wrong name`;
+    return [{ kind: 'forked', host, journal, text }];
+  });
+}
+
 export function judgeNow(gates: Gates, nowMs: number): readonly FleetFinding[] {
   const findings: FleetFinding[] = [];
   for (const [host, { silentMs }] of gates.hosts) {

@@ -120,26 +120,38 @@ function visible(text: string): string {
 const quietMs = 2_000;
 const everyMs = 500;
 
-/** Bytes, rows and time in one redrawn line, after 2 s. `write`: to the terminal; undefined: there is none. */
-export function createProgress(clock: Clock, write: ((text: string) => void) | undefined) {
+/** One line that is drawn again and again, after 2 s. `write`: to the terminal; undefined: there is none. */
+export function createProgressLine(clock: Clock, write: ((text: string) => void) | undefined) {
   const startMs = clock.now();
   let drawnMs = startMs + quietMs - everyMs;
   let isShown = false;
-  let sent = 0;
-  let received = 0;
-  let rows = 0;
-  const draw = (): void => {
-    const nowMs = clock.now();
-    if (write === undefined || nowMs - drawnMs < everyMs) return;
-    drawnMs = nowMs;
-    isShown = true;
-    const parts = [
-      ...(sent > 0 ? [`${bytesWords(sent)} sent`] : []),
-      ...(received > 0 ? [`${bytesWords(received)}, ${rows} rows`] : []),
-      `${Math.round((nowMs - startMs) / 1000)} s`,
-    ];
-    write(`\r\x1b[K${parts.join(', ')}`);
+  return {
+    /** `textOf`: of the milliseconds since it was made. */
+    draw(textOf: (sinceMs: number) => string): void {
+      const nowMs = clock.now();
+      if (write === undefined || nowMs - drawnMs < everyMs) return;
+      drawnMs = nowMs;
+      isShown = true;
+      write(`\r\x1b[K${textOf(nowMs - startMs)}`);
+    },
+    /** Erases the line; call it before other output and at the end. */
+    clear: (): void => {
+      if (isShown) write?.('\r\x1b[K');
+      isShown = false;
+    },
   };
+}
+
+/** Bytes, rows and time. */
+export function createProgress(...of: Parameters<typeof createProgressLine>) {
+  const line = createProgressLine(...of);
+  let [sent, received, rows] = [0, 0, 0];
+  const draw = (): void =>
+    line.draw((sinceMs) => {
+      const up = sent > 0 ? `${bytesWords(sent)} sent, ` : '';
+      const down = received > 0 ? `${bytesWords(received)}, ${rows} rows, ` : '';
+      return `${up}${down}${Math.round(sinceMs / 1000)} s`;
+    });
   return {
     sent(bytes: number): void {
       sent += bytes;
@@ -152,10 +164,6 @@ export function createProgress(clock: Clock, write: ((text: string) => void) | u
     row(): void {
       rows += 1;
     },
-    /** Erases the line; call it before other output and at the end. */
-    clear(): void {
-      if (isShown) write?.('\r\x1b[K');
-      isShown = false;
-    },
+    clear: line.clear,
   };
 }

@@ -2,11 +2,12 @@
 // happen: another host that is not read, a true journal or block that junk hides, or a finding about anybody else.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { formatName, shardFolder } from '../../../src/evidence/store/names.js';
+import { bounds } from '../../../src/host/bounds/bounds.js';
 import type { ObjectStore } from '../../../src/host/ports/store.js';
 import type { Owner } from '../../kit/plain/folder.js';
 import { onlyRoot } from '../../kit/plain/skipped.js';
@@ -235,6 +236,85 @@ test('forks in number that nobody signed do not hide the fork of a copied machin
     JSON.stringify(forks, undefined, 1),
   );
   assert.ok(signed[0]?.text.includes(formatName(twin.block(at + 1).name)), signed[0]?.text);
+});
+
+test('a true signature that somebody copied proves nothing of the lines behind it', async (t) => {
+  const { trail, evil, honest } = await openHosts(t);
+  const at = evil.seq;
+  const twin = evil.copy();
+  // Its last lines are not signed yet.
+  twin.exchange({ user: 'twin@example.org' });
+  twin.work(1).exchange();
+  const forged = Array.from({ length: 30 }, (_, count) => {
+    const one = evil.copy(null, at);
+    one.exchange({ user: `junk${count}@example.org` });
+    return one.block(at - 2);
+  });
+  // Near the end its lines are compared with those that were read, and far behind it with the mirror.
+  for (const [exchanges, seqs] of [
+    [30, [at + 1, twin.seq]],
+    [bounds.fleetRecent, [twin.seq]],
+  ] as const) {
+    await putAll(trail.store, [evil.work(exchanges).block(at + 1)]);
+    const verifier = openVerifier(t, trail, [evil, honest]);
+    await verifier.look();
+    assert.equal(verifier.endOf(evil), evil.seq);
+    const look = async (...blocks: Parameters<typeof putAll>[1]) => {
+      await putAll(trail.store, blocks);
+      await verifier.look();
+      const found = verifier.fleet.judge(Date.now());
+      return found.filter(({ text }) => text.includes('with a signature of this host'));
+    };
+    assert.deepEqual(await look(...forged), []);
+    const fork = twin.block(at + 1);
+    assert.deepEqual(
+      (await look(fork)).map((one) => [one.kind, one.seq, one.text.includes(formatName(fork.name))]),
+      seqs.map((seq) => ['forked', seq, true]),
+    );
+    for (const { name } of [...forged, fork]) rmSync(trail.pathOf(formatName(name)));
+  }
+});
+
+test("another host's journal id on a mark is told of the host that put it there, whichever is read first", async (t) => {
+  for (const names of [
+    ['evil', 'honest'],
+    ['honest', 'evil'],
+  ]) {
+    const trail = openTrail(t);
+    const [host = '', other = ''] = names;
+    const honest = new HandJournal({ host }).work(3);
+    const thief = new HandJournal({ host: other, journal: honest.journal });
+    await putAll(trail.store, [thief.mark(1), honest.block()]);
+    const verifier = openVerifier(t, trail, [honest, new HandJournal({ host: other })]);
+    for (let round = 0; round < 2; round += 1) await verifier.look();
+    assert.deepEqual(
+      verifier.found().filter((each) => each.startsWith(host)),
+      [],
+    );
+    assert.ok(verifier.found().includes(`${other} forked`), verifier.found().join());
+  }
+});
+
+test('objects without records that somebody removes again hide no removed one', async (t) => {
+  const { trail, evil, honest } = await openHosts(t);
+  const verifier = openVerifier(t, trail, [evil, honest]);
+  const [first, last] = [evil.seq + 1, evil.work(2).seq];
+  await putAll(trail.store, [evil.block(first, last)]);
+  await verifier.look();
+  const junk = Array.from({ length: 40 }, (_, at) => {
+    const hash = String(at).padStart(64, '0');
+    const of = { kind: 'block', host: evil.host, journal: evil.journal, isCopy: false } as const;
+    return trail.pathOf({ ...of, first: first - 1, last: last - 1, hash });
+  });
+  for (const path of junk) writeFileSync(path, '');
+  await verifier.look();
+  for (const path of [...junk, trail.pathOf(formatName(evil.block(first, last).name))]) rmSync(path);
+  await verifier.look();
+  const gone = verifier.fleet.judge(Date.now()).filter(({ kind }) => kind === 'cut-in-store');
+  assert.deepEqual(
+    gone.map(({ seq }) => seq),
+    [first],
+  );
 });
 
 test('names and objects that are none, in number: the block behind them is found, in some looks', async (t) => {

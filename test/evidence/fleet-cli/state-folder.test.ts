@@ -37,7 +37,7 @@ void test('one process has it; what was saved is there for the next one', async 
   const isHad = faultOf(exitCodes.notCarriedOut, /has the state in/);
   await assert.rejects(openStateFolder(settingsAt(state)), isHad);
   assert.equal(folder.load(), undefined);
-  const ofJournal = { waiting: [], times: [[7, 8]], day: [20000, 3, 700] } as const;
+  const ofJournal = { waiting: [], from: 'gate1/ab/y', times: [[7, 8]], day: [20000, 3, 700] } as const;
   const saved: SavedState = {
     journals: [{ folder: 'gate1/ab/', names: ['gate1/ab/x'], ...ofJournal }],
     lines: [['_verifiers/verifier/', 'x']],

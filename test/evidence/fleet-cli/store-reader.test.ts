@@ -113,6 +113,11 @@ test('a store that lies: what it costs, and what is said', { timeout: 120_000 },
       assert.equal(mirror.endOf('honest', gate.id), gate.lines.length);
       const [unread] = reader.withUnread([]).filter(({ host }) => host === 'evil');
       assert.equal(unread?.text.includes(why ?? ''), why && true);
+      const isEndless = kinds.includes('too-much');
+      assert.deepEqual(
+        reader.unfinished().map(({ host }) => host),
+        isEndless ? ['evil'] : [],
+      );
       const found = fleet.judge(Date.now()).filter(({ kind }) => kind !== 'never-seen');
       assert.deepEqual(
         [...new Set(found.map(({ host, kind }) => `${host} ${kind}`))],

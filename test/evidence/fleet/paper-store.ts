@@ -126,7 +126,7 @@ export function takeOne(fleet: Fleet, { name, body, storedMs }: PaperObject): re
   // A copy: a reader may write into it for a moment.
   const bytes = Buffer.from(body);
   if (name.kind === 'block') return fleet.take({ name, storedMs, text: bytes });
-  return name.kind === 'forked' ? fleet.takeMark(name, storedMs) : fleet.takeLine(bytes, formatName(name));
+  return name.kind === 'forked' ? fleet.takeMark(name) : fleet.takeLine(bytes, formatName(name));
 }
 
 /** What was found meanwhile. */

@@ -3,10 +3,11 @@
 // at once: what is wrong with one must not show at another one.
 
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { FleetFinding, FleetStatus } from '../../../src/evidence/fleet/shapes.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
-import { openDesk, openTrail } from './fleet-lab.js';
+import { kindsOf, openDesk, openTrail } from './fleet-lab.js';
 import {
   type HandBlock,
   HandJournal,
@@ -257,4 +258,35 @@ test('each row of the table of findings, made by hand in a folder', { timeout: 6
   assert.deepEqual(namesOf(accepted.findings), lasting, textsOf(accepted));
   assert.deepEqual(namesOf((await desk.verify('--whole')).findings), lasting);
   t.diagnostic(`${table.length} rows, ${first.findings.length} findings`);
+});
+
+test('empty objects in number before true ones: all records are read, by a new verifier too', async (t) => {
+  const trail = openTrail(t);
+  const journal = new HandJournal({ host: 'gate1' }).work(10);
+  const { host, journal: id } = journal;
+  await putAll(trail.store, [journal.block()]);
+  const hosts = { gate1: keyOf(journal) };
+  const desks = [openDesk(t, trail, hosts)];
+  await desks[0]?.verify();
+  const next = journal.seq + 1;
+  for (let count = 0; count < 2_500; count += 1) {
+    const hash = String(count).padStart(64, '0');
+    for (const first of [1, next]) {
+      const name = { kind: 'block', host, journal: id, first, last: first + 1, hash, isCopy: false } as const;
+      writeFileSync(trail.pathOf(name), '');
+    }
+  }
+  await putAll(trail.store, [journal.work(4).block(next)]);
+  desks.push(openDesk(t, trail, hosts));
+  for (const desk of desks) {
+    const { gates, findings: all } = await desk.verify();
+    // Of the other verifier's lines it has no key.
+    const findings = all.filter(({ host: of }) => of === host);
+    assert.deepEqual(
+      [gates[0]?.seq, kindsOf({ findings })],
+      [journal.seq, ['gate1 changed', 'gate1 too-much']],
+    );
+    assert.equal((await desk.verify('--accept')).exit, 0);
+    assert.equal((await desk.verify('--whole')).exit, 0);
+  }
 });
