@@ -1,6 +1,6 @@
 // A store in a folder with the journals of simulated hosts, and the settings of a verifier that lists them.
 
-import { writeFileSync } from 'node:fs';
+import { utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packBlock } from '../../../../src/evidence/store/block.js';
 import { formatName } from '../../../../src/evidence/store/names.js';
@@ -22,9 +22,9 @@ interface SimulatedFleet {
   readonly putMore: () => Promise<void>;
 }
 
-/** Puts the journals of `gates` hosts with `records` records together, prints their size, calls `use`, and ends everything. */
+/** Puts the journals of `gates` hosts with `records` records together there, as if `ageMs` ago, prints their size, and ends after `use`. */
 export async function withFleet(
-  { gates, records: asked }: { readonly gates: number; readonly records: number },
+  { gates, records: asked, ageMs = 0 }: Readonly<Record<'gates' | 'records', number>> & { ageMs?: number },
   use: (fleet: SimulatedFleet) => Promise<void>,
 ): Promise<void> {
   await withOwner(async (owner) => {
@@ -41,6 +41,8 @@ export async function withFleet(
       if (block === undefined) return false;
       const packed = await packBlock(block.text);
       await trail.store.put(formatName(block.name), packed, { ifAbsent: true });
+      const at = (Date.now() - ageMs) / 1000;
+      if (ageMs > 0) utimesSync(trail.pathOf(block.name), at, at);
       objects += 1;
       bytes += packed.length;
       return true;
