@@ -122,11 +122,13 @@ export class Chain {
   readonly state: ChainState;
   /** Undefined: all that was read is taken. */
   unproved: Unproved | undefined;
+  /** What the last block filled of a hole. */
+  late: Late | undefined;
   readonly #context: ChainContext;
   readonly #arguments = createArgumentsCheck();
   readonly #runs: ReturnType<typeof createRunEnds>;
-  readonly #open: Map<string, { readonly seq: number; readonly storedMs: number }>;
-  readonly #policies: Map<string, string>;
+  readonly open: Map<string, { readonly seq: number; readonly storedMs: number }>;
+  readonly policies: Map<string, string>;
   /** By seq; zeros: none. Bytes, as strings of a thousand hosts would fill the memory. */
   readonly #recentHashes = Buffer.alloc(recentMax * recentBytes);
   /** Policy and version of the last admission: usually the next one has the same. */
@@ -136,7 +138,6 @@ export class Chain {
   #firstTime = '';
   #isFirstLine = false;
   #records = 0;
-  #late: Late | undefined;
   /** Holes from that record on are this block's own. */
   #ownGapFrom = 0;
   /** The object that is taken. */
@@ -154,8 +155,8 @@ export class Chain {
   constructor(state: ChainState, context: ChainContext) {
     this.state = state;
     this.#context = context;
-    this.#open = new Map(state.open.map(([id, seq, storedMs]) => [id, { seq, storedMs }]));
-    this.#policies = new Map(state.policies);
+    this.open = new Map(state.open.map(([id, seq, storedMs]) => [id, { seq, storedMs }]));
+    this.policies = new Map(state.policies);
     this.#runs = createRunEnds({ at: state.run ?? 'running', carriesLeft: state.carriesLeft });
     Buffer.from(state.recent, 'base64').copy(this.#recentHashes);
     state.open = [];
@@ -164,7 +165,7 @@ export class Chain {
   }
 
   save(): ChainState {
-    const open = [...this.#open].map(([id, { seq, storedMs }]): [string, number, number] => [
+    const open = [...this.open].map(([id, { seq, storedMs }]): [string, number, number] => [
       id,
       seq,
       storedMs,
@@ -172,29 +173,16 @@ export class Chain {
     const { at, carriesLeft } = this.#runs.state;
     const run = at === 'running' ? undefined : at;
     const recent = this.#recentHashes.toString('base64', 0, (this.state.seq + 1) * recentBytes);
-    return { ...this.state, run, carriesLeft, open, policies: [...this.#policies], recent };
+    return { ...this.state, run, carriesLeft, open, policies: [...this.policies], recent };
   }
 
   get isStopped(): boolean {
     return this.#runs.state.at === 'stopped';
   }
 
-  /** What the last block filled of a hole. */
-  get late(): Late | undefined {
-    return this.#late;
-  }
-
   /** Whether records are missing that this block may have: it waits until those behind it have come. */
   lacks({ first, last }: Pick<BlockName, 'first' | 'last'>): boolean {
     return this.state.gaps.some(({ from, to }) => from <= last && first <= to);
-  }
-
-  get policies(): ReadonlyMap<string, string> {
-    return this.#policies;
-  }
-
-  get open(): ReadonlyMap<string, { readonly seq: number; readonly storedMs: number }> {
-    return this.#open;
   }
 
   /** Record time against the store's: the best of the last blocks. Undefined: no block. */
@@ -214,7 +202,7 @@ export class Chain {
     state.isForeign = false;
     state.garbage = 0;
     if (isCurrent) return;
-    this.#open.clear();
+    this.open.clear();
     state.unfollowed = 0;
   }
 
@@ -230,6 +218,7 @@ export class Chain {
   takeMark(mark: ForkedName): void {
     const { seq, hash } = mark;
     this.#provedSeq = 0;
+    this.#storedMs = Infinity;
     const known = this.#recent(seq);
     const isKnown = known !== undefined && hash.startsWith(known);
     const what = isKnown
@@ -240,8 +229,9 @@ export class Chain {
   }
 
   /** The last record of a block, whose lines join, that is a checkpoint of this journal with a valid signature; 0: none. */
-  signedSeqIn(text: Buffer): number {
+  signedSeqIn(text: Buffer, storedMs: number): number {
     let signedSeq = 0;
+    this.#storedMs = storedMs;
     this.#provedSeq = 0;
     this.#signed = new Set();
     for (const { line, record } of checkpointsIn(text, this.state.journal)) {
@@ -268,7 +258,7 @@ export class Chain {
     this.#storedMs = storedMs;
     this.#firstTime = '';
     this.#records = 0;
-    this.#late = undefined;
+    this.late = undefined;
     this.#begin(name, lines);
     this.#ownGapFrom = this.state.seq + 1;
     if (lines === undefined) {
@@ -306,8 +296,9 @@ export class Chain {
   }
 
   /** A block that is too old to be compared line by line. `isProved`: it has another signed record. */
-  takeFork({ name, text: lines }: StoredBlock, isProved: boolean): void {
+  takeFork({ name, storedMs, text: lines }: StoredBlock, isProved: boolean): void {
     this.#begin(name, lines);
+    this.#storedMs = storedMs;
     if (this.#context.keys.listed !== undefined) this.#provedSeq = isProved ? name.last : 0;
     const [whose, who] = this.#forkWords(name.last);
     const text = `record ${name.last} ${whose} is another one than the one that was read: ${who}`;
@@ -430,7 +421,7 @@ export class Chain {
       return;
     }
     this.#records += 1;
-    this.#late = { first: link.seq, last: this.#late?.last ?? link.seq };
+    this.late = { first: link.seq, last: this.late?.last ?? link.seq };
     if (link.seq > seq - recentMax) this.#remember(link.seq, link.hash);
     if (head?.event === 'completion') this.#noteCompletion(line.toString('latin1', 0, headBytes));
     if (this.#context.awaited.size > 0) this.#meet(link, head);
@@ -508,8 +499,8 @@ export class Chain {
     const id = readWord(text, 'id');
     if (id !== undefined && id.length <= wordCharsMax) {
       // Inserted again: the oldest must stay the first.
-      this.#open.delete(id);
-      if (this.#open.size < openMax) this.#open.set(id, { seq, storedMs: this.#storedMs });
+      this.open.delete(id);
+      if (this.open.size < openMax) this.open.set(id, { seq, storedMs: this.#storedMs });
       else this.state.unfollowed += 1;
     }
     const at = text.indexOf(',"policy":"');
@@ -520,13 +511,12 @@ export class Chain {
     if (policy.length > wordCharsMax || version.length > wordCharsMax) return;
     this.#policyText = `,"policy":"${policy}","version":"${version}"`;
     const name = shown(Buffer.from(policy, 'latin1').toString('utf8'));
-    if (this.#policies.size < policiesMax || this.#policies.has(name))
-      this.#policies.set(name, shown(version));
+    if (this.policies.size < policiesMax || this.policies.has(name)) this.policies.set(name, shown(version));
   }
 
   #noteCompletion(text: string): void {
     const id = readWord(text, 'id');
-    if (id === undefined || this.#open.delete(id) || this.state.unfollowed === 0) return;
+    if (id === undefined || this.open.delete(id) || this.state.unfollowed === 0) return;
     this.state.unfollowed -= 1;
   }
 
@@ -542,7 +532,7 @@ export class Chain {
     state.isForeign = isForeign;
     if (event === 'start' || event === 'reload') {
       // Policies that are no longer in use are never recorded again.
-      this.#policies.clear();
+      this.policies.clear();
       this.#policyText = '';
       if (this.#context.tellsPolicies) this.#notePolicies(record, link.seq, head);
     }
@@ -645,7 +635,8 @@ export class Chain {
 
   #tell(kind: FleetFindingKind, seq: number, text: string, head?: LineHead): void {
     const finding = this.#finding(kind, seq, text, head);
-    this.#context.report(seq <= this.#provedSeq ? { ...finding, isProved: true } : finding);
+    const storedMs = this.#storedMs;
+    this.#context.report(seq <= this.#provedSeq ? { ...finding, isProved: true } : { ...finding, storedMs });
   }
 
   #finding(kind: FleetFindingKind, seq: number, text: string, head?: LineHead): FleetFinding {

@@ -10,7 +10,8 @@ export const noHost = '-';
 /** For each kind and host, of those that a signature of the host proves, and of others. */
 const keptMax = bounds.fleetFindings;
 
-export type FoundFinding = Omit<KeptFinding, 'acceptedMs'>;
+/** `storedMs`: of the block that shows it. */
+export type FoundFinding = Omit<KeptFinding, 'acceptedMs'> & { readonly storedMs?: number };
 export type FoundOf = Pick<KeptFinding, 'key' | 'line'>;
 
 type Place = Pick<KeptFinding, 'host' | 'kind' | 'isProved'>;
@@ -18,6 +19,8 @@ type Place = Pick<KeptFinding, 'host' | 'kind' | 'isProved'>;
 interface OfKind extends Place {
   kept: KeptFinding[];
   hasMore: boolean;
+  /** Blocks that were stored until then show nothing new: more than are kept were accepted. 0: none. */
+  allMs: number;
 }
 
 export class Findings {
@@ -26,18 +29,21 @@ export class Findings {
 
   load(kept: readonly KeptFinding[], more: readonly MoreFindings[]): void {
     for (const finding of kept) this.#of(finding).kept.push(finding);
-    for (const place of more) this.#of(place).hasMore = true;
+    for (const { hasMore, allMs, ...place } of more) Object.assign(this.#of(place), { hasMore, allMs });
   }
 
   save(): { readonly kept: readonly KeptFinding[]; readonly more: readonly MoreFindings[] } {
     const all = [...this.#all.values()];
-    const more = all.filter(({ hasMore }) => hasMore).map((of) => placeOf(of));
+    const more = all
+      .filter(({ hasMore, allMs }) => hasMore || allMs > 0)
+      .map(({ hasMore, allMs, ...of }) => ({ ...placeOf(of), hasMore, allMs }));
     return { kept: all.flatMap(({ kept }) => kept), more };
   }
 
   /** False: it is known, or there are too many. */
-  add(finding: FoundFinding): boolean {
+  add({ storedMs = Infinity, ...finding }: FoundFinding): boolean {
     const of = this.#of(finding);
+    if (storedMs <= of.allMs) return false;
     if (of.kept.some((one) => this.#isTold(one, finding))) return false;
     if (this.isReread && of.kept.some((one) => isSame(one, finding) && isAsMuch(one, finding))) return false;
     if (of.kept.length >= keptMax) {
@@ -66,7 +72,7 @@ export class Findings {
     const of = this.#of(over);
     of.kept = of.kept.filter((one) => !isSame(one, over));
     // As in a saved state: a kind without a finding has no place among the others.
-    if (of.kept.length === 0 && !of.hasMore) this.#all.delete(keyOf(over));
+    if (of.kept.length === 0 && !of.hasMore && of.allMs === 0) this.#all.delete(keyOf(over));
   }
 
   isKnown(finding: FoundFinding): boolean {
@@ -103,6 +109,7 @@ export class Findings {
     let count = 0;
     for (const of of this.#all.values()) {
       count += of.kept.filter(({ acceptedMs }) => acceptedMs === undefined).length;
+      if (of.hasMore && of.isProved === undefined) of.allMs = nowMs;
       of.hasMore = false;
       of.kept = of.kept.map((one) => (one.acceptedMs === undefined ? { ...one, acceptedMs: nowMs } : one));
     }
@@ -125,7 +132,8 @@ export class Findings {
   #of(finding: Place): OfKind {
     const place = placeOf(finding);
     let of = this.#all.get(keyOf(place));
-    if (of === undefined) this.#all.set(keyOf(place), (of = { ...place, kept: [], hasMore: false }));
+    if (of === undefined)
+      this.#all.set(keyOf(place), (of = { ...place, kept: [], hasMore: false, allMs: 0 }));
     return of;
   }
 }

@@ -100,13 +100,11 @@ export class Fleet {
 
   /** Takes a block of a journal, in the order of their records as far as possible. Returns new findings, in their order. */
   take(block: StoredBlock): readonly FleetFinding[] {
-    this.late = undefined;
-    this.#news = [];
-    const chain = this.#chainOfBlock(block);
-    if (chain === undefined) return this.#news;
-    this.records += chain.takeBlock(block);
-    this.late = chain.late;
-    return this.#news;
+    return this.#newsOf(() => {
+      const chain = this.#chainOfBlock(block);
+      this.records += chain?.takeBlock(block) ?? 0;
+      this.late = chain?.late;
+    });
   }
 
   /**
@@ -114,9 +112,12 @@ export class Fleet {
    * signatures in it. The block is not taken.
    */
   readSignatures(block: StoredBlock): readonly [number, readonly FleetFinding[]] {
-    this.#news = [];
-    const signedSeq = this.#chainOfBlock(block)?.signedSeqIn(block.text ?? Buffer.alloc(0)) ?? 0;
-    return [signedSeq, this.#news];
+    let signedSeq = 0;
+    const news = this.#newsOf(() => {
+      const { text = Buffer.alloc(0), storedMs } = block;
+      signedSeq = this.#chainOfBlock(block)?.signedSeqIn(text, storedMs) ?? 0;
+    });
+    return [signedSeq, news];
   }
 
   /** Undefined: every record of this journal that was read is taken. */
@@ -127,24 +128,20 @@ export class Fleet {
 
   /** Takes a block whose lines join, and whose last record is another one than the one that was taken. */
   takeFork(block: StoredBlock, isProved: boolean): readonly FleetFinding[] {
-    this.#news = [];
-    this.#chainOfBlock(block)?.takeFork(block, isProved);
-    return this.#news;
+    return this.#newsOf(() => this.#chainOfBlock(block)?.takeFork(block, isProved));
   }
 
   /** Takes the mark of a gate that stopped. */
   takeMark(mark: ForkedName): readonly FleetFinding[] {
-    this.#news = [];
-    this.#chainOf(mark.host, mark.journal)?.takeMark(mark);
-    return this.#news;
+    return this.#newsOf(() => this.#chainOf(mark.host, mark.journal)?.takeMark(mark));
   }
 
   /** Takes a line of a verifier; `place`: its object, for sentences. Those of a verifier in their order. */
   takeLine(bytes: Buffer, place: string): readonly FleetFinding[] {
-    this.#news = [];
-    const { heads, by } = this.#log.takeLine(bytes, place);
-    for (const head of heads) this.#await(head, by);
-    return this.#news;
+    return this.#newsOf(() => {
+      const { heads, by } = this.#log.takeLine(bytes, place);
+      for (const head of heads) this.#await(head, by);
+    });
   }
 
   /** The first and the last record of a journal that were taken; undefined: none of it was. */
@@ -186,9 +183,7 @@ export class Fleet {
    * Takes the last lines of the file of checkpoints, without a gap: they must be one chain, equal to the store's. Returns new findings.
    */
   takeLog(lines: readonly string[]): readonly FleetFinding[] {
-    this.#news = [];
-    this.#log.takeFile(lines);
-    return this.#news;
+    return this.#newsOf(() => this.#log.takeFile(lines));
   }
 
   /** The last line of this verifier in the store, as far as it was read; seq 0: none yet. */
@@ -306,6 +301,12 @@ export class Fleet {
       checkpoint: this.#log.own.last,
       verifiers: this.#log.verifiers(),
     };
+  }
+
+  #newsOf(take: () => void): readonly FleetFinding[] {
+    this.#news = [];
+    take();
+    return this.#news;
   }
 
   #find(host: string, journal: string): Chain | undefined {
@@ -472,7 +473,7 @@ export class Fleet {
   #report(found: FoundFinding, isOnce = false): void {
     this.faults += 1;
     if (isOnce && this.#findings.isKnown(found)) return;
-    const { isProved: _, key: _k, line: _l, ...finding } = found;
+    const { isProved: _, key: _k, line: _l, storedMs: _s, ...finding } = found;
     if (this.#findings.add(found)) this.#news.push(finding);
   }
 }

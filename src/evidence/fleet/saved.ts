@@ -6,7 +6,7 @@ import { genesisHash } from '../../journal/records/ledger.js';
 import { runStates } from '../trail/run-ends.js';
 import { finding, word } from './shapes.js';
 
-export const stateFormat = 6;
+export const stateFormat = 7;
 
 /** The required head of a chain: after a store was restored, or from a line kept elsewhere. */
 export const expectedHead = z.strictObject({
@@ -141,7 +141,7 @@ const keptFinding = finding
   .readonly();
 export type KeptFinding = z.infer<typeof keptFinding>;
 
-const moreFindings = findingPlace.readonly();
+const moreFindings = findingPlace.extend({ hasMore: z.boolean(), allMs: distanceMs }).readonly();
 export type MoreFindings = z.infer<typeof moreFindings>;
 
 const fleetState = z.strictObject({

@@ -288,14 +288,14 @@ void test('findings that are kept, counted and accepted', () => {
       },
       'loaded: more of another host': () => {
         const findings = new Findings();
-        findings.load([finding(1)], [{ host: 'gate2', kind: 'changed' }]);
+        findings.load([finding(1)], [{ host: 'gate2', kind: 'changed', hasMore: true, allMs: 0 }]);
         return state(findings);
       },
       loaded: () => {
         const findings = new Findings();
         const more = [
-          { host: 'gate1', kind: 'changed' },
-          { host: 'gate2', kind: 'forked' },
+          { host: 'gate1', kind: 'changed', hasMore: true, allMs: 0 },
+          { host: 'gate2', kind: 'forked', hasMore: true, allMs: 0 },
         ] as const;
         findings.load([{ ...finding(1), acceptedMs: 5 }, finding(2)], more);
         return `${state(findings)}\n${findings.accept(6)} ${state(findings)}`;

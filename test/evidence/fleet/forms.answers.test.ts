@@ -237,7 +237,7 @@ void test('a state that was saved, and what may stand in it', () => {
     last: { seq: 1, at: 't', root: 'r' },
   };
   const state = {
-    format: 6,
+    format: 7,
     store: 'STORE',
     records: 1,
     isReread: false,
@@ -245,7 +245,7 @@ void test('a state that was saved, and what may stand in it', () => {
     keys: [['h', ['k']]],
     awaited: [{ host: 'h', journal: 'j', seq: 1, hash: 'x', storedMs: 0 }],
     findings: [{ ...finding, isProved: true, key: 'k', line: 'l', acceptedMs: 0 }],
-    more: [{ host: 'h', kind: 'changed', isProved: true }],
+    more: [{ host: 'h', kind: 'changed', isProved: true, hasMore: true, allMs: 0 }],
     log,
     others: [['v', log]],
   };

@@ -290,3 +290,29 @@ test('empty objects in number before true ones: all records are read, by a new v
     assert.equal((await desk.verify('--whole')).exit, 0);
   }
 });
+
+test('more forks than are kept, without a signature: one acceptance is enough, and new ones are told', async (t) => {
+  const trail = openTrail(t);
+  const journal = new HandJournal({ host: 'gate1' }).work(20);
+  await putAll(trail.store, [journal.block()]);
+  const desk = openDesk(t, trail, { gate1: keyOf(journal) });
+  const fork = async (count: number, from: number): Promise<void> => {
+    for (let at = 0; at < count; at += 1) {
+      const forged = journal.copy(null, from + at);
+      forged.exchange({ user: `junk${at}@example.org` });
+      await putAll(trail.store, [forged.block(from + at + 1, from + at + 1)]);
+    }
+  };
+  await fork(35, 2);
+  assert.deepEqual(kindsOf(await desk.verify()), ['gate1 forked']);
+  await desk.verify('--accept');
+  for (const flags of [[], ['--whole'], []]) assert.deepEqual((await desk.verify(...flags)).findings, []);
+  // Of a file system a time may be as old as that of a tick before.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await fork(1, 38);
+  const { findings } = await desk.verify();
+  assert.deepEqual(
+    findings.map(({ kind, seq }) => [kind, seq]),
+    [['forked', 39]],
+  );
+});
