@@ -24,7 +24,7 @@ import { createStoreReader, unseenVersions } from './store-reader.js';
 const stopped = 'stopped before the end; the next run goes on from there';
 
 /** So long objects may come that are none. */
-const nothingNewMs = 45_000;
+const nothingNewMs = 20_000;
 
 export interface VerifyFlags {
   readonly whole: boolean;
