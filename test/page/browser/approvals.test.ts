@@ -12,18 +12,9 @@ const reason = 'ticket 4711 <img src=x onerror=alert(1)> \u202Egnp';
 
 async function request(mailbox: string, why: string): Promise<{ readonly status: string }> {
   const client = await desk.daemon.accountClient('asker');
-  const fields = [
-    'dovegate request',
-    '-u',
-    'alice@example.org',
-    '--reason',
-    why,
-    '--',
-    'mailbox create',
-    mailbox,
-  ];
-  client.sendCommand({ user: '', fields });
-  const { status } = await client.readReply();
+  const wish = ['-u', 'alice@example.org', '--reason', why, '--', 'mailbox create', mailbox];
+  const fields = ['dovegate request', ...wish];
+  const { status } = await client.ask({ user: '', fields });
   return { status };
 }
 
@@ -66,11 +57,9 @@ browserTest('a request is approved for less, and revoked; another one is refused
   await dialog.getByLabel('Uses').fill('2');
   await dialog.getByRole('button', { name: 'approve', exact: true }).click();
   // It closes with what holds now, and how to undo it.
-  await dialog
-    .getByText(
-      /Recorded: granted until .* has it for 30 min, 2 uses\. To undo it, press "revoke" in its card/,
-    )
-    .waitFor();
+  const undo =
+    /Recorded: granted until .* has it for 30 min, 2 uses\. To undo it, press "revoke" in its card/;
+  await dialog.getByText(undo).waitFor();
   // What was asked is over, and the answer stays when the list behind it is newer.
   assert.equal(await dialog.getByLabel('Minutes').count(), 0);
   assert.equal(await dialog.getByText('0 of 1').count(), 0);
@@ -82,9 +71,8 @@ browserTest('a request is approved for less, and revoked; another one is refused
   await page.getByRole('button', { name: 'revoke asker@jobs' }).click();
   await dialog.getByText(/the next command is denied\. One that runs is ended/).waitFor();
   await dialog.getByRole('button', { name: 'revoke', exact: true }).click();
-  await dialog
-    .getByText(/Recorded: revoked by approver \(page\), without a reason\. .* has nothing of it/)
-    .waitFor();
+  const revoked = /Recorded: revoked by approver \(page\), without a reason\. .* has nothing of it/;
+  await dialog.getByText(revoked).waitFor();
   await dialog.getByRole('button', { name: 'Close' }).click();
   await visit(page, '/requests');
   await page.getByText('Nobody else has access on request now.').waitFor();
@@ -98,9 +86,8 @@ browserTest('a request is approved for less, and revoked; another one is refused
   const history = page.getByRole('list', { name: 'The history of this request' });
   await history.getByText('approver (page) approved').waitFor();
   assert.deepEqual(await findFaults(page), []);
-  const steps = (await history.getByRole('listitem').allTextContents()).map((text) =>
-    text.replace(/^.*?\d\d:\d\d:\d\d /, ''),
-  );
+  const lines = await history.getByRole('listitem').allTextContents();
+  const steps = lines.map((text) => text.replace(/^.*?\d\d:\d\d:\d\d /, ''));
   assert.match(steps[0] ?? '', /^asker@jobs asked: ticket 4711/);
   assert.deepEqual(steps.slice(1), [
     'approver (page) approved, for 30 min, 2 uses',
@@ -112,10 +99,8 @@ browserTest('a request is approved for less, and revoked; another one is refused
   assert.equal((await request('Other', 'ticket 4712')).status, '+');
   await page.goBack();
   await page.reload();
-  await page
-    .getByText('revoked by approver (page), without a reason; approved by approver (page); never used')
-    .first()
-    .waitFor();
+  const unused = 'revoked by approver (page), without a reason; approved by approver (page); never used';
+  await page.getByText(unused).first().waitFor();
   assert.deepEqual(await findFaults(page), []);
   await open('Waiting');
   await page.getByRole('button', { name: 'refuse asker@jobs' }).click();
@@ -150,8 +135,7 @@ browserTest(
     const permit = async (user: string, mailbox: string): Promise<string> => {
       const client = await desk.daemon.accountClient('asker');
       const wish = ['dovegate request', '-u', user, '--reason', 'ticket 9', '--', 'mailbox create', mailbox];
-      client.sendCommand({ user: '', fields: wish });
-      assert.equal((await client.readReply()).status, '+');
+      assert.equal((await client.ask({ user: '', fields: wish })).status, '+');
       await visit(approver.page, '/requests');
       const waiting = approver.page.getByRole('table', { name: 'Waiting' });
       const row = waiting.getByRole('row', { name: new RegExp(`mailbox create ${mailbox}`) });
@@ -160,8 +144,7 @@ browserTest(
       const dialog = approver.page.getByRole('dialog');
       await dialog.getByRole('button', { name: 'approve', exact: true }).click();
       await dialog.getByText(/^Recorded: granted until/).waitFor();
-      client.sendCommand({ user, fields: ['mailbox create', mailbox] });
-      assert.equal((await client.readReply()).status, '+');
+      assert.equal((await client.ask({ user, fields: ['mailbox create', mailbox] })).status, '+');
       const granted = auditRecords(desk.daemon.daemon).filter(({ action }) => action === 'granted');
       return String(granted.at(-1)?.['grant']);
     };
@@ -191,11 +174,8 @@ browserTest(
     const answer = page.getByRole('region', { name: 'What became of it' });
     assert.equal(await menuPlace(page), 'Trail');
     assert.match(await page.title(), /^(?:\(\d+\) )?Exchange /);
-    await answer
-      .getByRole('heading', {
-        name: `allowed by grant ${own}: asker@jobs asked, approved by approver (page), use 1 of 9`,
-      })
-      .waitFor();
+    const how = `allowed by grant ${own}: asker@jobs asked, approved by approver (page), use 1 of 9`;
+    await answer.getByRole('heading', { name: how }).waitFor();
     await answer.getByRole('link', { name: 'Who asked, who approved, and all its uses' }).click();
     await history.getByText('asker@jobs asked: ticket 9').waitFor();
 
@@ -212,16 +192,11 @@ browserTest(
     await visit(page, inTrail);
     // While rows come in, a click that aims at one meets the one that took its place.
     await settled(page);
-    await page
-      .getByRole('table')
-      .getByRole('row', { name: /approved/ })
-      .getByRole('time')
-      .first()
-      .click();
+    const approved = page.getByRole('table').getByRole('row', { name: /approved/ });
+    await approved.getByRole('time').first().click();
     const beside = page.getByRole('region', { name: 'What it is' });
-    await beside
-      .getByRole('heading', { name: 'Access on request: approved by approver (page), asker@jobs' })
-      .waitFor();
+    const title = 'Access on request: approved by approver (page), asker@jobs';
+    await beside.getByRole('heading', { name: title }).waitFor();
     assert.deepEqual(await findFaults(page), []);
     await beside.getByRole('link', { name: 'Who asked, who decided, and all its uses' }).click();
     await history.getByText('asker@jobs asked: ticket 9').waitFor();
@@ -259,10 +234,8 @@ browserTest(
     await page.setViewportSize({ width: 1440, height: 900 });
     await visit(page, `/trail?q=${encodeURIComponent('kind:all since:24h')}`);
     const rows = page.locator('main [data-row]');
-    await rows
-      .filter({ hasText: /granted\s*by approver \(page\)/ })
-      .first()
-      .waitFor();
+    const granted = rows.filter({ hasText: /granted\s*by approver \(page\)/ });
+    await granted.first().waitFor();
     await settled(page);
     const cells = await page.evaluate<
       readonly Cell[]
@@ -274,20 +247,12 @@ browserTest(
       whole: [...cell.querySelectorAll('[title]')].map((each) => each.title),
     }))`);
     const cut = cells.filter(({ isCut }) => isCut);
-    assert.deepEqual(
-      cut.filter(({ title }) => title === 'Outcome'),
-      [],
-    );
-    assert.deepEqual(
-      cut.filter(({ whole }) =>
-        whole.every((text) => text === '' || text.includes('…') || text.startsWith('search by')),
-      ),
-      [],
-    );
-    assert.deepEqual(
-      cells.filter(({ title, text, isAccess }) => title === 'Took' && isAccess && text !== ''),
-      [],
-    );
+    const isPart = (text: string): boolean =>
+      text === '' || text.includes('…') || text.startsWith('search by');
+    const unseen = cut.filter(({ title: of, whole }) => of === 'Outcome' || whole.every(isPart));
+    assert.deepEqual(unseen, []);
+    const took = cells.filter(({ title: of, text, isAccess }) => of === 'Took' && isAccess && text !== '');
+    assert.deepEqual(took, []);
 
     const limited = await desk.signIn(t, 'limited', `/access/${own}`);
     await limited.page.getByText('asker@jobs asked: ticket 9').waitFor();

@@ -21,8 +21,7 @@ import { until } from '../../kit/plain/until.js';
 const desk = shareDesk(async (owner) => {
   const daemon = await openPageDaemon(owner);
   const client = await daemon.client();
-  client.sendCommand({ user: 'alice@example.org', fields: ['mailbox delete', 'INBOX'] });
-  await client.readReply();
+  await client.ask({ user: 'alice@example.org', fields: ['mailbox delete', 'INBOX'] });
   return daemon;
 });
 
@@ -70,12 +69,7 @@ const ways = ['pointer', 'keyboard'] as const;
 const rounds = Number(process.env['DOVEGATE_ROUNDS'] ?? 1);
 
 /** `seen`: what was clicked already, of the frame around the screens and of screens. Resolves to all that is there, by the same names. */
-async function clickAll(
-  page: Page,
-  requests: readonly string[],
-  path: string,
-  seen: Set<string>,
-): Promise<readonly string[]> {
+async function clickAll(page: Page, requests: readonly string[], path: string, seen: Set<string>) {
   const open = async (): Promise<readonly string[]> => {
     await page.keyboard.press('Escape');
     // A screen that is not left keeps what it said, and saying it again is no change.
@@ -98,10 +92,9 @@ async function clickAll(
       const asked = requests.length;
       if (how === 'pointer') await control.click();
       else await control.press('Enter');
-      await until(
-        async () => requests.length > asked || (await page.evaluate<string>(stateOf)) !== before,
-        `an effect of ${name} on ${path} by ${how}`,
-      );
+      const hasEffect = async () =>
+        requests.length > asked || (await page.evaluate<string>(stateOf)) !== before;
+      await until(hasEffect, `an effect of ${name} on ${path} by ${how}`);
     }
   return all.map(keyOf);
 }

@@ -12,8 +12,7 @@ const desk = shareDesk();
 browserTest('what the next person at the desk sees', async (t) => {
   const client = await desk.daemon.client();
   const ask = async (user: string): Promise<void> => {
-    client.sendCommand({ user, fields: ['quota get'] });
-    await client.readReply();
+    await client.ask({ user, fields: ['quota get'] });
   };
   await ask('alice@example.org');
   const { page } = await desk.signIn(t, 'auditor', '/trail?q=user%3Aalice%2A');
@@ -87,8 +86,7 @@ browserTest('an hour ago, and the rights of now, are those of the daemon', async
 browserTest('a report of a mailbox says first whether something was deleted', async (t) => {
   const client = await desk.daemon.client();
   for (const fields of [['quota get'], ['mailbox delete', 'INBOX']]) {
-    client.sendCommand({ user: 'zelda@example.org', fields });
-    await client.readReply();
+    await client.ask({ user: 'zelda@example.org', fields });
   }
   const { page, faults } = await desk.signIn(t, 'auditor', '/mailbox/zelda%40example.org');
   await page.getByText('No recorded command deleted anything; 1 attempt was denied.').waitFor();

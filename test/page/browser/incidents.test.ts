@@ -40,17 +40,13 @@ browserTest(
     // A count without a time says nothing.
     await page.getByRole('row', { name: /mail1.*\d at connecting\s*since \d\d:\d\d/s }).waitFor();
     await page.getByRole('button', { name: 'drain mail2' }).click();
-    await page.getByRole('dialog').getByLabel('Reason').fill('kernel update');
-    await page.getByRole('dialog').getByRole('button', { name: 'drain', exact: true }).click();
-    await page
-      .getByRole('dialog')
-      .getByText(/mail2 is drained/)
-      .waitFor();
-    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
-    await page
-      .getByText(/^by oncall since .* \(kernel update\)$/)
-      .first()
-      .waitFor();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Reason').fill('kernel update');
+    await dialog.getByRole('button', { name: 'drain', exact: true }).click();
+    await dialog.getByText(/mail2 is drained/).waitFor();
+    await dialog.getByRole('button', { name: 'Close' }).click();
+    const drained = page.getByText(/^by oncall since .* \(kernel update\)$/);
+    await drained.first().waitFor();
     assert.deepEqual(faults, []);
 
     const startPage = await desk.daemon.killPage();
@@ -61,31 +57,19 @@ browserTest(
     await rows.first().waitFor();
     await settled(page);
     const texts = (await rows.allInnerTexts()).map((text) => text.replace(/\s+/g, ' '));
-    assert.equal(texts.length, 5, texts.join('\n'));
-    assert.match(
-      texts[0] ?? '',
-      /now .*drained mail2 is drained by oncall \(kernel update\)\. Try: dovegate backend enable mail2$/,
-    );
-    assert.match(
-      texts[1] ?? '',
-      / reloaded The configuration was replaced by a reload by SIGHUP\. Changed: \S+dovegate\.yaml: of uid \d+, changed [\d:]+\.$/,
-    );
-    assert.match(
-      texts[2] ?? '',
-      /not reloaded A reload by SIGHUP was refused, and the configuration before it stayed: .*dovegate\.yaml:\d+.*connections.*\.$/,
-    );
-    assert.match(
-      texts[3] ?? '',
-      /killed A command was killed by \S+ after \d[\d.]* m?s\. mailbox status of \S+@support at mail1 01\w{24}$/,
-    );
-    // In the words of the red sentence.
     const [, requester = ''] = /mailbox status of (\S+) at mail1/.exec(texts[3] ?? '') ?? [];
-    assert.ok(
-      texts[4]?.endsWith(
-        `mail1 was down: ${why}. 1 command of 1 requester failed. By requester: ${requester} 1.`,
-      ),
-      `${why}, and ${texts[4]}`,
-    );
+    const expected = [
+      /now .*drained mail2 is drained by oncall \(kernel update\)\. Try: dovegate backend enable mail2$/,
+      / reloaded The configuration was replaced by a reload by SIGHUP\. Changed: \S+dovegate\.yaml: of uid \d+, changed [\d:]+\.$/,
+      /not reloaded A reload by SIGHUP was refused, and the configuration before it stayed: .*dovegate\.yaml:\d+.*connections.*\.$/,
+      /killed A command was killed by \S+ after \d[\d.]* m?s\. mailbox status of \S+@support at mail1 01\w{24}$/,
+      / 1 command of 1 requester failed\. By requester: \S+ 1\.$/,
+    ];
+    assert.equal(texts.length, expected.length, texts.join('\n'));
+    for (const [at, text] of texts.entries()) assert.match(text, expected[at] ?? assert.fail());
+    // In the words of the red sentence.
+    const down = `mail1 was down: ${why}. 1 command of 1 requester failed. By requester: ${requester} 1.`;
+    assert.ok(texts[4]?.endsWith(down), `${down}, and ${texts[4]}`);
     // The last hour, and the time around one of them, by a key and by its mark in the strip.
     const hours = async (): Promise<number> => {
       const ends = page.locator('.strip time');
@@ -137,9 +121,6 @@ browserTest(
     assert.notEqual(await ask(), '-NOPERM');
     await dialog.getByRole('button', { name: 'Close' }).click();
     await locks.getByText('Nobody and nothing is locked or held.').waitFor();
-    assert.ok(
-      faults.every((fault) => fault.includes('403') && fault.includes('/api/lock')),
-      faults.join(),
-    );
+    for (const fault of faults) assert.match(fault, /^(?=.*403).*\/api\/lock/s);
   },
 );

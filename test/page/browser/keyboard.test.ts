@@ -18,8 +18,7 @@ const desk = shareDesk(async (owner) => {
   const daemon = await openPageDaemon(owner);
   const client = await daemon.client();
   for (const fields of [['quota get'], ['mailbox delete', 'INBOX'], ['mailbox list']]) {
-    client.sendCommand({ user: 'alice@example.org', fields });
-    await client.readReply();
+    await client.ask({ user: 'alice@example.org', fields });
   }
   for (const name of ['held1', 'held2']) {
     const waiting = await daemon.client();

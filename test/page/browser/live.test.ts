@@ -18,9 +18,7 @@ function keepAsking(client: RawClient): { end: () => Promise<void> } {
     while (!over.signal.aborted) {
       client.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
       await client.readReply().catch(() => undefined);
-      await new Promise((resolve) => {
-        setTimeout(resolve, 50);
-      });
+      await new Promise((resolve) => void setTimeout(resolve, 50));
     }
   })();
   return {
@@ -70,10 +68,8 @@ browserTest('a backend stops: the red sentence names it, and goes when it is bac
   await until(async () => (await standing()) === 1, 'one sentence for who reads the page');
   await until(async () => /^\([1-9]\d*\)/.test(await page.title()), 'the number of problems in the title');
   await page.locator('header').filter({ hasText: 'degraded' }).waitFor();
-  await page
-    .getByRole('table', { name: 'Backends' })
-    .getByRole('row', { name: /mail1[^]*down/ })
-    .waitFor();
+  const backends = page.getByRole('table', { name: 'Backends' });
+  await backends.getByRole('row', { name: /mail1[^]*down/ }).waitFor();
 
   await startAgain();
   const startedMs = performance.now();
@@ -98,8 +94,7 @@ browserTest('a person who is taken out of the configuration is out of the page',
 browserTest('times in UTC: those of a table that nothing else changes are in UTC, too', async (t) => {
   const { page, faults } = await desk.signIn(t, 'auditor');
   const client = await desk.daemon.client();
-  client.sendCommand({ user: 'alice@example.org', fields: ['user', '*'] });
-  assert.equal((await client.readReply()).status, '-NOPERM');
+  assert.equal((await client.ask({ user: 'alice@example.org', fields: ['user', '*'] })).status, '-NOPERM');
   const at = page.getByRole('table', { name: /^The last commands that were denied/ }).locator('time');
   const shown = (): Promise<string> => at.first().innerText();
   const local = await shown();
@@ -191,8 +186,7 @@ browserTest('the same search once more shows a command that came later', async (
   const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
   await settled(page);
   const client = await desk.daemon.client();
-  client.sendCommand({ user: 'later@example.org', fields: ['quota get'] });
-  assert.equal((await client.readReply()).status, '+');
+  assert.equal((await client.ask({ user: 'later@example.org', fields: ['quota get'] })).status, '+');
   await page.getByRole('button', { name: 'Search', exact: true }).click();
   await page.locator('[data-row]').filter({ hasText: 'later@example.org' }).waitFor();
   assert.deepEqual(faults, []);
@@ -213,8 +207,7 @@ for (const isHeard of [true, false])
       const goTo = (timezoneId: string) => computer.send('Emulation.setTimezoneOverride', { timezoneId });
       await goTo('Europe/Berlin');
       const client = await desk.daemon.client();
-      client.sendCommand({ user: 'alice@example.org', fields: ['quota get'] });
-      assert.equal((await client.readReply()).status, '+');
+      assert.equal((await client.ask({ user: 'alice@example.org', fields: ['quota get'] })).status, '+');
       await signIn(page, desk.daemon.origin, 'auditor', '/trail');
       const at = page.locator('main [data-row] time').first();
       const before = await at.innerText();

@@ -102,8 +102,7 @@ const desk = shareDesk(async (owner) => {
   await Promise.all(running);
   const certificate = clients.issue({ names: [uri], client: true });
   const owned = await page.accountClient('hasOwnProperty', { certificate });
-  owned.sendCommand({ user: 'cert@example.org', fields: ['mailbox list'] });
-  await owned.readReply();
+  await owned.ask({ user: 'cert@example.org', fields: ['mailbox list'] });
   for (const name of ['<img src=x onerror=alert(7)>', '\u202Emoc', 'x'.repeat(3000)])
     await assert.rejects(page.accountClient(name));
   const body = '[["mailboxList",{"user":"web@example.org"},"<img src=x onerror=alert(8)>"]]';

@@ -37,16 +37,12 @@ browserTest('who changed the policies, what that permits, and what ran under it'
   const texts = await rows.allInnerTexts();
   assert.equal(texts.length, 3);
   const [last = '', wide = '', first = ''] = texts;
-  assert.match(
-    last,
-    /reload by SIGHUP[^]*support may no longer: mailbox delete[^]*since then[^]*0 commands of all policies ran/,
-  );
+  assert.match(last, /reload by SIGHUP[^]*support may no longer: mailbox delete[^]*since then/);
+  assert.match(last, /since then[^]*0 commands of all policies ran/);
   assert.match(wide, /support may now: mailbox delete/);
   assert.match(wide, /dovegate\.yaml: of uid \d+, changed /);
-  assert.match(
-    wide,
-    /until [^]*2 commands of all policies ran then\s+1 used what is new: the policies before would have denied it/,
-  );
+  assert.match(wide, /until [^]*2 commands of all policies ran then\s+1 used what is new: /);
+  assert.match(wide, /1 used what is new: the policies before would have denied it/);
   assert.match(wide, /mailbox delete by \S+, once: no rule allows "mailbox delete"/);
   assert.match(first, /start[^]*these are the first policies of this journal/);
 
@@ -64,12 +60,9 @@ browserTest('who changed the policies, what that permits, and what ran under it'
   assert.equal(found.length, 2);
   assert.match(found.join(), /quota get[^]*mailbox delete/);
   const looks = auditRecords(daemon).filter(({ action }) => action === 'audit-policies');
-  assert.deepEqual(
-    looks.map(({ by, rows: count }) => [by, count]),
-    [
-      ['auditor', 3],
-      ['auditor', 3],
-    ],
+  assert.equal(
+    looks.map(({ by, rows: count }) => `${String(by)} ${String(count)}`).join(),
+    'auditor 3,auditor 3',
   );
 
   // Beside the reload among the incidents, and in words for whom may see all mail users.
@@ -93,9 +86,10 @@ browserTest('who reaches a mailbox, by which rules, and a statement of what is i
   const rows = page.getByRole('table', { name: 'Who reaches it' }).locator('[data-row]');
   await rows.first().waitFor();
   const texts = await rows.allInnerTexts();
-  assert.deepEqual(
-    texts.map((text) => text.split('\n')[0]),
-    ['everybody at support', 'key modoboa at panel', 'account migrator at jobs', 'account asker at jobs'],
+  const who = texts.map((text) => text.split('\n')[0]).join('; ');
+  assert.equal(
+    who,
+    'everybody at support; key modoboa at panel; account migrator at jobs; account asker at jobs',
   );
   for (const text of texts) assert.equal(text.match(/at once/g)?.length, 5, text);
   // Those of one policy have its rules once.
@@ -110,13 +104,8 @@ browserTest('who reaches a mailbox, by which rules, and a statement of what is i
   await page.getByRole('button', { name: 'Prove' }).click();
   await page.getByText(/^holds/).waitFor();
   const looks = auditRecords(daemon).filter(({ action }) => action === 'explain');
-  assert.deepEqual(
-    looks.map(({ by, args }) => [by, asTexts(args).at(-1)]),
-    [
-      ['auditor', 'mailbox=Alice@example.org'],
-      ['auditor', `statement=${statement}`],
-    ],
-  );
+  const asked = looks.map(({ by, args }) => `${String(by)} ${asTexts(args).at(-1)}`);
+  assert.deepEqual(asked, ['auditor mailbox=Alice@example.org', `auditor statement=${statement}`]);
   assert.deepEqual(faults, []);
 });
 

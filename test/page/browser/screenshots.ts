@@ -37,10 +37,8 @@ const script: Script = async (command, connection) => {
   const words = command.fields.join(' ');
   if (words.includes('Newsletter')) await Promise.race([sleep(600_000), connection.closed]);
   if (command.user.startsWith('frank')) {
-    await connection.log(
-      'error',
-      `doveadm(${command.user}): Error: Mailbox Archive: Quota exceeded (mailbox for user is full)`,
-    );
+    const text = 'Error: Mailbox Archive: Quota exceeded (mailbox for user is full)';
+    await connection.log('error', `doveadm(${command.user}): ${text}`);
     await connection.status('-NOTPOSSIBLE');
     return;
   }
@@ -118,24 +116,13 @@ function pick<T>(all: readonly T[], at: number): T {
   return found;
 }
 
-async function send(
-  client: RawClient,
-  user: string,
-  fields: readonly string[],
-  reason?: string,
-): Promise<void> {
+async function send(client: RawClient, user: string, fields: string[], reason?: string): Promise<void> {
   if (reason !== undefined) client.send(`\t\tOPTION\tdovegate-reason=${reason}`);
-  client.sendCommand({ user, fields });
-  await client.readReply().catch(() => undefined);
+  await client.ask({ user, fields }).catch(() => undefined);
 }
 
 /** One person at work until the end. */
-async function work(
-  client: RawClient,
-  seed: number,
-  commands: readonly (readonly string[])[],
-  untilMs: number,
-): Promise<void> {
+async function work(client: RawClient, seed: number, commands: string[][], untilMs: number): Promise<void> {
   for (let at = seed; performance.now() < untilMs; at += 7) {
     const domain = at % 3 === 0 ? 'example.net' : 'example.com';
     await send(client, `${pick(names, at)}@${domain}`, pick(commands, at));
@@ -148,39 +135,29 @@ async function stage(page: PageDaemon): Promise<void> {
     ['anna', 'bert', 'billing', 'migrator', 'bert'].map((account) => page.accountClient(account)),
   );
   if (!anna || !bert || !billing || !migrator || !slow) throw new Error('no clients');
-  slow.sendCommand({
-    user: 'olga@example.com',
-    fields: ['search', 'mailbox', 'Newsletter', 'savedbefore', '30d'],
-  });
+  const newsletter = ['search', 'mailbox', 'Newsletter', 'savedbefore', '30d'];
+  slow.sendCommand({ user: 'olga@example.com', fields: newsletter });
   const desk = [
     ['quota get'],
     ['mailbox status', 'messages vsize', 'INBOX'],
     ['mailbox list'],
     ['fetch', 'uid flags', 'mailbox', 'INBOX', '1:5'],
   ];
+  const migration = [
+    ['mailbox list'],
+    ['mailbox create', 'Archive/2026'],
+    ['fetch', 'uid guid', 'mailbox', 'INBOX', 'all'],
+    ['quota recalc'],
+  ];
   const untilMs = performance.now() + trafficMs;
   await Promise.all([
     work(anna, 1, desk, untilMs),
     work(bert, 4, desk, untilMs),
     work(billing, 2, [['quota get'], ['mailbox status', 'vsize', 'INBOX']], untilMs),
-    work(
-      migrator,
-      3,
-      [
-        ['mailbox list'],
-        ['mailbox create', 'Archive/2026'],
-        ['fetch', 'uid guid', 'mailbox', 'INBOX', 'all'],
-        ['quota recalc'],
-      ],
-      untilMs,
-    ),
+    work(migrator, 3, migration, untilMs),
   ]);
-  await send(
-    anna,
-    'dora@example.com',
-    ['expunge', 'mailbox', 'Trash', 'savedbefore', '30d'],
-    'ticket 4711: mailbox is full',
-  );
+  const trash = ['expunge', 'mailbox', 'Trash', 'savedbefore', '30d'];
+  await send(anna, 'dora@example.com', trash, 'ticket 4711: mailbox is full');
   await send(anna, 'ceo@example.com', ['fetch', 'text', 'mailbox', 'INBOX', '1']);
   await send(bert, 'dora@example.com', ['mailbox delete', 'Archive']);
   await send(bert, 'dora@example.com', ['search', 'mailbox', 'INBOX', 'subject', 'invoice 2026']);
@@ -212,9 +189,7 @@ async function take(page: Page, name: string): Promise<number> {
 }
 
 /** Of the documentation: those that a page names. */
-const shownInDocs = isForDocs
-  ? readFileSync(fileURLToPath(new URL('docs/page.md', projectRoot)), 'utf8')
-  : '';
+const shownInDocs = isForDocs ? readFileSync(new URL('docs/page.md', projectRoot), 'utf8') : '';
 const isShown = (name: string, size: string, scheme: string): boolean =>
   !isForDocs || shownInDocs.includes(`screens/${name}-${size}-${scheme}.png`);
 

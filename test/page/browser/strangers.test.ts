@@ -29,8 +29,7 @@ const desk = shareDesk(async (owner) => {
     ['zuluq7bob@other.test', 'search', 'mailbox', 'INBOX', 'subject', 'zuluq7secret'],
   ];
   for (const [user, ...fields] of commands) {
-    client.sendCommand({ user, fields });
-    await client.readReply();
+    await client.ask({ user, fields });
   }
   return daemon;
 });

@@ -55,12 +55,8 @@ browserTest('a new tab has the session of the others, and a sign-out ends it in 
 });
 
 browserTest('where a browser has sessions of two persons, a new tab asks which', async (t) => {
-  const watched = await desk.look(t);
-  const [first, second, third] = [
-    watched.page,
-    await watched.context.newPage(),
-    await watched.context.newPage(),
-  ];
+  const { page: first, context } = await desk.look(t);
+  const [second, third] = [await context.newPage(), await context.newPage()];
   await second.goto(desk.daemon.origin);
   await second.getByLabel('Name', { exact: true }).waitFor();
   await signIn(first, desk.daemon.origin, 'auditor');

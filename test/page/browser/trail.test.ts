@@ -12,8 +12,7 @@ const desk = shareDesk(async (owner) => {
   const daemon = await openPageDaemon(owner);
   const client = await daemon.client();
   for (let at = 0; at < 30; at += 1) {
-    client.sendCommand({ user: `user${at}@example.org`, fields: ['quota get'] });
-    await client.readReply();
+    await client.ask({ user: `user${at}@example.org`, fields: ['quota get'] });
   }
   return daemon;
 });
@@ -125,10 +124,8 @@ browserTest('a row opens beside the list, and a step back does not search again'
 
 browserTest('drains, sign-ins and looks are found by their kind and by who did it', async (t) => {
   const operator = await desk.signIn(t, 'oncall');
-  await operator.page
-    .getByRole('button', { name: /^Drain mail2/i })
-    .first()
-    .click();
+  const drain = operator.page.getByRole('button', { name: /^Drain mail2/i });
+  await drain.first().click();
   const dialog = operator.page.getByRole('dialog');
   await dialog.getByRole('button', { name: /drain/i }).click();
   await dialog.getByRole('status').filter({ hasText: /\w/ }).waitFor();
@@ -140,15 +137,11 @@ browserTest('drains, sign-ins and looks are found by their kind and by who did i
   await kinds.getByRole('button', { name: 'operators' }).click();
   await rows.filter({ hasText: /oncall[^]*drain mail2/ }).waitFor();
   await kinds.getByRole('button', { name: 'sessions' }).click();
-  await rows
-    .filter({ hasText: /oncall[^]*signed in to the page/ })
-    .first()
-    .waitFor();
+  const signIns = rows.filter({ hasText: /oncall[^]*signed in to the page/ });
+  await signIns.first().waitFor();
   await kinds.getByRole('button', { name: 'looks' }).click();
-  await rows
-    .filter({ hasText: /auditor[^]*searched the trail/ })
-    .first()
-    .waitFor();
+  const searches = rows.filter({ hasText: /auditor[^]*searched the trail/ });
+  await searches.first().waitFor();
   await visit(page, '/trail?q=by%3Aoncall');
   await rows.filter({ hasText: 'drain mail2' }).click();
   const record = page.getByRole('complementary', { name: 'Record' });
@@ -218,8 +211,7 @@ browserTest('whose mail content was shown is listed for the commands of a search
   assert.equal((await runWarm(enable)).exit, 0);
   const client = await open();
   for (const user of ['shown@example.org', 'shown@example.org', 'hidden@other.test']) {
-    client.sendCommand({ user, fields: ['fetch', 'text', 'mailbox', 'INBOX', 'all'] });
-    await client.readReply();
+    await client.ask({ user, fields: ['fetch', 'text', 'mailbox', 'INBOX', 'all'] });
   }
   const { page, faults } = await desk.signIn(t, 'auditor', '/trail?q=since:24h');
   const part = page.getByRole('region', { name: 'Mail content shown', exact: true });

@@ -77,11 +77,8 @@ browserTest('names of people and users are in one line', async (t) => {
           return [each.textContent, new Set([...range.getClientRects()].map(({ bottom }) => Math.round(bottom))).size];
         })`);
     seen += lines.length;
-    assert.deepEqual(
-      lines.filter(([, count]) => count > 1),
-      [],
-      `${width} px`,
-    );
+    const broken = lines.filter(([, count]) => count > 1);
+    assert.deepEqual(broken, [], `${width} px`);
   }
   assert.ok(seen >= 20, `${seen} names`);
   assert.deepEqual(faults, []);

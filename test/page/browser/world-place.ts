@@ -155,15 +155,9 @@ ${Object.entries(pagePeople)
   mkdirSync(join(folder, 'audit'), { mode: 0o700 });
   const spanMs = 3 * 86_400_000;
   const startedMs = Date.now() - spanMs;
-  const made = makeJournal(
-    join(folder, 'audit'),
-    { records: exchanges * 2 },
-    {
-      exchange: past(config, join(folder, 'dovegate.yaml')),
-      startedMs,
-      stepMs: Math.floor(spanMs / (exchanges + 10)),
-    },
-  );
+  const stepMs = Math.floor(spanMs / (exchanges + 10));
+  const how = { exchange: past(config, join(folder, 'dovegate.yaml')), startedMs, stepMs };
+  const made = makeJournal(join(folder, 'audit'), { records: exchanges * 2 }, how);
   /** The gate begins a segment of its own. */
   const journal = join(folder, `audit/${String(made.segments + 1).padStart(8, '0')}.jsonl`);
 
@@ -176,28 +170,13 @@ ${Object.entries(pagePeople)
     'mail2.pem': readFileSync(mail2.caFile, 'utf8'),
     'sign.pem': made.key.secretPem,
   };
-  return {
-    mail1,
-    mail2,
-    config,
-    files,
-    journal,
-    startedMs,
-    port,
-    deskPort,
-    panelPort,
-    panelKey,
-    oldKey,
-    day,
-    ca: authority.certificatePem,
-  };
+  const ca = authority.certificatePem;
+  const doors = { port, deskPort, panelPort, panelKey, oldKey, ca };
+  return { mail1, mail2, config, files, journal, startedMs, day, ...doors };
 }
 
 /** The exchanges of the days before, by the policies that are in force: reading, and some refusals. */
-function past(
-  config: string,
-  file: string,
-): (count: number, time: number, id: string) => readonly AuditRecord[] {
+function past(config: string, file: string) {
   const { settings } = parseSettings(file, { readText: () => config, glob: () => [] });
   assert.ok(settings);
   const versions = new Map([...settings.policies].map(([name, { version }]) => [name, version]));
@@ -209,7 +188,7 @@ function past(
     ['billing@desk', 'billing', 'allow: [quota get, mailbox status]'],
     ['migrator@desk', 'migration', 'allow: [quota get, mailbox list'],
   ] as const;
-  return (count, time, id) => {
+  return (count: number, time: number, id: string): readonly AuditRecord[] => {
     const [principal, policy, words] = teams[(count * 7) % 4] ?? teams[0];
     const domain = domains[count % 3 === 0 ? 1 : 0];
     const user = userAt(domain, count);
@@ -219,23 +198,12 @@ function past(
       const [rule, args] = isDenied
         ? [undefined, ['--', 'Archive']]
         : [placeOf(words), ['--', 'messages vsize', 'INBOX']];
-      const own = {
-        listener: 'desk',
-        principal,
-        user,
-        backend,
-        command: isDenied ? record.command : 'mailbox status',
-      };
+      const command = isDenied ? record.command : 'mailbox status';
+      const own = { listener: 'desk', principal, user, backend, command };
       if (record.event !== 'admission')
         return { ...record, ...own, ...(record.upstream && { upstream: `${backend}-1` }) };
-      const told = {
-        policy,
-        version: versions.get(policy),
-        rule,
-        args,
-        users: [user],
-        peer: { address: '127.0.0.1' },
-      };
+      const peer = { address: '127.0.0.1' };
+      const told = { policy, version: versions.get(policy), rule, args, users: [user], peer };
       return { ...record, ...own, ...told, series: backend === 'mail1' ? '2.3' : '2.4' };
     });
   };

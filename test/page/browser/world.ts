@@ -47,26 +47,15 @@ async function main(): Promise<void> {
   // The gate, and who uses it.
   let daemon = await startDaemon(owner, { folder, config, files: place.files });
   let page = await startPage(owner, daemon);
+  const common = { minor: 2, timeoutMs: 120_000 };
+  const overTls = { ...common, tls: 'starttls', ca: place.ca, serverName: 'localhost' } as const;
   const openAs = (user: string): Promise<RawClient> =>
-    openRawClient({
-      port: place.deskPort,
-      minor: 2,
-      tls: 'starttls',
-      ca: place.ca,
-      serverName: 'localhost',
-      auth: { user, password: passwordOf(user) },
-      timeoutMs: 120_000,
-    });
-  const openDesk = (): Promise<RawClient> =>
-    openRawClient({ path: path('helpdesk.sock'), minor: 2, timeoutMs: 120_000 });
-  const post = (text: string, user: string): Promise<{ status: number }> =>
-    askRaw(
-      { port: place.panelPort },
-      encodePost({
-        authorization: authorizationOf.key(text),
-        body: JSON.stringify([['quotaGet', { user }, 'q']]),
-      }),
-    );
+    openRawClient({ ...overTls, port: place.deskPort, auth: { user, password: passwordOf(user) } });
+  const openDesk = (): Promise<RawClient> => openRawClient({ ...common, path: path('helpdesk.sock') });
+  const post = (text: string, user: string): Promise<{ status: number }> => {
+    const body = JSON.stringify([['quotaGet', { user }, 'q']]);
+    return askRaw({ port: place.panelPort }, encodePost({ authorization: authorizationOf.key(text), body }));
+  };
   const isOver = (): boolean => over.signal.aborted;
   const work = async (open: () => Promise<RawClient>, commands: readonly string[][], domain: string) => {
     let client: RawClient | undefined;
@@ -120,10 +109,7 @@ async function main(): Promise<void> {
       String(record['time']) >= since &&
       Object.entries(wanted).every(([name, value]) => record[name] === value);
     const find = (): Found[] => records().filter(isIt);
-    await until(
-      () => find().length >= count,
-      () => `${count} records ${JSON.stringify(wanted)}`,
-    );
+    await until(() => find().length >= count, `${count} records ${JSON.stringify(wanted)}`);
     return find();
   };
   const ids = (found: readonly Found[]): unknown[] => found.map(({ id }) => id);
@@ -158,12 +144,7 @@ async function main(): Promise<void> {
       client.close();
     }
   };
-  const request = async (
-    who: string,
-    user: string,
-    reason: string,
-    line: readonly string[],
-  ): Promise<string> => {
+  const request = async (who: string, user: string, reason: string, line: string[]): Promise<string> => {
     const wish = ['dovegate request', '-u', user, '--reason', reason, '--', ...line];
     const { status, said, body } = await ask(who, '', wish);
     const id = /"id":"(\w+)"/.exec(body)?.[1];
@@ -177,12 +158,12 @@ async function main(): Promise<void> {
   const text = ['fetch', 'text', 'mailbox', 'INBOX', '1'];
   /** Asked for, given by a person for less, and used so often. */
   const grant = async (
-    who: string,
-    user: string,
-    reason: string,
     by: Person,
     given: object,
     times: number,
+    who: string,
+    user: string,
+    reason: string,
   ) => {
     const id = await request(who, user, reason, text);
     await onPage(by, `/api/approvals/${id}/approve`, given);
@@ -190,12 +171,14 @@ async function main(): Promise<void> {
     return { id, uses: ids(await recorded({ grant: id, event: 'admission' }, times)) };
   };
 
+  const people = Object.entries(pagePeople).map(([name, rights]) => [
+    name,
+    { password: passwordOf(name), rights },
+  ]);
   writeJson('world.json', {
     pid: process.pid,
     page: `http://127.0.0.1:${port}`,
-    people: Object.fromEntries(
-      Object.entries(pagePeople).map(([name, rights]) => [name, { password: passwordOf(name), rights }]),
-    ),
+    people: Object.fromEntries(people),
     accounts: `127.0.0.1:${place.deskPort}`,
     panel: { http: `127.0.0.1:${place.panelPort}`, key: place.panelKey },
     sockets: { helpdesk: path('helpdesk.sock'), admin: path('admin.sock') },
@@ -279,10 +262,7 @@ async function main(): Promise<void> {
     await happen('25 denials in a burst', async (from) => {
       const client = await openAs('billing');
       for (let at = 0; at < 25; at += 1)
-        await client.ask({
-          user: userAt('example.com', at),
-          fields: ['mailbox delete', 'Archive'],
-        });
+        await client.ask({ user: userAt('example.com', at), fields: ['mailbox delete', 'Archive'] });
       client.close();
       const wanted = { event: 'admission', principal: 'billing@desk', command: 'mailbox delete' };
       return { denied: 25, ids: ids(await recorded(wanted, 25, from)) };
@@ -302,16 +282,10 @@ async function main(): Promise<void> {
 
     const expiring = await request('migrator', 'paul@example.net', 'wave 7', ['mailbox create', 'Imported']);
     const hours = 3_600_000;
-    await happen('request, approval, two uses', () =>
-      grant(
-        'anna',
-        'klara@example.com',
-        'ticket 4711: lost invoice',
-        'carol',
-        { forMs: 4 * hours, uses: 3 },
-        2,
-      ),
-    );
+    await happen('request, approval, two uses', () => {
+      const given = { forMs: 4 * hours, uses: 3 };
+      return grant('carol', given, 2, 'anna', 'klara@example.com', 'ticket 4711: lost invoice');
+    });
     await happen('a request refused', async () => {
       const id = await request('bert', 'lena@example.net', 'ticket 4720: curious', text);
       await onPage('dora', `/api/approvals/${id}/refuse`, { reason: 'ask lena herself' });
@@ -319,19 +293,13 @@ async function main(): Promise<void> {
     });
     await happen('access that is used up, and one command too many', async () => {
       const user = 'ida@example.com';
-      const given = await grant(
-        'bert',
-        user,
-        'ticket 4725: bounce',
-        'dora',
-        { forMs: hours / 2, uses: 1 },
-        1,
-      );
+      const terms = { forMs: hours / 2, uses: 1 };
+      const given = await grant('dora', terms, 1, 'bert', user, 'ticket 4725: bounce');
       return { ...given, tooMany: await ask('bert', user, text) };
     });
     await happen('access that was revoked', async () => {
       const terms = { forMs: hours, uses: 5 };
-      const given = await grant('bert', 'marta@example.net', 'ticket 4728: spam?', 'carol', terms, 1);
+      const given = await grant('carol', terms, 1, 'bert', 'marta@example.net', 'ticket 4728: spam?');
       await onPage('dora', `/api/approvals/${given.id}/revoke`);
       return { ...given, revokedBy: 'dora' };
     });
@@ -349,14 +317,10 @@ async function main(): Promise<void> {
     await happen('break-glass that nobody has reviewed', () =>
       breakGlass('anna', 'rosa@example.com', 'incident 89: phishing', 'order'),
     );
-    await happen('a request that waits', async () => ({
-      id: await request('anna', 'hans@example.com', 'ticket 4731: wants all of it gone', [
-        'expunge',
-        'mailbox',
-        'INBOX',
-        'all',
-      ]),
-    }));
+    await happen('a request that waits', async () => {
+      const line = ['expunge', 'mailbox', 'INBOX', 'all'];
+      return { id: await request('anna', 'hans@example.com', 'ticket 4731: wants all of it gone', line) };
+    });
     await happen('a request that expired', async () => ({
       id: expiring,
       records: await recorded({ request: expiring, action: 'expired' }),
