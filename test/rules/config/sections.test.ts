@@ -1,4 +1,4 @@
-// Goal: what readings.test.ts and the tables of mistakes do not show of sections that stand for themselves.
+// Goal: what the tables of readings and mistakes do not show of sections that stand for themselves.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -6,7 +6,7 @@ import { bounds } from '../../../src/host/bounds/bounds.js';
 import { recordedBytesMax } from '../../../src/rules/config/parse-sections.js';
 import { parseSettings } from '../../../src/rules/config/parse-settings.js';
 import { timerMsMax } from '../../../src/rules/config/schema-parts.js';
-import { memoryFiles, settingsOf, sound, told } from './sound.js';
+import { memoryFiles, parse, settingsOf, sound, told } from './sound.js';
 
 void test('half of the memory of records holds the records of the longest line, whatever was asked for', () => {
   for (const [line, kib] of [
@@ -55,4 +55,29 @@ void test('a mistake in `tests` is told to a person who checks, and stops no gat
     '16:7: tests[3].prove: needs two configurations: dovegate prove --against FILE decides it',
   ]);
   assert.deepEqual(parseSettings('d.yaml', memoryFiles({ 'd.yaml': text })).problems, []);
+});
+
+// Goal: no receivers are as none were, and there are so many; all else of them is in the tables of readings and mistakes.
+
+const read = (notices: string) => {
+  const { settings, problems } = parse(`${sound}${notices}\n`);
+  return { hash: settings?.hash, problems: problems.map(({ path, message }) => `${path}: ${message}`) };
+};
+
+void test('a configuration without receivers has the hash that it had before there were any', () => {
+  assert.equal(read('notices: {}').hash, read('').hash);
+  assert.notEqual(read('notices: { c: { webhook: "http://[::1]:1/", format: text } }').hash, read('').hash);
+});
+
+// bounds.noticeReceivers
+void test('notices have so many receivers', () => {
+  const many = Array.from(
+    { length: bounds.noticeReceivers + 1 },
+    (_, at) => `c${at}: { webhook: "http://127.0.0.1/x${at}", format: text }`,
+  );
+  assert.match(
+    read(`notices: { ${many.join(', ')} }`).problems.join(),
+    /^notices: must hold at most 8 receivers/,
+  );
+  assert.deepEqual(read(`notices: { ${many.slice(1).join(', ')} }`).problems, []);
 });
