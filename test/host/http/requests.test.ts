@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { createReadHttp } from '../../../src/host/http/requests.js';
-import { TransportFault } from '../../../src/host/ports/faults.js';
+import { TransportFault, WireFault } from '../../../src/host/ports/faults.js';
 import type { HttpRequest } from '../../../src/host/ports/transport.js';
 import { settle } from '../../kit/plain/fake-clock.js';
 import { createMemoryTransport } from '../../kit/plain/memory-transport.js';
 
 const readHttp = createReadHttp();
-const plain = [['Content-Type', 'text/plain']] as const;
+const head = { status: 200, headers: [['Content-Type', 'text/plain']], isLast: false } as const;
 
 /** Answers each request with what it asked. `seen`: that, with its body, in order; `malformed` with its status. */
 function openServed() {
@@ -23,7 +23,7 @@ function openServed() {
       const body = await bodyOf(request);
       const said = `${request.method} ${request.target} ${body}${request.hasTrailers ? ' trailers' : ''}`;
       seen.push(said);
-      await request.answer({ status: 200, headers: plain, isLast: false }, Buffer.from(said));
+      await request.answer(head, Buffer.from(said));
     }
   };
   return { peer, seen, done: run() };
@@ -36,7 +36,7 @@ async function begin(sent: string) {
   peer.send(sent);
   const request = await requests.next();
   assert.ok(request !== null && !('malformed' in request), sent);
-  return { peer, requests, request };
+  return { peer, requests, request, said: () => peer.received().toString() };
 }
 
 async function bodyOf(request: HttpRequest): Promise<string> {
@@ -141,7 +141,7 @@ void test('a client that waits to be told to go on is told when its body is aske
 
 void test('a client that waits to be told to go on and is refused is never told', async () => {
   const { peer, request } = await begin(`${post}Expect: 100-continue\r\nContent-Length: 2\r\n\r\n`);
-  await request.answer({ status: 413, headers: plain, isLast: true }, Buffer.from('no'));
+  await request.answer({ ...head, status: 413, isLast: true }, Buffer.from('no'));
   assert.equal(await request.read(), null);
   assert.match(peer.received().toString(), /^HTTP\/1\.1 413 /);
   assert.doesNotMatch(peer.received().toString(), /100 Continue/);
@@ -149,7 +149,7 @@ void test('a client that waits to be told to go on and is refused is never told'
 
 void test('an answer in pieces waits for its reader, and has an end only when it is ended', async () => {
   const { peer, request } = await begin(`${post}Content-Length: 0\r\n\r\n`);
-  request.begin({ status: 200, headers: plain, isLast: false });
+  request.begin(head);
   assert.equal(request.write([Buffer.from('a'), Buffer.from('bc')]), undefined);
   peer.setStopped(true);
   const drained = request.write([Buffer.alloc(200_000)]);
@@ -186,8 +186,7 @@ for (const [what, first, second] of [
     peer.send(second + 'GET / HTTP/1.1\r\nHost: gate\r\n\r\n'.repeat(bounds.httpWaiting + 8));
     await settle();
     // The connection is gone: an answer to the first one cannot leave any more.
-    const late = async () =>
-      request.answer({ status: 200, headers: plain, isLast: false }, Buffer.from('late'));
+    const late = async () => request.answer(head, Buffer.from('late'));
     await assert.rejects(late, TransportFault);
   });
 }
@@ -196,11 +195,9 @@ void test('what came is parsed piece by piece, each after the first in the turn 
   const { transport, peer } = createMemoryTransport();
   const turns: (() => void)[] = [];
   const requests = readHttp(transport, undefined, async (run) => void turns.push(run));
-  const head = `${post}Transfer-Encoding: chunked\r\n\r\n`;
-  const sent = head + '1\r\n \r\n'.repeat(20_000);
+  const sent = `${post}Transfer-Encoding: chunked\r\n\r\n` + '1\r\n \r\n'.repeat(20_000);
   peer.send(sent);
-  const next = requests.next();
-  const request = await next;
+  const request = await requests.next();
   assert.ok(request !== null && !('malformed' in request));
   let bodyBytes = 0;
   const read = async (): Promise<void> => {
@@ -222,4 +219,132 @@ void test('what came is parsed piece by piece, each after the first in the turn 
   await settle();
   turns.at(-1)?.();
   await gone;
+});
+
+// Connections whose bytes stop being HTTP, or whose client goes, at a moment when something waits for them.
+
+const empty = `${post}Content-Length: 0\r\n\r\n`;
+
+void test('a body that stops being HTTP ends the wait for it, and its request can still be answered', async () => {
+  for (const [sent, more] of [
+    ['Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n', 'zz\r\n'],
+    ['Transfer-Encoding: chunked\r\n\r\n', '-1\r\n'],
+    ['Transfer-Encoding: chunked\r\n\r\n', 'fffffffffffffffff\r\n'],
+    ['Transfer-Encoding: chunked\r\n\r\n3\r\nabc', 'abc'],
+    ['Transfer-Encoding: chunked\r\n\r\n3\r\nab', undefined],
+    ['Content-Length: 10\r\n\r\nab', undefined],
+    ['Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 10\r\n\r\nab', undefined],
+    [
+      'Upgrade: h2c\r\nConnection: Upgrade\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nzz\r\n',
+      undefined,
+    ],
+  ] as const) {
+    const { peer, requests, request, said } = await begin(`${post}${sent}`);
+    const read = async (): Promise<void> => {
+      while ((await request.read()) !== null);
+    };
+    const ended = read().then(
+      () => 'whole',
+      (fault: unknown) => fault,
+    );
+    await settle();
+    if (more === undefined) peer.end();
+    else peer.send(more);
+    await settle();
+    const title = JSON.stringify([sent, more]);
+    assert.ok((await Promise.race([ended, settle().then(() => 'nothing')])) instanceof WireFault, title);
+    assert.equal(said(), '', title);
+    void request.answer({ ...head, status: 400, isLast: true }, Buffer.from('no'));
+    await settle();
+    assert.match(said(), /^HTTP\/1\.1 400 [^]*\r\n\r\nno$/, title);
+    const next = await Promise.race([requests.next(), settle().then(() => 'nothing')]);
+    assert.ok(next === null || (typeof next === 'object' && 'malformed' in next), title);
+  }
+});
+
+void test('what is no HTTP behind a request is answered after it, never before or within its answer', async () => {
+  for (const isStreamed of [false, true]) {
+    for (const broken of ['garbage\r\n\r\n', `${post}Host: twice\r\nContent-Length: 0\r\n\r\n`]) {
+      const { peer, requests, request, said } = await begin(empty);
+      if (isStreamed) {
+        request.begin(head);
+        void request.write([Buffer.from('first')]);
+      }
+      peer.send(broken);
+      await settle();
+      assert.ok(!said().includes(' 400 '), said());
+      if (isStreamed) void request.end();
+      else void request.answer(head, Buffer.from('first'));
+      await settle();
+      assert.deepEqual(await requests.next(), { malformed: 400 });
+      await settle();
+      assert.match(
+        said(),
+        /^HTTP\/1\.1 200 [^]*first[^]*HTTP\/1\.1 400 [^]*Connection: close[^]*Bad Request\n$/,
+      );
+    }
+  }
+});
+
+void test('bytes behind a request that was said to be the last one do not touch its answer', async () => {
+  const { request, said } = await begin(`${post}Connection: close\r\nContent-Length: 0\r\n\r\n${empty}`);
+  await settle();
+  assert.equal(said(), '');
+  void request.answer(head, Buffer.from('first'));
+  await settle();
+  assert.match(said(), /^HTTP\/1\.1 200 [^]*first$/);
+});
+
+void test('a client that goes while its broken request waits for room: nobody is left waiting', async () => {
+  const unhandled: unknown[] = [];
+  const keep = (fault: unknown): void => void unhandled.push(fault);
+  process.on('unhandledRejection', keep);
+  try {
+    const { peer, request } = await begin(empty);
+    peer.setStopped(true);
+    const answered = request.answer(head, Buffer.alloc(300_000))?.catch(() => 'gone');
+    peer.send(`${post}Host: twice\r\nContent-Length: 0\r\n\r\n`);
+    await settle();
+    peer.vanish();
+    await settle();
+    assert.equal(await answered, 'gone');
+    await settle();
+    assert.deepEqual(unhandled, []);
+  } finally {
+    process.off('unhandledRejection', keep);
+  }
+});
+
+void test('nothing behind a refused request is looked at', async () => {
+  for (const refused of [
+    'POST /doveadm/v1 HTTP/1.1\r\nContent-Length: 0\r\n\r\n',
+    `${post}Host: twice\r\nContent-Length: 0\r\n\r\n`,
+    'POST http://a@gate/doveadm/v1 HTTP/1.1\r\nHost: gate\r\nContent-Length: 0\r\n\r\n',
+  ]) {
+    const { transport, peer } = createMemoryTransport();
+    const requests = readHttp(transport);
+    peer.send(`${refused}${empty}`);
+    await settle();
+    assert.deepEqual(await requests.next(), { malformed: 400 }, refused);
+    assert.deepEqual(await requests.next(), { malformed: 400 }, refused);
+    assert.match(peer.received().toString(), /^HTTP\/1\.1 400 [^]*Connection: close/);
+  }
+});
+
+void test('what came with the end of a request that asks for another protocol is not looked at, and nothing behind it', async () => {
+  for (const [first, ...others] of [
+    [`${post}Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 2\r\n\r\n[]${empty}`, empty],
+    [`${post}Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 2\r\n\r\n[`, `]${empty}`, empty],
+    [`GET / HTTP/1.1\r\nHost: gate\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n`, empty],
+  ]) {
+    const { peer, requests, request, said } = await begin(first ?? '');
+    for (const other of others) peer.send(other);
+    while ((await request.read()) !== null);
+    await request.answer(head, Buffer.from('x'));
+    await settle();
+    peer.end();
+    assert.equal(await requests.next(), null, first);
+    assert.match(said(), /Connection: close\r\n\r\nx$/, first);
+    assert.equal(said().match(/HTTP\/1\.1/g)?.length, 1, first);
+  }
 });

@@ -9,11 +9,13 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import {
   clockTicks,
+  createFindPeer,
   parseUnit,
   type RecentProcess,
   RecentProcesses,
   readPeerProcess,
 } from '../../../src/host/machine/find-peer.js';
+import type { NameService, UserAnswer } from '../../../src/host/machine/name-service.js';
 import { loadNative } from '../../../src/host/machine/native.js';
 import type { Native, PeerCredentials } from '../../../src/host/ports/machine.js';
 import { createFakeClock } from '../../kit/plain/fake-clock.js';
@@ -176,4 +178,44 @@ void test('only so many are remembered', () => {
     recent.remember(number, { pid: number, file: undefined, facts: {} });
   assert.equal(recent.find(1), undefined);
   assert.equal(recent.find(257)?.pid, 257);
+});
+
+// Goal: an accept waits for no name, and has those that are known; a session waits for its own names only, for both of them at the same
+// time.
+
+const uid = process.getuid?.() ?? 0;
+
+type Names = Pick<NameService, 'keptUser' | 'userOf' | 'keptOwners' | 'ownersOf'>;
+
+const noOwners = { keptOwners: () => undefined, ownersOf: () => Promise.resolve(undefined) };
+
+async function arrive(t: TestContext, names: Names) {
+  const { native, descriptor } = await visit(t, 0);
+  return createFindPeer(native, createFakeClock(), names)('support', descriptor);
+}
+
+void test('what is known is there at the accept, and nobody is asked again', async (t) => {
+  const anna: UserAnswer = { kind: 'found', name: 'anna' };
+  const names = { keptUser: () => anna, userOf: () => Promise.resolve(anna), ...noOwners };
+  const { peer, describe } = await arrive(t, names);
+  assert.deepEqual([peer.uid, peer.user, peer.account, peer.rangeOwners], [uid, 'anna', 'found', undefined]);
+  const described = await describe();
+  assert.deepEqual([described.user, described.account, described.loginAccount], ['anna', 'found', undefined]);
+});
+
+void test('a uid of a container has an owner, and no answer about an account', async (t) => {
+  const unasked: UserAnswer = { kind: 'unasked' };
+  const owner = { uid: 1001, user: 'anna' };
+  const names = {
+    keptUser: () => unasked,
+    userOf: () => Promise.resolve(unasked),
+    keptOwners: () => [owner],
+    ownersOf: () => Promise.resolve([owner]),
+  };
+  const { peer, describe } = await arrive(t, names);
+  for (const each of [peer, await describe()])
+    assert.deepEqual(
+      [each.uid, each.user, each.account, each.rangeOwners],
+      [uid, undefined, undefined, [owner]],
+    );
 });
