@@ -1,8 +1,14 @@
 // What each release can do, by what was measured or stands in its source: a row that is wrong here is a command that kills a server, or one
 // that is read for the wrong series.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newestMinor } from '../../../src/doveadm/protocol/minors.js';
+import {
+  minorForBackends,
+  minorForClients,
+  newestMinor,
+  ofMinor,
+} from '../../../src/doveadm/protocol/minors.js';
 import {
   everyLate,
   isSince,
@@ -35,6 +41,8 @@ const facts: readonly (readonly [string, string, number, boolean, boolean, boole
   ['2.4.12', '2.4.5', 4, true, true, false, 'deleted'],
 ];
 
+const announced = [undefined, 0, 1, 2, 3, 4, 5, 4_294_967_295];
+
 /** The late fields of `mailbox status`, by what its releases differ in. */
 function fieldsOf({ late }: Server): readonly string[] {
   return late.map((one) => one['mailbox status']?.join() ?? '');
@@ -58,7 +66,7 @@ for (const [release, row, minor, hasStartTls, hasOptions, answersTwice, late] of
 
 test('what a minor leaves open is what its releases do not share', () => {
   const column = <Key extends keyof Server>(key: Key): Server[Key][] =>
-    [undefined, 0, 1, 2, 3, 4, 5, 4_294_967_295].map((minor) => serverOf(minor)[key]);
+    announced.map((minor) => serverOf(minor)[key]);
   const [no, yes] = [false, true];
   assert.deepEqual(column('series'), ['2.3', '2.3', '2.3', '2.3', '2.4', '2.4', '2.4', '2.4']);
   assert.deepEqual(column('hasStartTls'), [no, no, no, yes, yes, yes, yes, yes]);
@@ -107,4 +115,29 @@ test('series and minors', () => {
     ['service status'],
     [],
   ]);
+});
+
+// What each minor means, by what was measured on Dovecot 2.2.33 to 2.4.5 (PROTOCOL.md): a row that is wrong here is a client that hangs
+// or a command that is read for the wrong series.
+
+type Minor = ReturnType<typeof ofMinor>;
+
+void test('one row for each minor; nothing announced is 0, and what is newer is as the newest', () => {
+  const column = <Key extends keyof Minor>(key: Key): Minor[Key][] =>
+    announced.map((each) => ofMinor(each)[key]);
+  const [no, yes] = [false, true];
+  assert.equal(column('framing').join(' '), 'none none packet packet packet stream stream stream');
+  assert.equal(column('logs').join(' '), 'never never always always asked asked asked asked');
+  assert.deepEqual(column('readsVersion'), [no, no, yes, yes, yes, yes, yes, yes]);
+  assert.deepEqual(column('asksForColumn'), [yes, yes, yes, yes, no, no, no, no]);
+  assert.deepEqual([newestMinor, minorForClients, minorForBackends], [4, 3, 4]);
+});
+
+void test('trap 3: STREAM only where both sides have minor 4, no framing where one has 0', () => {
+  for (const client of announced.slice(1))
+    for (const server of announced.slice(1)) {
+      const { framing } = ofMinor(Math.min(client ?? 0, server ?? 0));
+      assert.equal(framing === 'stream', (client ?? 0) >= 4 && (server ?? 0) >= 4);
+      assert.equal(framing === 'none', client === 0 || server === 0);
+    }
 });
