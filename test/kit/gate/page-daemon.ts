@@ -375,9 +375,23 @@ export function shareDesk(
   };
 }
 
+/** A desk whose gate got these commands, each a user and its words. */
+export const deskAfter = (commands: readonly (readonly [user: string, ...fields: string[]])[]): Desk =>
+  shareDesk(async (owner) => {
+    const daemon = await openPageDaemon(owner);
+    const client = await daemon.client();
+    for (const [user, ...fields] of commands) await client.ask({ user, fields });
+    return daemon;
+  });
+
 /** Opens the page and signs in as somebody, by the password; until the menu is there. */
 export async function signIn(page: Page, origin: string, name: string, path = '/'): Promise<void> {
   await page.goto(`${origin}${path}`);
+  await enter(page, name);
+}
+
+/** Where the page asks who somebody is. */
+export async function enter(page: Page, name: string): Promise<void> {
   await page.getByLabel('Name', { exact: true }).fill(name);
   await page.getByLabel('Password', { exact: true }).fill(pagePassword);
   await page.getByRole('button', { name: 'Sign in', exact: true }).click();

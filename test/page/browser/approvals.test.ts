@@ -128,138 +128,134 @@ browserTest('without the role there is no such screen, and no such answer', asyn
   assert.equal(await keys.getByText('ends it, after a question').count(), 0);
 });
 
-browserTest(
-  'an auditor sees who asked, who approved and each use; a limited one only of users of theirs',
-  async (t) => {
-    const approver = await desk.signIn(t, 'approver', '/requests');
-    const permit = async (user: string, mailbox: string): Promise<string> => {
-      const client = await desk.daemon.accountClient('asker');
-      const wish = ['dovegate request', '-u', user, '--reason', 'ticket 9', '--', 'mailbox create', mailbox];
-      assert.equal((await client.ask({ user: '', fields: wish })).status, '+');
-      await visit(approver.page, '/requests');
-      const waiting = approver.page.getByRole('table', { name: 'Waiting' });
-      const row = waiting.getByRole('row', { name: new RegExp(`mailbox create ${mailbox}`) });
-      await row.getByRole('link', { name: 'asker@jobs' }).click();
-      await approver.page.getByRole('button', { name: 'approve asker@jobs' }).click();
-      const dialog = approver.page.getByRole('dialog');
-      await dialog.getByRole('button', { name: 'approve', exact: true }).click();
-      await dialog.getByText(/^Recorded: granted until/).waitFor();
-      assert.equal((await client.ask({ user, fields: ['mailbox create', mailbox] })).status, '+');
-      const granted = auditRecords(desk.daemon.daemon).filter(({ action }) => action === 'granted');
-      return String(granted.at(-1)?.['grant']);
-    };
-    const [own, other] = [
-      await permit('alice@example.org', 'Nine'),
-      await permit('zuluq7bob@other.test', 'Ten'),
-    ];
-    // Who approved it sees what it was used for, with the id of the command, and cannot open that.
-    await visit(approver.page, `/access/${own}`);
-    const menuPlace = (of: Page): Promise<string | null> =>
-      of.getByRole('navigation', { name: 'Screens' }).locator('[aria-current=page]').textContent();
-    assert.match((await menuPlace(approver.page)) ?? '', /^Requests/);
-    const seen = approver.page.getByRole('list', { name: 'The history of this request' });
-    await seen.getByText('use 1 of 9: mailbox create Nine of alice@example.org: ok').waitFor();
-    await seen.getByText(/^[0-9A-Z]{26}$/).waitFor();
-    assert.equal(await seen.getByRole('link').count(), 0);
-    assert.deepEqual(await findFaults(approver.page), []);
-
-    const { page } = await desk.signIn(t, 'auditor', `/access/${own}`);
-    const history = page.getByRole('list', { name: 'The history of this request' });
-    await history.getByText('approver (page) approved').waitFor();
-    assert.deepEqual(await findFaults(page), []);
-    assert.equal(await menuPlace(page), 'Requests');
-    assert.match(await page.title(), /^(?:\(\d+\) )?Request /);
-    await page.getByText(/^\S+dovegate\.yaml:\d+, policy support$/).waitFor();
-    await history.getByRole('link', { name: 'use 1 of 9: mailbox create Nine of alice@example.org' }).click();
-    const answer = page.getByRole('region', { name: 'What became of it' });
-    assert.equal(await menuPlace(page), 'Trail');
-    assert.match(await page.title(), /^(?:\(\d+\) )?Exchange /);
-    const how = `allowed by grant ${own}: asker@jobs asked, approved by approver (page), use 1 of 9`;
-    await answer.getByRole('heading', { name: how }).waitFor();
-    await answer.getByRole('link', { name: 'Who asked, who approved, and all its uses' }).click();
-    await history.getByText('asker@jobs asked: ticket 9').waitFor();
-
-    // The report of the mailbox leads to it, too.
-    await visit(page, '/mailbox/alice@example.org');
-    await page.getByRole('link', { name: 'its request' }).first().click();
-    await history.getByText('asker@jobs asked: ticket 9').waitFor();
-
-    // So does each of its steps in the trail, in its row and beside the list.
-    const inTrail = `/trail?q=${encodeURIComponent(`kind:access grant:${own} since:1h`)}`;
-    await visit(page, inTrail);
-    await page.getByRole('table').getByRole('link', { name: 'granted' }).click();
-    await history.getByText('asker@jobs asked: ticket 9').waitFor();
-    await visit(page, inTrail);
-    // While rows come in, a click that aims at one meets the one that took its place.
-    await settled(page);
-    const approved = page.getByRole('table').getByRole('row', { name: /approved/ });
-    await approved.getByRole('time').first().click();
-    const beside = page.getByRole('region', { name: 'What it is' });
-    const title = 'Access on request: approved by approver (page), asker@jobs';
-    await beside.getByRole('heading', { name: title }).waitFor();
-    assert.deepEqual(await findFaults(page), []);
-    await beside.getByRole('link', { name: 'Who asked, who decided, and all its uses' }).click();
-    await history.getByText('asker@jobs asked: ticket 9').waitFor();
-
-    // All requests are a list.
-    await visit(page, '/requests');
-    const list = page.getByRole('table', { name: 'All' });
-    await list.getByRole('link', { name: 'asker@jobs' }).first().waitFor();
-    await page.getByLabel('decided by').fill('nobody');
-    await page.getByLabel('decided by').press('Enter');
-    await page.getByText('Nobody had or asked for access in this time.').waitFor();
-    await page.getByText('dovegate audit access --since 30d --by nobody').waitFor();
-    await page.getByLabel('decided by').fill('approver');
-    await page.getByLabel('decided by').press('Enter');
-    await list.getByRole('link', { name: 'asker@jobs' }).first().waitFor();
-    assert.deepEqual(await findFaults(page), []);
-    await page.getByLabel('Show rows with').fill('ticket 9 other.test');
-    await list.getByText('zuluq7bob@other.test').waitFor();
-    assert.equal(await list.getByText('alice@example.org').count(), 0);
-    await page.getByLabel('Show rows with').fill('nine');
-    const row = list.getByRole('row', { name: /mailbox create Nine/ });
-    await row.getByText('approved by approver (page)').waitFor();
-    await row.getByText('1 of 9: mailbox create').waitFor();
+browserTest('an auditor sees who asked, approved and used; a limited one of own users only', async (t) => {
+  const approver = await desk.signIn(t, 'approver', '/requests');
+  const permit = async (user: string, mailbox: string): Promise<string> => {
+    const client = await desk.daemon.accountClient('asker');
+    const wish = ['dovegate request', '-u', user, '--reason', 'ticket 9', '--', 'mailbox create', mailbox];
+    assert.equal((await client.ask({ user: '', fields: wish })).status, '+');
+    await visit(approver.page, '/requests');
+    const waiting = approver.page.getByRole('table', { name: 'Waiting' });
+    const row = waiting.getByRole('row', { name: new RegExp(`mailbox create ${mailbox}`) });
     await row.getByRole('link', { name: 'asker@jobs' }).click();
-    await history.getByText('asker@jobs asked: ticket 9').waitFor();
+    await approver.page.getByRole('button', { name: 'approve asker@jobs' }).click();
+    const dialog = approver.page.getByRole('dialog');
+    await dialog.getByRole('button', { name: 'approve', exact: true }).click();
+    await dialog.getByText(/^Recorded: granted until/).waitFor();
+    assert.equal((await client.ask({ user, fields: ['mailbox create', mailbox] })).status, '+');
+    const granted = auditRecords(desk.daemon.daemon).filter(({ action }) => action === 'granted');
+    return String(granted.at(-1)?.['grant']);
+  };
+  const [own, other] = [
+    await permit('alice@example.org', 'Nine'),
+    await permit('zuluq7bob@other.test', 'Ten'),
+  ];
+  // Who approved it sees what it was used for, with the id of the command, and cannot open that.
+  await visit(approver.page, `/access/${own}`);
+  const menuPlace = (of: Page): Promise<string | null> =>
+    of.getByRole('navigation', { name: 'Screens' }).locator('[aria-current=page]').textContent();
+  assert.match((await menuPlace(approver.page)) ?? '', /^Requests/);
+  const seen = approver.page.getByRole('list', { name: 'The history of this request' });
+  await seen.getByText('use 1 of 9: mailbox create Nine of alice@example.org: ok').waitFor();
+  await seen.getByText(/^[0-9A-Z]{26}$/).waitFor();
+  assert.equal(await seen.getByRole('link').count(), 0);
+  assert.deepEqual(await findFaults(approver.page), []);
 
-    // What waits has no button here, and says who decides.
-    assert.equal((await request('Waits', 'ticket 10')).status, '+');
-    const asked = auditRecords(desk.daemon.daemon).filter(({ action }) => action === 'requested');
-    await visit(page, `/access/${String(asked.at(-1)?.['request'])}`);
-    await page.getByText(/Your role only looks\. .* dovegate approve /).waitFor();
-    assert.deepEqual(await findFaults(page), []);
+  const { page } = await desk.signIn(t, 'auditor', `/access/${own}`);
+  const history = page.getByRole('list', { name: 'The history of this request' });
+  await history.getByText('approver (page) approved').waitFor();
+  assert.deepEqual(await findFaults(page), []);
+  assert.equal(await menuPlace(page), 'Requests');
+  assert.match(await page.title(), /^(?:\(\d+\) )?Request /);
+  await page.getByText(/^\S+dovegate\.yaml:\d+, policy support$/).waitFor();
+  await history.getByRole('link', { name: 'use 1 of 9: mailbox create Nine of alice@example.org' }).click();
+  const answer = page.getByRole('region', { name: 'What became of it' });
+  assert.equal(await menuPlace(page), 'Trail');
+  assert.match(await page.title(), /^(?:\(\d+\) )?Exchange /);
+  const how = `allowed by grant ${own}: asker@jobs asked, approved by approver (page), use 1 of 9`;
+  await answer.getByRole('heading', { name: how }).waitFor();
+  await answer.getByRole('link', { name: 'Who asked, who approved, and all its uses' }).click();
+  await history.getByText('asker@jobs asked: ticket 9').waitFor();
 
-    // In the trail, who granted is not cut, no grant took time, and what is cut is whole on hover.
-    await page.setViewportSize({ width: 1440, height: 900 });
-    await visit(page, `/trail?q=${encodeURIComponent('kind:all since:24h')}`);
-    const rows = page.locator('main [data-row]');
-    const granted = rows.filter({ hasText: /granted\s*by approver \(page\)/ });
-    await granted.first().waitFor();
-    await settled(page);
-    const cells = await page.evaluate<
-      readonly Cell[]
-    >(`[...document.querySelectorAll('main [data-row] .cell')].map((cell) => ({
+  // The report of the mailbox leads to it, too.
+  await visit(page, '/mailbox/alice@example.org');
+  await page.getByRole('link', { name: 'its request' }).first().click();
+  await history.getByText('asker@jobs asked: ticket 9').waitFor();
+
+  // So does each of its steps in the trail, in its row and beside the list.
+  const inTrail = `/trail?q=${encodeURIComponent(`kind:access grant:${own} since:1h`)}`;
+  await visit(page, inTrail);
+  await page.getByRole('table').getByRole('link', { name: 'granted' }).click();
+  await history.getByText('asker@jobs asked: ticket 9').waitFor();
+  await visit(page, inTrail);
+  // While rows come in, a click that aims at one meets the one that took its place.
+  await settled(page);
+  const approved = page.getByRole('table').getByRole('row', { name: /approved/ });
+  await approved.getByRole('time').first().click();
+  const beside = page.getByRole('region', { name: 'What it is' });
+  const title = 'Access on request: approved by approver (page), asker@jobs';
+  await beside.getByRole('heading', { name: title }).waitFor();
+  assert.deepEqual(await findFaults(page), []);
+  await beside.getByRole('link', { name: 'Who asked, who decided, and all its uses' }).click();
+  await history.getByText('asker@jobs asked: ticket 9').waitFor();
+
+  // All requests are a list.
+  await visit(page, '/requests');
+  const list = page.getByRole('table', { name: 'All' });
+  await list.getByRole('link', { name: 'asker@jobs' }).first().waitFor();
+  await page.getByLabel('decided by').fill('nobody');
+  await page.getByLabel('decided by').press('Enter');
+  await page.getByText('Nobody had or asked for access in this time.').waitFor();
+  await page.getByText('dovegate audit access --since 30d --by nobody').waitFor();
+  await page.getByLabel('decided by').fill('approver');
+  await page.getByLabel('decided by').press('Enter');
+  await list.getByRole('link', { name: 'asker@jobs' }).first().waitFor();
+  assert.deepEqual(await findFaults(page), []);
+  await page.getByLabel('Show rows with').fill('ticket 9 other.test');
+  await list.getByText('zuluq7bob@other.test').waitFor();
+  assert.equal(await list.getByText('alice@example.org').count(), 0);
+  await page.getByLabel('Show rows with').fill('nine');
+  const row = list.getByRole('row', { name: /mailbox create Nine/ });
+  await row.getByText('approved by approver (page)').waitFor();
+  await row.getByText('1 of 9: mailbox create').waitFor();
+  await row.getByRole('link', { name: 'asker@jobs' }).click();
+  await history.getByText('asker@jobs asked: ticket 9').waitFor();
+
+  // What waits has no button here, and says who decides.
+  assert.equal((await request('Waits', 'ticket 10')).status, '+');
+  const asked = auditRecords(desk.daemon.daemon).filter(({ action }) => action === 'requested');
+  await visit(page, `/access/${String(asked.at(-1)?.['request'])}`);
+  await page.getByText(/Your role only looks\. .* dovegate approve /).waitFor();
+  assert.deepEqual(await findFaults(page), []);
+
+  // In the trail, who granted is not cut, no grant took time, and what is cut is whole on hover.
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await visit(page, `/trail?q=${encodeURIComponent('kind:all since:24h')}`);
+  const rows = page.locator('main [data-row]');
+  const granted = rows.filter({ hasText: /granted\s*by approver \(page\)/ });
+  await granted.first().waitFor();
+  await settled(page);
+  const cells = await page.evaluate<
+    readonly Cell[]
+  >(`[...document.querySelectorAll('main [data-row] .cell')].map((cell) => ({
       title: cell.parentElement.dataset.title,
       text: cell.innerText.trim(),
       isCut: cell.scrollWidth > cell.clientWidth || cell.querySelector('.more') !== null,
       isAccess: /granted|requested/.test(cell.closest('[data-row]').textContent),
       whole: [...cell.querySelectorAll('[title]')].map((each) => each.title),
     }))`);
-    const cut = cells.filter(({ isCut }) => isCut);
-    const isPart = (text: string): boolean =>
-      text === '' || text.includes('…') || text.startsWith('search by');
-    const unseen = cut.filter(({ title: of, whole }) => of === 'Outcome' || whole.every(isPart));
-    assert.deepEqual(unseen, []);
-    const took = cells.filter(({ title: of, text, isAccess }) => of === 'Took' && isAccess && text !== '');
-    assert.deepEqual(took, []);
+  const cut = cells.filter(({ isCut }) => isCut);
+  const isPart = (text: string): boolean => text === '' || text.includes('…') || text.startsWith('search by');
+  const unseen = cut.filter(({ title: of, whole }) => of === 'Outcome' || whole.every(isPart));
+  assert.deepEqual(unseen, []);
+  const took = cells.filter(({ title: of, text, isAccess }) => of === 'Took' && isAccess && text !== '');
+  assert.deepEqual(took, []);
 
-    const limited = await desk.signIn(t, 'limited', `/access/${own}`);
-    await limited.page.getByText('asker@jobs asked: ticket 9').waitFor();
-    await visit(limited.page, `/access/${other}`);
-    await limited.page.getByText(/No request .* is known here/).waitFor();
-    await visit(limited.page, '/requests');
-    await limited.page.getByText('mailbox create Nine').waitFor();
-    assert.equal(await limited.page.getByText(/other\.test|mailbox create Ten/).count(), 0);
-  },
-);
+  const limited = await desk.signIn(t, 'limited', `/access/${own}`);
+  await limited.page.getByText('asker@jobs asked: ticket 9').waitFor();
+  await visit(limited.page, `/access/${other}`);
+  await limited.page.getByText(/No request .* is known here/).waitFor();
+  await visit(limited.page, '/requests');
+  await limited.page.getByText('mailbox create Nine').waitFor();
+  assert.equal(await limited.page.getByText(/other\.test|mailbox create Ten/).count(), 0);
+});

@@ -8,22 +8,16 @@ import type { Page } from 'playwright-core';
 import { auditRecords } from '../../kit/gate/gateway.js';
 import {
   browserTest,
+  deskAfter,
   examplePath,
-  openPageDaemon,
   people,
   screensOf,
   settled,
-  shareDesk,
   visit,
 } from '../../kit/gate/page-daemon.js';
 import { until } from '../../kit/plain/until.js';
 
-const desk = shareDesk(async (owner) => {
-  const daemon = await openPageDaemon(owner);
-  const client = await daemon.client();
-  await client.ask({ user: 'alice@example.org', fields: ['mailbox delete', 'INBOX'] });
-  return daemon;
-});
+const desk = deskAfter([['alice@example.org', 'mailbox delete', 'INBOX']]);
 
 browserTest('a link in a row goes where it says, by pointer and by keyboard', async (t) => {
   const { page, faults } = await desk.signIn(t, 'auditor');

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Page } from 'playwright-core';
-import { browserTest, pagePassword, settled, shareDesk, signIn } from '../../kit/gate/page-daemon.js';
+import { browserTest, pagePassword, shareDesk, signIn } from '../../kit/gate/page-daemon.js';
 import { hasAllAnswers } from '../../kit/plain/browser.js';
 import type { RawClient } from '../../kit/plain/raw-client.js';
 import { until } from '../../kit/plain/until.js';
@@ -114,59 +114,53 @@ async function waitForGrey(page: Page): Promise<string> {
   return notice;
 }
 
-browserTest(
-  'the daemon is killed: the page turns grey, and is back by itself with the same session',
-  async (t) => {
-    const { page } = await desk.signIn(t, 'auditor');
-    await isShown(page);
-    assert.equal(await page.locator('.old').count(), 0);
-    const startAgain = await desk.daemon.killDaemon();
-    const killedMs = performance.now();
-    const notice = await waitForGrey(page);
-    tellTime(t, 'from the kill to a grey page', killedMs);
-    // The page's process says it; a browser that hears nothing would not know why.
-    assert.match(notice, /dovegate does not answer at \S+door\.sock/);
+browserTest('the daemon is killed: the page turns grey, and is back with the same session', async (t) => {
+  const { page } = await desk.signIn(t, 'auditor');
+  await isShown(page);
+  assert.equal(await page.locator('.old').count(), 0);
+  const startAgain = await desk.daemon.killDaemon();
+  const killedMs = performance.now();
+  const notice = await waitForGrey(page);
+  tellTime(t, 'from the kill to a grey page', killedMs);
+  // The page's process says it; a browser that hears nothing would not know why.
+  assert.match(notice, /dovegate does not answer at \S+door\.sock/);
 
-    await startAgain();
-    const startedMs = performance.now();
-    await page.locator('.old').waitFor({ state: 'detached' });
-    tellTime(t, 'from the start to a page with news', startedMs);
-    await isShown(page);
-    assert.equal(await page.getByRole('navigation', { name: 'Screens' }).count(), 1);
-  },
-);
+  await startAgain();
+  const startedMs = performance.now();
+  await page.locator('.old').waitFor({ state: 'detached' });
+  tellTime(t, 'from the start to a page with news', startedMs);
+  await isShown(page);
+  assert.equal(await page.getByRole('navigation', { name: 'Screens' }).count(), 1);
+});
 
-browserTest(
-  "the page's process is killed: the page turns grey, and asks to sign in when it is back",
-  async (t) => {
-    const { page, requests } = await desk.signIn(t, 'auditor');
-    await isShown(page);
-    assert.equal(await page.locator('.old').count(), 0);
-    // Scripts of all screens of this role, which come on their own.
-    const screens = ['trail', 'exchange', 'mailbox', 'proof', 'access', 'learn', 'requests'];
-    const isLoaded = (name: string): boolean => requests.some((each) => each.includes(`/${name}-screen-`));
-    await until(() => screens.every(isLoaded) && hasAllAnswers(page), 'the scripts of the other screens');
-    const startAgain = await desk.daemon.killPage();
-    const killedMs = performance.now();
-    assert.match(await waitForGrey(page), /The process of the page (does not answer|ended)/);
-    tellTime(t, 'from the kill to a grey page', killedMs);
-    await page.keyboard.press('g');
-    await page.keyboard.press('t');
-    await page.getByRole('searchbox').waitFor();
+browserTest("the page's process is killed: the page turns grey, then asks to sign in", async (t) => {
+  const { page, requests } = await desk.signIn(t, 'auditor');
+  await isShown(page);
+  assert.equal(await page.locator('.old').count(), 0);
+  // Scripts of all screens of this role, which come on their own.
+  const screens = ['trail', 'exchange', 'mailbox', 'proof', 'access', 'learn', 'requests'];
+  const isLoaded = (name: string): boolean => requests.some((each) => each.includes(`/${name}-screen-`));
+  await until(() => screens.every(isLoaded) && hasAllAnswers(page), 'the scripts of the other screens');
+  const startAgain = await desk.daemon.killPage();
+  const killedMs = performance.now();
+  assert.match(await waitForGrey(page), /The process of the page (does not answer|ended)/);
+  tellTime(t, 'from the kill to a grey page', killedMs);
+  await page.keyboard.press('g');
+  await page.keyboard.press('t');
+  await page.getByRole('searchbox').waitFor();
 
-    await startAgain();
-    const startedMs = performance.now();
-    // Sessions are in memory only.
-    const name = page.getByLabel('Name', { exact: true });
-    await name.waitFor();
-    tellTime(t, 'from the start to the sign-in', startedMs);
-    await name.fill('auditor');
-    await page.getByLabel('Password', { exact: true }).fill(pagePassword);
-    await page.keyboard.press('Enter');
-    await isShown(page);
-    await page.locator('.old').waitFor({ state: 'detached' });
-  },
-);
+  await startAgain();
+  const startedMs = performance.now();
+  // Sessions are in memory only.
+  const name = page.getByLabel('Name', { exact: true });
+  await name.waitFor();
+  tellTime(t, 'from the start to the sign-in', startedMs);
+  await name.fill('auditor');
+  await page.getByLabel('Password', { exact: true }).fill(pagePassword);
+  await page.keyboard.press('Enter');
+  await isShown(page);
+  await page.locator('.old').waitFor({ state: 'detached' });
+});
 
 browserTest('a screen whose script does not come says so, and the page can be loaded again', async (t) => {
   const watched = await desk.look(t);
@@ -179,16 +173,6 @@ browserTest('a screen whose script does not come says so, and the page can be lo
   await page.getByRole('button', { name: 'Load the page again' }).click();
   await page.getByRole('searchbox').waitFor();
   watched.forget((fault) => fault.includes('trail-screen-'));
-  assert.deepEqual(faults, []);
-});
-
-browserTest('the same search once more shows a command that came later', async (t) => {
-  const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
-  await settled(page);
-  const client = await desk.daemon.client();
-  assert.equal((await client.ask({ user: 'later@example.org', fields: ['quota get'] })).status, '+');
-  await page.getByRole('button', { name: 'Search', exact: true }).click();
-  await page.locator('[data-row]').filter({ hasText: 'later@example.org' }).waitFor();
   assert.deepEqual(faults, []);
 });
 

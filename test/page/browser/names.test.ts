@@ -124,48 +124,45 @@ async function findFaults(tab: Page): Promise<string[]> {
   return [...(await findOverflow(tab)), ...odd, ...(made > 0 ? [`${made} elements that a name made`] : [])];
 }
 
-browserTest(
-  'programs, certificates, tags, reasons and names of the configuration are text on every screen',
-  async (t) => {
-    const admitted = auditRecords(desk.daemon.daemon).filter(({ event }) => event === 'admission');
-    const idOf = (user: string): string => String(admitted.find((record) => record['user'] === user)?.['id']);
-    assert.equal(admitted.length, paths.length + 3);
-    const watched = await desk.signIn(t, 'auditor');
-    const { page: tab } = watched;
-    const spacedPlace = `/trail/${idOf(`exe${paths.indexOf(spaced)}@example.org`)}`;
-    // One page of the trail has all of them as peers.
-    const places = [
-      '/',
-      '/access',
-      '/trail?columns=time,principal,user,command,peer,reason,policy,listener',
-      spacedPlace,
-      `/trail/${idOf('web@example.org')}`,
-    ];
-    const found: string[] = [];
-    for (const place of places) {
-      await visit(tab, place);
-      await tab.locator('main .name').first().waitFor();
-      await settled(tab);
-      const faults = [...watched.faults, ...(await findFaults(tab))];
-      found.push(...faults.map((fault) => `${place}: ${fault}`));
-      watched.forget(() => true);
-      if (place === '/access') {
-        // A long name takes no room from other columns: their sentences stay in one or two lines.
-        const heights = await tab.evaluate<number[]>(
-          `[...[...document.querySelectorAll('main table')].at(-1).querySelectorAll('tbody tr')].map((row) => row.offsetHeight)`,
-        );
-        assert.ok(Math.max(...heights) < 100, `a row of ${Math.max(...heights)} px`);
-      }
-      if (place === spacedPlace) {
-        // What is marked and copied is the value.
-        const copied = await tab.evaluate<string>(`(() => {
+browserTest('programs, certificates, tags, reasons and configured names are text everywhere', async (t) => {
+  const admitted = auditRecords(desk.daemon.daemon).filter(({ event }) => event === 'admission');
+  const idOf = (user: string): string => String(admitted.find((record) => record['user'] === user)?.['id']);
+  assert.equal(admitted.length, paths.length + 3);
+  const watched = await desk.signIn(t, 'auditor');
+  const { page: tab } = watched;
+  const spacedPlace = `/trail/${idOf(`exe${paths.indexOf(spaced)}@example.org`)}`;
+  // One page of the trail has all of them as peers.
+  const places = [
+    '/',
+    '/access',
+    '/trail?columns=time,principal,user,command,peer,reason,policy,listener',
+    spacedPlace,
+    `/trail/${idOf('web@example.org')}`,
+  ];
+  const found: string[] = [];
+  for (const place of places) {
+    await visit(tab, place);
+    await tab.locator('main .name').first().waitFor();
+    await settled(tab);
+    const faults = [...watched.faults, ...(await findFaults(tab))];
+    found.push(...faults.map((fault) => `${place}: ${fault}`));
+    watched.forget(() => true);
+    if (place === '/access') {
+      // A long name takes no room from other columns: their sentences stay in one or two lines.
+      const heights = await tab.evaluate<number[]>(
+        `[...[...document.querySelectorAll('main table')].at(-1).querySelectorAll('tbody tr')].map((row) => row.offsetHeight)`,
+      );
+      assert.ok(Math.max(...heights) < 100, `a row of ${Math.max(...heights)} px`);
+    }
+    if (place === spacedPlace) {
+      // What is marked and copied is the value.
+      const copied = await tab.evaluate<string>(`(() => {
         const name = [...document.querySelectorAll('main .told .name')].find(({ textContent }) => textContent.includes('blanks'));
         getSelection().selectAllChildren(name);
         return getSelection().toString();
       })()`);
-        assert.ok(copied.endsWith(`/${spaced}`), copied);
-      }
+      assert.ok(copied.endsWith(`/${spaced}`), copied);
     }
-    assert.deepEqual(found, []);
-  },
-);
+  }
+  assert.deepEqual(found, []);
+});

@@ -4,20 +4,12 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { auditRecords } from '../../kit/gate/gateway.js';
-import { browserTest, openPageDaemon, settled, shareDesk, visit } from '../../kit/gate/page-daemon.js';
+import { browserTest, deskAfter, settled, visit } from '../../kit/gate/page-daemon.js';
 import { phone } from '../../kit/plain/browser.js';
 import { until } from '../../kit/plain/until.js';
 
-const desk = shareDesk(async (owner) => {
-  const daemon = await openPageDaemon(owner);
-  const client = await daemon.client();
-  for (let at = 0; at < 12; at += 1) {
-    const [user = '', ...fields] =
-      at % 3 === 0 ? ['alice@example.org', 'mailbox delete', 'INBOX'] : ['alice@example.org', 'quota get'];
-    await client.ask({ user, fields });
-  }
-  return daemon;
-});
+const commandAt = (at: number) => (at % 3 === 0 ? ['mailbox delete', 'INBOX'] : ['quota get']);
+const desk = deskAfter(Array.from({ length: 12 }, (_, at) => ['alice@example.org', ...commandAt(at)]));
 
 browserTest('the trail on a phone', async (t) => {
   const { page, faults } = await desk.signIn(t, 'auditor', '/trail', { size: phone });
@@ -53,31 +45,28 @@ browserTest('the trail on a phone', async (t) => {
   assert.deepEqual(faults, []);
 });
 
-browserTest(
-  'every screen of the menu is reached on a phone, and the one that is shown is seen and marked',
-  async (t) => {
-    const { page, faults } = await desk.signIn(t, 'auditor', '/', { size: phone });
-    const menu = page.getByRole('navigation', { name: 'Screens' });
-    const titles = await menu.getByRole('link').allTextContents();
-    assert.deepEqual(titles, ['Now', 'Trail', 'Requests', 'Mailbox', 'Proof', 'Access']);
-    for (const title of titles) {
-      await menu.getByRole('link', { name: title, exact: true }).click();
-      const here = menu.locator('[aria-current=page]');
-      await here.getByText(title, { exact: true }).waitFor();
-      await settled(page);
-      const { x = -1, width = 0 } = (await here.boundingBox()) ?? {};
-      assert.ok(x >= 0 && x + width <= phone.width, `${title} is at ${x} px, ${width} px wide`);
-    }
-    // One command has no place of its own.
-    await page.goBack();
-    await menu.getByRole('link', { name: 'Trail', exact: true }).click();
-    // Not that of a cause above the rows.
-    await page.locator('[data-row]:not(details [data-row])').first().click();
-    await page.waitForURL(/trail\/./);
-    assert.equal(await menu.locator('[aria-current=page]').textContent(), 'Trail');
-    assert.deepEqual(faults, []);
-  },
-);
+browserTest('every screen is reached on a phone, and the one that is shown is marked', async (t) => {
+  const { page, faults } = await desk.signIn(t, 'auditor', '/', { size: phone });
+  const menu = page.getByRole('navigation', { name: 'Screens' });
+  const titles = await menu.getByRole('link').allTextContents();
+  assert.deepEqual(titles, ['Now', 'Trail', 'Requests', 'Mailbox', 'Proof', 'Access']);
+  for (const title of titles) {
+    await menu.getByRole('link', { name: title, exact: true }).click();
+    const here = menu.locator('[aria-current=page]');
+    await here.getByText(title, { exact: true }).waitFor();
+    await settled(page);
+    const { x = -1, width = 0 } = (await here.boundingBox()) ?? {};
+    assert.ok(x >= 0 && x + width <= phone.width, `${title} is at ${x} px, ${width} px wide`);
+  }
+  // One command has no place of its own.
+  await page.goBack();
+  await menu.getByRole('link', { name: 'Trail', exact: true }).click();
+  // Not that of a cause above the rows.
+  await page.locator('[data-row]:not(details [data-row])').first().click();
+  await page.waitForURL(/trail\/./);
+  assert.equal(await menu.locator('[aria-current=page]').textContent(), 'Trail');
+  assert.deepEqual(faults, []);
+});
 
 browserTest('averages of a backend have titles on a phone, each in one line', async (t) => {
   const { page, faults } = await desk.signIn(t, 'auditor', '/', { size: phone });

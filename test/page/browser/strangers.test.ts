@@ -8,31 +8,22 @@ import type { Page } from 'playwright-core';
 import { auditRecords } from '../../kit/gate/gateway.js';
 import {
   browserTest,
+  deskAfter,
   examplePath,
-  openPageDaemon,
   openStranger,
   screensOf,
   settled,
-  shareDesk,
   signIn,
   visit,
 } from '../../kit/gate/page-daemon.js';
 
-const desk = shareDesk(async (owner) => {
-  const daemon = await openPageDaemon(owner);
-  const client = await daemon.client();
-  const commands: readonly (readonly [string, ...string[]])[] = [
-    ['alice@example.org', 'quota get'],
-    ['alice@example.org', 'mailbox delete', 'INBOX'],
-    ['zuluq7bob@other.test', 'mailbox status', 'messages', 'zuluq7secret'],
-    ['zuluq7bob@other.test', 'mailbox delete', 'zuluq7secret'],
-    ['zuluq7bob@other.test', 'search', 'mailbox', 'INBOX', 'subject', 'zuluq7secret'],
-  ];
-  for (const [user, ...fields] of commands) {
-    await client.ask({ user, fields });
-  }
-  return daemon;
-});
+const desk = deskAfter([
+  ['alice@example.org', 'quota get'],
+  ['alice@example.org', 'mailbox delete', 'INBOX'],
+  ['zuluq7bob@other.test', 'mailbox status', 'messages', 'zuluq7secret'],
+  ['zuluq7bob@other.test', 'mailbox delete', 'zuluq7secret'],
+  ['zuluq7bob@other.test', 'search', 'mailbox', 'INBOX', 'subject', 'zuluq7secret'],
+]);
 
 const operatorRecords = (): string[] =>
   auditRecords(desk.daemon.daemon)
@@ -92,10 +83,8 @@ browserTest('a page of another server on this loopback reads nothing and changes
   const frames = tab.frames().filter((frame) => frame !== tab.mainFrame());
   for (const frame of frames)
     assert.doesNotMatch(await frame.content(), /id="page"/, 'the page within a frame');
-  assert.ok(
-    !operatorRecords().some((action) => action === 'drain' || action === 'enable'),
-    'nothing was changed',
-  );
+  const isUnchanged = !operatorRecords().some((action) => action === 'drain' || action === 'enable');
+  assert.ok(isUnchanged, 'nothing was changed');
   assert.ok(operatorRecords().includes('page-refused'), 'what was refused is recorded');
   // The session of the person is as it was.
   assert.equal(await watched.page.getByRole('navigation', { name: 'Screens' }).count(), 1);
@@ -110,38 +99,35 @@ async function stores(page: Page): Promise<{ session: string; other: string }> {
   return { session, other };
 }
 
-browserTest(
-  'a link works once, and its token is kept where no other page and no address has it',
-  async (t) => {
-    const { daemon } = desk;
-    const link = await daemon.link();
-    assert.ok(link.startsWith(`${daemon.origin}/#`), link);
-    const secret = link.slice(link.indexOf('#') + 1);
-    const first = await desk.look(t);
-    await first.page.goto(link);
-    await first.page.getByRole('navigation', { name: 'Screens' }).waitFor();
-    const { session, other } = await stores(first.page);
-    const [token = ''] = /[A-Za-z0-9_-]{32,}/.exec(session) ?? [];
-    assert.notEqual(token, '', session);
-    assert.ok(!other.includes(token) && !other.includes(secret), other);
-    assert.deepEqual(await first.context.cookies(), []);
-    for (const request of first.requests)
-      assert.ok(!request.includes(token) && !request.includes(secret), request);
-    // Back and forth in the history brings no link again.
-    await first.page.getByRole('link', { name: 'Proof' }).click();
-    await first.page.goBack();
-    assert.equal(first.page.url(), `${daemon.origin}/`);
-    assert.deepEqual(first.faults, []);
+browserTest('a link works once, and no other page and no address has its token', async (t) => {
+  const { daemon } = desk;
+  const link = await daemon.link();
+  assert.ok(link.startsWith(`${daemon.origin}/#`), link);
+  const secret = link.slice(link.indexOf('#') + 1);
+  const first = await desk.look(t);
+  await first.page.goto(link);
+  await first.page.getByRole('navigation', { name: 'Screens' }).waitFor();
+  const { session, other } = await stores(first.page);
+  const [token = ''] = /[A-Za-z0-9_-]{32,}/.exec(session) ?? [];
+  assert.notEqual(token, '', session);
+  assert.ok(!other.includes(token) && !other.includes(secret), other);
+  assert.deepEqual(await first.context.cookies(), []);
+  for (const request of first.requests)
+    assert.ok(!request.includes(token) && !request.includes(secret), request);
+  // Back and forth in the history brings no link again.
+  await first.page.getByRole('link', { name: 'Proof' }).click();
+  await first.page.goBack();
+  assert.equal(first.page.url(), `${daemon.origin}/`);
+  assert.deepEqual(first.faults, []);
 
-    const second = await desk.look(t);
-    await second.page.goto(link);
-    const alert = second.page.getByRole('alert');
-    await alert.filter({ hasText: /\w/ }).waitFor();
-    assert.match((await alert.textContent()) ?? '', /link/);
-    assert.equal(await second.page.getByRole('navigation', { name: 'Screens' }).count(), 0);
-    assert.ok(!second.page.url().includes(secret), 'the link is gone from the address bar');
-  },
-);
+  const second = await desk.look(t);
+  await second.page.goto(link);
+  const alert = second.page.getByRole('alert');
+  await alert.filter({ hasText: /\w/ }).waitFor();
+  assert.match((await alert.textContent()) ?? '', /link/);
+  assert.equal(await second.page.getByRole('navigation', { name: 'Screens' }).count(), 0);
+  assert.ok(!second.page.url().includes(secret), 'the link is gone from the address bar');
+});
 
 browserTest('a person with a view of one domain sees no other, by any address', async (t) => {
   const watched = await desk.look(t);

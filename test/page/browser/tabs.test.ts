@@ -2,36 +2,33 @@
 // the session of the others, up to its end in one of them. What must not happen: a sign-in without fields, or an empty page, that does not
 // say what it waits for and what to do; a tab that takes one of two persons' sessions by itself, or goes on after a sign-out in another.
 import assert from 'node:assert/strict';
-import { browserTest, pagePassword, settled, shareDesk, signIn } from '../../kit/gate/page-daemon.js';
+import { browserTest, enter, settled, shareDesk, signIn } from '../../kit/gate/page-daemon.js';
 
 const desk = shareDesk();
 
-browserTest(
-  'while no connection is free, a tab says that others may be in the way, and goes on by itself',
-  async (t) => {
-    const { page } = await desk.signIn(t, 'oncall');
-    const free: (() => void)[] = [];
-    const hold = async (path: string): Promise<void> => {
-      await page.route(`**${path}`, async (route) => {
-        await new Promise<void>((resolve) => free.push(resolve));
-        await route.continue();
-      });
-    };
-    const late = page.getByRole('status').getByText(/more than five tabs of this browser, close some/);
-    await hold('/api/me');
-    await page.reload();
-    await late.waitFor();
-    for (const go of free.splice(0)) go();
-    await settled(page);
-    await late.waitFor({ state: 'detached' });
-    await hold('/api/ways');
-    await page.getByRole('button', { name: 'Sign out' }).click();
-    await late.waitFor();
-    for (const go of free.splice(0)) go();
-    await page.getByLabel('Name', { exact: true }).waitFor();
-    await late.waitFor({ state: 'detached' });
-  },
-);
+browserTest('while no connection is free, a tab says why, and goes on by itself', async (t) => {
+  const { page } = await desk.signIn(t, 'oncall');
+  const free: (() => void)[] = [];
+  const hold = async (path: string): Promise<void> => {
+    await page.route(`**${path}`, async (route) => {
+      await new Promise<void>((resolve) => free.push(resolve));
+      await route.continue();
+    });
+  };
+  const late = page.getByRole('status').getByText(/more than five tabs of this browser, close some/);
+  await hold('/api/me');
+  await page.reload();
+  await late.waitFor();
+  for (const go of free.splice(0)) go();
+  await settled(page);
+  await late.waitFor({ state: 'detached' });
+  await hold('/api/ways');
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await late.waitFor();
+  for (const go of free.splice(0)) go();
+  await page.getByLabel('Name', { exact: true }).waitFor();
+  await late.waitFor({ state: 'detached' });
+});
 
 browserTest('a new tab has the session of the others, and a sign-out ends it in all', async (t) => {
   const { page, context, faults } = await desk.signIn(t, 'oncall');
@@ -60,10 +57,7 @@ browserTest('where a browser has sessions of two persons, a new tab asks which',
   await second.goto(desk.daemon.origin);
   await second.getByLabel('Name', { exact: true }).waitFor();
   await signIn(first, desk.daemon.origin, 'auditor');
-  await second.getByLabel('Name', { exact: true }).fill('oncall');
-  await second.getByLabel('Password', { exact: true }).fill(pagePassword);
-  await second.getByRole('button', { name: 'Sign in', exact: true }).click();
-  await second.getByRole('navigation', { name: 'Screens' }).waitFor();
+  await enter(second, 'oncall');
   await third.goto(desk.daemon.origin);
   await third.getByRole('button', { name: 'auditor' }).waitFor();
   await third.getByRole('button', { name: 'oncall' }).click();

@@ -4,18 +4,11 @@
 import assert from 'node:assert/strict';
 import type { Page } from 'playwright-core';
 import { auditRecords } from '../../kit/gate/gateway.js';
-import { browserTest, openPageDaemon, settled, shareDesk, visit } from '../../kit/gate/page-daemon.js';
+import { browserTest, deskAfter, settled, visit } from '../../kit/gate/page-daemon.js';
 import { runWarm } from '../../kit/gate/warm-program.js';
 import { findBarriers, findFaintText } from '../../kit/plain/browser.js';
 
-const desk = shareDesk(async (owner) => {
-  const daemon = await openPageDaemon(owner);
-  const client = await daemon.client();
-  for (let at = 0; at < 30; at += 1) {
-    await client.ask({ user: `user${at}@example.org`, fields: ['quota get'] });
-  }
-  return daemon;
-});
+const desk = deskAfter(Array.from({ length: 30 }, (_, at) => [`user${at}@example.org`, 'quota get']));
 
 /** With a row that is opened beside the list, light and dark. */
 async function barriersOfPane(page: Page): Promise<readonly string[]> {
@@ -45,29 +38,26 @@ browserTest('a click on any value of a row opens the row, and its button searche
   assert.deepEqual(faults, []);
 });
 
-browserTest(
-  'a blank in the search line offers its keys, and a key its values: a search without knowing either',
-  async (t) => {
-    const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
-    const rows = page.locator('main [data-row]');
-    await rows.nth(29).waitFor();
-    const line = page.getByRole('searchbox');
-    await line.press('End');
-    await line.pressSequentially(' ');
-    const offers = page.locator('.offers');
-    await offers.getByRole('button', { name: 'grant:' }).waitFor();
-    assert.deepEqual(await findBarriers(page), []);
-    await offers.getByRole('button', { name: 'user:' }).press('Enter');
-    await page.keyboard.type('user7');
-    await offers.getByRole('button', { name: 'user7@example.org', exact: true }).click();
-    assert.equal(await line.inputValue(), 'since:24h user:user7@example.org ');
-    await page.keyboard.press('Enter');
-    await page.waitForURL(/user%3Auser7/);
-    await rows.nth(1).waitFor({ state: 'detached' });
-    assert.match(await rows.first().innerText(), /user7@example\.org/);
-    assert.deepEqual(faults, []);
-  },
-);
+browserTest('a blank in the search line offers its keys, and a key its values', async (t) => {
+  const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
+  const rows = page.locator('main [data-row]');
+  await rows.nth(29).waitFor();
+  const line = page.getByRole('searchbox');
+  await line.press('End');
+  await line.pressSequentially(' ');
+  const offers = page.locator('.offers');
+  await offers.getByRole('button', { name: 'grant:' }).waitFor();
+  assert.deepEqual(await findBarriers(page), []);
+  await offers.getByRole('button', { name: 'user:' }).press('Enter');
+  await page.keyboard.type('user7');
+  await offers.getByRole('button', { name: 'user7@example.org', exact: true }).click();
+  assert.equal(await line.inputValue(), 'since:24h user:user7@example.org ');
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/user%3Auser7/);
+  await rows.nth(1).waitFor({ state: 'detached' });
+  assert.match(await rows.first().innerText(), /user7@example\.org/);
+  assert.deepEqual(faults, []);
+});
 
 browserTest('a row opens beside the list, and a step back does not search again', async (t) => {
   const { page, faults, requests } = await desk.signIn(t, 'auditor', '/trail');
@@ -178,31 +168,28 @@ browserTest('25 commands are on the first screen of 1440 pixels, each in one lin
   assert.deepEqual(faults, []);
 });
 
-browserTest(
-  'an id in the search line opens its command, and the colors are those that were chosen',
-  async (t) => {
-    const { page, faults } = await desk.signIn(t, 'auditor', '/trail', { scheme: 'light' });
-    const id = String(auditRecords(desk.daemon.daemon).find(({ event }) => event === 'admission')?.['id']);
-    await page.getByRole('searchbox').fill(` ${id} `);
-    await page.keyboard.press('Enter');
-    await page.waitForURL(`**/trail/${id}`);
-    await page.locator('main').getByText('user0@example.org').first().waitFor();
-    const ground = (): Promise<string> =>
-      page.evaluate('getComputedStyle(document.documentElement).backgroundColor');
-    const colors = page.getByRole('group', { name: 'Colors of this page' });
-    const system = await ground();
-    await colors.getByRole('button', { name: 'dark' }).click();
-    const dark = await ground();
-    assert.notEqual(dark, system);
-    await page.reload();
-    await colors.waitFor();
-    assert.equal(await ground(), dark);
-    assert.deepEqual(await findFaintText(page), []);
-    await colors.getByRole('button', { name: 'as the system' }).click();
-    assert.equal(await ground(), system);
-    assert.deepEqual(faults, []);
-  },
-);
+browserTest('an id in the search line opens its command; colors are those that were chosen', async (t) => {
+  const { page, faults } = await desk.signIn(t, 'auditor', '/trail', { scheme: 'light' });
+  const id = String(auditRecords(desk.daemon.daemon).find(({ event }) => event === 'admission')?.['id']);
+  await page.getByRole('searchbox').fill(` ${id} `);
+  await page.keyboard.press('Enter');
+  await page.waitForURL(`**/trail/${id}`);
+  await page.locator('main').getByText('user0@example.org').first().waitFor();
+  const ground = (): Promise<string> =>
+    page.evaluate('getComputedStyle(document.documentElement).backgroundColor');
+  const colors = page.getByRole('group', { name: 'Colors of this page' });
+  const system = await ground();
+  await colors.getByRole('button', { name: 'dark' }).click();
+  const dark = await ground();
+  assert.notEqual(dark, system);
+  await page.reload();
+  await colors.waitFor();
+  assert.equal(await ground(), dark);
+  assert.deepEqual(await findFaintText(page), []);
+  await colors.getByRole('button', { name: 'as the system' }).click();
+  assert.equal(await ground(), system);
+  assert.deepEqual(faults, []);
+});
 
 browserTest('whose mail content was shown is listed for the commands of a search', async (t) => {
   const { client: open, daemon } = desk.daemon;

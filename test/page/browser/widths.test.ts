@@ -2,22 +2,17 @@
 // found by scrolling sideways only; a name that is broken at its @.
 import assert from 'node:assert/strict';
 import type { Page } from 'playwright-core';
-import { browserTest, openPageDaemon, settled, shareDesk } from '../../kit/gate/page-daemon.js';
+import { browserTest, deskAfter, settled } from '../../kit/gate/page-daemon.js';
 import { findOverflow } from '../../kit/plain/browser.js';
 
-const desk = shareDesk(async (owner) => {
-  const daemon = await openPageDaemon(owner);
-  const client = await daemon.client();
-  for (const user of [
-    'alice@example.org',
-    'bob.longer-name@example.org',
-    'ceo@example.org',
-    'greta@students.university-hospital.example.org',
-    'maximiliane.von-und-zu-hohenstein@students.university-hospital.example.org',
-  ])
-    await client.ask({ user, fields: ['mailbox delete', 'INBOX'] });
-  return daemon;
-});
+const users = [
+  'alice@example.org',
+  'bob.longer-name@example.org',
+  'ceo@example.org',
+  'greta@students.university-hospital.example.org',
+  'maximiliane.von-und-zu-hohenstein@students.university-hospital.example.org',
+];
+const desk = deskAfter(users.map((user) => [user, 'mailbox delete', 'INBOX']));
 
 /** 1800, 1440 and 900 pixels at 200 % have 900, 720 and 450 of their own. */
 const widths = [900, 840, 720, 450];
