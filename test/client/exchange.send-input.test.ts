@@ -177,23 +177,6 @@ void test('where pieces may be cut, a text with a line that could be a command i
   assert.deepEqual(await rows, []);
 });
 
-void test('a line that no cut makes safe is sent over no transport', async () => {
-  const { session, peer } = openSession(2);
-  const input = `first\n${'x'.repeat(40_000)}\tbob\tkick\n`;
-  await assert.rejects(session.run({ ...save, input }), { code: 'input-command-like' });
-  assert.ok(!peer.received().includes('kick') && !peer.received().includes('\r\n.'));
-});
-
-void test('a command line that is longer than a piece goes in front of the text', async () => {
-  const { session, peer } = openSession(2);
-  const args = ['--', 'a'.repeat(40_000)];
-  const rows = session.run({ ...save, args, input: 'text' });
-  await peer.receive((bytes) => bytes.includes('\r\n.\r\n'));
-  assert.equal(peer.received().toString(), `\talice\tsave\t--\t${args[1]}\n.text\r\n.\r\n`);
-  peer.send(replyPacket('\n+\n'));
-  assert.deepEqual(await rows, []);
-});
-
 void test('given up in the middle of a text: nothing more of it is sent', async () => {
   for (const isStopped of [false, true]) {
     const { session, peer, closedFor, clock } = openSession(2);

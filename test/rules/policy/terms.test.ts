@@ -26,36 +26,6 @@ function admit(limiter: Limiter, nowMs: number, ...asks: LimitAsk[]): string {
   return limiter.admit(asks, nowMs).kind;
 }
 
-void test('so many in any span', () => {
-  const limiter = new Limiter(100);
-  assert.equal(admit(limiter, 0, rate('a')), 'within');
-  assert.equal(admit(limiter, hour - 10, rate('a')), 'within');
-  assert.equal(admit(limiter, hour - 9, rate('a')), 'within');
-  assert.equal(admit(limiter, hour - 8, rate('a')), 'over');
-  assert.equal(admit(limiter, hour - 8, rate('b')), 'within', 'another counter');
-  // The first one is out of the span, one slot of slack included; the two others are not.
-  assert.equal(admit(limiter, hour + hour / 60 + 1, rate('a')), 'within');
-  assert.equal(admit(limiter, hour + hour / 60 + 2, rate('a')), 'over');
-  assert.equal(admit(limiter, 10 * hour, rate('a')), 'within');
-});
-
-// bounds.limiterEntries
-void test('a full table refuses, and never forgets', () => {
-  const limiter = new Limiter(20);
-  admit(limiter, 0, rate('victim', 1));
-  let full = 0;
-  for (let index = 0; index < 1000; index += 1) {
-    if (admit(limiter, 1000 + index, rate(`flood ${index}`)) === 'full') full += 1;
-  }
-  assert.ok(full > 900);
-  assert.ok(limiter.size <= 20);
-  assert.equal(admit(limiter, 3000, rate('victim', 1)), 'over');
-  assert.equal(admit(limiter, 3000, rate('flood 1')), 'within', 'it has a counter already');
-  // When the counters have run out there is room again.
-  assert.equal(admit(limiter, 3 * hour, rate('new')), 'within');
-  assert.ok(limiter.size <= 3);
-});
-
 void test('no span of any story holds more than the limit, and one that is spread out is never refused', () => {
   fc.assert(
     fc.property(
@@ -80,6 +50,7 @@ void test('no span of any story holds more than the limit, and one that is sprea
   );
 });
 
+// bounds.limiterEntries
 // What the limiter says to each of these, and how many counters and members it holds then. A span of 6 s has slots of 100 ms. `a*2`: 2 of
 // rate a; `a:x*2`: 2 different users of a, of which this is x; `replay AGO`: it happened so long before; `max N`: a new limiter.
 const story = `
