@@ -139,10 +139,8 @@ void test('what the server says of a command is CommandFailed, with its message'
   const own = { type: 'unAuthorized', exitCode: 77, message: 'denied by policy p (x)', code: 'denied', id };
   const denied = await answered(t, json([['error', own, '1']]));
   assert.ok(denied.fault instanceof CommandFailed);
-  assert.deepEqual(
-    denied.fault.logs.map(({ text }) => text),
-    [`dovegate: denied by policy p (x) [denied], id ${id}`],
-  );
+  const said = denied.fault.logs.map(({ text }) => text);
+  assert.deepEqual(said, [`dovegate: denied by policy p (x) [denied], id ${id}`]);
   // Dovecot sends no message.
   const bare = await answered(t, json([['error', { type: 'exitCode', exitCode: 67 }, '1']]));
   assert.ok(bare.fault instanceof CommandFailed && bare.fault.logs.length === 0);

@@ -46,10 +46,8 @@ function tableOf(nowMs: number) {
 
 void test('rows by who gets in, cells by effect', () => {
   const { effects, rows, policies } = tableOf(Date.UTC(2026, 5, 1));
-  assert.deepEqual(
-    effects.map(({ name }) => name),
-    ['read', 'session', 'write', 'admin', 'destroy'],
-  );
+  const effectNames = effects.map(({ name }) => name);
+  assert.deepEqual(effectNames, ['read', 'session', 'write', 'admin', 'destroy']);
   assert.ok(effects.every(({ commands }) => commands > 0));
   const people = 'users emil (1001) 1002 groups helpdesk';
   const listener = { kind: 'listener', listener: 'support', name: 'support' };
@@ -66,10 +64,8 @@ void test('rows by who gets in, cells by effect', () => {
     ['watch', 'quota get *', '', '', '', ''],
     ['leads', 'mailbox list', '', '', '', ''],
   ]);
-  assert.deepEqual(
-    policies.map(({ content }) => content.commands),
-    [['search'], [], []],
-  );
+  const contents = policies.map(({ content }) => content.commands);
+  assert.deepEqual(contents, [['search'], [], []]);
   const [support, watch] = policies;
   assert.match(support?.shadow ?? '', /next\.yaml:1$/);
   assert.equal(watch?.isObserving, true);
@@ -104,10 +100,8 @@ void test('what may be asked for, in the words of `can`, and who approves it', (
     },
   ]);
   // What is always denied is not given on request either.
-  assert.deepEqual(
-    support.cells.map(({ onRequest }) => onRequest),
-    [['fetch'], [], [], [], []],
-  );
+  const requestable = support.cells.map(({ onRequest }) => onRequest);
+  assert.deepEqual(requestable, [['fetch'], [], [], [], []]);
   assert.deepEqual(support.content.onRequest, ['fetch']);
   assert.deepEqual(support.approvers, ['leads']);
   assert.deepEqual(leads?.approve, ['support']);

@@ -197,10 +197,8 @@ void test('a limited view gets nothing of policies and keys, which name others; 
   await settle();
   assert.deepEqual(refused, endpointsOf(`${ofPolicies} keys`));
   const told = refusals.map(({ why, what }) => [why, what]);
-  assert.deepEqual(
-    told,
-    refused.map((endpoint) => ['wrong-view', endpoint]),
-  );
+  const wrongViews = refused.map((endpoint) => ['wrong-view', endpoint]);
+  assert.deepEqual(told, wrongViews);
 });
 
 const endpointsOf = (names: string): readonly Endpoint[] =>
@@ -390,10 +388,8 @@ void test('a password: right, wrong, of nobody; the hash that is replaced ends t
   await clock.advance(10_000);
   assert.equal((await noPassword).status, 401, 'somebody without a password');
   const told = refusals.map(({ person, why, what }) => [person, why, what].join(' '));
-  assert.deepEqual(
-    told,
-    ['carol', 'zoe', 'view'].map((name) => ` wrong-password login: ${name}`),
-  );
+  const wrongPasswords = ['carol', 'zoe', 'view'].map((name) => ` wrong-password login: ${name}`);
+  assert.deepEqual(told, wrongPasswords);
   for (const body of [{ name: 'carol' }, { password: 'right' }, { name: 'carol', password: 5 }])
     assert.equal((await ask('login', { body })).status, 400);
   replace([await carol('another'), ...usual]);

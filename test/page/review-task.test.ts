@@ -113,14 +113,18 @@ void test('groups of what was seen; the ticked ones are a policy; what it would 
     isAll: true,
     notes: [],
   });
-  assert.deepEqual(
-    groups.map(({ kind, command, seen: count, byCount, effect }) => [kind, command, count, byCount, effect]),
-    [
-      ['rule', 'mailbox list', 2, 2, 'read'],
-      ['rule', 'expunge', 2, 1, 'destroy'],
-      ['once', 'expunge', 1, 1, 'destroy'],
-    ],
-  );
+  const told = groups.map(({ kind, command, seen: count, byCount, effect }) => [
+    kind,
+    command,
+    count,
+    byCount,
+    effect,
+  ]);
+  assert.deepEqual(told, [
+    ['rule', 'mailbox list', 2, 2, 'read'],
+    ['rule', 'expunge', 2, 1, 'destroy'],
+    ['once', 'expunge', 1, 1, 'destroy'],
+  ]);
   assert.ok(found.before.includes('    users: ["*@example.com"]'), found.before.join('\n'));
   assert.deepEqual(groups[0]?.byWhom, ['carol@audit', 'dora@audit']);
   const yaml = textOf(found, ['mailbox list']);
@@ -285,10 +289,8 @@ void test('what the journal lacks, and what it only counted, is said', async (t)
   const yaml = 'policies: { watch: { users: ["*"], allow: [mailbox list] } }';
   const found = [await suggested(taskIn(folder)), (await replayed(folder, { yaml })).result];
   for (const { looked } of found.map((each) => each ?? assert.fail())) {
-    assert.match(
-      looked.notes[0] ?? '',
-      /^Records are missing: \S+ has 4 records, but their numbers go from 5 to 9\.$/,
-    );
+    const missing = /^Records are missing: \S+ has 4 records, but their numbers go from 5 to 9\.$/;
+    assert.match(looked.notes[0] ?? '', missing);
     assert.equal(looked.notes[1], 'Left out: 16 refused commands of a flood, which were only counted.');
   }
 });
@@ -355,13 +357,11 @@ void test('where time runs out, the changes are shown for longer than what ran u
   const clock = { wallMs: () => recordedMs, now: () => (nowMs += 2000) };
   const { looked, periods } = await policiesOf(directory, { clock });
   assert.deepEqual([looked.isAll, looked.readTo], [false, formatTime(recordedMs + 1005)]);
-  assert.deepEqual(
-    periods.map(({ began, commands }) => [began, commands]),
-    [
-      ['reload by root (uid 0, login uid 1000)', 0],
-      ['start', 1],
-    ],
-  );
+  const ran = periods.map(({ began, commands }) => [began, commands]);
+  assert.deepEqual(ran, [
+    ['reload by root (uid 0, login uid 1000)', 0],
+    ['start', 1],
+  ]);
 });
 
 void test('who changed the policies, what that permits, and what ran under it that the ones before would have denied', async (t) => {
@@ -378,17 +378,15 @@ void test('who changed the policies, what that permits, and what ran under it th
   const { looked, periods } = await policiesOf(directory);
   assert.deepEqual([looked.records, looked.isAll, looked.notes], [5, true, []]);
   const [last, wide, first] = periods;
-  assert.deepEqual(
-    periods.map(({ began, commands, denied, redacted, unjudged, unlisted }) => [
-      began,
-      [commands, denied, redacted, unjudged, unlisted],
-    ]),
-    [
-      ['reload by SIGHUP (uid 0, login uid 1000)', [0, 0, 0, 0, 0]],
-      ['reload by root (uid 0, login uid 1000)', [3, 2, 0, 0, 0]],
-      ['start', [2, 0, 0, 0, 0]],
-    ],
-  );
+  const ran = periods.map(({ began, commands, denied, redacted, unjudged, unlisted }) => [
+    began,
+    [commands, denied, redacted, unjudged, unlisted],
+  ]);
+  assert.deepEqual(ran, [
+    ['reload by SIGHUP (uid 0, login uid 1000)', [0, 0, 0, 0, 0]],
+    ['reload by root (uid 0, login uid 1000)', [3, 2, 0, 0, 0]],
+    ['start', [2, 0, 0, 0, 0]],
+  ]);
   assert.deepEqual(wide?.changes, [{ sign: '+', words: 'watch may now: expunge, mailbox list' }]);
   assert.deepEqual(wide.files, ['/etc/d.yaml: of uid 0, changed 2026-11-20T11:59:00.000Z']);
   assert.deepEqual([first?.until, wide.until, last?.until], [wide.time, last?.time, undefined]);
@@ -429,22 +427,18 @@ void test('who reaches a mailbox: each way with its rules, and what is not known
   assert.deepEqual(more, []);
   assert.equal(watch?.who, 'everybody at audit');
   // What it observes is one entry, beside the rule that it has.
-  assert.deepEqual(
-    watch.rules.map(({ command, way, deeds }) => [command, way, deeds]),
-    [
-      ['', 'at-once', ['mail', 'search', 'facts', 'change', 'destroy']],
-      ['quota get', 'at-once', ['facts']],
-    ],
-  );
-  assert.deepEqual(
-    desk?.rules.map(({ command, way, deeds, place }) => [command, way, deeds, place]),
-    [
-      ['fetch', 'at-once', ['facts'], '/etc/dovegate/d.yaml:13'],
-      ['flags add', 'break-glass', ['change'], '/etc/dovegate/d.yaml:14'],
-      ['fetch', 'on-request', ['mail', 'search', 'facts'], '/etc/dovegate/d.yaml:14'],
-    ],
-  );
-  assert.deepEqual(desk.approvers, ['people of policy strict']);
+  const ofWatch = watch.rules.map(({ command, way, deeds }) => [command, way, deeds]);
+  assert.deepEqual(ofWatch, [
+    ['', 'at-once', ['mail', 'search', 'facts', 'change', 'destroy']],
+    ['quota get', 'at-once', ['facts']],
+  ]);
+  const ofDesk = desk?.rules.map(({ command, way, deeds, place }) => [command, way, deeds, place]);
+  assert.deepEqual(ofDesk, [
+    ['fetch', 'at-once', ['facts'], '/etc/dovegate/d.yaml:13'],
+    ['flags add', 'break-glass', ['change'], '/etc/dovegate/d.yaml:14'],
+    ['fetch', 'on-request', ['mail', 'search', 'facts'], '/etc/dovegate/d.yaml:14'],
+  ]);
+  assert.deepEqual(desk?.approvers, ['people of policy strict']);
   assert.deepEqual([other?.who, other?.place], ['user dora at other', '/etc/dovegate/d.yaml:9']);
   assert.match(anna.notes.join(' '), /mail_users\.resolve.*Not through the gate: root/);
   const ceo = await ask('ceo@example.com');
@@ -452,10 +446,8 @@ void test('who reaches a mailbox: each way with its rules, and what is not known
   assert.match((await ask('*@example.com')).notes.join(' '), /any user whom the pattern matches/);
   // Whom no route leads anywhere only commands of a server are about.
   const away = (await ask('x@elsewhere.example')).rows;
-  assert.deepEqual(
-    away.map(({ policy, rules }) => [policy, rules.map(({ deeds }) => deeds)]),
-    [['watch', [['facts', 'change']]]],
-  );
+  const reaching = away.map(({ policy, rules }) => [policy, rules.map(({ deeds }) => deeds)]);
+  assert.deepEqual(reaching, [['watch', [['facts', 'change']]]]);
   const bad = await review({ kind: 'mailbox', settings: crossedOf(reached), user: 'a b' }, createFakeClock());
   assert.match(bad.kind === 'refused' ? bad.text : '', /character/);
 });

@@ -145,14 +145,12 @@ void test('role by endpoint', async () => {
     }
     assert.equal(records.length, role === 'audit' ? looks.length - 1 : 1);
   }
-  assert.deepEqual(
-    [...table].map(([role, given]) => `${role}: ${given.join(' ')}`),
-    [
-      'view: me verify',
-      'operate: me verify',
-      'audit: me verify search histogram export extract report survey requests show',
-    ],
-  );
+  const told = [...table].map(([role, given]) => `${role}: ${given.join(' ')}`);
+  assert.deepEqual(told, [
+    'view: me verify',
+    'operate: me verify',
+    'audit: me verify search histogram export extract report survey requests show',
+  ]);
 });
 
 void test('the journal is read as the person may see it, and the record says who asked for what and how much it was', async () => {
@@ -300,10 +298,8 @@ void test('the page refuses in sentences: a role, a broken request, a session th
   assert.deepEqual(records, []);
   const fails = desk({ append: () => Promise.reject(new JournalFault('deadline', 'the disk is full')) });
   const full = await fails.askPage('search', '{}');
-  assert.match(
-    textOf(full),
-    /^503 the journal could not be read to its end, or the look could not be recorded/,
-  );
+  const unread = /^503 the journal could not be read to its end, or the look could not be recorded/;
+  assert.match(textOf(full), unread);
   assert.doesNotMatch(full.body, /rows/);
   assert.equal((await fails.askPage('histogram', '{}')).status, 503);
 });
@@ -326,10 +322,8 @@ void test('every role may have the whole journal checked, as who the kernel says
   assert.equal(request.isStill(), false);
   const busy = desk({ refuse: 'a check of the whole journal is being made for bob' });
   const refused = await busy.ask('/page/verify');
-  assert.deepEqual(
-    [refused.status, refused.body, refused.pieces],
-    [503, 'a check of the whole journal is being made for bob\n', undefined],
-  );
+  const seen = [refused.status, refused.body, refused.pieces];
+  assert.deepEqual(seen, [503, 'a check of the whole journal is being made for bob\n', undefined]);
 });
 
 void test('settings that were replaced, and a daemon that does not answer', async () => {

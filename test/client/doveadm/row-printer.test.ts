@@ -97,10 +97,8 @@ test('a template prints cells where they are named', () => {
 test('a column of a table is as wide as its widest value, and an empty value is a dash', () => {
   const shape = shapeOf('table', 'a b c');
   const rows = ['1', 'x'.repeat(50), 'y', 'long', '', 'z'];
-  assert.equal(
-    printed({}, rows, shape),
-    `a    b${' '.repeat(49)} c\n1    ${'x'.repeat(50)} y\nlong -${' '.repeat(49)} z\n`,
-  );
+  const lines = `a    b${' '.repeat(49)} c\n1    ${'x'.repeat(50)} y\nlong -${' '.repeat(49)} z\n`;
+  assert.equal(printed({}, rows, shape), lines);
 });
 
 for (const [format, shape] of [

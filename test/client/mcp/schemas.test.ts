@@ -95,11 +95,8 @@ void test('what a request may be given has the ranges that the gate has', () => 
   const kindOf = (extra: object): string => readAccess('request_access', { ...call, ...extra }, byName).kind;
   for (const name of ['for_minutes', 'uses']) {
     const { minimum = 0, maximum = 0 } = properties[name] ?? {};
-    assert.deepEqual(
-      [minimum - 1, minimum, maximum, maximum + 1].map((value) => kindOf({ [name]: value })),
-      ['wrong', 'request', 'request', 'wrong'],
-      name,
-    );
+    const kinds = [minimum - 1, minimum, maximum, maximum + 1].map((value) => kindOf({ [name]: value }));
+    assert.deepEqual(kinds, ['wrong', 'request', 'request', 'wrong'], name);
   }
   const { maxLength, pattern = '' } = properties['reason'] ?? {};
   assert.equal(maxLength, bounds.reasonBytes);

@@ -63,10 +63,8 @@ test('each command that is not kept has a reason, and no other one has', () => {
   assert.equal(new Set(all.map(({ name }) => name)).size, 141);
   const changing = new Set(all.filter(({ hold }) => hold !== 'keeps').map(({ name }) => name));
   const reasons = holdReasons.trim().split('\n');
-  assert.deepEqual(
-    reasons.map((row) => row.split(' | ')[0]),
-    [...changing].toSorted(),
-  );
+  const named = reasons.map((row) => row.split(' | ')[0]);
+  assert.deepEqual(named, [...changing].toSorted());
   for (const { name, effect, hold } of all) {
     if (effect === 'destroy' && !name.startsWith('fts ')) assert.notEqual(hold, 'keeps', name);
     if (effect === 'read' || effect === 'session') assert.equal(hold, 'keeps', name);
@@ -140,10 +138,8 @@ for (const series of allSeries) {
     const names = commandsOf(series).map((command) => command.name);
     assert.equal(new Set(names).size, names.length);
     for (const name of names) {
-      assert.deepEqual(
-        names.filter((other) => other.startsWith(`${name} `)),
-        [],
-      );
+      const longer = names.filter((other) => other.startsWith(`${name} `));
+      assert.deepEqual(longer, []);
     }
     for (const command of commandsOf(series)) {
       const long = command.params.map((parameter) => parameter.name);

@@ -117,10 +117,8 @@ void test('a command has so many values, and so much text, and no more', () => {
   };
   const ofValues = (count: number): string => answer(Array.from({ length: count }, () => 'a'));
   assert.match(ofValues(bounds.jsonValues - 1), /^too-many: "mailbox list" names more than 256 mailboxes/);
-  assert.equal(
-    ofValues(bounds.jsonValues),
-    `too-many: "mailbox list" is given more than ${bounds.jsonValues} values`,
-  );
+  const tooMany = `too-many: "mailbox list" is given more than ${bounds.jsonValues} values`;
+  assert.equal(ofValues(bounds.jsonValues), tooMany);
   const ofLength = (chars: number): string => answer(['a', 'a'.repeat(chars - 'boba'.length)]);
   assert.match(ofLength(bounds.jsonTextChars), /^too-long: mailbox-mask has more than/);
   assert.equal(ofLength(bounds.jsonTextChars + 1), 'too-long: the values of "mailbox list" are too long');

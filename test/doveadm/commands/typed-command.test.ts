@@ -57,10 +57,8 @@ const refused: readonly string[] = [
 
 for (const line of refused.flatMap((lines) => lines.split('|'))) {
   test(`${line}: wrong usage`, () => {
-    assert.throws(
-      () => readTypedCommand(line.split(' ')),
-      (fault) => fault instanceof CommandFault && fault.exitCode === 64,
-    );
+    const isUsage = (fault: unknown) => fault instanceof CommandFault && fault.exitCode === 64;
+    assert.throws(() => readTypedCommand(line.split(' ')), isUsage);
   });
 }
 
@@ -72,15 +70,11 @@ void test('what only 2.3 has is read as 2.3 has it', () => {
 
 void test('usage: of what goes over a socket, for a command, for a group, for all', () => {
   assert.equal(writeUsage(['quota', 'get']), 'doveadm quota get [-u <user>|-A] [-S <socket_path>]');
-  assert.equal(
-    writeUsage(['mailbox', 'create']),
-    'doveadm mailbox create [-u <user>|-A] [-S <socket_path>] [-s] [-g <guid>] <mailbox> [...]',
-  );
+  const usage = 'doveadm mailbox create [-u <user>|-A] [-S <socket_path>] [-s] [-g <guid>] <mailbox> [...]';
+  assert.equal(writeUsage(['mailbox', 'create']), usage);
   assert.match(writeUsage(['save']) ?? '', /< <text>$/);
-  assert.match(
-    writeUsage(['flags']) ?? '',
-    /^doveadm flags add .*\ndoveadm flags remove .*\ndoveadm flags replace .*$/,
-  );
+  const ofFlags = /^doveadm flags add .*\ndoveadm flags remove .*\ndoveadm flags replace .*$/;
+  assert.match(writeUsage(['flags']) ?? '', ofFlags);
   assert.equal(writeUsage(['nonsense']), undefined);
   const all = (writeUsage([]) ?? '').split('\n');
   assert.ok(all.length > 60);

@@ -23,11 +23,8 @@ void test('commands, parameters in their order and as they are, tags', () => {
   for (const { name, chunks } of chunkings(Buffer.from(text))) {
     const read = decode(chunks);
     if (text.includes('[["x"]]')) {
-      assert.deepEqual(
-        read,
-        { kind: 'bad', text: 'JSON parse error: Data is nested too deep (max 4 levels)' },
-        name,
-      );
+      const tooDeep = { kind: 'bad', text: 'JSON parse error: Data is nested too deep (max 4 levels)' };
+      assert.deepEqual(read, tooDeep, name);
     }
   }
   const shallow = text.replaceAll('[["x"]]', 'true').replace('{"a":[]}', '{"a":1}');

@@ -55,14 +55,10 @@ void test('rows as Dovecot prints them', () => {
     rows(columns('uid', 'flags', 'hdr.subject', 'size.physical'), '2\t\\Recent\tgr\u00fc\u00dfe\t260\t'),
     '[{"uid":"2","flags":"\\\\Recent","hdr.subject":"gr\u00fc\u00dfe","size.physical":"260"}]',
   );
-  assert.equal(
-    rows(columns('sieve script'), 'require ["fileinto"];\x01nfileinto "Archive";\x01n\t'),
-    '[{"sieve script":"require [\\"fileinto\\"];\\nfileinto \\"Archive\\";\\n"}]',
-  );
-  assert.equal(
-    rows([usernameColumn, ...columns('mailbox')], 'alice@example.org\tINBOX\t'),
-    '[{"username":"alice@example.org","mailbox":"INBOX"}]',
-  );
+  const script = '[{"sieve script":"require [\\"fileinto\\"];\\nfileinto \\"Archive\\";\\n"}]';
+  assert.equal(rows(columns('sieve script'), 'require ["fileinto"];\x01nfileinto "Archive";\x01n\t'), script);
+  const withUser = '[{"username":"alice@example.org","mailbox":"INBOX"}]';
+  assert.equal(rows([usernameColumn, ...columns('mailbox')], 'alice@example.org\tINBOX\t'), withUser);
   assert.equal(rows(columns('mailbox'), ''), '[]');
   assert.equal(rows([], ''), '[]');
 });
@@ -173,10 +169,8 @@ void test('the JSON of user goes through as it is, and only whole', () => {
 });
 
 void test('a text as a string of JSON', () => {
-  assert.equal(
-    quote('a"\\\n\x1f\x7f\u2028\u2029\u00fc\u{1f600}\\u001f'),
-    '"a\\"\\\\\\n\\u001F\x7f\\u2028\\u2029\u00fc\u{1f600}\\\\u001f"',
-  );
+  const quoted = '"a\\"\\\\\\n\\u001F\x7f\\u2028\\u2029\u00fc\u{1f600}\\\\u001f"';
+  assert.equal(quote('a"\\\n\x1f\x7f\u2028\u2029\u00fc\u{1f600}\\u001f'), quoted);
 });
 
 void test('the JSON of user is nested so deep, and has names so long, and no more', () => {

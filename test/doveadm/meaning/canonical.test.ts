@@ -85,10 +85,8 @@ for (const [series, line, shown] of rows) {
 
 test('the words are the arguments', () => {
   const parsed = accept('2.4', ['stats add', 'n', 'f', '--fields', 'x']);
-  assert.deepEqual(
-    canonicalWords(parsed).map((word) => word.text),
-    canonicalArguments(parsed),
-  );
+  const texts = canonicalWords(parsed).map((word) => word.text);
+  assert.deepEqual(texts, canonicalArguments(parsed));
 });
 
 test('a secret that is an option has a word of its own, so that hiding it leaves the option', () => {

@@ -127,14 +127,10 @@ void test('as many fields as the limit says', () => {
 
 void test('written as the real clients write it', () => {
   const line = { user: 'alice@example.org', name: 'quota get', args: ['-u', 'alice@example.org', '--'] };
-  assert.equal(
-    encodeCommandLine(line).toString(),
-    '\talice@example.org\tquota get\t-u\talice@example.org\t--\n',
-  );
-  assert.equal(
-    encodeCommandLine({ ...line, debug: true, verbose: true, proxyTtl: 5 }).toString(),
-    'Dx\tproxy-ttl=5\talice@example.org\tquota get\t-u\talice@example.org\t--\n',
-  );
+  const wire = '\talice@example.org\tquota get\t-u\talice@example.org\t--\n';
+  assert.equal(encodeCommandLine(line).toString(), wire);
+  const flagged = 'Dx\tproxy-ttl=5\talice@example.org\tquota get\t-u\talice@example.org\t--\n';
+  assert.equal(encodeCommandLine({ ...line, debug: true, verbose: true, proxyTtl: 5 }).toString(), flagged);
   assert.equal(encodeCommandLine({ user: 'u', name: 'c', args: [], verbose: true }).toString(), 'v\tu\tc\n');
   assert.equal(encodeOption('log-passthrough').toString(), '\t\tOPTION\tlog-passthrough\n');
 });

@@ -116,10 +116,8 @@ void test('a reader that is always behind does not lose lines', () => {
     lines.push(Buffer.from(`${count}\n`));
     if (count >= 100) read.push(lines.next()?.toString() ?? 'none');
   }
-  assert.deepEqual(
-    read,
-    Array.from({ length: 900 }, (_, count) => String(count)),
-  );
+  const numbers = Array.from({ length: 900 }, (_, count) => String(count));
+  assert.deepEqual(read, numbers);
   assert.equal(lines.pendingBytes, 400);
 });
 

@@ -55,11 +55,8 @@ void test('traps 19, 20: what Dovecot makes of an input; the last line end is no
     ['\0\xff\n.\n', '\0\xff'],
   ] as const) {
     for (const { name, chunks } of chunkings(Buffer.from(`${input}\tnext\n`, 'latin1'))) {
-      assert.deepEqual(
-        decode(chunks),
-        { text, rest: '\tnext\n', isDone: true },
-        `${JSON.stringify(input)} ${name}`,
-      );
+      const expected = { text, rest: '\tnext\n', isDone: true };
+      assert.deepEqual(decode(chunks), expected, `${JSON.stringify(input)} ${name}`);
     }
   }
 });

@@ -109,11 +109,8 @@ function assertHeard(vector: Vector, heard: Heard): void {
         : { minor: common, serverMinor: client === 0 ? undefined : server };
   assert.deepEqual(heard.handshake, ended, name);
   assert.equal(heard.otherBytes, 0, name);
-  assert.deepEqual(
-    heard.logs,
-    (expect.logs ?? []).map((line) => ({ ...line, isCut: false })),
-    name,
-  );
+  const logs = (expect.logs ?? []).map((line) => ({ ...line, isCut: false }));
+  assert.deepEqual(heard.logs, logs, name);
   if (expect.output_hex !== undefined) {
     assert.ok(Buffer.from(heard.output, 'latin1').toString('hex').startsWith(expect.output_hex), name);
     assert.equal(heard.fault, undefined, name);
@@ -132,11 +129,8 @@ function assertHeard(vector: Vector, heard: Heard): void {
   }
   assert.equal(heard.isStarted, partial !== undefined, name);
   assert.equal(heard.partial, partial ?? '', name);
-  assert.equal(
-    heard.fault,
-    heard.isStarted && hasEnded(stepsOf(vector), 's2c') ? 'truncated' : undefined,
-    name,
-  );
+  const ending = heard.isStarted && hasEnded(stepsOf(vector), 's2c') ? 'truncated' : undefined;
+  assert.equal(heard.fault, ending, name);
 }
 
 function assertCells(body: string, expected: readonly VectorCell[], name: string): void {
@@ -365,11 +359,8 @@ function assertAnswered(vector: Vector, steps: readonly VectorStep[], heard: Hea
   assert.equal(heard.isStarted, insideReply.includes(family), name);
   assert.equal(heard.fault, heard.isStarted ? 'truncated' : undefined, name);
   if (vector.connections === undefined && vector.expect?.exit !== undefined) {
-    assert.equal(
-      exitOf(vector, heard),
-      vector.expect.exit,
-      `${name}: what we understood explains its exit code`,
-    );
+    const exit = exitOf(vector, heard);
+    assert.equal(exit, vector.expect.exit, `${name}: what we understood explains its exit code`);
   }
 }
 

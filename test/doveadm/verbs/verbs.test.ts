@@ -70,20 +70,18 @@ void test('each verb is a command of our own, and each step an endpoint of the p
 void test('two arguments have no option and no member in common', () => {
   assert.equal(new Set(allArguments.map(optionOf)).size, allArguments.length);
   assert.equal(new Set(allArguments.map(memberOf)).size, allArguments.length);
-  assert.deepEqual(
-    allArguments.map((name) => [name, optionOf(name), memberOf(name)].join(' ')),
-    [
-      'after after after',
-      'to to to',
-      'users user users',
-      'forMs for for',
-      'uses uses uses',
-      'quietMs quiet quiet',
-      'reason reason reason',
-      'id id id',
-      'command command command',
-    ],
-  );
+  const names = allArguments.map((name) => [name, optionOf(name), memberOf(name)].join(' '));
+  assert.deepEqual(names, [
+    'after after after',
+    'to to to',
+    'users user users',
+    'forMs for for',
+    'uses uses uses',
+    'quietMs quiet quiet',
+    'reason reason reason',
+    'id id id',
+    'command command command',
+  ]);
   assert.deepEqual(allArguments.filter(isPositional), ['id', 'command']);
 });
 

@@ -212,10 +212,8 @@ void test('a uid of a container is not asked for, and belongs to the owner of it
   const { names, asked } = open(t, { etc: { subuid }, programs: { getent: directory } });
   assert.deepEqual(await names.userOf(100_001), { kind: 'unasked' });
   assert.deepEqual(names.keptUser(100_001), { kind: 'unasked' });
-  assert.deepEqual(
-    [100_001, 200_001, 165_536, 2001].map((uid) => names.keptOwners(uid)),
-    [[{ uid: 1001, user: 'anna' }], [{ uid: 2005 }], undefined, undefined],
-  );
+  const owners = [100_001, 200_001, 165_536, 2001].map((uid) => names.keptOwners(uid));
+  assert.deepEqual(owners, [[{ uid: 1001, user: 'anna' }], [{ uid: 2005 }], undefined, undefined]);
   // An account is nobody's subordinate, though root may lend it to a container.
   assert.deepEqual(names.keptUser(1001), { kind: 'found', name: 'anna' });
   assert.equal(names.keptOwners(1001), undefined);

@@ -75,33 +75,30 @@ over('two readers at a time are a bug', async (t, kind) => {
   transport.close('draining');
 });
 
-over(
-  'no more than a little is held for a reader that does not come, and nothing is lost',
-  async (t, kind) => {
-    const { transport, far } = await openPair(t, kind);
-    // More than the kernel takes for both sides of a TCP connection on loopback, some 10 MiB.
-    const sent = Buffer.alloc(32 * 1024 * 1024, Buffer.from(Array.from({ length: 251 }, (_, n) => n)));
-    assert.equal(transport.heldBytes, 0);
-    far.socket.write('x');
-    assert.equal(String(await transport.read()), 'x');
-    assert.equal(transport.heldBytes, 0);
-    far.socket.end(sent);
-    // Both kernels' buffers fill up, and then the far end stands still with most of it.
-    const first = await readBytes(transport, 1);
-    let isFull = false;
-    while (!isFull) {
-      const { heldBytes } = transport;
-      await nextTurn();
-      isFull = heldBytes >= 64 * 1024 && heldBytes === transport.heldBytes;
-    }
-    assert.ok(transport.heldBytes < 64 * 1024 + 64 * 1024 + 1, String(transport.heldBytes));
-    assert.ok(far.socket.writableLength > 0);
-    const rest = await readAll(transport);
-    assert.ok(Buffer.concat([first, rest]).equals(sent));
-    assert.equal(transport.heldBytes, 0);
-    transport.close('peer-ended');
-  },
-);
+over('little is held for a reader that does not come, and nothing is lost', async (t, kind) => {
+  const { transport, far } = await openPair(t, kind);
+  // More than the kernel takes for both sides of a TCP connection on loopback, some 10 MiB.
+  const sent = Buffer.alloc(32 * 1024 * 1024, Buffer.from(Array.from({ length: 251 }, (_, n) => n)));
+  assert.equal(transport.heldBytes, 0);
+  far.socket.write('x');
+  assert.equal(String(await transport.read()), 'x');
+  assert.equal(transport.heldBytes, 0);
+  far.socket.end(sent);
+  // Both kernels' buffers fill up, and then the far end stands still with most of it.
+  const first = await readBytes(transport, 1);
+  let isFull = false;
+  while (!isFull) {
+    const { heldBytes } = transport;
+    await nextTurn();
+    isFull = heldBytes >= 64 * 1024 && heldBytes === transport.heldBytes;
+  }
+  assert.ok(transport.heldBytes < 64 * 1024 + 64 * 1024 + 1, String(transport.heldBytes));
+  assert.ok(far.socket.writableLength > 0);
+  const rest = await readAll(transport);
+  assert.ok(Buffer.concat([first, rest]).equals(sent));
+  assert.equal(transport.heldBytes, 0);
+  transport.close('peer-ended');
+});
 
 // bounds.readAheadPieces
 over('bytes that come one by one are held in few pieces, and nothing is lost', async (t, kind) => {
@@ -413,10 +410,8 @@ over('TLS: a whole piece is one record, whatever waits and however slowly it is 
   });
   await writeWholes(transport);
   while (bytes < Buffer.concat(pieces).length) await nextTurn();
-  assert.deepEqual(
-    ends,
-    pieces.map(() => 0x0a),
-  );
+  const lineEnds = pieces.map(() => 0x0a);
+  assert.deepEqual(ends, lineEnds);
   transport.close('aborted', true);
   await transport.whenClosed();
 });
@@ -450,19 +445,16 @@ over('TLS: closing delivers what was written before', async (t, kind) => {
   assert.equal(clock.timers, 0);
 });
 
-over(
-  'closing abruptly in the turn in which it was closed: its descriptor is closed, too',
-  async (t, kind) => {
-    for (const open of [openPair, openTls]) {
-      const { transport, far, clock } = await open(t, kind);
-      transport.close('draining');
-      transport.close('draining', true);
-      await transport.whenClosed();
-      await far.until(() => far.hasEnded || far.isClosed, 'the end');
-      assert.equal(clock.timers, 0);
-    }
-  },
-);
+over('closing abruptly in the turn in which it was closed closes its descriptor', async (t, kind) => {
+  for (const open of [openPair, openTls]) {
+    const { transport, far, clock } = await open(t, kind);
+    transport.close('draining');
+    transport.close('draining', true);
+    await transport.whenClosed();
+    await far.until(() => far.hasEnded || far.isClosed, 'the end');
+    assert.equal(clock.timers, 0);
+  }
+});
 
 over('closing abruptly what was closed already: it ends now, not when its peer likes', async (t, kind) => {
   for (const open of [openPair, openTls]) {

@@ -73,10 +73,8 @@ function ofGateway({ openBucket, credentialsFile, ask, origin, makeUser }: Gatew
     await assert.rejects(store.read('h/x', { bytesMax: 10 }), faultOf('gone'));
     const page: ObjectVersion[] = [];
     for await (const some of store.versions('')) page.push(...some);
-    assert.deepEqual(
-      page.map(({ isMarker }) => isMarker),
-      [true, false],
-    );
+    const marks = page.map(({ isMarker }) => isMarker);
+    assert.deepEqual(marks, [true, false]);
     const version = page[1]?.version ?? '';
     assert.equal((await store.read('h/x', { bytesMax: 10, version })).bytes.toString(), 'one');
   });

@@ -99,10 +99,8 @@ void test('requests that are no such request, too large or too many for one', as
     [404, get('/other')],
   ];
   for (const [status, text] of cases) assert.equal(await ask(text), status, text.slice(0, 200));
-  assert.deepEqual(
-    calls.map(({ peer }) => peer.address),
-    ['127.0.0.1'],
-  );
+  const addresses = calls.map(({ peer }) => peer.address);
+  assert.deepEqual(addresses, ['127.0.0.1']);
   const whys = refused.map((each) => each.split(' ', 1).join()).join(' ');
   assert.equal(whys, 'malformed malformed wrong-host wrong-host malformed malformed');
   assert.ok(refused[3]?.endsWith('GET host=evil.example'));

@@ -22,10 +22,8 @@ const story = (record: object): CommandStory =>
   JSON.parse(JSON.stringify(tellStory(foldStory([{ ...record }], 'X'))));
 
 void test('a command can be tried again where its words are recorded: at its listener, as who asked', () => {
-  assert.equal(
-    tryPath(story(admission)),
-    '/access?listener=support&as=1000&user=bob%40example.org&line=expunge+--+mailbox+%27a+b%27',
-  );
+  const path = '/access?listener=support&as=1000&user=bob%40example.org&line=expunge+--+mailbox+%27a+b%27';
+  assert.equal(tryPath(story(admission)), path);
   const { peer: _peer, ...remote } = admission;
   assert.match(tryPath(story(remote)) ?? '', /&as=anna&/);
   // A secret and a part that is not recorded would be another command.

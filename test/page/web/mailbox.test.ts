@@ -68,10 +68,8 @@ void test('a report comes in events, and is whole with its end only', () => {
     { name: 'of a later release', data: '{' },
   ];
   const report = events.reduce(withEvent, noReport);
-  assert.deepEqual(
-    [report.progress?.bytes, report.head?.mailbox, report.days, report.lines, report.isWhole],
-    [1, 'alice', [dayOf([line])], 1, false],
-  );
+  const told = [report.progress?.bytes, report.head?.mailbox, report.days, report.lines, report.isWhole];
+  assert.deepEqual(told, [1, 'alice', [dayOf([line])], 1, false]);
   assert.equal(withEvent(report, { name: 'end', data: '{"commands":2}' }).isWhole, true);
 });
 
@@ -114,10 +112,8 @@ void test('people, the gravest first; what was denied is counted apart', () => {
     ['carol@support', { read: 3, denied: 9 }],
   ]);
   const classes = classesOf(sums, touchClasses).map(({ what }) => what);
-  assert.equal(
-    classes.join('; '),
-    'may have deleted; showed content; read, no content; session; tried, denied',
-  );
+  const words = 'may have deleted; showed content; read, no content; session; tried, denied';
+  assert.equal(classes.join('; '), words);
   const [{ firstTime, lastTime } = assert.fail()] = sums;
   assert.deepEqual([firstTime, lastTime], ['2026-11-19T00:00:00.000Z', '2026-11-21T00:00:00.000Z']);
 });
@@ -151,10 +147,8 @@ void test('the headline of a report says when commands are later than the last s
     tone: 'good',
     text: 'Complete; signed up to 14:02:10 UTC, 3 later commands not signed yet.',
   });
-  assert.match(
-    verdictOf({ ...unsigned, madeAt: '2026-11-21T00:00:10.000Z' }).text,
-    /signed up to 2026-11-20 14:02:10 UTC,/,
-  );
+  const later = verdictOf({ ...unsigned, madeAt: '2026-11-21T00:00:10.000Z' }).text;
+  assert.match(later, /signed up to 2026-11-20 14:02:10 UTC,/);
   assert.deepEqual(verdictOf({ ...head, isComplete: false }), { tone: 'bad', text: 'NOT proved complete' });
 });
 

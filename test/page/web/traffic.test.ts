@@ -77,10 +77,8 @@ void test('a rate has two layers: what was served by name, and what failed of al
     { name: 'jobs', values: [null, 0, 1] },
     { name: 'failed', values: [null, 1, 0.3], color: 's-bad' },
   ]);
-  assert.equal(
-    layersOf(history, 'p50')
-      .map(({ name }) => name)
-      .join(' '),
-    'desk jobs',
-  );
+  const layers = layersOf(history, 'p50')
+    .map(({ name }) => name)
+    .join(' ');
+  assert.equal(layers, 'desk jobs');
 });

@@ -77,12 +77,10 @@ void test('columns stand in the address; what is none is left out', () => {
     .map((id) => ({ id }));
   const usual = columnsOf(all, null, false);
   assert.equal(columnsText(usual, false), null);
-  assert.equal(
-    columnsOf(all, 'id,nothing,time', false)
-      .map(({ id }) => id)
-      .join(' '),
-    'time id',
-  );
+  const ids = columnsOf(all, 'id,nothing,time', false)
+    .map(({ id }) => id)
+    .join(' ');
+  assert.equal(ids, 'time id');
   assert.deepEqual(columnsOf(all, 'nothing', false), usual);
   assert.equal(columnsText(columnsOf(all, 'id,time', false), false), 'time,id');
   // Of what did not go well it is shown why, without a choice.
@@ -328,10 +326,8 @@ void test('a key is completed, then its value', () => {
   assert.deepEqual(offers('co'), ['command:']);
   assert.deepEqual(offers('user:a o'), ['outcome:']);
   // After a blank every key that is not there yet, as no form lists them.
-  assert.deepEqual(
-    [offers('user:a ').length, offers('user:a ').includes('user:')],
-    [queryKeys.length - 1, false],
-  );
+  const offered = [offers('user:a ').length, offers('user:a ').includes('user:')];
+  assert.deepEqual(offered, [queryKeys.length - 1, false]);
   assert.deepEqual(offers('outcome:de'), ['denied']);
   assert.deepEqual(offers('req'), ['requester:']);
   assert.deepEqual(offers('requester:bob princ'), []);
@@ -413,12 +409,10 @@ void test('a person is left out of what they did on the page, too, and so is a k
 
 void test('an effect is searched for, and left out, as it is shown', () => {
   assert.deepEqual(filterOf('effect:content'), { effect: 'content' });
-  assert.equal(
-    completeQuery('effect:con', {})
-      .map(({ text }) => text)
-      .join(),
-    'content',
-  );
+  const offered = completeQuery('effect:con', {})
+    .map(({ text }) => text)
+    .join();
+  assert.equal(offered, 'content');
   for (const content of ['yes', 'searched', 'maybe'] as const) {
     const shows = { ...row({ effect: 'read' }), content };
     assert.equal(queryValue(shows, 'effect'), 'content');

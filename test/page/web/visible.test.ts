@@ -21,12 +21,10 @@ void test('characters that are not seen, or change how others are, become escape
   ];
   for (const [text, shown] of cases) {
     assert.equal(visible(text), shown);
-    assert.equal(
-      pieces(text)
-        .map((piece) => piece.text)
-        .join(''),
-      shown,
-    );
+    const joined = pieces(text)
+      .map((piece) => piece.text)
+      .join('');
+    assert.equal(joined, shown);
   }
 });
 

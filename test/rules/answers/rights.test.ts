@@ -31,34 +31,32 @@ const textOfRights = withPolicies(`  support:
 
 void test('the rows of a policy', () => {
   const rights = rightsOf(policyOf(textOfRights), 'support', 'alice@support');
-  assert.deepEqual(
-    rowsOfRights(rights).map((row) => row.join(' ')),
-    [
-      'listener support',
-      'principal alice@support',
-      'policy support',
-      'mode enforce',
-      'user *@example.com',
-      'except ceo@example.com',
-      'limit 60 a minute',
-      'limit 50 an hour of different users',
-      'limit 2 at once',
-      'logs filtered',
-      'debug yes',
-      'contact helpdesk@example.com',
-      'allow quota get',
-      'effect read',
-      'allow fetch',
-      'effect read',
-      'if field: uid or flags',
-      'if no other options',
-      'if the client must say why',
-      'if at most 20 an hour',
-      'if waits 2h for the reply',
-      'deny mailbox delete',
-      'effect destroy',
-    ],
-  );
+  const rows = rowsOfRights(rights).map((row) => row.join(' '));
+  assert.deepEqual(rows, [
+    'listener support',
+    'principal alice@support',
+    'policy support',
+    'mode enforce',
+    'user *@example.com',
+    'except ceo@example.com',
+    'limit 60 a minute',
+    'limit 50 an hour of different users',
+    'limit 2 at once',
+    'logs filtered',
+    'debug yes',
+    'contact helpdesk@example.com',
+    'allow quota get',
+    'effect read',
+    'allow fetch',
+    'effect read',
+    'if field: uid or flags',
+    'if no other options',
+    'if the client must say why',
+    'if at most 20 an hour',
+    'if waits 2h for the reply',
+    'deny mailbox delete',
+    'effect destroy',
+  ]);
   assert.deepEqual(rightsOfRows(rowsOfRights(rights)), rights);
 });
 
@@ -133,19 +131,13 @@ void test('what is available on request, and whose requests may be approved', ()
   ]);
   assert.deepEqual(rightsOfRows(rowsOfRights(rights)), rights);
   const [first, second] = rights.onRequest;
-  assert.equal(
-    sayRequestTerms(first?.terms ?? assert.fail()),
-    'approved by 1 person, for 2h, for the users of the request, 200 times',
-  );
-  assert.equal(
-    sayRequestTerms(second?.terms ?? assert.fail()),
-    'approved by 2 persons, for 30m, for one command line, once',
-  );
+  const byOne = 'approved by 1 person, for 2h, for the users of the request, 200 times';
+  assert.equal(sayRequestTerms(first?.terms ?? assert.fail()), byOne);
+  const byTwo = 'approved by 2 persons, for 30m, for one command line, once';
+  assert.equal(sayRequestTerms(second?.terms ?? assert.fail()), byTwo);
   const broken = { approvals: 0, for: '1h', scope: 'user' };
-  assert.equal(
-    sayRequestTerms(broken),
-    'without an approval, reviewed later, for 1h, for the users of the request',
-  );
+  const byNobody = 'without an approval, reviewed later, for 1h, for the users of the request';
+  assert.equal(sayRequestTerms(broken), byNobody);
 });
 
 void test('observe, nobody in particular, and what is no answer', () => {

@@ -32,34 +32,30 @@ test('six mistakes are six problems with the right places', async (t) => {
   const told = await run('check');
   assert.equal(told.exit, 78);
   const problems = told.stdout.toString().split('\n');
-  assert.deepEqual(
-    problems.filter((line) => line.startsWith('dovegate.yaml:')),
-    [
-      'dovegate.yaml:4:12: listeners.audit.unix: is the socket of listener support already',
-      'dovegate.yaml:7:40: backends.mail1.tls: must be one of: starttls, implicit, off',
-      'dovegate.yaml:16:9: policies.support.allow[1]: no Dovecot has a command "mailbox lst" that can be sent to it; did you mean mailbox list?',
-      'dovegate.yaml:18:18: policies.support.allow[2].where.fields: "fetch" has no parameter "fields"; did you mean field?',
-      'dovegate.yaml:20:66: policies.support.allow[3].where.query.savedbefore.at_least: must be an age: a whole number and ms, s, m, h, d or w, as 30d',
-      'dovegate.yaml:22:9: policies.support.allow[3].limit: must be a rate: a number and second, minute, hour or day, as 20/hour',
-      'dovegate.yaml: 6 errors, 0 warnings',
-    ],
-  );
+  const lines = problems.filter((line) => line.startsWith('dovegate.yaml:'));
+  assert.deepEqual(lines, [
+    'dovegate.yaml:4:12: listeners.audit.unix: is the socket of listener support already',
+    'dovegate.yaml:7:40: backends.mail1.tls: must be one of: starttls, implicit, off',
+    'dovegate.yaml:16:9: policies.support.allow[1]: no Dovecot has a command "mailbox lst" that can be sent to it; did you mean mailbox list?',
+    'dovegate.yaml:18:18: policies.support.allow[2].where.fields: "fetch" has no parameter "fields"; did you mean field?',
+    'dovegate.yaml:20:66: policies.support.allow[3].where.query.savedbefore.at_least: must be an age: a whole number and ms, s, m, h, d or w, as 30d',
+    'dovegate.yaml:22:9: policies.support.allow[3].limit: must be a rate: a number and second, minute, hour or day, as 20/hour',
+    'dovegate.yaml: 6 errors, 0 warnings',
+  ]);
   const json = await run('check', '--json');
   assert.equal(json.exit, 78);
-  assert.deepEqual(
-    linesWith(json, '{').map((line) => {
-      const { line: at, severity, code } = JSON.parse(line);
-      return `${at} ${severity} ${code}`;
-    }),
-    [
-      '4 error defined-twice',
-      '7 error invalid-value',
-      '16 error unknown-name',
-      '18 error unknown-name',
-      '20 error invalid-value',
-      '22 error invalid-value',
-    ],
-  );
+  const found = linesWith(json, '{').map((line) => {
+    const { line: at, severity, code } = JSON.parse(line);
+    return `${at} ${severity} ${code}`;
+  });
+  assert.deepEqual(found, [
+    '4 error defined-twice',
+    '7 error invalid-value',
+    '16 error unknown-name',
+    '18 error unknown-name',
+    '20 error invalid-value',
+    '22 error invalid-value',
+  ]);
   // A line of the file below each, with a caret below the column.
   const at = problems.findIndex((line) => line.includes(':16:9:'));
   assert.deepEqual(problems.slice(at + 1, at + 3), [
@@ -87,16 +83,14 @@ test('the examples that are shipped have no problem but the files that are not h
   );
   assert.deepEqual(problems, []);
   const systemd = new URL('config/systemd.example.yaml', projectRoot).pathname;
-  assert.deepEqual(
-    linesWith(await run('check', '--config', systemd), `${systemd}:`)
-      .filter((line) => !/audit\.memory|may not make it/.test(line))
-      .map((line) => line.slice(systemd.length).replace(/[23] warnings/, '1 warning')),
-    [
-      ':17:20: warning: backends.mail1.password_file: /run/credentials/dovegate.service/secret_mail1 is there only while its service runs, so it was not looked at',
-      ':14:9: backends.mail1.ca: /etc/dovegate/ca.pem cannot be read: there is no such file; make it, or correct the path',
-      ': 1 error, 1 warning',
-    ],
-  );
+  const left = linesWith(await run('check', '--config', systemd), `${systemd}:`)
+    .filter((line) => !/audit\.memory|may not make it/.test(line))
+    .map((line) => line.slice(systemd.length).replace(/[23] warnings/, '1 warning'));
+  assert.deepEqual(left, [
+    ':17:20: warning: backends.mail1.password_file: /run/credentials/dovegate.service/secret_mail1 is there only while its service runs, so it was not looked at',
+    ':14:9: backends.mail1.ca: /etc/dovegate/ca.pem cannot be read: there is no such file; make it, or correct the path',
+    ': 1 error, 1 warning',
+  ]);
   const tested = await run('test', '--config', example);
   assert.equal(tested.text, 'all 5 tests passed\n');
 });
@@ -135,11 +129,8 @@ test('the shared login of an old port is a warning, as soon as its policy enforc
   for (const mode of ['observe', 'enforce']) {
     const { run } = openDesk(t, port(mode));
     const [found = ''] = linesWith(await run('check'), 'old port');
-    assert.equal(
-      /listeners\.old\.accounts: "doveadm" is whoever knows/.test(found),
-      mode === 'enforce',
-      found,
-    );
+    const isWarned = /listeners\.old\.accounts: "doveadm" is whoever knows/.test(found);
+    assert.equal(isWarned, mode === 'enforce', found);
   }
 });
 
@@ -155,19 +146,17 @@ admin: { tcp: "127.0.0.1:9146", token_file: admin.token }
   const places = [
     ...told.stdout.toString().matchAll(/^dovegate\.yaml:(\d+):(\d+): ([\w.[\]]+): .* cannot be read/gm),
   ];
-  assert.deepEqual(
-    places.map(([, line, column, path]) => {
-      const value = /^[\w.-]+/.exec(lines[Number(line) - 1]?.slice(Number(column) - 1) ?? '')?.[0];
-      return `${path} = ${value}`;
-    }),
-    [
-      'backends.mail1.password_file[1] = p-two',
-      'backends.mail1.ca = mail1.ca',
-      'audit.sign_key = sign.key',
-      'audit.hmac_key = hmac.key',
-      'admin.token_file = admin.token',
-    ],
-  );
+  const named = places.map(([, line, column, path]) => {
+    const value = /^[\w.-]+/.exec(lines[Number(line) - 1]?.slice(Number(column) - 1) ?? '')?.[0];
+    return `${path} = ${value}`;
+  });
+  assert.deepEqual(named, [
+    'backends.mail1.password_file[1] = p-two',
+    'backends.mail1.ca = mail1.ca',
+    'audit.sign_key = sign.key',
+    'audit.hmac_key = hmac.key',
+    'admin.token_file = admin.token',
+  ]);
 });
 
 // Goal: `check --verbose` tells who may log in where, and how that is proved; never what a password is compared with; and where a record is

@@ -27,12 +27,10 @@ test('words are split as a shell does, up to the end of the command', () => {
     'ab purge --',
     'bob@example.com mailbox list --',
   ]);
-  assert.equal(
-    linesOfScript(script, '')
-      .map(({ number }) => number)
-      .join(''),
-    '24445',
-  );
+  const numbers = linesOfScript(script, '')
+    .map(({ number }) => number)
+    .join('');
+  assert.equal(numbers, '24445');
 });
 
 test('doveadm behind a variable is not judged: each line that calls it is named, and the exit is not that of "all allowed"', async (t) => {

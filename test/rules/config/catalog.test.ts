@@ -51,24 +51,22 @@ void test('a file adds commands with their parameters; the effect is admin unles
   assert.equal(commandNamed('2.3', 'site scan', added), undefined);
   const found = commandNamed('2.4', 'site scan', added) ?? assert.fail();
   assert.equal(commandNamed('2.4', 'site scan', added), found);
-  assert.deepEqual(
-    [found.effect, found.grant, found.input, found.isAdded],
-    ['read', 'explicit', 'none', true],
-  );
+  const traits = [found.effect, found.grant, found.input, found.isAdded];
+  assert.deepEqual(traits, ['read', 'explicit', 'none', true]);
   // The usual ones of commands for users stand in front.
-  assert.deepEqual(
-    found.params.filter(({ role }) => role !== 'internal').map(({ name, caution }) => `${name} ${caution}`),
-    [
-      'all-users all-users',
-      'socket-path never',
-      'user free',
-      'user-file never',
-      // Without a role, a rule must name it.
-      'depth named',
-      'mailbox free',
-      'word free',
-    ],
-  );
+  const cautions = found.params
+    .filter(({ role }) => role !== 'internal')
+    .map(({ name, caution }) => `${name} ${caution}`);
+  assert.deepEqual(cautions, [
+    'all-users all-users',
+    'socket-path never',
+    'user free',
+    'user-file never',
+    // Without a role, a rule must name it.
+    'depth named',
+    'mailbox free',
+    'word free',
+  ]);
   const [purge] = commandsNamed('site purge', added);
   assert.deepEqual([purge?.scope, purge?.effect, purge?.params], ['server', 'admin', []]);
   assert.deepEqual(commandsNamed('site purge'), []);

@@ -200,10 +200,8 @@ void test('one file has the candidates of several policies; a policy that it lac
   const both = `${one}  other: { users: ["*"], allow: [search] }\n`;
   assert.equal(parsed(all, both).settings?.policies.get('other')?.shadow?.allowByCommand.has('search'), true);
   // A policy may name that file, too.
-  assert.equal(
-    parsed(with_, one.replace('\n', '\n  other: { users: ["*"], allow: [] }\n')).problems.length,
-    0,
-  );
+  const twice = parsed(with_, one.replace('\n', '\n  other: { users: ["*"], allow: [] }\n')).problems.length;
+  assert.equal(twice, 0);
   const messages = (candidates: string) =>
     parsed(all, candidates).problems.flatMap(({ severity, message }) =>
       severity === 'error' ? message : [],

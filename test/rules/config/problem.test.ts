@@ -15,15 +15,11 @@ const problem: Problem = {
 
 void test('one line without the source, three with it', () => {
   assert.equal(formatProblem(problem), 'd.yaml:2:5: a.b: is wrong');
-  assert.equal(
-    formatProblem({ ...problem, severity: 'warning' }, 'x\nabc defg\n'),
-    'd.yaml:2:5: warning: a.b: is wrong\n    abc defg\n        ^',
-  );
+  const warned = 'd.yaml:2:5: warning: a.b: is wrong\n    abc defg\n        ^';
+  assert.equal(formatProblem({ ...problem, severity: 'warning' }, 'x\nabc defg\n'), warned);
   assert.equal(formatProblem({ ...problem, path: '', line: 9 }, 'x\n'), 'd.yaml:9:5: is wrong');
-  assert.equal(
-    formatProblem({ ...problem, column: 99 }, 'x\nabc\n'),
-    'd.yaml:2:99: a.b: is wrong\n    abc\n       ^',
-  );
+  const beyond = 'd.yaml:2:99: a.b: is wrong\n    abc\n       ^';
+  assert.equal(formatProblem({ ...problem, column: 99 }, 'x\nabc\n'), beyond);
 });
 
 void test('control characters of the source do not reach the terminal', () => {
@@ -59,9 +55,7 @@ void test('problems come in the order of the file, each once', () => {
   list.error(place(1, 9), '', 'a');
   list.error(place(1, 2), '', 'c');
   list.error(place(1, 2), 'other', 'c');
-  assert.deepEqual(
-    list.sorted().map((each) => each.message),
-    ['c', 'a', 'b'],
-  );
+  const messages = list.sorted().map((each) => each.message);
+  assert.deepEqual(messages, ['c', 'a', 'b']);
   assert.equal(list.hasErrors, true);
 });

@@ -100,10 +100,8 @@ void test('arguments of an unknown shape are refused; a parameter without a role
     said(scanning, alice, ['site scan', '-x', 'INBOX']),
     'unknown-option: argument 1 of "site scan" has a letter that is no option of it; a positional that begins with "-" goes behind "--"',
   );
-  assert.equal(
-    said(scanning, alice, ['site scan', '-d', 'deep', 'INBOX']),
-    'number-invalid: depth must be a decimal number of at most 64 bits',
-  );
+  const tooLong = 'number-invalid: depth must be a decimal number of at most 64 bits';
+  assert.equal(said(scanning, alice, ['site scan', '-d', 'deep', 'INBOX']), tooLong);
   assert.equal(said(scanning, alice, ['site scan']), 'argument-missing: "site scan" needs mailbox');
   assert.equal(
     said(scanning, alice, ['site scan', 'a', 'b', 'c']),

@@ -55,10 +55,8 @@ void test('a mail command that names no user goes nowhere, even where a judgemen
   };
   const table = createRoutingTable({ ...routing, remembered });
   const found = assess(plainLine('', words), subject, table, nothingAsked, 0);
-  assert.deepEqual(
-    [fateOf(found), found.obstacle],
-    ['obstacle', { kind: 'unroutable', reason: 'the command names no user' }],
-  );
+  const nowhere = ['obstacle', { kind: 'unroutable', reason: 'the command names no user' }];
+  assert.deepEqual([fateOf(found), found.obstacle], nowhere);
   assert.deepEqual(found.destinations, []);
 });
 

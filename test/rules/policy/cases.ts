@@ -119,10 +119,8 @@ function settingsOf(name: string, text: string): Settings {
       readFileSync(new URL(`../../../../../config/presets/${preset}.yaml`, folder), 'utf8'),
   });
   const errors = result.problems.filter(({ severity }) => severity === 'error');
-  assert.deepEqual(
-    errors.map((problem) => formatProblem(problem)),
-    [],
-  );
+  const told = errors.map((problem) => formatProblem(problem));
+  assert.deepEqual(told, []);
   return result.settings ?? assert.fail();
 }
 

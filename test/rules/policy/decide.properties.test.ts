@@ -120,10 +120,8 @@ void test('what is allowed by a bare name is harmless, as it would be sent', () 
     }
     assert.equal(sharedReach(parsed, namespaces), undefined, shown);
     if (parsed.query !== undefined) {
-      assert.ok(
-        conditionsIn(parsed.query).every(({ key }) => key.class !== 'content'),
-        shown,
-      );
+      const isPlain = conditionsIn(parsed.query).every(({ key }) => key.class !== 'content');
+      assert.ok(isPlain, shown);
     }
     if (command.name === 'fetch') {
       assert.ok(

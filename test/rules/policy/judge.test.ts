@@ -372,15 +372,11 @@ void test('the key of a question, whole: equal keys in one release are equal que
   const names = doubtedNames.key;
   const who = '0123456789abcdef0123\0support\0anna@support\x004';
   assert.equal(key(['a', 'b']), `${who}\x002.4\0\x04${names}\0alice\0a\0b`);
-  assert.equal(
-    key(['a'], { sharedNamespaces: undefined }, ['2.3', '2.4']),
-    `${who}\x002.3 2.4\0\x02\x04${names}\0alice\0a`,
-  );
+  const both = `${who}\x002.3 2.4\0\x02\x04${names}\0alice\0a`;
+  assert.equal(key(['a'], { sharedNamespaces: undefined }, ['2.3', '2.4']), both);
   const mailboxNames = createMailboxNames([], []);
-  assert.equal(
-    key(['a'], { sharedNamespaces: ['x/', 'y/'], mailboxNames }),
-    `${who}\x002.4\0x/\x01y/\x04${mailboxNames.key}\0alice\0a`,
-  );
+  const listed = `${who}\x002.4\0x/\x01y/\x04${mailboxNames.key}\0alice\0a`;
+  assert.equal(key(['a'], { sharedNamespaces: ['x/', 'y/'], mailboxNames }), listed);
   const named = { user: 'alice', words: ['a', 'b'], named: [] };
   assert.equal(judgementKey(named, ['2.4'], context), `${who}\x002.4 named\0\x04${names}\0alice\0a\0b`);
 });

@@ -81,10 +81,8 @@ for (const policy of [support, watch]) {
     const users = (user: string) =>
       outcomesOf(judged(policy, ['quota get'], user), policy, { reason: undefined, origin: 'uid:1', count })
         .rules;
-    assert.deepEqual(
-      ['ceo', 'eve@example.org', 'bob', 'carol'].map((user) => users(user).kind),
-      ['denied', 'denied', 'served', 'over-limit'],
-    );
+    const kinds = ['ceo', 'eve@example.org', 'bob', 'carol'].map((user) => users(user).kind);
+    assert.deepEqual(kinds, ['denied', 'denied', 'served', 'over-limit']);
     assert.equal(whyOf(users('carol')), `it is over distinct_users of policy ${policy.name} (2/hour)`);
   });
 }
@@ -112,18 +110,14 @@ void test('all kinds have their words, and differ from one another as a client s
     return kind === 'over-limit' ? (ask(), ask()) : ask();
   };
   const all = policyOutcomeWords.map(of);
-  assert.deepEqual(
-    all.map(({ kind }) => kind),
-    policyOutcomeWords,
-  );
+  const kinds = all.map(({ kind }) => kind);
+  assert.deepEqual(kinds, policyOutcomeWords);
   for (const one of all)
     for (const other of all) assert.equal(areSame(one, other), one === other, `${one.kind} ${other.kind}`);
   assert.equal(new Set(Object.values(policyOutcomes)).size, policyOutcomeWords.length);
   const depends = of('depends');
-  assert.deepEqual(
-    [undefined, 3, 4].map((matches) => withMatches(depends, matches).kind),
-    ['depends', 'served', 'denied'],
-  );
+  const byMatches = [undefined, 3, 4].map((matches) => withMatches(depends, matches).kind);
+  assert.deepEqual(byMatches, ['depends', 'served', 'denied']);
   assert.equal(withMatches(of('served'), 9).kind, 'served');
 });
 

@@ -30,10 +30,8 @@ void test('what only reads needs no condition, but fetch its fields', () => {
 
 void test('what changes something is held to what was seen: always, sometimes, never', () => {
   assert.equal(where('narrow', 'mailbox create A', 'mailbox create B'), '{ mailbox: [A, B] }');
-  assert.equal(
-    where('narrow', 'mailbox create -s A', 'mailbox create A'),
-    '{ subscriptions: any, mailbox: [A] }',
-  );
+  const options = '{ subscriptions: any, mailbox: [A] }';
+  assert.equal(where('narrow', 'mailbox create -s A', 'mailbox create A'), options);
   assert.equal(where('narrow', 'mailbox create -s A'), '{ subscriptions: present, mailbox: [A] }');
   const many = Array.from({ length: 9 }, (_, at) => `mailbox create Folder${at}`);
   assert.equal(where('narrow', ...many), '{ mailbox: present }');
@@ -45,36 +43,28 @@ void test('an empty list of flags meets any, and no list', () => {
 });
 
 void test('an option that was not always given is optional; numbers become bounds', () => {
-  assert.equal(
-    where('narrow', 'mailbox update --min-next-uid 5 A', 'mailbox update A'),
-    '{ min-next-uid: { one_of: ["5"], optional: true }, mailbox: [A] }',
-  );
+  const optional = '{ min-next-uid: { one_of: ["5"], optional: true }, mailbox: [A] }';
+  assert.equal(where('narrow', 'mailbox update --min-next-uid 5 A', 'mailbox update A'), optional);
   const many = Array.from({ length: 9 }, (_, at) => `mailbox update --min-next-uid ${at * 7 + 2} A`);
   assert.equal(where('narrow', ...many), '{ min-next-uid: { at_least: "2", at_most: "58" }, mailbox: [A] }');
 });
 
 void test('a star of a value is not a wildcard of the rule', () => {
   assert.equal(where('narrow', 'force-resync *'), '{ mailbox-mask: { regex: "\\\\*" } }');
-  assert.equal(
-    where('narrow', 'force-resync A/*', 'force-resync B.c'),
-    '{ mailbox-mask: { regex: "A\\\\/\\\\*|B\\\\.c" } }',
-  );
+  const regex = '{ mailbox-mask: { regex: "A\\\\/\\\\*|B\\\\.c" } }';
+  assert.equal(where('narrow', 'force-resync A/*', 'force-resync B.c'), regex);
 });
 
 void test('what must be named is named, also in what only reads', () => {
   assert.equal(where('named', 'stats dump'), 'none');
   assert.equal(where('named', 'stats dump --reset', 'stats dump --reset'), '{ reset: present }');
-  assert.equal(
-    where('named', 'copy A user bob@example.com all', 'copy B user eve@example.com all'),
-    '{ source-user: ["*@example.com"] }',
-  );
+  const source = '{ source-user: ["*@example.com"] }';
+  assert.equal(where('named', 'copy A user bob@example.com all', 'copy B user eve@example.com all'), source);
 });
 
 void test('masks of users and users stand for themselves: the pattern of a domain would allow its mask, too', () => {
-  assert.equal(
-    where('narrow', 'who *@example.com', 'who bob@example.net'),
-    '{ mask: ["*@example.com", bob@example.net] }',
-  );
+  const masks = '{ mask: ["*@example.com", bob@example.net] }';
+  assert.equal(where('narrow', 'who *@example.com', 'who bob@example.net'), masks);
   assert.equal(where('tight', 'user bob@example.net'), '{ user-mask: [bob@example.net] }');
   const many = Array.from({ length: 9 }, (_, at) => `user u${at}@example.net`);
   assert.equal(where('tight', ...many), '{ user-mask: { regex: "[^*?@]+@example\\\\.net" } }');
@@ -103,10 +93,8 @@ void test('a place that has the user of each line has <user>, and so holds for t
   );
   assert.equal(text(...nights), '{ destination: ["mdbox:/backup/*/<user>"] }');
   const other = lineOf('u1', 'backup mdbox:/backup/mon/u3');
-  assert.equal(
-    text(...own, other),
-    '{ destination: ["mdbox:/backup/mon/u1", "mdbox:/backup/mon/u2", "mdbox:/backup/mon/u3"] }',
-  );
+  const three = '{ destination: ["mdbox:/backup/mon/u1", "mdbox:/backup/mon/u2", "mdbox:/backup/mon/u3"] }';
+  assert.equal(text(...own, other), three);
   const keys = own.flat().map(({ attempt }) => togetherKey([attempt]));
   assert.equal(keys[0], keys[1]);
 });
@@ -165,10 +153,8 @@ void test('a day is as old as it was when it was first asked for; what is younge
 });
 
 void test('of one query its strictest key counts, of several the loosest', () => {
-  assert.equal(
-    of24('savedbefore 30d savedbefore 60d', 'savedbefore 45d'),
-    '{ savedbefore: { at_least: 45d } }',
-  );
+  const strictest = '{ savedbefore: { at_least: 45d } }';
+  assert.equal(of24('savedbefore 30d savedbefore 60d', 'savedbefore 45d'), strictest);
 });
 
 void test('sizes, flags and keywords', () => {

@@ -23,10 +23,8 @@ for (const [series, version, firstPort] of [
 ] as const)
   void test(`${series}: version, sockets, ports, shared namespaces`, () => {
     const { sockets: found = [], ...rest } = parseDoveconf(printed(series)) ?? {};
-    assert.deepEqual(
-      found.toSorted((one, other) => one.path.localeCompare(other.path)),
-      sockets,
-    );
+    const sorted = found.toSorted((one, other) => one.path.localeCompare(other.path));
+    assert.deepEqual(sorted, sockets);
     assert.deepEqual(rest, {
       ...common,
       version,

@@ -42,10 +42,8 @@ void test('each file is asked for, those of each backend', () => {
 void test('no list of authorities: a problem for each backend that names none and has TLS', () => {
   const settings = settingsOf(twoBackends.replace('ca: /etc/ca2, ', ''));
   const problems = inspectTrust(settings, undefined);
-  assert.deepEqual(
-    problems.map((problem) => `${problem.path} ${problem.severity}`),
-    ['backends.mail2.ca error'],
-  );
+  const told = problems.map((problem) => `${problem.path} ${problem.severity}`);
+  assert.deepEqual(told, ['backends.mail2.ca error']);
   assert.match(problems[0]?.message ?? '', /no list of authorities .*install the package ca-certificates/);
   assert.deepEqual(inspectTrust(settings, '/etc/system.pem'), []);
   assert.deepEqual(inspectTrust(settingsOf(twoBackends), undefined), []);
@@ -107,17 +105,15 @@ void test('told where the file is named, and the first file at its own first lin
   const isOpen = (path: string) =>
     path.endsWith('.yaml') ? { text: `${path} is open`, isDoubtful: path.endsWith('more.yaml') } : undefined;
   const problems = all(inspectModes(parsed.files, parsed.settings, isOpen));
-  assert.deepEqual(
-    problems.map((each) => {
-      const { file, line } = parsed.placeAt(each.path);
-      return [file, line, each.path, each.severity, each.code];
-    }),
-    [
-      [main, 1, '', 'error', 'unsafe-file'],
-      [main, 1, 'include[0]', 'warning', 'unsafe-file'],
-      [main, 13, 'policies.support.shadow', 'error', 'unsafe-file'],
-    ],
-  );
+  const found = problems.map((each) => {
+    const { file, line } = parsed.placeAt(each.path);
+    return [file, line, each.path, each.severity, each.code];
+  });
+  assert.deepEqual(found, [
+    [main, 1, '', 'error', 'unsafe-file'],
+    [main, 1, 'include[0]', 'warning', 'unsafe-file'],
+    [main, 13, 'policies.support.shadow', 'error', 'unsafe-file'],
+  ]);
 });
 
 void test('a configuration with errors is judged by the files that it was read from', () => {
@@ -125,10 +121,8 @@ void test('a configuration with errors is judged by the files that it was read f
   const problems = all(
     inspectModes(parsed.files, parsed.settings, () => ({ text: 'open', isDoubtful: false })),
   );
-  assert.deepEqual(
-    problems.map(({ message }) => message),
-    ['open'],
-  );
+  const messages = problems.map(({ message }) => message);
+  assert.deepEqual(messages, ['open']);
 });
 
 // Goal: `check` says of the certificates of listeners what the daemon would say of them, at the place of the listener.
@@ -171,10 +165,8 @@ void test('a UNIX socket has none; a credential is not looked at before its serv
     'tls: { certificate: /run/credentials/s/crt, key: /run/credentials/s/key, client_ca: /run/credentials/s/ca }',
   );
   const settings = settingsOf(text);
-  assert.deepEqual(
-    tlsFilesOf(settings).map(({ name }) => name),
-    ['jobs'],
-  );
+  const names = tlsFilesOf(settings).map(({ name }) => name);
+  assert.deepEqual(names, ['jobs']);
   const told = (credentials: string | undefined) =>
     all(inspectCertificates(tlsFilesOf(settings), Date.now(), credentials)).map(({ severity }) => severity);
   assert.deepEqual(told(undefined), ['warning']);

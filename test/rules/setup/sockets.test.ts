@@ -20,10 +20,8 @@ void test('a socket is taken by its name, as often as it is asked for; the other
     ],
     native,
   );
-  assert.deepEqual(
-    [sockets.take('support', 'unix', 'team'), sockets.take('support', 'unix', 'team')],
-    [103, 103],
-  );
+  const taken = [sockets.take('support', 'unix', 'team'), sockets.take('support', 'unix', 'team')];
+  assert.deepEqual(taken, [103, 103]);
   assert.deepEqual(sockets.unused(), ['billing']);
 });
 
