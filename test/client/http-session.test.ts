@@ -200,9 +200,8 @@ void test('an input is sent as it comes, escaped, at every cut of its bytes', as
   const command = { user: 'alice', name: 'save', args: ['-m', 'Drafts'] };
   for (let at = 0; at <= bytes.length; at += 1) {
     await session.run({ ...command, input: [bytes.subarray(0, at), bytes.subarray(at)] });
-    assert.deepEqual(JSON.parse(server.requests.at(-1)?.body ?? ''), [
-      ['save', { user: 'alice', mailbox: 'Drafts', file: text }, '1'],
-    ]);
+    const sent = [['save', { user: 'alice', mailbox: 'Drafts', file: text }, '1']];
+    assert.deepEqual(JSON.parse(server.requests.at(-1)?.body ?? ''), sent);
   }
   assert.equal(server.requests[0]?.headers.get('expect'), '100-continue');
   assert.equal(new Set(server.requests.map(({ connection }) => connection)).size, 1);

@@ -34,13 +34,7 @@ export function openSession(
     { onLog: (line) => logs.push(line), ...others },
     clock,
   );
-  return {
-    session,
-    peer,
-    clock,
-    logs,
-    closedFor: () => transport.closedFor,
-  };
+  return { session, peer, clock, logs, closedFor: () => transport.closedFor };
 }
 
 export const quota: Command = { user: 'alice', name: 'quota get', columns: 5 };

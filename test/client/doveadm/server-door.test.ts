@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { findServerDoor, parseServerAddress } from '../../../src/client/doveadm/server-door.js';
+import { builtProgram } from '../../kit/gate/daemon.js';
 import { openFolder } from '../../kit/plain/folder.js';
 import { listenHere } from '../../kit/plain/free-ports.js';
+import { runProgram } from '../../kit/plain/program.js';
 
 void test('an address is a path with a slash, or a host with a port', () => {
   assert.deepEqual(parseServerAddress('./s'), { socket: './s' });
@@ -46,4 +48,32 @@ void test('the password of client.yaml goes to the server that it names, and to 
   assert.match(await sent(`address: ${here}\n${written}`, here), /PLAIN/);
   assert.match(await sent(`address: ${here}\n${written}`, undefined), /PLAIN/);
   assert.match(await sent(written, here), /PLAIN/, 'a file that names no server is for all of them');
+});
+
+// Goal: the letters before a command are read as the real program reads them, wherever a dash stands.
+
+void test('a dash within a group of letters, and a value for --help, are invalid letters', async (t) => {
+  const program = join(openFolder(t), 'doveadm');
+  symlinkSync(builtProgram, program);
+  for (const words of [
+    ['-D-', 'kick', 'x'],
+    ['--help=1', 'kick', 'x'],
+  ]) {
+    const { exit, text } = await runProgram(process.execPath, [program, ...words]);
+    assert.deepEqual([exit, /invalid option -- '-'/.test(text)], [64, true], text);
+  }
+});
+
+void test('DOVEGATE_DRY_RUN is 1, 0 or empty: with another value nothing is sent', async (t) => {
+  const program = join(openFolder(t), 'doveadm');
+  symlinkSync(builtProgram, program);
+  const run = (value: string) =>
+    runProgram(process.execPath, [program, 'purge', '-u', 'x', '-S', '/nowhere/s'], {
+      env: { DOVEGATE_DRY_RUN: value },
+    });
+  for (const value of ['yes', 'true', '01', ' ']) {
+    const { exit, text } = await run(value);
+    assert.deepEqual([exit, /must be 1 or 0/.test(text)], [64, true], text);
+  }
+  for (const value of ['', '0', '1']) assert.equal((await run(value)).exit, 75, value);
 });

@@ -254,11 +254,8 @@ void test('<user> is one folder, whatever the name of the user is', () => {
 });
 
 void test('a location has <user> where its user is a whole part of the path', () => {
-  const pairs: readonly (readonly [
-    location: string,
-    user: string | undefined,
-    expected: string | undefined,
-  ])[] = [
+  type Pair = readonly [location: string, user: string | undefined, expected: string | undefined];
+  const pairs: readonly Pair[] = [
     ['mdbox:/backup/mon/bob@a.org', 'bob@a.org', 'mdbox:/backup/mon/<user>'],
     ['mdbox:/b/bob:INDEX=/i/bob', 'bob', 'mdbox:/b/<user>:INDEX=/i/<user>'],
     ['mdbox:/backup/bobby', 'bob', undefined],

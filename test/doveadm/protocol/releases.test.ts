@@ -87,13 +87,8 @@ test('a release of another minor narrows nothing: the caller refuses it', () => 
 });
 
 test('what `dovecot --version` prints, and nothing else, has its numbers; they are compared one by one', () => {
-  for (const text of [
-    '2.3.19.1',
-    '2.4.1-4',
-    '2.3.19.1 (9b53102964)',
-    '2.4.123.456-4+deb13u2~a_b (7d8c0e5759)',
-  ])
-    assert.equal(releaseForm.exec(text)?.[1], text.split(/[- ]/)[0], text);
+  const releases = ['2.3.19.1', '2.4.1-4', '2.3.19.1 (9b53102964)', '2.4.123.456-4+deb13u2~a_b (7d8c0e5759)'];
+  for (const text of releases) assert.equal(releaseForm.exec(text)?.[1], text.split(/[- ]/)[0], text);
   for (const text of '2.4|2.5.0|2.4.1.2.3|newer|2.4.x||2.4.1234|2.4.1.|2.4.1.1234|2.4.1-'.split('|'))
     assert.doesNotMatch(text, releaseForm);
   for (const text of 'v2.4.1|2.4.1 |2.4.1 ()|2.4.1 (x)|2.4.1(a)|2x4.1|2.4.1-4/|2.4x1|2.4.1x1'.split('|'))

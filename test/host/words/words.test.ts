@@ -48,27 +48,15 @@ void test('numbers and sizes', () => {
   assert.deepEqual([0, 999, 1000, 8_412_233].map(countWords), ['0', '999', '1,000', '8,412,233']);
   assert.deepEqual([0.001, 0.042, 0.0951].map(rateWords), ['0.01', '0.04', '0.1']);
   assert.deepEqual([0, 0.42, 9.94, 9.96, 1234.4].map(rateWords), ['0', '0.4', '9.9', '10', '1,234']);
-  assert.deepEqual([0, 1, 1023, 1024, 12_800, 48 * 2 ** 30, 1024 ** 2 - 1, 2 ** 60].map(bytesWords), [
-    '0 bytes',
-    '1 byte',
-    '1,023 bytes',
-    '1 KiB',
-    '12.5 KiB',
-    '48 GiB',
-    '1 MiB',
-    '1,024 PiB',
-  ]);
+  const bytes = ['0 bytes', '1 byte', '1,023 bytes', '1 KiB', '12.5 KiB', '48 GiB', '1 MiB', '1,024 PiB'];
+  assert.deepEqual([0, 1, 1023, 1024, 12_800, 48 * 2 ** 30, 1024 ** 2 - 1, 2 ** 60].map(bytesWords), bytes);
   assert.equal(plural(1, 'command waits', 'commands wait'), '1 command waits');
   assert.equal(plural(12_004, 'record', 'records'), '12,004 records');
 });
 
 void test('what is left, and how often', () => {
   const day = 24 * 3_600_000;
-  assert.deepEqual([-1, day - 1, day, 2.9 * day].map(daysWords), [
-    'less than a day',
-    'less than a day',
-    '1 day',
-    '2 days',
-  ]);
+  const days = ['less than a day', 'less than a day', '1 day', '2 days'];
+  assert.deepEqual([-1, day - 1, day, 2.9 * day].map(daysWords), days);
   assert.deepEqual([1, 2, 1200].map(timesWords), ['once', '2 times', '1,200 times']);
 });

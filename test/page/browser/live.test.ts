@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { Page } from 'playwright-core';
-import { browserTest, pagePassword, shareDesk, signIn } from '../../kit/gate/page-daemon.js';
+import { browserTest, pagePassword, settled, shareDesk, signIn } from '../../kit/gate/page-daemon.js';
 import { hasAllAnswers } from '../../kit/plain/browser.js';
 import type { RawClient } from '../../kit/plain/raw-client.js';
 import { until } from '../../kit/plain/until.js';
@@ -173,6 +173,16 @@ browserTest('a screen whose script does not come says so, and the page can be lo
   await page.getByRole('button', { name: 'Load the page again' }).click();
   await page.getByRole('searchbox').waitFor();
   watched.forget((fault) => fault.includes('trail-screen-'));
+  assert.deepEqual(faults, []);
+});
+
+browserTest('the same search once more shows a command that came later', async (t) => {
+  const { page, faults } = await desk.signIn(t, 'auditor', '/trail');
+  await settled(page);
+  const client = await desk.daemon.client();
+  assert.equal((await client.ask({ user: 'later@example.org', fields: ['quota get'] })).status, '+');
+  await page.getByRole('button', { name: 'Search', exact: true }).click();
+  await page.locator('[data-row]').filter({ hasText: 'later@example.org' }).waitFor();
   assert.deepEqual(faults, []);
 });
 

@@ -48,9 +48,8 @@ void test('whole: what was checked, what is signed, what came since', () => {
     ],
     steps: [],
   });
-  assert.deepEqual(judgeProof({ ...proof, oldestSeq: 400, seq: 1000, last }).sentences.slice(2), [
-    'Since then records before 400 were retired.',
-  ]);
+  const retired = ['Since then records before 400 were retired.'];
+  assert.deepEqual(judgeProof({ ...proof, oldestSeq: 400, seq: 1000, last }).sentences.slice(2), retired);
 });
 
 void test('not whole: how many faults, and what to do', () => {

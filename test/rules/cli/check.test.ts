@@ -58,10 +58,8 @@ test('six mistakes are six problems with the right places', async (t) => {
   ]);
   // A line of the file below each, with a caret below the column.
   const at = problems.findIndex((line) => line.includes(':16:9:'));
-  assert.deepEqual(problems.slice(at + 1, at + 3), [
-    `    ${' '.repeat(6)}- mailbox lst`,
-    `    ${' '.repeat(8)}^`,
-  ]);
+  const marked = [`    ${' '.repeat(6)}- mailbox lst`, `    ${' '.repeat(8)}^`];
+  assert.deepEqual(problems.slice(at + 1, at + 3), marked);
 
   writeFileSync(join(folder, 'mail1.password'), 'x', { mode: 0o600 });
   writeFileSync(

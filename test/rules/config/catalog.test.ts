@@ -210,9 +210,8 @@ void test('a file that is missing, no map, of no series, named twice, or too lon
   const named = `${sound}catalog: site.json\n`;
   assert.deepEqual(problemsOf(named, {}), ['d.yaml:12:1: catalog: site.json cannot be read: no such file']);
   assert.match(problemsOf(named, { [file]: '[]' })[0] ?? '', /^site\.json:1:1: /);
-  assert.deepEqual(problemsOf(named, { [file]: fileOf([scan], '2.5') }), [
-    'site.json:1:3: series: must be one of: 2.3, 2.4',
-  ]);
+  const noSeries = ['site.json:1:3: series: must be one of: 2.3, 2.4'];
+  assert.deepEqual(problemsOf(named, { [file]: fileOf([scan], '2.5') }), noSeries);
   assert.deepEqual(problemsOf(`${sound}catalog: [site.json, site.json]\n`, { [file]: fileOf([scan]) }), [
     'd.yaml:12:22: catalog[1]: site.json is named twice; take one out',
   ]);

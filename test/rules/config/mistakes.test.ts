@@ -38,11 +38,8 @@ for (const name of readdirSync(mistakes)) {
 
 void test('a key that is a member of every object of the language is an unknown key, wherever it stands', () => {
   for (const member of ['constructor', 'toString', '__proto__', 'hasOwnProperty']) {
-    for (const text of [
-      `${member}:\n`,
-      `listeners: { a: { ${member}: 1 } }\n`,
-      `audit: { ${member}: [x] }\n`,
-    ]) {
+    const texts = [`${member}:\n`, `listeners: { a: { ${member}: 1 } }\n`, `audit: { ${member}: [x] }\n`];
+    for (const text of texts) {
       const isTold = told(text).some((line) => line.includes(member));
       assert.ok(isTold, text);
     }

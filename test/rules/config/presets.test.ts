@@ -206,8 +206,7 @@ void test('one file has the candidates of several policies; a policy that it lac
     parsed(all, candidates).problems.flatMap(({ severity, message }) =>
       severity === 'error' ? message : [],
     );
-  assert.deepEqual(messages(`${one}  nobody: { users: ["*"], allow: [] }\n`), [
-    '/etc/dovegate/next.yaml has a candidate for nobody, and there is no such policy',
-  ]);
+  const nobody = ['/etc/dovegate/next.yaml has a candidate for nobody, and there is no such policy'];
+  assert.deepEqual(messages(`${one}  nobody: { users: ["*"], allow: [] }\n`), nobody);
   assert.match(messages('users: ["*"]\n').join(), /holds no policies: NAME/);
 });

@@ -16,11 +16,8 @@ const facts: OriginFacts = {
 };
 
 void test('the origin of each kind of client', () => {
-  const cases: readonly (readonly [
-    origin: string,
-    peer: Partial<Peer>,
-    login?: { account: string; isKey?: boolean },
-  ])[] = [
+  type Case = readonly [origin: string, peer: Partial<Peer>, login?: { account: string; isKey?: boolean }];
+  const cases: readonly Case[] = [
     ['uid:1002', { uid: 1002 }],
     ['uid:1002', { uid: 1002, loginUid: 1001 }],
     ['person:Carol', { uid: 1001 }],

@@ -50,11 +50,8 @@ void test('addresses and what they count as', () => {
   for (const [address, expected] of cases) assert.equal(networkOf(address), expected, address);
 });
 
-const cases: readonly (readonly [
-  from: readonly string[],
-  inside: readonly string[],
-  outside: readonly string[],
-])[] = [
+type Case = readonly [from: readonly string[], inside: readonly string[], outside: readonly string[]];
+const cases: readonly Case[] = [
   [['192.0.2.7'], ['192.0.2.7', '::ffff:192.0.2.7', '::ffff:c000:207'], ['192.0.2.8', '::192.0.2.7']],
   [['192.0.2.0/24'], ['192.0.2.0', '192.0.2.255'], ['192.0.3.0', '192.0.1.255', '2001:db8::1']],
   [['192.0.2.128/25'], ['192.0.2.128'], ['192.0.2.127']],

@@ -63,9 +63,8 @@ void test('what may mean several or all', () => {
   assert.equal(attempt('alice', 'quota', 'get', '-A').everybody, 'option');
   assert.equal(attempt('alice', 'acl', 'set', '-A', 'INBOX', 'anyone', 'lookup').everybody, 'option');
   assert.equal(attempt('', 'fs', 'get', 'posix', 'prefix=/', 'x').everybody, 'unknown');
-  assert.deepEqual(attempt('alice', 'acl', 'set', 'INBOX', 'anyone', 'lookup').masks, [
-    { parameter: 'id', value: 'anyone', isUserMask: false },
-  ]);
+  const anyone = [{ parameter: 'id', value: 'anyone', isUserMask: false }];
+  assert.deepEqual(attempt('alice', 'acl', 'set', 'INBOX', 'anyone', 'lookup').masks, anyone);
   const byField = resultOf('', ['who', '-f', 'uid', '*'], '2.4');
   assert.ok(byField.kind === 'attempt');
   assert.deepEqual(byField.attempt.masks, [{ parameter: 'mask', value: '*', isUserMask: false }]);

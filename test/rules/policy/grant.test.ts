@@ -248,10 +248,7 @@ void test('a grant lives on under a candidate that has its rule, and ends under 
     const judgement = judge(
       plainLine(bob, subjects),
       ['2.4'],
-      context({
-        policy: createPolicy({ ...support, shadow }),
-        grants: { grants: [grant(fetch)], digest },
-      }),
+      context({ policy: createPolicy({ ...support, shadow }), grants: { grants: [grant(fetch)], digest } }),
     );
     assert.ok(judgement.kind === 'judged');
     assert.equal(judgement.decision.kind, 'allow');

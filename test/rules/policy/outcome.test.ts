@@ -45,12 +45,8 @@ function counting(limiter = new Limiter(100)) {
 }
 
 // [what, words, the stated reason, what becomes of it, and why]
-const table: readonly (readonly [
-  words: readonly string[],
-  reason: string | undefined,
-  kind: string,
-  why: RegExp,
-])[] = [
+type Row = readonly [words: readonly string[], reason: string | undefined, kind: string, why: RegExp];
+const table: readonly Row[] = [
   [['quota get'], undefined, 'served', /served/],
   [['mailbox delete', 'Old'], undefined, 'denied', /a rule of policy \w+ denies/],
   [['fts rescan'], undefined, 'denied', /no rule allows/],
@@ -95,10 +91,8 @@ void test('what a grant would lift wants a request; a full table refuses, and no
   const stated = { ...given, reason: 'ticket 4711' };
   for (const _ of [1, 2]) assert.equal(outcomesOf(subscribe, support, stated).done.kind, 'served');
   const { done } = outcomesOf(subscribe, support, { ...stated, count: counting(new Limiter(1)) });
-  assert.deepEqual(done.kind === 'over-limit' && [done.limit, done.retryAfterMs], [
-    'a limit of policy support',
-    undefined,
-  ]);
+  const full = ['a limit of policy support', undefined];
+  assert.deepEqual(done.kind === 'over-limit' && [done.limit, done.retryAfterMs], full);
 });
 
 void test('all kinds have their words, and differ from one another as a client sees it', () => {

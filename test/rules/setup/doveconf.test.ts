@@ -29,11 +29,7 @@ for (const [series, version, firstPort] of [
       ...common,
       version,
       series,
-      ports: [0, 1, 2].map((at) => ({
-        port: firstPort + at,
-        addresses: ['127.0.0.1'],
-        isHttp: at === 2,
-      })),
+      ports: [0, 1, 2].map((at) => ({ port: firstPort + at, addresses: ['127.0.0.1'], isHttp: at === 2 })),
       isPasswordSet: true,
       isApiKeySet: false,
       baseDirectory: '/srv/lab/run',
@@ -51,9 +47,8 @@ void test('where its ports are: as the listener says, else as all services, else
   const newer = portsOf('2.4', 'inet_listener doveadm {\n    listen = 127.0.0.1 ::1');
   assert.deepEqual(newer?.[0]?.addresses, ['127.0.0.1', '::1']);
   assert.deepEqual(portsOf('2.3', 'inet_listener')?.[0]?.addresses, ['*', '::']);
-  assert.deepEqual(portsOf('2.4', 'inet_listener http', 'listen = 10.0.0.1\n'), [
-    { port: 24245, addresses: ['10.0.0.1'], isHttp: true },
-  ]);
+  const http = [{ port: 24245, addresses: ['10.0.0.1'], isHttp: true }];
+  assert.deepEqual(portsOf('2.4', 'inet_listener http', 'listen = 10.0.0.1\n'), http);
 });
 
 void test('which names are one mailbox', () => {

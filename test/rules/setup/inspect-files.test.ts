@@ -58,9 +58,8 @@ void test('a credential of the service is missed by the service alone', () => {
   assert.deepEqual(told(undefined), [
     'warning: /run/credentials/dovegate.service/p is there only while its service runs, so it was not looked at',
   ]);
-  assert.deepEqual(told('/run/credentials/dovegate.service'), [
-    'error: /run/credentials/dovegate.service/p cannot be read: there is no such file',
-  ]);
+  const missed = ['error: /run/credentials/dovegate.service/p cannot be read: there is no such file'];
+  assert.deepEqual(told('/run/credentials/dovegate.service'), missed);
 });
 
 // Which files are judged, which of them as secrets, and where a problem is told.
@@ -148,16 +147,13 @@ void test('each in its file; an end that is near is a warning', (t) => {
     );
   };
   const at = '4:3: ';
-  assert.deepEqual(told('ca'), [
-    `${at}warning: listeners.jobs.tls.certificate: the certificate expires in 9 days`,
-  ]);
+  const soon = [`${at}warning: listeners.jobs.tls.certificate: the certificate expires in 9 days`];
+  assert.deepEqual(told('ca'), soon);
   assert.deepEqual(told('ca', Date.now() - 30 * day), []);
-  assert.deepEqual(told('ca', Date.now() + 11 * day), [
-    `${at}warning: listeners.jobs.tls.certificate: the certificate has expired`,
-  ]);
-  assert.deepEqual(told('no'), [
-    `${at}listeners.jobs.tls.client_ca: no cannot be read: there is no such file`,
-  ]);
+  const ended = [`${at}warning: listeners.jobs.tls.certificate: the certificate has expired`];
+  assert.deepEqual(told('ca', Date.now() + 11 * day), ended);
+  const noFile = [`${at}listeners.jobs.tls.client_ca: no cannot be read: there is no such file`];
+  assert.deepEqual(told('no'), noFile);
 });
 
 void test('a UNIX socket has none; a credential is not looked at before its service runs', () => {

@@ -62,11 +62,8 @@ void test('a file of authorities without a certificate', (t) => {
   const found = (ca: string) => all(text.replaceAll(/\/etc\/(?:ca|sso\.pem)/g, ca), {}, true);
   assert.deepEqual(found(good), []);
   const why = `error: ${empty} holds no certificate: PEM begins with -----BEGIN CERTIFICATE-----; put the certificate of the authority there, as PEM`;
-  assert.deepEqual(found(empty), [
-    `admin.page.oidc.ca: ${why}`,
-    `audit.ship[0].ca: ${why}`,
-    `notices.tickets.ca: ${why}`,
-  ]);
+  const places = [`admin.page.oidc.ca: ${why}`, `audit.ship[0].ca: ${why}`, `notices.tickets.ca: ${why}`];
+  assert.deepEqual(found(empty), places);
 });
 
 void test('the files of a receiver of records, each at the place of that receiver', () => {
