@@ -119,12 +119,21 @@ void test('what does not count: tokens, answers by the browser, and what the bro
     ['another verifier', {}, { verifier: secret('x') }, 'ended'],
     ['another code', { response: { code: 'x' } }, {}, 'ended'],
   ];
+  const texts: Readonly<Record<string, RegExp>> = {
+    'wrong audience': /for another client, nonce or issuer/,
+    'of another issuer': /for another client, nonce or issuer/,
+    expired: /has expired/,
+    unsigned: /unexpected JWT "alg" header/,
+    'signed by a foreign key': /JWT signature verification failed/,
+    'the answer of another issuer': /does not belong to this sign-in/,
+  };
   for (const [what, faults, shown, kind] of cases) {
     issuer.faults = faults;
     const { secrets } = issuer;
     await assert.rejects(signIn(issuer, shown), (fault) => {
       assert.ok(fault instanceof IssuerFault, `${what}: ${String(fault)}`);
       assert.equal(fault.kind, kind, `${what}: ${fault.message}`);
+      assert.match(fault.message, texts[what] ?? /./);
       assert.ok(!secrets.some((each) => fault.message.includes(each)), what);
       return true;
     });
