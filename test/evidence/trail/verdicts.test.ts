@@ -13,7 +13,18 @@ import type { JournalRecord, OwnRecord } from '../../../src/journal/records/reco
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
 import { type Asked, compareAnswers } from '../../kit/plain/approved.js';
 import { projectRoot } from '../../kit/plain/root.js';
-import { key, nameOf, type PaperTrail, seal, started, verify, verifySteps } from './paper-trail.js';
+import {
+  forge,
+  key,
+  makeTrail,
+  nameOf,
+  type PaperTrail,
+  rehash,
+  seal,
+  started,
+  verify,
+  verifySteps,
+} from './paper-trail.js';
 
 const journal = 'ab'.repeat(16);
 const [next, stranger] = [makeSignKey(), makeSignKey()];
@@ -130,6 +141,8 @@ const otherJournal = (): Story =>
     .start({ journal: 'cd'.repeat(16) })
     .checkpoint();
 const retire = { event: 'retire', segment: nameOf(1), oldest_seq: 2 } as const;
+/** As the gate writes it where the first of three segments went. */
+const retiredFirst = { ...retire, oldest_seq: 5, action: 'age', until: '2026-11-20T08:00:00.000Z' } as const;
 const stopped = { outcome: 'unknown', error: 'stopped' } as const;
 
 function changed(
@@ -145,8 +158,87 @@ function changed(
 /** Its checkpoint.json is the last line of a story. */
 const kept = (story: Story, of = story): Story => story.keep('checkpoint.json', of.lines.at(-1));
 
+/** What is done to a trail, and to the lines of its second segment: a checkpoint, records 12 to 19 of four exchanges, a checkpoint. */
+type Tamper = (trail: PaperTrail, lines: string[]) => void;
+
+/** Changes the text of line 4 of the second segment. */
+function inLine4(from: string | RegExp, to: string): Tamper {
+  return (_trail, lines) => lines.splice(3, 1, (lines[3] ?? '').replace(from, to));
+}
+
+/** A record of another user, with a right hash. */
+function forged(line = ''): string {
+  return forge(line, (record) => {
+    record['user'] = 'mallory@example.com';
+  });
+}
+
+const tampering: Readonly<Record<string, Tamper>> = {
+  nothing: () => undefined,
+  'a byte flipped in prev': inLine4(/"prev":"./, '"prev":"x'),
+  'a byte flipped in hash': inLine4(/"hash":"./, '"hash":"x'),
+  'a byte flipped in the form of the line': inLine4('{"seq"', '["seq"'),
+  'a record changed and hashed again': (_, lines) => lines.splice(3, 1, forged(lines[3])),
+  'a record deleted': (_, lines) => lines.splice(3, 1),
+  'three records deleted': (_, lines) => lines.splice(3, 3),
+  'the first record of a segment deleted': (_, lines) => lines.shift(),
+  'the last record of a segment deleted': ({ segments }) => segments[0]?.lines.pop(),
+  'a forged record inserted': (_, lines) => lines.splice(3, 0, forged(lines[3])),
+  'garbage inserted': (_, lines) => lines.splice(3, 0, '{"seq":14,"user":"mallory"}'),
+  'two records swapped': (_, lines) => lines.splice(4, 0, ...lines.splice(3, 1)),
+  'a record moved to another segment': ({ segments }, lines) =>
+    segments[2]?.lines.splice(4, 0, ...lines.splice(3, 1)),
+  'a record duplicated': (_, lines) => lines.splice(3, 0, lines[3] ?? ''),
+  'an old record put in again elsewhere': (_, lines) => lines.splice(6, 0, lines[2] ?? ''),
+  'the last segment removed': ({ segments }) => segments.pop(),
+  'all but the last segment removed': ({ segments }) => segments.splice(0, 2),
+  'the tail cut, with its checkpoint': ({ segments }) => segments[2]?.lines.splice(5),
+  'the end rewritten with a right chain, without a key': (trail, lines) => {
+    inLine4('alice', 'mallory')(trail, lines);
+    // A signature that was copied is not right any more for the record that it stands in.
+    rehash(trail, 1, 3);
+  },
+  'the end rewritten, and signatures left out': (trail, lines) => {
+    inLine4('alice', 'mallory')(trail, lines);
+    for (const segment of trail.segments.slice(1))
+      segment.lines = segment.lines.map((line) => line.replace(/"key":"[^"]*","signature":"[^"]*",/, ''));
+    rehash(trail, 1, 0);
+  },
+};
+
+function tampered(tamper: Tamper): { readonly trail: PaperTrail } {
+  const trail = makeTrail();
+  tamper(trail, trail.segments[1]?.lines ?? assert.fail());
+  return { trail };
+}
+
+/** Segment 1 is gone, and its retire record has the signature that this record has at the same place of another journal. */
+function replayed(): Story {
+  const other = new Ledger('dovegate test', key.secretPem, 'cd'.repeat(16)).sealSigned({
+    time: started,
+    ...retiredFirst,
+  });
+  const { key: by, signature: copied } = JSON.parse(other);
+  const story = threeSegments()
+    .add({ ...retiredFirst, key: by, signature: copied })
+    .checkpoint();
+  return without(story, 0);
+}
+
+/** A start after the records of a run that was killed, which names one of its records. */
+const namesOf700 = (before: number): Story => {
+  const story = begun().add(...Array.from({ length: 700 }, () => ({ event: 'log' as const })));
+  return story.start({ last_seq: 702 - before, last_hash: 'ef'.repeat(32), recovered: 1 }).checkpoint();
+};
+const carrying = (): Story =>
+  begun()
+    .add({ event: 'stop' })
+    .checkpoint({ action: 'stop', carries: 2 })
+    .add({ event: 'lock' }, { event: 'journal' });
+const killed = (): Story => ended().checkpoint().steps(60_000).start().end('a', stopped);
+
 /** A story, and how it is verified where that is not as usual. */
-type Told = Story | readonly [story: Story, options: Partial<TrailOptions>];
+type Told = { readonly trail: PaperTrail } | readonly [story: Story, options: Partial<TrailOptions>];
 
 const stories: Readonly<Record<string, Told>> = {
   'nothing at all': new Story(),
@@ -226,6 +318,23 @@ const stories: Readonly<Record<string, Told>> = {
   ],
   'a retire record of a stranger': begun().by(stranger).signed(retire).sealedBy(key),
   'a retire record of an earlier key': [begun().signed(retire).sealedBy(next), { trustedKeys: [next.key] }],
+  'a segment gone, and a retire record that is not signed': without(
+    threeSegments().add(retiredFirst).checkpoint(),
+    0,
+  ),
+  'the same, and no key given': [
+    without(threeSegments().add(retiredFirst).checkpoint(), 0),
+    { trustedKeys: [] },
+  ],
+  'a segment gone, and a retire record of a stranger': without(
+    threeSegments().by(stranger).signed(retiredFirst).sealedBy(key),
+    0,
+  ),
+  'a segment gone, and a retire record with a signature of another journal': replayed(),
+  'a segment gone, and a signed checkpoint that says what is left': without(
+    threeSegments().checkpoint({ oldest_seq: 5 }),
+    0,
+  ),
   'a middle segment gone': without(threeSegments(), 1),
   'two segments swapped': swapped(threeSegments()),
   'a segment that names none before': without(threeSegments({ segment: undefined }), 1),
@@ -277,6 +386,30 @@ const stories: Readonly<Record<string, Told>> = {
     recovered: 2,
   }),
   'a start without its checkpoint': ended().start().exchange('a').checkpoint(),
+  'a crash between two runs': begun().exchange('a').start().checkpoint().exchange('b'),
+  'a start that was killed': killed().start().checkpoint().exchange('b'),
+  'a last checkpoint that begins a segment': carrying(),
+  'a run after a last checkpoint that begins a segment': carrying().start().checkpoint(),
+  'one record more than the last checkpoint carries': carrying().add({ event: 'lock' }),
+  'a start after a crash that names an earlier record': begun()
+    .exchange('a')
+    .start({ last_seq: 2, last_hash: hashOf(begun(), 1) }),
+  'a start after a crash that names the last record': begun()
+    .exchange('a')
+    .start({ last_seq: 4, last_hash: hashOf(begun().exchange('a'), 3) }),
+  'a start that names half of another record': ended().start({ last_seq: 2 }),
+  'a start that names the other half': ended().start({ last_hash: 'ef'.repeat(32) }),
+  'a start that names another record, 512 before it': namesOf700(511),
+  'a start that names another record, 513 before it': namesOf700(512),
+  ...Object.fromEntries(
+    (['admission', 'completion', 'retire', 'reload', 'operator', 'limit', 'log'] as const).map((event) => [
+      `two records after a stop: ${event}`,
+      ended().add({ event }, { event }).start().checkpoint(),
+    ]),
+  ),
+  ...Object.fromEntries(
+    Object.entries(tampering).map(([what, tamper]) => [`tampering: ${what}`, tampered(tamper)]),
+  ),
   ...Object.fromEntries(
     ['cut', 'rewritten', 'unvouched', 'removed', 'appended']
       .map((error) => `journal-${error}`)
@@ -397,7 +530,7 @@ void test('every verdict is the one that was approved', () =>
   compareAnswers(
     'test/evidence/trail/verdicts.txt',
     Object.entries(stories).map(([name, told]): Asked => {
-      const [{ trail }, options] = told instanceof Story ? [told] : told;
+      const [{ trail }, options] = 'trail' in told ? [told] : told;
       return [`# ${name}`, () => describe(verify(trail, options)).join('\n')];
     }),
   ));

@@ -1,4 +1,4 @@
-// Who vouches: the cases that need no chain. What happens within a trail is in verify.test.ts.
+// Who vouches: the cases that need no chain. What happens within a trail is in verdicts.txt.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
