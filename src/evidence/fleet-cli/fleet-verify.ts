@@ -23,7 +23,7 @@ import { createStoreReader, unseenVersions } from './store-reader.js';
 
 const stopped = 'stopped before the end; the next run goes on from there';
 
-/** So long objects may come that are none. */
+/** `verify` ends when it has read only objects without records for that time. */
 const nothingNewMs = 20_000;
 
 export interface VerifyFlags {
@@ -50,7 +50,10 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     const mirror = openMirror(settings, fleet);
     const recordsBefore = fleet.records;
     const isDrawn = screen.columns !== undefined && !flags.json;
-    const progress = createProgressLine(systemClock, (text) => isDrawn && process.stderr.write(text));
+    const progress = createProgressLine(
+      systemClock,
+      isDrawn ? (text) => process.stderr.write(text) : undefined,
+    );
     const reader = createStoreReader(fleet, settings, store, saved, folder, mirror, {
       told: () => saved?.told ?? [],
       take: () =>
@@ -154,14 +157,9 @@ async function printReport(
   screen: Screen,
   status: FleetStatus,
   /** `keptEnds`: journal ends in the kept line, if one was given; `older`: those that were looked up in the mirror. */
-  {
-    accepted,
-    read,
-    tookMs,
-    keptEnds,
-    older,
-  }: Readonly<Record<'accepted' | 'read' | 'tookMs' | 'older', number> & { keptEnds: number | undefined }>,
+  run: Readonly<Record<'accepted' | 'read' | 'tookMs' | 'older', number> & { keptEnds: number | undefined }>,
 ): Promise<void> {
+  const { accepted, read, tookMs, keptEnds, older } = run;
   const { findings, checkpoint } = status;
   await screen.print(screen.paint(findings.length === 0 ? 'good' : 'bad', describeVerdict(status)));
   const seconds = Math.max(tookMs, 1) / 1000;

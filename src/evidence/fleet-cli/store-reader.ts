@@ -204,7 +204,7 @@ export function createStoreReader(
         }),
       ];
     },
-    /** For each host that may have records behind what is none; nobody can accept it. */
+    /** A finding for each host of which not all objects were read. It cannot be accepted. */
     unfinished(): readonly FleetFinding[] {
       const text = 'not all of its objects were read in this run: the next one goes on from there';
       return [...unfinished].map((host) => ({ kind: 'too-much', host, text }));
@@ -454,8 +454,8 @@ export function createStoreReader(
       const none: Cursor = { names: [], waiting: [], held: [], from: '', times: [], day: [0, 0, 0] };
       const cursor = cursors.get(below) ?? none;
       cursors.set(below, cursor);
-      const looking = { cursor, signal, isOver, look, wrong: 0 };
-      isDone = (await lookAtJournal(host, journal, looking)) && isDone;
+      const looking = { host, journal, cursor, signal, isOver, look, wrong: 0 };
+      isDone = (await lookAtJournal(looking)) && isDone;
       if (looking.wrong > strangeMax)
         tellTooMuch(host, journal, undefined, `more than ${strangeMax} of its names and objects are none`);
     }
@@ -545,6 +545,8 @@ export function createStoreReader(
   }
 
   interface Looking {
+    readonly host: string;
+    readonly journal: string;
     readonly cursor: Cursor;
     readonly signal: AbortSignal;
     readonly isOver: () => boolean;
@@ -556,8 +558,8 @@ export function createStoreReader(
   }
 
   /** False: there is more, and the next look goes on there. A thousand wrong ones end a look: a stranger may have put there any number. */
-  async function lookAtJournal(host: string, journal: string, looking: Looking): Promise<boolean> {
-    const { cursor, signal, look } = looking;
+  async function lookAtJournal(looking: Looking): Promise<boolean> {
+    const { host, journal, cursor, signal, look } = looking;
     const below = journalFolder(host, journal);
     const isFirst = cursor.names.length === 0;
     const held = cursor.held.map(({ name }) => name);
@@ -597,12 +599,12 @@ export function createStoreReader(
       const name = parseName(gone);
       // Of other records than the mirror has nothing is lost.
       if (!held.includes(gone) && isBlockName(name) && (await isMirrored(name)) !== false)
-        tellCut(host, journal, [name.first, name.last], cursor);
+        tellCut(looking, name.first, name.last);
     }
     cursor.names = cursor.names.filter((name) => !unseen.has(name));
     cursor.held = cursor.held.filter(({ name }) => !unseen.has(name));
     if (cursor.names.length + cursor.held.length === 0) cursors.delete(below);
-    if (look.isWhole && !isFirst) await compareNames(host, journal, cursor, looking);
+    if (look.isWhole && !isFirst) await compareNames(looking);
     return true;
   }
 
@@ -658,30 +660,33 @@ export function createStoreReader(
     }
   }
 
-  /** Those that fill holes, from their ends; then the others in their order. False: not all were taken. */
+  /** In their order, but for those that end where a hole ends: they fill it from there. False: not all were taken. */
   async function takeAll(fresh: readonly Listed[], looking: Looking): Promise<boolean> {
-    const { cursor } = looking;
+    const { cursor, host, journal } = looking;
     const all = fresh.map((entry) => ({ entry, name: parseName(entry.name) }));
-    const blocks = all.flatMap(({ entry, name }) => (isBlockName(name) ? [{ entry, name }] : []));
-    const isLate = ({ name }: { readonly name: BlockName }): boolean =>
-      name.last <= endOf(name) && fleet.lacks(name);
-    const late = blocks.filter(isLate).toSorted((one, other) => other.name.last - one.name.last);
+    const rest = new Set(all.flatMap(({ entry, name }) => (isBlockName(name) ? [{ entry, name }] : [])));
+    const byEnd = new Map([...rest].map((one) => [`${one.name.last} ${one.name.hash}`, one]));
     const wrongMax = looking.wrong + strangeMax;
-    for (const { entry, name } of [...late, ...blocks.filter((one) => !late.includes(one))]) {
+    for (let [first] = rest; first !== undefined; [first] = rest) {
       looking.signal.throwIfAborted();
       if (looking.isOver() || looking.wrong > wrongMax) {
-        cursor.from = entry.name;
-        return false;
+        cursor.from = first.entry.name;
+        break;
       }
-      await (keyOf(entry.name) === undefined ? takeBlock : takeProved)(entry, name, looking);
+      const end = fleet.holeEnds(host, journal).find((each) => byEnd.has(each)) ?? '';
+      const one = byEnd.get(end) ?? first;
+      byEnd.delete(end);
+      rest.delete(one);
+      await (keyOf(one.entry.name) === undefined ? takeBlock : takeProved)(one.entry, one.name, looking);
     }
-    if (!(await compareHeld(looking))) return false;
+    if (rest.size === 0 && !(await compareHeld(looking))) return false;
     for (const { entry, name } of all) {
-      if (!isForkedName(name)) continue;
+      // Of what was read.
+      if (!isForkedName(name) || (rest.size > 0 && entry.name > cursor.from)) continue;
       take(fleet.takeMark(name));
       index(cursor, entry.name);
     }
-    return true;
+    return rest.size === 0;
   }
 
   async function takeBlock(entry: Listed, name: BlockName, looking: Looking): Promise<void> {
@@ -925,12 +930,7 @@ export function createStoreReader(
     cursor.names = [...cursor.names, name].toSorted().slice(-namesMax);
   }
 
-  function tellCut(
-    host: string,
-    journal: string,
-    [first, last]: readonly [number, number],
-    cursor: Cursor,
-  ): void {
+  function tellCut({ host, journal, cursor }: Looking, first: number, last: number): void {
     const storedAt = cursor.times.findLast(([seq]) => seq <= last)?.[1] ?? cursor.times[0]?.[1];
     if (isOld(storedAt ?? 0)) return;
     const kept = keepMs > 0 ? ', before their age ("keep")' : '';
@@ -939,13 +939,8 @@ export function createStoreReader(
   }
 
   /** All names of a journal: do they still have every record that was read, and does none of them tell of others? */
-  async function compareNames(
-    host: string,
-    journal: string,
-    cursor: Cursor,
-    looking: Looking,
-  ): Promise<void> {
-    const { signal } = looking;
+  async function compareNames(looking: Looking): Promise<void> {
+    const { host, journal, signal } = looking;
     const { seq: end = 0, from = 1 } = fleet.endOf(host, journal) ?? {};
     let next = from;
     let [checked, strange, again, isPast] = [0, 0, 0, false];
@@ -962,7 +957,7 @@ export function createStoreReader(
         // A lifecycle rule hides what is old.
         if (entry.versions[0]?.isMarker !== true) again += entry.versions.length - (first < next ? 0 : 1);
         if (first > next && !fleet.lacks({ ...name, first: next, last: first - 1 }))
-          tellCut(host, journal, [next, first - 1], cursor);
+          tellCut(looking, next, first - 1);
         if (isDoubtful && !fleet.lacks(name) && (checked += 1) <= strangeMax)
           await compareBlock(entry, name, end, looking);
         next = Math.max(next, last + 1);
@@ -972,7 +967,7 @@ export function createStoreReader(
     if (again > objectsMax)
       tellTooMuch(host, journal, from, `${again} objects and versions have what is there already`);
     if (next <= end && strange <= strangeMax && !fleet.lacks({ host, journal, first: next, last: end }))
-      tellCut(host, journal, [next, end], cursor);
+      tellCut(looking, next, end);
   }
 
   async function compareBlock(entry: Listed, name: BlockName, end: number, looking: Looking): Promise<void> {

@@ -124,11 +124,11 @@ export class Chain {
   unproved: Unproved | undefined;
   /** What the last block filled of a hole. */
   late: Late | undefined;
+  readonly open: Map<string, { readonly seq: number; readonly storedMs: number }>;
+  readonly policies: Map<string, string>;
   readonly #context: ChainContext;
   readonly #arguments = createArgumentsCheck();
   readonly #runs: ReturnType<typeof createRunEnds>;
-  readonly open: Map<string, { readonly seq: number; readonly storedMs: number }>;
-  readonly policies: Map<string, string>;
   /** By seq; zeros: none. Bytes, as strings of a thousand hosts would fill the memory. */
   readonly #recentHashes = Buffer.alloc(recentMax * recentBytes);
   /** Policy and version of the last admission: usually the next one has the same. */
@@ -296,10 +296,10 @@ export class Chain {
   }
 
   /** A block that is too old to be compared line by line. `isProved`: it has another signed record. */
-  takeFork({ name, storedMs, text: lines }: StoredBlock, isProved: boolean): void {
-    this.#begin(name, lines);
+  takeFork({ name, storedMs }: StoredBlock, isProved: boolean): void {
+    this.#object = formatName(name);
     this.#storedMs = storedMs;
-    if (this.#context.keys.listed !== undefined) this.#provedSeq = isProved ? name.last : 0;
+    this.#provedSeq = isProved || this.#context.keys.listed === undefined ? name.last : 0;
     const [whose, who] = this.#forkWords(name.last);
     const text = `record ${name.last} ${whose} is another one than the one that was read: ${who}`;
     this.#tell('forked', name.last, text);

@@ -112,12 +112,10 @@ export class Fleet {
    * signatures in it. The block is not taken.
    */
   readSignatures(block: StoredBlock): readonly [number, readonly FleetFinding[]] {
-    let signedSeq = 0;
-    const news = this.#newsOf(() => {
-      const { text = Buffer.alloc(0), storedMs } = block;
-      signedSeq = this.#chainOfBlock(block)?.signedSeqIn(text, storedMs) ?? 0;
-    });
-    return [signedSeq, news];
+    this.#news = [];
+    const { text = Buffer.alloc(0), storedMs } = block;
+    const signedSeq = this.#chainOfBlock(block)?.signedSeqIn(text, storedMs) ?? 0;
+    return [signedSeq, this.#news];
   }
 
   /** Undefined: every record of this journal that was read is taken. */
@@ -153,6 +151,11 @@ export class Fleet {
   /** Whether records are missing that this block may have. */
   lacks(name: Pick<StoredBlock['name'], 'host' | 'journal' | 'first' | 'last'>): boolean {
     return this.#find(name.host, name.journal)?.lacks(name) === true;
+  }
+
+  /** `LAST HASH` of a block that fills a hole from its end. */
+  holeEnds(host: string, journal: string): readonly string[] {
+    return this.#find(host, journal)?.state.gaps.map(({ to, hash }) => `${to} ${hash}`) ?? [];
   }
 
   /** Journals of a host that were signed by its key, or that were here before, or in the line of a verifier. */
@@ -323,13 +326,13 @@ export class Fleet {
     const chains = this.#chains.get(host) ?? [];
     const known = chains.find(({ state }) => state.journal === journal);
     if (known !== undefined) return known;
-    const strangers = [...this.#chains].flatMap(([of, all]) => (this.#options.hosts.has(of) ? [] : all));
-    if (!this.#options.hosts.has(host) && strangers.length >= strangersMax) {
-      const text = `more than ${strangersMax} journals of hosts that are not listed; the others are not followed: look who may write there, or put the hosts into "hosts"`;
-      this.#report({ kind: 'unknown-host', host: noHost, text }, true);
-      return undefined;
-    }
     if (!this.#options.hosts.has(host)) {
+      const strangers = [...this.#chains].flatMap(([of, all]) => (this.#options.hosts.has(of) ? [] : all));
+      if (strangers.length >= strangersMax) {
+        const text = `more than ${strangersMax} journals of hosts that are not listed; the others are not followed: look who may write there, or put the hosts into "hosts"`;
+        this.#report({ kind: 'unknown-host', host: noHost, text }, true);
+        return undefined;
+      }
       const text = 'it is not listed: put it into "hosts", or take its rights away';
       this.#report({ kind: 'unknown-host', host, text }, true);
     }
@@ -346,9 +349,11 @@ export class Fleet {
       const oldest = chains.toSorted(
         (one, other) => isSigned(one) - isSigned(other) || one.state.storedMs - other.state.storedMs,
       )[0];
-      if (oldest !== undefined) chains.splice(chains.indexOf(oldest), 1);
-      const key = `${host} ${oldest?.state.journal}`;
-      if (this.#awaited.get(key)?.size === 0) this.#awaited.delete(key);
+      if (oldest !== undefined) {
+        chains.splice(chains.indexOf(oldest), 1);
+        const key = `${host} ${oldest.state.journal}`;
+        if (this.#awaited.get(key)?.size === 0) this.#awaited.delete(key);
+      }
     }
     const state = newChain(host, journal);
     const chain = new Chain(state, this.#contextOf(state));

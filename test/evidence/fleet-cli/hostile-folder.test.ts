@@ -250,7 +250,7 @@ test('a true signature that somebody copied proves nothing of the lines behind i
     one.exchange({ user: `junk${count}@example.org` });
     return one.block(at - 2);
   });
-  // Near the end its lines are compared with those that were read, and far behind it with the mirror.
+  // A block near the end is compared line by line. An older one is compared with the mirror.
   for (const [exchanges, seqs] of [
     [30, [at + 1, twin.seq]],
     [bounds.fleetRecent, [twin.seq]],
@@ -369,6 +369,30 @@ test('records before a hole, and bytes that are wrong at first, are proved when 
   assert.deepEqual(verifier.found(), ['evil changed']);
   await verifier.mirror.tend(Date.now());
   assert.equal(textOf(evil), evil.lines.join(''));
+});
+
+test('empty objects in the place of a hole, in number: the block that fills its beginning is read', async (t) => {
+  const { trail, evil, honest } = await openHosts(t);
+  const verifier = openVerifier(t, trail, [evil, honest]);
+  await verifier.look();
+  const first = evil.seq + 1;
+  evil.exchange();
+  const middle = evil.seq + 1;
+  evil.exchange();
+  const last = evil.seq;
+  const later = evil.work(1).block(last + 1);
+  await putAll(trail.store, [later]);
+  // Unsigned lines lead to no signature: what goes on behind a hole is taken when its own block is signed.
+  await verifier.look();
+  for (let count = 0; count < 2_500; count += 1) {
+    const hash = String(count).padStart(64, '0');
+    const of = { kind: 'block', host: evil.host, journal: evil.journal, isCopy: false } as const;
+    writeFileSync(trail.pathOf({ ...of, first: last, last, hash }), '');
+  }
+  await putAll(trail.store, [evil.block(first, middle - 1), evil.block(middle, last)]);
+  for (let looks = 0; !(await verifier.look(false)); looks += 1) assert.ok(looks < 10);
+  await verifier.look();
+  assert.ok(!verifier.found().includes('evil missing'), verifier.found().join());
 });
 
 test('a silent host stays silent, and keeps its row, whatever unsigned lines and journals come', async (t) => {
