@@ -154,19 +154,29 @@ function assertCell(cell: Buffer, expected: VectorCell, name: string): void {
   }
 }
 
+function servedOf(
+  { name: of, server_minor: minor }: Vector,
+  steps: readonly VectorStep[],
+  { hasInput, isPasswordRight }: Readonly<Record<'hasInput' | 'isPasswordRight', boolean>>,
+) {
+  const options = {
+    minor,
+    preauthenticated: /^(VERSION[^\n]*\n)?\+\n/.test(textOf(steps, 's2c')),
+    tls: tlsOf(steps),
+    hasEnded: hasEnded(steps, 'c2s'),
+    isPasswordRight,
+    takesInput: ([name]: readonly string[]) => hasInput && (name === 'save' || name === 'sieve put'),
+  };
+  return readCut(of, segmentsOf(steps, 'c2s'), (chunks) => serveClient(chunks, options));
+}
+
 function checkClient(vector: Vector): void {
   const steps = stepsOf(vector);
   const answers = textOf(steps, 's2c');
-  const options = {
-    minor: vector.server_minor,
-    preauthenticated: /^(VERSION[^\n]*\n)?\+\n/.test(answers),
-    tls: tlsOf(steps),
-    hasEnded: hasEnded(steps, 'c2s'),
+  const served = servedOf(vector, steps, {
+    hasInput: !noInput.includes(vector.family),
     isPasswordRight: true,
-    takesInput: ([name]: readonly string[]) =>
-      (name === 'save' || name === 'sieve put') && !noInput.includes(vector.family),
-  };
-  const served = readCut(vector.name, segmentsOf(steps, 'c2s'), (chunks) => serveClient(chunks, options));
+  });
   assertServed(vector, served, answers);
 }
 
@@ -249,15 +259,8 @@ function textOf(steps: readonly VectorStep[], dir: 'c2s' | 's2c'): string {
 
 function checkRealClient(vector: Vector, steps: readonly VectorStep[]): void {
   const answers = textOf(steps, 's2c');
-  const options = {
-    minor: vector.server_minor,
-    preauthenticated: /^(VERSION[^\n]*\n)?\+\n/.test(answers),
-    tls: tlsOf(steps),
-    hasEnded: hasEnded(steps, 'c2s'),
-    isPasswordRight: vector.family !== 'cli-plain-refused',
-    takesInput: ([name]: readonly string[]) => name === 'save' || name === 'sieve put',
-  };
-  const served = readCut(vector.name, segmentsOf(steps, 'c2s'), (chunks) => serveClient(chunks, options));
+  const isPasswordRight = vector.family !== 'cli-plain-refused';
+  const served = servedOf(vector, steps, { hasInput: true, isPasswordRight });
   assertClient(vector, steps, served, answers);
 }
 
@@ -281,7 +284,7 @@ function assertClient(vector: Vector, steps: readonly VectorStep[], served: Serv
   const common = { minor: Math.min(minor ?? 0, vector.server_minor), clientMinor: minor };
   assert.deepEqual(served.handshake, common, name);
 
-  // Everything behind the handshake, written anew, is what the client wrote.
+  // What was read behind the handshake is written again, and must be equal to what the client sent.
   let written = '';
   for (const item of served.items) {
     switch (item.kind) {

@@ -143,9 +143,9 @@ void test('a full table refuses new sources and forgets no used one', () => {
   assert.equal(buckets.take('c', 1000), undefined, 'buckets that are full again make room');
 });
 
-// Goal: never two backends for one user at the same time, nobody left waiting, nothing left behind.
+// Goal: a user is at one backend at a time; every waiting caller gets its turn; no entry stays in memory.
 
-/** Somebody who waits for ever, unless `signal` says something else. */
+/** A caller that waits until `signal` aborts. */
 const asking = (signal: AbortSignal = new AbortController().signal): Waiting => ({
   signal: () => signal,
   clock: createFakeClock(),

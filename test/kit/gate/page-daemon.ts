@@ -390,7 +390,7 @@ export async function signIn(page: Page, origin: string, name: string, path = '/
   await enter(page, name);
 }
 
-/** Where the page asks who somebody is. */
+/** Fills the form of the sign-in, and waits for the screens. */
 export async function enter(page: Page, name: string): Promise<void> {
   await page.getByLabel('Name', { exact: true }).fill(name);
   await page.getByLabel('Password', { exact: true }).fill(pagePassword);

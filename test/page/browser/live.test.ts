@@ -122,7 +122,7 @@ browserTest('the daemon is killed: the page turns grey, and is back with the sam
   const killedMs = performance.now();
   const notice = await waitForGrey(page);
   tellTime(t, 'from the kill to a grey page', killedMs);
-  // The page's process says it; a browser that hears nothing would not know why.
+  // The sentence comes from the process of the page, which knows the cause.
   assert.match(notice, /dovegate does not answer at \S+door\.sock/);
 
   await startAgain();

@@ -169,8 +169,8 @@ void test('a shadow is a policy of its own, and no part of the version', () => {
   assert.match(told(text).join(), /candidate\.yaml cannot be read: no such file/);
 });
 
-// Goal: a changed candidate is another configuration: its hash differs, so a reload is told from the one before, and doctor sees that the
-// file is not the one in use.
+// Goal: a changed candidate changes the hash of the configuration. So a reload differs from the one before, and doctor sees that the file
+// in use is another one.
 
 const file = '/etc/dovegate/d.yaml';
 const with_ = withPolicies('  support: { users: ["*"], allow: [quota get], shadow: next.yaml }\n');
