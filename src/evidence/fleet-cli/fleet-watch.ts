@@ -145,7 +145,9 @@ class Watch {
         this.#isNews = true;
         this.#knowledge.heard(reader.storedMs);
         for (const finding of findings) this.#begin(finding);
-        if (systemClock.now() - this.#writtenMs >= statusMinMs) this.#writeStatus();
+        // Before the first round is over, hosts are only not seen yet.
+        const isJudged = this.#judgedMs > -Infinity;
+        if (isJudged && systemClock.now() - this.#writtenMs >= statusMinMs) this.#writeStatus();
       },
     });
     return { reader, store, mirror };
@@ -187,7 +189,6 @@ class Watch {
   /** Runs until it is stopped. Rejects with a CommandFault if the state cannot be saved. */
   async run(): Promise<void> {
     this.#tell('started', { store: nameOfStore(this.#settings), records: this.#reader.fleet.records });
-    this.#writeStatus();
     try {
       while (!this.#stop.signal.aborted) {
         this.#session = new AbortController();
@@ -352,8 +353,7 @@ class Watch {
 
   #writeStatusIfDue(): void {
     const age = systemClock.now() - this.#writtenMs;
-    if (age >= statusMaxMs || (age >= statusMinMs && this.#textOfStatus() !== this.#writtenText))
-      this.#writeStatus();
+    if (age >= statusMaxMs || this.#textOfStatus() !== this.#writtenText) this.#writeStatus();
   }
 
   #writeStatus(): void {

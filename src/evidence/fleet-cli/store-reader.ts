@@ -442,7 +442,7 @@ export function createStoreReader(
     look.isWhole ||= isWhole;
     const startMs = systemClock.now();
     const isOver = (): boolean => systemClock.now() - startMs > openMs;
-    if (isWhole || look.nextMs === 0 || startMs - look.listedMs >= journalsMs) {
+    if (isWhole || look.journals.length === 0 || startMs - look.listedMs >= journalsMs) {
       look.journals = await journalsOf(host, signal, isOver);
       look.listedMs = startMs;
     }
@@ -886,7 +886,7 @@ export function createStoreReader(
       const how = isHidden ? 'was hidden by a delete marker' : 'was overwritten';
       const what = of === listed ? 'an older version of it' : `its copy ${of}`;
       const text = `the object ${listed} ${how}, and ${what} has the records; look who did that`;
-      note('changed', name.host, text, name.journal, name.first);
+      note('changed', name.host, text, name.journal, name.first, one.storedMs);
       return one;
     }
     looking.wrong += 1;
@@ -894,7 +894,7 @@ export function createStoreReader(
     if (keyOf(listed) === undefined) return wrong;
     // No signature covers lines that do not join.
     const what = `the object ${listed} is no block of records: it was changed, or somebody else put it there; look who may write there`;
-    note('changed', name.host, what, name.journal, name.first);
+    note('changed', name.host, what, name.journal, name.first, newest?.storedMs);
     return { ...wrong, text: undefined };
   }
 
@@ -985,10 +985,18 @@ export function createStoreReader(
     return keepMs > 0 && systemClock.wallMs() - atMs >= agePart * keepMs;
   }
 
-  function note(kind: FleetFindingKind, host: string, text: string, journal?: string, seq?: number): void {
+  /** `atMs`: when the object that shows it was stored. */
+  function note(
+    kind: FleetFindingKind,
+    host: string,
+    text: string,
+    journal?: string,
+    seq?: number,
+    atMs?: number,
+  ): void {
     const time = formatTime(systemClock.wallMs());
     const finding: FleetFinding = { kind, host, journal, seq, time, text };
-    if (fleet.noteOnce(finding)) take([finding]);
+    if (fleet.note(finding, atMs)) take([finding]);
   }
 }
 

@@ -225,15 +225,13 @@ export class Fleet {
     return this.#judge(nowMs);
   }
 
-  /** Adds a finding from outside: of names, of a mirror. Without a host it gets `noHost`. */
-  note(finding: FleetFinding): void {
-    this.#findings.add(finding);
-  }
-
-  /** The same, unless one of that kind is known of the same record, or was accepted. False: it is. */
-  noteOnce(finding: FleetFinding): boolean {
+  /**
+   * Adds a finding from outside: of names, of a mirror. Without a host it gets `noHost`. False: one of that kind is known of the same
+   * record, or was accepted. `storedMs`: of the object that shows it.
+   */
+  note(finding: FleetFinding, storedMs = Infinity): boolean {
     this.faults += 1;
-    return !this.#findings.isKnown(finding) && this.#findings.add(finding);
+    return !this.#findings.isKnown(finding) && this.#findings.add({ ...finding, storedMs });
   }
 
   /** By the token of a listed host: what was stored before that time (milliseconds since 1970) is in the mirror. */

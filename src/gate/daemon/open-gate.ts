@@ -205,6 +205,7 @@ async function openTrail(
       if (isJournalEvent(event, 'synced')) endpoints?.metrics.recordsSynced(event.records, event.durationMs);
       else if (isJournalEvent(event, 'tended')) ({ freeBytes } = event.tended);
       outages.observeJournal(event);
+      shipping.note();
       shipDoors.nudge();
     },
   );

@@ -42,6 +42,9 @@ export class Shipped {
   readonly #path: string;
   /** After the last record that each receiver certainly has. */
   readonly #safe = new Map<string, SafePosition>();
+  readonly #lag = createLag();
+  /** All receivers were sent so much. */
+  #sentSeq = Infinity;
   /** The journal of what a run before has kept. */
   #keptOf: string | undefined;
   #names: readonly string[] = [];
@@ -84,6 +87,13 @@ export class Shipped {
   start(journal: ServedJournal): void {
     this.#journal = journal;
     if (this.#keptOf !== journal.id) this.#safe.clear();
+    this.#expect();
+    this.note();
+  }
+
+  /** Call when there may be more on disk. */
+  note(): void {
+    this.#lag.note(this.#journal?.seq() ?? 0, this.#sentSeq, this.#parts.clock.now());
   }
 
   /** The last record that every receiver certainly has; undefined: there is no receiver. */
@@ -110,13 +120,21 @@ export class Shipped {
   }
 
   get sinks() {
-    const told = new Map(this.told?.sinks.map((sink) => [sink.name, sink]));
+    this.note();
     const seq = this.#journal?.seq() ?? 0;
+    const nowMs = this.#parts.clock.now();
+    const told = new Map(this.told?.sinks.map((sink) => [sink.name, sink]));
     return this.#names.map((name) => {
       const safeSeq = this.#safe.get(name)?.seq ?? 0;
-      const unknown: SinkReport = { name, state: 'connecting', lagMs: 0, sentSeq: safeSeq };
+      const unknown: SinkReport = { name, state: 'connecting', sentSeq: safeSeq };
       const report = told.get(name) ?? unknown;
-      return { ...report, safeSeq, lagRecords: Math.max(seq - report.sentSeq, 0) };
+      const { sentSeq } = report;
+      return {
+        ...report,
+        safeSeq,
+        lagRecords: Math.max(seq - sentSeq, 0),
+        lagMs: this.#lag.ms(sentSeq, nowMs),
+      };
     });
   }
 
@@ -146,6 +164,7 @@ export class Shipped {
   /** Tells once of each time that nobody ships. */
   #expect(): void {
     const { clock, log } = this.#parts;
+    this.#sentSeq = Math.min(...this.sinks.map(({ sentSeq }) => sentSeq));
     if (this.#told !== undefined || !this.#isNeeded) this.#isAbsent = false;
     this.#absence?.cancel();
     if (!this.#isNeeded) return;
@@ -200,6 +219,38 @@ export class Shipped {
       this.#parts.log.report({ event: 'ship-position-failed', level: 'warn', text: why });
     });
   }
+}
+
+/** One moment a second. At the limit, every two are joined, and the interval doubles. */
+const momentMs = 1_000;
+const momentsMax = 256;
+
+/** When records came to the disk; times are of one clock, in milliseconds. */
+function createLag() {
+  let intervalMs = momentMs;
+  /** Records up to `seq` were on disk at that time, or up to an interval later. */
+  let moments: { seq: number; readonly atMs: number }[] = [];
+  return {
+    /** Call when there may be more on disk, up to `untilSeq`. `sentSeq`: who has least has so much. */
+    note(untilSeq: number, sentSeq: number, nowMs: number): void {
+      if ((moments[0]?.seq ?? Infinity) <= sentSeq) moments = moments.filter(({ seq }) => seq > sentSeq);
+      const last = moments.at(-1);
+      if (last === undefined) intervalMs = momentMs;
+      if (untilSeq <= Math.max(sentSeq, last?.seq ?? 0)) return;
+      if (last !== undefined && nowMs - last.atMs < intervalMs) last.seq = untilSeq;
+      else moments.push({ seq: untilSeq, atMs: nowMs });
+      if (moments.length <= momentsMax) return;
+      intervalMs *= 2;
+      moments = moments.flatMap((moment, at) =>
+        at % 2 === 0 ? [{ atMs: moment.atMs, seq: moments[at + 1]?.seq ?? moment.seq }] : [],
+      );
+    },
+    /** How long the oldest record behind `sentSeq` has been on disk; 0: there is none. */
+    ms(sentSeq: number, nowMs: number): number {
+      const oldest = moments.find(({ seq }) => seq > sentSeq);
+      return oldest === undefined ? 0 : nowMs - oldest.atMs;
+    },
+  };
 }
 
 /** After a start or the last word of `dovegate ship`: a restart of it takes less. */

@@ -4,6 +4,7 @@ import { descriptorsMax } from '../../host/machine/process.js';
 import { asList, asNumber, asObject, asText, isCount, isText } from '../../host/values/values.js';
 import { agoWords } from '../../host/words/words.js';
 import { isDistanceMs } from '../../journal/records/record.js';
+import { forkedTodo } from '../../rules/config/receiver.js';
 import type { Settings } from '../../rules/config/settings.js';
 import { expirySentence, warnMs } from '../../rules/setup/certificates.js';
 import { noticeCodes } from '../telemetry/codes.js';
@@ -141,12 +142,7 @@ function receiversIn(status: Values): Look[] {
   return listOf(status['shipping']).map((sink) => {
     const name = `receiver ${textOf(sink['sink'])}`;
     const why = textOf(valuesOf(sink['fault'])['text']);
-    if (sink['state'] === 'forked')
-      return bad(
-        name,
-        why,
-        'find out who else writes this journal, then begin a new one: stop dovegate, move audit.directory away, start',
-      );
+    if (sink['state'] === 'forked') return bad(name, why, forkedTodo);
     if (sink['state'] !== 'away') return ok(name, textOf(sink['state']));
     return bad(name, why === '' ? 'it is away' : why, 'look at the receiver: records wait on this disk');
   });

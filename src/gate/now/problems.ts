@@ -4,6 +4,7 @@
 
 import { lockSentence, type ShownLock } from '../../doveadm/codes/locks.js';
 import { bytesWords, countWords, durationWords, plural, rateWords } from '../../host/words/words.js';
+import { forkedTodo } from '../../rules/config/receiver.js';
 import { findEnds, timeOf } from './ends.js';
 import type { FoundCode } from './found-codes.js';
 import type { NowHead } from './now.js';
@@ -83,7 +84,7 @@ function problemsOf(running: Running): readonly FoundProblem[] {
     unsynced(journal),
     ...notDrained.map((backend) => queueGrows(backend, running)),
     ...findEnds(running, true),
-    ...sinks.map((sink) => sinkForked(sink, journal)),
+    ...sinks.map((sink) => sinkForked(sink)),
     ...sinks.map(sinkAway),
     ship && shipAbsent(ship, sinks),
     ...(ship?.notices ?? []).map((each) => noticesAway(each, atMs - (ship?.ageMs ?? 0))),
@@ -496,12 +497,12 @@ function queueGrows(
   };
 }
 
-function sinkForked({ name, state }: RunningSink, { directory }: RunningJournal): FoundProblem | undefined {
+function sinkForked({ name, state }: RunningSink): FoundProblem | undefined {
   if (state !== 'forked') return undefined;
   return {
     code: 'audit-forked',
     text: `The receiver ${name} holds another journal under the id of this one, and gets no more of it: this machine was copied, or its disk was put back from a copy.`,
-    try: `find out who else writes this journal; then stop dovegate, move ${directory} and audit-end.json of state away and start: a new journal begins`,
+    try: forkedTodo,
     isDegrading: true,
   };
 }

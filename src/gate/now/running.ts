@@ -220,8 +220,9 @@ export const forkedMeans: Meaning = ['the store holds another journal under the 
 /** A receiver of records, by its own report. `forked`: as `forkedMeans`. */
 export interface RunningSink extends Omit<SinkReport, 'fault' | 'sentSeq' | 'safe'> {
   readonly fault?: Fault | undefined;
-  /** Records on disk that were not sent yet. */
+  /** Records on disk that were not sent yet, and for how long this run knows the oldest of them to be there. */
   readonly lagRecords: number;
+  readonly lagMs: number;
   /** The last one that it certainly has: the journal here has it, too. */
   readonly safeSeq: number;
 }

@@ -21,6 +21,7 @@ import {
   StoreFault,
 } from '../ports/store.js';
 import { printable } from '../words/text.js';
+import { bytesWords } from '../words/words.js';
 
 export interface BucketOptions {
   /** `https://HOST[:PORT]/BUCKET`; `http:` on loopback only. */
@@ -177,6 +178,7 @@ export function openBucket({
     const { signal } = given;
     let skewMs = 0;
     let isSigned = false;
+    const startMs = clock.now();
     for (let tries = 0; ; tries += 1) {
       signal?.throwIfAborted();
       const read = await readCredentials(credentialsFile);
@@ -198,7 +200,8 @@ export function openBucket({
         if (signal?.aborted === true) throw signal.reason;
         fault = asFault(cause);
       }
-      const waitMs = fault.code === 'away' ? retryMs[tries] : undefined;
+      const isSoon = clock.now() - startMs < bounds.storeSilentMs;
+      const waitMs = fault.code === 'away' && isSoon ? retryMs[tries] : undefined;
       if (waitMs === undefined) throw fault;
       await pause(clock, waitMs, signal);
     }
@@ -249,11 +252,9 @@ export function openBucket({
       bytesMax: Math.max(bytesMax, bounds.storeWordBytes),
       encoding: 'latin1',
     }).then((answer) => {
-      if (
-        answer.status === 200 &&
-        answer.body.length > Math.max(bytesMax, name === undefined ? bounds.storeWordBytes : 0)
-      )
-        throw new AskFault('too-long', `it has more than ${bytesMax} bytes`);
+      const most = Math.max(bytesMax, name === undefined ? bounds.storeWordBytes : 0);
+      if (answer.status === 200 && answer.body.length > most)
+        throw new AskFault('too-long', `it answers with more than ${bytesWords(most)}: is it a store?`);
       return answer;
     });
   }

@@ -7,7 +7,7 @@ import { backOffMs } from '../../host/concurrency/back-off.js';
 import { pause, Wakes } from '../../host/concurrency/waiting.js';
 import { messageOf, UpstreamFault } from '../../host/ports/faults.js';
 import type { Clock, Timer } from '../../host/ports/machine.js';
-import type { SinkReport } from '../../rules/config/receiver.js';
+import { forkedTodo, type SinkReport } from '../../rules/config/receiver.js';
 import { type Carrier, ForkedFault, type Line } from './carrier.js';
 import { beginning, createFollower, type FollowFault, type Position } from './follow.js';
 import type { PositionFile } from './position.js';
@@ -42,13 +42,9 @@ const diskMs = 1_000;
 
 const delayMsMin = 500;
 
-const forkedTodo =
-  'find out who else writes this journal (a copied machine, a disk that was put back), then begin a new one: stop dovegate, move audit.directory away, start';
-
 export function startShipper(options: ShipperParts) {
   const { sink, carrier, clock, untilSeq } = options;
   const wakes = new Wakes(true);
-  const lag = createLag();
   const follower = createFollower(options.directory, tellFault, carrier.batches);
   /** First abort: send the remaining records and stop. Second abort: stop. */
   const ending = new AbortController();
@@ -59,13 +55,11 @@ export function startShipper(options: ShipperParts) {
   let kept = options.position;
   let keptAtMs = clock.now();
   let keepFault: string | undefined;
-  noteLag();
   const running = run();
 
   return {
     /** Call when there may be more on disk. */
     nudge(): void {
-      noteLag();
       if (line !== undefined) wakes.wake();
     },
     /** Sends the records on disk, if the receiver takes them in time; resolves when the shipper has ended. */
@@ -81,7 +75,6 @@ export function startShipper(options: ShipperParts) {
       for (const timer of timers) timer.cancel();
     },
     get report(): SinkReport {
-      noteLag();
       const { sentSeq, refused } = carrier;
       const safe = kept.seq < carrier.safe.seq ? kept : carrier.safe;
       return {
@@ -89,17 +82,12 @@ export function startShipper(options: ShipperParts) {
         state,
         fault: shown,
         sentSeq,
-        lagMs: lag.ms(sentSeq, clock.now()),
         refused,
         // Also after a restart.
         safe: safe.seq > 0 ? safe : undefined,
       };
     },
   };
-
-  function noteLag(): void {
-    lag.note(untilSeq(), carrier.sentSeq, clock.now());
-  }
 
   function stop(): void {
     hurry.abort(new UpstreamFault('dial-timeout', 'it took too long for the end'));
@@ -226,36 +214,4 @@ export function startShipper(options: ShipperParts) {
         return fault satisfies never;
     }
   }
-}
-
-/** One moment a second. At the limit, every two are joined, and the interval doubles. */
-const momentMs = 1_000;
-const momentsMax = 256;
-
-/** `untilSeq`: the last record on disk; `sentSeq`: the last sent one; times are of one clock, in milliseconds. */
-export function createLag() {
-  let intervalMs = momentMs;
-  /** Records up to `seq` were on disk at that time, or up to an interval later. */
-  let moments: { seq: number; readonly atMs: number }[] = [];
-  return {
-    /** Call when there may be more on disk. */
-    note(untilSeq: number, sentSeq: number, nowMs: number): void {
-      const last = moments.at(-1);
-      if (untilSeq <= Math.max(sentSeq, last?.seq ?? 0)) return;
-      if (last !== undefined && nowMs - last.atMs < intervalMs) last.seq = untilSeq;
-      else moments.push({ seq: untilSeq, atMs: nowMs });
-      if (moments.length <= momentsMax) return;
-      intervalMs *= 2;
-      moments = moments.flatMap((moment, at) =>
-        at % 2 === 0 ? [{ atMs: moment.atMs, seq: moments[at + 1]?.seq ?? moment.seq }] : [],
-      );
-    },
-    /** How long the oldest unsent record has been on disk; 0: there is none. */
-    ms(sentSeq: number, nowMs: number): number {
-      moments = moments.filter(({ seq }) => seq > sentSeq);
-      const [oldest] = moments;
-      if (oldest === undefined) intervalMs = momentMs;
-      return oldest === undefined ? 0 : nowMs - oldest.atMs;
-    },
-  };
 }

@@ -164,7 +164,8 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
       const isNext = frozen?.name.first === safe.seq + 1 && (safe.hash === '' || frozen.prev === safe.hash);
       if (isNext) await putFrozen();
       frozen = undefined;
-      await follower.seek(safe);
+      // What was found it is behind already, also where the journal has the record no more.
+      if (isNext || end === undefined) await follower.seek(safe);
     }
 
     /** The folder is there, but this journal's folder in it is gone. Who removes objects leaves it, so the disk is missing or another. */

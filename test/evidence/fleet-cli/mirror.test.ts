@@ -59,6 +59,7 @@ function openIn(state: string, share = 1 << 30, keepMs = Infinity) {
     note({ kind, host: name, text }) {
       if (kind === 'mirror-full') full.push(name);
       else lacks.push(/records (\d+ to \d+)/.exec(text)?.[1]?.replace(' to ', '-') ?? text);
+      return true;
     },
   });
   return { mirror, full, lacks };

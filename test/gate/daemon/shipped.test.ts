@@ -23,7 +23,7 @@ function settingsFor(...names: readonly string[]) {
 }
 
 function sink(name: string, safe?: SafePosition, more: Partial<SinkReport> = {}): SinkReport {
-  return { name, state: 'connected', sentSeq: safe?.seq ?? 0, lagMs: 0, ...(safe && { safe }), ...more };
+  return { name, state: 'connected', sentSeq: safe?.seq ?? 0, ...(safe && { safe }), ...more };
 }
 
 function tell(t: TestContext) {
@@ -102,6 +102,36 @@ void test('without receivers nothing is held back; with one that nothing is know
     [7, 13],
     [5, 15],
   ]);
+});
+
+void test('how long the oldest record waits is known here: also while nobody ships, and after another one begins', async (t) => {
+  const { story, shipped, claim } = await begin(t);
+  const { clock, journal } = story;
+  const lagMs = () => shipped.sinks[0]?.lagMs;
+  const later = async (records: number, ms = 10_000) => {
+    journal.write(records);
+    shipped.note();
+    await clock.advance(ms);
+  };
+  claim(sink(one, story.at(20)));
+  assert.equal(lagMs(), 0);
+  await later(5);
+  assert.equal(lagMs(), 10_000);
+  shipped.left();
+  await later(5);
+  assert.equal(lagMs(), 20_000);
+  claim(sink(one, undefined, { state: 'connecting', sentSeq: 20 }));
+  assert.equal(lagMs(), 20_000);
+  claim(sink(one, undefined, { sentSeq: 25 }));
+  assert.equal(lagMs(), 10_000);
+  claim(sink(one, undefined, { sentSeq: 30 }));
+  assert.equal(lagMs(), 0);
+  // A long outage is told within its steps.
+  for (let minutes = 0; minutes < 600; minutes += 1) await later(1, 60_000);
+  assert.equal(lagMs(), 600 * 60_000);
+  claim(sink(one, undefined, { sentSeq: 330 }));
+  const ageMs = lagMs() ?? 0;
+  assert.ok(ageMs >= 300 * 60_000 && ageMs <= 310 * 60_000, String(ageMs));
 });
 
 void test('a lie is shown, and does not count', async (t) => {

@@ -86,7 +86,6 @@ export const shipMessage = {
       state: 'away',
       fault: { code: 'dial-refused', text: 'nobody listens' },
       sentSeq: 5,
-      lagMs: 1.5,
       safe: { segment: 1, bytes: 900, seq: 4, hash: 'ab'.repeat(32) },
     },
   ],

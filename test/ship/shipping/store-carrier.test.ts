@@ -26,6 +26,7 @@ import { startReceiver } from '../../../src/ship/receivers.js';
 import type { Shipper } from '../../../src/ship/shipping/shipper.js';
 import { createStoreCarrier } from '../../../src/ship/shipping/store-carrier.js';
 import { createMemoryDialler } from '../../kit/gate/memory-backend.js';
+import { columns } from '../../kit/plain/columns.js';
 import { createFakeClock } from '../../kit/plain/fake-clock.js';
 import { endBefore, openFolder } from '../../kit/plain/folder.js';
 import { type DiskJournal, openDiskJournal } from './journal-on-disk.js';
@@ -314,6 +315,30 @@ void test('a store that lost its end gets it again; one that lost everything is 
   await story.ship();
   const firsts = story.names().map((name) => name.first);
   assert.deepEqual(firsts, [41]);
+});
+
+void test('a journal whose oldest records the store never got: they are told, and the others go on', async (t) => {
+  const story = openStory(t);
+  story.journal.write(30);
+  await story.ship();
+  story.journal.rotate();
+  story.journal.write(10);
+  story.journal.rotate();
+  story.journal.write(5);
+  // Retired, or moved away before they were sent.
+  for (const gone of [1, 2]) story.journal.remove(gone);
+  for (const isKnown of [true, false]) {
+    if (!isKnown) story.forget();
+    await story.ship();
+    story.journal.write(1);
+  }
+  assert.deepEqual(columns(story.names(), 'first', 'last'), [
+    [1, 30],
+    [41, 45],
+    [46, 46],
+  ]);
+  const missing = story.events.filter(({ event }) => event === 'ship-missing');
+  assert.deepEqual(columns(missing, 'from', 'to'), [[31, 40]]);
 });
 
 void test('a store that fails at any call: nothing is lost or twice', async (t) => {

@@ -271,7 +271,8 @@ test('empty objects in number before true ones: all records are read, by a new v
   const next = journal.seq + 1;
   for (let count = 0; count < 2_500; count += 1) {
     const hash = String(count).padStart(64, '0');
-    for (const first of [1, next]) {
+    // Also of many records: for each there is a finding.
+    for (const first of [1, next, ...(count < 100 ? [next + 10 + count] : [])]) {
       const name = { kind: 'block', host, journal: id, first, last: first + 1, hash, isCopy: false } as const;
       writeFileSync(trail.pathOf(name), '');
     }

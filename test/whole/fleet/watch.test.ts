@@ -38,8 +38,9 @@ void test('watch, from its start to its end', { timeout: 600_000 }, async (t) =>
   const trail = openTrail(t);
   const one = readLines(await writeJournal(t, 40, undefined, true));
   const two = readLines(await writeJournal(t, 40, undefined, true));
-  const send = async (host: 'gate1' | 'gate2', from: number, to: number): Promise<void> => {
-    const { id, lines } = { gate1: one, gate2: two }[host];
+  const three = readLines(await writeJournal(t, 20, undefined, true));
+  const send = async (host: 'gate1' | 'gate2' | 'gate4', from: number, to: number): Promise<void> => {
+    const { id, lines } = { gate1: one, gate2: two, gate4: three }[host];
     await trail.send(host, { id, lines: lines.slice(from, to) });
   };
   await send('gate1', 0, 20);
@@ -99,6 +100,15 @@ void test('watch, from its start to its end', { timeout: 600_000 }, async (t) =>
     watch.child.kill('SIGHUP');
     await until(() => watch.of('reloaded').length === 1, 'reloaded');
     await until(() => watch.of('finding-ended', 'never-seen').length === 1, 'it ended');
+  });
+
+  await t.test('a host that is listed before its first object is seen soon after it', async () => {
+    desk.write({ gate1: patient, gate2: patient, gate4: patient });
+    watch.child.kill('SIGHUP');
+    await until(() => watch.of('finding', 'never-seen').some(({ host }) => host === 'gate4'), 'never seen');
+    await send('gate4', 0, 20);
+    await seqIs('gate4', 20);
+    await until(() => watch.of('finding-ended', 'never-seen').length === 2, 'it ended');
   });
 
   await t.test('a hole is told when it comes, with host and seq', async () => {

@@ -319,7 +319,6 @@ test('retention keeps what nobody is known to have, whatever is said, until it i
       name: `127.0.0.1:${at + 1}`,
       state: 'connected' as const,
       sentSeq: safe.seq,
-      lagMs: 0,
       safe,
     }));
     const claims: ShipClaims = { version: '1', journal, sinks, notices: [], certificates: [] };

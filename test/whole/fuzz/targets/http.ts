@@ -217,6 +217,7 @@ function assertShipShown({ sinks, notices, certificates, problem }: ShipClaims):
     sinks: sinks.map(({ fault, ...sink }) => ({
       ...sink,
       lagRecords: sink.sentSeq,
+      lagMs: 0,
       safeSeq: sink.safe?.seq ?? 0,
       fault: fault && { ...fault, why },
     })),
