@@ -93,14 +93,8 @@ export function encodeCommand(command: Command, serverMinor: number | undefined)
 }
 
 /** The error names the type of a value, not the value: it may be a secret. */
-export function checkTypes({
-  user,
-  name,
-  args,
-  columns,
-  reason,
-  tag,
-}: { readonly [Key in keyof Command]?: unknown }): void {
+export function checkTypes(command: { readonly [Key in keyof Command]?: unknown }): void {
+  const { user, name, args, columns, reason, tag } = command;
   const check = (what: string, isRight: boolean, wanted: string, value: unknown): void => {
     if (isRight) return;
     const kind =

@@ -518,15 +518,8 @@ function sinkAway({ name, state, fault, lagRecords }: RunningSink): FoundProblem
   };
 }
 
-function refusedKey({
-  listener,
-  key,
-  why,
-  network,
-  isFromSeveral,
-  count,
-  firstMs,
-}: RefusedKey): FoundProblem | undefined {
+function refusedKey(refused: RefusedKey): FoundProblem | undefined {
+  const { listener, key, why, network, isFromSeveral, count, firstMs } = refused;
   if (count < refusalsMin) return undefined;
   const from = `${network}${isFromSeveral ? ' and elsewhere' : ''}`;
   const times = `${countWords(count)} times since ${timeOf(firstMs)}, from ${from}`;

@@ -272,14 +272,8 @@ function joined(before: readonly string[] = [], more: readonly string[]): readon
 }
 
 /** Why it cannot be recorded whole; undefined: it can. */
-export function whyTooLong({
-  user,
-  to,
-  backend,
-  listener,
-  identities = [],
-  users = [],
-}: Partial<LockRecord>): string | undefined {
+export function whyTooLong(record: Partial<LockRecord>): string | undefined {
+  const { user, to, backend, listener, identities = [], users = [] } = record;
   const words = [user, to, backend, listener, ...identities, ...users].filter(isText);
   const longest = words.find((word) => Buffer.byteLength(word) > bounds.lockWordBytes);
   if (longest !== undefined) return `a name of more than ${bounds.lockWordBytes} bytes cannot be locked`;

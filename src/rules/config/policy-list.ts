@@ -53,17 +53,8 @@ export type ListedSettings = Pick<
   'policies' | 'listeners' | 'backends' | 'routes' | 'serverCommands' | 'persons'
 >;
 
-export function policyListOf({
-  policies,
-  listeners,
-  backends,
-  routes,
-  serverCommands,
-  persons,
-}: ListedSettings): {
-  readonly hash: string;
-  readonly text: string;
-} {
+export function policyListOf(settings: ListedSettings): { readonly hash: string; readonly text: string } {
+  const { policies, listeners, backends, routes, serverCommands, persons } = settings;
   const list: PolicyList = {
     policies: byName([...policies.values()], ({ version, shadow }) => ({
       version,

@@ -166,12 +166,10 @@ export interface MailUserSettings extends RawMailUsers {
 }
 
 /** As the section `mail_users` of a text has it, for texts that are read again. */
-export function mailUsersSection({
-  defaultRealm,
-  characters,
-  resolve,
-  case: nameCase,
-}: Pick<MailUserSettings, 'characters' | 'defaultRealm' | 'resolve' | 'case'>) {
+export function mailUsersSection(
+  settings: Pick<MailUserSettings, 'characters' | 'defaultRealm' | 'resolve' | 'case'>,
+) {
+  const { defaultRealm, characters, resolve, case: nameCase } = settings;
   return {
     default_realm: defaultRealm,
     characters,

@@ -31,14 +31,8 @@ export interface Alone {
   readonly catalog?: ReadonlyMap<string, string>;
 }
 
-export function parseAlone({
-  file,
-  yaml,
-  policy,
-  mailUsers,
-  presetText,
-  catalog = new Map(),
-}: Alone): ParsedSettings {
+export function parseAlone(alone: Alone): ParsedSettings {
+  const { file, yaml, policy, mailUsers, presetText, catalog = new Map() } = alone;
   const around = [
     'version: 1',
     `include: [${formatValue(file)}]`,

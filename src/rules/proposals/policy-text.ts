@@ -65,14 +65,8 @@ export function formatComment(text: string): string {
 }
 
 /** A case for the list `tests` of a configuration, ending in LF. */
-export function formatTest({
-  listener,
-  as,
-  user,
-  words,
-  granted,
-  expect,
-}: Omit<PolicyTest, 'place'>): string {
+export function formatTest(test: Omit<PolicyTest, 'place'>): string {
+  const { listener, as, user, words, granted, expect } = test;
   const { name, account, groups = [] } = as ?? {};
   const who: { readonly [key: string]: Plain } = {
     ...(name === undefined ? {} : { user: name }),
