@@ -67,15 +67,22 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     const kept = flags.checkpoint === undefined ? undefined : readKeptLine(flags.checkpoint, fleet);
     const heads = kept?.heads ?? (flags.whole ? [] : undefined);
     const startMs = systemClock.now();
-    if (heads !== undefined) reader.rewind(heads, kept);
-    try {
-      // A host with much has a bound in each look; one with much that is nothing has a bound of time.
-      for (let [isWhole, before, newMs] = [true, -1, startMs]; ; isWhole = false) {
-        if (await reader.look(stop.signal, isWhole, true)) break;
+    /** A host with much has a bound in each look; one with much that is nothing has a bound of time. */
+    const readAll = async (): Promise<void> => {
+      for (let [isWhole, before, newMs] = [true, -1, systemClock.now()]; ; isWhole = false) {
+        if (await reader.look(stop.signal, isWhole, true)) return;
         if (before < reader.objects) newMs = systemClock.now();
         before = reader.objects;
-        if (systemClock.now() - newMs > nothingNewMs) break;
+        if (systemClock.now() - newMs > nothingNewMs) return;
       }
+    };
+    try {
+      if (heads !== undefined) {
+        // What came late fills its hole, before it is read as if none had been there.
+        await readAll();
+        reader.rewind(heads, kept);
+      }
+      await readAll();
     } catch (fault) {
       // What was read counts.
       reader.save();

@@ -19,8 +19,8 @@ const codes: Readonly<Record<StoreFaultCode, number>> = {
   away: exitCodes.unavailable,
   refused: exitCodes.notPermitted,
   gone: exitCodes.configuration,
-  'too-large': exitCodes.notCarriedOut,
-  'bad-answer': exitCodes.notCarriedOut,
+  'too-large': exitCodes.unavailable,
+  'bad-answer': exitCodes.unavailable,
 };
 
 /** `audit`: the parent command. */

@@ -30,6 +30,7 @@ import {
   isForkedName,
   isVerifierName,
   journalFolder,
+  type ObjectName,
   parseBlockName,
   parseName,
   shardFolder,
@@ -571,6 +572,13 @@ export function createStoreReader(
     const near = oldest === undefined || oldest < ahead ? oldest : ahead;
     const after = cursor.from === '' ? near : justBefore(cursor.from);
     cursor.from = '';
+    // It was no block when it was read, and may be one now.
+    const isBlockNow = async (name: ObjectName): Promise<boolean> => {
+      if (!look.isWhole || !isBlockName(name) || !fleet.lacks(name)) return false;
+      const listed = formatName(name);
+      const { text } = (!cursor.waiting.includes(listed) && (await readOne(listed, undefined, signal))) || {};
+      return text !== undefined && fitsName(text, name);
+    };
     const unseen = new Set([...known].filter((name) => name > (after ?? '')));
     let fresh: Listed[] = [];
     for await (const page of entriesOf(below, after, signal)) {
@@ -580,7 +588,7 @@ export function createStoreReader(
         if (name === undefined) {
           looking.wrong += 1;
           note('malformed', host, `${shown(entry.name)} is no name of an object`, journal);
-        } else if (!known.has(entry.name)) fresh.push(entry);
+        } else if (!known.has(entry.name) || (await isBlockNow(name))) fresh.push(entry);
         else if (entry.versions[0]?.isMarker === true && isBlockName(name))
           await contentOf(entry, name, looking);
       }
@@ -598,8 +606,9 @@ export function createStoreReader(
     for (const gone of unseen) {
       const name = parseName(gone);
       // Of other records than the mirror has nothing is lost.
-      if (!held.includes(gone) && isBlockName(name) && (await isMirrored(name)) !== false)
-        tellCut(looking, name.first, name.last);
+      if (held.includes(gone) || !isBlockName(name)) continue;
+      const has = await mirrored(name);
+      if (has !== 'other' && has !== 'absent') tellCut(looking, name.first, name.last);
     }
     cursor.names = cursor.names.filter((name) => !unseen.has(name));
     cursor.held = cursor.held.filter(({ name }) => !unseen.has(name));
@@ -639,7 +648,9 @@ export function createStoreReader(
           const whole: Listed[] = [];
           for (const version of page) {
             if (open?.name === version.name) {
-              if (open.versions.length < namesMax) open.versions.push(version);
+              // The newest, and the oldest ones: whoever puts more later hides none of them.
+              if (open.versions.length >= namesMax) open.versions.splice(1, 1);
+              open.versions.push(version);
               continue;
             }
             if (open !== undefined) whole.push(open);
@@ -883,10 +894,11 @@ export function createStoreReader(
       if (one?.text === undefined || !fitsName(one.text, name)) continue;
       // A lifecycle rule hides what is old enough before it removes it.
       if (isHidden && isOld(one.storedMs)) return one;
+      const atMs = newest?.storedMs ?? one.storedMs;
       const how = isHidden ? 'was hidden by a delete marker' : 'was overwritten';
       const what = of === listed ? 'an older version of it' : `its copy ${of}`;
       const text = `the object ${listed} ${how}, and ${what} has the records; look who did that`;
-      note('changed', name.host, text, name.journal, name.first, one.storedMs);
+      note('changed', name.host, text, name.journal, name.first, atMs);
       return one;
     }
     looking.wrong += 1;
@@ -918,11 +930,12 @@ export function createStoreReader(
     }
   }
 
-  /** Undefined: the mirror cannot say it. */
-  async function isMirrored({ host, journal, last, hash }: BlockName): Promise<boolean | undefined> {
+  /** What the mirror has under the last number of a block. Undefined: it cannot say that. */
+  async function mirrored(of: BlockName): Promise<'same' | 'other' | 'absent' | undefined> {
+    const { host, journal, last, hash } = of;
     const held = await findRecord(join(mirrorIn(state), host, journal), last);
-    if (typeof held !== 'string') return held.hash === hash;
-    return held === 'absent' && hosts.has(host) && !mirror.isFull(host) ? false : undefined;
+    if (typeof held !== 'string') return held.hash === hash ? 'same' : 'other';
+    return held === 'absent' && hosts.has(host) && !mirror.isFull(host) ? held : undefined;
   }
 
   function index(cursor: Cursor, name: string): void {
@@ -973,10 +986,11 @@ export function createStoreReader(
   async function compareBlock(entry: Listed, name: BlockName, end: number, looking: Looking): Promise<void> {
     const content = await contentOf(entry, name, looking);
     const { text } = content;
-    if (text === undefined || !fitsName(text, name) || name.last > end || (await isMirrored(name)) !== false)
+    // What came late is not in its segment yet.
+    if (text === undefined || !fitsName(text, name) || name.last > end || (await mirrored(name)) !== 'other')
       return;
     const signed = fleet.lastSigned(name, text);
-    const isProved = signed && (await isMirrored({ ...name, last: signed.seq, hash: signed.hash })) === false;
+    const isProved = signed && (await mirrored({ ...name, last: signed.seq, hash: signed.hash })) === 'other';
     take(fleet.takeFork({ ...content, name }, isProved === true));
   }
 

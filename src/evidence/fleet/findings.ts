@@ -45,7 +45,8 @@ export class Findings {
     const of = this.#of(finding);
     if (storedMs <= of.allMs) return false;
     if (of.kept.some((one) => this.#isTold(one, finding))) return false;
-    if (this.isReread && of.kept.some((one) => isSame(one, finding) && isAsMuch(one, finding))) return false;
+    const isKnown = of.kept.some((one) => isStill(one, { storedMs, ...finding }) && isAsMuch(one, finding));
+    if (this.isReread && isKnown) return false;
     if (of.kept.length >= keptMax) {
       const accepted = of.kept.findIndex(({ acceptedMs }) => acceptedMs !== undefined);
       // Further findings of the same key repeat it.
@@ -76,7 +77,7 @@ export class Findings {
   }
 
   isKnown(finding: FoundFinding): boolean {
-    return this.#all.get(keyOf(finding))?.kept.some((one) => isSame(one, finding)) ?? false;
+    return this.#all.get(keyOf(finding))?.kept.some((one) => isStill(one, finding)) ?? false;
   }
 
   isAccepted(finding: FoundFinding): boolean {
@@ -150,6 +151,12 @@ type Found = Pick<FleetFinding, 'journal' | 'seq'>;
 
 function isSame(one: Found, other: Found): boolean {
   return one.journal === other.journal && one.seq === other.seq;
+}
+
+/** An object that came to the same place after it was accepted is another finding. */
+function isStill(one: KeptFinding, other: FoundFinding): boolean {
+  const { storedMs = Infinity } = other;
+  return isSame(one, other) && (storedMs === Infinity || storedMs <= (one.acceptedMs ?? Infinity));
 }
 
 /** It says of a later record what was accepted for all that the journal had then. */

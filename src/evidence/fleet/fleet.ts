@@ -231,7 +231,8 @@ export class Fleet {
    */
   note(finding: FleetFinding, storedMs = Infinity): boolean {
     this.faults += 1;
-    return !this.#findings.isKnown(finding) && this.#findings.add({ ...finding, storedMs });
+    const found = { ...finding, storedMs };
+    return !this.#findings.isKnown(found) && this.#findings.add(found);
   }
 
   /** By the token of a listed host: what was stored before that time (milliseconds since 1970) is in the mirror. */

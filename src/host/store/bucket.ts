@@ -40,13 +40,8 @@ const emptyPagesMax = 16;
 /** A clock that is further off is not corrected. */
 const skewMsMax = 24 * 3600_000;
 
-export function openBucket({
-  url,
-  prefix: below,
-  credentialsFile,
-  caFile,
-  clock,
-}: BucketOptions): ObjectStore {
+export function openBucket(bucket: BucketOptions): ObjectStore {
+  const { url, prefix: below, credentialsFile, caFile, clock } = bucket;
   const target = new URL(url);
   const isSecure = target.protocol === 'https:';
   const agent = new (isSecure ? SecureAgent : PlainAgent)({ keepAlive: true });

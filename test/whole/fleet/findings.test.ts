@@ -5,8 +5,11 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import type { FleetFinding, FleetStatus } from '../../../src/evidence/fleet/shapes.js';
+import { formatName } from '../../../src/evidence/store/names.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
+import { ends } from '../../kit/plain/program.js';
 import { kindsOf, openDesk, openTrail } from './fleet-lab.js';
 import {
   type HandBlock,
@@ -289,6 +292,29 @@ test('empty objects in number before true ones: all records are read, by a new v
     );
     assert.equal((await desk.verify('--accept')).exit, 0);
     assert.equal((await desk.verify('--whole')).exit, 0);
+  }
+});
+
+test('a hole that is filled under the name of junk, or while all is read again, is none any more', async (t) => {
+  for (const isJunk of [true, false]) {
+    const trail = openTrail(t);
+    const journal = new HandJournal({ host: 'gate1' }).work(10);
+    const desk = openDesk(t, trail, { gate1: keyOf(journal) });
+    await putAll(trail.store, [journal.block()]);
+    for (const flags of [[], ['--whole']]) {
+      const { seq } = journal;
+      const late = journal.work(5).block(seq + 1);
+      const place = trail.pathOf(formatName(late.name));
+      if (isJunk) writeFileSync(place, 'junk');
+      const { seq: lateEnd } = journal;
+      await putAll(trail.store, [journal.work(5).block(lateEnd + 1)]);
+      const kinds = isJunk ? ['gate1 changed', 'gate1 missing'] : ['gate1 missing'];
+      for (let run = 0; run < 2; run += 1) assert.deepEqual(kindsOf(await desk.verify()), kinds);
+      writeFileSync(place, gzipSync(late.text));
+      assert.deepEqual(kindsOf(await desk.verify(...flags)), isJunk ? ['gate1 changed'] : []);
+      await ends(0, desk.read('verify'));
+      await desk.verify('--accept');
+    }
   }
 });
 
