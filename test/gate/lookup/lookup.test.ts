@@ -5,8 +5,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
+import { createUserNames, defaultCharacters } from '../../../src/doveadm/names/user-name.js';
 import type { LinkFailure } from '../../../src/gate/lookup/auth-link.js';
 import { Lookup, type LookupAnswer, type LookupLimits } from '../../../src/gate/lookup/lookup.js';
+import { createUserResolver, type ResolvedUsers } from '../../../src/gate/lookup/resolve-user.js';
 import { UpstreamFault } from '../../../src/host/ports/faults.js';
 import { randomInteger, seededRandom } from '../../kit/plain/chunkings.js';
 import { failAtEach, failable, failableClock, failableTransport } from '../../kit/plain/fail-at.js';
@@ -57,7 +59,7 @@ function open(changes: Partial<LookupLimits> = {}, greeting = authGreeting) {
 const shown = (answers: ReadonlyMap<string, string>): string =>
   [...answers].map(([user, answer]) => `${user} ${answer}`).join(', ');
 
-const users = (heard: readonly { user: string }[]): string[] => heard.map(({ user }) => user);
+const usersOf = (heard: readonly { user: string }[]): string[] => heard.map(({ user }) => user);
 
 void test('Dovecot was restarted: the next question goes to the service that listens now', async () => {
   const { service, answers, ask, reply, finish } = open();
@@ -65,7 +67,7 @@ void test('Dovecot was restarted: the next question goes to the service that lis
   await reply(0, 'a', 'NOTFOUND');
   service.dialler.ends[0]?.peer.replace();
   await ask('b');
-  assert.deepEqual([service.dialler.dials, users(service.heard(1))], [2, ['b']]);
+  assert.deepEqual([service.dialler.dials, usersOf(service.heard(1))], [2, ['b']]);
   await reply(1, 'b', 'NOTFOUND');
   assert.equal(shown(answers), 'a not-found, b not-found');
   await finish();
@@ -190,11 +192,11 @@ void test('a queue has an end, and so has what is in flight', async () => {
   const { service, ask, reply, answers, finish } = open();
   await ask('a', 'b', 'c', 'd');
   await ask('1', '2', '3', '4', '5', '6');
-  assert.deepEqual(users(service.heard(0)), ['a', 'b', 'c', 'd']);
+  assert.deepEqual(usersOf(service.heard(0)), ['a', 'b', 'c', 'd']);
   await ask('7');
   assert.equal(shown(answers), '7 queue-full');
   await reply(0, 'b', 'NOTFOUND');
-  assert.deepEqual(users(service.heard(0)), ['a', 'b', 'c', 'd', '1']);
+  assert.deepEqual(usersOf(service.heard(0)), ['a', 'b', 'c', 'd', '1']);
   await finish();
   assert.equal(answers.get('6'), 'closed');
 });
@@ -250,7 +252,7 @@ void test('of a transport with so many late replies no more is asked', async () 
     await clock.advance(5_000);
   }
   await ask('next');
-  assert.deepEqual([service.dialler.dials, users(service.heard(1))], [2, ['next']]);
+  assert.deepEqual([service.dialler.dials, usersOf(service.heard(1))], [2, ['next']]);
   await finish();
 });
 
@@ -279,11 +281,11 @@ void test('the end of the service with questions in flight: each is asked again 
   await settle();
   await ask('new');
   assert.equal(service.dialler.dials, 2);
-  assert.deepEqual(users(service.heard(1)), ['a']);
+  assert.deepEqual(usersOf(service.heard(1)), ['a']);
   await reply(1, 'a', 'USER\tID\ta');
-  assert.deepEqual(users(service.heard(1)), ['a', 'b']);
+  assert.deepEqual(usersOf(service.heard(1)), ['a', 'b']);
   await reply(1, 'b', 'NOTFOUND');
-  assert.deepEqual(users(service.heard(1)), ['a', 'b', 'new']);
+  assert.deepEqual(usersOf(service.heard(1)), ['a', 'b', 'new']);
   await reply(1, 'new', 'NOTFOUND');
   assert.deepEqual([...answers.keys()], ['first', 'a', 'b', 'new']);
   assert.deepEqual(told, [undefined, undefined, undefined, undefined]);
@@ -298,21 +300,21 @@ void test('who kills the service alone is not asked for a while; the others are 
   service.end(0).peer.vanish();
   await clock.advance(100);
   await reply(1, 'a', 'NOTFOUND');
-  assert.deepEqual(users(service.heard(1)), ['a', 'poison']);
+  assert.deepEqual(usersOf(service.heard(1)), ['a', 'poison']);
   service.end(1).peer.end();
   await clock.advance(100);
   assert.equal(answers.get('poison'), 'closed-early');
-  assert.deepEqual(users(service.heard(2)), ['b']);
+  assert.deepEqual(usersOf(service.heard(2)), ['b']);
   await reply(2, 'b', 'NOTFOUND');
   assert.equal(answers.get('b'), 'not-found');
   const { dials } = service.dialler;
   assert.deepEqual(await lookup.user('poison'), { kind: 'failed', code: 'closed-early' });
-  assert.deepEqual(users(service.heard(2)), ['b']);
+  assert.deepEqual(usersOf(service.heard(2)), ['b']);
   assert.equal(service.dialler.dials, dials);
   await clock.advance(30_000);
   answers.clear();
   await ask('poison');
-  assert.deepEqual(users(service.heard(2)), ['b', 'poison']);
+  assert.deepEqual(usersOf(service.heard(2)), ['b', 'poison']);
   await finish();
 });
 
@@ -404,7 +406,7 @@ void test('a transport that is old gets no more questions, and finishes those th
   await ask('b');
   await clock.advance(1);
   await ask('c');
-  assert.deepEqual([users(service.heard(0)), users(service.heard(1))], [['a', 'b'], ['c']]);
+  assert.deepEqual([usersOf(service.heard(0)), usersOf(service.heard(1))], [['a', 'b'], ['c']]);
   await reply(1, 'c', 'NOTFOUND');
   await reply(0, 'b', 'NOTFOUND');
   assert.equal(service.dialler.open.length, 2);
@@ -542,4 +544,96 @@ void test('random events: answers are right or failures, and come in time', asyn
     assert.ok((outcomes.get(outcome) ?? 0) > 0, outcome);
   }
   t.diagnostic([...outcomes].map(([outcome, count]) => `${outcome} ${count}`).join(', '));
+});
+
+// Goal: every name that a command may touch is known before it is judged. What must not happen: a failure that passes for "no alias", an
+// endless chain, an alias that no policy could name.
+
+const userNames = createUserNames({ characters: defaultCharacters, defaultRealm: 'example.com' });
+
+/** A userdb: what it answers to a name; a name that it does not list is not found, and '' is a failure. */
+async function resolve(
+  database: Readonly<Record<string, string>>,
+  users: readonly string[],
+): Promise<{ result: ResolvedUsers; asked: string[] }> {
+  const asked: string[] = [];
+  const user = (name: string): Promise<LookupAnswer> => {
+    asked.push(name);
+    const found = database[name];
+    if (found === undefined) return Promise.resolve({ kind: 'not-found' });
+    if (found === '') return Promise.resolve({ kind: 'failed', code: 'auth-failed' });
+    return Promise.resolve({ kind: 'found', user: found, fields: new Map() });
+  };
+  return { result: await createUserResolver({ user }, userNames).resolve(users), asked };
+}
+
+const alice = 'alice@example.com';
+const ceo = 'ceo@example.com';
+const boss = 'boss@example.com';
+const isFree = { kind: 'resolved', aliases: [] };
+
+void test('who is meant', async () => {
+  const [a, b, c] = ['a@example.com', 'b@example.com', 'c@example.com'] as const;
+  const cases: [string, Record<string, string>, readonly string[], readonly string[]][] = [
+    ['himself', { [alice]: alice }, [alice], []],
+    ['himself, in another case', { [alice]: 'Alice@Example.COM' }, [alice], []],
+    ['himself, without his realm', { [alice]: 'alice' }, [alice], []],
+    ['nobody that the userdb knows', {}, [alice], []],
+    ['no user at all', {}, [], []],
+    ['somebody else', { [boss]: ceo, [ceo]: ceo }, [boss], [ceo]],
+    ['somebody else, as the database wrote him', { [boss]: 'CEO' }, [boss], [ceo]],
+    ['somebody else who does not exist', { [boss]: ceo }, [boss], [ceo]],
+    ['somebody else who is given too', { [boss]: ceo, [ceo]: ceo }, [boss, ceo], []],
+    ['one of several', { [alice]: alice, [boss]: ceo, [ceo]: ceo }, [alice, boss], [ceo]],
+    ['the same one twice', { [boss]: ceo, [alice]: ceo, [ceo]: ceo }, [boss, alice], [ceo]],
+    ['a chain', { a: 'b', [a]: 'b', [b]: 'c', [c]: 'c' }, [a], [b, c]],
+    ['a ring', { [a]: 'b', [b]: 'a' }, [a], [b]],
+    ['a ring behind him', { [alice]: 'a', [a]: 'b', [b]: 'a' }, [alice], [a, b]],
+  ];
+  for (const [name, database, users, aliases] of cases) {
+    assert.deepEqual((await resolve(database, users)).result, { kind: 'resolved', aliases }, name);
+  }
+});
+
+void test('what cannot be found out is a failure, whoever else is well known', async () => {
+  const failed = { kind: 'failed', code: 'auth-failed' };
+  assert.deepEqual((await resolve({ [alice]: '' }, [alice])).result, failed);
+  assert.deepEqual((await resolve({ [alice]: alice, [boss]: '' }, [alice, boss])).result, failed);
+  assert.deepEqual((await resolve({ [boss]: ceo, [ceo]: '' }, [boss])).result, failed);
+});
+
+void test('an alias that is no name is a failure, and not said in it', async () => {
+  for (const name of ['we+ird/user@example.com', 'a b', 'a@b@c', '@', '*', 'ü', 'x'.repeat(400), '%u']) {
+    const { result } = await resolve({ [alice]: name }, [alice]);
+    assert.deepEqual(result, { kind: 'failed', code: 'alias-unnamable' }, name);
+  }
+});
+
+// bounds.aliasSteps
+void test('a chain has an end', async () => {
+  const chain = (length: number): Record<string, string> =>
+    Object.fromEntries(
+      Array.from({ length }, (_, at) => [
+        `u${at}@example.com`,
+        `u${Math.min(at + 1, length - 1)}@example.com`,
+      ]),
+    );
+  const long = await resolve(chain(5), ['u0@example.com']);
+  assert.deepEqual(long.result, {
+    kind: 'resolved',
+    aliases: [1, 2, 3, 4].map((at) => `u${at}@example.com`),
+  });
+  const tooLong = await resolve(chain(20), ['u0@example.com']);
+  assert.deepEqual(tooLong.result, { kind: 'failed', code: 'alias-chain' });
+  assert.ok(tooLong.asked.length <= 5);
+});
+
+// bounds.aliasUsers
+void test('each user is asked once, and of thousands nobody', async () => {
+  const { asked } = await resolve({ [alice]: alice }, [alice, alice, alice]);
+  assert.deepEqual(asked, [alice]);
+  const many = Array.from({ length: 257 }, (_, at) => `u${at}@example.com`);
+  const refused = await resolve({}, many);
+  assert.deepEqual(refused, { result: { kind: 'failed', code: 'users-many' }, asked: [] });
+  assert.deepEqual((await resolve({}, many.slice(1))).result, isFree);
 });

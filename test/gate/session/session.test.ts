@@ -1,12 +1,14 @@
 // Goal: one client from accept to close. Phases: handshakes of every kind; commands one after another; what ends a session; a peer that
 // ends its side, or leaves; drain, abort and cut in every phase. What must not happen: an answer to a broken line, a line of input
 // run as a command, a command run for a session that is closed, a session that leaves neither a record nor a number.
+
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { kernelAccess } from '../../../src/gate/session/greet-peer.js';
 import { createLineTurns } from '../../../src/gate/session/line-turns.js';
 import { Session } from '../../../src/gate/session/session.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
+import type { AuditRecord } from '../../../src/journal/records/record.js';
 import { replyPacket } from '../../kit/gate/memory-backend.js';
 import {
   allSynced,
@@ -20,6 +22,7 @@ import {
 import { columns } from '../../kit/plain/columns.js';
 import { settle } from '../../kit/plain/fake-clock.js';
 import { createMemoryTransport } from '../../kit/plain/memory-transport.js';
+import { accessByLogin } from './strangers.js';
 
 const ourVersion = 'VERSION\tdoveadm-client\t1\t3\n+\n';
 const ok = '\0\0\0\0\x03\n+\n';
@@ -492,4 +495,366 @@ void test('a tag is recorded with the next command only, and what is no tag is i
     await client.line(line);
   const tags = engine.recordsOf('admission').map(({ tag }) => tag);
   assert.deepEqual(tags, ['bulk-1.2', undefined, undefined, undefined, 'of:a-dry-run']);
+});
+
+// Goal: what a session leaves beside the records of its commands. Phases: sessions with no, one and several commands, ended in every way;
+// a search before a command; floods. What must not happen: a session that is neither in the journal nor in a number, one whose peer is
+// nowhere, a record of a session that says only what its one command says already.
+
+const denied = '|alice@example.org|mailbox delete|Work';
+
+/** Its records, `+` where one names the peer, with the reason and the count of what has one. */
+function recordsOf({ records }: MemoryEngine, session?: string): string {
+  const words: Partial<Record<AuditRecord['event'], string>> = {
+    'session-open': 'open',
+    'session-close': 'close',
+    admission: 'admission',
+    completion: 'completion',
+  };
+  return records
+    .filter(
+      ({ record }) => words[record.event] !== undefined && (session ?? record.session) === record.session,
+    )
+    .map(({ record: { event, for: twinOf, peer, reason, count } }) => {
+      const word = `${twinOf === undefined ? '' : 'search '}${words[event]}${peer?.uid === 1000 ? '+' : ''}`;
+      return count === undefined ? word : `${word} ${reason} ${count}`;
+    })
+    .join(', ');
+}
+
+type Leaves = (client: MemoryClient, engine: MemoryEngine) => unknown;
+const ends: Leaves = ({ peer }) => peer.end();
+const vanishes: Leaves = ({ peer }) => peer.vanish();
+const stays: Leaves = () => undefined;
+const isDrained: Leaves = (_client, { service }) => void service.drain();
+const endsWithIt: Leaves = ({ peer }) => {
+  peer.send(`${quota.replaceAll('|', '\t')}\n`);
+  peer.end();
+};
+const leavesWithin: Leaves = async (client, engine) => {
+  engine.setAnswer(() => undefined);
+  await client.line(quota);
+  client.peer.vanish();
+};
+
+// [hint, its lines, how it leaves, its records]
+const stories: readonly (readonly [string, readonly string[], Leaves, string])[] = [
+  ['no command', [], ends, 'open+, close peer-ended 0'],
+  ['no command, and gone', [], vanishes, 'open+, close peer-gone 0'],
+  ['no command, a broken line', ['nonsense'], stays, 'open+, close wire-fault 0'],
+  ['no command, an option', ['||OPTION|log-passthrough'], ends, 'open+, close peer-ended 0'],
+  ['one command', [quota], ends, 'admission+, completion'],
+  ['one command, denied', [denied], ends, 'admission+, completion'],
+  ['one command that dovegate answers', ['||dovegate can'], ends, 'admission+, completion'],
+  ['one command, its end sent with it', [], endsWithIt, 'admission+, completion'],
+  ['one command, a broken line', [quota, 'nonsense'], stays, 'admission+, completion, close wire-fault 1'],
+  ['one command, then a drain', [quota], isDrained, 'admission+, completion, close draining 1'],
+  ['one command, left', [], leavesWithin, 'admission+, completion, close peer-gone 1'],
+  [
+    'two commands',
+    [quota, denied],
+    ends,
+    'admission+, completion, admission+, completion, close peer-ended 2',
+  ],
+];
+
+for (const [hint, lines, leave, expected] of stories) {
+  void test(`a session with ${hint}`, async () => {
+    const { engine, client } = await openWithClient(2);
+    await engine.clock.advance(3000);
+    for (const line of lines) await client.line(line);
+    await leave(client, engine);
+    await engine.untilIdle();
+    assert.equal(recordsOf(engine), expected);
+    for (const { record } of engine.records) {
+      if (record.event === 'session-close')
+        assert.ok((record.duration_ms ?? 0) >= 3000, 'since it was accepted');
+    }
+  });
+}
+
+void test('a search before a command is no second command', async () => {
+  const settings = memorySettings.replace('fetch,', '{ command: expunge, max_matches: 5 },');
+  for (const [matches, isSent] of [
+    [2, true],
+    [6, false],
+  ] as const) {
+    const engine = openMemoryEngine({ settings });
+    engine.setAnswer((line) =>
+      replyPacket(line.includes('search') ? `${'guid\t1\t'.repeat(matches)}\n+\n` : '\n+\n'),
+    );
+    const client = await engine.client(2);
+    await client.line('|alice@example.org|expunge|mailbox|Trash|all');
+    assert.equal(engine.commands.length, isSent ? 2 : 1);
+    client.peer.end();
+    await engine.untilIdle();
+    assert.equal(recordsOf(engine), 'search admission+, search completion, admission+, completion');
+  }
+});
+
+void test('in a flood of refusals a session names its peer, whichever of its commands are recorded', async () => {
+  const engine = openMemoryEngine();
+  const flood = await engine.client(2);
+  for (let at = 0; at < 110; at += 1) await flood.line(denied);
+  engine.forget();
+  const late = await engine.client(2);
+  await late.line(denied);
+  await late.line(quota);
+  await late.line(quota);
+  const unseen = await engine.client(2);
+  await unseen.line(denied);
+  const opened = engine.events.findLast((event) => event.kind === 'session-opened');
+  assert.ok(opened?.kind === 'session-opened');
+  const session = String(opened['session']);
+  for (const client of [late, unseen]) {
+    client.peer.end();
+    await settle();
+  }
+  assert.equal(recordsOf(engine, session), 'close+ peer-ended 1', 'its command is in a number only');
+  assert.equal(
+    recordsOf(engine),
+    'admission+, completion, admission+, completion, close peer-ended 3, close+ peer-ended 1',
+  );
+});
+
+void test('in a flood of sessions those with a recorded command have all their records', async () => {
+  const engine = openMemoryEngine({ settings: memorySettings.replace('sessions: 3', 'sessions: 50') });
+  const clients: MemoryClient[] = [];
+  for (let at = 0; at < 30; at += 1) {
+    const client = await engine.client(2);
+    if (at >= 28) await client.line(quota);
+    clients.push(client);
+  }
+  await clients[29]?.line(quota);
+  for (const client of clients) client.peer.end();
+  await engine.untilIdle();
+  engine.context.exchanges().floods.tell();
+  const countOf = (event: AuditRecord['event']): number =>
+    engine.records.filter(({ record }) => record.event === event).length;
+  assert.deepEqual([countOf('session-open'), countOf('session-close')], [10, 11]);
+  const limits = engine.recordsOf('limit').map(({ count }) => count);
+  assert.deepEqual(limits, [18]);
+});
+
+for (const next of ['quota get', 'mailbox subscribe\tB', 'mailbox subscribe\tA'])
+  void test(`${next} in one chunk with another command is not begun for a client that left during that one`, async () => {
+    const settings = memorySettings.replace('version: 1', 'version: 1\naudit: { strict: [] }');
+    const { engine, client } = await openWithClient(2, { settings, answer: () => undefined });
+    client.peer.send(`\talice@example.org\tmailbox subscribe\tA\n\talice@example.org\t${next}\n`);
+    await settle();
+    client.peer.vanish();
+    await settle();
+    engine.commands[0]?.end.peer.send(replyPacket('\n+\n'));
+    await settle();
+    assert.equal(engine.commands.length, 1, 'sent for nobody');
+    const close = engine.records.find(({ record }) => record.event === 'session-close');
+    assert.deepEqual([close?.record.reason, close?.record.count], ['peer-gone', 1]);
+  });
+
+void test('who proved nothing has one second to take the last bytes', async () => {
+  const engine = openMemoryEngine({ access: accessByLogin });
+  const { transport, peer } = engine.serve({ uid: undefined, address: '192.0.2.1' });
+  peer.setStopped(true);
+  await settle();
+  peer.send('VERSION\tdoveadm-server\t1\t2\n');
+  await settle();
+  peer.end();
+  await settle();
+  assert.ok(transport.closedFor !== undefined && transport.unsentBytes > 0);
+  await engine.clock.advance(999);
+  assert.equal(peer.isReset, false);
+  await engine.clock.advance(1);
+  assert.equal(peer.isReset, true);
+});
+
+// Goal: a dry run says how many mails the command would concern, found by a search that has records of its own; the command itself is
+// never sent, and what would stop it stops the dry run.
+
+const guid = '0123456789abcdef0123456789abcdef';
+
+function settingsOf(rules: string, more = '', backends = ['mail1']): string {
+  const address = (name: string): string =>
+    `  ${name}: { address: "unix:/run/${name}/doveadm-server", connections: 2, series: "2.4", shared_namespaces: [] }`;
+  return `
+version: 1
+listeners: { support: { unix: /run/dovegate/support.sock, policy: support } }
+backends:
+${backends.map(address).join('\n')}
+routes: [{ users: ["*"], ${backends.length > 1 ? `spread: [${backends.join(', ')}]` : 'backend: mail1'} }]
+policies:
+  support:
+    users: ["${rules.includes('all_users') ? '*' : '*@example.org'}"]
+    allow: [${rules}]
+    ${more}
+`;
+}
+
+const expunge = '||dovegate dry-run|-u|alice@example.org|--|expunge|mailbox|Trash|all';
+const sent = (engine: MemoryEngine): string[] =>
+  engine.commands.map(({ line }) => line.replaceAll('\t', '|'));
+
+function answerWith(engine: MemoryEngine, rows: string): void {
+  engine.setAnswer((line) => replyPacket(line.includes('search') ? `${rows}\n+\n` : '\n+\n'));
+}
+
+void test('the mails are counted by a search, with records before it is sent, and nothing else is', async () => {
+  const engine = openMemoryEngine({ settings: settingsOf('expunge'), minor: 3 });
+  answerWith(engine, `${guid}\t1\t${guid}\t2\t${guid}\t7\t`);
+  const client = await engine.client(2);
+  await client.line(expunge);
+  assert.match(client.said(), /\tmails\t3\t\n\+\n$/);
+  assert.deepEqual(sent(engine), ['|alice@example.org|search|--|mailbox|Trash|all']);
+  assert.equal(engine.commands[0]?.admissions, 1);
+  const told = engine.records
+    .map(({ record }) => record)
+    .filter(({ event }) => event === 'admission' || event === 'completion')
+    .map(({ event, command, effect, user, users, matches, sent: isSent }) => [
+      event,
+      command,
+      effect ?? isSent,
+      user,
+      users?.join(' ') ?? matches,
+    ]);
+  assert.deepEqual(told, [
+    ['admission', 'search', 'read', 'alice@example.org', 'alice@example.org'],
+    ['completion', 'search', true, 'alice@example.org', undefined],
+    ['admission', 'dovegate dry-run', 'session', '', ''],
+    ['completion', 'dovegate dry-run', false, '', undefined],
+  ]);
+  const [search, , dryRun] = engine.records
+    .map(({ record }) => record)
+    .filter(({ event }) => event !== 'session-open');
+  assert.equal(search?.for, dryRun?.id);
+  assert.equal(dryRun?.matches, 3);
+});
+
+const alice = '-u|alice@example.org|--';
+// [the rules, the command, what is searched]
+const counted: readonly (readonly [string, string, string?])[] = [
+  ['expunge', `${alice}|expunge|mailbox|x|all`, 'alice@example.org|search|--|mailbox|x|all'],
+  ['flags add', `${alice}|flags add|\\Seen|all`, 'alice@example.org|search|--|all'],
+  // Mails are taken from bob, and would go to alice.
+  [
+    '{ command: move, where: { source-user: any } }',
+    `${alice}|move|x|user|bob@example.org|mailbox|y|all`,
+    'bob@example.org|search|--|mailbox|y|all',
+  ],
+  ['copy', `${alice}|copy|x|all`, 'alice@example.org|search|--|all'],
+  ['fetch', `${alice}|fetch|uid|all`, 'alice@example.org|search|--|all'],
+  ['quota get', `${alice}|quota get`],
+];
+for (const [rules, command, searched] of counted) {
+  void test(`dry run of ${command}`, async () => {
+    const { engine, client } = await openWithClient(2, { settings: settingsOf(rules), minor: 3 });
+    await client.line(`||dovegate dry-run|${command}`);
+    assert.match(client.said(), searched === undefined ? /\teffect\tread\t/ : /\tmails\t0\t/);
+    assert.match(client.said(), /\n\+\n$/);
+    assert.deepEqual(sent(engine), searched === undefined ? [] : [`|${searched}`]);
+    assert.equal(client.said().includes('\tmails\t'), searched !== undefined);
+  });
+}
+
+void test('of all users on several backends the mails are added up, and a backend that fails is a failure', async () => {
+  const settings = settingsOf('{ command: expunge, all_users: true, where: { query: any } }', '', [
+    'mail1',
+    'mail2',
+  ]);
+  const engine = openMemoryEngine({ settings, minor: 3 });
+  answerWith(engine, `${guid}\t1\t`);
+  const client = await engine.client(3);
+  await client.line('||dovegate dry-run|--|expunge|-A|mailbox|x|all');
+  assert.match(client.said(), /\tmails\t2\t\n\+\n$/);
+  engine.setAnswer((_line, { address }) =>
+    replyPacket(address.kind === 'unix' && address.path.includes('mail2') ? '\n-TEMPFAIL\n' : '\n+\n'),
+  );
+  await client.line('||dovegate dry-run|--|expunge|-A|mailbox|x|all');
+  assert.match(client.said(), /\n-TEMPFAIL\n$/);
+});
+
+void test('more mails than its rule allows: refused, as the command would be', async () => {
+  const engine = openMemoryEngine({ settings: settingsOf('{ command: expunge, max_matches: 2 }'), minor: 3 });
+  answerWith(engine, `${guid}\t1\t`.repeat(3));
+  const client = await engine.client(2);
+  await client.line(expunge);
+  assert.match(client.said(), /3 mails match, and its rule allows at most 2[^]*\n-NOPERM\n$/);
+  assert.equal(sent(engine).length, 1);
+});
+
+void test('a search that cannot be recorded is not sent', async () => {
+  const { engine, client } = await openWithClient(2, { settings: settingsOf('expunge'), minor: 3 });
+  engine.setJournal('refuse');
+  await client.line(expunge);
+  assert.match(client.said(), /-TEMPFAIL\n$/);
+  assert.deepEqual(sent(engine), []);
+});
+
+void test('a query by the content of mails needs what the command needs: denied, nothing is counted', async () => {
+  for (const [rule, isAllowed] of [
+    ['{ command: expunge, where: { query: any } }', false],
+    ['{ command: expunge, where: { query: any }, content: true }', true],
+  ] as const) {
+    const { engine, client } = await openWithClient(2, { settings: settingsOf(rule), minor: 3 });
+    await client.line('||dovegate dry-run|-u|alice@example.org|--|expunge|mailbox|x|text|secret');
+    assert.match(client.said(), isAllowed ? /\tmails\t0\t\n\+\n$/ : /\n-NOPERM\n$/);
+    assert.equal(sent(engine).length, isAllowed ? 1 : 0);
+  }
+});
+
+const rated = settingsOf(
+  'quota get, save, { command: mailbox delete, reason: required }',
+  'limits: { rate: 3/minute }',
+);
+
+void test('a dry run is judged, counted and recorded as the command would be, and nothing is sent', async () => {
+  const { engine, client } = await openWithClient(2, { settings: rated });
+  await client.line('||dovegate dry-run|-u|alice@example.org|--|quota get');
+  assert.match(client.said(), /backend\tmail1\t.*\n\+\n$/s);
+  await client.line('||dovegate dry-run|-u|alice@example.org|--|expunge|mailbox|x|all');
+  assert.match(client.said(), /\n-NOPERM\n$/);
+  await client.line('||dovegate dry-run|-u|alice@example.org|--|mailbox delete|x');
+  assert.match(client.said(), /must say why[^]*\n-NOPERM\n$/);
+  await client.line('||OPTION|dovegate-reason=because');
+  await client.line('||dovegate dry-run|-u|alice@example.org|--|mailbox delete|x');
+  assert.match(client.said(), /destroy[^]*\n\+\n$/);
+  // No text follows: the next line is a command.
+  await client.line('||dovegate dry-run|-u|alice@example.org|--|save|-m|INBOX');
+  assert.match(client.said(), /write[^]*\n\+\n$/);
+  await client.line('|alice@example.org|quota get');
+  assert.match(client.said(), /over the rate[^]*\n-TEMPFAIL\n$/);
+  assert.equal(engine.commands.length, 0);
+  assert.equal(engine.dialler.ends.length, 0);
+  const admissions = engine.recordsOf('admission');
+  assert.deepEqual(
+    admissions.map(({ command, effect, decision, user, args }) => [
+      command,
+      effect,
+      decision,
+      user,
+      args?.map(String).join(' '),
+    ]),
+    [
+      ['dovegate dry-run', 'session', 'allow', '', '-u alice@example.org -- quota get --'],
+      ['dovegate dry-run', 'session', 'deny', '', '-u alice@example.org -- expunge -- mailbox x all'],
+      ['dovegate dry-run', 'session', 'allow', '', '-u alice@example.org -- mailbox delete -- x'],
+      ['dovegate dry-run', 'session', 'allow', '', '-u alice@example.org -- mailbox delete -- x'],
+      ['dovegate dry-run', 'session', 'allow', '', '-u alice@example.org -- save -m INBOX --'],
+      ['quota get', 'read', 'allow', 'alice@example.org', '--'],
+    ],
+  );
+  assert.ok(admissions.slice(0, -1).every(({ users }) => users?.length === 0));
+  const completions = engine.recordsOf('completion');
+  assert.ok(completions.every((each) => each.sent === false));
+});
+
+void test('a dry run that cannot be read, or names a user twice, is no dry run', async () => {
+  for (const line of [
+    '||dovegate dry-run',
+    '|alice@example.org|dovegate dry-run|--|quota get',
+    '||dovegate dry-run|--|dovegate dry-run|--|quota get',
+  ]) {
+    const { engine, client } = await openWithClient(2, { settings: rated });
+    await client.line(line);
+    assert.match(client.said(), /\n-USAGE\n$/, line);
+    assert.equal(engine.commands.length, 0);
+  }
 });

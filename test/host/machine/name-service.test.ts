@@ -1,18 +1,21 @@
 // Goal: names come from the files at once and from a directory through a helper process; nobody waits longer than its time, strangers push
 // out no names and delay no reload, and uids of containers are not asked for. The helper is a real one, the system's programs are the
 // test's.
+
 import assert from 'node:assert/strict';
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { openAccountFiles } from '../../../src/host/machine/account-files.js';
+import { gidOf, uidOf, userNameOf } from '../../../src/host/machine/accounts.js';
 import { systemClock } from '../../../src/host/machine/clock.js';
 import { startNameProcess } from '../../../src/host/machine/name-process.js';
 import { createNameService } from '../../../src/host/machine/name-service.js';
 import type { Clock } from '../../../src/host/ports/machine.js';
 import { createFakeClock } from '../../kit/plain/fake-clock.js';
 import { openFolder } from '../../kit/plain/folder.js';
+import { me, myUid } from '../../kit/plain/me.js';
 import { fakePrograms, searchIn } from '../../kit/plain/names.js';
 import { until } from '../../kit/plain/until.js';
 
@@ -294,4 +297,42 @@ void test('whether users can be elsewhere than on this machine', (t) => {
   assert.equal(of('group: sss\n'), false);
   appendFileSync(join(folder, 'nsswitch.conf'), 'passwd: ldap files\n');
   assert.equal(names.hasDirectory(), true);
+});
+
+// Goal: names and numbers of users and groups, as a program gets them that serves nobody.
+
+void test('names of the system, and their numbers', () => {
+  assert.equal(uidOf('root'), 0);
+  assert.equal(gidOf('root'), 0);
+  assert.equal(uidOf(me), myUid);
+  assert.equal(userNameOf(0), 'root');
+});
+
+void test('a number is itself, as far as the kernel has such a user', () => {
+  for (const of of [uidOf, gidOf]) {
+    assert.equal(of('0'), 0);
+    assert.equal(of('4711'), 4711);
+    assert.equal(of('4294967294'), 4_294_967_294);
+    // To the kernel this one means "leave it as it is", and there is nothing above it.
+    assert.equal(of('4294967295'), undefined);
+    assert.equal(of('9999999999'), undefined);
+  }
+});
+
+void test('nobody has such a name', () => {
+  for (const name of [
+    '',
+    'no-such-name-here',
+    'root:x',
+    '-1',
+    '0x0',
+    ' root',
+    'root\n',
+    '--help',
+    '99999999999',
+  ]) {
+    assert.equal(uidOf(name), undefined, JSON.stringify(name));
+    assert.equal(gidOf(name), undefined, JSON.stringify(name));
+  }
+  assert.equal(userNameOf(4_294_967_294), undefined);
 });
