@@ -333,7 +333,8 @@ export function createStoreReader(
         (name, at, all) => at >= all.length - linesMax || (isWanted && name >= (read ?? '')),
       );
     for (const name of names) {
-      const bytes = await lineOf(name, signal);
+      // No server gives what another name than ours stands for, such as one with "..".
+      const bytes = isVerifierName(parseName(name)) ? await lineOf(name, signal) : undefined;
       lines.set(below, { name });
       if (bytes === undefined) note('malformed', noHost, `${shown(name)} is no line of a verifier`);
       else take(fleet.takeLine(bytes, shown(name)));

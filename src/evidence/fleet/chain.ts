@@ -40,7 +40,7 @@ export interface ChainContext {
   readonly report: (finding: FoundFinding) => void;
   /** The records that were reported missing from that one on are all there. */
   readonly filled: (seq: number) => void;
-  readonly isAccepted: (finding: FleetFinding) => boolean;
+  readonly isAccepted: (finding: FoundFinding) => boolean;
   /** Each change of the policies is a finding. */
   readonly tellsPolicies: boolean;
 }
@@ -605,7 +605,7 @@ export class Chain {
     if (this.state.untrusted !== undefined) return;
     const what = `${text}; look who writes with its credential, and put the key into "hosts" only if its gate has a new one`;
     const finding = this.#finding(kind, seq, what, head);
-    if (!this.#context.isAccepted(finding)) this.state.untrusted = finding;
+    if (!this.#context.isAccepted({ ...finding, storedMs: this.#storedMs })) this.state.untrusted = finding;
   }
 
   #noteDrift(): void {

@@ -46,7 +46,7 @@ export class Findings {
     if (storedMs <= of.allMs) return false;
     if (of.kept.some((one) => this.#isTold(one, finding))) return false;
     const isKnown = of.kept.some((one) => isStill(one, { storedMs, ...finding }) && isAsMuch(one, finding));
-    if (this.isReread && isKnown) return false;
+    if (this.isReread && (isKnown || this.isCut(finding))) return false;
     if (of.kept.length >= keptMax) {
       const accepted = of.kept.findIndex(({ acceptedMs }) => acceptedMs !== undefined);
       // Further findings of the same key repeat it.
@@ -80,11 +80,20 @@ export class Findings {
     return this.#all.get(keyOf(finding))?.kept.some((one) => isStill(one, finding)) ?? false;
   }
 
+  /** With `storedMs`: also that of any record that its journal had then. */
   isAccepted(finding: FoundFinding): boolean {
-    const kept = this.#all.get(keyOf(finding))?.kept ?? [];
-    return kept.some(
-      (one) => one.acceptedMs !== undefined && (isSame(one, finding) || isWithin(one, finding)),
-    );
+    const { journal, storedMs = Infinity } = finding;
+    const { kept = [], allMs = 0 } = this.#all.get(keyOf(finding)) ?? {};
+    const isOf = (one: KeptFinding): boolean =>
+      one.acceptedMs !== undefined &&
+      (isSame(one, finding) || (one.journal === journal && storedMs <= one.acceptedMs));
+    return storedMs <= allMs || kept.some(isOf);
+  }
+
+  /** Missing, since the store does not have them any more, and that was accepted. */
+  isCut(finding: FoundFinding): boolean {
+    const cut = { ...finding, kind: 'cut-in-store', isProved: undefined } as const;
+    return finding.kind === 'missing' && this.isAccepted(cut);
   }
 
   /** Findings that have not been accepted. */
@@ -120,7 +129,10 @@ export class Findings {
   /** For a finding that is evaluated each time and never stored: it counts as known from now on. */
   addAccepted(finding: Omit<KeptFinding, 'acceptedMs'>, nowMs: number): void {
     const of = this.#of(finding);
-    if (of.kept.length >= keptMax) of.kept.shift();
+    if (of.kept.length >= keptMax) {
+      of.kept.shift();
+      of.allMs = nowMs;
+    }
     of.kept.push({ ...finding, acceptedMs: nowMs });
   }
 
@@ -157,11 +169,6 @@ function isSame(one: Found, other: Found): boolean {
 function isStill(one: KeptFinding, other: FoundFinding): boolean {
   const { storedMs = Infinity } = other;
   return isSame(one, other) && (storedMs === Infinity || storedMs <= (one.acceptedMs ?? Infinity));
-}
-
-/** It says of a later record what was accepted for all that the journal had then. */
-function isWithin({ journal, seq = 0, toSeq = 0 }: KeptFinding, other: FleetFinding): boolean {
-  return journal === other.journal && other.seq !== undefined && other.seq >= seq && other.seq <= toSeq;
 }
 
 /** More records may be missing now than before. */

@@ -243,13 +243,7 @@ export class Fleet {
   accept(nowMs: number): number {
     const trails = this.#findings.isReread ? [] : this.#judgeTrails(nowMs);
     const count = this.#findings.accept(nowMs) + trails.length;
-    for (const finding of trails) {
-      const { host, journal, kind } = finding;
-      const chain = this.#chains.get(host)?.find(({ state }) => state.journal === journal);
-      // A whole reading finds the next record of the same key.
-      const toSeq = kind === 'untrusted' ? chain?.seen.seq : undefined;
-      this.#findings.addAccepted({ ...finding, toSeq }, nowMs);
-    }
+    for (const finding of trails) this.#findings.addAccepted(finding, nowMs);
     // Nothing counts as missing before the search for it has ended.
     if (!this.#findings.isReread) {
       for (const awaited of this.#awaited.values()) awaited.clear();
@@ -383,7 +377,7 @@ export class Fleet {
           (one) => one.kind !== 'missing' || one.journal !== journal || one.seq !== seq,
         );
       },
-      isAccepted: (finding: FleetFinding) => this.#findings.isAccepted(finding),
+      isAccepted: (finding: FoundFinding) => this.#findings.isAccepted(finding),
       tellsPolicies: this.#options.tellsPolicies === true,
     };
   }
@@ -442,7 +436,8 @@ export class Fleet {
       if (finding !== undefined) findings.push(finding);
     }
     findings.push(...this.#log.judge());
-    return findings.filter((finding) => !this.#findings.isAccepted(finding));
+    const known = this.#findings;
+    return findings.filter((finding) => !known.isAccepted(finding) && !known.isCut(finding));
   }
 
   #judgeAwaited(

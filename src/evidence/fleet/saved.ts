@@ -6,7 +6,7 @@ import { genesisHash } from '../../journal/records/ledger.js';
 import { runStates } from '../trail/run-ends.js';
 import { finding, word } from './shapes.js';
 
-export const stateFormat = 7;
+export const stateFormat = 8;
 
 /** The required head of a chain: after a store was restored, or from a line kept elsewhere. */
 export const expectedHead = z.strictObject({
@@ -135,8 +135,6 @@ const keptFinding = finding
     line: word.optional(),
     /** When a person accepted it; milliseconds since 1970. */
     acceptedMs: distanceMs.optional(),
-    /** The last record that its journal had then. */
-    toSeq: count.optional(),
   })
   .readonly();
 export type KeptFinding = z.infer<typeof keptFinding>;

@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { formatName, shardFolder } from '../../../src/evidence/store/names.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
-import type { ObjectStore } from '../../../src/host/ports/store.js';
+import { type ObjectStore, StoreFault } from '../../../src/host/ports/store.js';
 import type { Owner } from '../../kit/plain/folder.js';
 import { onlyRoot } from '../../kit/plain/skipped.js';
 import { openTrail, type Trail } from '../../whole/fleet/fleet-lab.js';
@@ -395,6 +395,25 @@ for (const way of ['the same name', 'the name of its copy'])
     await verifier.mirror.tend(Date.now());
     assert.equal(textOf(verifier, evil), evil.lines.join(''));
   });
+
+test('a name below a verifier that no server gives is no line, and everything else is read', async (t) => {
+  const { trail, evil, honest } = await openHosts(t);
+  const [below, name] = ['_verifiers/audit1/', '_verifiers/audit1/../evil/junk'];
+  const store: ObjectStore = {
+    ...trail.store,
+    async *list(prefix, options) {
+      yield* trail.store.list(prefix, options);
+      if (prefix === '_verifiers/') yield [below];
+      if (prefix === below) yield [name];
+    },
+    read: (of, options) =>
+      of === name ? Promise.reject(new StoreFault('refused', 'AccessDenied')) : trail.store.read(of, options),
+  };
+  const verifier = openVerifier(t, { store }, [evil, honest]);
+  await verifier.look();
+  assert.deepEqual([verifier.found(), verifier.reader.withUnread([])], [['- malformed'], []]);
+  assert.equal(verifier.endOf(honest), honest.seq);
+});
 
 test('empty objects in the place of a hole, in number: the block that fills its beginning is read', async (t) => {
   const { trail, evil, honest } = await openHosts(t);

@@ -8,6 +8,7 @@ import { sealLine } from '../../../src/journal/records/ledger.js';
 import { makeSignKey } from '../../../src/rules/keys/sign-key.js';
 import { logged } from './desk.js';
 import {
+  block,
   blocks,
   fleetWith,
   key,
@@ -37,7 +38,7 @@ void test('a key that was accepted with a journal stays accepted for all that it
   assert.deepEqual(standing(fleet), []);
   foreign.checkpoint();
   fleet.rewind([]);
-  takeAll(fleet, blocks(foreign.lines));
+  takeAll(fleet, [...stream, { ...block(foreign.lines.slice(-1)), storedMs: started + 1 }]);
   assert.deepEqual(standing(fleet), [`untrusted gate1 ${foreign.ledger.seq}`]);
 });
 

@@ -237,7 +237,7 @@ void test('a state that was saved, and what may stand in it', () => {
     last: { seq: 1, at: 't', root: 'r' },
   };
   const state = {
-    format: 7,
+    format: 8,
     store: 'STORE',
     records: 1,
     isReread: false,

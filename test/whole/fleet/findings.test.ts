@@ -3,7 +3,7 @@
 // at once: what is wrong with one must not show at another one.
 
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { FleetFinding, FleetStatus } from '../../../src/evidence/fleet/shapes.js';
@@ -316,6 +316,47 @@ test('a hole that is filled under the name of junk, or while all is read again, 
       await desk.verify('--accept');
     }
   }
+});
+
+test('a journal that somebody signed with a key of their own: one acceptance is enough, and new signatures are told', async (t) => {
+  const trail = openTrail(t);
+  const journal = new HandJournal({ host: 'gate1' }).work(10);
+  const sign = async (blocks: number): Promise<void> => {
+    const foreign = new HandJournal({ host: 'gate1' });
+    const tops = Array.from({ length: blocks }, () => foreign.work(1).seq);
+    for (const [at, end] of tops.entries())
+      await putAll(trail.store, [foreign.block((tops[at - 1] ?? 0) + 1, end)]);
+  };
+  await putAll(trail.store, [journal.block()]);
+  await sign(12);
+  // More than are kept.
+  for (let journals = 0; journals < 30; journals += 1) await sign(2);
+  const desk = openDesk(t, trail, { gate1: keyOf(journal) });
+  assert.ok(kindsOf(await desk.verify()).includes('gate1 untrusted'));
+  await desk.verify('--accept');
+  for (const flags of [[], ['--whole'], []])
+    assert.ok(!kindsOf(await desk.verify(...flags)).includes('gate1 untrusted'), flags.join());
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await sign(1);
+  assert.ok(kindsOf(await desk.verify()).includes('gate1 untrusted'));
+});
+
+test('what somebody removed from the store, and was accepted, is not told again as missing', async (t) => {
+  const trail = openTrail(t);
+  const journal = new HandJournal({ host: 'gate1' });
+  const tops = [0, 1, 2, 3].map(() => journal.work(5).seq);
+  const blocks = tops.map((end, at) => journal.block((tops[at - 1] ?? 0) + 1, end));
+  await putAll(trail.store, blocks);
+  const desk = openDesk(t, trail, { gate1: keyOf(journal) });
+  await desk.verify();
+  for (const at of [0, 2]) rmSync(trail.pathOf(formatName(blocks[at]?.name ?? assert.fail())));
+  assert.deepEqual(kindsOf(await desk.verify()), ['gate1 cut-in-store']);
+  await desk.verify('--accept');
+  for (const flags of [[], ['--whole'], []]) {
+    const { findings } = await desk.verify(...flags);
+    assert.deepEqual(findings, [], flags.join());
+  }
+  await ends(0, desk.read('verify'));
 });
 
 test('more forks than are kept, without a signature: one acceptance is enough, and new ones are told', async (t) => {
