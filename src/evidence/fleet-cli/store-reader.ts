@@ -25,6 +25,7 @@ import { findRecord } from '../reading/held-record.js';
 import { firstClaim, fitsName, textOfBlock, upTo } from '../store/block.js';
 import {
   type BlockName,
+  type ForkedName,
   formatName,
   isBlockName,
   isForkedName,
@@ -692,10 +693,12 @@ export function createStoreReader(
       await (keyOf(one.entry.name) === undefined ? takeBlock : takeProved)(one.entry, one.name, looking);
     }
     if (rest.size === 0 && !(await compareHeld(looking))) return false;
+    let marks = 0;
     for (const { entry, name } of all) {
       // Of what was read.
       if (!isForkedName(name) || (rest.size > 0 && entry.name > cursor.from)) continue;
-      take(fleet.takeMark(name));
+      marks += 1;
+      take(fleet.takeMark(name, marks <= bounds.fleetFindings && (await hasMarked(name))));
       index(cursor, entry.name);
     }
     return rest.size === 0;
@@ -932,11 +935,17 @@ export function createStoreReader(
   }
 
   /** What the mirror has under the last number of a block. Undefined: it cannot say that. */
-  async function mirrored(of: BlockName): Promise<'same' | 'other' | 'absent' | undefined> {
+  async function mirrored(
+    of: Pick<BlockName, 'host' | 'journal' | 'last' | 'hash'>,
+  ): Promise<'same' | 'other' | 'absent' | undefined> {
     const { host, journal, last, hash } = of;
     const held = await findRecord(join(mirrorIn(state), host, journal), last);
     if (typeof held !== 'string') return held.hash === hash ? 'same' : 'other';
     return held === 'absent' && hosts.has(host) && !mirror.isFull(host) ? held : undefined;
+  }
+
+  async function hasMarked(mark: ForkedName): Promise<boolean> {
+    return (await mirrored({ ...mark, last: mark.seq })) === 'same';
   }
 
   function index(cursor: Cursor, name: string): void {
@@ -958,10 +967,12 @@ export function createStoreReader(
     const { seq: end = 0, from = 1 } = fleet.endOf(host, journal) ?? {};
     let next = from;
     let [checked, strange, again, isPast] = [0, 0, 0, false];
+    const marks: ForkedName[] = [];
     for await (const page of entriesOf(journalFolder(host, journal), undefined, signal)) {
       for (const entry of page) {
         const name = parseName(entry.name);
         if (name === undefined) strange += 1;
+        if (isForkedName(name) && marks.push(name) > bounds.fleetFindings) marks.shift();
         if (!isBlockName(name)) continue;
         // Names are in the order of their first records.
         isPast = name.first > end;
@@ -978,6 +989,8 @@ export function createStoreReader(
       }
       if (isPast || strange > strangeMax) break;
     }
+    // Of a disk that was put back they may be far behind.
+    for (const mark of marks) take(fleet.takeMark(mark, await hasMarked(mark)));
     if (again > objectsMax)
       tellTooMuch(host, journal, from, `${again} objects and versions have what is there already`);
     if (next <= end && strange <= strangeMax && !fleet.lacks({ host, journal, first: next, last: end }))

@@ -215,17 +215,17 @@ export class Chain {
   }
 
   /** A gate has found records of its journal in the store that it does not have, and stopped: this one it has. */
-  takeMark(mark: ForkedName): void {
+  takeMark(mark: ForkedName, isMirrored: boolean): void {
     const { seq, hash } = mark;
-    this.#provedSeq = 0;
-    this.#storedMs = Infinity;
     const known = this.#recent(seq);
-    const isKnown = known !== undefined && hash.startsWith(known);
+    const isKnown = isMirrored || (known !== undefined && hash.startsWith(known));
     const what = isKnown
       ? `its journal ends with record ${seq}, and the store has more of it; its end was cut off or put back from a copy`
       : `its record ${seq} is another one than the store has, and no block shows it; two machines write one journal`;
     const text = `the mark ${formatName(mark)} says that a gate stopped shipping: ${what}, or somebody forged the mark: find out which machine has the right journal, and give the other one a directory for a new journal`;
-    this.#tell(isKnown ? 'cut-at-host' : 'forked', isKnown ? seq + 1 : seq, text);
+    const finding = this.#finding(isKnown ? 'cut-at-host' : 'forked', isKnown ? seq + 1 : seq, text);
+    // It is found in each reading.
+    this.#context.report({ ...finding, line: hash });
   }
 
   /** The last record of a block, whose lines join, that is a checkpoint of this journal with a valid signature; 0: none. */

@@ -129,9 +129,9 @@ export class Fleet {
     return this.#newsOf(() => this.#chainOfBlock(block)?.takeFork(block, isProved));
   }
 
-  /** Takes the mark of a gate that stopped. */
-  takeMark(mark: ForkedName): readonly FleetFinding[] {
-    return this.#newsOf(() => this.#chainOf(mark.host, mark.journal)?.takeMark(mark));
+  /** Takes the mark of a gate that stopped. `isMirrored`: the mirror has its record. */
+  takeMark(mark: ForkedName, isMirrored = false): readonly FleetFinding[] {
+    return this.#newsOf(() => this.#chainOf(mark.host, mark.journal)?.takeMark(mark, isMirrored));
   }
 
   /** Takes a line of a verifier; `place`: its object, for sentences. Those of a verifier in their order. */

@@ -131,7 +131,7 @@ const keptFinding = finding
   .extend({
     ...findingPlace.shape,
     key: word.optional(),
-    /** The hash of a line in the file of checkpoints. Each run reads the file; the finding is reported once. */
+    /** The hash of a line in the file of checkpoints, or of a mark. It is read again; the finding is reported once. */
     line: word.optional(),
     /** When a person accepted it; milliseconds since 1970. */
     acceptedMs: distanceMs.optional(),

@@ -37,11 +37,8 @@ export function requestersOf({ listeners, policies }: Settings, nowMs: number): 
 }
 
 /** For people: `key modoboa at api`, `users anna of group support at desk`, `everybody at desk`. */
-export function sayRequester({
-  listener,
-  login,
-  peers,
-}: Pick<Requester, 'listener' | 'login' | 'peers'>): string {
+export function sayRequester(requester: Pick<Requester, 'listener' | 'login' | 'peers'>): string {
+  const { listener, login, peers } = requester;
   const at = `at ${listener.name}`;
   if (login !== undefined) return `${login.kind} ${login.name} ${at}`;
   const { users = [], groups = [] } = peers ?? {};

@@ -63,21 +63,17 @@ export interface ReportAsked {
   readonly madeBy?: string | undefined;
 }
 
-export function whyNoReport({
-  mailbox,
-  fromMs,
-  toMs,
-}: Pick<ReportAsked, 'mailbox' | 'fromMs' | 'toMs'>): 'mailbox' | 'time' | undefined {
+export function whyNoReport(
+  asked: Pick<ReportAsked, 'mailbox' | 'fromMs' | 'toMs'>,
+): 'mailbox' | 'time' | undefined {
+  const { mailbox, fromMs, toMs } = asked;
   if (mailbox === '' || mailbox.includes('*')) return 'mailbox';
   return fromMs !== undefined && toMs !== undefined && fromMs >= toMs ? 'time' : undefined;
 }
 
 /** What its rows are searched with. */
-export function filterOf({
-  mailbox,
-  fromMs,
-  toMs,
-}: Pick<ReportAsked, 'mailbox' | 'fromMs' | 'toMs'>): TrailFilter {
+export function filterOf(asked: Pick<ReportAsked, 'mailbox' | 'fromMs' | 'toMs'>): TrailFilter {
+  const { mailbox, fromMs, toMs } = asked;
   return { user: mailbox, sinceMs: fromMs, untilMs: toMs, isWithCounts: true };
 }
 

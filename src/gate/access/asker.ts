@@ -230,11 +230,8 @@ export function whyNobody(asker: Asker, persons: Persons): string | undefined {
 }
 
 /** The uid that a grant is bound to; undefined: the kernel does not say who acts. */
-export function uidOf({
-  credential,
-  listener,
-  peer,
-}: Pick<Asker, 'credential' | 'listener' | 'peer'>): number | undefined {
+export function uidOf(asker: Pick<Asker, 'credential' | 'listener' | 'peer'>): number | undefined {
+  const { credential, listener, peer } = asker;
   return credential === undefined && listener !== undefined ? peer?.uid : undefined;
 }
 

@@ -304,11 +304,8 @@ export interface NotReady {
 }
 
 /** Every reason that holds, from our own state alone; empty: it is ready. One backend that is up is enough. */
-export function whyNotReady({
-  state,
-  journal,
-  backends,
-}: Pick<Running, 'state' | 'journal' | 'backends'>): NotReady[] {
+export function whyNotReady(running: Pick<Running, 'state' | 'journal' | 'backends'>): NotReady[] {
+  const { state, journal, backends } = running;
   const reasons: NotReady[] = [];
   if (state === 'draining') reasons.push({ code: 'draining', text: 'dovegate is stopping' });
   if (journal.state === 'failed') {

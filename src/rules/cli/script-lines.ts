@@ -105,11 +105,8 @@ function askedOf({ command, args, ...typed }: TypedCommand, user: string): Pick<
   return { asked: { user: isOpen ? user : named, words: [command.name, ...words] } };
 }
 
-function isOfMany({
-  user = '',
-  isAllUsers,
-  userFile,
-}: Pick<TypedCommand, 'user' | 'isAllUsers' | 'userFile'>): boolean {
+function isOfMany(command: Pick<TypedCommand, 'user' | 'isAllUsers' | 'userFile'>): boolean {
+  const { user = '', isAllUsers, userFile } = command;
   return isAllUsers || userFile !== undefined || /[*?]/.test(user);
 }
 

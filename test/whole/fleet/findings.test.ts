@@ -359,6 +359,30 @@ test('what somebody removed from the store, and was accepted, is not told again 
   await ends(0, desk.read('verify'));
 });
 
+test('the mark of a disk that was put back, far behind the newest blocks, is told once', async (t) => {
+  const trail = openTrail(t);
+  const journal = new HandJournal({ host: 'gate1' });
+  const tops = Array.from({ length: 60 }, () => journal.work(20).seq);
+  const blocks = tops.map((end, at) => journal.block((tops[at - 1] ?? 0) + 1, end));
+  await putAll(trail.store, blocks);
+  const desk = openDesk(t, trail, { gate1: keyOf(journal) });
+  await desk.verify();
+  const [seq = 0] = tops;
+  const hash = hashOf(journal.lines[seq - 1]);
+  const mark = formatName({ kind: 'forked', host: 'gate1', journal: journal.journal, seq, hash });
+  writeFileSync(trail.pathOf(mark), '');
+  for (const flags of [[], [], ['--whole']]) {
+    const { findings } = await desk.verify(...flags);
+    assert.deepEqual(
+      findings.map(({ kind, seq: at }) => [kind, at]),
+      [['cut-at-host', seq + 1]],
+      flags.join(),
+    );
+  }
+  await desk.verify('--accept');
+  for (const flags of [[], ['--whole']]) assert.deepEqual((await desk.verify(...flags)).findings, []);
+});
+
 test('more forks than are kept, without a signature: one acceptance is enough, and new ones are told', async (t) => {
   const trail = openTrail(t);
   const journal = new HandJournal({ host: 'gate1' }).work(20);
