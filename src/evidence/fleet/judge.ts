@@ -49,7 +49,9 @@ export function judgeCopies(hosts: Gates['hosts'], chains: readonly Chain[]): re
   const owners = new Map<string, Chain>();
   const order = ({ state: { host, signedSeq, beganMs } }: Chain) =>
     (signedSeq > 0 && hosts.get(host)?.key !== undefined ? 0 : 1e16) + (beganMs || 1e15);
-  for (const chain of chains.toSorted((one, other) => order(one) - order(other)))
+  // In the order of their names where nothing else decides: not in that of a reading.
+  const byName = chains.toSorted((one, other) => (one.state.host < other.state.host ? -1 : 1));
+  for (const chain of byName.toSorted((one, other) => order(one) - order(other)))
     if (!owners.has(chain.state.journal)) owners.set(chain.state.journal, chain);
   return chains.flatMap(({ state: { host, journal } }): readonly FleetFinding[] => {
     const owner = owners.get(journal)?.state.host;
