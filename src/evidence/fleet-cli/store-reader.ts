@@ -650,7 +650,7 @@ export function createStoreReader(
           const whole: Listed[] = [];
           for (const version of page) {
             if (open?.name === version.name) {
-              // The newest, and the oldest ones: whoever puts more later hides none of them.
+              // The newest version and the oldest ones are kept: junk that is put later does not hide the true one.
               if (open.versions.length >= namesMax) open.versions.splice(1, 1);
               open.versions.push(version);
               continue;
@@ -695,7 +695,7 @@ export function createStoreReader(
     if (rest.size === 0 && !(await compareHeld(looking))) return false;
     let marks = 0;
     for (const { entry, name } of all) {
-      // Of what was read.
+      // Only marks before the name where the look ended.
       if (!isForkedName(name) || (rest.size > 0 && entry.name > cursor.from)) continue;
       marks += 1;
       take(fleet.takeMark(name, marks <= bounds.fleetFindings && (await hasMarked(name))));

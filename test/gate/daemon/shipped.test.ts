@@ -126,7 +126,7 @@ void test('how long the oldest record waits is known here: also while nobody shi
   assert.equal(lagMs(), 10_000);
   claim(sink(one, undefined, { sentSeq: 30 }));
   assert.equal(lagMs(), 0);
-  // A long outage is told within its steps.
+  // After hours the age is exact to some minutes.
   for (let minutes = 0; minutes < 600; minutes += 1) await later(1, 60_000);
   assert.equal(lagMs(), 600 * 60_000);
   claim(sink(one, undefined, { sentSeq: 330 }));
