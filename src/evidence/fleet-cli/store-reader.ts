@@ -10,12 +10,17 @@
 import { join } from 'node:path';
 import { bounds } from '../../host/bounds/bounds.js';
 import { systemClock } from '../../host/machine/clock.js';
-import { type ObjectStore, type ObjectVersion, StoreFault } from '../../host/ports/store.js';
-import { formatTime } from '../../host/words/instants.js';
+import {
+  type ListOptions,
+  type ObjectStore,
+  type ObjectVersion,
+  StoreFault,
+} from '../../host/ports/store.js';
+import { formatTime, parseTime } from '../../host/words/instants.js';
 import { printable } from '../../host/words/text.js';
 import { bytesWords } from '../../host/words/words.js';
 import { mirrorIn } from '../cli/fleet-places.js';
-import type { ReadCheckpoint } from '../fleet/checkpoint.js';
+import { type ReadCheckpoint, readCheckpoint } from '../fleet/checkpoint.js';
 import { noHost } from '../fleet/findings.js';
 import type { Fleet } from '../fleet/fleet.js';
 import type { FleetSettings } from '../fleet/parse-fleet.js';
@@ -35,6 +40,7 @@ import {
   parseBlockName,
   parseName,
   shardFolder,
+  type VerifierName,
   verifiersFolder,
 } from '../store/names.js';
 import type { Mirror } from './mirror.js';
@@ -77,8 +83,7 @@ type Take = (findings: readonly FleetFinding[]) => void;
 export type StoreReader = ReturnType<typeof createStoreReader>;
 
 /** A block of which not all records are proved. */
-interface Held {
-  readonly name: string;
+interface Held extends Listed {
   readonly of: BlockName;
   readonly storedMs: number;
   /** Of its first line; undefined: it is not what its name says. */
@@ -126,7 +131,6 @@ interface Content {
 
 interface Listed {
   readonly name: string;
-  /** Empty: they were not listed. */
   readonly versions: readonly ObjectVersion[];
   /** Those of the same block under its other name. */
   readonly copies?: readonly ObjectVersion[];
@@ -286,8 +290,8 @@ export function createStoreReader(
     for (const host of hosts.keys()) addHost(host, newestMs);
     let strangers = 0;
     let strange = 0;
-    for await (const page of store.list('', { isLevel: true, signal })) {
-      for (const name of page) {
+    for await (const page of versionsBelow('', { isLevel: true, signal })) {
+      for (const { name } of page) {
         const host = name.slice(0, -1);
         if (name === verifiersFolder || hosts.has(host)) continue;
         if (!name.endsWith('/') || parseName(`${name}${anyBlock}`) === undefined) {
@@ -311,35 +315,53 @@ export function createStoreReader(
 
   /** The last lines of each verifier, and all behind those that were read. */
   async function readLines(signal: AbortSignal): Promise<void> {
-    const folders: string[] = [];
+    const folders = new Set(lines.keys());
     let isRead = await apart(noHost, signal, async () => {
-      for await (const page of store.list(verifiersFolder, { isLevel: true, signal })) {
-        folders.push(...page.filter((name) => name.endsWith('/')));
-        if (folders.length >= verifiersMax) break;
+      for await (const page of versionsBelow(verifiersFolder, { isLevel: true, signal })) {
+        for (const { name } of page) if (name.endsWith('/')) folders.add(name);
+        if (folders.size >= verifiersMax) break;
       }
     });
-    for (const below of folders.slice(0, verifiersMax))
+    for (const below of [...folders].slice(0, verifiersMax))
       isRead = (await apart(noHost, signal, () => readLinesOf(below, signal))) && isRead;
     if (isRead) unread.delete(noHost);
   }
 
   async function readLinesOf(below: string, signal: AbortSignal): Promise<void> {
-    const { name: read, isWanted = false } = lines.get(below) ?? {};
-    let names: string[] = [];
-    for await (const page of store.list(below, {
-      signal,
-      ...(read !== undefined && !isWanted && { after: read }),
-    }))
-      names = [...names, ...page].filter(
-        (name, at, all) => at >= all.length - linesMax || (isWanted && name >= (read ?? '')),
-      );
-    for (const name of names) {
-      // No server gives what another name than ours stands for, such as one with "..".
-      const bytes = isVerifierName(parseName(name)) ? await lineOf(name, signal) : undefined;
-      lines.set(below, { name });
-      if (bytes === undefined) note('malformed', noHost, `${shown(name)} is no line of a verifier`);
-      else take(fleet.takeLine(bytes, shown(name)));
+    const { name: read = '', isWanted = false } = lines.get(below) ?? {};
+    let listed: Listed[] = [];
+    let isThere = false;
+    for await (const page of entriesOf(below, read === '' ? undefined : justBefore(read), signal)) {
+      isThere ||= page.some(({ name }) => name === read);
+      listed.push(...page);
+      if (read === '') listed = listed.slice(-linesMax);
+      else if (listed.length > (isWanted ? foundMax : strangeMax)) break;
     }
+    const last = parseName(read);
+    const signedAt = timeOfLast(read);
+    if (!isThere && isVerifierName(last) && signedAt !== undefined && !isOld(parseTime(signedAt) ?? 0)) {
+      const text = `line ${last.seq} of verifier "${last.verifier}", signed at ${signedAt}, was there before, and the store does not have it any more; look who may delete there`;
+      note('cut-in-store', noHost, text, last.verifier, last.seq);
+    }
+    for (const entry of listed) {
+      const name = parseName(entry.name);
+      // No server gives what another name than ours stands for, such as one with "..".
+      const line = isVerifierName(name) ? await lineOf(entry, name, signal) : undefined;
+      if (line !== undefined) take(fleet.takeLine(line.read, line.storedMs));
+      else {
+        const text = `${shown(entry.name)} is no line of a verifier`;
+        note('malformed', noHost, text, undefined, undefined, putMs(entry));
+      }
+      // What somebody else puts behind the last line hides none of those that come.
+      const isLast = timeOfLast(entry.name) !== undefined;
+      if (isLast || timeOfLast(lines.get(below)?.name) === undefined) lines.set(below, { name: entry.name });
+    }
+  }
+
+  /** When a line was signed, if it is the last one of a verifier that was taken. */
+  function timeOfLast(listed = ''): string | undefined {
+    const name = parseName(listed);
+    return isVerifierName(name) ? fleet.timeOfLast(name.hash) : undefined;
   }
 
   /** A fault below a host, or below the verifiers, is theirs alone where the store answers otherwise. False: there was one. */
@@ -356,14 +378,20 @@ export function createStoreReader(
     }
   }
 
-  /** Undefined: it cannot be one. */
-  async function lineOf(name: string, signal: AbortSignal): Promise<Buffer | undefined> {
-    try {
-      return (await store.read(name, { bytesMax: bounds.fleetCheckpointBytes, signal })).bytes;
-    } catch (fault) {
-      if (isStoreAway(fault)) throw fault;
-      return undefined;
+  /** The newest version that is the line of this name; undefined: none is. */
+  async function lineOf({ name, versions }: Listed, { hash }: VerifierName, signal: AbortSignal) {
+    for (const { version, isMarker } of versions) {
+      const object = isMarker ? undefined : await bytesOf(name, version, bounds.fleetCheckpointBytes, signal);
+      const read = object && readCheckpoint(object.bytes);
+      if (object === undefined || read?.hash !== hash) continue;
+      const { storedMs: atMs } = object;
+      if (version !== versions[0]?.version && !isOld(atMs)) {
+        const text = `the object ${shown(name)} was overwritten or hidden, and an older version of it has the line; look who did that`;
+        note('changed', noHost, text, undefined, read.seq, versions[0]?.storedMs);
+      }
+      return { read, storedMs: atMs };
     }
+    return undefined;
   }
 
   /** False: a host has more than a look may take. */
@@ -488,8 +516,8 @@ export function createStoreReader(
   ): Promise<readonly string[]> {
     const found: string[] = [];
     let strange = 0;
-    for await (const page of store.list(`${host}/`, { isLevel: true, signal })) {
-      for (const name of page) {
+    for await (const page of versionsBelow(`${host}/`, { isLevel: true, signal })) {
+      for (const { name } of page) {
         if (name.endsWith('/') && parseName(`${name}${anyOfJournal}`) !== undefined) found.push(name);
         else if ((strange += 1) <= bounds.fleetFindings)
           note('malformed', host, `${shown(name)} is no folder of a journal`);
@@ -527,24 +555,28 @@ export function createStoreReader(
 
   /** One of its first objects joins, and has a signature of the host's key. */
   async function isSigned(below: string, signal: AbortSignal): Promise<boolean> {
-    for await (const page of store.list(below, { signal })) {
-      const names = page.map((listed) => parseBlockName(listed)).filter(isBlockName);
-      for (const name of names.slice(0, probesMax)) {
-        const text = (await readOne(formatName(name), undefined, signal))?.text;
-        if (text !== undefined && fitsName(text, name) && fleet.lastSigned(name, text)) return true;
+    let [seen, probes] = [0, 0];
+    for await (const page of entriesOf(below, undefined, signal))
+      for (const entry of page) {
+        const name = parseBlockName(entry.name);
+        if ((seen += 1) > strangeMax || (name && (probes += 1) > probesMax)) return false;
+        const text = name && (await firstOf(entry, signal))?.text;
+        if (name && text !== undefined && fitsName(text, name) && fleet.lastSigned(name, text)) return true;
       }
-      return false;
-    }
     return false;
   }
 
   /** When the first block of a journal was stored: of two journals the one that began later is the new one. */
   async function beganMs(below: string, signal: AbortSignal): Promise<number> {
-    for await (const page of store.list(below, { signal }))
-      for (const name of page)
-        if (parseBlockName(name) !== undefined)
-          return (await readOne(name, undefined, signal))?.storedMs ?? 0;
+    for await (const page of entriesOf(below, undefined, signal))
+      for (const entry of page)
+        if (parseBlockName(entry.name) !== undefined) return (await firstOf(entry, signal))?.storedMs ?? 0;
     return 0;
+  }
+
+  /** Its oldest version that is not hidden. */
+  async function firstOf({ name, versions }: Listed, signal: AbortSignal) {
+    return readOne(name, versions.findLast(({ isMarker }) => !isMarker)?.version, signal);
   }
 
   interface Looking {
@@ -589,7 +621,8 @@ export function createStoreReader(
         unseen.delete(entry.name);
         if (name === undefined) {
           looking.wrong += 1;
-          note('malformed', host, `${shown(entry.name)} is no name of an object`, journal);
+          const text = `${shown(entry.name)} is no name of an object`;
+          note('malformed', host, text, journal, undefined, putMs(entry));
         } else if (!known.has(entry.name) || (await isBlockNow(name))) fresh.push(entry);
         else if (entry.versions[0]?.isMarker === true && isBlockName(name))
           await contentOf(entry, name, looking);
@@ -626,7 +659,7 @@ export function createStoreReader(
     signal: AbortSignal,
   ): AsyncGenerator<readonly Listed[]> {
     let last: Listed | undefined;
-    for await (const page of versionsBelow(below, after, signal)) {
+    for await (const page of versionsBelow(below, { signal, ...(after !== undefined && { after }) })) {
       const whole: Listed[] = [];
       for (const entry of page) {
         const isCopied = last?.name === copyNameOf(entry.name);
@@ -637,12 +670,7 @@ export function createStoreReader(
     }
   }
 
-  async function* versionsBelow(
-    below: string,
-    after: string | undefined,
-    signal: AbortSignal,
-  ): AsyncGenerator<readonly Listed[]> {
-    const options = { signal, ...(after !== undefined && { after }) };
+  async function* versionsBelow(below: string, options: ListOptions): AsyncGenerator<readonly Listed[]> {
     if (hasVersions) {
       try {
         let open: { readonly name: string; readonly versions: ObjectVersion[] } | undefined;
@@ -658,7 +686,7 @@ export function createStoreReader(
             if (open !== undefined) whole.push(open);
             open = { name: version.name, versions: [version] };
           }
-          yield whole;
+          if (whole.length > 0) yield whole;
         }
         if (open !== undefined) yield [open];
         return;
@@ -727,7 +755,7 @@ export function createStoreReader(
     const [signedSeq, findings] = fleet.readSignatures({ ...content, name: of });
     take(findings);
     const prev = text && firstClaim(text)?.prev;
-    const own: Held = { name: entry.name, of, storedMs: atMs, prev, seenSeq: signedSeq };
+    const own: Held = { ...entry, of, storedMs: atMs, prev, seenSeq: signedSeq };
     const path: Held[] = [];
     for (let at = signedSeq > end ? own : undefined; at !== undefined; ) {
       const next: Held = at;
@@ -737,9 +765,9 @@ export function createStoreReader(
     // The rest of the way is looked for again: taken without it, these records would come after a hole.
     if (looking.isOver() && (path[0]?.of.first ?? 0) > end + 1) return;
     cursor.held = cursor.held.filter((one) => !path.includes(one));
-    for (const { name: listed, of: block } of path) {
-      const read =
-        listed === entry.name ? content : await contentOf({ name: listed, versions: [] }, block, looking);
+    for (const each of path) {
+      const { name: listed, of: block } = each;
+      const read = listed === entry.name ? content : await contentOf(each, block, looking);
       const part = read.text && upTo(block, read.text, Math.min(block.last, signedSeq));
       if (block.last <= signedSeq) index(cursor, listed);
       await takeLines(listed, { ...read, name: block, ...part }, looking);
@@ -755,16 +783,16 @@ export function createStoreReader(
     if (known !== undefined) return known;
     const { host, journal, first } = next.of;
     const after = shardFolder(host, journal, endOf(next.of));
-    for await (const page of store.list(journalFolder(host, journal), { after, signal })) {
+    for await (const page of entriesOf(journalFolder(host, journal), after, signal)) {
       if (looking.isOver()) return undefined;
-      for (const name of page) {
-        const of = parseBlockName(name);
+      for (const entry of page) {
+        const of = parseBlockName(entry.name);
         if (of?.last !== first - 1 || of.hash !== next.prev) continue;
-        const { text, storedMs: atMs } = await contentOf({ name, versions: [] }, of, looking);
+        const { text, storedMs: atMs } = await contentOf(entry, of, looking);
         const prev = text && firstClaim(text)?.prev;
-        if (prev !== undefined) return { name, of, storedMs: atMs, prev, seenSeq: 0 };
+        if (prev !== undefined) return { ...entry, of, storedMs: atMs, prev, seenSeq: 0 };
       }
-      if (page.some((name) => (parseBlockName(name)?.first ?? 0) >= first)) return undefined;
+      if (page.some(({ name }) => (parseBlockName(name)?.first ?? 0) >= first)) return undefined;
     }
     return undefined;
   }
@@ -779,12 +807,11 @@ export function createStoreReader(
       looking.signal.throwIfAborted();
       if (looking.isOver()) return false;
       cursor.held.splice(cursor.held.indexOf(one), 1);
-      const entry = { name, versions: [] };
       // One that was wrong is read once more in the next look.
       if (prev === undefined) continue;
-      if (of.last <= end) await takeBlock(entry, of, looking);
+      if (of.last <= end) await takeBlock(one, of, looking);
       else {
-        const content = await contentOf(entry, of, looking);
+        const content = await contentOf(one, of, looking);
         const part = content.text && upTo(of, content.text, end);
         const isSame = await takeLines(name, { ...content, name: of, ...part }, looking);
         if (isSame) cursor.held.push({ ...one, seenSeq: end });
@@ -847,7 +874,7 @@ export function createStoreReader(
     for (const each of waiting.toReversed()) {
       const again = parseName(each);
       if (isBlockName(again) && each !== listed)
-        await takeBlock({ name: each, versions: [] }, again, looking);
+        await takeBlock(await listedOf(each, looking.signal), again, looking);
     }
     return isClean;
   }
@@ -887,18 +914,14 @@ export function createStoreReader(
     const isHidden = versions[0]?.isMarker === true;
     const newest = isHidden ? undefined : await readOne(listed, undefined, signal);
     if (newest?.text !== undefined && fitsName(newest.text, name)) return newest;
-    const older = [...versions.toReversed(), ...copies.toReversed()];
-    if (versions.length === 0)
-      for (const each of name.isCopy ? [listed] : [listed, copyNameOf(listed)])
-        older.push(...(await versionsOf(each, signal)).toReversed());
-    for (const { name: of, version, isMarker } of older) {
+    for (const { name: of, version, isMarker } of [...versions.toReversed(), ...copies.toReversed()]) {
       // A store without versions has read it.
       if (isMarker || (version === '' && of === listed)) continue;
       const one = await readOne(of, version, signal);
       if (one?.text === undefined || !fitsName(one.text, name)) continue;
       // A lifecycle rule hides what is old enough before it removes it.
       if (isHidden && isOld(one.storedMs)) return one;
-      const atMs = newest?.storedMs ?? one.storedMs;
+      const atMs = newest?.storedMs ?? versions[0]?.storedMs ?? one.storedMs;
       const how = isHidden ? 'was hidden by a delete marker' : 'was overwritten';
       const what = of === listed ? 'an older version of it' : `its copy ${of}`;
       const text = `the object ${listed} ${how}, and ${what} has the records; look who did that`;
@@ -914,20 +937,26 @@ export function createStoreReader(
     return { ...wrong, text: undefined };
   }
 
-  async function versionsOf(name: string, signal: AbortSignal): Promise<readonly ObjectVersion[]> {
-    for await (const page of entriesOf(name.slice(0, name.lastIndexOf('/') + 1), justBefore(name), signal))
-      for (const entry of page) return entry.name === name ? entry.versions : [];
-    return [];
+  async function listedOf(name: string, signal: AbortSignal): Promise<Listed> {
+    const below = name.slice(0, name.lastIndexOf('/') + 1);
+    for await (const page of entriesOf(below, justBefore(copyNameOf(name)), signal))
+      for (const entry of page)
+        if (entry.name >= name) return entry.name === name ? entry : { name, versions: [] };
+    return { name, versions: [] };
   }
 
   /** Undefined: there is none. */
   async function readOne(name: string, version: string | undefined, signal: AbortSignal) {
+    const read = await bytesOf(name, version, bounds.storeBlockBytes, signal);
+    return read && { text: await textOfBlock(read.bytes), storedMs: read.storedMs, bytes: read.bytes.length };
+  }
+
+  async function bytesOf(name: string, version: string | undefined, bytesMax: number, signal: AbortSignal) {
     try {
       const of = version === undefined || version === '' ? {} : { version };
-      const read = await store.read(name, { bytesMax: bounds.storeBlockBytes, signal, ...of });
+      const { bytes, storedMs: atMs } = await store.read(name, { bytesMax, signal, ...of });
       // A time to come would keep a host from being silent.
-      const atMs = Math.min(read.storedMs, systemClock.wallMs());
-      return { text: await textOfBlock(read.bytes), storedMs: atMs, bytes: read.bytes.length };
+      return { bytes, storedMs: Math.min(atMs, systemClock.wallMs()) };
     } catch (fault) {
       if (isStoreAway(fault)) throw fault;
       return undefined;
@@ -1052,6 +1081,11 @@ function isBefore({ of, prev }: Held, next: Held): boolean {
 /** Of a block; any other name comes back as it is. */
 function copyNameOf(name: string): string {
   return name.replace(/\.jsonl\.gz$/, '.2.jsonl.gz');
+}
+
+/** Of its newest version that is not hidden, where the list says it. */
+function putMs({ versions }: Listed): number | undefined {
+  return versions.find(({ isMarker }) => !isMarker)?.storedMs;
 }
 
 /** A name that sorts before this one, and behind all that do. */

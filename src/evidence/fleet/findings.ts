@@ -12,7 +12,7 @@ const keptMax = bounds.fleetFindings;
 
 /** `storedMs`: of the block that shows it. */
 export type FoundFinding = Omit<KeptFinding, 'acceptedMs'> & { readonly storedMs?: number };
-export type FoundOf = Pick<KeptFinding, 'key' | 'line'>;
+export type FoundIn = Pick<FoundFinding, 'line' | 'storedMs'>;
 
 type Place = Pick<KeptFinding, 'host' | 'kind' | 'isProved'>;
 

@@ -134,10 +134,10 @@ export class Fleet {
     return this.#newsOf(() => this.#chainOf(mark.host, mark.journal)?.takeMark(mark, isMirrored));
   }
 
-  /** Takes a line of a verifier; `place`: its object, for sentences. Those of a verifier in their order. */
-  takeLine(bytes: Buffer, place: string): readonly FleetFinding[] {
+  /** Takes a line of a verifier, with the time of its object. Those of a verifier in their order. */
+  takeLine(read: ReadCheckpoint, storedMs: number): readonly FleetFinding[] {
     return this.#newsOf(() => {
-      const { heads, by } = this.#log.takeLine(bytes, place);
+      const { heads, by } = this.#log.takeLine(read, storedMs);
       for (const head of heads) this.#await(head, by);
     });
   }
@@ -192,6 +192,11 @@ export class Fleet {
   /** The last line of this verifier in the store, as far as it was read; seq 0: none yet. */
   get signed(): Pick<LogState, 'seq' | 'hash' | 'key' | 'next'> {
     return this.#log.own;
+  }
+
+  /** When a line was signed (RFC 3339), if it is the last one of a verifier that was taken; `line`: its hash. */
+  timeOfLast(line: string): string | undefined {
+    return this.#log.timeOfLast(line);
   }
 
   /** Why a line that was kept elsewhere proves nothing here, as part of a sentence; undefined: its signature counts. */

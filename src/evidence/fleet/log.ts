@@ -6,7 +6,7 @@ import { hash as digest } from 'node:crypto';
 import { bounds } from '../../host/bounds/bounds.js';
 import { genesisHash } from '../../journal/records/ledger.js';
 import { type ReadCheckpoint, readCheckpoint } from './checkpoint.js';
-import { type FoundFinding, type FoundOf, noHost } from './findings.js';
+import { type FoundFinding, type FoundIn, noHost } from './findings.js';
 import type { ExpectedHead, FleetState, LogState } from './saved.js';
 import type { FleetFinding, FleetFindingKind, FleetStatus } from './shapes.js';
 import { shown } from './signatures.js';
@@ -60,10 +60,10 @@ class VerifierLog {
     this.state = { key, past, last, awaited, seq: 0, hash: genesisHash, recent: [] };
   }
 
-  take(read: ReadCheckpoint): readonly ExpectedHead[] {
+  take(read: ReadCheckpoint, storedMs: number): readonly ExpectedHead[] {
     const { state } = this;
     const { seq, hash, prev } = read;
-    if (!this.#takeKey(read)) return [];
+    if (!this.#takeKey(read, storedMs)) return [];
     this.#meet(read);
     if (state.seq > 0 && seq <= state.seq) {
       // A line that was not published in time may come later; repeated lines do no harm.
@@ -160,11 +160,11 @@ class VerifierLog {
     return `line ${seq} is signed by a key that was replaced after line ${until}: that key was stolen`;
   }
 
-  #report(kind: FleetFindingKind, text: string, seq: number | undefined, of?: FoundOf): void {
+  #report(kind: FleetFindingKind, text: string, seq: number | undefined, of?: FoundIn): void {
     this.#tell({ kind, host: noHost, journal: this.name, seq, text, ...of });
   }
 
-  #takeKey({ seq, key }: ReadCheckpoint): boolean {
+  #takeKey({ seq, key, hash: line }: ReadCheckpoint, storedMs: number): boolean {
     const { state } = this;
     state.key ??= key;
     const isAfter = seq > state.seq;
@@ -180,7 +180,7 @@ class VerifierLog {
     }
     const by = this.#isPast(key) || isReplaced ? 'a key that was replaced' : 'a key that no line named';
     const text = `${by} signed checkpoint ${seq} of ${this.owner}: that key was stolen; look who may write there`;
-    this.#report('untrusted', text, seq);
+    this.#report('untrusted', text, seq, { line, storedMs });
     return false;
   }
 
@@ -251,22 +251,26 @@ export class FleetLog {
     }
   }
 
-  /** Takes a line of a verifier from the store. Returns the records that it covers; `by`: the other verifier that signed it. */
+  /**
+   * Takes a line of a verifier from the store, once or more often. Returns the records that it covers; `by`: the other verifier that
+   * signed it.
+   */
   takeLine(
-    bytes: Buffer,
-    place: string,
+    read: ReadCheckpoint,
+    storedMs: number,
   ): { readonly heads: readonly ExpectedHead[]; readonly by: string | undefined } {
-    const read = readCheckpoint(bytes);
-    if (read === undefined) {
-      const text = `${place} is no checkpoint of the fleet; look who may write there`;
-      this.#tell({ kind: 'malformed', host: noHost, text });
-      return { heads: [], by: undefined };
-    }
-    const of = this.#ofKey(read.key);
-    if (of !== undefined) return { heads: of.take(read), by: of === this.#own ? undefined : of.name };
-    const text = `key ${shown(read.key)} signed checkpoint ${read.seq} of the fleet, and no verifier has it; put it into "verifiers", or look who may write there`;
-    this.#tell({ kind: 'untrusted', host: noHost, seq: read.seq, text, key: read.key });
+    const { key, seq, hash: line } = read;
+    const of = this.#ofKey(key);
+    if (of !== undefined)
+      return { heads: of.take(read, storedMs), by: of === this.#own ? undefined : of.name };
+    const text = `key ${shown(key)} signed checkpoint ${seq} of the fleet, and no verifier has it; put it into "verifiers", or look who may write there`;
+    this.#tell({ kind: 'untrusted', host: noHost, seq, text, key, line, storedMs });
     return { heads: [], by: undefined };
+  }
+
+  /** When it was signed (RFC 3339), if it is the last line of a verifier that was taken. */
+  timeOfLast(line: string): string | undefined {
+    return [this.#own, ...this.#others].find(({ state }) => state.hash === line)?.state.last?.at;
   }
 
   /** The last lines of this verifier's file, without a gap. */

@@ -30,6 +30,8 @@ export interface ObjectVersion {
   readonly version: string;
   /** A delete marker: it hides the older versions, and has no bytes. */
   readonly isMarker: boolean;
+  /** As of {@link StoredObject}; undefined: the list does not say it. */
+  readonly storedMs?: number | undefined;
 }
 
 export interface StoreFacts {
@@ -58,7 +60,7 @@ export interface ObjectStore {
   /** `prefix` ends in `/`, or is empty. Pages of names that ascend by their bytes; the caller bounds how many it takes. */
   list(prefix: string, options?: ListOptions): AsyncIterable<readonly string[]>;
   /** All versions, hidden ones too; names ascend, and of one name the newest version is first. */
-  versions(prefix: string, options?: Omit<ListOptions, 'isLevel'>): AsyncIterable<readonly ObjectVersion[]>;
+  versions(prefix: string, options?: ListOptions): AsyncIterable<readonly ObjectVersion[]>;
   /** The newest version, or a given one. */
   read(
     name: string,

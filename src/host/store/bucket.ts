@@ -54,9 +54,8 @@ export function openBucket(bucket: BucketOptions): ObjectStore {
   return {
     place: `${root}/${base}`,
     async *list(prefix, options) {
-      const delimiter: Parameters = options?.isLevel === true ? { delimiter: '/' } : {};
       const after: Parameters = options?.after === undefined ? {} : { 'start-after': base + options.after };
-      const first = { 'list-type': '2', 'encoding-type': 'url', prefix: base + prefix, ...delimiter };
+      const first = { 'list-type': '2', ...listed(prefix, options) };
       const pages = pagesOf(first, after, options?.signal, (found) => ({
         'continuation-token': found.text('NextContinuationToken'),
       }));
@@ -64,7 +63,7 @@ export function openBucket(bucket: BucketOptions): ObjectStore {
     },
     async *versions(prefix, options) {
       const after: Parameters = options?.after === undefined ? {} : { 'key-marker': base + options.after };
-      const first = { versions: '', 'encoding-type': 'url', prefix: base + prefix };
+      const first = { versions: '', ...listed(prefix, options) };
       const pages = pagesOf(first, after, options?.signal, (found) => ({
         'key-marker': textOf(found.text('NextKeyMarker')),
         'version-id-marker': found.text('NextVersionIdMarker'),
@@ -107,6 +106,14 @@ export function openBucket(bucket: BucketOptions): ObjectStore {
     },
     close: () => agent.destroy(),
   };
+
+  function listed(prefix: string, options: ListOptions | undefined): Parameters {
+    return {
+      'encoding-type': 'url',
+      prefix: base + prefix,
+      ...(options?.isLevel === true && { delimiter: '/' }),
+    };
+  }
 
   /** Undefined: not for this credential. */
   async function fact(what: string, signal: AbortSignal | undefined): Promise<Xml | undefined> {
@@ -157,12 +164,12 @@ export function openBucket(bucket: BucketOptions): ObjectStore {
       // The two kinds of a level come in two lists.
       if (isLevel === true) sorted.sort((one, other) => (one.key < other.key ? -1 : 1));
       const page: ObjectVersion[] = [];
-      for (const { key, version, isMarker } of sorted) {
-        if (key < last || (key === last && version === '') || !key.startsWith(bytesOf(base + prefix)))
+      for (const { key, ...entry } of sorted) {
+        if (key < last || (key === last && entry.version === '') || !key.startsWith(bytesOf(base + prefix)))
           throw new StoreFault('bad-answer', `${root} lists names that are out of order`);
         last = key;
         const name = Buffer.from(key, 'latin1').toString('utf8').slice(base.length);
-        if (name > after) page.push({ name, version, isMarker });
+        if (name > after) page.push({ name, ...entry });
       }
       if (page.length > 0) yield page;
     }
@@ -324,7 +331,7 @@ async function readCredentials(path: string): Promise<Credentials> {
 }
 
 interface Xml {
-  readonly entries: readonly { readonly key: string; readonly version: string; readonly isMarker: boolean }[];
+  readonly entries: readonly (Omit<ObjectVersion, 'name'> & { readonly key: string })[];
   /** Of the first element of that name outside of entries. */
   text(element: string): string | undefined;
 }
@@ -333,7 +340,7 @@ const entryElements: ReadonlySet<string> = new Set(['Contents', 'CommonPrefixes'
 
 /** One pass over opening and closing tags with the text behind each: nothing in it takes more than linear time. */
 function readXml(body: string): Xml {
-  const entries: { key: string; version: string; readonly isMarker: boolean }[] = [];
+  const entries: { key: string; version: string; readonly isMarker: boolean; storedMs?: number }[] = [];
   const texts = new Map<string, string>();
   let entry: (typeof entries)[number] | undefined;
   for (const [, slash, element = '', text = ''] of body.matchAll(/<(\/?)(\w{1,40})>([^<]*)/g)) {
@@ -345,6 +352,7 @@ function readXml(body: string): Xml {
       if (!texts.has(element)) texts.set(element, plain(text));
     } else if (element === 'Key' || element === 'Prefix') entry.key = text;
     else if (element === 'VersionId') entry.version = plain(text);
+    else if (element === 'LastModified') entry.storedMs = Date.parse(text) || 0;
   }
   return { entries, text: (element) => texts.get(element) };
 }

@@ -401,10 +401,10 @@ test('a name below a verifier that no server gives is no line, and everything el
   const [below, name] = ['_verifiers/audit1/', '_verifiers/audit1/../evil/junk'];
   const store: ObjectStore = {
     ...trail.store,
-    async *list(prefix, options) {
-      yield* trail.store.list(prefix, options);
-      if (prefix === '_verifiers/') yield [below];
-      if (prefix === below) yield [name];
+    async *versions(prefix, options) {
+      yield* trail.store.versions(prefix, options);
+      const listed = prefix === '_verifiers/' ? below : prefix === below ? name : undefined;
+      if (listed !== undefined) yield [{ name: listed, version: '', isMarker: false }];
     },
     read: (of, options) =>
       of === name ? Promise.reject(new StoreFault('refused', 'AccessDenied')) : trail.store.read(of, options),

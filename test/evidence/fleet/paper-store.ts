@@ -1,8 +1,9 @@
 // A store in memory: the journals of gates as the ledger makes them, cut into blocks. Tests tear it apart.
 
+import { readCheckpoint } from '../../../src/evidence/fleet/checkpoint.js';
 import { Fleet, type FleetOptions } from '../../../src/evidence/fleet/fleet.js';
 import type { FleetFinding } from '../../../src/evidence/fleet/shapes.js';
-import { formatName, type ObjectName } from '../../../src/evidence/store/names.js';
+import type { ObjectName } from '../../../src/evidence/store/names.js';
 import { encodeBody } from '../../../src/journal/records/encode.js';
 import { Ledger } from '../../../src/journal/records/ledger.js';
 import type { AuditRecord, JournalRecord, OwnRecord } from '../../../src/journal/records/record.js';
@@ -126,7 +127,9 @@ export function takeOne(fleet: Fleet, { name, body, storedMs }: PaperObject): re
   // A copy: a reader may write into it for a moment.
   const bytes = Buffer.from(body);
   if (name.kind === 'block') return fleet.take({ name, storedMs, text: bytes });
-  return name.kind === 'forked' ? fleet.takeMark(name) : fleet.takeLine(bytes, formatName(name));
+  const line = readCheckpoint(bytes);
+  if (name.kind === 'forked') return fleet.takeMark(name);
+  return line === undefined ? [] : fleet.takeLine(line, storedMs);
 }
 
 /** What was found meanwhile. */

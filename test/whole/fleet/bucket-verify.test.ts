@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { packBlock } from '../../../src/evidence/store/block.js';
-import { type BlockName, formatName } from '../../../src/evidence/store/names.js';
+import { type BlockName, formatName, journalFolder } from '../../../src/evidence/store/names.js';
 import { systemClock } from '../../../src/host/machine/clock.js';
 import { openBucket } from '../../../src/host/store/bucket.js';
 import { writeJournal } from '../../evidence/cli/shown.js';
@@ -13,6 +13,7 @@ import { ends } from '../../kit/plain/program.js';
 import { type Desk, kindsOf, nameOf, openDesk, readLines, trusted } from './fleet-lab.js';
 
 const prefix = 'dovegate';
+const once = { ifAbsent: true } as const;
 const principalOf = (user: string): string => `arn:aws:iam:::user/${user}`;
 
 /** The rights of some users in a bucket, as the command prints them. */
@@ -70,7 +71,8 @@ test('a bucket with a lock: rights, thieves, and what was overwritten or hidden'
   const desk = openDesk(t, { folder: '/nowhere' }, { gate1: trusted }, settings);
   await grant(gateway, url, desk, ['gate1', 'gate2', 'verifier']);
   const gate = openBucket({ url, prefix, credentialsFile: ofGate, clock: systemClock });
-  t.after(() => gate.close());
+  const owner = openBucket({ url, prefix, credentialsFile: gateway.credentialsFile, clock: systemClock });
+  for (const each of [gate, owner]) t.after(() => each.close());
   const { lines, blocks } = await blocksOf(t, 'gate1');
   assert.ok(blocks.length >= 6);
   for (const { name, lines: some } of blocks)
@@ -159,6 +161,48 @@ test('a bucket with a lock: rights, thieves, and what was overwritten or hidden'
       read.text,
     );
     await ends(0, fresh.read('verify'));
+    await fresh.verify('--accept');
+  });
+
+  await t.test('a name that is none, told again when another one comes after it was accepted', async () => {
+    const junk = (name: string): Promise<unknown> =>
+      gate.put(`${journalFolder('gate1', blocks[0]?.name.journal ?? '')}${name}`, Buffer.from('x'), once);
+    await junk('one');
+    assert.deepEqual(kindsOf(await desk.verify()), ['gate1 changed', 'gate1 malformed']);
+    await desk.verify('--accept');
+    for (const flags of [[], ['--whole']]) assert.deepEqual(kindsOf(await desk.verify(...flags)), []);
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await junk('two');
+    assert.deepEqual(kindsOf(await desk.verify()), ['gate1 malformed']);
+    await desk.verify('--accept');
+  });
+
+  await t.test('delete markers over everything: of the host, and of the lines of a verifier', async () => {
+    const all = async (below: string): Promise<readonly string[]> => {
+      const names: string[] = [];
+      for await (const page of owner.list(below)) names.push(...page);
+      return names;
+    };
+    const hidden = async (below: string): Promise<void> => {
+      for (const name of await all(below)) await gateway.ask('DELETE', `${bucket}/${prefix}/${name}`);
+      assert.deepEqual(await all(below), []);
+    };
+    const [last = ''] = (await all('_verifiers/verifier/')).slice(-1);
+    await owner.put(last, Buffer.from('junk'), { ifAbsent: false });
+    assert.deepEqual(kindsOf(await desk.verify()), ['- changed']);
+    await desk.verify('--accept');
+    await hidden('gate1/');
+    await hidden('_verifiers/');
+    const fresh = openDesk(t, { folder: '/nowhere' }, { gate1: trusted }, { ...settings, name: 'verifier' });
+    const read = await fresh.verify();
+    assert.equal(read.records, lines.length, read.text);
+    assert.deepEqual(
+      kindsOf(read).filter((each) => each.endsWith('changed')),
+      ['- changed', 'gate1 changed'],
+      read.text,
+    );
+    const known = await desk.verify();
+    assert.deepEqual(kindsOf(known), ['- changed', 'gate1 changed'], known.text);
   });
 });
 

@@ -2,7 +2,8 @@
 // the command, and the other verifier says so until it has the new one; who has the old key is found by both; a line that was kept before
 // the replacement still proves what was there.
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { readCheckpoint, signCheckpoint } from '../../../src/evidence/fleet/checkpoint.js';
 import type { FleetStatus } from '../../../src/evidence/fleet/shapes.js';
@@ -122,6 +123,37 @@ void test('two verifiers, and a key that is replaced', { timeout: 600_000 }, asy
       await verifies(desk, [`untrusted audit-1 ${seq}`]);
       await desk.verify('--accept');
     }
+  });
+
+  await t.test('junk behind the last line is told once, and hides no line that comes', async () => {
+    const last = {
+      kind: 'verifier',
+      verifier: names[0],
+      seq: 9_000_000_000_000_000,
+      hash: '0'.repeat(64),
+    } as const;
+    await trail.store.put(formatName(last), Buffer.from('junk'), { ifAbsent: true });
+    await verifies(two, ['malformed - -']);
+    await two.verify('--accept');
+    await more();
+    for (const desk of [one, two, two]) await desk.verify();
+    assert.equal(two.status().verifiers?.[0]?.seq, one.lines().length);
+    await verifies(two, []);
+    await one.verify('--accept');
+    rmSync(trail.pathOf(formatName(last)));
+  });
+
+  await t.test('the last line, or all lines of a verifier, are removed', async () => {
+    const folder = trail.pathOf(`_verifiers/${names[0]}`);
+    renameSync(folder, join(trail.folder, 'away'));
+    const seq = one.lines().length;
+    await verifies(two, [`cut-in-store audit-1 ${seq}`]);
+    await verifies(two, [`cut-in-store audit-1 ${seq}`]);
+    renameSync(join(trail.folder, 'away'), folder);
+    await verifies(two, [], '--accept');
+    await more();
+    await verifies(one, []);
+    await verifies(two, []);
   });
 
   await t.test('a line that was kept before the replacement still counts, at both', async () => {
