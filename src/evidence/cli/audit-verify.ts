@@ -399,7 +399,7 @@ function describe(checked: Checked, isReceived: boolean, screen: Screen): string
     const skipped = `${plural(copies, 'repeated record')} and ${plural(others, 'line')} of other programs`;
     lines.push(`  ${skipped} skipped`);
   }
-  if (stored !== undefined) lines.push(`  ${describeStored(stored, lastSeq ?? 0)}`);
+  if (stored !== undefined && faultCount === 0) lines.push(`  ${describeStored(stored, lastSeq ?? 0)}`);
   if (verdict.isTorn)
     lines.push('  the last line has no end: a crash, or a record that is being written now');
   if (verdict.isNewer) lines.push('  a later release wrote this: keys that it added were not checked');

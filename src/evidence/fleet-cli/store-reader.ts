@@ -330,16 +330,16 @@ export function createStoreReader(
   async function readLinesOf(below: string, signal: AbortSignal): Promise<void> {
     const { name: read = '', isWanted = false } = lines.get(below) ?? {};
     let listed: Listed[] = [];
-    let isThere = false;
+    let isFound = false;
     for await (const page of entriesOf(below, read === '' ? undefined : justBefore(read), signal)) {
-      isThere ||= page.some(({ name }) => name === read);
+      isFound ||= page.some(({ name }) => name === read);
       listed.push(...page);
       if (read === '') listed = listed.slice(-linesMax);
       else if (listed.length > (isWanted ? foundMax : strangeMax)) break;
     }
     const last = parseName(read);
     const signedAt = timeOfLast(read);
-    if (!isThere && isVerifierName(last) && signedAt !== undefined && !isOld(parseTime(signedAt) ?? 0)) {
+    if (!isFound && isVerifierName(last) && signedAt !== undefined && !isOld(parseTime(signedAt) ?? 0)) {
       const text = `line ${last.seq} of verifier "${last.verifier}", signed at ${signedAt}, was there before, and the store does not have it any more; look who may delete there`;
       note('cut-in-store', noHost, text, last.verifier, last.seq);
     }

@@ -137,9 +137,9 @@ export class Findings {
   }
 
   #isTold(one: KeptFinding, { key, line, seq = 0 }: FoundFinding): boolean {
-    if (line !== undefined) return one.line === line && (one.seq ?? 0) === seq;
+    if (line !== undefined && one.line === line && (one.seq ?? 0) === seq) return true;
     // Of many lines of a key the last ones are kept.
-    return this.isReread && key !== undefined && one.key === key && (one.seq ?? 0) >= seq;
+    return key !== undefined && one.key === key && (one.seq ?? 0) >= seq;
   }
 
   #of(finding: Place): OfKind {

@@ -144,11 +144,9 @@ void test('hostile objects never throw, and are never clean', () => {
   const number = fc.oneof(upTo(5), upTo(Number.MAX_SAFE_INTEGER));
   const of = { host: fc.constant('gate1'), journal: fc.constant(journal), hash };
   const [isBlock, isMark] = [fc.constant('block' as const), fc.constant('forked' as const)];
-  const verifier = { kind: fc.constant('verifier' as const), verifier: fc.constant('audit-1') };
   const names = fc.oneof(
     fc.record({ ...of, kind: isBlock, first: number, last: number, isCopy: fc.boolean() }),
     fc.record({ ...of, kind: isMark, seq: number }),
-    fc.record({ ...verifier, seq: number, hash }),
   );
   const bodies = fc.oneof(
     fc.uint8Array({ maxLength: 300 }),

@@ -155,7 +155,6 @@ void test('what is said of chains, of forged ones, of files, and of streams that
         return whole(fleet);
       },
       'a key that is listed later': () => of(both, new Desk(second).sign().lines),
-      'a message that is no line': () => of(both, ['x']),
       'an unlisted key is named': () => of(onlyFirst, chain().lines.slice(0, 3)),
       'it signs': () => of(onlyFirst, chain().lines),
       'it is not listed, and nothing else is': () => of({ there: [] }, chain().lines),
