@@ -5,7 +5,7 @@
 import { messageOf } from '../host/ports/faults.js';
 import type { Clock, Timer } from '../host/ports/machine.js';
 import { formatTime } from '../host/words/instants.js';
-import { type History, type HistoryOf, historiesOf, type Span, spanSteps, spans } from './answers/history.js';
+import { type History, type Span, spanSteps, spans } from './answers/history.js';
 import type { Daemon } from './daemon.js';
 import { jsonReply, type PageReply, type PageRequest, Refusal } from './http/page-request.js';
 import { seesOwnOnly } from './now-answers.js';
@@ -19,18 +19,16 @@ export function createHistoryAnswers(clock: Clock, daemon: Pick<Daemon, 'traffic
   let trouble: string | undefined = 'nothing was counted yet; the first figures come within 20 s';
   let timer: Timer | undefined;
   let isClosed = false;
-  const made = new Map<string, Made>();
+  const made = new Map<Span, Made>();
   void sample();
 
   return {
-    history: ({ params: [of, span], who }: PageRequest): PageReply => {
-      const wanted = historiesOf.find((each) => each === of);
+    history: ({ params: [span], who }: PageRequest): PageReply => {
       const long = spans.find((each) => each === span);
-      if (wanted === undefined || long === undefined)
-        throw new Refusal(404, `there is a history of ${historiesOf.join(', ')}, of ${spans.join(', ')}`);
-      const { times, body } = answerNow(wanted, long);
+      if (long === undefined) throw new Refusal(404, `there is a history of ${spans.join(', ')}`);
+      const { times, body } = answerNow(long);
       // As on Now, who sees some mail users only does not see the names of teams.
-      if (wanted === 'teams' && seesOwnOnly(who))
+      if (seesOwnOnly(who))
         return jsonReply(200, { ...times, series: [], trouble: ownOnlyText } satisfies History);
       return { status: 200, type: 'application/json; charset=utf-8', body };
     },
@@ -62,14 +60,13 @@ export function createHistoryAnswers(clock: Clock, daemon: Pick<Daemon, 'traffic
     return (Math.floor(passedMs / stepMs + 0.1) + 1) * stepMs - passedMs;
   }
 
-  function answerNow(of: HistoryOf, span: Span): Made {
+  function answerNow(span: Span): Made {
     const [nowMs, wallMs] = [clock.now(), clock.wallMs()];
     const stamp = `${kept?.startMs ?? wallMs} ${kept?.lastStep(nowMs) ?? 0} ${trouble ?? ''}`;
-    const key = `${of} ${span}`;
-    const last = made.get(key);
+    const last = made.get(span);
     if (last?.stamp === stamp) return last;
     const at = formatTime(wallMs);
-    const { series, ...times } = kept?.history(of, span, nowMs, wallMs) ?? {
+    const { series, ...times } = kept?.history(span, nowMs, wallMs) ?? {
       since: at,
       until: at,
       step: spanSteps[span].seconds,
@@ -77,7 +74,7 @@ export function createHistoryAnswers(clock: Clock, daemon: Pick<Daemon, 'traffic
     };
     const history: History = { ...times, series, ...(trouble === undefined ? {} : { trouble }) };
     const answer = { stamp, times, body: `${JSON.stringify(history)}\n` };
-    made.set(key, answer);
+    made.set(span, answer);
     return answer;
   }
 }

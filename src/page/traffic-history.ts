@@ -2,16 +2,9 @@
 // minute for a day. Pure; times are milliseconds of a clock that never goes back. A step without a sample stays empty, and so does one in
 // which counts began again: no rate is ever made of them. The memory is the same after a year, however many teams there are.
 
-import type { DoorTraffic, TrafficCounts } from '../gate/door/door.js';
+import type { DoorTraffic } from '../gate/door/door.js';
 import { formatTime } from '../host/words/instants.js';
-import {
-  type History,
-  type HistoryOf,
-  type Series,
-  type Span,
-  spanSteps,
-  type Whole,
-} from './answers/history.js';
+import { type History, type Series, type Span, spanSteps, type Whole } from './answers/history.js';
 
 export const stepMs = 10_000;
 const stepsKept = spanSteps['1h'].count;
@@ -19,17 +12,16 @@ const stepsPerMinute = 6;
 /** A day, and the present minute. */
 const minutesKept = spanSteps['24h'].count + 1;
 
-/** The series for teams and backends without one of their own. */
+/** The series for teams without one of their own. */
 const otherName = 'other';
 
-/** The numbers of one step. `seconds`: how long it was measured; 0: there is no sample. Then counts, values at its end, and buckets. */
+/** The numbers of one step. `seconds`: how long it was measured; 0: there is no sample. Then counts, and buckets. */
 const at = {
   seconds: 0,
   ended: 1,
   denied: 2,
   failed: 3,
-  waiting: 4,
-  buckets: 5,
+  buckets: 4,
 };
 
 /** One series: the numbers of each step, and of each minute. */
@@ -44,21 +36,14 @@ interface Sampled {
   weight: number;
 }
 
-interface Group {
-  readonly seriesMax: number;
-  readonly kept: Map<string, Kept>;
-  sampled: Map<string, Sampled>;
-}
-
-type Told = TrafficCounts & {
-  readonly name: string;
-  readonly waiting?: number;
-};
+type Told = DoorTraffic['teams'][number];
 
 export class TrafficHistory {
   readonly #bounds: readonly number[];
   readonly #width: number;
-  readonly #groups: Readonly<Record<HistoryOf, Group>>;
+  readonly #seriesMax: number;
+  readonly #kept = new Map<string, Kept>();
+  #sampled = new Map<string, Sampled>();
   readonly #startMs: number;
   /** The newest step, and the newest one with a sample. Step n ends n * 10 s after the start. */
   #head = 0;
@@ -71,10 +56,7 @@ export class TrafficHistory {
     this.#bounds = first.bounds;
     this.#width = at.buckets + first.bounds.length + 1;
     const seriesBytes = 4 * this.#width * (stepsKept + minutesKept);
-    const seriesMax = Math.floor((8 * 1024 ** 2) / seriesBytes);
-    const teamsMax = Math.floor((seriesMax * 2) / 3);
-    const group = (most: number): Group => ({ seriesMax: most, kept: new Map(), sampled: new Map() });
-    this.#groups = { teams: group(teamsMax), backends: group(seriesMax - teamsMax) };
+    this.#seriesMax = Math.floor((8 * 1024 ** 2) / seriesBytes);
     this.#startMs = nowMs;
     this.#sampledMs = nowMs;
     this.#run = first.run;
@@ -87,8 +69,7 @@ export class TrafficHistory {
 
   get bytes(): number {
     let sum = 0;
-    for (const { kept } of Object.values(this.#groups))
-      for (const { steps, minutes } of kept.values()) sum += steps.byteLength + minutes.byteLength;
+    for (const { steps, minutes } of this.#kept.values()) sum += steps.byteLength + minutes.byteLength;
     return sum;
   }
 
@@ -117,7 +98,7 @@ export class TrafficHistory {
     return Math.max(this.#sampledStep, Math.floor((nowMs - this.#startMs) / stepMs) - 1);
   }
 
-  history(of: HistoryOf, span: Span, nowMs: number, wallMs: number): History {
+  history(span: Span, nowMs: number, wallMs: number): History {
     const { count: steps, seconds } = spanSteps[span];
     const lastStep = this.lastStep(nowMs);
     this.#goTo(lastStep);
@@ -133,12 +114,12 @@ export class TrafficHistory {
         ((last - count + 1 + index - (isMinutes ? 1 : 0)) % (isMinutes ? minutesKept : stepsKept)) *
         this.#width,
     );
-    const shown = [...this.#groups[of].kept].flatMap(([name, kept]) => {
+    const shown = [...this.#kept].flatMap(([name, kept]) => {
       const numbers = isMinutes ? kept.minutes : kept.steps;
       const present = places.filter((place) => (numbers[place] ?? 0) > 0);
       if (present.length === 0) return [];
       const ended = present.reduce((sum, place) => sum + (numbers[place + at.ended] ?? 0), 0);
-      return [{ ended, series: this.#seriesOf(of, name, numbers, places, present) }];
+      return [{ ended, series: this.#seriesOf(name, numbers, places, present) }];
     });
     return {
       since: label(this.#startMs),
@@ -149,7 +130,6 @@ export class TrafficHistory {
   }
 
   #seriesOf(
-    of: HistoryOf,
     name: string,
     numbers: Float32Array,
     places: readonly number[],
@@ -173,7 +153,6 @@ export class TrafficHistory {
       failed: rate(at.failed),
       p50: share(0.5),
       p99: share(0.99),
-      ...(of === 'backends' ? { waiting: each((place) => numbers[place + at.waiting] ?? 0) } : {}),
       all: this.#wholeOf(numbers, present),
     };
   }
@@ -196,16 +175,11 @@ export class TrafficHistory {
   }
 
   /** `seconds`: since the sample before; undefined: no differences can be made. */
-  #takeAll({ teams, backends }: DoorTraffic, seconds: number | undefined): void {
-    this.#takeGroup(this.#groups.teams, teams, seconds);
-    this.#takeGroup(this.#groups.backends, backends, seconds);
-  }
-
-  #takeGroup(group: Group, all: readonly Told[], seconds: number | undefined): void {
-    const { kept, sampled } = group;
+  #takeAll({ teams }: DoorTraffic, seconds: number | undefined): void {
+    const [kept, sampled] = [this.#kept, this.#sampled];
     const now = new Map<string, Sampled>();
     const others = new Float64Array(this.#width);
-    for (const told of all) {
+    for (const told of teams) {
       const numbers = this.#numbersOf(told);
       const before = sampled.get(told.name);
       const passed =
@@ -213,33 +187,34 @@ export class TrafficHistory {
       const weight = (before?.weight ?? 0) * (1 - (seconds ?? 0) / daySeconds) + (passed?.[at.ended] ?? 0);
       now.set(told.name, { numbers, weight });
       if (passed === undefined) continue;
-      const own = told.name === otherName ? undefined : (kept.get(told.name) ?? this.#add(group, told.name));
+      const own = told.name === otherName ? undefined : (kept.get(told.name) ?? this.#add(told.name));
       if (own === undefined) add(others, passed);
       else this.#write(own, passed);
     }
-    group.sampled = now;
+    this.#sampled = now;
     if ((others[at.seconds] ?? 0) === 0) return;
-    this.#write(kept.get(otherName) ?? this.#make(kept, otherName), others);
-    this.#exchange(group);
+    this.#write(kept.get(otherName) ?? this.#make(otherName), others);
+    this.#exchange();
   }
 
   /** Undefined: no place is left; one place is reserved for `other`. */
-  #add({ kept, seriesMax }: Group, name: string): Kept | undefined {
-    const own = kept.size - (kept.has(otherName) ? 1 : 0);
-    return own < Math.max(1, seriesMax - 1) ? this.#make(kept, name) : undefined;
+  #add(name: string): Kept | undefined {
+    const own = this.#kept.size - (this.#kept.has(otherName) ? 1 : 0);
+    return own < Math.max(1, this.#seriesMax - 1) ? this.#make(name) : undefined;
   }
 
-  #make(kept: Map<string, Kept>, name: string): Kept {
+  #make(name: string): Kept {
     const made = {
       steps: new Float32Array(stepsKept * this.#width),
       minutes: new Float32Array(minutesKept * this.#width),
     };
-    kept.set(name, made);
+    this.#kept.set(name, made);
     return made;
   }
 
   /** Gives the series of the smallest one to the largest without a series; the past of the smallest is added to `other`. */
-  #exchange({ kept, sampled }: Group): void {
+  #exchange(): void {
+    const [kept, sampled] = [this.#kept, this.#sampled];
     const weightOf = (name: string): number => sampled.get(name)?.weight ?? 0;
     const largest = [...sampled.keys()]
       .filter((name) => !kept.has(name))
@@ -259,9 +234,9 @@ export class TrafficHistory {
     kept.set(largest, past);
   }
 
-  #numbersOf({ ended, denied, failed, buckets, waiting = 0 }: Told): Float64Array {
+  #numbersOf({ ended, denied, failed, buckets }: Told): Float64Array {
     const numbers = new Float64Array(this.#width);
-    numbers.set([0, ended, denied, failed, waiting]);
+    numbers.set([0, ended, denied, failed]);
     numbers.set(buckets.slice(0, this.#bounds.length + 1), at.buckets);
     return numbers;
   }
@@ -270,25 +245,18 @@ export class TrafficHistory {
     const step = this.#sampledStep;
     steps.set(numbers, (step % stepsKept) * this.#width);
     const place = (minuteOf(step) % minutesKept) * this.#width;
-    for (const [field, value] of numbers.entries()) {
-      minutes[place + field] = field === at.waiting ? value : (minutes[place + field] ?? 0) + value;
-    }
+    for (const [field, value] of numbers.entries())
+      minutes[place + field] = (minutes[place + field] ?? 0) + value;
   }
 
   /** Advances to a step, and empties the places in between. */
   #goTo(step: number): void {
     if (step <= this.#head) return;
-    for (const { kept } of Object.values(this.#groups))
-      for (const { steps, minutes } of kept.values()) {
-        clear(steps, this.#head + 1, step, stepsKept, this.#width);
-        clear(
-          minutes,
-          this.#head === 0 ? 0 : minuteOf(this.#head) + 1,
-          minuteOf(step),
-          minutesKept,
-          this.#width,
-        );
-      }
+    const minute = this.#head === 0 ? 0 : minuteOf(this.#head) + 1;
+    for (const { steps, minutes } of this.#kept.values()) {
+      clear(steps, this.#head + 1, step, stepsKept, this.#width);
+      clear(minutes, minute, minuteOf(step), minutesKept, this.#width);
+    }
     this.#head = step;
   }
 }
@@ -307,7 +275,7 @@ function clear(numbers: Float32Array, from: number, to: number, kept: number, wi
 
 /** Undefined: a count went down, so counting began again in between. */
 function differences(before: Float64Array, now: Float64Array, seconds: number): Float64Array | undefined {
-  const passed = now.map((value, field) => (field === at.waiting ? value : value - (before[field] ?? 0)));
+  const passed = now.map((value, field) => value - (before[field] ?? 0));
   passed[at.seconds] = seconds;
   return passed.some((value) => value < 0) ? undefined : passed;
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { DoorTraffic } from '../../src/gate/door/door.js';
-import type { HistoryOf, Series, Span } from '../../src/page/answers/history.js';
+import type { Series, Span } from '../../src/page/answers/history.js';
 import { percentile, TrafficHistory } from '../../src/page/traffic-history.js';
 
 const bucketBounds = [0.01, 0.1, 1];
@@ -21,14 +21,14 @@ const team = (name: string, ended: number, more: Partial<Team> = {}): Team => ({
 });
 
 function traffic(teams: readonly Team[], more: Partial<DoorTraffic> = {}): DoorTraffic {
-  return { run: 'first', bounds: bucketBounds, teams, backends: [], ...more };
+  return { run: 'first', bounds: bucketBounds, teams, ...more };
 }
 
 /** A history and its clock: `take` samples after a time. */
 function begin(first: DoorTraffic) {
   let nowMs = 5_000.5;
   const history = new TrafficHistory(first, nowMs);
-  const seriesOf = (of: HistoryOf, span: Span = '10m') => history.history(of, span, nowMs, wallMs).series;
+  const seriesOf = (span: Span = '10m') => history.history(span, nowMs, wallMs).series;
   return {
     history,
     take(sample: DoorTraffic, afterMs = 10_000) {
@@ -36,10 +36,10 @@ function begin(first: DoorTraffic) {
       history.take(sample, nowMs);
     },
     pass: (ms: number) => void (nowMs += ms),
-    at: (of: HistoryOf, span: Span = '10m') => history.history(of, span, nowMs, wallMs),
+    at: (span: Span = '10m') => history.history(span, nowMs, wallMs),
     seriesOf,
     team: (name: string, span: Span = '10m'): Series =>
-      seriesOf('teams', span).find((each) => each.name === name) ?? assert.fail(`no ${name}`),
+      seriesOf(span).find((each) => each.name === name) ?? assert.fail(`no ${name}`),
   };
 }
 
@@ -47,7 +47,7 @@ void test('rates are differences a second, labelled with the time of the wall; m
   const kept = begin(traffic([team('jobs', 1000), team('support', 50)]));
   kept.take(traffic([team('jobs', 1005), team('support', 150, { denied: 20, failed: 5 })]));
   kept.take(traffic([team('jobs', 1005), team('support', 160, { denied: 20, failed: 5 })]));
-  assert.deepEqual(kept.at('teams'), {
+  assert.deepEqual(kept.at(), {
     since: '2026-01-02T03:03:45.000Z',
     until: '2026-01-02T03:04:05.000Z',
     step: 10,
@@ -82,19 +82,6 @@ void test('one slow command in a step of its own is not the p99 of the whole tim
   const { p99, all } = kept.team('a');
   assert.deepEqual(p99, [9.9, 1000, null]);
   assert.deepEqual([all.rate, all.p99], [50.05, 9.91]);
-});
-
-void test('backends have what waits at the end of a step', () => {
-  const mail1 = (ended: number, waiting: number): Partial<DoorTraffic> => ({
-    backends: [{ ...team('mail1', ended), waiting }],
-  });
-  const kept = begin(traffic([], mail1(0, 9)));
-  kept.take(traffic([], mail1(100, 3)));
-  for (let step = 0; step < 5; step += 1) kept.take(traffic([], mail1(100, 1)));
-  const [backend] = kept.seriesOf('backends');
-  assert.deepEqual(backend?.waiting, [3, 1, 1, 1, 1, 1]);
-  const [minute] = kept.seriesOf('backends', '24h');
-  assert.deepEqual([minute?.rate, minute?.waiting], [[1.667], [1]]);
 });
 
 void test('a sample that is late or early does not change the rate; a step is as long as it was', () => {
@@ -163,11 +150,11 @@ void test('an hour in steps of 10 s, a day in minutes, and nothing older', () =>
   assert.deepEqual([minute.rate.length, hour.rate.length, day.rate.length], [60, 360, 1440]);
   assert.deepEqual([minute.rate.at(-1), hour.rate[0], hour.rate.at(-1)], [last, last - 60, last]);
   assert.deepEqual([day.rate[0], day.rate[1], day.rate.at(-1)], [last - 1440, last - 1439, last - 1]);
-  const { since, until, step } = kept.at('teams', '24h');
+  const { since, until, step } = kept.at('24h');
   assert.deepEqual([since, until, step], ['2026-01-01T02:03:35.000Z', '2026-01-02T03:03:35.000Z', 60]);
   // Nothing for two hours, then it goes on.
   kept.pass(2 * 3_600_000);
-  assert.deepEqual(kept.seriesOf('teams', '1h'), [], 'nothing in this hour');
+  assert.deepEqual(kept.seriesOf('1h'), [], 'nothing in this hour');
   kept.take(traffic([team('a', ended)]));
   kept.take(traffic([team('a', ended + 10)]));
   assert.deepEqual(kept.team('a', '1h').rate.slice(-2), [null, 1]);
@@ -180,23 +167,22 @@ void test('beyond (8 * 1024 ** 2) the smallest are one series, with their percen
   const names = Array.from({ length: 400 }, (_, index) => `team${index}`);
   const long = [...Array(15).keys()];
   const many = (round: number, big = '') => {
-    const backends = names.map((name) => ({ ...team(name, round, { buckets: [...long, 0] }), waiting: 1 }));
     return traffic(
       names.map((name, index) => {
         const ended = round * (index < 300 ? 10 : 20) * (name === big ? 1000 : 1);
         return team(name, ended, { buckets: [...long.map(() => 0), ended] });
       }),
-      { bounds: long, backends },
+      { bounds: long },
     );
   };
   const kept = begin(many(0));
   kept.take(many(1));
-  const before = kept.seriesOf('teams');
+  const before = kept.seriesOf();
   const own = before.length - 1;
   assert.equal(before[0]?.name, 'other');
   const all = (300 * 10 + 100 * 20) / 10;
   const sum = (at: number): number =>
-    kept.seriesOf('teams').reduce((total, { rate }) => total + Math.round((rate.at(at) ?? 0) * 10), 0) / 10;
+    kept.seriesOf().reduce((total, { rate }) => total + Math.round((rate.at(at) ?? 0) * 10), 0) / 10;
   assert.equal(sum(-1), all, 'nothing is lost');
   assert.deepEqual(before[0]?.p50, [14_000], 'the highest bound is told');
   assert.ok(own >= 20, `${own} teams have a series`);
@@ -205,13 +191,13 @@ void test('beyond (8 * 1024 ** 2) the smallest are one series, with their percen
   const big = kept.team('team399');
   assert.deepEqual([big.rate.length, big.rate[0], big.rate[1]], [3, null, null]);
   assert.equal(big.rate[2], 2000);
-  assert.equal(kept.seriesOf('teams').length, own + 1);
+  assert.equal(kept.seriesOf().length, own + 1);
   assert.equal(sum(0), all, 'the past of who lost it is among the others');
   const { bytes } = kept.history;
   assert.ok(bytes <= 8 * 1024 ** 2 && bytes > 8 * 1024 ** 2 * 0.9, `${bytes} bytes`);
   // Teams of the same size do not take places from each other.
   for (let round = 4; round < 60; round += 1) kept.take(many(round));
-  const shown = (): ReadonlySet<string> => new Set(kept.seriesOf('teams').map(({ name }) => name));
+  const shown = (): ReadonlySet<string> => new Set(kept.seriesOf().map(({ name }) => name));
   const places = shown();
   for (let round = 60; round < 70; round += 1) kept.take(many(round));
   assert.deepEqual(shown(), places);

@@ -1,4 +1,4 @@
-// What the page draws its charts from: counts since the start, by team and by backend. The differences between two of them are the page's
+// What the page draws its charts from: counts since the start, by team. The differences between two of them are the page's
 // to make; the daemon keeps the counters of its metrics, and no history.
 
 import type { DoorTraffic, TrafficCounts } from '../door/door.js';
@@ -8,28 +8,17 @@ import type { CountedExchanges } from '../telemetry/metrics.js';
 
 export function trafficOf(
   counted: CountedExchanges,
-  { started: run, listeners, backends }: Pick<Running, 'started' | 'listeners' | 'backends'>,
+  { started: run, listeners }: Pick<Running, 'started' | 'listeners'>,
 ): DoorTraffic {
   const { bounds } = counted;
   const none = (): Counts => new Counts(bounds.length + 1);
   const ofTeams = new Map(listeners.map(({ name }) => [name, none()]));
-  const ofBackends = new Map(backends.map(({ name }) => [name, none()]));
   counted.eachOfListeners((listener, outcome, count) => ofTeams.get(listener)?.ends(outcome, count));
-  counted.eachOfBackends((backend, outcome, owner, count) =>
-    ofBackends.get(backend)?.ends(owner === 'server' ? outcome : 'ok', count),
-  );
-  counted.eachOfDurations((listener, backend, counts) => {
-    for (const each of [ofTeams.get(listener), ofBackends.get(backend)]) each?.took(counts);
-  });
+  counted.eachOfDurations((listener, _backend, counts) => ofTeams.get(listener)?.took(counts));
   return {
     run,
     bounds,
     teams: listeners.map(({ name }) => ({ name, ...(ofTeams.get(name) ?? none()).told() })),
-    backends: backends.map(({ name, waiters: waiting }) => ({
-      name,
-      ...(ofBackends.get(name) ?? none()).told(),
-      waiting,
-    })),
   };
 }
 

@@ -106,7 +106,6 @@ export interface DoorTraffic {
   readonly bounds: readonly number[];
   /** Those in service; a team is a listener. */
   readonly teams: readonly (TrafficCounts & { readonly name: string })[];
-  readonly backends: readonly (TrafficCounts & { readonly name: string; readonly waiting: number })[];
 }
 
 export interface TrafficCounts {

@@ -41,8 +41,8 @@ export const endpoints = {
    * `away` with an Away.
    */
   now: { route: 'GET /api/now', roles: everybody },
-  /** `:of` one of `historiesOf`, `:span` one of `spans` (history.ts) -> History. */
-  history: { route: 'GET /api/history/:of/:span', roles: everybody },
+  /** `:span` one of `spans` (history.ts) -> History. */
+  history: { route: 'GET /api/history/:span', roles: everybody },
   /** -> Incidents (history.ts). */
   incidents: { route: 'GET /api/incidents', roles: everybody },
   'backends-csv': { route: 'GET /api/backends.csv', roles: everybody },

@@ -1,5 +1,5 @@
-// The traffic of the last minutes and hours, for the charts of the page: rates, errors and times by team and by backend; and the incidents
-// of the last day. No mail users and no commands, so everybody may see it.
+// The traffic of the last minutes and hours, for the charts of the page: rates, errors and times by team; and the incidents of the last
+// day. No mail users and no commands.
 
 import type { Incident } from '../../evidence/story/incidents.js';
 
@@ -10,26 +10,22 @@ export const spanSteps: Readonly<Record<Span, { readonly count: number; readonly
   '1h': { count: 360, seconds: 10 },
   '24h': { count: 1440, seconds: 60 },
 };
-export const historiesOf = ['teams', 'backends'] as const;
-export type HistoryOf = (typeof historiesOf)[number];
 
 /**
  * Each list has one value for each step, the oldest first: those of the span, or those since `since`. The last one ends at `until`. Null:
  * there is no sample for this step.
  */
 export interface Series {
-  /** The listener of a team, or a backend; "other" where the smallest were merged. */
+  /** The listener of a team; "other" where the smallest were merged. */
   readonly name: string;
   /** Commands that ended, a second. */
   readonly rate: readonly (number | null)[];
-  /** A second; 0 for backends. */
+  /** A second. */
   readonly denied: readonly (number | null)[];
   readonly failed: readonly (number | null)[];
   /** Milliseconds; null also where nothing ended. */
   readonly p50: readonly (number | null)[];
   readonly p99: readonly (number | null)[];
-  /** Of backends: commands that wait for an upstream, at the end of the step. */
-  readonly waiting?: readonly (number | null)[];
   readonly all: Whole;
 }
 

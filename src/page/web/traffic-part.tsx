@@ -1,7 +1,7 @@
-// Charts of what was asked for, by team and by backend, of ten minutes, an hour or a day.
+// The chart of what was asked for, by team, of ten minutes, an hour or a day.
 
 import { durationWords } from '../../host/words/words.js';
-import type { History, HistoryOf, Span } from '../answers/history.js';
+import type { History, Span } from '../answers/history.js';
 import { useAgain } from './asked.js';
 import { Empty, Name, Panel, Pending, Segments, Sentence } from './kit.js';
 import { useDaemonMs } from './live.js';
@@ -9,7 +9,6 @@ import { go } from './location.js';
 import { useSession } from './session.js';
 import { colorOf, TimeChart } from './time-chart.js';
 import {
-  backendMeasures,
   layersOf,
   type Measure,
   measureOf,
@@ -23,13 +22,13 @@ import {
 } from './traffic.js';
 
 /** What was counted, asked for again and again. */
-function useHistory(of: HistoryOf, span: Span) {
+function useHistory(span: Span) {
   const { api } = useSession();
   const clock = useDaemonMs();
   return useAgain<History>(
-    `${of} ${span}`,
+    span,
     (known) => (known === undefined ? 10_000 : nextLookMs(known, clock?.() ?? Date.now())),
-    (signal) => api.json<History>('GET /api/history/:of/:span', { params: [of, span], signal }),
+    (signal) => api.json<History>('GET /api/history/:span', { params: [span], signal }),
   );
 }
 
@@ -39,7 +38,6 @@ interface TrafficProps {
 
 export function Traffic({ query }: TrafficProps) {
   const { span, measure } = chosenOf(query);
-  const [teams, backends] = [useHistory('teams', span), useHistory('backends', span)];
   return (
     <section aria-label="Traffic" class="later">
       <div class="toolbar">
@@ -48,10 +46,7 @@ export function Traffic({ query }: TrafficProps) {
           <ChartControls query={query} />
         </span>
       </div>
-      <div class="side-by-side">
-        <HistoryPanel title="By team" of="teams" asked={teams} span={span} measure={measure} />
-        <HistoryPanel title="By backend" of="backends" asked={backends} span={span} measure={measure} />
-      </div>
+      <HistoryPanel span={span} measure={measure} />
     </section>
   );
 }
@@ -85,49 +80,38 @@ function ChartControls({ query }: TrafficProps) {
   );
 }
 
-const nameOf = (of: HistoryOf): string => (of === 'teams' ? 'team' : 'backend');
-
 function begun({ since, until, step }: History): string {
   if (until > since) return `No command ended since {${since}}.`;
   return `Counting began at {${since}}; the first figures come after ${durationWords(step * 1000)}.`;
 }
 
 interface HistoryPanelProps {
-  readonly title: string;
-  readonly of: HistoryOf;
-  readonly asked: ReturnType<typeof useHistory>;
   readonly span: Span;
   readonly measure: Measure;
 }
 
-function HistoryPanel({ title, of, asked, span, measure }: HistoryPanelProps) {
-  const all = of === 'teams' ? measures : backendMeasures;
+function HistoryPanel({ span, measure }: HistoryPanelProps) {
+  const asked = useHistory(span);
   const { label, format } = measureOf(measure);
   const history = asked.value && padded(asked.value, span);
   return (
-    <Panel title={title}>
+    <Panel title="By team">
       {history === undefined ? (
         <Pending fault={asked.fault}>Reading what was counted …</Pending>
-      ) : !all.some(({ value }) => value === measure) ? (
-        <Empty>A denied command goes to no backend, so there is nothing to show here: see "By team".</Empty>
       ) : history.series.length === 0 ? (
         <Empty>
-          <Sentence
-            text={history.trouble ?? `${begun(history)} Each ${nameOf(of)} with commands has a line here.`}
-          />
+          <Sentence text={history.trouble ?? `${begun(history)} Each team with commands has a line here.`} />
         </Empty>
       ) : (
         <TimeChart
-          label={`${label}, ${title.toLowerCase()}`}
+          label={`${label}, by team`}
           series={layersOf(history, measure)}
           until={history.until}
           step={history.step}
           format={format}
           isStacked={measure === 'rate'}
         >
-          {(at, when) => (
-            <Names of={of} history={history} span={span} at={at} when={when} all={all} measure={measure} />
-          )}
+          {(at, when) => <Names history={history} span={span} at={at} when={when} measure={measure} />}
         </TimeChart>
       )}
     </Panel>
@@ -135,17 +119,15 @@ function HistoryPanel({ title, of, asked, span, measure }: HistoryPanelProps) {
 }
 
 interface NamesProps {
-  readonly of: HistoryOf;
   readonly history: History;
   readonly span: Span;
   readonly at: number | undefined;
   readonly when: string | undefined;
-  readonly all: typeof backendMeasures;
   readonly measure: Measure;
 }
 
 /** The key to the chart, with all measures of each name: at the moment that is read, or of the whole time. */
-function Names({ of, history, span, at, when, all: shown, measure }: NamesProps) {
+function Names({ history, span, at, when, measure }: NamesProps) {
   const since = shortSince(history, span);
   const isFine = history.step < 60;
   const spanText = spanTexts.find(({ value }) => value === span)?.text;
@@ -167,11 +149,11 @@ function Names({ of, history, span, at, when, all: shown, measure }: NamesProps)
       </caption>
       <thead>
         <tr>
-          <th scope="col">{nameOf(of)}</th>
-          {shown.map(({ value, text, head = text }) => (
+          <th scope="col">team</th>
+          {measures.map(({ value, text, head = text }) => (
             <th key={value} scope="col" class={value === 'p50' ? 'number wide-only' : 'number'}>
               {value === 'failed' && measure === 'rate' && <span class="swatch s-bad" />}
-              {when === undefined && value === 'waiting' ? `${text}, most` : head}
+              {head}
             </th>
           ))}
         </tr>
@@ -183,7 +165,7 @@ function Names({ of, history, span, at, when, all: shown, measure }: NamesProps)
               <span class={`swatch ${colorOf(place, each.name)}`} />
               <Name value={each.name} max={20} />
             </th>
-            {shown.map(({ value, format }) => {
+            {measures.map(({ value, format }) => {
               const found = valueOf(each, value, at);
               return (
                 <td key={value} class={value === 'p50' ? 'number wide-only' : 'number'}>

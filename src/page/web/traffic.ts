@@ -1,8 +1,8 @@
-// Traffic as the screens "now" and "backends" show it: which lists a chart takes of a history, and what stands beside each name.
+// Traffic as the screen Now shows it: which lists a chart takes of a history, and what stands beside each name.
 
-import { countWords, durationWords, rateWords } from '../../host/words/words.js';
+import { durationWords, rateWords } from '../../host/words/words.js';
 import { type History, type Series, type Span, spanSteps } from '../answers/history.js';
-import { maxOf, meanOf, type Values } from './chart.js';
+import type { Values } from './chart.js';
 
 export const spanTexts: readonly { readonly value: Span; readonly text: string }[] = [
   { value: '10m', text: '10 min' },
@@ -10,7 +10,7 @@ export const spanTexts: readonly { readonly value: Span; readonly text: string }
   { value: '24h', text: '24 h' },
 ];
 
-export type Measure = 'rate' | 'denied' | 'failed' | 'p50' | 'p99' | 'waiting';
+export type Measure = 'rate' | 'denied' | 'failed' | 'p50' | 'p99';
 
 interface MeasureFacts {
   readonly value: Measure;
@@ -34,16 +34,6 @@ export const measures: readonly MeasureFacts[] = [
   { value: 'p99', text: 'p99', label: 'Time of 99 of 100 commands', format: durationWords },
 ];
 
-/** Beside a backend: nothing of it is denied, and commands wait. */
-export const backendMeasures: readonly Omit<MeasureFacts, 'label'>[] = [
-  ...measures.filter(({ value }) => value !== 'denied'),
-  {
-    value: 'waiting',
-    text: 'queue',
-    format: (value) => (Number.isInteger(value) ? countWords(value) : rateWords(value)),
-  },
-];
-
 export function measureOf(text: string | null): MeasureFacts {
   const [first] = measures;
   const found = measures.find(({ value }) => value === text) ?? first;
@@ -57,7 +47,7 @@ export function spanNamed(text: string | null): Span {
 
 /** What a chart draws. Errors are shares of all that ended: a rate of them says nothing without the other rate. */
 export function listOf(series: Series, measure: Measure): Values {
-  if (measure !== 'denied' && measure !== 'failed') return series[measure] ?? [];
+  if (measure !== 'denied' && measure !== 'failed') return series[measure];
   return series[measure].map((value, at) => shareOf(value, series.rate[at] ?? null) ?? null);
 }
 
@@ -98,17 +88,15 @@ export function padded(history: History, span: Span): History {
       failed: filled(each.failed),
       p50: filled(each.p50),
       p99: filled(each.p99),
-      ...(each.waiting && { waiting: filled(each.waiting) }),
     })),
   };
 }
 
-/** Of one name, at a moment, or of the whole time: of a queue the greatest. Undefined: no sample. */
+/** Of one name, at a moment, or of the whole time. Undefined: no sample. */
 export function valueOf(series: Series, measure: Measure, at: number | undefined): number | undefined {
   const values = listOf(series, measure);
   const { all } = series;
   if (at !== undefined) return values[at] ?? undefined;
-  if (measure === 'waiting') return meanOf(values) && maxOf(values);
   if (measure === 'denied' || measure === 'failed') return shareOf(all[measure], all.rate);
   return all[measure] ?? undefined;
 }

@@ -1,4 +1,4 @@
-// Traffic in words and in charts: averages over what is known, and the greatest of times.
+// Traffic in words and in charts: averages over what is known.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -31,14 +31,12 @@ const series: Series = {
   failed: [null, 0, 0.3],
   p50: [null, 5, 7],
   p99: [null, 50, 70],
-  waiting: [null, 0, 3],
   all: { rate: 3, denied: 0.5, failed: 0.15, p50: 6, p99: 60 },
 };
 
-void test('rates and times are of all that is known, of a queue the greatest; at a moment it is what was then', () => {
+void test('rates and times are of all that is known; at a moment it is what was then', () => {
   assert.equal(valueOf(series, 'rate', undefined), 3);
   assert.equal(valueOf(series, 'p99', undefined), 60);
-  assert.equal(valueOf(series, 'waiting', undefined), 3);
   assert.equal(valueOf(series, 'rate', 0), undefined);
   assert.equal(valueOf(series, 'rate', 1), 2);
   assert.equal(valueOf({ ...series, all: { ...series.all, p99: null } }, 'p99', undefined), undefined);
