@@ -31,7 +31,6 @@ import { firstClaim, fitsName, textOfBlock, upTo } from '../store/block.js';
 import {
   type BlockName,
   type ForkedName,
-  formatName,
   isBlockName,
   isForkedName,
   isVerifierName,
@@ -607,10 +606,10 @@ export function createStoreReader(
     const after = cursor.from === '' ? near : justBefore(cursor.from);
     cursor.from = '';
     // It was no block when it was read, and may be one now.
-    const isBlockNow = async (name: ObjectName): Promise<boolean> => {
+    const isBlockNow = async ({ name: listed, versions }: Listed, name: ObjectName): Promise<boolean> => {
       if (!look.isWhole || !isBlockName(name) || !fleet.lacks(name)) return false;
-      const listed = formatName(name);
-      const { text } = (!cursor.waiting.includes(listed) && (await readOne(listed, undefined, signal))) || {};
+      const version = versions.find(({ isMarker }) => !isMarker)?.version;
+      const { text } = (!cursor.waiting.includes(listed) && (await readOne(listed, version, signal))) || {};
       return text !== undefined && fitsName(text, name);
     };
     const unseen = new Set([...known].filter((name) => name > (after ?? '')));
@@ -623,7 +622,7 @@ export function createStoreReader(
           looking.wrong += 1;
           const text = `${shown(entry.name)} is no name of an object`;
           note('malformed', host, text, journal, undefined, putMs(entry));
-        } else if (!known.has(entry.name) || (await isBlockNow(name))) fresh.push(entry);
+        } else if (!known.has(entry.name) || (await isBlockNow(entry, name))) fresh.push(entry);
         else if (entry.versions[0]?.isMarker === true && isBlockName(name))
           await contentOf(entry, name, looking);
       }
