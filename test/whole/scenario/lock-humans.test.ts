@@ -139,7 +139,7 @@ persons:
   writeFileSync(file, before.replace(/^persons:\n[^]*/m, `persons:\n  ${everybody}\n`));
   const nobody = /nobody operates on the page now.*otto: carol is locked by root until.*dovegate unlock 01/;
   assert.match((await program('reload')).text, nobody);
-  assert.match(daemon.output(), nobody);
+  await until(() => nobody.test(daemon.output()), 'the same in the log');
   assert.equal((await program('unlock', 'carol', '--reason', 'found')).exit, 0);
   again.as.generation = await generationOf(daemon);
   assert.equal((await askDoor(daemon, '/record', again)).status, 200);
