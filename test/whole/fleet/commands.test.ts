@@ -272,6 +272,9 @@ void test('what a log store received is compared with the store', { timeout: 600
   assert.match(less.text, /^ {2}the store has all of it, and 5 later records of gate1 that are not here$/m);
   const fork = await ends(1, compare(journal.copy(undefined, 24).work(5).lines));
   assert.match(fork.text, /changed: the store has another record \d+ of gate1/);
+  const [first = ''] = journal.lines;
+  const damaged = [first.replace('"time":"2', '"time":"1'), ...journal.lines.slice(1)];
+  assert.doesNotMatch((await ends(1, compare(damaged))).text, /the store has all of it/);
   const other = await compare(new HandJournal({ host: 'gate1', signKey: journal.signKey }).work(3).lines);
   assert.match(other.text, /missing: the store has nothing of journal [0-9a-f]{32}/);
   const ahead = journal.copy();
