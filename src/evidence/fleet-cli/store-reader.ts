@@ -351,7 +351,7 @@ export function createStoreReader(
         const text = `${shown(entry.name)} is no line of a verifier`;
         note('malformed', noHost, text, undefined, undefined, putMs(entry));
       }
-      // What somebody else puts behind the last line hides none of those that come.
+      // Junk behind the last line of a verifier must not hide its later lines.
       const isLast = timeOfLast(entry.name) !== undefined;
       if (isLast || timeOfLast(lines.get(below)?.name) === undefined) lines.set(below, { name: entry.name });
     }
@@ -377,7 +377,7 @@ export function createStoreReader(
     }
   }
 
-  /** The newest version that is the line of this name; undefined: none is. */
+  /** The newest version whose content fits the name; undefined: there is none. */
   async function lineOf({ name, versions }: Listed, { hash }: VerifierName, signal: AbortSignal) {
     for (const { version, isMarker } of versions) {
       const object = isMarker ? undefined : await bytesOf(name, version, bounds.fleetCheckpointBytes, signal);

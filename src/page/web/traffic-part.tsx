@@ -1,4 +1,4 @@
-// The chart of what was asked for, by team, of ten minutes, an hour or a day.
+// A chart of the commands of each team, over ten minutes, an hour or a day.
 
 import { durationWords } from '../../host/words/words.js';
 import type { History, Span } from '../answers/history.js';
