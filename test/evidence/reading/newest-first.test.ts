@@ -5,7 +5,6 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { gzipSync } from 'node:zlib';
 import { type ExchangeRow } from '../../../src/evidence/trail/search.js';
 import type { TrailFilter } from '../../../src/gate/door/trail-filter.js';
 import { packMember } from '../../../src/journal/files/compressed.js';
@@ -174,14 +173,4 @@ void test('damage is told without its content, and does not keep pages from goin
   assert.ok(damaged.rows.length > 100);
   const notes = (await page({ directory, rows: 1_000 })).end.notes ?? [];
   assert.ok(notes.includes(`${path} is damaged: its end could not be read`), notes.join());
-});
-
-void test('a compressed file that is longer than what is held of it is read whole, each line once', async (t) => {
-  const directory = temporaryDirectory(t);
-  const line = (seq: number): string =>
-    `{"seq":${seq},"time":"2026-11-20T00:00:00.000Z","event":"admission","id":"I${seq}","args":["${'y'.repeat(6_000)}"]}\n`;
-  const seqs = Array.from({ length: 6_000 }, (_, at) => at + 1);
-  writeFileSync(join(directory, '00000001.jsonl.gz'), gzipSync(seqs.map(line).join(''), { level: 1 }));
-  const { rows } = await allPages({ directory, rows: 1_000, bytesMax: 64 << 20 });
-  assert.deepEqual(rows.map(({ admittedSeq }) => admittedSeq).toReversed(), seqs);
 });

@@ -57,6 +57,7 @@ const memberStart = Buffer.from('1f8b080400000000', 'hex');
 
 interface Back {
   readonly text: Buffer;
+  readonly pieces: readonly Buffer[];
   readonly damaged: number;
 }
 
@@ -70,7 +71,7 @@ async function readBack(t: TestContext, compressed: Buffer, pieceBytes = 200_000
     if (piece === undefined) damaged += 1;
     else pieces.unshift(Buffer.from(piece.bytes));
   }
-  return { text: Buffer.concat(pieces), damaged };
+  return { text: Buffer.concat(pieces), pieces, damaged };
 }
 
 void test('all lines once, whatever the members and the pieces', async (t) => {
@@ -98,6 +99,17 @@ void test('a line of more than a member, and text that ends within a line', asyn
   assert.ok(found.equals(text));
   const cut = linesOf(2 * MiB).subarray(0, -5);
   assert.ok((await readBack(t, Buffer.concat(inMembers(cut)))).text.equals(cut));
+});
+
+void test('a file that is longer than what is held of it is read whole, each line once', async (t) => {
+  // Not in members of ours, so it is inflated once for each window of 32 MiB; the windows meet within a line.
+  const lines = Array.from({ length: 5_500 }, (_, seq) => `{"seq":${seq},"text":"${'y'.repeat(6_500)}"}\n`);
+  const text = Buffer.from(lines.join(''));
+  const { text: found, pieces, damaged } = await readBack(t, gzipSync(text, { level: 1 }), 4 * MiB);
+  assert.ok(found.equals(text));
+  for (const piece of pieces)
+    assert.equal(piece.toString('latin1', 0, 7), '{"seq":', 'no line is in two pieces');
+  assert.equal(damaged, 0);
 });
 
 void test('of a file that is damaged in the middle: what is before and after', async (t) => {
