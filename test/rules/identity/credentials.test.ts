@@ -166,8 +166,8 @@ void test('none of the ways to print a value prints a secret', () => {
     assert.ok(!text.includes(Buffer.from(passwordOfSecret).toString('base64').slice(0, 12)), text);
     assert.ok(!text.includes('104,117,110'), text);
   }
-  const ways = [String(secret), secret.toString(), `${secret}`, inspect(secret)];
-  assert.deepEqual(ways, Array<string>(4).fill('[secret]'));
+  const ways = [String(secret), secret.toString(), inspect(secret)];
+  assert.deepEqual(ways, Array<string>(3).fill('[secret]'));
   assert.equal(JSON.stringify([secret]), '["[secret]"]');
 });
 
