@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { createAccess } from '../../../src/client/access.js';
 import type { AccessItem } from '../../../src/gate/access/access-item.js';
 import { AccessLimits } from '../../../src/gate/access/access-limits.js';
-import { accessStateWords } from '../../../src/gate/access/access-words.js';
+import { accessStateWords, whyNotWords } from '../../../src/gate/access/access-words.js';
 import type { Asker } from '../../../src/gate/access/asker.js';
 import type { AccessRights } from '../../../src/gate/access/desk.js';
 import type { AccessResult } from '../../../src/gate/access/result.js';
@@ -25,6 +25,7 @@ import {
   openMemoryEngine,
 } from '../../kit/gate/memory-engine.js';
 import { requested as requestRecord } from '../../kit/plain/access-records.js';
+import { type Asked, compareAnswers } from '../../kit/plain/approved.js';
 import { column, columns } from '../../kit/plain/columns.js';
 import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
 import { knownUids } from '../../kit/plain/names.js';
@@ -1309,4 +1310,128 @@ void test('a long list comes in pages, and a client of the library gets all of i
   assert.equal(decided.length, bounds.accessDecided);
   assert.equal(accessStateWords(decided[0] ?? assert.fail(), String), 'refused by carol@support: no');
   assert.deepEqual(desk.decided({ ...approver, identities: ['uid:1009'] }), []);
+});
+
+/** Ids of requests as R1, R2, ... in their order, no other ones; hashes as H1, H2, ... */
+function createNames() {
+  const ids: string[] = [];
+  const hashes: string[] = [];
+  const numberIn = (all: string[], text: string): number => {
+    if (!all.includes(text)) all.push(text);
+    return all.indexOf(text) + 1;
+  };
+  return {
+    ids,
+    named: (text: string): string =>
+      text
+        .replace(/\b[0-9A-HJKMNP-TV-Z]{26}\b/g, (id) => (ids.includes(id) ? `R${numberIn(ids, id)}` : 'ID'))
+        .replace(/\b[0-9a-f]{64}\b/g, (hash) => `H${numberIn(hashes, hash)}`),
+  };
+}
+
+void test('what each step records and shows to whom, as steps.txt has it', async () => {
+  const desk = await openTeams([
+    '{ command: mailbox create, approvals: 2, for: 2h, quiet: 2d, scope: user, uses: 10 }',
+    '{ command: expunge, approvals: 2, for: 30m }',
+  ]);
+  const { clock, exchanges, records, setMails } = desk;
+  const { access } = exchanges;
+  const clients: Readonly<Record<string, MemoryClient>> = {
+    anna: desk.anna,
+    carol: desk.carol,
+    dave: await desk.as(people.dave),
+  };
+  const approver = asking(access.rights, 'leads', people.dave.uid, 'person:dave');
+  const { ids, named } = createNames();
+  const hold = { isHold: true, user: 'bob@example.org', to: undefined, identities: undefined };
+  const bob = '-u|bob@example.org|--reason|x|--|';
+  const overview = () => [access.counts, access.all(9)];
+  // `WHO LINE`, where a line without a TAB at its start is an own command; or what happens beside it.
+  const steps: readonly (readonly [what: string, run?: () => unknown])[] = [
+    ['3 mails match', () => setMails(3)],
+    [`anna request|${reading}`],
+    ['anna requests'],
+    ['carol requests'],
+    ['carol access|R1'],
+    ['carol approve|--for|1h|--uses|1|R1'],
+    [`anna ${readingLine}`],
+    [`anna ${readingLine}`],
+    ['carol access|R1'],
+    [`anna request|${bob}mailbox list|INBOX`],
+    ['carol refuse|--reason|not now|R2'],
+    ['anna access|R2'],
+    ['anna |bob@example.org|mailbox list|INBOX'],
+    [`carol grant|--to|anna@support|--quiet|1d|${bob}mailbox create|New`],
+    ['anna access|R3'],
+    ['carol access|R3'],
+    ['dave access|R3'],
+    ['dave approve|--uses|3|R3'],
+    ['anna |bob@example.org|mailbox create|Old'],
+    ['for operators', overview],
+    ['dave revoke|R3'],
+    ['anna |bob@example.org|mailbox create|Old'],
+    [`anna request|${bob}expunge|mailbox|Trash|all`],
+    ['carol access|R4'],
+    ['carol approve|R4'],
+    ['anna is locked', () => lock(exchanges, 'anna', { forMs: 60_000 })],
+    ['dave access|R4'],
+    ['a minute later', () => clock.advance(60_000)],
+    ['2 mails match', () => setMails(2)],
+    ['dave approve|--for|1m|R4'],
+    ['dave access|R4'],
+    ['dave approve|--for|1m|R4'],
+    ['bob is held', () => lock(exchanges, '', hold)],
+    ['anna access|R4'],
+    ['carol approve|R4'],
+    ['two minutes later', () => clock.advance(120_000)],
+    ['anna access|R4'],
+    [`anna request|${emergency}`],
+    ['anna access|R5'],
+    ['carol access|R5'],
+    ['carol revoke|--reason|wrong|R5'],
+    ['for operators again', overview],
+    ['carol review|R5'],
+    ['anna requests'],
+    [`anna request|${emergency}`],
+    ['an hour later', () => clock.advance(3_600_000)],
+    ['dave access|R6'],
+    [`anna request|${reading}`],
+    [`anna request|${bob}mailbox subscribe|Sent`],
+    ['dave approve|R8'],
+    ['two hours later', () => clock.advance(7_200_000)],
+    ['anna access|R7'],
+    ['anna access|R8'],
+    [`anna request|${reading}`],
+    ['no policies', () => access.turnTo({ ...access.rights, policies: new Map() })],
+    ['anna access|R9'],
+    ['what dave may decide and is over', () => access.decided(approver)],
+  ];
+  const told: Asked[] = [];
+  for (const [what, run] of steps) {
+    const before = records.length;
+    const said: unknown[] = [];
+    if (run === undefined) {
+      const [, who = '', line = ''] = /^(\w+) (.*)$/.exec(what) ?? [];
+      const whole = line.startsWith('|') ? line : `||dovegate ${line}`;
+      const client = clients[who] ?? assert.fail(what);
+      const { text, items } = await ask(
+        client,
+        whole.replace(/R(\d+)$/, (_, at) => ids[at - 1] ?? ''),
+      );
+      for (const item of items) {
+        if (!ids.includes(item.id)) ids.push(item.id);
+        said.push(item, [accessStateWords(item, String, '; more'), whyNotWords(item)]);
+      }
+      said.push(/dovegate: .*?(?=, id)/.exec(text)?.[0], /\n([+-]\w*)\n/.exec(text)?.[1]);
+    } else said.push(await run());
+    for (const { record, durable } of records.slice(before)) {
+      const { event, action, grant, request, bound, sent, denial } = record;
+      if (event === 'access' || event === 'lock') said.push({ durable, ...record });
+      else if (grant !== undefined || request !== undefined)
+        said.push({ event, action, grant, request, bound, sent, denial });
+    }
+    const lines = said.flatMap((each) => (each === undefined ? [] : [JSON.stringify(each)]));
+    told.push([`${told.length + 1}. ${what}`, () => named(lines.join('\n'))]);
+  }
+  compareAnswers('test/gate/access/steps.txt', told);
 });

@@ -6,15 +6,21 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { commandNamed } from '../../../src/doveadm/commands/catalog.js';
 import { parseArguments } from '../../../src/doveadm/commands/parse.js';
+import { GlobList } from '../../../src/doveadm/names/glob.js';
 import { AccessJournal } from '../../../src/gate/access/access-journal.js';
 import { Locks } from '../../../src/gate/access/locks.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { LockBook, type LockEntry } from '../../../src/journal/records/lock-book.js';
+import type { AuditRecord } from '../../../src/journal/records/record.js';
+import { openWord } from '../../../src/rules/identity/human.js';
+import { type Person, Persons } from '../../../src/rules/identity/person.js';
 import { replyPacket } from '../../kit/gate/memory-backend.js';
 import { allSynced, type MemoryEngine, openMemoryEngine } from '../../kit/gate/memory-engine.js';
+import { type Asked, compareAnswers } from '../../kit/plain/approved.js';
 import { column, columns } from '../../kit/plain/columns.js';
 import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
-import { locked } from '../../kit/plain/lock-records.js';
+import { held, locked } from '../../kit/plain/lock-records.js';
+import { knownUids } from '../../kit/plain/names.js';
 
 const hour = 3_600_000;
 const fail = () => Promise.reject(new Error('no disk'));
@@ -555,4 +561,123 @@ void test('a lock of whom nobody knows: reads go on, changes wait for everybody 
   );
   await client.line('|eve@example.org|mailbox subscribe|INBOX');
   assert.deepEqual(ends().at(-1), ['ok', undefined, undefined]);
+});
+
+void test('each change of a lock, its record and its sentence, as locks.txt has it', async () => {
+  const clock = createFakeClock();
+  const told: Asked[] = [];
+  const recorded: unknown[] = [];
+  let isFull = false;
+  const take = (record: AuditRecord): undefined => void recorded.push({ ...record });
+  const journal = new AccessJournal(
+    {
+      append: take,
+      appendDurable: (record) => (isFull ? fail() : Promise.resolve(take(record))),
+      checkpoint: () => (isFull ? fail() : Promise.resolve()),
+    },
+    clock,
+  );
+  let count = 0;
+  let changes = 0;
+  const locks = new Locks({ clock, journal, newId: () => `L${(count += 1)}`, onMade: () => undefined }, []);
+  locks.onChanged = () => void (changes += 1);
+  const person = (...users: string[]): Person => ({
+    users,
+    accounts: ['car'],
+    keys: [],
+    page: [],
+    oidc: undefined,
+  });
+  const personsOf = (all: Readonly<Record<string, Person>>) =>
+    new Persons(new Map(Object.entries(all)), knownUids({ carol: 1002, 'carol-admin': 1012 }));
+  const lock =
+    (of: Partial<Parameters<Locks['lock']>[0]>, most = 9) =>
+    () =>
+      locks.lock({ by: 'root', peer: { uid: 0 }, reason: 'stolen', forMs: hour, ...of }, most, () => 3)
+        ?.count;
+  const one = (id: string): LockEntry => locks.all.find((each) => each.id === id) ?? assert.fail(id);
+  const lift = { by: 'anna', peer: { uid: 1001 }, reason: 'over', identities: ['page:anna'] };
+  const many = Array.from({ length: 600 }, (_, at) => `u${at}`);
+  const bob = { user: 'bob@example.org', users: ['bob@example.org', 'bob@example.com'] };
+  const covers = { users: new GlobList(['*@example.org']), except: new GlobList(['eve@example.org']) };
+  const steps: readonly (readonly [what: string, run: () => unknown])[] = [
+    ['a person', lock({ to: 'carol', identities: ['person:carol', 'name:carol', 'uid:1002'] })],
+    ['a key', lock({ to: 'key:panel', identities: ['key:panel', 'name:panel'], args: ['--kill'] })],
+    ['a mail user of one name', lock({ user: 'eve@example.org', reason: 'case 3' })],
+    ['a hold', lock({ ...bob, isHold: true, forMs: undefined, reason: 'case 17' })],
+    ['a backend', lock({ backend: 'mail1', listener: undefined })],
+    ['a listener', lock({ listener: 'support' })],
+    ['a name that is not known yet', lock({ to: 'fay', identities: ['name:fay', openWord('fay')] })],
+    ['one too many', lock({ backend: 'mail2' }, 7)],
+    ['a client on two backends', () => locks.endingOn({ backends: [{ name: 'mail2' }, { name: 'mail1' }] })],
+    ['on another backend', () => locks.endingOn({ backends: [{ name: 'mail2' }], listener: 'jobs' })],
+    ['on that listener', () => locks.endingOn({ listener: 'support' })],
+    ['the key', () => locks.endingOn({ human: { identities: ['key:panel'] } })?.lock],
+    ['a user of its name', () => locks.endingOn({ human: { identities: ['name:panel', 'uid:7'] } })?.lock],
+    [
+      'somebody without a name',
+      () => locks.endingOn({ human: { identities: ['uid:7'], isUnanswered: true } }),
+    ],
+    ['holds that a policy may name', () => locks.heldFor(covers)],
+    ['and one that may not', () => locks.heldFor({ ...covers, except: covers.users })],
+    ['the people', () => locks.ofPeople],
+    [
+      'a lift asked with too much',
+      () => locks.askLift(one('L4'), { ...lift, identities: ['x'.repeat(9_999)] }),
+    ],
+    ['a lift asked', () => locks.askLift(one('L4'), lift)],
+    ['who asked is locked', lock({ to: 'anna', identities: ['page:anna'], forMs: 1_000 })],
+    ['a second later, and none of an hour', () => (clock.advanceNow(1_000), locks.sweep())],
+    ['the clock is set ahead by a month', () => clock.leap(30 * 24 * hour)],
+    ['no disk', () => void (isFull = true)],
+    ['a lift asked without a disk', () => locks.askLift(one('L4'), lift)],
+    ['a lift without a disk', () => locks.lift(one('L4'), lift, isFree)],
+    ['the disk is back', () => void (isFull = false)],
+    [
+      'a lift that is not permitted any more',
+      () => {
+        const answers = [undefined, { text: 'not now' }];
+        return locks.lift(one('L4'), lift, () => answers.shift());
+      },
+    ],
+    ['a lift that is not permitted', () => locks.lift(one('L5'), lift, () => ({ text: 'no' }))],
+    ['a lift', () => locks.lift(one('L5'), lift, isFree)],
+    ['of what is lifted', () => locks.lift({ ...one('L4'), id: 'L5' }, lift, isFree)],
+    [
+      'more names of a mail user',
+      () => locks.learn(one('L3'), { users: ['eve@example.org', 'e@example.org'] }),
+    ],
+    ['persons', () => locks.turnTo(personsOf({ carol: person('carol') }))],
+    ['another user', () => locks.turnTo(personsOf({ carol: person('carol-admin', '7') }))],
+    ['another name of the entry', () => locks.turnTo(personsOf({ boss: person('carol', ...many) }))],
+    ['nobody', () => locks.turnTo(personsOf({}))],
+    ['almost an hour later', () => clock.advanceNow(0.9 * hour)],
+    ['a copy of one in force', () => locks.restore({ ...one('L3').locked, duration_ms: hour / 2 })],
+    ['a copy of one that is not known', () => locks.restore(locked('M1', 0, { duration_ms: hour }))],
+    ['a copy without an end', () => locks.restore(held('M2', 0))],
+    ['a copy of nothing', () => locks.restore({ time: 0, event: 'lock', action: 'locked', lock: 'M3' })],
+    ['one that is dropped', () => locks.drop(one('M1'))],
+    ['an hour later', () => (clock.advanceNow(hour), locks.sweep())],
+    ['a day later', () => (clock.advanceNow(24 * hour), locks.entries.length)],
+  ];
+  let shown: readonly string[] = [];
+  for (const [what, run] of steps) {
+    const [before, changed, were] = [recorded.length, changes, shown];
+    const answer = await run();
+    await settle();
+    shown = locks.entries.map((each) =>
+      JSON.stringify([locks.shown(each), locks.sentence({ lock: each, isNamed: true })]),
+    );
+    const lines = [answer, ...recorded.slice(before)].flatMap((each) => JSON.stringify(each) ?? []);
+    // How each lock is shown that is shown otherwise than before.
+    lines.push(
+      `${shown.length} in force, told ${changes - changed} times`,
+      ...shown.filter((each) => !were.includes(each)),
+    );
+    const short = lines.map((line) =>
+      line.length < 2_000 ? line : `${line.slice(0, 300)} ... of ${line.length}`,
+    );
+    told.push([`${told.length + 1}. ${what}`, () => short.join('\n')]);
+  }
+  compareAnswers('test/gate/access/locks.txt', told);
 });

@@ -10,12 +10,14 @@ import {
   decoyOf,
   hashPassword,
   isCertificateOf,
+  isTrustedBy,
   type PasswordHash,
   parsePasswordHash,
   Secret,
   stampOf,
   verifyPassword,
 } from '../../../src/rules/identity/credentials.js';
+import { type Asked, compareAnswers } from '../../kit/plain/approved.js';
 
 const salt = Buffer.alloc(16, 1).toString('base64');
 const hash = Buffer.alloc(32, 2).toString('base64');
@@ -54,10 +56,13 @@ void test('what may be written, and what may not', () => {
   const withCosts = (costs: string) => costs.split(' ').map((each) => `scrypt$${each}$${salt}$${hash}`);
   for (const text of withCosts('32768$8$1 1024$8$1 131072$8$1 32768$8$8'))
     assert.equal(read(text).text, text);
+  const bytesOf = (...lengths: readonly (number | undefined)[]): string =>
+    `scrypt$1024$8$1$${lengths.map((length) => Buffer.alloc(length ?? 0).toString('base64')).join('$')}`;
+  for (const text of [bytesOf(8, 16), bytesOf(64, 64)]) assert.equal(read(text).text, text);
   const refused = [
-    ...withCosts('512$8$1 32767$8$1 032768$8$1 32768$0$1 32768$8$-1 1e5$8$1'),
-    // A gigabyte; much time; both.
-    ...withCosts('1048576$8$1 32768$8$9 9999999999$9999999999$9999999999'),
+    ...withCosts('512$8$1 32767$8$1 032768$8$1 32768$0$1 32768$8$0 32768$8$-1 1e5$8$1 a32768$8$1'),
+    // A gigabyte; a bit more than the most, by each of two; much time; both.
+    ...withCosts('1048576$8$1 262144$8$1 131072$9$1 32768$8$9 9999999999$9999999999$9999999999'),
     '',
     'secret',
     `bcrypt$32768$8$1$${salt}$${hash}`,
@@ -67,19 +72,30 @@ void test('what may be written, and what may not', () => {
     `scrypt$32768$8$1$${salt}$AAAA`,
     `scrypt$32768$8$1$${salt} $${hash}`,
     `scrypt$32768$8$1$${salt.replace('==', '')}$${hash}`,
-    `scrypt$32768$8$1$${Buffer.alloc(65).toString('base64')}$${hash}`,
+    `scrypt$32768$8$1$${salt}$${hash} `,
+    ...[
+      [7, 16],
+      [65, 16],
+      [8, 15],
+      [64, 65],
+    ].map(([one, other]) => bytesOf(one, other)),
   ];
-  for (const text of refused) {
-    const problem = parsePasswordHash(text);
-    if (typeof problem !== 'string') assert.fail(text);
-    assert.ok(!problem.includes(hash), 'a problem shows nothing of the hash');
-  }
+  compareAnswers(
+    'test/rules/identity/hashes.txt',
+    refused.map((text): Asked => {
+      const problem = parsePasswordHash(text);
+      if (typeof problem !== 'string') assert.fail(text);
+      assert.ok(!problem.includes(hash), 'a problem shows nothing of the hash');
+      return [`"${text}"`, () => problem];
+    }),
+  );
 });
 
 void test('a decoy costs the same and is of no password', async () => {
   const real = read(await hashPassword(Buffer.from('secret'), cost));
   const decoy = decoyOf(real);
-  assert.deepEqual([decoy.cost, decoy.salt.length, decoy.hash.length], [real.cost, 16, 32]);
+  assert.deepEqual([decoy.text, decoy.cost, decoy.salt.length, decoy.hash.length], ['', real.cost, 16, 32]);
+  assert.ok(!decoy.salt.equals(real.salt) && !decoy.hash.equals(decoyOf(real).hash));
   assert.equal(await verifyPassword(decoy, Buffer.from('secret')), false);
 });
 
@@ -115,6 +131,19 @@ void test('the stamp changes with everything that an account is', () => {
   assert.equal(stampOf({ ...account }), stamps[0]);
 });
 
+void test('a certificate is trusted while all its authorities are', () => {
+  const by = (authorities: readonly string[] | undefined, now: readonly string[] | undefined): boolean =>
+    isTrustedBy({ account: 'migrator', stamp: 's', authorities }, now);
+  const trusted = [
+    by(undefined, undefined),
+    by(undefined, ['a']),
+    by(['a'], ['b', 'a']),
+    by(['a', 'b'], ['a', 'b']),
+  ];
+  assert.deepEqual(trusted, [true, true, true, true]);
+  assert.deepEqual([by(['a'], undefined), by(['a', 'b'], ['a', 'c']), by(['a'], [])], [false, false, false]);
+});
+
 // Goal: no ordinary way of showing a value shows a secret.
 const passwordOfSecret = 'hunter2-correct-horse';
 
@@ -137,7 +166,8 @@ void test('none of the ways to print a value prints a secret', () => {
     assert.ok(!text.includes(Buffer.from(passwordOfSecret).toString('base64').slice(0, 12)), text);
     assert.ok(!text.includes('104,117,110'), text);
   }
-  assert.equal(String(secret), '[secret]');
+  const ways = [String(secret), secret.toString(), inspect(secret)];
+  assert.deepEqual(ways, Array<string>(3).fill('[secret]'));
   assert.equal(JSON.stringify([secret]), '["[secret]"]');
 });
 
@@ -158,7 +188,7 @@ void test('equals compares whole buffers', () => {
   assert.equal(secret.equals(Buffer.from('secre')), false);
   assert.equal(secret.equals(Buffer.alloc(0)), false);
   assert.equal(new Secret('').equals(Buffer.alloc(0)), true);
-  assert.equal(new Secret('').isEmpty, true);
+  assert.deepEqual([new Secret('').isEmpty, secret.isEmpty], [true, false]);
 });
 
 // Goal: the fingerprint is SHA-256 over UTF-8, so that others can compute it too.

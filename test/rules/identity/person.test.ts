@@ -1,7 +1,19 @@
 // Goal: two identities are one human where they may be; only an identity of exactly one person is somebody.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Peer } from '../../../src/host/ports/peer.js';
+import {
+  humanOf,
+  humanOfOperator,
+  humanOnPage,
+  isOnPage,
+  isOpenWord,
+  openNames,
+  openWord,
+  type Proof,
+} from '../../../src/rules/identity/human.js';
 import { identitiesOf, type Person, Persons, type UserUids } from '../../../src/rules/identity/person.js';
+import { type Asked, compareAnswers } from '../../kit/plain/approved.js';
 
 const nobody: Person = { users: [], accounts: [], keys: [], page: [], oidc: undefined };
 const persons = new Map<string, Person>([
@@ -87,7 +99,7 @@ void test('without its name, a user is still the person of its uid, also where o
 
 void test('users whose uid was never known, until it is', () => {
   const changing = new Persons(new Map([['erin', { ...nobody, users: ['erin', '1005'] }]]), known);
-  assert.deepEqual(changing.unknownUsers, ['erin']);
+  assert.deepEqual([changing.unknownUsers, changing.unknownUsersOf('erin')], [['erin'], ['erin']]);
   assert.equal(changing.personOf(['uid:1008']), undefined);
   changing.learn({
     uidsOf: (name) => (name === 'erin' ? [1008] : []),
@@ -97,4 +109,104 @@ void test('users whose uid was never known, until it is', () => {
   assert.deepEqual(changing.unknownUsers, []);
   assert.equal(changing.personOf(['uid:1008']), 'erin');
   assert.equal(changing.personOf(['uid:1005']), 'erin');
+});
+
+/** Questions from their arguments, the answers from `answer`. */
+function askedOf<Args extends unknown[]>(
+  of: string,
+  all: readonly Args[],
+  answer: (...args: Args) => unknown,
+): Asked[] {
+  return all.map((args) => [
+    `${of} ${args.map((each) => JSON.stringify(each)).join(' ')}`,
+    () => answer(...args),
+  ]);
+}
+
+void test('the human behind a peer, an operator and a person of the page, as humans.txt has them', () => {
+  const kernel: Proof = { kind: 'kernel' };
+  const key: Proof = { kind: 'key', name: 'desk', stamp: 's' };
+  const carol = { uid: 1001, user: 'carol', loginUid: 1001 };
+  const range = { uid: 100_001, loginUid: 100_002 };
+  const hers = [{ uid: 1001, user: 'carol' }];
+  type Who = [peer: Omit<Peer, 'listener'>, proof: Proof, hasDirectory: boolean, origin?: string];
+  const peers: readonly Who[] = [
+    [carol, kernel, false],
+    [carol, kernel, true, 'person:carol'],
+    [carol, kernel, true, 'uid:1001'],
+    [{ ...carol, loginUid: 1002, loginUser: 'dave' }, kernel, false],
+    [{ ...carol, uid: 0, user: 'root' }, kernel, false],
+    [{ ...carol, loginUid: 0, loginUser: 'root' }, kernel, false],
+    [{ uid: 1001 }, kernel, false],
+    [{ address: '192.0.2.1' }, key, true],
+    [{ ...carol, loginUid: 0, rangeOwners: 'unknown', account: 'unanswered' }, key, true],
+    [{ ...range, rangeOwners: hers, loginOwners: [{ uid: 1002, user: 'dave' }] }, kernel, false],
+    [{ ...range, rangeOwners: [{ user: 'dora' }] }, kernel, false],
+    [{ ...range, rangeOwners: [{ uid: 1001 }] }, kernel, false],
+    [{ ...range, rangeOwners: 'unknown' }, kernel, false],
+    [{ ...carol, loginOwners: 'unknown' }, kernel, false],
+    ...(['found', 'none', 'unanswered', 'crowded'] as const).flatMap((account): Who[] => [
+      [{ ...carol, account }, kernel, false],
+      [{ ...carol, loginAccount: account }, kernel, true],
+    ]),
+  ];
+  const dave = { uid: 0, user: 'root', loginUid: 1002, loginUser: 'dave' };
+  const operators: readonly [Omit<Peer, 'listener'>, boolean][] = [
+    [dave, false],
+    [{ ...dave, loginAccount: 'none', loginOwners: hers }, true],
+    [{ uid: 0, user: 'root', loginUid: 0 }, false],
+    [{ uid: 0, user: 'root' }, false],
+    [{ ...carol, loginUid: 0 }, false],
+    [{ ...carol, account: 'none' }, true],
+  ];
+  const from = [
+    'oidc=eve@example.com',
+    'uid=7',
+    'user=eve',
+    'user=two\nlines',
+    'address=192.0.2.1',
+    'xuid=8',
+  ];
+  const unanswered = { ...carol, isUnanswered: true };
+  const onPage: readonly Parameters<typeof humanOnPage>[] = [
+    [{ name: 'carol' }],
+    [{ name: 'carol', user: 'carol', oidc: { email: 'Carol@example.com', sub: 's' } }, { from }, index],
+    [{ name: 'dave', user: '1002', oidc: { sub: 's' } }, { from: [], opener: dave }, index],
+    [{ name: 'dave' }, { from: [], opener: unanswered }],
+    [{ name: 'dave' }, { from: [], opener: { uid: 7, account: 'crowded' } }],
+  ];
+  compareAnswers('test/rules/identity/humans.txt', [
+    ...askedOf('peer', peers, humanOf),
+    ...askedOf('operator', operators, humanOfOperator),
+    ...askedOf('page', onPage, humanOnPage),
+  ]);
+  assert.ok(isOnPage(humanOnPage({ name: 'carol' })));
+  assert.ok(!isOnPage(humanOf(carol, kernel, false)) && !isOnPage({ identities: [] }));
+  assert.deepEqual(openNames(['name:eve', openWord('eve'), openWord('')]), ['eve', '']);
+  assert.ok(isOpenWord(openWord('eve')) && !isOpenWord('name:unanswered:'));
+});
+
+void test('all words of a person, and of each who may be meant', () => {
+  assert.deepEqual(index.wordsOf('dave'), [
+    'person:dave',
+    'name:dave',
+    'name:Carol',
+    'uid:1002',
+    'user:dave',
+    'account:Carol',
+  ]);
+  assert.equal(index.wordsOf('eve'), undefined);
+  const carols = index.wordsOf('carol') ?? [];
+  assert.ok(carols.includes('uid:1007') && carols.includes('oidc:carol@example.com'));
+  for (const word of ['uid:1007', 'name:carol', 'person:carol'])
+    assert.deepEqual(new Set(index.withPersons([word, 'x'])), new Set([word, 'x', ...carols]), word);
+  assert.deepEqual(index.withPersons(['person:eve', 'x', 'x']), ['person:eve', 'x']);
+  // As the configuration has it: a name that moved to another uid is not that of the person.
+  const names = (user: string, uid?: number): boolean => index.names('carol', user, uid);
+  assert.deepEqual(
+    [names('carol'), names('eve', 1001), names('eve', 1007), names('Carol')],
+    [true, true, false, false],
+  );
+  assert.equal(index.names('eve', 'eve', undefined), false);
+  assert.deepEqual([index.unknownUsersOf('carol'), index.unknownUsersOf('eve')], [[], []]);
 });
