@@ -24,8 +24,7 @@ export function readAudit(directory: string): AuditLine[] {
 
 /**
  * Looks for texts in all files below a folder, except the ones named, and in the output; plain, in JSON's and the protocol's escapes,
- * percent-encoded, in hex and in base64. Compressed files are opened. The journal's reserve is left out: 64 MiB of random bytes, into
- * which no text goes. Gives `FILE: needle`, or `output: needle`.
+ * percent-encoded, in hex and in base64. Compressed files are opened. Gives `FILE: needle`, or `output: needle`.
  */
 export function findSecrets(
   needles: readonly string[],
@@ -36,7 +35,7 @@ export function findSecrets(
   const places = new Map<string, Buffer>([['output', Buffer.from(output)]]);
   for (const path of filesBelow(folder)) {
     const name = relative(folder, path);
-    if (name !== 'audit/reserve' && !except.includes(name)) places.set(name, readPlain(path));
+    if (!except.includes(name)) places.set(name, readPlain(path));
   }
   return needles.flatMap((needle) => {
     const forms = formsOf(needle);

@@ -39,7 +39,7 @@ policies:
       - flags add
       - quota get
 state: state
-audit: { directory: audit, memory: audit.ring, memory_size: 1MiB }
+audit: { directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB }
 `;
 
 /** All that a command of the tests could change, as the release itself sees it. */

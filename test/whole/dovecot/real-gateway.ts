@@ -165,7 +165,7 @@ policies:
 ${options.policies ?? ''}
 ${options.more ?? ''}
 state: state
-audit: { directory: audit, memory: audit.ring, memory_size: 1MiB }
+audit: { directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB }
 log: { level: ${options.logLevel ?? 'trace'} }
 `;
 }

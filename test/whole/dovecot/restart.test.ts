@@ -111,7 +111,7 @@ ${routes.join('\n')}
 policies:
   support: { users: ["*@example.org"], allow: [quota get, save] }
 state: state
-audit: { directory: audit, memory: audit.ring, memory_size: 1MiB }
+audit: { directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB }
 `,
     files: { 'ca.pem': readFileSync(lab.caFile, 'utf8'), password: `${backendPassword}\n` },
   });

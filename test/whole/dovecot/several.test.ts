@@ -86,7 +86,7 @@ policies:
     users: ["*"]
     allow: [mailbox list, { command: who, masks: true }, service status, mailbox create]
 state: state
-audit: { directory: audit, memory: audit.ring, memory_size: 1MiB }
+audit: { directory: audit, memory: audit.ring, memory_size: 1MiB, reserve: 4KiB }
 `,
     files: {
       password: `${backendPassword}\n`,

@@ -63,7 +63,7 @@ backends:
 routes: [{ users: ["*"], backend: mail1 }]
 ${of}
 state: state
-audit: { directory: audit, memory: shm/audit.ring, memory_size: 4MiB }
+audit: { directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB }
 log: { level: info }
 `;
   const daemon = await startDaemon(owner, {
