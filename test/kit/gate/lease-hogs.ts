@@ -1,11 +1,10 @@
-// Clients that hold an upstream up, in the ways that were seen, and a scripted backend's answers for them. A client comes again when its
-// session is ended, if it is to. It imports nothing from src/.
+// Clients that hold an upstream up, in the ways that were seen, and a scripted backend's answers for them. It imports nothing from src/.
 import net from 'node:net';
 import type { Owner } from '../plain/folder.js';
 import type { Script } from './script.js';
 
 /** What a client does. */
-export const hogKinds = {
+const hogKinds = {
   'reads nothing': { readBytes: 0, sendBytes: 0, isSave: false },
   'reads 8 KB/s': { readBytes: 8_000, sendBytes: 0, isSave: false },
   'reads 32 KB/s': { readBytes: 32_000, sendBytes: 0, isSave: false },
@@ -13,14 +12,10 @@ export const hogKinds = {
   'save goes on with 8 KB/s': { readBytes: 0, sendBytes: 8_000, isSave: true },
   'reads 90 KB/s': { readBytes: 90_000, sendBytes: 0, isSave: false },
   'save goes on with 100 KB/s': { readBytes: 0, sendBytes: 100_000, isSave: true },
-  'reads 1 MB/s': { readBytes: 1_000_000, sendBytes: 0, isSave: false },
-  'save goes on with 1 MB/s': { readBytes: 0, sendBytes: 1_000_000, isSave: true },
-  'reads 10 MB/s': { readBytes: 10_000_000, sendBytes: 0, isSave: false },
   'reads 400 KB/s': { readBytes: 400_000, sendBytes: 0, isSave: false },
   'save goes on with 400 KB/s': { readBytes: 0, sendBytes: 400_000, isSave: true },
 } as const;
 export type HogKind = keyof typeof hogKinds;
-export const isHogKind = (name: string): name is HogKind => Object.hasOwn(hogKinds, name);
 
 /**
  * The reply to what hogs read is one cell, and never comes to its end with them: wherever it is cut, nothing behind it can be told apart,
@@ -50,95 +45,59 @@ export const hogGateway = {
   backend: { script: answerHogs },
 };
 
-export interface Hog {
-  /** Sessions of it that were ended by the other side so far. */
-  readonly ended: number;
-  close(): void;
+interface Hog {
+  /** Its session was ended by the other side. */
+  readonly isEnded: boolean;
 }
 
-/** Where a client connects: a UNIX socket; or an account at a port of loopback, from an address of its own. */
-export type HogPlace =
-  | string
-  | {
-      readonly port: number;
-      readonly localAddress: string;
-      readonly account: string;
-      readonly password: string;
-    };
-
-/** A client of that kind, until the owner ends. */
-export function openHog(owner: Owner, place: HogPlace, kind: HogKind, comesAgain: boolean): Hog {
+/** A client of that kind at that socket, until the owner ends. */
+export function openHog(owner: Owner, path: string, kind: HogKind): Hog {
   const { readBytes, sendBytes, isSave } = hogKinds[kind];
-  let ended = 0;
-  let isClosed = false;
-  let socket: net.Socket | undefined;
-  let sendTimer: NodeJS.Timeout | undefined;
-  const again = (): void => {
-    // What is read in one step must fit into the socket's buffer.
-    const buffer = readBytes > 1_000_000 && { highWaterMark: readBytes / 10 };
-    const where =
-      typeof place === 'string'
-        ? { path: place }
-        : { host: '127.0.0.1', port: place.port, localAddress: place.localAddress };
-    const one = net.connect({ ...where, ...buffer });
-    socket = one;
-    one.on('error', () => undefined);
-    one.write('VERSION\tdoveadm-server\t1\t0\n');
-    let isGreeted = false;
-    let said = '';
-    const onGreeting = (): void => {
-      said += String(one.read() ?? '');
-      if (said.endsWith('-\n') && typeof place !== 'string') {
-        const login = Buffer.from(`\0${place.account}\0${place.password}`).toString('base64');
-        one.write(`PLAIN\t${login}\n`);
-      }
-      if (!said.endsWith('+\n')) return;
-      isGreeted = true;
-      one.off('readable', onGreeting);
-      one.on('readable', () => undefined);
-      one.write(isSave ? saveLine + textOf(leadBytes) : fetchLine);
-    };
-    one.on('readable', onGreeting);
-    let budget = 0;
-    let beforeMs = performance.now();
-    const timer = setInterval(() => {
-      // On a busy machine timers are late, and the rate is kept all the same.
-      const seconds = (performance.now() - beforeMs) / 1000;
-      beforeMs += seconds * 1000;
-      // One that waits for its upstream is not read, and must not fill the memory here.
-      if (isGreeted && sendBytes > 0 && one.writableLength < leadBytes)
-        one.write(textOf(sendBytes * seconds));
-      // A save may be answered, which is how its end shows.
-      budget = isSave ? Number.POSITIVE_INFINITY : budget + readBytes * seconds;
-      // The greeting has a reader of its own.
-      if (!isGreeted) budget = 0;
-      while (budget >= 1) {
-        const bytes: unknown = one.read(Math.min(one.readableLength, Math.floor(budget)) || 1);
-        if (!Buffer.isBuffer(bytes)) break;
-        budget -= bytes.length;
-      }
-    }, stepMs);
-    sendTimer = timer;
-    one.once('close', () => {
-      clearInterval(timer);
-      ended += 1;
-      if (comesAgain && !isClosed) again();
-    });
-    // Its end shows only to one that reads; a write that fails shows it too.
-    one.once('end', () => one.destroy());
+  let isEnded = false;
+  const socket = net.connect(path);
+  socket.on('error', () => undefined);
+  socket.write('VERSION\tdoveadm-server\t1\t0\n');
+  let isGreeted = false;
+  let said = '';
+  const onGreeting = (): void => {
+    said += String(socket.read() ?? '');
+    if (!said.endsWith('+\n')) return;
+    isGreeted = true;
+    socket.off('readable', onGreeting);
+    socket.on('readable', () => undefined);
+    socket.write(isSave ? saveLine + textOf(leadBytes) : fetchLine);
   };
-  again();
-  const close = (): void => {
-    isClosed = true;
-    clearInterval(sendTimer);
-    socket?.destroy();
-  };
-  owner.after(close);
+  socket.on('readable', onGreeting);
+  let budget = 0;
+  let beforeMs = performance.now();
+  const timer = setInterval(() => {
+    // On a busy machine timers are late, and the rate is kept all the same.
+    const seconds = (performance.now() - beforeMs) / 1000;
+    beforeMs += seconds * 1000;
+    // One that waits for its upstream is not read, and must not fill the memory here.
+    if (isGreeted && sendBytes > 0 && socket.writableLength < leadBytes)
+      socket.write(textOf(sendBytes * seconds));
+    // A save may be answered, which is how its end shows.
+    budget = isSave ? Number.POSITIVE_INFINITY : budget + readBytes * seconds;
+    // The greeting has a reader of its own.
+    if (!isGreeted) budget = 0;
+    while (budget >= 1) {
+      const bytes: unknown = socket.read(Math.min(socket.readableLength, Math.floor(budget)) || 1);
+      if (!Buffer.isBuffer(bytes)) break;
+      budget -= bytes.length;
+    }
+  }, stepMs);
+  socket.once('close', () => {
+    clearInterval(timer);
+    isEnded = true;
+  });
+  // Its end shows only to one that reads; a write that fails shows it too.
+  socket.once('end', () => socket.destroy());
+  owner.after(() => void socket.destroy());
   return {
-    get ended() {
-      return ended;
+    get isEnded() {
+      return isEnded;
     },
-    close,
   };
 }
 

@@ -99,8 +99,6 @@ export interface Gate {
 export interface BenchDaemon extends Gate {
   /** Starts `dovegate page`, where the configuration has `admin.page`; it was started once already. */
   startPage(): number;
-  /** Of `dovegate ship`; 0: there is no receiver. */
-  readonly shipPid: number;
   /** The last page that was started; 0: none. */
   readonly pagePid: number;
   /** How often its journal was synced so far. */
@@ -277,7 +275,6 @@ async function startDaemon(
   if (shared !== undefined) after(() => rmSync(shared, { recursive: true, force: true }));
   writeFileSync(path('password'), password, { mode: 0o600 });
   const hasPage = /\bpage:/.test(admin);
-  const hasShip = /\bship:/.test(audit);
   writeFileSync(
     path('dovegate.yaml'),
     `version: 1
@@ -297,13 +294,13 @@ policies:
     allow: [mailbox list, mailbox status, mailbox subscribe, quota get, { command: fetch, content: true }]
 ${policies}
 state: ${name}-state
-audit: { directory: ${name}-audit, strict: [${synced ? 'read, ' : ''}write, destroy, session, admin], memory: ${ring}${hasShip ? `, door: ${name}-ship.sock` : ''}${audit} }
+audit: { directory: ${name}-audit, strict: [${synced ? 'read, ' : ''}write, destroy, session, admin], memory: ${ring}${audit} }
 admin: { unix: ${name}-admin.sock${hasPage ? `, door: ${name}-door.sock` : ''}${admin} }
 `,
   );
-  const run = (command: string, ...more: readonly string[]): ChildProcess => {
+  const run = (command: string): ChildProcess => {
     const log = openSync(path('log'), 'a');
-    const args = [program, command, '--config', path('dovegate.yaml'), ...more];
+    const args = [program, command, '--config', path('dovegate.yaml')];
     const child = start(process.execPath, args, log, folder);
     closeSync(log);
     after(() => endProcess(child));
@@ -318,7 +315,6 @@ admin: { unix: ${name}-admin.sock${hasPage ? `, door: ${name}-door.sock` : ''}${
     return pagePid;
   };
   if (hasPage) startPage();
-  const ship = hasShip ? run('ship', '--state', path('ship-state')) : undefined;
   const syncs = async (): Promise<number> => {
     const { body } = await askHttp({ socketPath: path('admin.sock') }, '/metrics');
     return Number(/^dovegate_audit_sync_seconds_count (\d+)$/m.exec(body)?.[1]);
@@ -329,13 +325,9 @@ admin: { unix: ${name}-admin.sock${hasPage ? `, door: ${name}-door.sock` : ''}${
     get pagePid() {
       return pagePid;
     },
-    shipPid: ship?.pid ?? 0,
     socket,
     syncs,
-    async stop() {
-      await endProcess(child);
-      if (ship !== undefined) await endProcess(ship);
-    },
+    stop: () => endProcess(child),
   };
 }
 

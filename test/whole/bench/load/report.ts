@@ -136,7 +136,7 @@ export function say(what: string, figures: string): void {
 }
 
 /** The machine, and how much it has to do now. */
-export function printMachine(when: string, print: (text: string) => void = console.log): void {
+function printMachine(when: string, print: (text: string) => void): void {
   const [one = 0, five = 0] = loadavg();
   const processor = cpus()[0]?.model.trim() ?? 'unknown';
   print(
