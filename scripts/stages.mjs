@@ -16,19 +16,25 @@ export const parts = 'host doveadm rules journal gate evidence ship page client'
 
 /**
  * What `npm test` leaves to `npm run test:full`: files and folders below test/. They are dear: what is handed out, booted systems and the
- * image; searches; other programs and servers; models and the tests' own tools; long stories; the page but for signing in and a walk of
- * each screen.
+ * image; searches; other programs and servers; models and the tests' own tools; long stories, of floods, of memory, and of what is killed
+ * again and again; the page but for signing in and a walk of each screen.
  */
 export const onlyFull = `
-  host/store/bucket whole/package/ whole/systemd/ whole/container/ whole/dovecot/differential whole/dovecot/mailbox-search
-  whole/dovecot/preset-search whole/dovecot/http-differences whole/dovecot/dsync whole/dovecot/cli-forms
-  whole/dovecot/mcp whole/model/ client/mcp/ kit/self/ whole/fuzz/campaign whole/fuzz/forge-fleet
-  whole/fuzz/forge-journal whole/scenario/docs whole/scenario/victims whole/scenario/walks
-  whole/scenario/whole-output whole/scenario/brute-force whole/fleet/chaos
-  whole/fleet/bucket-verify whole/fleet/store-bucket evidence/fleet-cli/bucket-look page/browser/approvals page/browser/clicks page/browser/first-start
-  page/browser/incidents page/browser/keyboard page/browser/keys page/browser/live page/browser/names
-  page/browser/oidc-certified page/browser/phone page/browser/policies page/browser/report-file
-  page/browser/strangers page/browser/tabs page/browser/trail page/browser/watch page/browser/widths
+  host/store/bucket
+  whole/package/ whole/systemd/ whole/container/ whole/model/ client/mcp/ kit/self/ whole/rsyslog/ whole/exim/
+  whole/dovecot/differential whole/dovecot/mailbox-search whole/dovecot/preset-search whole/dovecot/http-differences
+  whole/dovecot/dsync whole/dovecot/cli-forms whole/dovecot/mcp whole/dovecot/conformance whole/dovecot/site
+  whole/dovecot/owner-quiet
+  whole/fuzz/campaign whole/fuzz/forge-fleet whole/fuzz/forge-journal whole/fuzz/worst-line
+  whole/scenario/docs whole/scenario/victims whole/scenario/walks whole/scenario/whole-output whole/scenario/brute-force
+  whole/scenario/silent-strangers whole/scenario/admin-flood whole/scenario/http-hostile whole/scenario/many-uids
+  whole/scenario/unknown-uids whole/scenario/system-trust whole/scenario/reload-memory whole/scenario/client-memory
+  whole/scenario/restore whole/scenario/collectors whole/scenario/histories
+  whole/fleet/store-folder whole/fleet/chaos whole/fleet/bucket-verify whole/fleet/store-bucket
+  evidence/fleet-cli/bucket-look
+  page/browser/approvals page/browser/clicks page/browser/first-start page/browser/incidents page/browser/keyboard
+  page/browser/keys page/browser/live page/browser/names page/browser/oidc-certified page/browser/phone page/browser/policies
+  page/browser/report-file page/browser/strangers page/browser/tabs page/browser/trail page/browser/watch page/browser/widths
 `
   .trim()
   .split(/\s+/);

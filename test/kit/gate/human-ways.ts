@@ -76,6 +76,8 @@ interface Facts {
 
 export interface Way extends Facts {
   readonly acts: Acts<unknown>;
+  /** One value for all ways with the same acts. */
+  readonly kind: object;
   /** Comes as that human, and asks with the answer as a text. */
   readonly open: (who: Who) => Promise<Asker>;
 }
@@ -354,6 +356,7 @@ export async function openHumanWays(owner: Owner) {
     ways.push({
       ...facts,
       acts: every,
+      kind: acts,
       async open(who) {
         const human = humanOf(facts.human, who);
         const asks = await open(human);

@@ -35,6 +35,20 @@ function expected(way: Way, act: string, who: Who): Outcome | { readonly none: s
   return who === 'asked' && act !== isFirst ? 'self' : 'done';
 }
 
+const isEach = Number(process.env['DOVEGATE_ROUNDS'] ?? 1) > 2;
+
+/**
+ * Whether a cell is tried: all are with DOVEGATE_ROUNDS=3. What depends on the way is tried by each. An act that nobody but the locked is
+ * refused is tried by two ways of its kind of socket, by others than the act before it: one place for all acts asks who is locked.
+ */
+function isTried(ways: readonly Way[], way: Way, act: string, who: Who): boolean {
+  const right = expected(way, act, who);
+  if (isEach || way.acts[act]?.decides === true || (right !== 'locked' && right !== 'done')) return true;
+  const same = ways.filter((each) => each.kind === way.kind && expected(each, act, who) === right);
+  const turn = Object.keys(way.acts).indexOf(act) + whos.indexOf(who);
+  return [turn, turn + Math.ceil(same.length / 2)].some((at) => same[at % same.length] === way);
+}
+
 const sentences: readonly (readonly [Outcome, RegExp])[] = [
   ['locked', / is locked by /],
   ['stranger', /is not in admin\.page\.people/],
@@ -78,6 +92,7 @@ test('each act by each way: of who is locked, who asked, and the second one', wh
     await Promise.all([signIns(), signIns(), signIns(), signIns()]);
     if (who === 'locked') await world.lockAll();
     const look = async (way: Way, act: string): Promise<void> => {
+      if (!isTried(ways, way, act, who)) return;
       const right = expected(way, act, who);
       counts.cells += 1;
       if (typeof right === 'object') counts.none += 1;
