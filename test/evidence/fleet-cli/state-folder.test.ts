@@ -1,7 +1,16 @@
 // Goal: the state is one process's at a time, whole after a power cut, and refused where it is another store's.
 
 import assert from 'node:assert/strict';
-import { appendFileSync, existsSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readCheckpoint, signCheckpoint } from '../../../src/evidence/fleet/checkpoint.js';
@@ -120,6 +129,10 @@ void test('the key of checkpoints is replaced as a whole, whatever interrupts it
   const before = await open();
   assert.deepEqual([before.publicKeys(), before.signKey() === oldPem], [[oldKey], true]);
   assert.equal(existsSync(at('checkpoint.key.next')), false);
+  mkdirSync(at('checkpoint.key.next'));
+  const cannot = faultOf(exitCodes.configuration, /the key of checkpoints cannot be replaced/);
+  assert.throws(() => before.replaceKey(line, next.key, next.secretPem), cannot);
+  rmdirSync(at('checkpoint.key.next'));
   before.addCheckpoint(line);
   // The line is there, and its key is gone.
   assert.throws(() => before.publicKeys(), faultOf(exitCodes.configuration, /was replaced by the key/));

@@ -103,6 +103,20 @@ process.stderr.write(String(made.dropped));
 await made.flush();
 `;
 
+/** Writes a line every 10 ms until one is dropped; then says on stderr how many were. */
+const one = `
+const [log] = process.argv.slice(1).map((text) => JSON.parse(text));
+const { createLog } = await import(log);
+const { systemClock } = await import(log.replace('gate/telemetry/log.js', 'host/machine/clock.js'));
+const made = await createLog('info', false, systemClock);
+const again = setInterval(() => {
+  made.report({ event: 'reloaded', level: 'info', text: 'x' });
+  if (made.dropped === 0) return;
+  process.stderr.write(String(made.dropped));
+  clearInterval(again);
+}, 10);
+`;
+
 // bounds.logWaitingBytes
 test('lines for a stdout that nobody reads wait up to a size, and the others are counted', async () => {
   const child = spawn(process.execPath, ['--input-type=module', '-e', flood, JSON.stringify(log)], {
@@ -123,4 +137,13 @@ test('lines for a stdout that nobody reads wait up to a size, and the others are
     bytes > bounds.logWaitingBytes / 2 && bytes < bounds.logWaitingBytes + (1 << 20),
     `${bytes} bytes`,
   );
+});
+
+test('a line for a stdout that is gone is counted', async () => {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', one, JSON.stringify(log)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  child.stdout.destroy();
+  const [told] = await once(child.stderr, 'data');
+  assert.equal(String(told), '1');
 });
