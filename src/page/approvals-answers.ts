@@ -2,7 +2,7 @@
 
 import { accessSteps } from '../doveadm/verbs/verbs.js';
 import { usesAmong } from '../evidence/story/row.js';
-import { type DoorAccess, type PersonCall, parseDecision } from '../gate/door/parse.js';
+import { type DoorAccess, type PersonCall, parseDecision } from '../gate/door/calls.js';
 import { bounds } from '../host/bounds/bounds.js';
 import { asObject, parseLine, type StoredRecord } from '../host/values/values.js';
 import type { Approvals, Endpoint, Uses } from './answers/api.js';

@@ -3,7 +3,7 @@
 // cannot fill the journal: beyond ten refusals a second they are only counted.
 
 import * as z from 'zod';
-import type { DoorAction, LinkOpener } from '../gate/door/parse.js';
+import type { DoorAction, LinkOpener } from '../gate/door/calls.js';
 import { isCertificateOwner, type LoginGuard, Logins } from '../gate/login/logins.js';
 import type { Log } from '../gate/telemetry/log.js';
 import type { HttpPeer } from '../host/http/connections.js';

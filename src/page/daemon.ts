@@ -3,10 +3,20 @@
 // back. A daemon of a version that is not known is not asked.
 
 import {
+  type DoorAccess,
+  type DoorAction,
+  type DoorCall,
+  type DoorExtract,
+  type DoorPage,
+  type DoorRefused,
+  type DoorWord,
+  type PersonCall,
+  rolesFor,
+} from '../gate/door/calls.js';
+import {
   type ActionResult,
   type DoorAccessed,
   type DoorBeat,
-  type DoorCall,
   type DoorFacts,
   type DoorHead,
   type DoorNow,
@@ -14,20 +24,10 @@ import {
   type DoorTraffic,
   type MadeNow,
   type RecordedAction,
-  recordedActions,
 } from '../gate/door/door.js';
 import type { DoorClient } from '../gate/door/door-client.js';
 import { DoorFault } from '../gate/door/door-client.js';
 import type { SignedExtract } from '../gate/door/extract-head.js';
-import type {
-  DoorAccess,
-  DoorAction,
-  DoorExtract,
-  DoorPage,
-  DoorRefused,
-  DoorWord,
-  PersonCall,
-} from '../gate/door/parse.js';
 import type { Log } from '../gate/telemetry/log.js';
 import { pause } from '../host/concurrency/waiting.js';
 import type { NameNumbers } from '../host/machine/accounts.js';
@@ -142,12 +142,12 @@ export class Daemon {
 
   /** Resolves when the look is on disk. */
   async record(who: Asking, { action, args = [], rows }: Note): Promise<void> {
-    await this.#call('record', { ...this.#as(who, recordedActions[action]), action, args, rows });
+    await this.#call('record', { ...this.#as(who, rolesFor('record', action)), action, args, rows });
   }
 
   /** The daemon records the extract, and then signs it. */
   async sign(who: Asking, extract: Omit<DoorExtract, keyof PersonCall>): Promise<SignedExtract> {
-    return this.#call('sign', { ...this.#as(who, ['audit']), ...extract });
+    return this.#call('sign', { ...this.#as(who, rolesFor('sign')), ...extract });
   }
 
   /** Takes a reading of a token for the report of one mailbox, which is recorded. */
@@ -161,12 +161,12 @@ export class Daemon {
     what: string,
     more: Omit<DoorAction, keyof PersonCall | 'kind' | 'what'> = {},
   ): Promise<ActionResult> {
-    return this.#call('operate', { ...this.#as(who, ['operate']), kind, what, ...more });
+    return this.#call('operate', { ...this.#as(who, rolesFor('operate')), kind, what, ...more });
   }
 
   /** Lists requests for access, or takes a step of one. */
   async access(who: Asking, asked: Omit<DoorAccess, keyof PersonCall>): Promise<DoorAccessed> {
-    return this.#call('access', { ...this.#as(who, ['approve']), ...asked });
+    return this.#call('access', { ...this.#as(who, rolesFor('access')), ...asked });
   }
 
   async refused(refused: DoorRefused): Promise<void> {

@@ -7,7 +7,7 @@ import { RequestDecoder } from '../doveadm/http-api/request.js';
 import type { CommandLine } from '../doveadm/protocol/command.js';
 import { newestMinor } from '../doveadm/protocol/minors.js';
 import { contentAtMost } from '../evidence/story/content.js';
-import type { DoorWord } from '../gate/door/parse.js';
+import type { DoorWord } from '../gate/door/calls.js';
 import { bounds } from '../host/bounds/bounds.js';
 import type { NameNumbers } from '../host/machine/accounts.js';
 import type { NameService } from '../host/machine/name-service.js';

@@ -4,9 +4,8 @@
 
 import { askedBytesMax } from '../evidence/views/look.js';
 import { Opened, openProcess, watchFatalErrors } from '../gate/daemon/life.js';
-import { doorCalls } from '../gate/door/door.js';
+import { doorCalls, type LinkOpener } from '../gate/door/calls.js';
 import { createDoorClient } from '../gate/door/door-client.js';
-import type { LinkOpener } from '../gate/door/parse.js';
 import { createLoginGuard } from '../gate/login/logins.js';
 import { createLog, type Log } from '../gate/telemetry/log.js';
 import { pause } from '../host/concurrency/waiting.js';

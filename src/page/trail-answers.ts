@@ -5,9 +5,9 @@
 import { type Asked, parseAsked } from '../evidence/views/asked.js';
 import { extractNotes } from '../evidence/views/extract.js';
 import { type Look, lookAt, mayLook } from '../evidence/views/look.js';
+import type { LinkOpener } from '../gate/door/calls.js';
 import type { DoorHead, RecordedAction } from '../gate/door/door.js';
 import { formatFilter } from '../gate/door/filter.js';
-import type { LinkOpener } from '../gate/door/parse.js';
 import type { Log } from '../gate/telemetry/log.js';
 import { plainAnswer, type TextAnswer } from '../host/http/server.js';
 import type { PagePerson } from '../rules/config/settings.js';

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readTrail } from '../../src/evidence/reading/read-trail.js';
+import type { DoorAccess } from '../../src/gate/door/calls.js';
 import type { DoorAccessed } from '../../src/gate/door/door.js';
 import { DoorFault } from '../../src/gate/door/door-client.js';
-import type { DoorAccess } from '../../src/gate/door/parse.js';
 import { formatTime } from '../../src/host/words/instants.js';
 import type { AuditRecord } from '../../src/journal/records/record.js';
 import { createApprovalHandlers } from '../../src/page/approvals-answers.js';

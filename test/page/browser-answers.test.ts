@@ -1,8 +1,8 @@
 // Who gets what of the page: the whole table of roles and endpoints, the ways in, and the record of what was refused.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { DoorRefused } from '../../src/gate/door/calls.js';
 import { DoorFault } from '../../src/gate/door/door-client.js';
-import type { DoorRefused } from '../../src/gate/door/parse.js';
 import { createLoginGuard } from '../../src/gate/login/logins.js';
 import { bounds } from '../../src/host/bounds/bounds.js';
 import type { TlsOffer, TlsPeer } from '../../src/host/ports/transport.js';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import type { DoorRefused } from '../../src/gate/door/parse.js';
+import type { DoorRefused } from '../../src/gate/door/calls.js';
 import { createLoginGuard } from '../../src/gate/login/logins.js';
 import { bounds } from '../../src/host/bounds/bounds.js';
 import type { Endpoint, Me, OidcBegun, OidcFinish, Ways } from '../../src/page/answers/api.js';

@@ -13,8 +13,8 @@ import { type Asker, whyNobody } from '../access/asker.js';
 import type { AccessResult } from '../access/result.js';
 import type { ExchangeContext } from '../command/context.js';
 import { countWithoutClient } from '../command/count-without-client.js';
+import type { DoorAccess } from '../door/calls.js';
 import type { DoorAccessed } from '../door/door.js';
-import type { DoorAccess } from '../door/parse.js';
 import type { AccessCode } from '../outcome/outcome.js';
 
 const isOff =

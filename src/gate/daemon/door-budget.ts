@@ -4,8 +4,7 @@
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { TokenBuckets, type TokenLimits } from '../../host/concurrency/limits.js';
-import type { DoorCall } from '../door/door.js';
-import type { DoorAction } from '../door/parse.js';
+import { callRow, type DoorAction, type DoorCall, doorCalls } from '../door/calls.js';
 
 const kibibyte = 1024;
 const callRate = { burst: bounds.doorCalls, refillMs: bounds.doorCallMs };
@@ -19,21 +18,7 @@ const listRate = { burst: bounds.doorLists, refillMs: bounds.doorListMs };
 /** Each one is recorded, may end what runs, and can be repeated by its lift or its end. */
 const lockRate = { burst: bounds.doorLocks, refillMs: bounds.doorLockMs };
 
-const callBudgets: Readonly<Record<DoorCall, 'call' | 'stream' | 'decision'>> = {
-  settings: 'stream',
-  now: 'stream',
-  traffic: 'stream',
-  facts: 'call',
-  flush: 'call',
-  record: 'call',
-  sign: 'call',
-  report: 'call',
-  refused: 'call',
-  page: 'call',
-  operate: 'decision',
-  access: 'decision',
-};
-const kinds = Object.keys(callBudgets).length;
+const kinds = Object.keys(doorCalls).length;
 
 /** What a decision is: a backend back in service, a step of access on request, a list of them; or it was malformed, or ended nothing. */
 export type Decided = 'enable' | 'lock' | 'step' | 'list' | 'nothing';
@@ -48,12 +33,6 @@ export const actionBudgets: Readonly<Record<DoorAction['kind'], Decided | undefi
   unlock: 'enable',
 };
 
-/** Bytes of a body. A question of the playground may be as long as a line of a client; the others are brief. */
-export function doorBodyMax(call: DoorCall): number {
-  if (callBudgets[call] === 'decision') return bounds.httpAccessBytes;
-  return call === 'record' ? bounds.doorBodyBytes : bounds.doorBriefBytes;
-}
-
 export class DoorBudget {
   readonly #calls = new TokenBuckets(each(callRate));
   readonly #costly = new TokenBuckets(each(streamRate));
@@ -64,8 +43,8 @@ export class DoorBudget {
 
   /** Undefined: it may be read; else how long it is too early, in milliseconds. `bytes`: of its body, as its head says. */
   take(call: DoorCall, bytes: number, nowMs: number): number | undefined {
-    if (callBudgets[call] === 'decision') return undefined;
-    const counted = callBudgets[call] === 'stream' ? this.#costly : this.#calls;
+    if (callRow(call).costs === 'decision') return undefined;
+    const counted = callRow(call).costs === 'stream' ? this.#costly : this.#calls;
     return (
       counted.take(call, nowMs) ??
       (bytes === 0 ? undefined : this.#bytes.take(call, nowMs, Math.ceil(bytes / kibibyte)))

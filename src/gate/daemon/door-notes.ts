@@ -9,8 +9,8 @@ import type { OpenJournal } from '../../journal/files/journal.js';
 import type { RecordedPeer, Redacted } from '../../journal/records/record.js';
 import type { PagePerson } from '../../rules/config/settings.js';
 import { redactedWords } from '../command/exchange-records.js';
+import type { DoorWord } from '../door/calls.js';
 import type { DoorRefusal } from '../door/door.js';
-import type { DoorWord } from '../door/parse.js';
 
 export interface DoorNotesParts {
   readonly clock: Pick<Clock, 'now' | 'wallMs'>;

@@ -2,6 +2,7 @@
 // says which process asks. The other side may have been taken over: nothing of a call is read before its length and its rate were
 // looked at.
 
+import type * as z from 'zod';
 import { bounds } from '../../host/bounds/bounds.js';
 import { createRoutes } from '../../host/http/routes.js';
 import { type HttpAnswer, type HttpCall, type HttpLimits, openHttpServer } from '../../host/http/server.js';
@@ -11,6 +12,7 @@ import type { NameService } from '../../host/machine/name-service.js';
 import { bindUnix, type UnixPlace } from '../../host/net/listen.js';
 import { descriptorOf } from '../../host/net/transport.js';
 import type { Clock } from '../../host/ports/machine.js';
+import { readerOf } from '../../host/values/shape.js';
 import type { RecordedPeer } from '../../journal/records/record.js';
 import { withGroup } from '../../rules/setup/sockets.js';
 import { type DoorRefusal, doorVersion, doorVersionHeader } from '../door/door.js';
@@ -47,30 +49,43 @@ const limits: HttpLimits = {
   unreadMs: bounds.pageUnreadMs,
 };
 
-export interface DoorServerParts<Call extends string> {
+/** `Asked`: by call, what its body says. */
+export interface DoorServerParts<Asked> {
   readonly clock: Clock;
   readonly findPeer: FindPeer;
   readonly place: DoorPlace;
-  /** `METHOD PATH` of each call. */
-  readonly calls: Readonly<Record<Call, string>>;
+  readonly calls: {
+    readonly [Call in keyof Asked & string]: {
+      readonly route: string;
+      readonly asks: z.ZodType<Asked[Call]>;
+      readonly bytesMax?: number;
+    };
+  };
   /** Undefined: it may be read; else how long it is too early, in milliseconds. */
-  readonly take: (call: Call, bytes: number) => number | undefined;
-  readonly bodyMax: (call: Call) => number;
-  readonly handlers: Readonly<Record<Call, (call: HttpCall, peer: RecordedPeer) => Promise<HttpAnswer>>>;
+  readonly take: (call: keyof Asked & string, bytes: number) => number | undefined;
+  readonly handlers: DoorHandlers<Asked>;
+  /** In the place of a refusal, for a body that is not of the shape of its call. */
+  readonly malformed?: (call: keyof Asked & string, given: HttpAnswer) => HttpAnswer;
   readonly onError: (text: string) => void;
 }
 
+export type DoorHandlers<Asked> = {
+  readonly [Call in keyof Asked & string]: (
+    asked: Asked[Call],
+    peer: RecordedPeer,
+    call: HttpCall,
+  ) => Promise<HttpAnswer>;
+};
+
 /** Serves until it is closed. Rejects with a ListenFault. */
-export function openDoorServer<Call extends string>(parts: DoorServerParts<Call>) {
-  const { clock, findPeer, place, calls, take, bodyMax, handlers, onError } = parts;
+export function openDoorServer<Asked>(parts: DoorServerParts<Asked>) {
+  type Call = keyof Asked & string;
+  const { clock, findPeer, place, calls, take, handlers, onError } = parts;
   const { setting, user, userUid } = place;
   const peers = new WeakMap<object, Promise<RecordedPeer | undefined>>();
   const isCall = (text: string): text is Call => Object.hasOwn(calls, text);
-  const find = createRoutes(
-    Object.entries<string>(calls).flatMap(([call, route]): [string, Call][] =>
-      isCall(call) ? [[route, call]] : [],
-    ),
-  );
+  const names = Object.keys(calls).filter(isCall);
+  const find = createRoutes(names.map((call): [string, Call] => [calls[call].route, call]));
   return openHttpServer({
     clock,
     limits,
@@ -107,10 +122,19 @@ export function openDoorServer<Call extends string>(parts: DoorServerParts<Call>
     // Before a byte of the body is read.
     if (request.headers['transfer-encoding'] !== undefined) return refused(unsaid, 411);
     const bytes = Number(request.headers['content-length'] ?? 0);
-    const isTooLong = bytes > bodyMax(found.endpoint);
+    const isTooLong = bytes > (calls[found.endpoint].bytesMax ?? bounds.doorBriefBytes);
     const waitMs = take(found.endpoint, isTooLong ? 0 : bytes);
     if (waitMs !== undefined) return refused(tooOften(waitMs));
-    return isTooLong ? refused(tooLong, 413) : handlers[found.endpoint](call, who);
+    return isTooLong ? refused(tooLong, 413) : serve(found.endpoint, call, who);
+  }
+
+  async function serve(name: Call, call: HttpCall, peer: RecordedPeer): Promise<HttpAnswer> {
+    const body = await call.readBody(bounds.doorBodyBytes);
+    if (body === undefined) return refused(tooLong, 413);
+    const asked = readerOf(calls[name].asks)(body === '' ? '{}' : body);
+    if (typeof asked !== 'string') return handlers[name](asked, peer, call);
+    const given = refused({ code: 'malformed', text: asked }, 400);
+    return parts.malformed?.(name, given) ?? given;
   }
 
   /** Undefined: it may not ask. The mode of the socket permits all members of its group, and people may have been added to it. */
@@ -120,19 +144,6 @@ export function openDoorServer<Call extends string>(parts: DoorServerParts<Call>
     const mayAsk = [0, ourselves().uid, userUid].includes(uid);
     return mayAsk ? { uid, gid, pid, user: name, exe, unit } : undefined;
   }
-}
-
-/** A call whose body is read and parsed, or refused with why. */
-export function called<Asked>(
-  parse: (body: string) => Asked | string,
-  run: (asked: Asked, peer: RecordedPeer) => Promise<HttpAnswer>,
-): (call: HttpCall, peer: RecordedPeer) => Promise<HttpAnswer> {
-  return async ({ readBody }, peer) => {
-    const body = await readBody(bounds.doorBodyBytes);
-    if (body === undefined) return refused(tooLong, 413);
-    const asked = parse(body);
-    return typeof asked === 'string' ? refused({ code: 'malformed', text: asked }, 400) : run(asked, peer);
-  };
 }
 
 export function json(status: number, value: unknown): HttpAnswer {
@@ -147,7 +158,7 @@ export function refused(refusal: DoorRefusal, status = statusOf[refusal.code]): 
   return json(status, refusal);
 }
 
-export const tooLong: DoorRefusal = { code: 'malformed', text: 'the call is too long' };
+const tooLong: DoorRefusal = { code: 'malformed', text: 'the call is too long' };
 const unsaid: DoorRefusal = { code: 'malformed', text: 'a call says how long it is (Content-Length)' };
 
 export function tooOften(waitMs: number): DoorRefusal {

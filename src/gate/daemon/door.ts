@@ -4,7 +4,7 @@
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { Wakes } from '../../host/concurrency/waiting.js';
-import type { HttpAnswer, HttpCall } from '../../host/http/server.js';
+import type { HttpAnswer } from '../../host/http/server.js';
 import type { FindPeer } from '../../host/machine/find-peer.js';
 import { hostName, programVersion } from '../../host/machine/process.js';
 import { messageOf } from '../../host/ports/faults.js';
@@ -21,43 +21,38 @@ import { settingsText } from '../../rules/setup/configuration-text.js';
 import type { AccessDesk } from '../access/desk.js';
 import type { Act, OperatorAction } from '../admin/access.js';
 import {
+  callRow,
+  type DoorAction,
+  type DoorAsked,
+  type DoorPage,
+  doorCalls,
+  type PersonCall,
+  rolesFor,
+} from '../door/calls.js';
+import {
   type ActionResult,
   type DoorBeat,
-  type DoorCall,
   type DoorFacts,
   type DoorHead,
   type DoorOpened,
   type DoorRefusal,
-  doorCalls,
-  recordedActions,
   unlimitedActions,
 } from '../door/door.js';
 import { formatExtractHead, type SignedExtract } from '../door/extract-head.js';
 import { formatFilter } from '../door/filter.js';
-import type { DoorAction, DoorCaller, DoorPage } from '../door/parse.js';
-import {
-  parseAccessCall,
-  parseActionCall,
-  parseExtractCall,
-  parsePageCall,
-  parseRecordCall,
-  parseRefusedCall,
-  parseReportCall,
-} from '../door/parse.js';
 import type { FloodWatch } from '../outcome/journal.js';
 import type { Log } from '../telemetry/log.js';
 import type { CountedExchanges } from '../telemetry/metrics.js';
 import { decideOnPage, isEnd } from './door-access.js';
-import { actionBudgets, type Decided, DoorBudget, doorBodyMax } from './door-budget.js';
+import { actionBudgets, type Decided, DoorBudget } from './door-budget.js';
 import { DoorNotes } from './door-notes.js';
 import {
-  called,
+  type DoorHandlers,
   type DoorPlace,
   json,
   linesOf,
   openDoorServer,
   refused,
-  tooLong,
   tooOften,
 } from './door-server.js';
 import { judge, makeNow, receiversOf } from './now-source.js';
@@ -124,30 +119,32 @@ export async function openDoor(parts: DoorParts) {
     }
   };
 
-  const handlers: Readonly<Record<DoorCall, (call: HttpCall, peer: RecordedPeer) => Promise<HttpAnswer>>> = {
-    settings: async ({ signal }) => streamOf(whilePage(settings.watch(signal))),
-    now: async ({ signal }) => streamOf(states.watch(signal)),
+  const handlers: DoorHandlers<DoorAsked> = {
+    settings: async (_asked, _peer, { signal }) => streamOf(whilePage(settings.watch(signal))),
+    now: async (_asked, _peer, { signal }) => streamOf(states.watch(signal)),
     facts: async () => json(200, factsNow()),
     traffic: async () => json(200, trafficOf(parts.exchanges, lookAt(gate))),
     async flush() {
       await journal.flushed();
       return json(200, {});
     },
-    record: called(parseRecordCall, async (asked, peer) => {
+    async record(asked, peer) {
       const { action, from, args, rows } = asked;
-      const caller = callerOf(asked, recordedActions[action]);
+      const roles = rolesFor('record', action);
+      const caller = callerOf(asked, roles);
       if ('code' in caller) return refused(caller);
       const { person } = caller;
       if (person.users !== undefined && unlimitedActions.includes(action))
         return refused({ code: 'person', text: `${person.name} sees the records of some mail users only` });
       const words = [...from, ...args];
-      const again = () => whyNotNow(asked, recordedActions[action]);
+      const again = () => whyNotNow(asked, roles);
       const why = await notes.note(person, action, words, rows, peer, again);
       return why === undefined ? json(200, {}) : refused(why);
-    }),
-    sign: called(parseExtractCall, async (asking, peer) => {
+    },
+    async sign(asking, peer) {
       const { from, facts, filter, after, rows, shown } = asking;
-      const caller = callerOf(asking, ['audit']);
+      const roles = rolesFor('sign');
+      const caller = callerOf(asking, roles);
       if ('code' in caller) return refused(caller);
       const { person } = caller;
       const { name: by, users } = person;
@@ -158,7 +155,7 @@ export async function openDoor(parts: DoorParts) {
       const asked = formatFilter(filter);
       // No record, no signature: who has taken the page over cannot have something signed that nobody sees.
       const words = [...from, ...asked, ...after, ...(shown === undefined ? [] : [`shown=${shown}`])];
-      const again = () => whyNotNow(asking, ['audit']);
+      const again = () => whyNotNow(asking, roles);
       const why = await notes.note(person, 'audit-extract', words, rows, peer, again);
       if (why !== undefined) return refused(why);
       // The thread of the journal wrote what the page has read before it wrote that record.
@@ -175,8 +172,8 @@ export async function openDoor(parts: DoorParts) {
         key: ownKey,
       });
       return json(200, { head, signature: sign(head) } satisfies SignedExtract);
-    }),
-    report: called(parseReportCall, async ({ token, generation, address }, peer) => {
+    },
+    async report({ token, generation, address }, peer) {
       // Whether names of people are shown is a setting.
       if (generation !== settings.generation) return refused(stale);
       const opened = access.ownerReports.open(token);
@@ -189,13 +186,12 @@ export async function openDoor(parts: DoorParts) {
       };
       const why = await notes.note({ name: by, roles: [] }, 'audit-owner', words, undefined, peer, again);
       return why === undefined ? json(200, { user, until } satisfies DoorOpened) : refused(why);
-    }),
+    },
     operate: decided(
-      parseActionCall,
       ({ kind }) => actionBudgets[kind],
       async (asked, peer, what) => {
         const { kind, from, reason = '' } = asked;
-        const caller = callerOf(asked, ['operate']);
+        const caller = callerOf(asked, rolesFor('operate'));
         if ('code' in caller) return { given: refused(caller), isNothing: true };
         const { name: by } = caller.person;
         const words = [...from, kind, asked.what, reason];
@@ -207,10 +203,9 @@ export async function openDoor(parts: DoorParts) {
       },
     ),
     access: decided(
-      parseAccessCall,
       (asked) => (isEnd(asked) ? undefined : asked.step === 'list' ? 'list' : 'step'),
       async (asked, peer, what) => {
-        const caller = callerOf(asked, ['approve']);
+        const caller = callerOf(asked, rolesFor('access'));
         if ('code' in caller) return { given: refused(caller), isNothing: true };
         const { person, human } = caller;
         const words = [...asked.from, asked.reason ?? ''];
@@ -221,7 +216,7 @@ export async function openDoor(parts: DoorParts) {
         return { given: json(200, done), isNothing: 'code' in done && done.code !== 'access-unrecorded' };
       },
     ),
-    refused: called(parseRefusedCall, ({ why, address, person, what, more }, peer) => {
+    refused({ why, address, person, what, more }, peer) {
       const isAdmitted =
         person === undefined
           ? floods.admit('login-failed', { network: networkOf(address ?? '-'), listener: pageName })
@@ -239,21 +234,21 @@ export async function openDoor(parts: DoorParts) {
         journal.append({ ...record, event: 'operator' }, 'brief');
       }
       return Promise.resolve(json(200, {}));
-    }),
-    page: called(parsePageCall, (page) => {
+    },
+    page(page) {
       told = { ...page, atMs: clock.now() };
       return Promise.resolve(json(200, {}));
-    }),
+    },
   };
 
-  const server = await openDoorServer({
+  const server = await openDoorServer<DoorAsked>({
     clock,
     findPeer: parts.findPeer,
     place,
     calls: doorCalls,
     take: (call, bytes) => budget.take(call, bytes, clock.now()),
-    bodyMax: doorBodyMax,
     handlers,
+    malformed: (call, given) => (callRow(call).costs === 'decision' ? within('nothing', given) : given),
     onError,
   });
 
@@ -269,26 +264,21 @@ export async function openDoor(parts: DoorParts) {
     close: (): Promise<void> => server.close(),
   };
 
-  /** Reads the short body of a person's step. `budgetOf`: the budget that it counts in; undefined: it takes a right away. */
+  function within(what: Decided, given: HttpAnswer): HttpAnswer {
+    const waitMs = budget.takeDecided(what, clock.now());
+    return waitMs === undefined ? given : refused(tooOften(waitMs));
+  }
+
+  /** A person's step. `budgetOf`: the budget that it counts in; undefined: it takes a right away. */
   function decided<Asked>(
-    parse: (body: string) => Asked | string,
     budgetOf: (asked: Asked) => Decided | undefined,
     run: (
       asked: Asked,
       peer: RecordedPeer,
       what: Decided | undefined,
     ) => Promise<{ readonly given: HttpAnswer; readonly isNothing: boolean }>,
-  ): (call: HttpCall, peer: RecordedPeer) => Promise<HttpAnswer> {
-    const within = (what: Decided, given: HttpAnswer): HttpAnswer => {
-      const waitMs = budget.takeDecided(what, clock.now());
-      return waitMs === undefined ? given : refused(tooOften(waitMs));
-    };
-    return async ({ readBody }, peer) => {
-      const body = await readBody(bounds.doorBodyBytes);
-      if (body === undefined) return refused(tooLong, 413);
-      const asked = parse(body);
-      if (typeof asked === 'string')
-        return within('nothing', refused({ code: 'malformed', text: asked }, 400));
+  ): (asked: Asked, peer: RecordedPeer) => Promise<HttpAnswer> {
+    return async (asked, peer) => {
       const what = budgetOf(asked);
       const waitMs = what === undefined ? undefined : budget.takeDecided(what, clock.now());
       if (waitMs !== undefined) return refused(tooOften(waitMs));
@@ -298,7 +288,7 @@ export async function openDoor(parts: DoorParts) {
   }
 
   function callerOf(
-    { as: { person: name, role, generation: asked }, ...seen }: SeenOnPage & { readonly as: DoorCaller },
+    { as: { person: name, role, generation: asked }, ...seen }: SeenOnPage & Pick<PersonCall, 'as'>,
     roles: readonly PageRole[] | undefined,
   ): { readonly person: PagePerson; readonly human: Human } | DoorRefusal {
     if (asked !== settings.generation) return stale;

@@ -18,7 +18,7 @@ import {
   tlsFilesOf,
 } from '../../rules/setup/certificates.js';
 import type { AccessDesk } from '../access/desk.js';
-import type { DoorPage } from '../door/parse.js';
+import type { DoorPage } from '../door/calls.js';
 import type { Loaded } from '../now/operator.js';
 import {
   type Fault,

@@ -9,9 +9,9 @@ import { hostName, programVersion } from '../../host/machine/process.js';
 import type { Clock } from '../../host/ports/machine.js';
 import type { OpenJournal } from '../../journal/files/journal.js';
 import type { Settings } from '../../rules/config/settings.js';
-import { parseShipClaims, type ShipHead, type ShipLine, shipCalls } from '../door/ship.js';
+import { type ShipAsked, type ShipHead, type ShipLine, shipCalls } from '../door/ship.js';
 import type { Log } from '../telemetry/log.js';
-import { called, type DoorPlace, json, linesOf, openDoorServer, refused } from './door-server.js';
+import { type DoorPlace, json, linesOf, openDoorServer, refused } from './door-server.js';
 import type { Shipped } from './shipped.js';
 
 export interface ShipDoorParts {
@@ -45,25 +45,24 @@ export async function openShipDoor(parts: ShipDoorParts) {
   /** Of the answer that is told; aborted once it has left. */
   let told: AbortSignal | undefined;
   let isClosing = false;
-  const server = await openDoorServer({
+  const server = await openDoorServer<ShipAsked>({
     ...parts,
     calls: shipCalls,
     take: (call) => calls.take(call, clock.now()),
-    bodyMax: () => bounds.doorBriefBytes,
     handlers: {
-      receivers({ signal }) {
+      receivers(_asked, _peer, { signal }) {
         if (told !== undefined)
           return Promise.resolve(
             refused({ code: 'busy', text: 'another dovegate ship is told the receivers already' }),
           );
         return Promise.resolve(linesOf(watch(signal)));
       },
-      shipped: called(parseShipClaims, (claims) => {
+      shipped(claims) {
         const why = shipped.claim(claims);
         return Promise.resolve(
           why === undefined ? json(200, {}) : refused({ code: 'malformed', text: why }, 400),
         );
-      }),
+      },
     },
     onError: (text) => log.report({ event: 'admin-failed', level: 'error', text }),
   });

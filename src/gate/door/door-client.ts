@@ -33,8 +33,8 @@ export interface DoorClient<Call extends string> {
 
 export interface Door<Call extends string> {
   readonly path: string;
-  /** `METHOD PATH` of each call. */
-  readonly calls: Readonly<Record<Call, string>>;
+  /** Each `METHOD PATH`. */
+  readonly calls: Readonly<Record<Call, { readonly route: string }>>;
 }
 
 /** Longer than a reload keeps the daemon busy. */
@@ -65,7 +65,7 @@ export function createDoorClient<Call extends string>(
       : new DoorFault('away', `dovegate does not answer at ${path}: ${messageOf(cause)}`, cause);
 
   const optionsOf = (call: Call, body: string | undefined, isStream: boolean): RequestOptions => {
-    const [method, target] = calls[call].split(' ');
+    const [method, target] = calls[call].route.split(' ');
     const headers = { Host: 'localhost', [doorVersionHeader]: String(doorVersion) };
     return {
       socketPath: path,

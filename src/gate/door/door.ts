@@ -1,6 +1,4 @@
-// What the page's process may ask of the daemon at `admin.door`: HTTP/1.1 over a UNIX socket, bodies and lines in JSON. The list is closed.
-// Each call that is recorded or changes something names the person, a role of theirs and the generation of the settings that the page has.
-// The daemon checks all three, and composes by itself whatever it writes or signs.
+// What the daemon answers at `admin.door`; the calls are in ./calls.
 
 import type { NoticeReceiver } from '../../rules/config/receiver.js';
 import type { PageRole } from '../../rules/identity/roles.js';
@@ -9,35 +7,6 @@ import type { JournalNow, Now, TroubleFacts } from '../now/now.js';
 
 /** Raised by a change that the other side cannot work with: a page works with a daemon of the same version. */
 export const doorVersion = 1;
-
-/** Every call, as `METHOD PATH`. */
-export const doorCalls = {
-  /** -> lines: a DoorHead, the lines of the settings, an empty line; again after each reload; a DoorBeat each second. */
-  settings: 'GET /settings',
-  /** -> lines of DoorNow, 1 a second, at most 5 while the daemon gets better or worse. */
-  now: 'GET /now',
-  /** -> DoorFacts. */
-  facts: 'GET /facts',
-  /** -> DoorTraffic. */
-  traffic: 'GET /traffic',
-  /** All records so far are on disk when it is answered. */
-  flush: 'POST /flush',
-  /** It is on disk when it is answered. */
-  record: 'POST /record',
-  /** DoorExtract -> SignedExtract, after a record. */
-  sign: 'POST /sign',
-  /** -> ActionResult. */
-  operate: 'POST /operate',
-  /** DoorAccess -> DoorAccessed. */
-  access: 'POST /access',
-  /** DoorReport -> DoorOpened, after a record: takes a reading of the token. */
-  report: 'POST /report',
-  /** DoorRefused: recorded as often as strangers may have something recorded. */
-  refused: 'POST /refused',
-  /** DoorPage -> {}. */
-  page: 'POST /page',
-} as const;
-export type DoorCall = keyof typeof doorCalls;
 
 export const doorVersionHeader = 'dovegate-door';
 

@@ -3,19 +3,10 @@
 
 import * as z from 'zod';
 import { bounds } from '../../host/bounds/bounds.js';
-import { distanceMs, readerOf, text } from '../../host/values/shape.js';
+import { distanceMs, nothing, text } from '../../host/values/shape.js';
 import { noticeReceivers, sinkReports } from '../../rules/config/receiver.js';
 import type { NoticeSettings, Settings } from '../../rules/config/settings.js';
 import type { SinkSettings } from '../../rules/config/sinks.js';
-
-/** Every call, as `METHOD PATH`. */
-export const shipCalls = {
-  /** -> lines of {@link ShipLine}, at least one a second: the receivers, again after each reload, and how far records are on disk. */
-  receivers: 'GET /receivers',
-  /** ShipClaims -> {}. */
-  shipped: 'POST /shipped',
-} as const;
-export type ShipCall = keyof typeof shipCalls;
 
 /** What is to be sent, and where to. */
 export interface ShipHead {
@@ -56,4 +47,15 @@ const claims = z.object({
 });
 export type ShipClaims = Readonly<z.infer<typeof claims>>;
 
-export const parseShipClaims = readerOf(claims);
+/** Every call. */
+export const shipCalls = {
+  /** -> lines of {@link ShipLine}, at least one a second: the receivers, again after each reload, and how far records are on disk. */
+  receivers: { route: 'GET /receivers', asks: nothing },
+  /** -> {}. */
+  shipped: { route: 'POST /shipped', asks: claims },
+} as const;
+export interface ShipAsked {
+  readonly receivers: undefined;
+  readonly shipped: ShipClaims;
+}
+export type ShipCall = keyof ShipAsked;

@@ -38,6 +38,9 @@ export function listOf<T>(most: number, isItem: (value: unknown) => value is T, 
   );
 }
 
+/** Of a call that says nothing more than its name. */
+export const nothing = z.unknown().transform((): undefined => undefined);
+
 /** Reads a body: its value, without further keys; a text: why it is none. */
 export function readerOf<Shape extends z.ZodType>(shape: Shape): (body: string) => z.output<Shape> | string {
   return (body) => {

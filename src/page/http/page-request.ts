@@ -1,8 +1,8 @@
 // A request of the page, as who answers it sees it: who asks is known, and the role permits it. What answers is in src/page. Whatever keeps
 // it from an answer is thrown, and becomes a sentence at one place.
 
+import type { LinkOpener } from '../../gate/door/calls.js';
 import { DoorFault } from '../../gate/door/door-client.js';
-import type { LinkOpener } from '../../gate/door/parse.js';
 import type { Log } from '../../gate/telemetry/log.js';
 import { messageOf } from '../../host/ports/faults.js';
 import type { PageRole } from '../../rules/identity/roles.js';

@@ -3,7 +3,7 @@
 // configuration with the same role, view and proofs.
 
 import { randomBytes } from 'node:crypto';
-import type { LinkOpener } from '../../gate/door/parse.js';
+import type { LinkOpener } from '../../gate/door/calls.js';
 import { bounds } from '../../host/bounds/bounds.js';
 import { predicateOf } from '../../host/kinds/kinds.js';
 import type { Clock, Timer } from '../../host/ports/machine.js';

@@ -1,7 +1,7 @@
 // The socket of the page: requests about the journal by people whom the kernel names. It has a table of its own, so nothing that changes
 // the daemon can be asked for here.
 
-import type { LinkOpener } from '../../gate/door/parse.js';
+import type { LinkOpener } from '../../gate/door/calls.js';
 import { type HttpCall, plainAnswer, shortLimits, type TextAnswer } from '../../host/http/server.js';
 import { foreignSource } from '../../host/http/source.js';
 

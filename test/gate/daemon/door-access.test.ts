@@ -4,11 +4,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decideOnPage } from '../../../src/gate/daemon/door-access.js';
-import { DoorBudget, doorBodyMax } from '../../../src/gate/daemon/door-budget.js';
+import { DoorBudget } from '../../../src/gate/daemon/door-budget.js';
 import { DoorNotes } from '../../../src/gate/daemon/door-notes.js';
 import { accessRightsOf } from '../../../src/gate/daemon/engine-parts.js';
-import { type DoorCall, type DoorRefusal, doorCalls } from '../../../src/gate/door/door.js';
-import type { DoorAccess, LinkOpener } from '../../../src/gate/door/parse.js';
+import {
+  callRow,
+  type DoorAccess,
+  type DoorCall,
+  doorCalls,
+  type LinkOpener,
+} from '../../../src/gate/door/calls.js';
+import type { DoorRefusal } from '../../../src/gate/door/door.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import type { PagePerson } from '../../../src/rules/config/settings.js';
 import { humanOnPage } from '../../../src/rules/identity/human.js';
@@ -225,7 +231,7 @@ void test('calls of each kind, also when all the others are used up', () => {
 void test('bytes of each kind: the longest body can be read, and then it takes its time', () => {
   const budget = new DoorBudget();
   for (const kind of kinds) {
-    const bytes = doorBodyMax(kind);
+    const bytes = callRow(kind).bytesMax ?? bounds.doorBriefBytes;
     const taken = takenOf(() => budget.take(kind, bytes, 0));
     const most = Math.floor(bounds.doorCallBytes / 1024 / Math.ceil(bytes / 1024));
     const calls = costly.has(kind) ? bounds.doorStreamOpens : bounds.doorCalls;

@@ -8,11 +8,16 @@ import { createDoorClient } from '../../../src/gate/door/door-client.js';
 import { TokenBuckets } from '../../../src/host/concurrency/limits.js';
 import { systemClock as clock } from '../../../src/host/machine/clock.js';
 import type { Clock } from '../../../src/host/ports/machine.js';
+import { nothing } from '../../../src/host/values/shape.js';
 import { createFakeClock } from '../../kit/plain/fake-clock.js';
 import { openFolder } from '../../kit/plain/folder.js';
 import { until } from '../../kit/plain/until.js';
 
-const calls = { facts: 'GET /facts', own: 'GET /own', states: 'GET /states' } as const;
+const calls = {
+  facts: { route: 'GET /facts', asks: nothing },
+  own: { route: 'GET /own', asks: nothing },
+  states: { route: 'GET /states', asks: nothing },
+} as const;
 
 async function* oneLine(): AsyncGenerator<string> {
   yield 'a line\n';
@@ -40,7 +45,6 @@ async function openDoor(t: TestContext, take: () => number | undefined, ofClient
       asked.push(call);
       return call === 'own' ? undefined : take();
     },
-    bodyMax: () => 0,
     handlers: {
       facts: () => Promise.resolve(json(200, {})),
       own: () => Promise.resolve(refused({ code: 'busy', text: 'ann has had too much recorded' })),

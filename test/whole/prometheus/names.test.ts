@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { serveWatchMetrics } from '../../../src/evidence/fleet-cli/watch-metrics.js';
-import { doorCalls } from '../../../src/gate/door/door.js';
+import { doorCalls } from '../../../src/gate/door/calls.js';
 import { createDoorClient } from '../../../src/gate/door/door-client.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { systemClock } from '../../../src/host/machine/clock.js';

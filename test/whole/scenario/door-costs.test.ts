@@ -5,8 +5,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { DoorCall } from '../../../src/gate/door/door.js';
-import type { DoorAccess, DoorAction } from '../../../src/gate/door/parse.js';
+import type { DoorAccess, DoorAction, DoorCall } from '../../../src/gate/door/calls.js';
+
 import type { ShipCall } from '../../../src/gate/door/ship.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { askDoor, generationOf } from '../../kit/gate/ask-door.js';

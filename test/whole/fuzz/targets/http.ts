@@ -2,25 +2,19 @@
 
 import assert from 'node:assert/strict';
 import { Registry } from 'prom-client';
+import type * as z from 'zod';
 import { createJsonEncoder, createRowsEncoder } from '../../../../src/doveadm/http-api/rows.js';
 import { parseAsked } from '../../../../src/evidence/views/asked.js';
 import { looks } from '../../../../src/evidence/views/look.js';
-import {
-  type DoorPage,
-  parseAccessCall,
-  parseActionCall,
-  parseExtractCall,
-  parsePageCall,
-  parseRecordCall,
-  parseRefusedCall,
-} from '../../../../src/gate/door/parse.js';
-import { parseShipClaims, type ShipClaims } from '../../../../src/gate/door/ship.js';
+import { type DoorPage, doorCalls } from '../../../../src/gate/door/calls.js';
+import { type ShipClaims, shipCalls } from '../../../../src/gate/door/ship.js';
 import { findProblems } from '../../../../src/gate/now/problems.js';
 import type { Running } from '../../../../src/gate/now/running.js';
 import { createGauges } from '../../../../src/gate/telemetry/metrics.js';
 import { createReadHttp } from '../../../../src/host/http/requests.js';
 import { createRoutes, pathOf } from '../../../../src/host/http/routes.js';
 import { foreignSource } from '../../../../src/host/http/source.js';
+import { readerOf } from '../../../../src/host/values/shape.js';
 import { endpoints } from '../../../../src/page/answers/api.js';
 import { parseExplain } from '../../../../src/page/answers/requests.js';
 import { readAuthorization } from '../../../../src/rules/keys/authorization.js';
@@ -177,15 +171,9 @@ const heads: Target = {
   run: readHeads,
 };
 
-const calls = [
-  parseRecordCall,
-  parseExtractCall,
-  parseActionCall,
-  parseAccessCall,
-  parseRefusedCall,
-  parsePageCall,
-  parseShipClaims,
-];
+const parsePageCall = readerOf(doorCalls.page.asks);
+const parseShipClaims = readerOf(shipCalls.shipped.asks);
+const calls = [...Object.values(doorCalls), shipCalls.shipped].map(({ asks }) => readerOf<z.ZodType>(asks));
 const doorSeeds = [...doorMessages(3).map(([, message]) => message), shipMessage].flatMap((message) => [
   message,
   ...extremes.flatMap((extreme) => withNumber(message, extreme).map(({ message: changed }) => changed)),

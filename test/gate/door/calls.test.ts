@@ -2,18 +2,20 @@
 // of it is believed.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { doorCalls } from '../../../src/gate/door/calls.js';
 import { recordedActions } from '../../../src/gate/door/door.js';
-import {
-  parseAccessCall,
-  parseActionCall,
-  parseExtractCall,
-  parsePageCall,
-  parseRecordCall,
-  parseRefusedCall,
-} from '../../../src/gate/door/parse.js';
-import { parseShipClaims } from '../../../src/gate/door/ship.js';
+import { shipCalls } from '../../../src/gate/door/ship.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
+import { readerOf } from '../../../src/host/values/shape.js';
 import { doorMessages, shipMessage, withNumber } from '../../kit/plain/door-messages.js';
+
+const parseRecordCall = readerOf(doorCalls.record.asks);
+const parseExtractCall = readerOf(doorCalls.sign.asks);
+const parseActionCall = readerOf(doorCalls.operate.asks);
+const parseAccessCall = readerOf(doorCalls.access.asks);
+const parseRefusedCall = readerOf(doorCalls.refused.asks);
+const parsePageCall = readerOf(doorCalls.page.asks);
+const parseShipClaims = readerOf(shipCalls.shipped.asks);
 
 const as = { person: 'anna', role: 'audit', generation: 3 };
 const record = {

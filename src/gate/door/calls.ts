@@ -1,5 +1,8 @@
-// The calls of the page's process: one schema for each, and its type. The page may have been taken over, so nothing of a call is believed
-// before its shape, its lengths and the range of each number were looked at.
+// What the page's process may ask of the daemon at `admin.door`: HTTP/1.1 over a UNIX socket, bodies and lines in JSON. The table is
+// closed, and the only place that says how a call is written, what it costs and who may make it. The page may have been taken over: nothing
+// of a call is believed before its shape, its lengths and the range of each number were looked at, and each one that is recorded or changes
+// something names the person, a role of theirs and the generation of the settings that the page has. The daemon checks all three, and
+// composes by itself whatever it writes or signs.
 
 import * as z from 'zod';
 import {
@@ -11,9 +14,9 @@ import {
   wantedOf,
 } from '../../doveadm/verbs/verbs.js';
 import { bounds } from '../../host/bounds/bounds.js';
-import { count, distanceMs, listOf, readerOf, text, uid } from '../../host/values/shape.js';
+import { count, distanceMs, listOf, nothing, readerOf, text, uid } from '../../host/values/shape.js';
 import { asObject, isText } from '../../host/values/values.js';
-import { pageRoles } from '../../rules/identity/roles.js';
+import { type PageRole, pageRoles } from '../../rules/identity/roles.js';
 import { type RecordedAction, recordedActions } from './door.js';
 import { trailFilter } from './filter-shape.js';
 
@@ -21,7 +24,6 @@ const nameText = text(bounds.doorNameChars);
 const longText = text(bounds.doorTextChars);
 
 const caller = z.object({ person: nameText, role: z.enum(pageRoles), generation: count });
-export type DoorCaller = Readonly<z.infer<typeof caller>>;
 
 /**
  * Where the person is: `address=192.0.2.7`, with `oidc=` where an issuer says who it is, or `uid=1001 pid=77` at the socket of the page.
@@ -80,7 +82,6 @@ const recordCall = personCall.extend({
   args: listOf(bounds.doorWords, isWord, `must be at most ${bounds.doorWords} words`),
   rows: count.optional(),
 });
-export const parseRecordCall = readerOf(recordCall);
 
 /** The facts of an extract; the rest of what is signed the daemon knows. It is recorded first. */
 const extractCall = personCall
@@ -106,7 +107,6 @@ const extractCall = personCall
     error: 'must not be more than records',
   });
 export type DoorExtract = Readonly<z.infer<typeof extractCall>>;
-export const parseExtractCall = readerOf(extractCall);
 
 const actionCall = personCall.extend({
   kind: z.enum(['kill', 'drain', 'enable', 'acknowledge', 'lock', 'unlock']),
@@ -122,7 +122,6 @@ const actionCall = personCall.extend({
   hours: z.number().int().min(1).max(720).optional(),
 });
 export type DoorAction = Readonly<z.infer<typeof actionCall>>;
-export const parseActionCall = readerOf(actionCall);
 
 /** What a person adds to a step: every argument of one of them but the id. */
 const decision = z.object({
@@ -141,7 +140,6 @@ const accessCall = personCall.extend({
   id: nameText,
 });
 export type DoorAccess = Readonly<z.infer<typeof accessCall>>;
-export const parseAccessCall = readerOf(accessCall);
 
 function argument<Name extends AccessArgument>(name: Name) {
   const error = ({ input }: { readonly input?: unknown }): string => `must be ${wantedOf(name, input) ?? ''}`;
@@ -152,7 +150,6 @@ function argument<Name extends AccessArgument>(name: Name) {
 
 /** A token for the report of one mailbox, as its owner or a panel sent it. */
 const reportCall = z.object({ token: nameText, generation: count, address: nameText });
-export const parseReportCall = readerOf(reportCall);
 
 const refusedCall = z.object({
   why: nameText,
@@ -163,7 +160,6 @@ const refusedCall = z.object({
   more: count,
 });
 export type DoorRefused = Readonly<z.infer<typeof refusedCall>>;
-export const parseRefusedCall = readerOf(refusedCall);
 
 const certificates = z
   .array(z.object({ role: nameText, name: nameText, leftMs: distanceMs }))
@@ -181,4 +177,66 @@ const pageCall = z.object({
   problem: longText.optional(),
 });
 export type DoorPage = Readonly<z.infer<typeof pageCall>>;
-export const parsePageCall = readerOf(pageCall);
+
+interface CallRow {
+  /** `METHOD PATH`. */
+  readonly route: string;
+  /** Its kind of budget: gate/daemon/door-budget. */
+  readonly costs: 'call' | 'stream' | 'decision';
+  /** The shape of its body. */
+  readonly asks: z.ZodType;
+  /** Bytes of its body; {@link bounds.doorBriefBytes} where it does not say. */
+  readonly bytesMax?: number;
+  /** Roles of the person that permit it; those of a record are its action's. */
+  readonly roles?: readonly PageRole[];
+}
+
+const brief = bounds.httpAccessBytes;
+
+export const doorCalls = {
+  /** -> lines: a DoorHead, the lines of the settings, an empty line; again after each reload; a DoorBeat each second. */
+  settings: { route: 'GET /settings', costs: 'stream', asks: nothing },
+  /** -> lines of DoorNow, 1 a second, at most 5 while the daemon gets better or worse. */
+  now: { route: 'GET /now', costs: 'stream', asks: nothing },
+  /** -> DoorFacts. */
+  facts: { route: 'GET /facts', costs: 'call', asks: nothing },
+  /** -> DoorTraffic. */
+  traffic: { route: 'GET /traffic', costs: 'stream', asks: nothing },
+  /** All records so far are on disk when it is answered. */
+  flush: { route: 'POST /flush', costs: 'call', asks: nothing },
+  /** It is on disk when it is answered. A question of the playground may be as long as a line of a client. */
+  record: { route: 'POST /record', costs: 'call', asks: recordCall, bytesMax: bounds.doorBodyBytes },
+  /** -> SignedExtract, after a record. */
+  sign: { route: 'POST /sign', costs: 'call', asks: extractCall, roles: ['audit'] },
+  /** -> ActionResult. */
+  operate: {
+    route: 'POST /operate',
+    costs: 'decision',
+    asks: actionCall,
+    bytesMax: brief,
+    roles: ['operate'],
+  },
+  /** -> DoorAccessed. */
+  access: { route: 'POST /access', costs: 'decision', asks: accessCall, bytesMax: brief, roles: ['approve'] },
+  /** -> DoorOpened, after a record: takes a reading of the token. */
+  report: { route: 'POST /report', costs: 'call', asks: reportCall },
+  /** Recorded as often as strangers may have something recorded. */
+  refused: { route: 'POST /refused', costs: 'call', asks: refusedCall },
+  /** -> {}. */
+  page: { route: 'POST /page', costs: 'call', asks: pageCall },
+} as const satisfies Readonly<Record<string, CallRow>>;
+export type DoorCall = keyof typeof doorCalls;
+
+type Rows = typeof doorCalls;
+/** By call, what its body says. */
+export type DoorAsked = { readonly [Call in DoorCall]: Readonly<z.output<Rows[Call]['asks']>> };
+
+/** Without the constants of the row. */
+export function callRow(call: DoorCall): CallRow {
+  return doorCalls[call];
+}
+
+/** Roles that permit a call; undefined: every role. */
+export function rolesFor(call: DoorCall, action?: RecordedAction): readonly PageRole[] | undefined {
+  return action === undefined ? callRow(call).roles : recordedActions[action];
+}
