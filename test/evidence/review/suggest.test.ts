@@ -128,7 +128,8 @@ const seen: Readonly<Record<string, readonly [policy: string, ...lines: string[]
   ),
 };
 
-const whole = ({ rules, allowed, text }: Suggestion): string => `${rules} rules, ${allowed} allowed\n${text}`;
+const whole = ({ rules, allowed, text }: Suggestion): string =>
+  `${rules} rules, ${allowed} allowed\n${text.trimEnd()}`;
 
 void test('suggestions as a whole: suggestions.txt, which a person approved', () => {
   const asked = Object.entries(seen).map(([what, of]): Asked => [what, () => whole(suggestion(...of))]);

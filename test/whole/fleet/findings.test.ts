@@ -1,5 +1,6 @@
 // Goal: what a verifier says of the trail of a gate stays right by the command, over runs, acceptance and a whole reading: of objects in
-// number, holes that are filled late, strangers' signatures, marks and forks. Each kind of finding: test/evidence/fleet/answers and planted.test.ts.
+// number, holes that are filled late, strangers' signatures, marks and forks. Each kind of finding: test/evidence/fleet/answers, and
+// planted.test.ts.
 
 import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
