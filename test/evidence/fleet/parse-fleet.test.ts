@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { type FleetFiles, parseFleetSettings } from '../../../src/evidence/fleet/parse-fleet.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { makeSignKey, parsePublicKey } from '../../../src/rules/keys/sign-key.js';
+import { compareAnswers } from '../../kit/plain/approved.js';
 
 const { key, publicPem, secretPem } = makeSignKey();
 
@@ -22,30 +23,34 @@ const files: FleetFiles = {
 const path = '/etc/dovegate/fleet.yaml';
 const parse = (text: string, from = files) => parseFleetSettings(path, text, from);
 
-void test('the least that can be said, and what is taken for the rest', () => {
-  const { settings, problems } = parse('store: file:///srv/trail\nhosts: { mail-gate-3: }\n');
-  assert.deepEqual(problems, []);
-  assert.deepEqual(settings, {
-    place: { kind: 'folder', path: '/srv/trail' },
-    prefix: 'dovegate',
-    name: 'verifier',
-    keepMs: 0,
-    hosts: new Map([['mail-gate-3', { key: undefined, silentMs: 900_000 }]]),
-    verifiers: new Map(),
-    state: '/var/lib/dovegate-fleet',
-    openMs: 7_200_000,
-    driftMs: 5_000,
-    tellsPolicies: false,
-    metrics: { host: '127.0.0.1', port: 9148 },
-    mirrorKeepMs: 400 * 86_400_000,
-    mirrorBytes: 100 * 1024 ** 3,
-    objectsPerDay: 288,
-    bytesPerDay: 10 * 1024 ** 3,
-  });
-});
+/** The settings, with keys as `KEY`, and each problem. */
+function said(text: string, from = files): string {
+  const { settings, problems } = parse(text, from);
+  const shown = JSON.stringify(settings, (_, value) =>
+    value instanceof Map ? Object.fromEntries(value) : value,
+  );
+  const lines = problems.map(
+    ({ severity, line, column, path: at, message }) => `${severity} ${line}:${column} ${at}: ${message}`,
+  );
+  return [shown ?? 'no settings', ...lines].join('\n').replaceAll(key, 'KEY');
+}
 
-void test('all that can be said; files are meant from where fleet.yaml lies', () => {
-  const { settings, problems } = parse(`store: https://s3.example.com:8443/audit-trail/
+void test('what is said, taken for the rest, or wrong: settings.txt, which a person approved', () => {
+  const ofKeys = 'store: file:///srv/trail\nhosts: { gate1: { key: k } }\nverifiers: { a: { key: k } }';
+  const endless = () => {
+    throw new Error('it is longer');
+  };
+  const changeable = (file: string) => ({ text: `${file} can be changed`, isDoubtful: false });
+  const ofOne = (text: string) => () => said(`${text}\nhosts: { gate1: }\n`);
+  compareAnswers('test/evidence/fleet/answers/settings.txt', [
+    [
+      'the least that can be said, and what is taken for the rest',
+      () => said('store: file:///srv/trail\nhosts: { mail-gate-3: }\n'),
+    ],
+    [
+      'all that can be said; files are meant from where fleet.yaml lies',
+      () =>
+        said(`store: https://s3.example.com:8443/audit-trail/
 prefix: mail/audit
 ca: ca.pem
 credentials: credentials/store.ini
@@ -63,22 +68,12 @@ keep: 30d
 mirror_keep: 3650d
 mirror_share: 1TiB
 objects_per_day: 720
-bytes_per_day: 1GiB`);
-  assert.deepEqual(problems, []);
-  assert.deepEqual(settings?.place, { kind: 'bucket', url: 'https://s3.example.com:8443/audit-trail' });
-  const { prefix, name, caFile, credentialsFile, hosts, metrics } = settings ?? assert.fail();
-  assert.deepEqual([prefix, name, metrics], ['mail/audit', 'audit-1', undefined]);
-  const place = '/etc/dovegate';
-  assert.deepEqual([caFile, credentialsFile], [`${place}/ca.pem`, `${place}/credentials/store.ini`]);
-  assert.deepEqual(hosts.get('gate1'), { key, silentMs: 90_000 });
-  assert.deepEqual(hosts.get('gate2'), { key, silentMs: 900_000 });
-  const days = [settings.keepMs, settings.mirrorKeepMs].map((ms) => ms / 86_400_000);
-  const sizes = [settings.mirrorBytes, settings.objectsPerDay, settings.bytesPerDay];
-  assert.deepEqual([...days, ...sizes], [30, 3650, 1024 ** 4, 720, 1024 ** 3]);
-});
-
-void test('every problem at once, each at its place', () => {
-  const { settings, problems } = parse(`store: http://s3.example.com/audit
+bytes_per_day: 1GiB`),
+    ],
+    [
+      'every problem at once, each at its place',
+      () =>
+        said(`store: http://s3.example.com/audit
 hosts:
   mail.example.com: {}
   gate1: { key: gone.pub, silent_after: 5 }
@@ -88,56 +83,25 @@ checkpoint_key: open.key
 metrics: 0.0.0.0:9148
 name: _verifiers
 prefix: ../x
-keep: 12h`);
-  assert.equal(settings, undefined);
-  assert.deepEqual(
-    problems.map(({ line, column, path: at, message }) => `${line}:${column} ${at}: ${message}`),
-    [
-      '1:1 store: http: is not encrypted, and s3.example.com is another machine; use https:, with ca if its authority is your own',
-      '3:3 hosts.mail.example.com: a host is one word: letters, digits, dashes and underscores, at most 63, no underscore first',
-      '4:12 hosts.gate1.key: /etc/dovegate/gone.pub cannot be read: there is no such file',
-      '4:27 hosts.gate1.silent_after: must be a duration: a whole number and ms, s, m, h, d or w, as 500ms, 10m, 30d or 52w',
-      '5:12 hosts.gate2.key: /etc/dovegate/README.md holds no Ed25519 key; write the base64 of a public key, or name such a file',
-      '5:28 hosts.gate2.silnt_after: "silnt_after" is not a key here; did you mean silent_after?',
-      '6:1 credentials: /etc/dovegate/open.ini can be read by every user',
-      '7:1 checkpoint_key: /etc/dovegate/open.key can be read by every user',
-      '8:1 metrics: must be off, or an address of this machine with a port, as 127.0.0.1:9148',
-      '9:1 name: must be letters, digits, dashes and underscores, at most 63, as audit-1',
-      '10:1 prefix: must be words of letters, digits, dots, dashes and underscores with slashes between, as dovegate',
-      '11:1 keep: must be 0s, for ever, or at least 1d: where a journal begins with a block of half that age, what is before it counts as removed by the store',
+keep: 12h`),
     ],
-  );
-});
-
-void test('a file of a key that has no end, and a private key', () => {
-  const text = 'store: file:///srv/trail\nhosts: { gate1: { key: k } }\nverifiers: { a: { key: k } }';
-  const endless = () => {
-    throw new Error('it is longer');
-  };
-  for (const [readText, why] of [
-    [endless, 'cannot be read: it is longer'],
-    [() => secretPem, 'is a private key, which stays with its owner; name a file with the public one'],
-  ] as const) {
-    const said = `/etc/dovegate/k ${why}`;
-    const { problems } = parse(text, { ...files, readText });
-    assert.deepEqual(
-      problems.map(({ message }) => message),
-      [said, said],
-    );
-  }
-});
-
-void test('a bucket has credentials, in a file; a folder has none', () => {
-  const texts = (text: string): string[] =>
-    parse(`${text}\nhosts: { gate1: }\n`).problems.map(({ path: at, message }) => `${at}: ${message}`);
-  const none = 'store: needs credentials, a file with the keys of the bucket';
-  assert.deepEqual(texts('store: https://s3.example.com/audit'), [none]);
-  const ofFolder = texts('store: file:///srv/trail\ncredentials: store.ini');
-  assert.deepEqual(ofFolder, ['credentials: is not for a folder; take it out']);
-  const [found = ''] = texts('store: https://u:secretpw@s3.example.com/audit\ncredentials: store.ini');
-  assert.match(found, /use credentials/);
-  assert.ok(!found.includes('secretpw'));
-  assert.match(texts('prefix: x').join(), /is missing; it must be a URL/);
+    ['a file of a key that has no end', () => said(ofKeys, { ...files, readText: endless })],
+    ['a private key', () => said(ofKeys, { ...files, readText: () => secretPem })],
+    ['a bucket without credentials', ofOne('store: https://s3.example.com/audit')],
+    ['a folder with them', ofOne('store: file:///srv/trail\ncredentials: store.ini')],
+    [
+      'a bucket with a password in its address',
+      ofOne('store: https://u:secretpw@s3.example.com/audit\ncredentials: store.ini'),
+    ],
+    ['no store', ofOne('prefix: x')],
+    ['no host', () => said('store: file:///a\nhosts: {}\n')],
+    ['no hosts', () => said('store: file:///a\n')],
+    ['no YAML', () => said('store: [\n')],
+    [
+      'a file that others can change',
+      () => said('store: file:///a\nhosts: { a: }\n', { ...files, whyUnsafe: changeable }),
+    ],
+  ]);
 });
 
 void test('the key of a host that has not joined: listed, and no key counts for it', () => {
@@ -150,20 +114,6 @@ void test('the key of a host that has not joined: listed, and no key counts for 
     const known = settings?.hosts.get('gate1')?.key;
     assert.ok(known !== undefined && parsePublicKey(known) === undefined, 'undefined would trust every key');
   }
-});
-
-void test('no host, no file of settings that others can change, no YAML', () => {
-  const texts = (text: string, from?: FleetFiles): string[] =>
-    parse(text, from).problems.map(({ line, message }) => `${line} ${message}`);
-  const noHost = '2 must list at least one host; its gates send under this name';
-  assert.deepEqual(texts('store: file:///a\nhosts: {}\n'), [noHost]);
-  assert.match(texts('store: file:///a\n').join(), /is missing; it must be a map from hosts/);
-  assert.match(texts('store: [\n').join(), /not valid YAML/);
-  const open: FleetFiles = {
-    ...files,
-    whyUnsafe: (file) => ({ text: `${file} can be changed`, isDoubtful: false }),
-  };
-  assert.deepEqual(texts('store: file:///a\nhosts: { a: }\n', open), [`1 ${path} can be changed`]);
 });
 
 // bounds.fleetHosts

@@ -23,6 +23,7 @@ import { type GrantsAtHand, underAnyGrant } from '../../../src/rules/policy/gran
 import { judge } from '../../../src/rules/policy/judge.js';
 import { comparedOf, nothingGiven } from '../../../src/rules/policy/outcome.js';
 import { sayRequestTerms } from '../../../src/rules/policy/policy.js';
+import { compareAnswers } from '../../kit/plain/approved.js';
 import { judgeContext } from '../../kit/plain/judge-line.js';
 import { policyOf, sound, withPolicies } from '../config/sound.js';
 
@@ -39,34 +40,14 @@ const textOfRights = withPolicies(`  support:
   watch: { mode: observe, users: ["*"], allow: [who] }
 `);
 
+const rowsIn = (rights: Parameters<typeof rowsOfRights>[0]): string =>
+  rowsOfRights(rights)
+    .map((row) => row.join(' '))
+    .join('\n');
+
 void test('the rows of a policy', () => {
   const rights = rightsOf(policyOf(textOfRights), 'support', 'alice@support');
-  const rows = rowsOfRights(rights).map((row) => row.join(' '));
-  assert.deepEqual(rows, [
-    'listener support',
-    'principal alice@support',
-    'policy support',
-    'mode enforce',
-    'user *@example.com',
-    'except ceo@example.com',
-    'limit 60 a minute',
-    'limit 50 an hour of different users',
-    'limit 2 at once',
-    'logs filtered',
-    'debug yes',
-    'contact helpdesk@example.com',
-    'allow quota get',
-    'effect read',
-    'allow fetch',
-    'effect read',
-    'if field: uid or flags',
-    'if no other options',
-    'if the client must say why',
-    'if at most 20 an hour',
-    'if waits 2h for the reply',
-    'deny mailbox delete',
-    'effect destroy',
-  ]);
+  compareAnswers('test/rules/answers/rights.txt', [['support', () => rowsIn(rights)]]);
   assert.deepEqual(rightsOfRows(rowsOfRights(rights)), rights);
 });
 
@@ -119,26 +100,7 @@ void test('what is available on request, and whose requests may be approved', ()
 `),
   );
   const rights = rightsOf(policy, 'support', undefined);
-  const rows = rowsOfRights(rights).map((row) => row.join(' '));
-  assert.deepEqual(rows.slice(rows.indexOf('on-request fetch')), [
-    'on-request fetch',
-    'effect read',
-    'approvals 1',
-    'for 2h',
-    'scope user',
-    'uses 200',
-    'if also what mails say',
-    'if the reason of the request matches ticket [0-9]+, as "ticket 1"',
-    "example dovegate request --user USER@example.com --reason 'ticket [0-9]+' -- fetch FIELD QUERY",
-    'on-request expunge',
-    'effect destroy',
-    'approvals 2',
-    'for 30m',
-    'scope command',
-    'uses 1',
-    'example dovegate request --user USER@example.com --reason WHY -- expunge QUERY',
-    'approve support',
-  ]);
+  compareAnswers('test/rules/answers/rights.on-request.txt', [['support', () => rowsIn(rights)]]);
   assert.deepEqual(rightsOfRows(rowsOfRights(rights)), rights);
   const [first, second] = rights.onRequest;
   const byOne = 'approved by 1 person, for 2h, for the users of the request, 200 times';

@@ -18,8 +18,6 @@ export interface JournalOptions {
   readonly journal?: string;
   /** Default: a new one; `null`: nothing is signed. */
   readonly signKey?: SignKey | null;
-  readonly program?: string;
-  readonly catalog?: string;
   /** How far its clock is ahead. */
   readonly clockMs?: number;
 }
@@ -44,15 +42,15 @@ export class HandJournal {
     host,
     journal = randomBytes(16).toString('hex'),
     signKey = makeSignKey(),
-    program = 'dovegate 1.0.0',
-    catalog = 'ca'.repeat(32),
     clockMs = 0,
   }: JournalOptions) {
     this.host = host;
     this.journal = journal;
     this.signKey = signKey;
     this.#clockMs = clockMs;
+    const program = 'dovegate 1.0.0';
     this.#ledger = new Ledger(program, signKey?.secretPem, journal);
+    const catalog = 'ca'.repeat(32);
     this.seal({ time: this.#now(), event: 'start', journal, format: 1, program, catalog });
   }
 
