@@ -43,29 +43,31 @@ const ids = /\b[0-9A-HJKMNP-TV-Z]{26}\b/g;
 
 /** A text without what differs from run to run. */
 function comparable(text: string): string {
-  return text
-    // A busy machine stops a daemon for half a second.
-    .replace(/^Nothing was served for .*\n {2}try: .*\n\n/m, '')
-    .replaceAll(/\d{4}-\d\d-\d\d(?:T[\d:.]+Z?| \d\d:\d\d(?::\d\d)?(?:\.\d+)?(?: UTC)?)?/g, 'DATE')
-    .replaceAll(/\b\d\d:\d\d:\d\d(?:\.\d+)?\b/g, 'TIME')
-    .replaceAll(/\b\d+(?:\.\d+)? ?(?:ms|us|KiB|MiB|s|min)\b/g, 'AMOUNT')
-    .replaceAll(/"time":\d+/g, '"time":0')
-    .replaceAll(/\b[0-9a-f]{16,64}\b/g, 'DIGEST')
-    .replaceAll(/\bsha256:[\w+/=-]+/g, 'DIGEST')
-    .replaceAll(/scrypt\$[\w$+/=]+/g, 'HASH')
-    .replaceAll(/\bdvg_\w+/g, 'KEY')
-    .replaceAll(/(pid|uid|gid)("?[ :=]+)\d+/g, '$1$2N')
-    .replaceAll(/(pid=N user=)\S+/g, '$1NAME')
-    .replaceAll(/\b\d+(?:\.\d+)?(?=  [0-9A-HJKMNP-TV-Z]{26}\b)/g, 'N')
-    .replaceAll(/^([0-9A-HJKMNP-TV-Z]{26} .*  )\d+\.\d$/gm, '$1N')
-    .replaceAll(/[A-Za-z0-9+/]{40,}=/g, 'KEY')
-    .replaceAll(/\(own\):\w+/g, '(own):GROUP')
-    .replaceAll(/^( +peer +).*$/gm, '$1WHO')
-    .replaceAll(/(_ms(?:=| +))[\d.]+/g, '$1N')
-    .replaceAll(/(?<=,)\d+\.\d+(?=,)/g, 'N')
-    .replaceAll(/ {2,}|─{2,}/g, '  ')
-    .replaceAll(/ +$/gm, '')
-    .trim();
+  return (
+    text
+      // A busy machine stops a daemon for half a second.
+      .replace(/^Nothing was served for .*\n {2}try: .*\n\n/m, '')
+      .replaceAll(/\d{4}-\d\d-\d\d(?:T[\d:.]+Z?| \d\d:\d\d(?::\d\d)?(?:\.\d+)?(?: UTC)?)?/g, 'DATE')
+      .replaceAll(/\b\d\d:\d\d:\d\d(?:\.\d+)?\b/g, 'TIME')
+      .replaceAll(/\b\d+(?:\.\d+)? ?(?:ms|us|KiB|MiB|s|min)\b/g, 'AMOUNT')
+      .replaceAll(/"time":\d+/g, '"time":0')
+      .replaceAll(/\b[0-9a-f]{16,64}\b/g, 'DIGEST')
+      .replaceAll(/\bsha256:[\w+/=-]+/g, 'DIGEST')
+      .replaceAll(/scrypt\$[\w$+/=]+/g, 'HASH')
+      .replaceAll(/\bdvg_\w+/g, 'KEY')
+      .replaceAll(/(pid|uid|gid)("?[ :=]+)\d+/g, '$1$2N')
+      .replaceAll(/(pid=N user=)\S+/g, '$1NAME')
+      .replaceAll(/\b\d+(?:\.\d+)?(?=  [0-9A-HJKMNP-TV-Z]{26}\b)/g, 'N')
+      .replaceAll(/^([0-9A-HJKMNP-TV-Z]{26} .*  )\d+\.\d$/gm, '$1N')
+      .replaceAll(/[A-Za-z0-9+/]{40,}=/g, 'KEY')
+      .replaceAll(/\(own\):\w+/g, '(own):GROUP')
+      .replaceAll(/^( +peer +).*$/gm, '$1WHO')
+      .replaceAll(/(_ms(?:=| +))[\d.]+/g, '$1N')
+      .replaceAll(/(?<=,)\d+\.\d+(?=,)/g, 'N')
+      .replaceAll(/ {2,}|─{2,}/g, '  ')
+      .replaceAll(/ +$/gm, '')
+      .trim()
+  );
 }
 
 /** The day of the support desk, as the scripted Dovecots answer. */
