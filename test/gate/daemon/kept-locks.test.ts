@@ -297,7 +297,7 @@ const cases = damaged.flatMap((record) => {
 });
 
 void test('journals with one damaged record: the gate serves, and only who is meant waits', async (t) => {
-  const parent = temporaryDirectory(t, 'memory');
+  const parent = temporaryDirectory(t);
   const place = placeIn(join(parent, 'round'));
   const first = startRun(place, { wallMs: t0 });
   write(first, ...before);

@@ -231,7 +231,7 @@ async function story(directory: string, hint: Hint, failAt: number): Promise<num
 
 for (const hint of hints) {
   void test(`a thread that ${hint} at the N-th step`, async (t) => {
-    const parent = temporaryDirectory(t, 'memory');
+    const parent = temporaryDirectory(t);
     let runs = 0;
     for (let failAt = 0; ; failAt += 1, runs += 1) {
       if ((await story(`${parent}/${failAt}`, hint, failAt)) <= failAt) break;

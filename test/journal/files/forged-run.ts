@@ -63,7 +63,7 @@ export interface Run {
 }
 
 export function placeFor(t: TestContext): Place {
-  return placeIn(temporaryDirectory(t, 'memory'));
+  return placeIn(temporaryDirectory(t));
 }
 
 export function placeIn(parent: string): Place {

@@ -7,7 +7,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { diskPlace, memoryPlace } from '../../kit/plain/folder.js';
+import { memoryPlace } from '../../kit/plain/folder.js';
 
 export type StoredRecord = Readonly<Record<string, unknown>> & {
   readonly seq: number;
@@ -26,10 +26,9 @@ export async function closeAll(t: TestContext): Promise<void> {
   await Promise.allSettled((closers.get(t) ?? []).map((close) => close()));
 }
 
-/** An empty directory that goes with the test; in memory where thousands of syncs would only test the disk's patience. */
-export function temporaryDirectory(t: TestContext, place: 'disk' | 'memory' = 'disk'): string {
-  const parent = place === 'memory' ? memoryPlace() : diskPlace();
-  const directory = mkdtempSync(join(parent, 'dovegate-journal-'));
+/** An empty directory that goes with the test; in memory, because thousands of syncs would only test the disk's patience. */
+export function temporaryDirectory(t: TestContext): string {
+  const directory = mkdtempSync(join(memoryPlace(), 'dovegate-journal-'));
   t.after(async () => {
     await closeAll(t);
     rmSync(directory, { recursive: true, force: true });

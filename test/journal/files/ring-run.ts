@@ -204,7 +204,7 @@ export function killedAt(at: number, isHalf: boolean, work: () => void): boolean
 }
 
 export function makeRun(t: TestContext): Run {
-  const place = temporaryDirectory(t, 'memory');
+  const place = temporaryDirectory(t);
   for (const name of ['audit', 'run']) mkdirSync(join(place, name), { mode: 0o700 });
   return new Run(join(place, 'audit'), join(place, 'run'));
 }
@@ -243,7 +243,7 @@ export function lastStart(directory: string): StoredRecord {
 
 /** A copy of the state of a run, to spoil. */
 export function copyOf(t: TestContext, run: Run): { directory: string; path: string; folder: string } {
-  const place = temporaryDirectory(t, 'memory');
+  const place = temporaryDirectory(t);
   cpSync(join(run.directory, '..'), place, { recursive: true });
   const directory = join(place, 'audit');
   const folder = join(place, 'run');

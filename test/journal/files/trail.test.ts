@@ -168,7 +168,7 @@ function linesOf(count: number): Buffer[] {
 
 /** A directory with one segment of these members. */
 function segmentOf(t: TestContext, members: readonly Buffer[]): string {
-  const directory = temporaryDirectory(t, 'memory');
+  const directory = temporaryDirectory(t);
   writeFileSync(join(directory, '00000001.jsonl.gz'), Buffer.concat(members));
   return directory;
 }
@@ -220,7 +220,7 @@ void test('a search of a part reads that part, and on to the end of what it foun
 });
 
 void test('the keeper compresses whole lines, with their sketches', async (t) => {
-  const directory = temporaryDirectory(t, 'memory');
+  const directory = temporaryDirectory(t);
   const text = Buffer.concat(linesOf(9000));
   assert.ok(text.length > 3 << 20);
   writeFileSync(join(directory, '00000001.jsonl'), text);

@@ -31,9 +31,9 @@ import { createSharedRing, type SharedRing } from './shared-ring.js';
 const wallMs = Date.UTC(2026, 10, 20);
 const first = '00000001.jsonl';
 const journal = 'ab'.repeat(16);
-const step = Number(process.env['DOVEGATE_ROUNDS'] ?? 1) < 3 ? 3 : 1;
+const step = Number(process.env['DOVEGATE_ROUNDS'] ?? 1) < 8 ? 8 : 1;
 
-/** Where bytes are cut off: at every third place and about the ends of records; at every one with DOVEGATE_ROUNDS=3. */
+/** Where bytes are cut off: at every eighth place and about the ends of records; at every one with DOVEGATE_ROUNDS=8. */
 function cutsBetween(from: number, to: number, middle = to): number[] {
   const all = Array.from({ length: to - from }, (_, at) => from + at);
   return all.filter((end) => (end - from) % step === 0 || Math.min(Math.abs(end - middle), to - end) <= 2);
@@ -133,7 +133,7 @@ function tornOf(records: readonly StoredRecord[]): unknown {
 }
 
 void test('torn within the last two records: what is whole stays, what is torn lies beside', (t) => {
-  const parent = temporaryDirectory(t, 'memory');
+  const parent = temporaryDirectory(t);
   const whole = join(parent, 'whole');
   const writer = opened(whole);
   write(writer, admission('A'), completion('A'));
@@ -162,7 +162,7 @@ void test('torn within the last two records: what is whole stays, what is torn l
 });
 
 void test('torn within the very first record: the journal begins anew, with an id of its own', (t) => {
-  const parent = temporaryDirectory(t, 'memory');
+  const parent = temporaryDirectory(t);
   opened(join(parent, 'whole'));
   const whole = readFileSync(join(parent, 'whole', first));
   const bytes = whole.subarray(0, whole.indexOf(0x0a) + 1);

@@ -351,7 +351,7 @@ void test('the command finds the same, and nothing in it is more than its words'
   for (const value of hostile) {
     const word = shellQuoted(value);
     assert.doesNotMatch(word, /[\p{Cc}\p{Cf}]/u);
-    const said = execFileSync('bash', ['-c', `printf %s ${word}`], {
+    const said = execFileSync('bash', ['--norc', '-c', `printf %s ${word}`], {
       encoding: 'utf8',
       env: { LC_ALL: 'C.UTF-8', PATH: process.env['PATH'] ?? '' },
     });

@@ -34,7 +34,7 @@ export interface DiskJournal {
 }
 
 export function openDiskJournal(t: TestContext, id = 'ab'.repeat(16), signKey?: string): DiskJournal {
-  const directory = temporaryDirectory(t, 'memory');
+  const directory = temporaryDirectory(t);
   let ledger = new Ledger('dovegate test', signKey, id);
   const lines: string[] = [];
   let number = 1;

@@ -64,7 +64,7 @@ function runIn(folder: string, idsMax: number, beforeOf: (count: number) => read
 
 for (const [name, before] of places)
   void test(`from ${name} on, the code does as the model in all orders of decisions`, async (t) => {
-    const folder = join(temporaryDirectory(t, 'memory'), 'run');
+    const folder = join(temporaryDirectory(t), 'run');
     const small = before.length === 0 ? 3 : 2;
     await playAll(
       t,
@@ -74,7 +74,7 @@ for (const [name, before] of places)
   });
 
 void test('the code does as the model in long sequences', async (t) => {
-  const folder = join(temporaryDirectory(t, 'memory'), 'run');
+  const folder = join(temporaryDirectory(t), 'run');
   await playRandom(
     t,
     8,

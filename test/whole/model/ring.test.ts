@@ -42,7 +42,7 @@ function runIn(folder: string, positionOf: (count: number) => number): Run {
 
 for (const position of positions)
   void test(`from ${position} on, the code does as the model in all orders of decisions`, async (t) => {
-    const folder = join(temporaryDirectory(t, 'memory'), 'run');
+    const folder = join(temporaryDirectory(t), 'run');
     await playAll(
       t,
       position === 0 ? 4 : 3,
@@ -51,7 +51,7 @@ for (const position of positions)
   });
 
 void test('the code does as the model in long sequences', async (t) => {
-  const folder = join(temporaryDirectory(t, 'memory'), 'run');
+  const folder = join(temporaryDirectory(t), 'run');
   await playRandom(
     t,
     16,
