@@ -1269,3 +1269,8 @@ void test('what each step records and shows to whom, as steps.txt has it', async
   ];
   compareAnswers('test/gate/access/steps.txt', await told(desk, clients, steps));
 });
+
+test('a rule keeps nothing from the owner for longer than 30 days', () => {
+  const seconds = bounds.accessQuietMs / 1000 + 1;
+  assert.throws(() => openDesk([`{ command: mailbox delete, quiet: ${seconds}s }`]), /to 30d/);
+});
