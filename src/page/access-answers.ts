@@ -7,10 +7,10 @@ import { localUserName, type NameNumbers } from '../host/machine/accounts.js';
 import type { NameService } from '../host/machine/name-service.js';
 import type { Clock } from '../host/ports/machine.js';
 import { accessTable } from './access-table.js';
-import { type Explain, parseExplain } from './answers/requests.js';
+import type { Explain } from './answers/endpoints.js';
 import type { Daemon } from './daemon.js';
 import { explainAsked, judgingBy } from './explain-asked.js';
-import { jsonReply, type PageHandler, Refusal, requested, toldBy } from './http/page-request.js';
+import { jsonReply, type PageHandlers, Refusal, toldBy } from './http/page-request.js';
 import { keysTable } from './keys-table.js';
 import type { FindPastUses } from './past-uses.js';
 
@@ -24,14 +24,11 @@ export interface AccessParts {
 
 const principalOf = ({ listener, name }: DoorFacts['used'][number]): string => `${name}@${listener}`;
 
-export function createAccessHandlers(
-  parts: AccessParts,
-): Readonly<Record<'explain' | 'access' | 'keys', PageHandler>> {
+export function createAccessHandlers(parts: AccessParts): Pick<PageHandlers, 'explain' | 'access' | 'keys'> {
   const { clock, names, daemon, certificates, pastUses } = parts;
 
   return {
-    async explain({ body, who }) {
-      const written = requested(parseExplain, body);
+    async explain({ who }, written) {
       const told = toldBy(daemon);
       const { settings } = told;
       const numbers = toldBy({ told: told.numbers });

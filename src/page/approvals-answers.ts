@@ -1,21 +1,36 @@
 // Requests for access on the page: the list, and each step of one. The daemon decides; here only the form of a step is looked at.
 
-import { accessSteps } from '../doveadm/verbs/verbs.js';
+import { type AccessStep } from '../doveadm/verbs/verbs.js';
 import { usesAmong } from '../evidence/story/row.js';
-import { type DoorAccess, type PersonCall, parseDecision } from '../gate/door/calls.js';
+import type { DoorAccess, PersonCall } from '../gate/door/calls.js';
 import { bounds } from '../host/bounds/bounds.js';
 import { asObject, parseLine, type StoredRecord } from '../host/values/values.js';
-import type { Approvals, Endpoint, Uses } from './answers/api.js';
+import type { Approvals, Uses } from './answers/api.js';
+import type { AskedOf } from './answers/endpoints.js';
 import type { Daemon } from './daemon.js';
-import { jsonReply, type PageCaller, type PageHandler, Refusal, requested } from './http/page-request.js';
+import {
+  jsonReply,
+  type PageCaller,
+  type PageHandler,
+  type PageHandlers,
+  Refusal,
+} from './http/page-request.js';
 import { lookInto, type TrailParts } from './trail-answers.js';
 
 export interface ApprovalParts extends Omit<TrailParts, 'daemon'> {
   readonly daemon: TrailParts['daemon'] & Pick<Daemon, 'access'>;
 }
 
-export function createApprovalHandlers(parts: ApprovalParts): Partial<Record<Endpoint, PageHandler>> {
-  const handlers: Partial<Record<Endpoint, PageHandler>> = {
+export function createApprovalHandlers(parts: ApprovalParts): PageHandlers {
+  const take =
+    (step: AccessStep): PageHandler<AskedOf[AccessStep]> =>
+    async ({ params: [id = ''], who }, decided) =>
+      jsonReply(200, await ask(who, { step, id, ...decided }));
+  return {
+    approve: take('approve'),
+    refuse: take('refuse'),
+    revoke: take('revoke'),
+    review: take('review'),
     approvals: async ({ who }) => jsonReply(200, await ask(who, { step: 'list', id: '' })),
     // Of what the gate lists to this person, and nothing else of the journal.
     async uses({ params, who, isStill, signal }) {
@@ -28,12 +43,6 @@ export function createApprovalHandlers(parts: ApprovalParts): Partial<Record<End
       return jsonReply(200, { uses: usesIn(text) } satisfies Uses);
     },
   };
-  for (const step of accessSteps)
-    handlers[step] = async ({ params: [id = ''], body, who }) => {
-      const decision = requested(parseDecision, body === '' ? '{}' : body);
-      return jsonReply(200, await ask(who, { step, id, ...decision }));
-    };
-  return handlers;
 
   async function ask(who: PageCaller, asked: Omit<DoorAccess, keyof PersonCall>): Promise<Approvals> {
     const done = await parts.daemon.access(who, asked);

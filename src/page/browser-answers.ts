@@ -19,18 +19,17 @@ import { type Login, parsePasswordHash } from '../rules/identity/credentials.js'
 import { type Human, humanOnPage } from '../rules/identity/human.js';
 import type { PageRole } from '../rules/identity/roles.js';
 import { pageName } from '../rules/setup/certificates.js';
-import { type Endpoint, type Entered, endpointRow, type Me, type Ways } from './answers/api.js';
-import { parseDrain, parseLock, parseUnlock } from './answers/requests.js';
+import { type Entered, type Me, type Ways } from './answers/api.js';
+import { endpointRow } from './answers/endpoints.js';
 import type { Daemon } from './daemon.js';
 import {
   jsonReply,
   type PageCaller,
-  type PageHandler,
+  type PageHandlers,
   type PageReply,
   refusalOf,
   refusedReply,
   replyOf,
-  requested,
 } from './http/page-request.js';
 import type { PageCall, PageServerOptions } from './http/page-server.js';
 import { createPageSessions, isEntered, type PageSession, type SignInWay } from './http/page-sessions.js';
@@ -38,8 +37,6 @@ import { createOidc } from './oidc.js';
 import type { People } from './people.js';
 
 const refusals = { unknown: 404, refused: 403, failed: 409, unrecorded: 503, undone: 503 } as const;
-
-export type PageHandlers = Partial<Record<Endpoint, PageHandler>>;
 
 export interface BrowserParts {
   readonly clock: Clock;
@@ -409,21 +406,16 @@ export function createBrowserAnswers(parts: BrowserParts) {
   }
 
   const acts: PageHandlers = {
-    drain: ({ params: [backend = ''], body, who }) =>
-      operate('drain', backend, who, requested(parseDrain, body === '' ? '{}' : body)),
+    drain: ({ params: [backend = ''], who }, asked) => operate('drain', backend, who, asked),
     enable: ({ params: [backend = ''], who }) => operate('enable', backend, who),
     acknowledge: ({ params: [problem = '', hours = ''], who }) =>
       operate('acknowledge', problem, who, { hours: Number(hours) }),
-    async lock({ body, who }) {
-      const { target, ...more } = requested(parseLock, body);
-      return operate('lock', target, who, more);
-    },
-    async unlock({ body, who }) {
-      const { target, ...more } = requested(parseUnlock, body);
-      return operate('unlock', target, who, more);
-    },
+    lock: ({ who }, { target, ...more }) => operate('lock', target, who, more),
+    unlock: ({ who }, { target, ...more }) => operate('unlock', target, who, more),
     kill: ({ params: [id = ''], who }) => operate('kill', id, who),
   };
+
+  const handlers: PageHandlers = { ...parts.handlers, ...acts };
 
   async function serve(
     call: PageCall,
@@ -434,16 +426,13 @@ export function createBrowserAnswers(parts: BrowserParts) {
     const { endpoint, params, peer } = call;
     if (endpoint === 'me') return me(session, person);
     if (endpoint === 'logout') return logout(session, person);
-    const act = acts[endpoint];
-    const handler = act ?? parts.handlers[endpoint];
-    if (handler === undefined) return refusedReply(404, `this page does not answer ${endpoint}`);
     const body = await call.readBody();
     if (body === undefined) return refusedReply(413, 'the request is too long');
     const who = callerOf(person, session, peer.address);
     const isStill = (): boolean => sessions.isLive(session);
-    const reply = await replyOf(handler, { endpoint, params, body, who, isStill, signal }, log);
+    const reply = await replyOf(handlers, { endpoint, params, body, who, isStill, signal }, log);
     // Pieces end by themselves; a whole answer may have been made, or recorded, for longer than the session held.
-    if (act !== undefined || 'pieces' in reply) return reply;
+    if (endpoint in acts || 'pieces' in reply) return reply;
     if (!isStill()) return unauthorized(`the session has ended; ${signInText}`);
     // A report has a record of its own.
     if (reply.status === 403 && endpoint !== 'report') refuse('wrong-view', peer, who.name, endpoint);

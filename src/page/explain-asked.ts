@@ -37,7 +37,7 @@ import { formatTest } from '../rules/proposals/policy-text.js';
 import { policyFor } from '../rules/setup/asker.js';
 import { createPolicyChooser } from '../rules/setup/peers.js';
 import type { Explained, RuleShown } from './answers/api.js';
-import type { Explain } from './answers/requests.js';
+import type { Explain } from './answers/endpoints.js';
 import { Refusal } from './http/page-request.js';
 
 export interface Judging {

@@ -9,10 +9,9 @@ import type { MadeNow } from '../gate/door/door.js';
 import type { FoundCode } from '../gate/now/found-codes.js';
 import type { BackendNow, Now } from '../gate/now/now.js';
 import { drainWords } from '../gate/now/operator.js';
-import type { Endpoint } from './answers/api.js';
 import { isAmong } from './browser-answers.js';
 import type { Daemon } from './daemon.js';
-import { type PageCaller, type PageHandler, Refusal } from './http/page-request.js';
+import { type PageCaller, type PageHandlers, Refusal } from './http/page-request.js';
 import type { NowStream, Sight } from './now-stream.js';
 
 /** Streams at once, and of one person. A person's first stream is never refused in favor of another person's second one. */
@@ -22,7 +21,7 @@ const watchersEachMax = 4;
 export function createNowHandlers(
   daemon: Pick<Daemon, 'states'>,
   stream: NowStream,
-): Partial<Record<Endpoint, PageHandler>> {
+): Pick<PageHandlers, 'now' | 'backends-csv'> {
   const byPerson = new Map<string, number>();
 
   return {

@@ -155,8 +155,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
   });
   const answerPeople = createPageAnswers({
     ...parts,
-    verify: proof.verify,
-    report: proof.report,
+    handlers: proof,
     link: linkFor,
   });
   const files = createPageFiles();

@@ -17,17 +17,16 @@ import type { Clock } from '../host/ports/machine.js';
 import { formatTime } from '../host/words/instants.js';
 import { measureTrail, type TrailSize } from '../journal/files/trail-size.js';
 import type { NoticeReceiver } from '../rules/config/receiver.js';
-import { parseReport } from './answers/requests.js';
+import type { AskReport } from './answers/endpoints.js';
 import type { Daemon } from './daemon.js';
 import { createFleetLook } from './fleet-look.js';
 import {
   jsonReply,
-  type PageHandler,
+  type PageHandlers,
   type PageReply,
   type PageRequest,
   Refusal,
   refusalOf,
-  requested,
   toldBy,
 } from './http/page-request.js';
 import type { Looks } from './looks.js';
@@ -45,7 +44,7 @@ const measuredMs = 1_000;
 
 export function createProofHandlers(
   parts: ProofParts,
-): Readonly<Record<'proof' | 'verify' | 'report', PageHandler>> {
+): Required<Pick<PageHandlers, 'proof' | 'verify' | 'report'>> {
   const { clock, log, daemon, looks } = parts;
   let fleet: { readonly file: string; readonly look: ReturnType<typeof createFleetLook> } | undefined;
   let measured: { readonly atMs: number; readonly size: Promise<TrailSize> } | undefined;
@@ -119,9 +118,10 @@ export function createProofHandlers(
     }
   }
 
-  async function report(request: PageRequest): Promise<PageReply> {
-    const asked = requested(parseReport, request.body);
-    const { mailbox, fromMs, toMs, content = false, form } = asked;
+  async function report(
+    request: PageRequest,
+    { mailbox, fromMs, toMs, content = false, form }: AskReport,
+  ): Promise<PageReply> {
     if (form === 'owner' && (content || toMs !== undefined))
       throw new Refusal(400, 'the report for an owner is of everything, up to now');
     const why = whyNoReport({ mailbox, fromMs, toMs });

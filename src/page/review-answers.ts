@@ -7,16 +7,15 @@ import type { RecordedAction } from '../gate/door/door.js';
 import { formatTime } from '../host/words/instants.js';
 import { mailUsersSection } from '../rules/config/settings.js';
 import { settingsText } from '../rules/setup/configuration-text.js';
-import type { Endpoint, LookedThrough, PolicyHistory } from './answers/api.js';
-import { parseMailbox, parsePolicies, parseReview, parseStatementAsked } from './answers/requests.js';
+import type { LookedThrough, PolicyHistory } from './answers/api.js';
+import type { AskedOf } from './answers/endpoints.js';
 import type { Daemon } from './daemon.js';
 import {
   jsonReply,
-  type PageHandler,
+  type PageHandlers,
   type PageReply,
   type PageRequest,
   Refusal,
-  requested,
   toldBy,
 } from './http/page-request.js';
 import type { Looks } from './looks.js';
@@ -30,10 +29,7 @@ export interface ReviewParts {
 type Reviewed = 'suggest' | 'check' | 'replay' | 'policies' | 'mailbox' | 'prove';
 type Found = Exclude<ReviewAnswer, { readonly kind: 'refused' }>;
 
-export function createReviewHandlers({
-  daemon,
-  looks,
-}: ReviewParts): Pick<Record<Endpoint, PageHandler>, Reviewed> {
+export function createReviewHandlers({ daemon, looks }: ReviewParts): Pick<PageHandlers, Reviewed> {
   /** `action` and `args`: of the record; none of a text that was checked. */
   const look = async (
     { who, signal }: PageRequest,
@@ -51,14 +47,13 @@ export function createReviewHandlers({
   };
   const answer = async (...asked: Parameters<typeof look>): Promise<PageReply> =>
     jsonReply(200, (await look(...asked)).value);
-  const ofOne = (request: PageRequest) => {
+  const ofOne = ({ sinceMs = 0, ...more }: AskedOf['suggest']) => {
     const { settings } = toldBy(daemon);
-    const { sinceMs = 0, ...more } = requested(parseReview, request.body);
     if (settings.policies.has(more.policy)) return { ...more, sinceMs };
     throw new Refusal(404, `there is no policy ${JSON.stringify(more.policy)}`);
   };
-  const withText = (request: PageRequest) => {
-    const one = ofOne(request);
+  const withText = (asked: AskedOf['check']) => {
+    const one = ofOne(asked);
     if (one.yaml === '') throw new Refusal(400, 'yaml: must be the text of a policy');
     return { ...one, mailUsers: mailUsersSection(toldBy(daemon).settings.mailUsers) };
   };
@@ -72,20 +67,19 @@ export function createReviewHandlers({
     `since=${formatTime(sinceMs)}`,
   ];
   return {
-    suggest(request) {
-      const one = ofOne(request);
+    suggest(request, asked) {
+      const one = ofOne(asked);
       return answer(request, { kind: 'suggest', ...one, ...inJournal() }, 'audit-suggest', argsOf(one));
     },
-    check(request) {
-      return answer(request, { kind: 'check', ...withText(request) });
+    check(request, asked) {
+      return answer(request, { kind: 'check', ...withText(asked) });
     },
-    replay(request) {
-      const one = withText(request);
+    replay(request, asked) {
+      const one = withText(asked);
       return answer(request, { kind: 'replay', ...one, ...inJournal() }, 'audit-replay', argsOf(one));
     },
-    async policies(request) {
+    async policies(request, { sinceMs, form }) {
       const { directory } = toldBy(daemon).head;
-      const { sinceMs, form } = requested(parsePolicies, request.body);
       const args = [
         ...(sinceMs === undefined ? [] : [`since=${formatTime(sinceMs)}`]),
         ...(form === undefined ? [] : [`as=${form}`]),
@@ -95,14 +89,12 @@ export function createReviewHandlers({
         ? { status: 200, type: 'text/csv; charset=utf-8', body: csvOf(found.value) }
         : jsonReply(200, found.value);
     },
-    mailbox(request) {
+    mailbox(request, { user }) {
       const settings = settingsText(toldBy(daemon).settings);
-      const { user } = requested(parseMailbox, request.body);
       return answer(request, { kind: 'mailbox', settings, user }, 'explain', [`mailbox=${user}`]);
     },
-    prove(request) {
+    prove(request, { statement }) {
       const settings = settingsText(toldBy(daemon).settings);
-      const { statement } = requested(parseStatementAsked, request.body);
       return answer(request, { kind: 'prove', settings, statement }, 'explain', [`statement=${statement}`]);
     },
   };

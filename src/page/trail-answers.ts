@@ -2,7 +2,7 @@
 // their role permits, what they are shown, and the record of each look, without which there is no answer, are the same for both. A reload
 // that takes somebody out ends what they asked for.
 
-import { type Asked, parseAsked } from '../evidence/views/asked.js';
+import { type Asked, askedShape } from '../evidence/views/asked.js';
 import { extractNotes } from '../evidence/views/extract.js';
 import { type Look, lookAt, mayLook } from '../evidence/views/look.js';
 import type { LinkOpener } from '../gate/door/calls.js';
@@ -10,14 +10,16 @@ import type { DoorHead, RecordedAction } from '../gate/door/door.js';
 import { formatFilter } from '../gate/door/filter.js';
 import type { Log } from '../gate/telemetry/log.js';
 import { plainAnswer, type TextAnswer } from '../host/http/server.js';
+import { readerOf } from '../host/values/shape.js';
 import type { PagePerson } from '../rules/config/settings.js';
 import { humanOnPage } from '../rules/identity/human.js';
-import type { Endpoint } from './answers/api.js';
 import { isAmong, whyNotAsked } from './browser-answers.js';
 import type { Daemon } from './daemon.js';
 import {
+  answerOf,
   type PageCaller,
   type PageHandler,
+  type PageHandlers,
   type PageRequest,
   Refusal,
   refusalOf,
@@ -39,8 +41,7 @@ export interface TrailParts {
 
 export interface PageParts extends TrailParts {
   readonly people: Pick<People, 'byUid' | 'whyLocked'>;
-  readonly verify: PageHandler;
-  readonly report: PageHandler;
+  readonly handlers: Pick<PageHandlers, 'verify' | 'report'>;
   /** An address that signs a person in once; undefined: there is no page for browsers. */
   readonly link: (person: PagePerson, opener: LinkOpener) => string | undefined;
 }
@@ -86,12 +87,12 @@ async function answerPerson(
     return now !== undefined && isSame(now, person) && parts.people.whyLocked(human) === undefined;
   };
   const asker = { who: caller, isStill, signal };
-  if (path === verifyPath) return eventsOf(parts.verify, 'verify', '', asker);
+  if (path === verifyPath) return eventsOf(parts, 'verify', '', asker);
   const look = path === ownerPath ? 'report' : lookAt(path);
   if (look === undefined) throw new Refusal(404, pageSocketText);
   if (!isAmong(roles, mayLook[look])) throw new Refusal(403, whyNotAsked(name, roles, look, mayLook[look]));
-  if (path === ownerPath) return eventsOf(parts.report, 'report', body, asker);
-  const asked = requested((text) => parseAsked(look, text), body);
+  if (path === ownerPath) return eventsOf(parts, 'report', body, asker);
+  const asked = requested(readerOf(askedShape(look)), body === '' ? '{}' : body);
   if (asked.look === 'me') return { ...rows, body: `${JSON.stringify({ name, roles, users })}\n` };
   const text = await lookInto(parts, { asked, person: caller, isStill, signal });
   if (!isStill()) throw changed();
@@ -100,12 +101,12 @@ async function answerPerson(
 
 /** `verify` is for every role: its answer has no names. */
 async function eventsOf(
-  handler: PageHandler,
+  { handlers }: PageParts,
   endpoint: 'verify' | 'report',
   body: string,
   asker: Pick<PageRequest, 'who' | 'isStill' | 'signal'>,
 ): Promise<TextAnswer> {
-  const reply = await handler({ endpoint, params: [], body, ...asker });
+  const reply = await answerOf(handlers, { endpoint, params: [], body, ...asker });
   return 'pieces' in reply ? { ...reply, body: '' } : reply;
 }
 
@@ -128,19 +129,26 @@ async function answerLink(parts: PageParts, person: PagePerson, who: SocketPeer)
   return plainAnswer(200, address);
 }
 
-const pageLooks = ['search', 'histogram', 'export', 'extract', 'survey', 'requests', 'show'] as const;
-
-export function createTrailHandlers(parts: TrailParts): Partial<Record<Endpoint, PageHandler>> {
+export function createTrailHandlers(
+  parts: TrailParts,
+): Pick<PageHandlers, 'search' | 'histogram' | 'export' | 'extract' | 'survey' | 'requests' | 'show'> {
   const handlerOf =
-    (look: (typeof pageLooks)[number]): PageHandler =>
-    async ({ body, who, isStill, signal }) => {
+    (look: Look): PageHandler<Asked> =>
+    async ({ who, isStill, signal }, asked) => {
       // The table of endpoints permits it already; what a record says must not hang on one table.
       if (!isAmong(who.roles, mayLook[look])) throw new Refusal(403, `your role may not ask for ${look}`);
-      const asked = requested((text) => parseAsked(look, text), body);
       const text = await lookInto(parts, { asked, person: who, isStill, signal });
       return look === 'histogram' ? { ...whole, body: text } : { ...rows, body: text };
     };
-  return Object.fromEntries(pageLooks.map((look) => [look, handlerOf(look)]));
+  return {
+    search: handlerOf('search'),
+    histogram: handlerOf('histogram'),
+    export: handlerOf('export'),
+    extract: handlerOf('extract'),
+    survey: handlerOf('survey'),
+    requests: handlerOf('requests'),
+    show: handlerOf('show'),
+  };
 }
 
 export interface LookAsked {

@@ -42,7 +42,12 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // What is wrong now, and how the last minutes went.
   'gate/now': rule('outcome', 'found-codes history now operator problems refused-logins running'),
   // What the processes of page and ship may ask, and how they ask it.
-  'gate/door': rule('outcome access now', 'calls door extract-head filter ship trail-filter', 'http', 'zod'),
+  'gate/door': rule(
+    'outcome access now',
+    'calls decision door extract-head filter ship trail-filter',
+    'http',
+    'zod',
+  ),
   'gate/telemetry': rule(
     'outcome lookup now door',
     'codes log log-codes loop-lag metrics',

@@ -6,16 +6,13 @@ import { DoorFault } from '../../src/gate/door/door-client.js';
 import { createLoginGuard } from '../../src/gate/login/logins.js';
 import { bounds } from '../../src/host/bounds/bounds.js';
 import type { TlsOffer, TlsPeer } from '../../src/host/ports/transport.js';
-import { type Endpoint, endpoints } from '../../src/page/answers/api.js';
-import {
-  type BrowserParts,
-  createBrowserAnswers,
-  type PageHandlers,
-} from '../../src/page/browser-answers.js';
+import { type Endpoint, endpoints } from '../../src/page/answers/endpoints.js';
+import { type BrowserParts, createBrowserAnswers } from '../../src/page/browser-answers.js';
 import type { Note } from '../../src/page/daemon.js';
 import {
   jsonReply,
   type PageHandler,
+  type PageHandlers,
   type PageReply,
   type PageRequest,
   refusedReply,
@@ -158,14 +155,16 @@ void test('role by endpoint: what the table has, of several roles what one of th
       const before = refusals.length;
       const lock = { target: 'carol', reason: 'lost', kills: false, isHold: true };
       const reply = await ask(endpoint, { token, body: lock });
-      if (reply.status === 200) allowed.push(endpoint);
+      // Of a body that is none of this endpoint it is told behind the role.
+      const isPast = [200, 400].includes(reply.status);
+      if (isPast) allowed.push(endpoint);
       else {
         assert.equal(reply.status, 403, `${person.name} ${endpoint}: ${bodyOf(reply)}`);
         assert.match(bodyOf(reply), /which may not ask for/);
       }
       const told = refusals.slice(before).map(({ person: who, address, why }) => [who, address, why]);
       const refusal = [person.name, stranger.address, 'wrong-role'];
-      assert.deepEqual(told, reply.status === 200 ? [] : [refusal], `${person.name} ${endpoint}`);
+      assert.deepEqual(told, isPast ? [] : [refusal], `${person.name} ${endpoint}`);
     }
     const either = new Set(person.roles.flatMap((role) => expected[role]));
     assert.deepEqual(new Set(allowed), either);
@@ -190,7 +189,7 @@ void test('a limited view gets nothing of policies and keys, which name others; 
   for (const endpoint of expected.audit) {
     if (endpoint === 'logout') continue;
     const reply = await ask(endpoint, { token });
-    if (reply.status === 200) continue;
+    if ([200, 400].includes(reply.status)) continue;
     assert.match(bodyOf(reply), /alice sees the records of \*@example\.com only/);
     refused.push(endpoint);
   }

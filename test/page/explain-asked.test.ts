@@ -4,7 +4,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../src/host/bounds/bounds.js';
-import { type Explain, parseExplain } from '../../src/page/answers/requests.js';
+import { readerOf } from '../../src/host/values/shape.js';
+import { type Explain, endpoints } from '../../src/page/answers/endpoints.js';
 import { explainAsked } from '../../src/page/explain-asked.js';
 import { Refusal } from '../../src/page/http/page-request.js';
 import { runTests } from '../../src/rules/answers/policy-tests.js';
@@ -178,7 +179,7 @@ void test('a denial has the lines that would allow it, for a line of an ordinary
 // bounds.explainNameChars, bounds.explainReasonChars
 void test('the form of a request', () => {
   const line = { listener: 'support', words: ['who'] };
-  assert.deepEqual(parseExplain(JSON.stringify(line)), line);
+  assert.deepEqual(readerOf(endpoints.explain.asks)(JSON.stringify(line)), line);
   const broken: unknown[] = [
     17,
     [],
@@ -198,6 +199,10 @@ void test('the form of a request', () => {
     { listener: 'x', json: 5 },
   ];
   for (const each of broken)
-    assert.equal(typeof parseExplain(JSON.stringify(each)), 'string', JSON.stringify(each));
-  assert.equal(typeof parseExplain('{'), 'string');
+    assert.equal(
+      typeof readerOf(endpoints.explain.asks)(JSON.stringify(each)),
+      'string',
+      JSON.stringify(each),
+    );
+  assert.equal(typeof readerOf(endpoints.explain.asks)('{'), 'string');
 });

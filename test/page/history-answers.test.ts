@@ -34,7 +34,7 @@ function open(t: TestContext, at: { readonly away?: string; readonly fault?: Err
     const { signal } = new AbortController();
     const isStill = (): boolean => true;
     const request = { endpoint: 'history', params: [span], body: '', who, isStill, signal } as const;
-    const reply = await replyOf(answers.history, request, { report: () => undefined });
+    const reply = await replyOf(answers, request, { report: () => undefined });
     return 'body' in reply ? reply : assert.fail('in pieces');
   };
   const history = async (who = viewer): Promise<History> => JSON.parse((await ask('10m', who)).body);

@@ -148,7 +148,7 @@ function desk() {
     const { signal } = controller;
     const request = { endpoint: 'now', params: [], body: '', who, isStill, signal } as const;
     void (async () => {
-      const reply = await answer?.(request);
+      const reply = await answer?.(request, undefined);
       assert.ok(reply !== undefined && 'pieces' in reply);
       for await (const piece of reply.pieces) {
         reader.pieces.push(piece);

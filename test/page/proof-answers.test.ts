@@ -90,7 +90,7 @@ function desk(
   ): Promise<PageReply> => {
     const { signal } = new AbortController();
     const usual = { params: [], body: '', who: anna, isStill: () => true };
-    return replyOf(handlers[endpoint], { ...usual, endpoint, signal, ...asking }, log);
+    return replyOf(handlers, { ...usual, endpoint, signal, ...asking }, log);
   };
   /** What is known of the journal. */
   const proof = async (who = anna): Promise<Proof> => JSON.parse(await textOf(await ask('proof', { who })));

@@ -10,7 +10,7 @@ import { formatFilter } from '../../src/gate/door/filter.js';
 import type { TextAnswer } from '../../src/host/http/server.js';
 import { JournalFault } from '../../src/host/ports/faults.js';
 import { isSignedBy } from '../../src/journal/records/ledger.js';
-import type { Endpoint } from '../../src/page/answers/api.js';
+import type { Endpoint } from '../../src/page/answers/endpoints.js';
 import { type PageCaller, type PageRequest, Refusal, replyOf } from '../../src/page/http/page-request.js';
 import type { SocketPeer } from '../../src/page/http/people-socket.js';
 import { createPageAnswers, createTrailHandlers, type PageParts } from '../../src/page/trail-answers.js';
@@ -60,7 +60,6 @@ function desk(
     },
     people: { byUid: (uid: number) => (uid === 5 ? person : undefined), whyLocked: () => undefined },
     link: () => undefined,
-    report: () => Promise.reject(new Error('not asked')),
     looks: {
       read: async (...task: Parameters<PageParts['looks']['read']>) => {
         asked.push(task[0]);
@@ -68,18 +67,19 @@ function desk(
         return (await more.read?.(...task)) ?? { text: '{"end":{"rows":3}}\n', rows: 3, extract: facts };
       },
     },
-    verify: (request) => {
-      checks.push(request);
-      if (more.refuse !== undefined) return Promise.reject(new Refusal(503, more.refuse));
-      return Promise.resolve({ status: 200, type: 'text/event-stream', pieces: checked() });
+    handlers: {
+      verify: (request) => {
+        checks.push(request);
+        if (more.refuse !== undefined) return Promise.reject(new Refusal(503, more.refuse));
+        return Promise.resolve({ status: 200, type: 'text/event-stream', pieces: checked() });
+      },
+      report: () => Promise.reject(new Error('not asked')),
     },
   };
   const answer = createPageAnswers(parts);
   const handlers = createTrailHandlers(parts);
   let isStill = true;
   const askPage = async (endpoint: Endpoint, body: string, caller: Partial<PageCaller> = {}) => {
-    const handler = handlers[endpoint];
-    assert.ok(handler);
     const carol: PageCaller = { name: 'carol', roles: ['audit'], users: undefined, from: fromCarol };
     const { signal } = new AbortController();
     const asking = {
@@ -90,7 +90,7 @@ function desk(
       isStill: () => isStill,
       signal,
     };
-    const reply = await replyOf(handler, asking, parts.log);
+    const reply = await replyOf(handlers, asking, parts.log);
     assert.ok('body' in reply);
     return reply;
   };

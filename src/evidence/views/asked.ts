@@ -2,8 +2,8 @@
 
 import * as z from 'zod';
 import { textCharsMax, trailFilter } from '../../gate/door/filter-shape.js';
-import { count, fit, listOf } from '../../host/values/shape.js';
-import { isCount, parseRequest } from '../../host/values/values.js';
+import { count, listOf } from '../../host/values/shape.js';
+import { isCount } from '../../host/values/values.js';
 import { exclusionKeys } from '../story/leave-out.js';
 import { isWanted, type Look, openMax } from './look.js';
 
@@ -64,18 +64,16 @@ export type Asked =
   | ({ readonly look: Exclude<Look, 'me' | 'verify' | 'show'> } & RowsAsked)
   | { readonly look: 'show'; readonly wanted: string };
 
-/** Parses a body; a string is the reason why it is invalid. */
-export function parseAsked(look: Look, body: string): Asked | string {
-  if (look === 'me' || look === 'verify') return { look };
-  const value = parseRequest(body);
-  if (typeof value === 'string') return value;
-  if (look === 'show') {
-    const one = fit(shown, value);
-    return typeof one === 'string' ? one : { look, ...one };
-  }
-  const asked = fit(rowsAsked, value);
-  if (typeof asked === 'string') return asked;
-  return whyNotOf(look, asked) ?? { look, ...asked };
+/** The shape of the body of a look. */
+export function askedShape(look: Look): z.ZodType<Asked> {
+  if (look === 'me' || look === 'verify') return z.unknown().transform(() => ({ look }));
+  if (look === 'show') return shown.transform((one) => ({ look, ...one }));
+  return rowsAsked
+    .superRefine((asked, { addIssue }) => {
+      const message = whyNotOf(look, asked);
+      if (message !== undefined) addIssue({ code: 'custom', message });
+    })
+    .transform((asked) => ({ look, ...asked }));
 }
 
 const keysOfRequests: ReadonlySet<string> = new Set(['user', 'by', 'sinceMs', 'untilMs']);

@@ -5,18 +5,12 @@
 // composes by itself whatever it writes or signs.
 
 import * as z from 'zod';
-import {
-  type AccessArgument,
-  type AccessStep,
-  type AccessValues,
-  accessSteps,
-  type ValuesOf,
-  wantedOf,
-} from '../../doveadm/verbs/verbs.js';
+import { accessSteps } from '../../doveadm/verbs/verbs.js';
 import { bounds } from '../../host/bounds/bounds.js';
-import { count, distanceMs, listOf, nothing, readerOf, text, uid } from '../../host/values/shape.js';
+import { count, distanceMs, listOf, nothing, text, uid } from '../../host/values/shape.js';
 import { asObject, isText } from '../../host/values/values.js';
 import { type PageRole, pageRoles } from '../../rules/identity/roles.js';
+import { argument, decision } from './decision.js';
 import { type RecordedAction, recordedActions } from './door.js';
 import { trailFilter } from './filter-shape.js';
 
@@ -123,15 +117,6 @@ const actionCall = personCall.extend({
 });
 export type DoorAction = Readonly<z.infer<typeof actionCall>>;
 
-/** What a person adds to a step: every argument of one of them but the id. */
-const decision = z.object({
-  forMs: argument('forMs'),
-  uses: argument('uses'),
-  reason: argument('reason'),
-} satisfies Readonly<Record<Exclude<keyof ValuesOf<AccessStep>, 'id'>, z.ZodType>>);
-/** The body of a step on the page. */
-export const parseDecision = readerOf(decision);
-
 /** A look at requests for access, or a step of one; each step is recorded by what it does. */
 const accessCall = personCall.extend({
   ...decision.shape,
@@ -140,13 +125,6 @@ const accessCall = personCall.extend({
   id: nameText,
 });
 export type DoorAccess = Readonly<z.infer<typeof accessCall>>;
-
-function argument<Name extends AccessArgument>(name: Name) {
-  const error = ({ input }: { readonly input?: unknown }): string => `must be ${wantedOf(name, input) ?? ''}`;
-  return z
-    .custom<Exclude<AccessValues[Name], undefined>>((value) => wantedOf(name, value) === undefined, { error })
-    .optional();
-}
 
 /** A token for the report of one mailbox, as its owner or a panel sent it. */
 const reportCall = z.object({ token: nameText, generation: count, address: nameText });

@@ -1,114 +1,12 @@
-// The interface between the page in the browser and the daemon: every endpoint, its roles, and the shapes of the answers. The page imports
-// only types from here. An endpoint outside of this table does not exist. A change is a POST. A name of a mail user occurs only in answers
-// for `audit`.
+// The interface between the page in the browser and the daemon: the shapes of the answers. The endpoints are in ./endpoints. A name of a
+// mail user occurs only in answers for `audit`.
 
 import type { TrailContent } from '../../evidence/story/row.js';
 import type { MailboxDeed, ReachWay } from '../../evidence/views/reach.js';
 import type { AccessListed } from '../../gate/access/access-item.js';
 import type { Now } from '../../gate/now/now.js';
 import type { StoredRecord } from '../../host/values/values.js';
-import { type PageRole, pageRoles } from '../../rules/identity/roles.js';
-
-interface EndpointRow {
-  /** `METHOD PATH`; `:word` stands for one part of a path, percent-encoded. */
-  readonly route: string;
-  /** Who may ask. `nobody-yet`: before a session. */
-  readonly roles: readonly PageRole[] | 'nobody-yet';
-  /** Its answer names mail users, or programs and teams: 403 for people with a limited view. */
-  readonly isUnlimited?: true;
-  /** It takes a right away, so the person's own slow searches do not delay it. */
-  readonly isEnd?: true;
-}
-
-const everybody = pageRoles;
-
-export const endpoints = {
-  /** -> Ways. */
-  ways: { route: 'GET /api/ways', roles: 'nobody-yet' },
-  /** With a link of `dovegate page open`: Redeem -> Entered. */
-  redeem: { route: 'POST /api/redeem', roles: 'nobody-yet' },
-  /** With a name and a password, or with the certificate of the connection: Login -> Entered. */
-  login: { route: 'POST /api/login', roles: 'nobody-yet' },
-  /** OidcBegin -> OidcBegun. */
-  'oidc-begin': { route: 'POST /api/oidc/begin', roles: 'nobody-yet' },
-  /** OidcFinish -> Entered. */
-  'oidc-finish': { route: 'POST /api/oidc/finish', roles: 'nobody-yet' },
-  logout: { route: 'POST /api/logout', roles: everybody },
-  /** -> Me. */
-  me: { route: 'GET /api/me', roles: everybody },
-  /**
-   * Server-sent events: `snapshot` with a Now, then `change` with a NowChange, 1 a second, at most 5 while the daemon gets better or worse;
-   * `away` with an Away.
-   */
-  now: { route: 'GET /api/now', roles: everybody },
-  /** `:span` one of `spans` (history.ts) -> History. */
-  history: { route: 'GET /api/history/:span', roles: everybody },
-  /** -> Incidents (history.ts). */
-  incidents: { route: 'GET /api/incidents', roles: everybody },
-  'backends-csv': { route: 'GET /api/backends.csv', roles: everybody },
-  /** With a `reason` or without -> Done. */
-  drain: { route: 'POST /api/backend/:name/drain', roles: ['operate'], isEnd: true },
-  enable: { route: 'POST /api/backend/:name/enable', roles: ['operate'] },
-  /** A problem that degrades nothing, by its key, for so many hours -> Done. */
-  acknowledge: { route: 'POST /api/acknowledge/:problem/:hours', roles: ['operate'] },
-  kill: { route: 'POST /api/kill/:id', roles: ['operate'], isEnd: true },
-  /** LockWanted -> Done. */
-  lock: { route: 'POST /api/lock', roles: ['operate'], isEnd: true },
-  /** By the id of a lock or its target: `target` and `reason` -> Done. */
-  unlock: { route: 'POST /api/unlock', roles: ['operate'] },
-  /** AskTrail (trail.ts) -> lines of TrailLine, the last one an `end`: without it an answer is not whole. */
-  search: { route: 'POST /api/trail/search', roles: ['audit'] },
-  /** AskTrail, of which only the filter counts -> Histogram (trail.ts). To be asked after the rows: it reads all that the filter covers. */
-  histogram: { route: 'POST /api/trail/histogram', roles: ['audit'] },
-  export: { route: 'POST /api/trail/export', roles: ['audit'] },
-  extract: { route: 'POST /api/trail/extract', roles: ['audit'] },
-  /**
-   * AskReport. Server-sent events: `progress` with a VerifyProgress while the journal is checked, then the report in its form, then `end`;
-   * or `failed` with a Refused.
-   */
-  report: { route: 'POST /api/trail/report', roles: ['audit'] },
-  survey: { route: 'POST /api/trail/survey', roles: ['audit'] },
-  /** AskTrail, of which `user` and the times count -> lines of TrailLine. */
-  requests: { route: 'POST /api/trail/requests', roles: ['audit'] },
-  /** AskExchange -> lines of TrailLine. */
-  show: { route: 'POST /api/trail/show', roles: ['audit'] },
-  /** Explain -> Explained. */
-  explain: { route: 'POST /api/explain', roles: ['audit'], isUnlimited: true },
-  /** Suggest -> Suggested. */
-  suggest: { route: 'POST /api/suggest', roles: ['audit'], isUnlimited: true },
-  /** Check -> Checked: the text of a policy is parsed; nothing is read from the journal and nothing is written. */
-  check: { route: 'POST /api/check', roles: ['audit'], isUnlimited: true },
-  /** Replay -> Replayed: what the policy of that text would have decided about past commands. */
-  replay: { route: 'POST /api/replay', roles: ['audit'], isUnlimited: true },
-  /** -> PolicyHistory, or the same as CSV: who changed the policies, and what ran under them. */
-  policies: { route: 'POST /api/policies', roles: ['audit'], isUnlimited: true },
-  /** -> AccessTable. */
-  access: { route: 'GET /api/access', roles: ['audit'], isUnlimited: true },
-  /** `user`, a name or a pattern -> MailboxAccess: who reaches a mailbox under what is served now. */
-  mailbox: { route: 'POST /api/access/mailbox', roles: ['audit'], isUnlimited: true },
-  /** `statement` -> Proved: a statement about the policies that are served now. */
-  prove: { route: 'POST /api/prove', roles: ['audit'], isUnlimited: true },
-  /** -> Proof: the part that is known without reading the journal. */
-  proof: { route: 'GET /api/proof', roles: everybody },
-  /** Server-sent events: `progress` with a VerifyProgress, at the end `result` with a Verified, or `failed` with a Refused. */
-  verify: { route: 'POST /api/verify', roles: everybody },
-  /** -> KeysTable. */
-  keys: { route: 'GET /api/keys', roles: ['operate', 'audit'], isUnlimited: true },
-  /** -> Approvals. */
-  approvals: { route: 'GET /api/approvals', roles: ['approve'] },
-  /** Of a request that `approvals` lists, from the journal -> Uses. */
-  uses: { route: 'GET /api/approvals/:id/uses', roles: ['approve'] },
-  /** Decide -> Approvals, of the one. */
-  approve: { route: 'POST /api/approvals/:id/approve', roles: ['approve'] },
-  refuse: { route: 'POST /api/approvals/:id/refuse', roles: ['approve'], isEnd: true },
-  revoke: { route: 'POST /api/approvals/:id/revoke', roles: ['approve'], isEnd: true },
-  review: { route: 'POST /api/approvals/:id/review', roles: ['approve'] },
-} as const satisfies Readonly<Record<string, EndpointRow>>;
-export type Endpoint = keyof typeof endpoints;
-
-export function endpointRow(endpoint: Endpoint): EndpointRow {
-  return endpoints[endpoint];
-}
+import type { PageRole } from '../../rules/identity/roles.js';
 
 /** What the door lists, or the one request that was decided. */
 export type Approvals = AccessListed;

@@ -4,7 +4,7 @@
 
 import { createRoutes } from '../../host/http/routes.js';
 import { type ForeignSource, foreignSource, type SourcePlace } from '../../host/http/source.js';
-import { type Endpoint, endpoints } from '../answers/api.js';
+import { type Endpoint, endpoints } from '../answers/endpoints.js';
 
 /** Headers as Node's `headersDistinct` has them: each with all its values. */
 export type PageHeaders = Readonly<Record<string, readonly string[] | undefined>>;

@@ -1,12 +1,14 @@
 // A request of the page, as who answers it sees it: who asks is known, and the role permits it. What answers is in src/page. Whatever keeps
 // it from an answer is thrown, and becomes a sentence at one place.
 
+import type * as z from 'zod';
 import type { LinkOpener } from '../../gate/door/calls.js';
 import { DoorFault } from '../../gate/door/door-client.js';
 import type { Log } from '../../gate/telemetry/log.js';
 import { messageOf } from '../../host/ports/faults.js';
+import { readerOf } from '../../host/values/shape.js';
 import type { PageRole } from '../../rules/identity/roles.js';
-import type { Endpoint } from '../answers/api.js';
+import { type AskedOf, type Endpoint, endpoints } from '../answers/endpoints.js';
 import type { SignInWay } from './page-sessions.js';
 
 export interface PageCaller {
@@ -42,8 +44,13 @@ export type PageReply =
     }
   | { readonly status: 200; readonly type: string; readonly pieces: AsyncIterable<string> };
 
-/** Answers one endpoint. Throws, or rejects with, whatever `refusalOf` makes a sentence of. */
-export type PageHandler = (request: PageRequest) => Promise<PageReply> | PageReply;
+/** Answers one endpoint; `asked`: what the body says. Throws, or rejects with, whatever `refusalOf` makes a sentence of. */
+export type PageHandler<Asked = undefined> = (
+  request: PageRequest,
+  asked: Asked,
+) => Promise<PageReply> | PageReply;
+
+export type PageHandlers = { readonly [Of in Endpoint]?: PageHandler<AskedOf[Of]> | undefined };
 
 /** Why there is no answer: the status and the sentence for who asked. */
 export class Refusal extends Error {
@@ -78,16 +85,33 @@ export function refusalOf(
 
 /** Never rejects. */
 export async function replyOf(
-  handler: PageHandler,
+  handlers: PageHandlers,
   request: PageRequest,
   log: Pick<Log, 'report'>,
 ): Promise<PageReply> {
   try {
-    return await handler(request);
+    return await answerOf(handlers, request);
   } catch (fault) {
     const { status, message } = refusalOf(fault, request.endpoint, log, request.signal);
     return refusedReply(status, message);
   }
+}
+
+/** As {@link PageHandler}: what the body says is read by the row of the endpoint. */
+export function answerOf(handlers: PageHandlers, request: PageRequest): Promise<PageReply> | PageReply {
+  return answerBy<AskedOf>(handlers, endpoints, request.endpoint, request);
+}
+
+function answerBy<Asked>(
+  handlers: { readonly [Of in keyof Asked]?: PageHandler<Asked[Of]> | undefined },
+  rows: { readonly [Of in keyof Asked]: { readonly asks: z.ZodType<Asked[Of]> } },
+  endpoint: keyof Asked & string,
+  request: PageRequest,
+): Promise<PageReply> | PageReply {
+  const handler = handlers[endpoint];
+  if (handler === undefined) throw new Refusal(404, `this page does not answer ${endpoint}`);
+  const body = request.body === '' ? '{}' : request.body;
+  return handler(request, requested(readerOf(rows[endpoint].asks), body));
 }
 
 /** What a body says. Throws a Refusal with the reader's sentence. */

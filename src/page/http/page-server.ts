@@ -12,7 +12,7 @@ import {
   openHttpServer,
 } from '../../host/http/server.js';
 import type { SourcePlace } from '../../host/http/source.js';
-import type { Endpoint } from '../answers/api.js';
+import type { Endpoint } from '../answers/endpoints.js';
 import { bearerOf, endpointAt, refuseSource, type SourceRefusal } from './page-access.js';
 import { type PageReply, refusedReply } from './page-request.js';
 import { peopleMax } from './page-sessions.js';

@@ -1,6 +1,7 @@
 // Asks the daemon: with the session's token, by the table of endpoints; answers as JSON, JSON lines, events, or a file.
 
-import type { Endpoint, endpoints, Refused } from '../answers/api.js';
+import type { Refused } from '../answers/api.js';
+import type { Endpoint, endpoints } from '../answers/endpoints.js';
 import { pathOf } from './route.js';
 
 /** An endpoint as the table has it: `GET /api/me`. */

@@ -4,7 +4,7 @@ import { useState } from 'preact/hooks';
 import type { Problem } from '../../gate/now/now.js';
 import { durationWords } from '../../host/words/words.js';
 import type { Done } from '../answers/api.js';
-import type { LockWanted } from '../answers/requests.js';
+import type { LockWanted } from '../answers/endpoints.js';
 import { Confirm } from './dialog.js';
 import { Choice } from './fields.js';
 import { Button, Field, Panel, Sentence, Sentences } from './kit.js';

@@ -3,7 +3,7 @@
 import type { VerifyProgress } from '../../evidence/views/proof.js';
 import type { MailboxClass, MailboxDay, MailboxHead, MailboxLine } from '../../evidence/views/trail.js';
 import { plural } from '../../host/words/words.js';
-import type { AskReport } from '../answers/requests.js';
+import type { AskReport } from '../answers/endpoints.js';
 import type { StreamEvent } from './api.js';
 import { shellQuoted } from './trail-query.js';
 

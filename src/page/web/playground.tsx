@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import type { AccessTable, Explained, RuleShown } from '../answers/api.js';
-import type { Explain } from '../answers/requests.js';
+import type { Explain } from '../answers/endpoints.js';
 import { useTask } from './asked.js';
 import { Badge, Effect } from './badge.js';
 import { Choice, LongField, TakeAlong } from './fields.js';

@@ -22,7 +22,7 @@ import {
   wordsOf,
 } from '../../../src/doveadm/verbs/verbs.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
-import { endpointRow } from '../../../src/page/answers/api.js';
+import { endpointRow } from '../../../src/page/answers/endpoints.js';
 
 const values = {
   after: '01K',

@@ -1,8 +1,11 @@
 // Requests over the socket of the page: which role may ask for what, and that a body is taken whole or refused.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseAsked } from '../../../src/evidence/views/asked.js';
+import { askedShape } from '../../../src/evidence/views/asked.js';
 import { type Look, lookAt, lookPath, looks, mayLook, openMax } from '../../../src/evidence/views/look.js';
+import { readerOf } from '../../../src/host/values/shape.js';
+
+const parse = (look: Look, body: string) => readerOf(askedShape(look))(body);
 
 void test('the roles: records are for auditors, whether the journal is whole is for all', () => {
   const table = looks.map((look) => `${look}: ${mayLook[look].join(' ')}`);
@@ -38,13 +41,13 @@ void test('hostile bodies are refused with a sentence', () => {
     '{"cursor":{"after":1,"open":["1"]}}',
     JSON.stringify({ cursor: { after: 1, open: Array.from({ length: openMax + 1 }, () => 1) } }),
   ];
-  for (const body of bodies) assert.equal(typeof parseAsked('search', body), 'string', body.slice(0, 80));
+  for (const body of bodies) assert.equal(typeof parse('search', body), 'string', body.slice(0, 80));
   for (const body of ['{}', '{"wanted":5}', '{"wanted":"../x"}', '{"wanted":""}'])
-    assert.equal(typeof parseAsked('show', body), 'string', body);
+    assert.equal(typeof parse('show', body), 'string', body);
 });
 
 void test('a page of the newest, and rows as lines of a file', () => {
-  const asked = (look: Look, body: object): unknown => parseAsked(look, JSON.stringify(body));
+  const asked = (look: Look, body: object): unknown => parse(look, JSON.stringify(body));
   const newest = { before: 9, rows: 50 };
   assert.deepEqual(asked('search', { newest }), { look: 'search', filter: {}, newest });
   for (const wrong of [{}, { rows: 0 }, { rows: 1_001 }, { rows: 1.5 }, { rows: 5, before: 0 }, [], 7])

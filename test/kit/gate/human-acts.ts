@@ -10,7 +10,7 @@ import { actionBudgets } from '../../../src/gate/daemon/door-budget.js';
 import { doorCalls } from '../../../src/gate/door/calls.js';
 import { recordedActions } from '../../../src/gate/door/door.js';
 import { accessPaths, reportPath } from '../../../src/gate/session/http-access.js';
-import { endpoints } from '../../../src/page/answers/api.js';
+import { endpoints } from '../../../src/page/answers/endpoints.js';
 import { createFakeClock } from '../plain/fake-clock.js';
 
 /** What the acts of a way are about. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SourcePlace } from '../../../src/host/http/source.js';
-import { endpoints } from '../../../src/page/answers/api.js';
+import { endpoints } from '../../../src/page/answers/endpoints.js';
 import { bearerOf, endpointAt, type PageHeaders, refuseSource } from '../../../src/page/http/page-access.js';
 
 const here: SourcePlace = { hasTls: false, isOwnName: (name) => name === 'gate.example.com' };

@@ -12,7 +12,7 @@ import type {
   Replayed,
   Suggested,
 } from '../../../src/page/answers/api.js';
-import type { Explain } from '../../../src/page/answers/requests.js';
+import type { Explain } from '../../../src/page/answers/endpoints.js';
 import { auditRecords, openGateway, recordsOf } from '../../kit/gate/gateway.js';
 import { askPageAt, signIn } from '../../kit/gate/page-client.js';
 import { hash, password } from '../../kit/gate/tcp-gate.js';

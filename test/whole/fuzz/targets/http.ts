@@ -4,8 +4,6 @@ import assert from 'node:assert/strict';
 import { Registry } from 'prom-client';
 import type * as z from 'zod';
 import { createJsonEncoder, createRowsEncoder } from '../../../../src/doveadm/http-api/rows.js';
-import { parseAsked } from '../../../../src/evidence/views/asked.js';
-import { looks } from '../../../../src/evidence/views/look.js';
 import { type DoorPage, doorCalls } from '../../../../src/gate/door/calls.js';
 import { type ShipClaims, shipCalls } from '../../../../src/gate/door/ship.js';
 import { findProblems } from '../../../../src/gate/now/problems.js';
@@ -15,8 +13,7 @@ import { createReadHttp } from '../../../../src/host/http/requests.js';
 import { createRoutes, pathOf } from '../../../../src/host/http/routes.js';
 import { foreignSource } from '../../../../src/host/http/source.js';
 import { readerOf } from '../../../../src/host/values/shape.js';
-import { endpoints } from '../../../../src/page/answers/api.js';
-import { parseExplain } from '../../../../src/page/answers/requests.js';
+import { endpoints } from '../../../../src/page/answers/endpoints.js';
 import { readAuthorization } from '../../../../src/rules/keys/authorization.js';
 import { healthy, pageTold, shipTold } from '../../../kit/gate/running.js';
 import { pick, type Random, randomInteger, seededRandom } from '../../../kit/plain/chunkings.js';
@@ -241,7 +238,7 @@ const door: Target = {
     const answers = calls.map((parse) => {
       const parsed = parse(text);
       assertInRange(parsed);
-      return typeof parsed === 'string' ? parsed : JSON.stringify(parsed);
+      return typeof parsed === 'string' ? parsed : (JSON.stringify(parsed) ?? '');
     });
     const page = parsePageCall(text);
     if (typeof page !== 'string') assertShown(page);
@@ -282,9 +279,11 @@ const pageBodies: Target = {
   ],
   run(chunks) {
     const text = Buffer.concat(chunks).toString();
-    const answers = [...looks.map((look) => parseAsked(look, text)), parseExplain(text)];
+    const answers = Object.values(endpoints).map(({ asks }) => readerOf<z.ZodType>(asks)(text));
     assertNoPollution();
-    return answers.map((answer) => (typeof answer === 'string' ? answer : JSON.stringify(answer))).join('\n');
+    return answers
+      .map((answer) => (typeof answer === 'string' ? answer : (JSON.stringify(answer) ?? '')))
+      .join('\n');
   },
   kind: (answer) => answer.replaceAll(/\{.*/g, '{').replaceAll(/"[^"]*"|\d+/g, ''),
 };
