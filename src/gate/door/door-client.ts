@@ -47,7 +47,7 @@ const socketsMax = bounds.doorConnections / 4;
 const lineCharsMax = 64 * 1024 ** 2;
 const bytesMax = 4 * 1024 ** 2;
 /** How often a call that comes too early is made again, and for how long. */
-const againMax = 3;
+const againMax = 20;
 const againMs = 5_000;
 
 /** `chance`: a random number from 0 to below 1. */
