@@ -69,9 +69,9 @@ export function askedShape(look: Look): z.ZodType<Asked> {
   if (look === 'me' || look === 'verify') return z.unknown().transform(() => ({ look }));
   if (look === 'show') return shown.transform((one) => ({ look, ...one }));
   return rowsAsked
-    .superRefine((asked, { addIssue }) => {
+    .superRefine((asked, context) => {
       const message = whyNotOf(look, asked);
-      if (message !== undefined) addIssue({ code: 'custom', message });
+      if (message !== undefined) context.addIssue({ code: 'custom', message });
     })
     .transform((asked) => ({ look, ...asked }));
 }
