@@ -131,7 +131,7 @@ export async function sendRequesting(
   return decided.state === 'granted' ? send() : exitCodeOfState(decided.state);
 }
 
-/** Somebody who could approve, and has no entry in `persons`, has no request of their own where the list is refused. */
+/** The list is refused to somebody who may approve and has no entry in `persons`; they have no request of their own then. */
 function noneOf(fault: unknown): readonly AccessItem[] {
   if (fault instanceof CommandFailed && fault.code === 'NOPERM') return [];
   throw fault;

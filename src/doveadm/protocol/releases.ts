@@ -85,7 +85,7 @@ export interface Server {
   readonly mayAnswerTwice: boolean;
   /** What they have of late columns; several where these releases differ, the newest first. */
   readonly late: readonly LateColumns[];
-  /** By its minor. */
+  /** Its minor version is above those that are known. */
   readonly isNewer: boolean;
   /** By its minor or its name: its rows may have columns that are not known here. */
   readonly isBeyond: boolean;

@@ -560,7 +560,7 @@ interface Trial extends Omit<Compared, 'was'> {
   readonly gaps: readonly Gap[];
 }
 
-/** A line that is served now and was refused; `isForAll`: whichever requester it was. */
+/** A line that is served now and was refused before; `isForAll`: for every requester of before. */
 function moreBy(trial: Trial): { readonly witness: Witness; readonly isForAll: boolean } | undefined {
   const { old, fresh, requester, policy, rule, command, olds, gaps } = trial;
   const usual = userFor(fresh, policy, rule, command, undefined);

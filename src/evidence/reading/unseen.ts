@@ -13,7 +13,10 @@ import { createOnlyCounted } from '../views/only-counted.js';
 
 export type Unseen = ReturnType<ReturnType<typeof createUnseenWatch>['finish']>;
 
-/** Watches one journal while it is read from a time on, and of its counts those at a listener. `isPart`: earlier segments are elsewhere. */
+/**
+ * Watches one journal while it is read. `sinceMs`: only from that time on. `listener`: of counted refusals only those at it. `isPart`:
+ * earlier segments are elsewhere.
+ */
 export function createUnseenWatch(
   { files }: Trail,
   {

@@ -261,7 +261,7 @@ export function reportSentences(
   const first = isComplete
     ? `complete from ${period}${where}, nothing missing, ${countsText(counts)}`
     : `NOT proved complete from ${period}: ${reasonsText(doubts)}; what was found: ${countsText(counts)}`;
-  // The first sentence counts those that are; that of a fleet does not know.
+  // Said only where no command of this mailbox is unsigned. For a fleet that is not counted.
   const tail =
     counts.unsigned > 0 || hosts !== undefined ? '' : '; none of them is of this mailbox in this time';
   return [

@@ -24,7 +24,7 @@ export interface ReportHead
   readonly journal: string;
 }
 
-/** One form of a report. Gives lines, or several in one text; `finish` the last ones. */
+/** One form of a report, as its lines from top to bottom; one text may hold several. */
 export interface ReportForm {
   begin(head: ReportHead, completeness: Completeness, counts: TouchCounts): string[];
   take(touch: Touch): string[];

@@ -28,8 +28,8 @@ export interface StoryRow {
 }
 
 /**
- * The command asks for content of mails; `searched`: only which mails have something in it; `maybe`: its record does not show it. Of pages
- * of the newest commands, and of one command.
+ * The command asks for content of mails; `searched`: only which mails contain something; `maybe`: its record does not show it. Known in
+ * pages of the newest commands, and where one command is shown.
  */
 export type TrailContent = 'yes' | 'searched' | 'maybe';
 

@@ -34,7 +34,7 @@ export class LiveEntry {
   matches: number | undefined;
   /** The number that each approver was shown last, by principal. */
   readonly shown = new Map<string, number>();
-  /** Undefined: some are digests in the journal, and it was asked for before the start. */
+  /** Of the command; undefined: it was asked for before the start, and the journal has digests in place of some. */
   readonly #words: readonly string[] | undefined;
 
   constructor(endsMs: number, matches: number | undefined, words: readonly string[] | undefined) {

@@ -54,7 +54,7 @@ export class Locks {
   readonly #book = new LockBook();
   /** When each ends, by the monotonic clock. */
   readonly #endsMs = new Map<string, number>();
-  /** By the wall clock, as it was told last, where that is not as recorded. */
+  /** The end as people were told it last, by the wall clock; only where the record has another one. */
   readonly #toldEndsMs = new Map<string, number>();
   /** The same of who asked to lift a hold. */
   readonly #asksEndMs = new Map<string, number>();

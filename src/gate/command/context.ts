@@ -40,7 +40,7 @@ export interface ExchangeContext {
   readonly userLock: UserLock;
   readonly knownLines: AnswerCache<KnownLine>;
   readonly limiter: Limiter;
-  /** The counts of candidates. */
+  /** Counts for candidate policies, apart from those in force. */
   readonly candidateLimiter: Limiter;
   readonly turns: KeyedSemaphore;
   readonly overdue: OverdueCommands;

@@ -442,7 +442,7 @@ function isUnserved({ backends: names }: Route, backends: readonly RunningBacken
   return !backends.some((backend) => names.includes(backend.name) && isUp(backend));
 }
 
-/** The only one of a route has its own sentence. */
+/** Only for routes with several backends: of a single one `backendDown` tells. */
 function routeDown(route: Route, backends: readonly RunningBackend[]): FoundProblem | undefined {
   const { place, backends: names } = route;
   const all = backends.filter(({ name }) => names.includes(name));

@@ -59,7 +59,7 @@ export type Question =
       readonly socket: string;
       readonly cacheTtlMs: number;
     }
-  /** Looks up other names of users in normal form. */
+  /** Asks for the other names of these users, which are in normal form. */
   | { readonly kind: 'userdb'; readonly users: readonly string[] };
 
 export type PassdbAnswer =

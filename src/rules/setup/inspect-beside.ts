@@ -154,7 +154,7 @@ export function whyOneMailbox({ merged }: NamesOfMailbox): string | undefined {
   );
 }
 
-/** Nothing is known of a Dovecot elsewhere, nor of a second one here. */
+/** Compares with the Dovecot of this machine; of one on another machine, and of a second one here, nothing is known. */
 function inspectNames(
   { backends, mailUsers }: Settings,
   { names, sockets, ports, sharedNamespaces = [] }: DovecotHere,
