@@ -143,7 +143,7 @@ export function lookAt(gate: Gate): Running {
       })),
     journal() {
       const { state, space, fault, seq, lost, unsyncedMs, filling, missing, found } = journal;
-      const { whyNotCrashProof: whyNoMemory } = journal;
+      const { whyNotCrashProof: memoryFault } = journal;
       return {
         state,
         space,
@@ -157,8 +157,8 @@ export function lookAt(gate: Gate): Running {
         missing,
         isDamaged: found.damage !== undefined || found.isGap,
         isAppended: found.appended !== undefined && !found.isGap,
-        memory: whyNoMemory === undefined ? gate.memoryFile : undefined,
-        whyNoMemory,
+        memory: memoryFault === undefined ? gate.memoryFile : undefined,
+        memoryFault,
       };
     },
     access: () => ({
@@ -180,7 +180,7 @@ export function lookAt(gate: Gate): Running {
       if (!shipping.isNeeded) return undefined;
       const { ageMs = 0, notices, problem } = shipping.told ?? {};
       return {
-        isThere: notices !== undefined,
+        isConnected: notices !== undefined,
         isAbsent: notices === undefined && shipping.isAbsent,
         ageMs,
         problem,

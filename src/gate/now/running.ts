@@ -74,7 +74,7 @@ export interface Running {
   /** Of the process that ships records and notices; undefined: the settings name no receivers. */
   readonly ship?:
     | {
-        readonly isThere: boolean;
+        readonly isConnected: boolean;
         /** For longer than a restart of it takes. */
         readonly isAbsent: boolean;
         /** How old what it said is. */
@@ -94,7 +94,7 @@ export interface Running {
         readonly problems: readonly string[];
         readonly restart: readonly string[];
         /** The file had problems at the start: when the configuration that is served in its place was read. */
-        readonly lastMs?: number | undefined;
+        readonly lastReadMs?: number | undefined;
       }
     | undefined;
   /** Sockets of Dovecot's auth service that do not answer. */
@@ -212,7 +212,7 @@ export interface RunningJournal {
   readonly isAppended: boolean;
   /** Where records survive a crash until they are on disk; undefined: nowhere, so every command waits for the disk. */
   readonly memory: string | undefined;
-  readonly whyNoMemory: string | undefined;
+  readonly memoryFault: string | undefined;
 }
 
 export const forkedMeans: Meaning = ['the store holds another journal under the id of this one'];

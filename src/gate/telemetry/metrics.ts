@@ -299,7 +299,7 @@ const gauges: Readonly<Record<string, Rows>> = {
   receivers: {
     audit_ship_up: [
       '1: `dovegate ship` asks the daemon what to send. 0: it does not, and receivers get nothing. Absent without receivers.',
-      ({ ship }) => ship && Number(ship.isThere),
+      ({ ship }) => ship && Number(ship.isConnected),
     ],
     'audit_ship_connected{sink}': [
       '1: records can be sent to this receiver.',

@@ -82,7 +82,7 @@ export const pageTold: PageTold = {
 };
 
 export const shipTold: NonNullable<Running['ship']> = {
-  isThere: true,
+  isConnected: true,
   isAbsent: false,
   ageMs: 0,
   names: [],
@@ -120,7 +120,7 @@ export const healthy: Running = {
     isDamaged: false,
     isAppended: false,
     memory: '/run/dovegate/audit.ring',
-    whyNoMemory: undefined,
+    memoryFault: undefined,
   },
   locks: [],
   sinks: [],
