@@ -28,9 +28,6 @@ export interface PageSources {
   readonly onError: (text: string) => void;
 }
 
-/** How old metrics may be, so that a client that asks in a loop takes little processor time. */
-const metricsAgeMsMax = bounds.metricsAgeMs;
-
 export function createPages(sources: PageSources): ReadonlyMap<string, Page> {
   const { snapshot } = sources;
   const metrics = renderSeldom(sources);
@@ -62,7 +59,8 @@ function renderSeldom({ clock, metrics }: PageSources): () => Promise<string> {
   let last: { readonly atMs: number; readonly text: Promise<string> } | undefined;
   return async () => {
     const nowMs = clock.now();
-    if (last === undefined || nowMs - last.atMs >= metricsAgeMsMax) last = { atMs: nowMs, text: metrics() };
+    if (last === undefined || nowMs - last.atMs >= bounds.metricsAgeMs)
+      last = { atMs: nowMs, text: metrics() };
     const asked = last;
     try {
       return await asked.text;

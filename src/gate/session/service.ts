@@ -26,7 +26,6 @@ const explainedMax: Readonly<Record<Refusal['reason'], number>> = {
   'sessions-limit': bounds.refusedSessions,
   'peer-refused': bounds.unpermittedSessions,
 };
-const refusedMs = bounds.refusedStepMs;
 const refusedInputBytesMax = 16 * 1024 ** 2;
 
 export type Service = ReturnType<typeof createService>;
@@ -141,8 +140,8 @@ export function createService({
       // Longer lines get the same answer, and what is held of them counts nowhere.
       lineBytesMax: Math.min(lineBytesMax, bounds.commandLineBytes),
       inputBytesMax: refusedInputBytesMax,
-      inputTimeMs: refusedMs,
-      waitMs: refusedMs,
+      inputTimeMs: bounds.refusedStepMs,
+      waitMs: bounds.refusedStepMs,
     };
     explained[reason].set(transport, context.origin(peer));
     void refusePeer({
