@@ -218,7 +218,7 @@ function backendNow({ pools, drained, outages }: Gate, backend: BackendSettings)
   const { name, address, connections, passwordFiles, caFile } = backend;
   const pool = pools.byName.get(name);
   if (pool === undefined) return [];
-  const { isNewer, changedMs, fault, ...now } = pool.snapshot();
+  const { isNewer, fault, ...now } = pool.snapshot();
   const by = drained.find(name);
   return [
     {
@@ -226,9 +226,7 @@ function backendNow({ pools, drained, outages }: Gate, backend: BackendSettings)
       name,
       address: formatAddress(address),
       host: address.kind === 'unix' || isOfThisMachine(address.host) ? undefined : address.host,
-      series: pool.series,
       newer: isNewer ? backend.newer : undefined,
-      sinceMs: changedMs,
       fault: faultNow(fault),
       drained: [...(backend.drained ? [{}] : []), ...(by === undefined ? [] : [by])],
       lost: outages.lost(name),

@@ -181,7 +181,7 @@ function journalReserve({ state, space, freeBytes, directory }: RunningJournal):
 }
 
 function fillingJournal({ filling, state, space }: RunningJournal): FoundProblem | undefined {
-  if (filling?.isFilling !== true || state === 'failed' || space === 'reserve') return undefined;
+  if (!filling.isFilling || state === 'failed' || space === 'reserve') return undefined;
   const { youngBytes, bytesMax, largest } = filling;
   const percent = (part: number): string => `${Math.round(100 * part)} %`;
   const names = largest.map((one) => `${one.principal} (${percent(one.share)})`).join(', ');

@@ -9,7 +9,7 @@ import type { Transport } from '../../host/ports/transport.js';
 import type { LockEntry } from '../../journal/records/lock-book.js';
 import type { Persons } from '../../rules/identity/person.js';
 import { principalOf } from '../../rules/identity/principal.js';
-import type { OverdueCommands, RunningNames } from '../command/overdue.js';
+import type { OverdueCommands, RunningExchange } from '../command/overdue.js';
 import { type FloodSource, networkKey } from '../outcome/journal.js';
 import type { ServedListener } from './greet-peer.js';
 import { createLineTurns } from './line-turns.js';
@@ -53,7 +53,7 @@ export function createService({
   let emptied: (() => void) | undefined;
 
   /** Running commands, overdue ones last. */
-  function describeAll(): readonly RunningNames[] {
+  function describeAll(): readonly RunningExchange[] {
     const running = [...roster].flatMap((session) => session.running?.describe() ?? []);
     const ids = new Set(running.map(({ id }) => id));
     // One that is overdue at one of its backends may run at another.
@@ -223,7 +223,7 @@ export function createService({
       return roster.sizes;
     },
     running: describeAll,
-    find: (id: string): RunningNames | undefined => runningOf(id)?.describe() ?? overdue.find(id),
+    find: (id: string): RunningExchange | undefined => runningOf(id)?.describe() ?? overdue.find(id),
     /** Ends a running command; false: it does not run. */
     kill(id: string): boolean {
       const exchange = runningOf(id);
