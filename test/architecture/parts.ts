@@ -16,7 +16,7 @@ export const parts: readonly Part[] = [
     name: 'host',
     face: 'all',
     builtins: words(
-      'child_process crypto dns fs http https net os path perf_hooks stream timers tls url util v8 vm worker_threads',
+      'child_process crypto dns events fs http https net os path perf_hooks stream timers tls url util v8 vm worker_threads',
     ),
     packages: words('aws4fetch commander koffi nodemailer openid-client zod'),
   },

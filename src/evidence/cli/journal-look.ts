@@ -171,9 +171,9 @@ function lookAtMemory(isWanted: boolean, told: Values | undefined): readonly Loo
 
 /** The daemon checks the beginning of its journal every few seconds; the last segment alone does not show it. */
 function lookForMissing(directory: string, { told, verifyCommand }: JournalLookOptions): readonly Look[] {
-  const seq = told?.['missing_seq'];
+  const { seq, since: at } = valuesOf(told?.['missing']);
   if (seq === undefined) return [];
-  const since = textOf(told?.['missing_since']);
+  const since = textOf(at);
   const text = `signed records up to seq ${textOf(seq)} are missing from ${directory} since ${since === '' ? 'before the start' : since}: their files were moved away or removed`;
   return [
     bad(

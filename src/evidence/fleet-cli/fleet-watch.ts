@@ -58,7 +58,8 @@ export async function fleetWatch(screen: Screen, config: string): Promise<number
   const watch = new Watch(screen, config, settings, folder);
   const offStop = onStop(() => watch.stop());
   const offReload = onSignal(['SIGHUP'], () => watch.reload());
-  const metrics = settings.metrics && (await serveWatchMetrics(settings.metrics, () => watch.numbers()));
+  const metrics =
+    settings.metrics && (await serveWatchMetrics(settings.metrics, () => watch.numbers(), screen));
   try {
     manager.ready(`watches ${nameOfStore(settings)}`);
     manager.watch(() => true);
@@ -66,7 +67,7 @@ export async function fleetWatch(screen: Screen, config: string): Promise<number
     manager.stopping('stopped', 0);
     return exitCodes.ok;
   } finally {
-    metrics?.close();
+    await metrics?.close();
     offStop();
     offReload();
     manager.close();

@@ -46,7 +46,7 @@ async function lookAtSink(
   const { hostWord: host = hostWordOf(hostName()) } = sink;
   try {
     const kept = await lookAtKept(name, host, store, clock, stop.signal);
-    const way = listOf(told?.['shipping']).find((each) => textOf(each['sink']) === sink.name);
+    const way = listOf(told?.['shipping']).find((each) => textOf(each['name']) === sink.name);
     const lost = await lookAtStored(name, host, Number(way?.['safe_seq'] ?? 0), store, stop.signal);
     return [
       ...kept,

@@ -1,10 +1,13 @@
 // The metrics of `fleet watch` for Prometheus, over HTTP on loopback. Labels are hosts of the settings and kinds of
 // a closed list; any other one counts as the host "other".
 
-import { createServer, type Server } from 'node:http';
 import { Counter, Gauge, Registry } from 'prom-client';
+import { bounds } from '../../host/bounds/bounds.js';
+import { openHttpServer, plainAnswer, shortLimits } from '../../host/http/server.js';
 import { systemClock } from '../../host/machine/clock.js';
+import { bindTcp, ListenFault, type TcpPlace } from '../../host/net/listen.js';
 import { CommandFault } from '../../host/output/output.js';
+import type { Screen } from '../../host/output/screen.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import { parseTime } from '../../host/words/instants.js';
 import type { FleetFinding, FleetStatus } from '../fleet/shapes.js';
@@ -21,14 +24,13 @@ export interface WatchNumbers {
 }
 
 const otherHost = 'other';
-const requestMs = 5_000;
-const connectionsMax = 16;
 
 /** Serves /metrics; rejects with a CommandFault if the address is not available. `now`: must not wait. */
 export async function serveWatchMetrics(
-  at: { readonly host: string; readonly port: number },
+  at: TcpPlace,
   now: () => WatchNumbers,
-): Promise<{ close(): void }> {
+  screen: Pick<Screen, 'complain'>,
+): Promise<{ close(): Promise<void> }> {
   const registry = new Registry();
   const name = (short: string): string => `dovegate_fleet_${short}`;
   const gauge = <const Labels extends string>(short: string, help: string, ...labelNames: Labels[]) =>
@@ -66,35 +68,23 @@ export async function serveWatchMetrics(
     return registry.metrics();
   };
 
-  const server = createServer(
-    { requestTimeout: requestMs, headersTimeout: requestMs },
-    (request, response) => {
-      response.setHeader('Connection', 'close');
-      if (request.method !== 'GET' || request.url !== '/metrics') {
-        response.writeHead(404, { 'Content-Type': 'text/plain' }).end('there is /metrics\n');
-        return;
-      }
-      render().then(
-        (text) => response.writeHead(200, { 'Content-Type': registry.contentType }).end(text),
-        () => response.writeHead(500).end(),
-      );
-    },
-  );
-  server.maxConnections = connectionsMax;
-  await listen(server, at.host, at.port);
-  return {
-    close() {
-      server.close();
-      server.closeAllConnections();
-    },
-  };
-}
-
-function listen(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (cause) =>
-      reject(new CommandFault(exitCodes.configuration, `metrics: ${host}:${port} cannot be had`, cause)),
-    );
-    server.listen(port, host, resolve);
-  });
+  const onError = (text: string): void => screen.complain(`dovegate: metrics: ${text}`);
+  try {
+    return await openHttpServer({
+      clock: systemClock,
+      limits: shortLimits(bounds.adminConnectionMs),
+      bind: (server) => bindTcp(server, at, onError),
+      headers: {},
+      refusal: plainAnswer,
+      async answer({ request: { method }, path, work }) {
+        work();
+        if (method !== 'GET' || path !== '/metrics') return plainAnswer(404, 'there is /metrics');
+        return { status: 200, type: registry.contentType, body: await render() };
+      },
+      onError,
+    });
+  } catch (fault) {
+    if (!(fault instanceof ListenFault)) throw fault;
+    throw new CommandFault(exitCodes.configuration, `metrics: ${fault.message}`, fault);
+  }
 }

@@ -24,12 +24,10 @@ export interface Awaited {
   readonly storedMs: number;
 }
 
-const awaitedMax = bounds.fleetAwaited;
-
 export function awaitRecord(all: Map<number, Awaited>, seq: number, awaited: Awaited): void {
   all.set(seq, awaited);
   // The highest covers most: it must not be replaced by later, lower ones, such as signed heads when everything is read again.
-  if (all.size > awaitedMax) all.delete(Math.min(...all.keys()));
+  if (all.size > bounds.fleetAwaited) all.delete(Math.min(...all.keys()));
 }
 
 export interface ChainContext {
@@ -49,7 +47,6 @@ export interface ChainContext {
 const lineBytesMax = bounds.fleetLineBytes;
 /** Admissions without completion that are kept; no gate has as many at once. */
 export const openMax = bounds.fleetOpen;
-const policiesMax = bounds.fleetPolicies;
 /** Of a block that is only asked whether it has one: each costs a check. */
 const signaturesMax = 4;
 /** Hashes of the last records, for comparison with those of blocks that overlap. */
@@ -511,7 +508,8 @@ export class Chain {
     if (policy.length > wordCharsMax || version.length > wordCharsMax) return;
     this.#policyText = `,"policy":"${policy}","version":"${version}"`;
     const name = shown(Buffer.from(policy, 'latin1').toString('utf8'));
-    if (this.policies.size < policiesMax || this.policies.has(name)) this.policies.set(name, shown(version));
+    if (this.policies.size < bounds.fleetPolicies || this.policies.has(name))
+      this.policies.set(name, shown(version));
   }
 
   #noteCompletion(text: string): void {

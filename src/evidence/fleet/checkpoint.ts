@@ -82,8 +82,6 @@ export interface ReadCheckpoint extends FleetCheckpoint {
   readonly hash: string;
 }
 
-const lineBytesMax = bounds.fleetCheckpointBytes;
-
 /** Makes the line after another one; throws a TypeError if the key is not an Ed25519 key in PEM. */
 export function signCheckpoint(
   seen: {
@@ -119,7 +117,7 @@ export function signCheckpoint(
 
 /** `line`: with LF or without. Undefined: it is not a checkpoint, or was changed. */
 export function readCheckpoint(line: string | Buffer): ReadCheckpoint | undefined {
-  if (line.length > lineBytesMax) return undefined;
+  if (line.length > bounds.fleetCheckpointBytes) return undefined;
   const text = line.toString().trimEnd();
   const link = readNext(Buffer.from(text));
   const parsed = parseLine(text);

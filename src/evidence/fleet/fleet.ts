@@ -48,12 +48,6 @@ export interface FleetOptions extends Omit<Gates, 'chains'> {
   readonly others?: ReadonlyMap<string, readonly string[]> | undefined;
 }
 
-/** A host that is set up again at each start has a journal for each; beyond the limit the one that was silent longest is dropped. */
-const chainsPerHostMax = bounds.fleetChains;
-/** Journals of unlisted hosts: a stranger with a credential must not fill the memory. */
-const strangersMax = bounds.fleetStrangers;
-const awaitedChainsMax = bounds.fleetAwaitedChains;
-
 /** Clocks of store and verifier may differ by the rest. */
 const agePart = 0.9;
 
@@ -326,8 +320,8 @@ export class Fleet {
     if (known !== undefined) return known;
     if (!this.#options.hosts.has(host)) {
       const strangers = [...this.#chains].flatMap(([of, all]) => (this.#options.hosts.has(of) ? [] : all));
-      if (strangers.length >= strangersMax) {
-        const text = `more than ${strangersMax} journals of hosts that are not listed; the others are not followed: look who may write there, or put the hosts into "hosts"`;
+      if (strangers.length >= bounds.fleetStrangers) {
+        const text = `more than ${bounds.fleetStrangers} journals of hosts that are not listed; the others are not followed: look who may write there, or put the hosts into "hosts"`;
         this.#report({ kind: 'unknown-host', host: noHost, text }, true);
         return undefined;
       }
@@ -341,7 +335,7 @@ export class Fleet {
       const text = `a new journal; the one before, ${before.state.journal}, ${end}: look there who moved or removed it`;
       this.#report({ kind: 'new-journal', host, journal, text }, true);
     }
-    if (chains.length >= chainsPerHostMax) {
+    if (chains.length >= bounds.fleetChains) {
       // Journals without a signed record are forgotten first.
       const isSigned = ({ state }: Chain): number => Number(state.signedSeq > 0);
       const oldest = chains.toSorted(
@@ -409,7 +403,7 @@ export class Fleet {
       return;
     }
     // Another verifier may be compromised: its heads must not displace those that were read here.
-    const chainsMax = by === undefined ? awaitedChainsMax : bounds.fleetAwaitedForOthers;
+    const chainsMax = by === undefined ? bounds.fleetAwaitedChains : bounds.fleetAwaitedForOthers;
     if (this.#awaited.size >= chainsMax && !this.#awaited.has(`${host} ${journal}`)) return;
     awaitRecord(this.#awaitedOf(host, journal), seq, { hash, storedMs });
   }

@@ -12,7 +12,6 @@ import type { FleetFinding, FleetFindingKind, FleetStatus } from './shapes.js';
 import { shown } from './signatures.js';
 
 const recentMax = 64;
-const pastMax = bounds.fleetVerifierKeys;
 
 type Tell = (found: FoundFinding) => void;
 
@@ -174,7 +173,7 @@ class VerifierLog {
     const past = (state.past ??= []);
     if (isAfter && isNext && seq > (past.at(-1)?.[1] ?? 0)) {
       past.push([state.key, seq - 1]);
-      if (past.length > pastMax) past.shift();
+      if (past.length > bounds.fleetVerifierKeys) past.shift();
       state.key = key;
       return true;
     }

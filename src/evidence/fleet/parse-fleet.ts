@@ -170,10 +170,10 @@ function settingsOf(
     ['checkpoint_key', raw.checkpointKeyFile, true],
   ] as const)
     checkFile(cursor.down(key), path, files, isSecret);
-  if (Object.keys(raw.hosts).length > hostsMax)
+  if (Object.keys(raw.hosts).length > bounds.fleetHosts)
     cursor.error(
       ['hosts'],
-      `must list at most ${hostsMax} hosts: make another fleet, with a prefix or a store, a verifier and a fleet.yaml of its own`,
+      `must list at most ${bounds.fleetHosts} hosts: make another fleet, with a prefix or a store, a verifier and a fleet.yaml of its own`,
     );
   const hosts = new Map<string, ExpectedHost>();
   for (const [name, value] of Object.entries(raw.hosts)) {
@@ -264,9 +264,6 @@ function withoutKey(cursor: Cursor, path: string): string {
 }
 
 const keepMsLeast = 86_400_000;
-const hostsMax = bounds.fleetHosts;
-const verifiersMax = bounds.fleetVerifiers;
-const verifierKeysMax = bounds.fleetVerifierKeys;
 
 function verifiersAt(
   raw: RawFleet['verifiers'],
@@ -290,8 +287,8 @@ function verifiersAt(
     }
     verifiers.set(name, keys);
   }
-  if (verifiers.size > verifiersMax)
-    cursor.error(['verifiers'], `must list at most ${verifiersMax} verifiers`);
+  if (verifiers.size > bounds.fleetVerifiers)
+    cursor.error(['verifiers'], `must list at most ${bounds.fleetVerifiers} verifiers`);
   return verifiers;
 }
 
@@ -304,7 +301,7 @@ function verifierKeysAt(path: string, cursor: Cursor, files: FleetFiles | undefi
   if (keys !== undefined) return keys;
   cursor.error(
     ['key'],
-    `${path} must hold Ed25519 public keys in base64, one a line, at most ${verifierKeysMax}; copy checkpoint.pub of that verifier`,
+    `${path} must hold Ed25519 public keys in base64, one a line, at most ${bounds.fleetVerifierKeys}; copy checkpoint.pub of that verifier`,
   );
   return [];
 }

@@ -18,7 +18,6 @@ export type Signature =
   | { readonly kind: 'none' }
   | { readonly kind: 'bad-signature' | 'untrusted'; readonly text: string };
 
-const namedKeysMax = bounds.fleetKeys;
 export const wordCharsMax = 200;
 
 export function shown(text: string): string {
@@ -46,7 +45,7 @@ export function judgeSignature(
     return { kind: 'untrusted', text: other };
   }
   if (isText(nextKey) && parsePublicKey(nextKey) === nextKey && !named.includes(nextKey)) {
-    if (named.length >= namedKeysMax) named.shift();
+    if (named.length >= bounds.fleetKeys) named.shift();
     named.push(nextKey);
   }
   return { kind: 'vouches' };

@@ -5,21 +5,18 @@ import type { TrailFilter } from '../../gate/door/trail-filter.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { parseTime } from '../../host/words/instants.js';
 import { countWords, onlyCountedWords } from '../../host/words/words.js';
-import { filesUntil } from '../../journal/files/read-back.js';
 import type { Trail } from '../../journal/files/trail.js';
 import { createCauses } from '../report/causes.js';
 import { createWhose } from '../report/whose.js';
 import { contentOf } from '../story/content.js';
 import { type Exclusion, isLeftOut } from '../story/leave-out.js';
-import { createSearch, type ExchangeRow } from '../trail/search.js';
+import type { ExchangeRow } from '../trail/search.js';
 import { createHistogram } from '../views/histogram.js';
 import { openMax } from '../views/look.js';
 import { createOnlyCounted, type OnlyCounted, onlyCountedText } from '../views/only-counted.js';
 import type { Histogram } from '../views/trail.js';
-import { createView } from '../views/view.js';
-import { createLooked, type Entry, findEnds, piecesBack } from './newest-first.js';
+import { type Entry, findEnds, openLook, piecesBack } from './newest-first.js';
 import { createDamageCount, seqOfLine } from './reading.js';
-import { filesSince } from './search-trail.js';
 
 /** Resolves with the commands that were counted, too. Rejects with a JournalFault. */
 export async function countBack(
@@ -31,10 +28,7 @@ export async function countBack(
 ): Promise<{ readonly histogram: Histogram; readonly rows: number }> {
   const startedMs = clock.now();
   const elapsedMs = (): number => clock.now() - startedMs;
-  const view = createView(users);
-  const show = (line: Buffer): Buffer => view.take(line);
-  const search = createSearch(filter);
-  const looked = createLooked();
+  const { view, show, search, looked, files } = await openLook(trail, filter, users);
   const found = createHistogram();
   const causes = createCauses();
   const whose = createWhose();
@@ -50,7 +44,6 @@ export async function countBack(
   const open: Entry[] = [];
   let isWhole = true;
 
-  const files = await filesUntil(await filesSince(trail.files, filter.sinceMs), filter.untilMs);
   for await (const { bytes, newer } of piecesBack(
     files,
     undefined,

@@ -46,18 +46,14 @@ export async function readNewest(
 ) {
   const startedMs = clock.now();
   const elapsedMs = (): number => clock.now() - startedMs;
-  const view = createView(users);
-  const show = (line: Buffer): Buffer => view.take(line);
-  const search = createSearch(filter);
+  const { view, show, search, looked, files } = await openLook(trail, filter, users);
   const damage = createDamageCount();
   const retirements = createRetirements();
-  const looked = createLooked();
   // A limited view shows that a list is longer than what it shows of it: then a sketch of everything does not know what is found.
   const wants = users === undefined ? createSketchTest(filter) : undefined;
   const entries: Entry[] = [];
   let isStopped = false;
 
-  const files = await filesUntil(await filesSince(trail.files, filter.sinceMs), filter.untilMs);
   const by = wants && { wants, pass: (sketch: Sketch): void => looked.pass(sketch) };
   for await (const { bytes, newer } of piecesBack(files, newest.before, damage, by, filter.sinceMs)) {
     looked.take(bytes);
@@ -106,6 +102,18 @@ export async function readNewest(
     looked: looked.finish(isFurther ? before : undefined, time),
     notes,
     retired: retirements.since(filter.sinceMs),
+  };
+}
+
+/** A search from the end of the journal, through the view of who asks. */
+export async function openLook(trail: Trail, filter: TrailFilter, users: readonly string[] | undefined) {
+  const view = createView(users);
+  return {
+    view,
+    show: (line: Buffer): Buffer => view.take(line),
+    search: createSearch(filter),
+    looked: createLooked(),
+    files: await filesUntil(await filesSince(trail.files, filter.sinceMs), filter.untilMs),
   };
 }
 

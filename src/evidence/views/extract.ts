@@ -78,11 +78,10 @@ function formatSigned(
 
 /** Ed25519 in base64, in the one form that a writer makes. */
 const signatureForm = /^[A-Za-z0-9+/]{85}[AQgw]==$/;
-const lineCharsMax = bounds.longestLineBytes;
-const texts = z.array(text(lineCharsMax)).readonly();
+const texts = z.array(text(bounds.longestLineBytes)).readonly();
 const headShape = z.object({
   extract: z.literal(1),
-  by: text(lineCharsMax),
+  by: text(bounds.longestLineBytes),
   view: z.union([z.literal('all records'), texts]),
   shown: z.literal('owner').optional(),
   filter: texts,

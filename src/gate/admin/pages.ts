@@ -8,15 +8,7 @@ import type { Clock } from '../../host/ports/machine.js';
 import { formatEnd, formatTime } from '../../host/words/instants.js';
 import { formatJsonLines } from '../../host/words/text.js';
 import { type FoundProblem, failedReload, findProblems, keyOf } from '../now/problems.js';
-import {
-  type Fault,
-  isUp,
-  noticeState,
-  type Running,
-  stateOfRoute,
-  whyNotReady,
-  whyNotUp,
-} from '../now/running.js';
+import { isUp, noticeState, type Running, stateOfRoute, whyNotReady, whyNotUp } from '../now/running.js';
 
 export interface Page {
   /** Of no use to a stranger: may be seen over TCP without the token. */
@@ -35,9 +27,6 @@ export interface PageSources {
   /** Called for a part that could not be made; a bug of ours. */
   readonly onError: (text: string) => void;
 }
-
-/** How old metrics may be, so that a client that asks in a loop takes little processor time. */
-const metricsAgeMsMax = bounds.metricsAgeMs;
 
 export function createPages(sources: PageSources): ReadonlyMap<string, Page> {
   const { snapshot } = sources;
@@ -70,7 +59,8 @@ function renderSeldom({ clock, metrics }: PageSources): () => Promise<string> {
   let last: { readonly atMs: number; readonly text: Promise<string> } | undefined;
   return async () => {
     const nowMs = clock.now();
-    if (last === undefined || nowMs - last.atMs >= metricsAgeMsMax) last = { atMs: nowMs, text: metrics() };
+    if (last === undefined || nowMs - last.atMs >= bounds.metricsAgeMs)
+      last = { atMs: nowMs, text: metrics() };
     const asked = last;
     try {
       return await asked.text;
@@ -115,94 +105,47 @@ const statusParts: Readonly<Record<string, (running: Running) => unknown>> = {
   candidates: ({ candidates }) => (candidates.length === 0 ? undefined : candidates),
   ready: (running) => whyNotReady(running).length === 0,
   reasons: (running) => whyNotReady(running),
-  listeners: ({ listeners }) =>
-    listeners.map(({ name, sessionsMax, ...each }) => ({
-      listener: name,
-      ...each,
-      sessions_max: sessionsMax,
-    })),
-  backends: ({ backends }) =>
-    backends.map((each) => {
-      const { name, address, series, newer, connections, drained, health, fault, sinceMs } = each;
-      const { dialing, idle, leased, overdue, waiters, failed, countedMs, oldestWaitMs } = each;
-      const [up, text, since] = [isUp(each), whyNotUp(each), formatTime(sinceMs)];
-      const state = { backend: name, up, address, series, newer, connections, drained, health, text, since };
-      const counts = { dialing, idle, leased, overdue, waiters };
-      const dials = { failed, failed_since: formatTime(countedMs) };
-      return { ...state, code: fault?.code, ...counts, ...dials, oldest_wait_ms: Math.round(oldestWaitMs) };
-    }),
+  listeners: ({ listeners }) => jsonOf(listeners),
+  backends: ({ backends }) => jsonOf(backends.map((each) => ({ ...each, isUp: isUp(each) }))),
   routes: routesOf,
-  journal: ({ journal }) => ({
-    state: journal.state,
-    space: journal.space,
-    fault: faultOf(journal.fault),
-    lost: journal.lost,
-    unsynced_ms: Math.round(journal.unsyncedMs),
-    free_bytes: journal.freeBytes,
-    young_bytes: journal.filling?.youngBytes,
-    max_bytes: knownBytes(journal.filling?.bytesMax),
-    largest_writers: journal.filling?.largest.map(({ principal, share }) => ({
-      principal,
-      share: Math.round(1000 * share) / 1000,
-    })),
-    missing_seq: journal.missing?.seq,
-    missing_since: timeOf(journal.missing?.sinceMs),
-    memory: journal.memory,
-    memory_fault: journal.whyNoMemory,
-  }),
+  journal: ({ journal }) => jsonOf(journal),
   access: ({ access }) => access && { ...access, list: access.list() },
   locks: ({ locks }) => locks,
-  shipping: ({ sinks }) =>
-    sinks.map(({ name, state, fault, lagRecords, lagMs, safeSeq, refused }) => ({
-      sink: name,
-      state,
-      fault: faultOf(fault),
-      lag_records: lagRecords,
-      lag_ms: Math.round(lagMs),
-      safe_seq: safeSeq,
-      refused,
-    })),
+  shipping: ({ sinks }) => jsonOf(sinks),
   keys: ({ keys }) =>
-    keys.map(({ name, expiresMs, leftMs, lastUsedMs, ...each }) => ({
-      key: name,
-      ...each,
-      expires: expiresMs === undefined ? undefined : formatEnd(expiresMs),
-      expired: leftMs !== undefined && leftMs <= 0 ? true : undefined,
-      last_used: timeOf(lastUsedMs),
-    })),
-  page: ({ page }) => page && pageOf(page),
-  ship: ({ ship }) => ship && shipOf(ship),
-  reload: ({ reload }) =>
-    reload && {
-      time: timeOf(reload.atMs),
-      success: reload.isSuccess,
-      problems: reload.problems,
-      restart_needed: reload.restart,
-      last_read: timeOf(reload.lastMs),
-    },
-  exchanges: ({ exchanges }) =>
-    exchanges.map(({ isWaiting, isOverdue, durationMs, clientMs, deadlineMs, ...each }) => ({
-      listener: each.listener,
-      session: each.session,
-      id: each.id,
-      principal: each.principal,
-      user: each.user,
-      command: each.command,
-      backend: each.backend,
-      waiting: isWaiting ? true : undefined,
-      overdue: isOverdue ? true : undefined,
-      duration_ms: Math.round(durationMs),
-      client_ms: clientMs > 0 ? Math.round(clientMs) : undefined,
-      deadline_ms: deadlineMs === undefined ? undefined : Math.round(deadlineMs),
-    })),
+    jsonOf(
+      keys.map(({ expiresMs: ms, ...each }) => ({ ...each, expires: ms === undefined ? ms : formatEnd(ms) })),
+    ),
+  page: ({ page }) => page && jsonOf({ isConnected: page.told !== undefined, ...page.told }),
+  ship: ({ ship }) =>
+    ship && jsonOf({ ...ship, notices: ship.notices.map((each) => ({ ...each, state: noticeState(each) })) }),
+  reload: ({ reload }) => jsonOf(reload),
+  exchanges: ({ exchanges }) => jsonOf(exchanges),
 };
 
-function timeOf(ms: number | undefined): string | undefined {
-  return ms === undefined ? undefined : formatTime(ms);
-}
+/** Times of the snapshot; all its other numbers in `Ms` are durations. */
+const times = new Set(['atMs', 'sinceMs', 'countedMs', 'lastUsedMs', 'lastReadMs']);
 
-function faultOf(fault: Fault | undefined): unknown {
-  return fault && { code: fault.code, text: fault.text };
+/**
+ * A report as its owner made it, in names of JSON: `lagMs` is `lag_ms` in whole milliseconds, `sinceMs` is `since` as RFC 3339, `isWaiting`
+ * is `waiting`. Absent: an infinite number, which stands for an unknown one.
+ */
+function jsonOf(value: unknown): unknown {
+  if (typeof value === 'number') return Number.isFinite(value) ? value : undefined;
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(jsonOf);
+  return Object.fromEntries(
+    Object.entries(value).map(([key, each]) => {
+      const name = key
+        .replace(/^is(?=[A-Z])/, '')
+        .replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+      const member = name.replace(/^_/, '');
+      if (typeof each !== 'number' || !key.endsWith('Ms')) return [member, jsonOf(each)];
+      return times.has(key)
+        ? [member.slice(0, -'_ms'.length), formatTime(each)]
+        : [member, jsonOf(Math.round(each))];
+    }),
+  );
 }
 
 /** It serves, but not by the file. */
@@ -230,38 +173,6 @@ function statusOf(
     }
   }
   return { ...shown, not_shown: missing.length === 0 ? undefined : missing };
-}
-
-function pageOf({ told }: NonNullable<Running['page']>): unknown {
-  if (told === undefined) return { connected: false };
-  const { version, people, watchers, signIns, refusedSignIns, problem } = told;
-  return {
-    connected: true,
-    problem,
-    version,
-    people,
-    watchers,
-    sign_ins: signIns,
-    refused_sign_ins: refusedSignIns,
-  };
-}
-
-function shipOf({ isThere, problem, notices }: NonNullable<Running['ship']>): unknown {
-  return {
-    connected: isThere,
-    problem,
-    notices: notices.map(({ name, lagMs, fault, ...counts }) => ({
-      receiver: name,
-      state: noticeState({ ...counts, fault }),
-      ...counts,
-      lag_ms: Math.round(lagMs),
-      fault: fault && { code: fault.code, status: fault.status, for_ms: Math.round(fault.forMs) },
-    })),
-  };
-}
-
-function knownBytes(bytes: number | undefined): number | undefined {
-  return bytes === undefined || !Number.isFinite(bytes) ? undefined : bytes;
 }
 
 function problemOf(problem: FoundProblem, { acknowledged }: Running): unknown {

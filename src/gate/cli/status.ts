@@ -163,7 +163,7 @@ const named =
 
 /** The colors repeat what a word or a number says. */
 const listenerColumns: readonly Column<Values>[] = [
-  { name: 'LISTENER', text: named('listener') },
+  { name: 'LISTENER', text: named('name') },
   {
     name: 'SESSIONS',
     text: (row) => `${text(row['sessions'])}/${text(row['sessions_max'])}`,
@@ -173,7 +173,7 @@ const listenerColumns: readonly Column<Values>[] = [
 ];
 
 const backendColumns: readonly Column<Values>[] = [
-  { name: 'BACKEND', text: named('backend') },
+  { name: 'BACKEND', text: named('name') },
   {
     name: 'STATE',
     text: stateOf,
@@ -195,17 +195,18 @@ const backendColumns: readonly Column<Values>[] = [
 ];
 
 const keyColumns: readonly Column<Values>[] = [
-  { name: 'KEY', text: (row) => `${text(row['key'])}@${text(row['listener'])}` },
+  { name: 'KEY', text: (row) => `${text(row['name'])}@${text(row['listener'])}` },
   { name: 'POLICY', text: named('policy'), goes: 1 },
   {
     name: 'EXPIRES',
-    text: (row) =>
-      `${text(row['expires']).slice(0, 10) || 'never'}${row['expired'] === true ? ' EXPIRED' : ''}`,
-    paint: (row) => (row['expired'] === true ? 'bad' : undefined),
+    text: (row) => `${text(row['expires']).slice(0, 10) || 'never'}${isOver(row) ? ' EXPIRED' : ''}`,
+    paint: (row) => (isOver(row) ? 'bad' : undefined),
   },
   { name: 'LAST-USED', text: named('last_used', 'not since the start'), goes: 2 },
   { name: 'REFUSED', text: named('failures') },
 ];
+
+const isOver = ({ left_ms: leftMs }: Values): boolean => (asNumber(leftMs) ?? 1) <= 0;
 
 function lockedUntil({ until, hold, asked, asked_until: askedUntil }: Values): string {
   const [end, askEnd] = [until, askedUntil].map((time) => text(time).slice(0, 16).replace('T', ' '));
@@ -247,7 +248,7 @@ function accessStateOf(row: Values): string {
 }
 
 const noticeColumns: readonly Column<Values>[] = [
-  { name: 'NOTICES', text: named('receiver') },
+  { name: 'NOTICES', text: named('name') },
   {
     name: 'STATE',
     text: (row) => (row['fault'] === undefined ? text(row['state']) : faultOf(valuesOf(row['fault']))),
@@ -321,7 +322,8 @@ function stateOf(backend: Values): string {
   // By whom and why is in its sentence at the top.
   if (isDrained(backend)) return 'drained';
   // The code alone, as long as the others: its sentence is there, too.
-  if (backend['up'] !== true) return `down (${text(backend['code']) || text(backend['text'])})`;
+  if (backend['up'] !== true)
+    return `down (${text(valuesOf(backend['fault'])['code']) || text(backend['health'])})`;
   const { newer } = backend;
   return newer === undefined ? 'up' : `up, newer than dovegate knows (newer: ${text(newer)})`;
 }
@@ -342,18 +344,18 @@ function loadIn({ since, by, files }: Values) {
 }
 
 function reloadOf(reload: Values, { paint }: Pick<Screen, 'paint'>): string {
-  const restart = texts(reload['restart_needed']);
+  const restart = texts(reload['restart']);
   const waiting = restart.length > 0 ? `; after a restart: ${restart.join(' ')}` : '';
   if (reload['success'] !== false) return waiting;
   const failed = reload['last_read'] === undefined ? 'RELOAD FAILED' : 'SERVES THE LAST CONFIGURATION SINCE';
-  return `, ${paint('bad', failed)} ${text(reload['time'])}${waiting}`;
+  return `, ${paint('bad', failed)} ${text(reload['at'])}${waiting}`;
 }
 
 function journalOf(journal: Values, { paint }: Pick<Screen, 'paint'>): string {
   const { state, space } = journal;
   const unsynced = unsyncedOf(journal);
-  const missing =
-    journal['missing_seq'] === undefined ? '' : `, records up to ${text(journal['missing_seq'])} are missing`;
+  const { seq } = valuesOf(journal['missing']);
+  const missing = seq === undefined ? '' : `, records up to ${text(seq)} are missing`;
   const free = asNumber(journal['free_bytes']);
   const isReserve = state === 'writable' && space === 'reserve';
   const inReserve = `writable only in its reserve${free === undefined ? '' : ` (${Math.floor(free / 1024 ** 2)} MiB free)`}`;

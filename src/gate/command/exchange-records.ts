@@ -358,9 +358,6 @@ export interface RecordParts {
  */
 type Admission = AuditRecord & { time: number };
 
-/** Further lines are reported at once, as errors. */
-const heldErrorsMax = bounds.heldErrors;
-
 /** Codes of a backend for mistakes of a user or in an argument; TEMPFAIL, UNKNOWN and PROTOCOL are faults of a server. */
 const userErrors: ReadonlySet<string> = new Set([
   'NOUSER',
@@ -481,7 +478,7 @@ export class ExchangeRecords {
   logged(facts: LogFacts, lines: number): void {
     const { observe, clock, limits } = this.#parts;
     const log = backendLogOf(facts);
-    if (log.type === 'error' && (this.#heldErrors?.length ?? 0) < heldErrorsMax)
+    if (log.type === 'error' && (this.#heldErrors?.length ?? 0) < bounds.heldErrors)
       (this.#heldErrors ??= []).push(log);
     else observe(log);
     if (lines <= limits.logRecordsMax) this.#append(logRecordOf(facts.names, facts.id, log, clock.wallMs()));

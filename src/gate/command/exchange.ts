@@ -35,7 +35,7 @@ import {
 } from './dispatch.js';
 import { admissionOf, type CompletionFacts, ExchangeRecords, exchangeNamesOf } from './exchange-records.js';
 import { lockableOf, lockedEnding } from './locked.js';
-import type { RunningNames } from './overdue.js';
+import type { RunningExchange } from './overdue.js';
 import { answerDryRun, assessOwnCommand, judgementOnDryRun, type OwnAssessment } from './own-commands.js';
 import { type BesideGrants, outcomesIn, refusalBy, refuseByJournal } from './recheck.js';
 
@@ -109,7 +109,7 @@ export class Exchange {
     for (const attempt of this.#attempts) attempt.cut();
   }
 
-  describe(): RunningNames {
+  describe(): RunningExchange {
     const names = exchangeNamesOf(this.#session.names, this.id, this.#judgement);
     const durationMs = this.#context.clock.now() - this.#startMs;
     const backend = this.#attempts.at(-1)?.backend;

@@ -15,7 +15,7 @@ import type { Ending } from '../outcome/outcome.js';
 import type { Upstream } from '../pool/upstream.js';
 import type { HeldOverdue } from '../relay/relay.js';
 
-export interface RunningNames extends ExchangeNames {
+export interface RunningExchange extends ExchangeNames {
   readonly isWaiting: boolean;
   /** Its client has been answered, and its backend has not replied yet. */
   readonly isOverdue: boolean;
@@ -126,13 +126,13 @@ export class OverdueCommands {
     return lost && { kind: 'still-running', first: lost.names.id, backend: lost.backend };
   }
 
-  describe(): readonly RunningNames[] {
+  describe(): readonly RunningExchange[] {
     return [...this.#held].map(({ command: { names, upstream, sinceMs }, giveUpMs, end }) =>
       this.#described({ names, backend: upstream.backend, sinceMs }, giveUpMs, end !== undefined),
     );
   }
 
-  find(id: string): RunningNames | undefined {
+  find(id: string): RunningExchange | undefined {
     const held = this.describe().find((each) => each.id === id);
     const lost = [...this.#lost.values()].flat().find((each) => each.names.id === id);
     return held ?? (lost && this.#described(lost, lost.untilMs, false));
@@ -142,7 +142,7 @@ export class OverdueCommands {
     { names, backend, sinceMs }: Pick<Lost, 'names' | 'backend' | 'sinceMs'>,
     giveUpMs: number,
     isKilled: boolean,
-  ): RunningNames {
+  ): RunningExchange {
     return {
       ...names,
       isWaiting: false,

@@ -3,8 +3,6 @@
 import { bounds } from '../../host/bounds/bounds.js';
 import type { AuditRecord } from '../../journal/records/record.js';
 
-const reasonBytesMax = bounds.reasonBytes;
-
 /**
  * The form of each key, in the option `TAB TAB OPTION TAB dovegate-KEY=TEXT` before the command: the text as it is recorded; undefined: it
  * states nothing.
@@ -33,9 +31,9 @@ export function withOption(stated: Stated, option: string): Stated {
 
 /** A reason as it is recorded: cut to its limit at a character. */
 export function cutReason(stated: string): string {
-  if (Buffer.byteLength(stated) <= reasonBytesMax) return stated;
-  const bytes = Buffer.from(stated.slice(0, reasonBytesMax + 1));
-  let end = reasonBytesMax;
+  if (Buffer.byteLength(stated) <= bounds.reasonBytes) return stated;
+  const bytes = Buffer.from(stated.slice(0, bounds.reasonBytes + 1));
+  let end = bounds.reasonBytes;
   // In the middle of a character.
   while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
   return bytes.toString('utf8', 0, end);

@@ -40,7 +40,6 @@ export interface Adapters {
   readonly access: readonly AuditRecord[];
 }
 
-const limiterEntriesMax = bounds.limiterEntries;
 /** Remembered judgements and lines: about 2 KiB each, up to 30 KiB. */
 const rememberedMax = 4096;
 /** All caches together take at most 32 MiB. The rest is for small ones: logins, words of records. */
@@ -128,7 +127,7 @@ export function createLastingParts(settings: Settings, adapters: Adapters) {
   const newId = (): string => nextUlid(clock.wallMs(), randomBytes(10));
   return {
     newId,
-    limiter: new Limiter(limiterEntriesMax),
+    limiter: new Limiter(bounds.limiterEntries),
     candidateLimiter: new Limiter(bounds.candidateLimiterEntries),
     turns: new KeyedSemaphore(),
     overdue: new OverdueCommands(clock, (text) => adapters.redactor.redact(text).hmac),

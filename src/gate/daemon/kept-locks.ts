@@ -7,10 +7,9 @@
 import * as z from 'zod';
 import { lockTarget } from '../../doveadm/codes/lock-target.js';
 import { bounds } from '../../host/bounds/bounds.js';
-import { readOwnFile, replaceFile } from '../../host/machine/regular-file.js';
+import { readOwnJson, replaceFile } from '../../host/machine/regular-file.js';
 import { messageOf } from '../../host/ports/faults.js';
 import { count, fit } from '../../host/values/shape.js';
-import { parseLine } from '../../host/values/values.js';
 import { plural } from '../../host/words/words.js';
 import { keptLocksName } from '../../journal/files/kept-end.js';
 import type { LockRecord } from '../../journal/records/record.js';
@@ -57,7 +56,7 @@ export async function keepLocks(parts: KeptLocksParts) {
   const path = `${stateDirectory}/${keptLocksName}`;
   const report = (text: string): void => log.report({ event: 'locks-kept', level: 'warn', text });
   const damaged = (text: string): void => log.report({ event: 'lock-damaged', level: 'error', text });
-  const before = await readKept(path).catch((fault: unknown) => {
+  const before = await readOwnJson(path, kept).catch((fault: unknown) => {
     report(`locks beside the journal are not known: ${messageOf(fault)}`);
     return undefined;
   });
@@ -156,12 +155,4 @@ function joined(some: readonly string[] | undefined, more: readonly string[] = [
   return some === undefined && more.length === 0
     ? undefined
     : [...new Set([...(some ?? []), ...more])].slice(0, bounds.lockWords);
-}
-
-async function readKept(path: string): Promise<z.infer<typeof kept> | undefined> {
-  const text = await readOwnFile(path);
-  if (text === undefined) return undefined;
-  const found = fit(kept, parseLine(text));
-  if (typeof found === 'string') throw new Error(`${path}: ${found}`);
-  return found;
 }

@@ -3,11 +3,12 @@
 
 import { hostName } from '../../host/machine/process.js';
 import { formatTime } from '../../host/words/instants.js';
+import type { RunningExchange } from '../command/overdue.js';
 import type { DoorNow } from '../door/door.js';
 import type { BackendNow, JournalNow, ReceiverNow, RunningCommand } from '../now/now.js';
 import type { Loaded } from '../now/operator.js';
 import { type FoundProblem, findProblems, keyOf, stateOf, whyDown } from '../now/problems.js';
-import { isUp, type Running, type RunningExchange, slowMsMin } from '../now/running.js';
+import { isUp, type Running, slowMsMin } from '../now/running.js';
 import type { NowWatch } from './now-watch.js';
 
 const runningMax = 200;

@@ -18,7 +18,7 @@ import type { Persons } from '../../rules/identity/person.js';
 import type { AccessDesk } from '../access/desk.js';
 import { whyNotSaid } from '../access/steps.js';
 import { isOperatorAction, type Operator, type OperatorAction } from '../admin/access.js';
-import type { RunningNames } from '../command/overdue.js';
+import type { RunningExchange } from '../command/overdue.js';
 import type { ActionFailure, ActionResult } from '../door/door.js';
 import { drainWords, notReplaced } from '../now/operator.js';
 import type { Service } from '../session/service.js';
@@ -95,7 +95,7 @@ interface Parts {
     readonly find: (
       id: string,
     ) =>
-      | Pick<RunningNames, 'clientMs' | 'durationMs' | 'isKilled' | 'command' | 'principal' | 'backend'>
+      | Pick<RunningExchange, 'clientMs' | 'durationMs' | 'isKilled' | 'command' | 'principal' | 'backend'>
       | undefined;
   };
   readonly pools: Pick<Pools, 'applyDrains'> & { readonly byName: ReadonlyMap<string, unknown> };

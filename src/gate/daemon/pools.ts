@@ -19,13 +19,8 @@ interface Slot {
   isDrained: boolean;
 }
 
-const statusBytesMax = bounds.statusBytes;
-/** Real servers send frames of up to 16 KiB; a length of gigabytes is an attack on our memory. */
-const frameBytesMax = bounds.frameBytes;
-const logLineBytesMax = bounds.logLineBytes;
 /** Pauses after failed dials: a recovered backend is found within the longest pause plus a dial that hangs (12 s). */
 const redialMs = 250;
-const redialMaxMs = bounds.redialMaxMs;
 /** Together with a dial that fails after `connect_timeout`, the failure of an unused backend shows within 10 s. */
 const lookEveryMs = 4_000;
 /** While the page is watched: a stop, known by two refused dials, shows within 1 s. */
@@ -48,11 +43,12 @@ function limitsOf(
     maxLifetimeMs: backend.maxLifetimeMs,
     freshForMs: backend.address.kind === 'unix' ? Number.POSITIVE_INFINITY : bounds.upstreamFreshMs,
     redialMs,
-    redialMaxMs,
+    redialMaxMs: bounds.redialMaxMs,
     lookEveryMs: isWatched ? lookWatchedMs : lookEveryMs,
-    statusBytesMax,
-    frameBytesMax,
-    logLineBytesMax,
+    statusBytesMax: bounds.statusBytes,
+    // Real servers send frames of up to 16 KiB; a length of gigabytes is an attack on our memory.
+    frameBytesMax: bounds.frameBytes,
+    logLineBytesMax: bounds.logLineBytes,
   };
 }
 

@@ -45,7 +45,7 @@ export interface Reloaded {
   readonly unfinished?: readonly string[];
   readonly restart: readonly string[];
   /** Since a start that found problems in the file: when the configuration that is served was read. */
-  readonly lastMs?: number | undefined;
+  readonly lastReadMs?: number | undefined;
 }
 
 export interface ReloadParts {
@@ -144,7 +144,7 @@ export class Reloader {
     const begin = (): void => {
       for (const { begun } of this.#followers) begun?.();
     };
-    const reloaded = await reloadOnce(this.#parts, asked, this.last?.lastMs, begin);
+    const reloaded = await reloadOnce(this.#parts, asked, this.last?.lastReadMs, begin);
     this.last = reportResult(this.#parts, reloaded, this.#followers);
     const { isSuccess, atMs, files, lastChange } = this.last;
     if (isSuccess) this.loaded = { since: formatTime(atMs), by: byOf(asked), files, before: lastChange };
@@ -157,14 +157,14 @@ export class Reloader {
     const { hash } = served.now.settings;
     const text = `the file has problems, so this start serves the configuration that was served before, as it was read at ${formatTime(readMs)}. What the file denies since then may still be allowed. Repair it, then: dovegate reload\n${problems.join('\n')}`;
     log.report({ event: 'last-served', level: 'error', text, hash });
-    this.last = { atMs: clock.wallMs(), isSuccess: false, hash, problems, restart: [], lastMs: readMs };
+    this.last = { atMs: clock.wallMs(), isSuccess: false, hash, problems, restart: [], lastReadMs: readMs };
   }
 }
 
 async function reloadOnce(
   parts: ReloadParts,
   asked: Asked | undefined,
-  lastMs: number | undefined,
+  lastReadMs: number | undefined,
   begin: () => void,
 ): Promise<Reloaded> {
   const { lifecycle, clock, served } = parts;
@@ -173,7 +173,7 @@ async function reloadOnce(
     // What prevented it comes first: warnings did not.
     const isWarning = (text: string): number => Number(/^[^\n]*: warning: /.test(text));
     const causes = problems.toSorted((one, other) => isWarning(one) - isWarning(other));
-    return { atMs: clock.wallMs(), isSuccess: false, hash, problems: causes, restart: [], lastMs };
+    return { atMs: clock.wallMs(), isSuccess: false, hash, problems: causes, restart: [], lastReadMs };
   };
   if (!lifecycle.may('reloading')) return kept([`dovegate is ${lifecycle.at}`]);
   lifecycle.become('reloading');

@@ -143,7 +143,7 @@ export function lookAt(gate: Gate): Running {
       })),
     journal() {
       const { state, space, fault, seq, lost, unsyncedMs, filling, missing, found } = journal;
-      const { whyNotCrashProof: whyNoMemory } = journal;
+      const { whyNotCrashProof: memoryFault } = journal;
       return {
         state,
         space,
@@ -157,8 +157,8 @@ export function lookAt(gate: Gate): Running {
         missing,
         isDamaged: found.damage !== undefined || found.isGap,
         isAppended: found.appended !== undefined && !found.isGap,
-        memory: whyNoMemory === undefined ? gate.memoryFile : undefined,
-        whyNoMemory,
+        memory: memoryFault === undefined ? gate.memoryFile : undefined,
+        memoryFault,
       };
     },
     access: () => ({
@@ -180,7 +180,7 @@ export function lookAt(gate: Gate): Running {
       if (!shipping.isNeeded) return undefined;
       const { ageMs = 0, notices, problem } = shipping.told ?? {};
       return {
-        isThere: notices !== undefined,
+        isConnected: notices !== undefined,
         isAbsent: notices === undefined && shipping.isAbsent,
         ageMs,
         problem,
@@ -218,7 +218,7 @@ function backendNow({ pools, drained, outages }: Gate, backend: BackendSettings)
   const { name, address, connections, passwordFiles, caFile } = backend;
   const pool = pools.byName.get(name);
   if (pool === undefined) return [];
-  const { isNewer, changedMs, fault, ...now } = pool.snapshot();
+  const { isNewer, fault, ...now } = pool.snapshot();
   const by = drained.find(name);
   return [
     {
@@ -226,9 +226,7 @@ function backendNow({ pools, drained, outages }: Gate, backend: BackendSettings)
       name,
       address: formatAddress(address),
       host: address.kind === 'unix' || isOfThisMachine(address.host) ? undefined : address.host,
-      series: pool.series,
       newer: isNewer ? backend.newer : undefined,
-      sinceMs: changedMs,
       fault: faultNow(fault),
       drained: [...(backend.drained ? [{}] : []), ...(by === undefined ? [] : [by])],
       lost: outages.lost(name),

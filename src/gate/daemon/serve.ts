@@ -220,7 +220,7 @@ function statusLine(gate: OpenGate, reloaded = gate.reloader.last): string {
   const serving = `serves ${listeners.map(({ name }) => name).join(' ')}, configuration ${hash.slice(0, 16)}`;
   const ready = reasons === '' ? '' : `NOT READY: ${reasons}; `;
   if (reloaded?.isSuccess !== false) return `${ready}${serving}`;
-  return reloaded.lastMs === undefined
+  return reloaded.lastReadMs === undefined
     ? `${ready}${serving}; the last reload failed`
     : `${ready}NOT THE FILE, but what was served before: ${reloaded.problems[0]?.split('\n', 1).join('') ?? ''}; ${serving}`;
 }

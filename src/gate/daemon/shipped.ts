@@ -7,11 +7,9 @@
 import { join } from 'node:path';
 import * as z from 'zod';
 import { bounds } from '../../host/bounds/bounds.js';
-import { readOwnFile, replaceFile } from '../../host/machine/regular-file.js';
+import { readOwnJson, replaceFile } from '../../host/machine/regular-file.js';
 import { messageOf } from '../../host/ports/faults.js';
 import type { Clock, Timer } from '../../host/ports/machine.js';
-import { fit } from '../../host/values/shape.js';
-import { parseLine } from '../../host/values/values.js';
 import { hasRecord } from '../../journal/files/has-record.js';
 import { type SafePosition, type SinkReport, safePosition } from '../../rules/config/receiver.js';
 import type { ShipClaims } from '../door/ship.js';
@@ -72,7 +70,7 @@ export class Shipped {
 
   /** Looks for the records of the positions that the last run kept. Call once, before the journal opens, which may remove segments. */
   async open(directory: string): Promise<void> {
-    const found = await readKept(this.#path).catch((fault: unknown) => {
+    const found = await readOwnJson(this.#path, kept).catch((fault: unknown) => {
       const text = `what was shipped is not known, so nothing was: ${messageOf(fault)}`;
       this.#parts.log.report({ event: 'ship-position-failed', level: 'warn', text });
       return undefined;
@@ -255,11 +253,3 @@ function createLag() {
 
 /** After a start or the last word of `dovegate ship`: a restart of it takes less. */
 const absentMs = 30_000;
-
-async function readKept(path: string): Promise<z.infer<typeof kept> | undefined> {
-  const text = await readOwnFile(path);
-  if (text === undefined) return undefined;
-  const found = fit(kept, parseLine(text));
-  if (typeof found === 'string') throw new Error(`${path}: ${found}`);
-  return found;
-}

@@ -80,7 +80,7 @@ export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCom
       ),
     );
   const reasons = listOf(status['reasons']).map((each) => textOf(each['text']));
-  const restart = asList(valuesOf(status['reload'])['restart_needed']) ?? [];
+  const restart = asList(valuesOf(status['reload'])['restart']) ?? [];
   if (restart.length > 0) {
     const text = `${restart.map(textOf).join(', ')}: changed in the file, and read only at a start`;
     looks.push(
@@ -140,7 +140,7 @@ function lookAtStart(
 
 function receiversIn(status: Values): Look[] {
   return listOf(status['shipping']).map((sink) => {
-    const name = `receiver ${textOf(sink['sink'])}`;
+    const name = `receiver ${textOf(sink['name'])}`;
     const why = textOf(valuesOf(sink['fault'])['text']);
     if (sink['state'] === 'forked') return bad(name, why, forkedTodo);
     if (sink['state'] !== 'away') return ok(name, textOf(sink['state']));
@@ -183,7 +183,7 @@ function shipIn(status: Values): Look[] {
 
 function noticesIn(notices: readonly Values[]): Look[] {
   return notices.map((receiver) => {
-    const name = `notices ${textOf(receiver['receiver'])}`;
+    const name = `notices ${textOf(receiver['name'])}`;
     if (receiver['state'] === 'unknown') return ok(name, 'none was sent since dovegate ship was started');
     if (receiver['fault'] === undefined) return ok(name, `${textOf(receiver['delivered'])} delivered`);
     const { code, status, for_ms: forMs } = valuesOf(receiver['fault']);

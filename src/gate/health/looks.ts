@@ -112,7 +112,7 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
     ...settings.listeners.map((each) =>
       lookAtListener(
         each,
-        served?.some(({ listener }) => textOf(listener) === each.name),
+        served?.some(({ name }) => textOf(name) === each.name),
         clock,
         daemonUid,
       ),

@@ -124,10 +124,6 @@ interface Waiter {
   askers: number;
 }
 
-/** More of them would wait longer than a handshake may take. */
-const waitersMax = bounds.loginWaiters;
-const waitersPerNetworkMax = bounds.loginWaitersPerNetwork;
-
 /** Checks one password at a time, since each costs a processor a tenth of a second and tens of MiB. */
 export class LoginQueue {
   readonly #clock: Clock;
@@ -217,7 +213,8 @@ export class LoginQueue {
     const all = [...this.#waiting.values()];
     const waitingAt = (place: string): Waiter[] => all.filter(({ login }) => login.source.network === place);
     const theirs = waitingAt(network);
-    const tooMany = theirs.length > waitersPerNetworkMax ? theirs : all.length > waitersMax ? all : [];
+    const tooMany =
+      theirs.length > bounds.loginWaitersPerNetwork ? theirs : all.length > bounds.loginWaiters ? all : [];
     const nowMs = this.#clock.now();
     const worst = sorted(tooMany, ({ login }) => {
       const [rank = 0, ...turns] = this.#history.placeOf(login.source, nowMs);

@@ -24,17 +24,12 @@ export interface UserResolver {
   resolve(users: readonly string[], asker?: Queueing): Promise<ResolvedUsers>;
 }
 
-/** Aliases of one name in a row. The service follows one step only, so an endless loop must be stopped here. */
-const stepsMax = bounds.aliasSteps;
-/** Users of one command; each is a question. Stops a line from causing thousands. */
-const usersMax = bounds.aliasUsers;
-
 /** Uses the lookup for userdb questions; the caller still owns it. */
 export function createUserResolver(lookup: Pick<Lookup, 'user'>, userNames: UserNames): UserResolver {
   return {
     async resolve(users, asker) {
       const given = new Set(users);
-      if (given.size > usersMax) return { kind: 'failed', code: 'users-many' };
+      if (given.size > bounds.aliasUsers) return { kind: 'failed', code: 'users-many' };
       const aliases = new Set<string>();
       for (const user of given) {
         const failure = await follow(user, given, aliases, asker);
@@ -52,7 +47,8 @@ export function createUserResolver(lookup: Pick<Lookup, 'user'>, userNames: User
     asker: Queueing | undefined,
   ): Promise<ResolveFailure | undefined> {
     let name = user;
-    for (let step = 0; step <= stepsMax; step += 1) {
+    // The service follows one step only, so an endless loop must be stopped here.
+    for (let step = 0; step <= bounds.aliasSteps; step += 1) {
       const answer = await lookup.user(name, asker);
       if (answer.kind === 'failed') return answer.code;
       // Unknown here: evaluated as given. The backend reads the same database.

@@ -181,7 +181,7 @@ function journalReserve({ state, space, freeBytes, directory }: RunningJournal):
 }
 
 function fillingJournal({ filling, state, space }: RunningJournal): FoundProblem | undefined {
-  if (filling?.isFilling !== true || state === 'failed' || space === 'reserve') return undefined;
+  if (!filling.isFilling || state === 'failed' || space === 'reserve') return undefined;
   const { youngBytes, bytesMax, largest } = filling;
   const percent = (part: number): string => `${Math.round(100 * part)} %`;
   const names = largest.map((one) => `${one.principal} (${percent(one.share)})`).join(', ');
@@ -572,13 +572,13 @@ function stalled(stall: Running['stall']): FoundProblem | undefined {
 /** Also a start with what was served before. */
 export function failedReload(reload: Running['reload']): FoundProblem | undefined {
   if (reload === undefined || reload.isSuccess) return undefined;
-  const { atMs, problems, lastMs } = reload;
+  const { atMs, problems, lastReadMs } = reload;
   const [first = ''] = problems[0]?.split('\n') ?? [];
   const more = problems.length < 2 ? '' : ` (and ${problems.length - 1} more)`;
-  if (lastMs !== undefined)
+  if (lastReadMs !== undefined)
     return {
       code: 'last-served',
-      text: `The file has problems since the start, and the configuration that was served before is served, as it was read at ${timeOf(lastMs)}; what the file denies since then may still be allowed: ${first}${more}`,
+      text: `The file has problems since the start, and the configuration that was served before is served, as it was read at ${timeOf(lastReadMs)}; what the file denies since then may still be allowed: ${first}${more}`,
       try: 'do what it says; then dovegate reload',
       isDegrading: true,
       sinceMs: atMs,

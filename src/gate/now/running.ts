@@ -2,7 +2,10 @@
 // read nothing else. Its parts are made when they are read first: a view that reads one makes no other, and reading one may throw.
 
 import type { ShownLock } from '../../doveadm/codes/locks.js';
+import type { OpenJournal } from '../../journal/files/journal.js';
 import type { NoticeReceiver, SinkReport } from '../../rules/config/receiver.js';
+import type { RunningExchange } from '../command/overdue.js';
+import type { PoolSnapshot } from '../pool/pool.js';
 import type { BackendHealth } from './now.js';
 import type { Drain, Loaded } from './operator.js';
 import type { FailedLogins, RefusedKey } from './refused-logins.js';
@@ -74,7 +77,7 @@ export interface Running {
   /** Of the process that ships records and notices; undefined: the settings name no receivers. */
   readonly ship?:
     | {
-        readonly isThere: boolean;
+        readonly isConnected: boolean;
         /** For longer than a restart of it takes. */
         readonly isAbsent: boolean;
         /** How old what it said is. */
@@ -94,7 +97,7 @@ export interface Running {
         readonly problems: readonly string[];
         readonly restart: readonly string[];
         /** The file had problems at the start: when the configuration that is served in its place was read. */
-        readonly lastMs?: number | undefined;
+        readonly lastReadMs?: number | undefined;
       }
     | undefined;
   /** Sockets of Dovecot's auth service that do not answer. */
@@ -120,19 +123,14 @@ export interface RunningListener {
   readonly sessionsMax: number;
 }
 
-export interface RunningBackend {
+/** A backend: what its pool reports, with what others know of it. */
+export interface RunningBackend extends Omit<PoolSnapshot, 'isNewer' | 'fault'> {
   readonly name: string;
   readonly address: string;
   /** Undefined: this host. */
   readonly host: string | undefined;
-  readonly series: string | undefined;
   /** What it gets, being newer than dovegate knows: the setting of that name. Undefined: it is not. */
   readonly newer: string | undefined;
-  readonly health: BackendHealth;
-  /** Since when it is up, or not. */
-  readonly sinceMs: number;
-  /** Its state may be older than `sinceMs`: it was the same when dovegate first looked. */
-  readonly mayBeLonger: boolean;
   /** Why it is down. `system`: the system's code, such as ECONNREFUSED. */
   readonly fault:
     | (Fault & {
@@ -150,19 +148,6 @@ export interface RunningBackend {
   readonly refused: number;
   readonly refusedPerSecond: number;
   readonly connections: number;
-  readonly dialing: number;
-  readonly idle: number;
-  readonly leased: number;
-  /** Held for overdue commands, beside the others. */
-  readonly overdue: number;
-  readonly waiters: number;
-  readonly oldestWaitMs: number;
-  /** Failed dials, by the step that failed: dial, tls, greeting, authentication, reply. */
-  readonly failed: Readonly<Record<string, number>>;
-  /** Since when these are counted: the start, or the reload that changed its settings. */
-  readonly countedMs: number;
-  /** `limits.queue`. */
-  readonly queue: number;
   readonly passwordFiles: readonly string[];
   readonly caFile: string | undefined;
 }
@@ -183,36 +168,19 @@ export function isUp({ health }: Pick<RunningBackend, 'health'>): boolean {
   return served[health];
 }
 
-export interface RunningJournal {
-  readonly state: 'writable' | 'failed';
-  /** `reserve`: the disk is full but for the reserve; only commands for emergencies are recorded, and so served. */
-  readonly space: 'normal' | 'reserve';
+/** The journal, by its own report. `space` is `reserve`: only commands for emergencies are recorded, and so served. */
+export interface RunningJournal
+  extends Pick<OpenJournal, 'state' | 'space' | 'seq' | 'lost' | 'unsyncedMs' | 'filling' | 'missing'> {
   readonly fault: Fault | undefined;
   readonly directory: string;
-  readonly seq: number;
-  readonly lost: number;
-  readonly unsyncedMs: number;
   /** Of its file system; undefined: not known yet. */
   readonly freeBytes: number | undefined;
-  readonly filling?:
-    | {
-        readonly isFilling: boolean;
-        /** Bytes of records younger than audit.keep_min. */
-        readonly youngBytes: number;
-        /** audit.max_size; Infinity: not known yet. */
-        readonly bytesMax: number;
-        /** The largest first; empty while there is room. */
-        readonly largest: readonly { readonly principal: string; readonly share: number }[];
-      }
-    | undefined;
-  /** The last record whose file was taken away; undefined: none. `sinceMs`: undefined if the start found it. */
-  readonly missing?: { readonly seq: number; readonly sinceMs: number | undefined } | undefined;
   /** The start found that it is not what its last checkpoint says, or lines that no run wrote. */
   readonly isDamaged: boolean;
   readonly isAppended: boolean;
   /** Where records survive a crash until they are on disk; undefined: nowhere, so every command waits for the disk. */
   readonly memory: string | undefined;
-  readonly whyNoMemory: string | undefined;
+  readonly memoryFault: string | undefined;
 }
 
 export const forkedMeans: Meaning = ['the store holds another journal under the id of this one'];
@@ -245,24 +213,6 @@ export interface RunningKey {
   readonly leftMs: number | undefined;
   readonly lastUsedMs: number | undefined;
   readonly failures: number;
-}
-
-export interface RunningExchange {
-  readonly id: string;
-  readonly listener: string;
-  readonly session: string;
-  readonly principal: string;
-  readonly user: string;
-  readonly command: string | undefined;
-  readonly backend: string | undefined;
-  readonly isWaiting: boolean;
-  /** Its client has been answered, and its backend has not replied yet. */
-  readonly isOverdue: boolean;
-  readonly durationMs: number;
-  /** How long an upstream has waited for its client to read or send. */
-  readonly clientMs: number;
-  /** Undefined: the reply has begun, or no deadline is known yet. */
-  readonly deadlineMs: number | undefined;
 }
 
 /** A client that moves no byte for this time is slow. */

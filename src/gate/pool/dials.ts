@@ -26,8 +26,6 @@ export interface DialsOwner extends UpstreamOwner {
 
 export type Dials = ReturnType<typeof createDials>;
 
-/** Concurrent dials: a backend that just came back is not flooded. */
-const dialsMax = bounds.dialsPerBackend;
 /**
  * A connection that closes within this time without serving a command counts as a failed dial. The first in a row that the backend ended,
  * before or after its greeting, does not open the breaker: a Dovecot that is reloaded or restarted ends new connections too, and serves
@@ -150,7 +148,8 @@ export function createDials(options: DialsOptions, owner: DialsOwner) {
     },
     get isAllowed(): boolean {
       const isAlone = owner.openCount + dialing.size === 0;
-      return dialing.size < dialsMax && health.mayDial(isAlone, dialing.size > 0);
+      // A backend that just came back is not flooded.
+      return dialing.size < bounds.dialsPerBackend && health.mayDial(isAlone, dialing.size > 0);
     },
     dial,
     /** For a command at a backend that is down: dials before the pause is over. False: not now. */

@@ -9,8 +9,6 @@ import type { ClientPace } from './lease.js';
 
 /** From this waiting time on, transfers above their share must move faster than `limits.min_rate`. */
 export const patienceMs = bounds.sharePatienceMs;
-/** After this waiting time no speed is enough. */
-const patienceMaxMs = bounds.sharePatienceMaxMs;
 /** Every half second the demanded rate doubles. */
 const doublingMs = 500;
 /** A transfer runs at least so long, so that many waiting principals do not end all that begins. */
@@ -19,7 +17,7 @@ const transferMinMs = bounds.transferMinMs;
 /** Bytes a second that a transfer above its share must move while a principal without its share has waited so long. */
 export function demandedRate(minRateBytes: number, waitedMs: number): number {
   if (waitedMs < patienceMs) return 0;
-  if (waitedMs >= patienceMaxMs) return Number.POSITIVE_INFINITY;
+  if (waitedMs >= bounds.sharePatienceMaxMs) return Number.POSITIVE_INFINITY;
   return minRateBytes * 2 ** ((waitedMs - patienceMs) / doublingMs);
 }
 

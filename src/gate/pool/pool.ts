@@ -102,11 +102,12 @@ export class Pool implements DialsOwner, WaiterOwner {
   }
 
   snapshot(): PoolSnapshot {
-    const { state, fault, failed, countedMs, changedMs, mayBeLonger } = this.#dials.health;
+    const { state, fault, failed, countedMs, changedMs: sinceMs, mayBeLonger } = this.#dials.health;
     const { idle, leased, overdue } = this.#open;
     const nowMs = this.#options.clock.now();
     const oldest = this.#queue.oldest;
     return {
+      series: this.series,
       health: this.#mode === 'serving' ? state.at : 'drained',
       queue: this.#options.limits.queue,
       failed,
@@ -118,7 +119,7 @@ export class Pool implements DialsOwner, WaiterOwner {
       waiters: this.#queue.size,
       oldestWaitMs: oldest === undefined ? 0 : nowMs - oldest.sinceMs,
       isNewer: this.server?.isNewer === true,
-      changedMs,
+      sinceMs,
       mayBeLonger,
       fault,
     };
@@ -469,7 +470,10 @@ export interface PoolLimits extends UpstreamLimits, HealthLimits {
   readonly freshForMs: number;
 }
 
+/** How a backend is, as everybody shows it; times by the wall clock. */
 export interface PoolSnapshot {
+  /** Undefined: not known yet. */
+  readonly series: Series | undefined;
   readonly isNewer: boolean;
   readonly dialing: number;
   readonly idle: number;
@@ -479,16 +483,17 @@ export interface PoolSnapshot {
   readonly waiters: number;
   /** How long the first of them has waited; 0: none waits. */
   readonly oldestWaitMs: number;
-  /** When its health last became up or down, on the wall clock. */
-  readonly changedMs: number;
+  /** Since when it is up, or not; it may be longer where it was the same when dovegate first looked. */
+  readonly sinceMs: number;
   readonly mayBeLonger: boolean;
   readonly fault: UpstreamFault | undefined;
   /** `drained`: it takes no commands; else what is known of its health. */
   readonly health: HealthState['at'] | 'drained';
   /** How many may wait. */
   readonly queue: number;
+  /** Failed dials, by the step that failed. */
   readonly failed: Readonly<Record<UpstreamPhase, number>>;
-  /** Since when these are counted, on the wall clock. */
+  /** Since when these are counted: the start, or the reload that changed its settings. */
   readonly countedMs: number;
 }
 

@@ -184,8 +184,6 @@ export class ReplyWriter implements ReplyTarget {
 }
 
 const plus = 0x2b;
-/** The longest row that is held back; limits the memory that a backend can use with a row without end. */
-const rowBytesMax = bounds.rowBytes;
 
 /**
  * One of several replies to one client: no status line goes out, and only whole rows, so that a reply that breaks off never shifts the rows
@@ -218,7 +216,7 @@ export function createJoinedTarget(target: RelayTarget, cells: number | undefine
       if (whole === bytes.length) return;
       kept.push(bytes.subarray(whole));
       keptBytes += bytes.length - whole;
-      if (keptBytes > rowBytesMax)
+      if (keptBytes > bounds.rowBytes)
         throw new WireFault('bad-frame', 'a row above the limit of joined replies');
     },
     addLog: (type, text) => target.addLog(type, text),
@@ -261,7 +259,7 @@ export class ReplyHead {
     this.#bytes += body.length;
     this.#cells += countCells(body);
     if (this.#cells >= this.#rows.decidedBy) return this.end();
-    if (this.#bytes > rowBytesMax) throw new WireFault('bad-frame', 'a first row above the limit');
+    if (this.#bytes > bounds.rowBytes) throw new WireFault('bad-frame', 'a first row above the limit');
     return undefined;
   }
 

@@ -121,7 +121,6 @@ export interface Greeting {
 const greetingLineBytesMax = bounds.strangerLineBytes;
 /** A login needs about five: a peer that sends more pieces, for example byte by byte, must not delay others. */
 export const strangerPiecesMax = bounds.strangerPieces;
-const shownNameMax = bounds.shownNameChars;
 
 /** Rejects with a TransportFault or a WireFault. */
 export async function greetPeer(greeting: Greeting): Promise<GreetedPeer> {
@@ -303,7 +302,7 @@ export function reportLogin(
   const source = { network: networkOf(address ?? '-'), listener };
   const { key } = more;
   const name = key?.shown ?? user;
-  const account = name === undefined ? undefined : printable(name.slice(0, shownNameMax));
+  const account = name === undefined ? undefined : printable(name.slice(0, bounds.shownNameChars));
   const who = account === undefined ? '' : ` as ${account}`;
   const what =
     key?.why === undefined

@@ -34,7 +34,6 @@ import type { Judged } from '../../rules/policy/judge.js';
 import { type Ending, isEnding, type Verdict } from '../outcome/outcome.js';
 import { type DecidedRows, ReplyHead, type ReplyTarget } from '../relay/reply-writer.js';
 
-const heldBytesMax = bounds.httpAnswerBytes;
 /** The same while the memory of all sessions is used up. */
 const crowdedBytesMax = 64 * 1024;
 const messageMax = 1024;
@@ -248,7 +247,7 @@ export class HttpAnswer implements ReplyTarget {
     // Its HTTP status is known only at its end.
     if (this.#bare !== undefined) return undefined;
     if (!this.#isStreaming) {
-      const most = this.#buffered.isFullFor(this.#origin) ? crowdedBytesMax : heldBytesMax;
+      const most = this.#buffered.isFullFor(this.#origin) ? crowdedBytesMax : bounds.httpAnswerBytes;
       if (this.#heldBytes + this.#rowsBytes <= most) return undefined;
       this.#isStreaming = true;
       this.#request.begin(this.#head);

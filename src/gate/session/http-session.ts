@@ -42,10 +42,6 @@ import {
 import { type BareForm, codeHeader, HttpAnswer, plain } from './http-answer.js';
 import type { RunningSession } from './roster.js';
 
-const keptMs = bounds.httpIdleMs;
-const lingerMs = bounds.httpLingerMs;
-/** The body limit where no policy permits a `file`: commands alone need no more, and it stays in memory while there is room. */
-const commandsBytesMax = bounds.httpCommandsBytes;
 /** Bytes of a body that are parsed at once: with words of one letter these take some 3 ms. */
 const pieceBytes = 8 * 1024;
 const json = 'application/json; charset=utf-8';
@@ -135,7 +131,7 @@ export async function serveRequests(
       host.isBusy = false;
       if (closeFor !== undefined) return closeFor;
       if (host.endsFor !== undefined) return host.endsFor;
-      timer = greeting.context.clock.setTimer(keptMs, () => transport.close('idle-timeout'));
+      timer = greeting.context.clock.setTimer(bounds.httpIdleMs, () => transport.close('idle-timeout'));
     }
   } finally {
     timer.cancel();
@@ -373,10 +369,10 @@ class HttpClient {
     const { httpBodyBytesMax } = this.#host.context.limits();
     const policy = this.#host.policyNow();
     const mayBeLong =
-      httpBodyBytesMax <= commandsBytesMax ||
+      httpBodyBytesMax <= bounds.httpCommandsBytes ||
       (policy !== undefined && mayTakeText(policy, this.#greeting.context.clock.wallMs()));
     if (mayBeLong) return { bytesMax: httpBodyBytesMax, why: '' };
-    return { bytesMax: commandsBytesMax, why: `: no command with a "file" is permitted here` };
+    return { bytesMax: bounds.httpCommandsBytes, why: `: no command with a "file" is permitted here` };
   }
 
   async #commandsOf(
@@ -469,7 +465,7 @@ class HttpClient {
   /** Reads and drops the rest of a request: a client that still sends when we close may never read its answer. */
   async #linger(request: HttpRequest): Promise<void> {
     const { clock } = this.#greeting.context;
-    const timer = clock.setTimer(lingerMs, () => this.#host.transport.close('aborted'));
+    const timer = clock.setTimer(bounds.httpLingerMs, () => this.#host.transport.close('aborted'));
     try {
       while ((await request.read()) !== null);
     } catch (fault) {

@@ -9,7 +9,7 @@ import type { Transport } from '../../host/ports/transport.js';
 import type { LockEntry } from '../../journal/records/lock-book.js';
 import type { Persons } from '../../rules/identity/person.js';
 import { principalOf } from '../../rules/identity/principal.js';
-import type { OverdueCommands, RunningNames } from '../command/overdue.js';
+import type { OverdueCommands, RunningExchange } from '../command/overdue.js';
 import { type FloodSource, networkKey } from '../outcome/journal.js';
 import type { ServedListener } from './greet-peer.js';
 import { createLineTurns } from './line-turns.js';
@@ -26,7 +26,6 @@ const explainedMax: Readonly<Record<Refusal['reason'], number>> = {
   'sessions-limit': bounds.refusedSessions,
   'peer-refused': bounds.unpermittedSessions,
 };
-const refusedMs = bounds.refusedStepMs;
 const refusedInputBytesMax = 16 * 1024 ** 2;
 
 export type Service = ReturnType<typeof createService>;
@@ -54,7 +53,7 @@ export function createService({
   let emptied: (() => void) | undefined;
 
   /** Running commands, overdue ones last. */
-  function describeAll(): readonly RunningNames[] {
+  function describeAll(): readonly RunningExchange[] {
     const running = [...roster].flatMap((session) => session.running?.describe() ?? []);
     const ids = new Set(running.map(({ id }) => id));
     // One that is overdue at one of its backends may run at another.
@@ -141,8 +140,8 @@ export function createService({
       // Longer lines get the same answer, and what is held of them counts nowhere.
       lineBytesMax: Math.min(lineBytesMax, bounds.commandLineBytes),
       inputBytesMax: refusedInputBytesMax,
-      inputTimeMs: refusedMs,
-      waitMs: refusedMs,
+      inputTimeMs: bounds.refusedStepMs,
+      waitMs: bounds.refusedStepMs,
     };
     explained[reason].set(transport, context.origin(peer));
     void refusePeer({
@@ -224,7 +223,7 @@ export function createService({
       return roster.sizes;
     },
     running: describeAll,
-    find: (id: string): RunningNames | undefined => runningOf(id)?.describe() ?? overdue.find(id),
+    find: (id: string): RunningExchange | undefined => runningOf(id)?.describe() ?? overdue.find(id),
     /** Ends a running command; false: it does not run. */
     kill(id: string): boolean {
       const exchange = runningOf(id);

@@ -16,9 +16,6 @@ function ignore(): void {}
 const lineFeed = 0x0a;
 /** Below this an unfinished line is not counted: a command whose bytes come in two pieces needs no room. */
 const uncountedBytes = bounds.uncountedLineBytes;
-/** What is read and dropped of a refused line; Dovecot takes no longer one. */
-const droppedBytesMax = bounds.droppedLineBytes;
-const droppedMs = bounds.droppedLineMs;
 
 export interface LineMemory {
   readonly buffered: ByteBudget;
@@ -114,7 +111,7 @@ export class SessionInput {
     try {
       // Not `Promise.race` for each chunk: the promise of the timer would hold all chunks until the end.
       await new Promise<void>((resolve, reject) => {
-        timer = clock.setTimer(droppedMs, resolve);
+        timer = clock.setTimer(bounds.droppedLineMs, resolve);
         this.#dropRest().then(resolve, reject);
       });
     } finally {
@@ -123,7 +120,7 @@ export class SessionInput {
   }
 
   async #dropRest(): Promise<void> {
-    for (let left = droppedBytesMax; left > 0; ) {
+    for (let left = bounds.droppedLineBytes; left > 0; ) {
       const chunk = await this.nextChunk();
       if (chunk === null || chunk.includes(lineFeed)) return;
       left -= chunk.length;

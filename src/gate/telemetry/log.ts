@@ -23,12 +23,9 @@ export interface DaemonEvent {
 
 export type Log = Awaited<ReturnType<typeof createLog>>;
 
-/** Bytes that may wait for a stdout that is not read. */
-const waitingBytesMax = bounds.logWaitingBytes;
-
 /** No method of it waits or throws: unwritable lines are dropped. */
 export async function createLog(level: ConfiguredLevel, isTerminal: boolean, clock: Clock) {
-  const file = destination({ dest: 1, sync: false, minLength: 0, maxLength: waitingBytesMax });
+  const file = destination({ dest: 1, sync: false, minLength: 0, maxLength: bounds.logWaitingBytes });
   let dropped = 0;
   file.on('drop', () => {
     dropped += 1;

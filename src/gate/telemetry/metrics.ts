@@ -277,15 +277,15 @@ const gauges: Readonly<Record<string, Rows>> = {
     ],
     audit_young_bytes: [
       'Bytes of audit records younger than audit.keep_min, which must not be removed.',
-      ({ journal: { filling } }) => (Number.isFinite(filling?.bytesMax) ? filling?.youngBytes : undefined),
+      ({ journal: { filling } }) => (Number.isFinite(filling.bytesMax) ? filling.youngBytes : undefined),
     ],
     audit_max_bytes: [
       'What audit.max_size is in bytes.',
-      ({ journal: { filling } }) => (Number.isFinite(filling?.bytesMax) ? filling?.bytesMax : undefined),
+      ({ journal: { filling } }) => (Number.isFinite(filling.bytesMax) ? filling.bytesMax : undefined),
     ],
     'audit_writer_share{principal}': [
       'Of the young records, the share of each of the five largest writers. Only while these records fill 80 % of audit.max_size.',
-      ({ journal }) => journal.filling?.largest.map(({ principal, share }) => [principal, share]),
+      ({ journal }) => journal.filling.largest.map(({ principal, share }) => [principal, share]),
     ],
     audit_in_reserve: [
       '1: the disk of the records is full but for the reserve; only rules with emergency are served.',
@@ -299,7 +299,7 @@ const gauges: Readonly<Record<string, Rows>> = {
   receivers: {
     audit_ship_up: [
       '1: `dovegate ship` asks the daemon what to send. 0: it does not, and receivers get nothing. Absent without receivers.',
-      ({ ship }) => ship && Number(ship.isThere),
+      ({ ship }) => ship && Number(ship.isConnected),
     ],
     'audit_ship_connected{sink}': [
       '1: records can be sent to this receiver.',

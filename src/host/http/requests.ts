@@ -20,8 +20,6 @@ const headBytesMax = bounds.httpHeadBytes;
 const fieldsMax = 100;
 /** How long a connection stays open for its next request; sent to clients. */
 const keptMs = 15_000;
-/** Pipelined requests that may wait; a client that sends more is disconnected. */
-const waitingMax = bounds.httpWaiting;
 const writeAheadBytes = 64 * 1024;
 /** Bytes parsed in one turn: if each byte is a chunk of HTTP, that takes some 2 ms. */
 const pieceBytes = bounds.httpPieceBytes;
@@ -200,7 +198,7 @@ class Requests implements HttpRequests {
     // Requests after a refused one are ignored, and those after one that asks for another protocol: Node loses what came with its end.
     if (this.#malformed !== undefined || this.#last?.isLast === true) {
       this.#ignored += 1;
-      if (this.#ignored > waitingMax) this.#stream.destroy();
+      if (this.#ignored > bounds.httpWaiting) this.#stream.destroy();
       return;
     }
     const request = new Request(this.#stream, message, response, isWaitingForUs);
@@ -216,7 +214,7 @@ class Requests implements HttpRequests {
       this.#refused(status);
       return;
     }
-    if (this.#waiting.length >= waitingMax) {
+    if (this.#waiting.length >= bounds.httpWaiting) {
       this.#stream.destroy();
       return;
     }

@@ -12,8 +12,6 @@ export interface NameNumbers {
   readonly gidOf: (name: string) => number | undefined;
 }
 
-const askTimeoutMs = bounds.directoryAnswerMs;
-
 export function userNameOf(uid: number): string | undefined {
   return localUserName(uid) ?? nameIn(ask('getent', ['passwd', String(uid)]), uid);
 }
@@ -118,7 +116,7 @@ export function ask(program: string, args: readonly string[]): readonly string[]
   try {
     const text = execFileSync(program, args, {
       encoding: 'utf8',
-      timeout: askTimeoutMs,
+      timeout: bounds.directoryAnswerMs,
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     return text.split('\n');

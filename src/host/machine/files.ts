@@ -32,9 +32,6 @@ import { bounds } from '../bounds/bounds.js';
 import { localGroupName, localUserName, ourselves } from './accounts.js';
 import { readAll, readLinked, readNamed, replaceWhole, syncDirectory } from './regular-file.js';
 
-/** The largest secret; a longer file is a mistake in the setting. */
-const secretBytesMax = bounds.secretFileBytes;
-
 /** A whole text file; throws the system's error. */
 export function readText(path: string): string {
   return readFileSync(path, 'utf8');
@@ -76,7 +73,8 @@ export async function readSecretFile(path: string): Promise<Buffer> {
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unreadable';
     throw new Error(`${path}: ${code}`, { cause });
   }
-  if (bytes.length > secretBytesMax) throw new Error(`${path}: larger than ${secretBytesMax} bytes`);
+  if (bytes.length > bounds.secretFileBytes)
+    throw new Error(`${path}: larger than ${bounds.secretFileBytes} bytes`);
   let end = bytes.length;
   if (bytes[end - 1] === 0x0a) end -= 1;
   if (bytes[end - 1] === 0x0d && end < bytes.length) end -= 1;
@@ -184,7 +182,7 @@ export function changeOf(path: string): { readonly uid: number; readonly ms: num
 
 /** Made with `text()` if missing: atomically, of mode 0600, on disk when this returns. Throws the system's error. */
 export function readOrMakeFile(path: string, text: () => string): string {
-  const known = readIfThere(path, secretBytesMax);
+  const known = readIfThere(path, bounds.secretFileBytes);
   if (known !== undefined) return known;
   const made = `${path}.${process.pid}.new`;
   rmSync(made, { force: true });
@@ -200,7 +198,7 @@ export function readOrMakeFile(path: string, text: () => string): string {
     unlinkSync(made);
   }
   syncDirectory(dirname(path));
-  return readLinked(path, secretBytesMax).toString('utf8');
+  return readLinked(path, bounds.secretFileBytes).toString('utf8');
 }
 
 /** Undefined: there is none. Throws any other error, and for a file that is too long or not a regular one. */

@@ -14,7 +14,10 @@ import {
 } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type * as z from 'zod';
 import { bounds } from '../bounds/bounds.js';
+import { fit } from '../values/shape.js';
+import { parseLine } from '../values/values.js';
 
 const safely = constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
@@ -133,6 +136,15 @@ export async function readOwnFile(path: string): Promise<string | undefined> {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw error;
   }
+}
+
+/** The same of JSON, as its shape. Rejects also with an Error that says what does not fit. */
+export async function readOwnJson<T>(path: string, shape: z.ZodType<T>): Promise<T | undefined> {
+  const text = await readOwnFile(path);
+  if (text === undefined) return undefined;
+  const found = fit(shape, parseLine(text));
+  if (typeof found === 'string') throw new Error(`${path}: ${found}`);
+  return found;
 }
 
 /** As `replaceWhole`, where other work must not wait for the disk; its directory is made. One call at a time. */

@@ -1,8 +1,9 @@
 // Makes the sockets that accept clients: UNIX, TCP, or inherited from systemd. Path, mode, owner and queue of an inherited socket stay as
 // they are. The configuration ensures that a TCP address belongs to this machine only.
 
+import { once } from 'node:events';
 import { type AddressInfo, createServer, isIP, type Server } from 'node:net';
-import { messageOf } from '../ports/faults.js';
+import { messageOf, systemCodeOf } from '../ports/faults.js';
 import type { Clock } from '../ports/machine.js';
 import type { Transport } from '../ports/transport.js';
 import { makeSocketFile, PlaceTaken, type SocketAccess, type SocketFile } from './socket-file.js';
@@ -80,16 +81,6 @@ function ignore(): void {
   // The transport reports the fault, or the peer is not awaited any more.
 }
 
-function listenAt(server: Server, path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ path, backlog }, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-}
-
 /**
  * Binds `place` and passes each accepted transport to `accept`, with the descriptor below it. Rejects with a ListenFault. With `kernel`,
  * the loss of a peer is noticed within 250 ms if there is a callback for it (`Transport.onGone`). `onError` gets errors of the listening
@@ -117,7 +108,9 @@ export async function bindUnix(
   if (tooMany > 0) throw new ListenFault(`${path}: the path is too long by ${tooMany} bytes`);
   let file: SocketFile;
   try {
-    file = await makeSocketFile(path, place, (bound) => listenAt(server, bound));
+    file = await makeSocketFile(path, place, (bound) =>
+      once(server.listen({ path: bound, backlog }), 'listening'),
+    );
   } catch (cause) {
     server.close();
     const text = messageOf(cause);
@@ -175,18 +168,13 @@ export async function bindTcp(
 ): Promise<BoundTcp> {
   const { host, port } = place;
   const where = `${host.includes(':') ? `[${host}]` : host}:${port}`;
-  await new Promise<void>((resolve, reject) => {
-    const fail = (cause: Error): void => {
-      const isTaken = 'code' in cause && cause.code === 'EADDRINUSE';
-      const text = isTaken ? 'another process listens there; stop it, or take another port' : cause.message;
-      reject(new ListenFault(`${where}: the socket cannot be made: ${text}`, cause));
-    };
-    server.once('error', fail);
-    server.listen({ host, port, backlog, exclusive: true }, () => {
-      server.off('error', fail);
-      resolve();
-    });
-  });
+  try {
+    await once(server.listen({ host, port, backlog, exclusive: true }), 'listening');
+  } catch (cause) {
+    const isTaken = systemCodeOf(cause) === 'EADDRINUSE';
+    const text = isTaken ? 'another process listens there; stop it, or take another port' : messageOf(cause);
+    throw new ListenFault(`${where}: the socket cannot be made: ${text}`, cause);
+  }
   server.on('error', (cause) => onError(`${where}: ${cause.message}`));
   const address = server.address();
   return {
@@ -231,17 +219,13 @@ export async function bindInherited(
   { name, descriptor }: InheritedSocket,
   onError: (text: string) => void,
 ): Promise<InheritedListener> {
-  await new Promise<void>((resolve, reject) => {
-    const fail = (cause: Error): void =>
-      reject(new ListenFault(`${name}: the inherited socket cannot be used: ${cause.message}`, cause));
-    server.once('error', fail);
+  try {
     // Node calls listen(2) again, which sets the length of the queue: so it is passed here, as an argument, because the option is ignored
     // beside `fd`.
-    server.listen({ fd: descriptor }, backlog, () => {
-      server.off('error', fail);
-      resolve();
-    });
-  });
+    await once(server.listen({ fd: descriptor }, backlog), 'listening');
+  } catch (cause) {
+    throw new ListenFault(`${name}: the inherited socket cannot be used: ${messageOf(cause)}`, cause);
+  }
   server.on('error', (cause) => onError(`${name}: ${cause.message}`));
   return {
     address: boundAddress(server.address()),

@@ -51,7 +51,7 @@ const byDescriptor = (descriptor: number): string => `/proc/self/fd/${descriptor
 export async function makeSocketFile(
   path: string,
   access: SocketAccess,
-  bind: (path: string) => Promise<void>,
+  bind: (path: string) => Promise<unknown>,
 ): Promise<SocketFile> {
   const folder = openSync(dirname(path), oPath | O_DIRECTORY);
   let socket: number | undefined;

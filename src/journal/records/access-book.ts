@@ -37,13 +37,13 @@ export interface AccessPlaces {
   readonly grants: number;
   readonly bytes: number;
 }
-const requestsMax = bounds.accessRequests;
-const grantsMax = bounds.accessGrants;
-const bytesMax = bounds.accessBytes;
-export const accessPlaces: AccessPlaces = { requests: requestsMax, grants: grantsMax, bytes: bytesMax };
+export const accessPlaces: AccessPlaces = {
+  requests: bounds.accessRequests,
+  grants: bounds.accessGrants,
+  bytes: bounds.accessBytes,
+};
 /** No rule needs nearly as many; a forged journal must not fill the memory. */
 const approvalsMax = bounds.accessApprovals;
-const unreviewedMs = bounds.accessUnreviewedMs;
 /** A reviewed one is kept as long as it counts against its owner's number a day. */
 const countedMs = 86_400_000;
 
@@ -189,7 +189,7 @@ export class AccessBook {
     const lacks = requiredOf(record).some((key) => record[key] === undefined);
     // What is damaged gives nothing. An end is one whatever else it says.
     if ((lacks || faults.length > 0) && !endings.has(record.action ?? '')) {
-      if (this.#damaged.size < requestsMax) this.#damaged.add(id);
+      if (this.#damaged.size < bounds.accessRequests) this.#damaged.add(id);
       return undefined;
     }
     if (record.action === 'requested') this.#request(id, record, entry, isCarried);
@@ -215,7 +215,9 @@ export class AccessBook {
     }
     const bytes = JSON.stringify({ ...record, bound: undefined }).length + boundBytes;
     // A carried grant is a request until its next record.
-    const isFull = this.#requests >= requestsMax + (isCarried ? 1 : 0) || this.#bytes + bytes > bytesMax;
+    const isFull =
+      this.#requests >= bounds.accessRequests + (isCarried ? 1 : 0) ||
+      this.#bytes + bytes > bounds.accessBytes;
     if (isFull) {
       this.#entries.delete(id);
       return;
@@ -241,7 +243,7 @@ export class AccessBook {
   #grant(entry: Entry, record: AccessRecord): void {
     const untilMs = parseTime(record.until ?? '');
     const grants = this.#entries.size - this.#requests;
-    if (entry.state !== 'requested' || untilMs === undefined || grants >= grantsMax) return;
+    if (entry.state !== 'requested' || untilMs === undefined || grants >= bounds.accessGrants) return;
     const { used: usedBefore = 0, ...granted } = record;
     this.#requests -= 1;
     entry.state = 'granted';
@@ -264,7 +266,7 @@ export class AccessBook {
     entry.ended = ended;
     if (state === 'requested' || requested.approvals !== 0) return this.#drop(entry);
     entry.state = 'unreviewed';
-    const untilMs = reviewed ? requested.time + countedMs : record.time + unreviewedMs;
+    const untilMs = reviewed ? requested.time + countedMs : record.time + bounds.accessUnreviewedMs;
     entry.untilMs = parseTime(until ?? '') ?? untilMs;
   }
 
@@ -330,7 +332,7 @@ export class LastEnds {
   carried(nowMs: number, most: number): AuditRecord[] {
     return [...this.entries]
       .slice(-most)
-      .filter(({ ended }) => ended !== undefined && nowMs < ended.time + unreviewedMs)
+      .filter(({ ended }) => ended !== undefined && nowMs < ended.time + bounds.accessUnreviewedMs)
       .flatMap((entry) => carriedOf(entry, nowMs));
   }
 }

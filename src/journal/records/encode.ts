@@ -54,7 +54,6 @@ const budgets: readonly Budget[] = [
 ];
 const [widestBudget] = budgets;
 
-const briefBodyBytesMax = bounds.refusedRecordBytes;
 const briefBudgets: readonly Budget[] = [
   // A cut value still fits into the list, with its additions.
   { value: 768, list: 1024 },
@@ -78,7 +77,7 @@ export function encodeBody(
   rows = isBrief ? briefBudgets : budgets,
   members = '',
 ): string {
-  const bytesMax = isBrief ? briefBodyBytesMax : bodyBytesMax;
+  const bytesMax = isBrief ? bounds.refusedRecordBytes : bodyBytesMax;
   for (const budget of rows) {
     const body = withoutKeys(attempt(record, budget, members));
     if (body.length * 3 <= bytesMax || Buffer.byteLength(body) <= bytesMax) return body;

@@ -9,9 +9,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
-import { readOwnFile, replaceFile, syncFolder } from '../../host/machine/regular-file.js';
-import { fit } from '../../host/values/shape.js';
-import { parseLine } from '../../host/values/values.js';
+import { readOwnJson, replaceFile, syncFolder } from '../../host/machine/regular-file.js';
 import { safePosition } from '../../rules/config/receiver.js';
 import type { Position } from './follow.js';
 
@@ -81,12 +79,10 @@ export function createPositionFile(directory: string, sink: string) {
   return {
     /** Undefined: nothing was ever shipped there. Rejects with the system's error, or for a foreign file. */
     async load(): Promise<KeptPosition | undefined> {
-      const text = await readOwnFile(path);
-      if (text === undefined) return undefined;
-      const found = fit(kept, parseLine(text));
-      if (typeof found === 'string' || found.sink !== sink)
-        throw new Error(`${path} holds no position of ${sink}`);
-      const { sink: _, journal, ...position } = found;
+      const found = await readOwnJson(path, kept);
+      if (found === undefined) return undefined;
+      const { sink: of, journal, ...position } = found;
+      if (of !== sink) throw new Error(`${path} holds no position of ${sink}`);
       return { journal, position };
     },
     /** On disk when it resolves, also after a power cut; rejects with the system's error. One call at a time. */

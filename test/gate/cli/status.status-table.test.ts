@@ -24,11 +24,11 @@ const full = {
   ready: false,
   reasons: [{ code: 'backends-down', text: 'no backend is up' }],
   journal: { state: 'writable', space: 'normal', unsynced_ms: 999, memory: '/run/dovegate/audit.ring' },
-  reload: { time: '2026-01-02T00:00:00.000Z', success: false, restart_needed: ['admin.unix'] },
-  listeners: [{ listener: 'support', sessions: 2, sessions_max: 200, address: 'unix:/run/s.sock' }],
+  reload: { at: '2026-01-02T00:00:00.000Z', success: false, restart: ['admin.unix'] },
+  listeners: [{ name: 'support', sessions: 2, sessions_max: 200, address: 'unix:/run/s.sock' }],
   backends: [
     {
-      backend: 'mail1',
+      name: 'mail1',
       up: true,
       leased: 1,
       idle: 2,
@@ -37,9 +37,9 @@ const full = {
       address: 'a:1',
       drained: [],
     },
-    { backend: 'mail2', up: false, text: 'dial-refused', drained: [] },
+    { name: 'mail2', up: false, fault: { code: 'dial-refused' }, drained: [] },
     {
-      backend: 'mail3',
+      name: 'mail3',
       up: false,
       health: 'drained',
       drained: [{}, { by: 'alice', since: '2026-01-01T00:00:00.000Z', reason: 'disk' }],
@@ -47,15 +47,15 @@ const full = {
   ],
   keys: [
     {
-      key: 'modoboa',
+      name: 'modoboa',
       listener: 'panel',
       policy: 'support',
       expires: '2027-06-30',
       last_used: '2026-01-01T00:00:00.000Z',
       failures: 3,
     },
-    { key: 'old', listener: 'panel', policy: 'support', expires: '2025-12-31', expired: true, failures: 7 },
-    { key: 'graph', listener: 'panel', policy: 'metrics', failures: 0 },
+    { name: 'old', listener: 'panel', policy: 'support', expires: '2025-12-31', left_ms: 0, failures: 7 },
+    { name: 'graph', listener: 'panel', policy: 'metrics', failures: 0 },
   ],
   exchanges: [
     {
@@ -130,7 +130,7 @@ const statuses: Readonly<
     serving({ journal: { ...writable, space: 'reserve', free_bytes: 0 } }),
     terminal(200),
   ],
-  'records are missing': [serving({ journal: { ...writable, missing_seq: 213 } }), terminal(200)],
+  'records are missing': [serving({ journal: { ...writable, missing: { seq: 213 } } }), terminal(200)],
   'policies that observe, and candidates': [serving({ observing: ['support', 'watch'], candidates }), pipe],
   'what is wrong stands on top, worst first, with what to try': [{ ...full, problems }, terminal(200)],
   'nothing is wrong': [serving({ problems: [] }), pipe],
@@ -165,7 +165,7 @@ void test('the table of backends stays in line where one is down', () => {
   const text = 'the backend could not be reached: connect ECONNREFUSED 192.0.2.1:24245, as in the last hour';
   const backends = [
     { ...full.backends[0] },
-    { backend: 'mail2', up: false, text, code: 'dial-refused', drained: [] },
+    { name: 'mail2', up: false, fault: { code: 'dial-refused', text }, drained: [] },
   ];
   const lines = formatStatus({ state: 'serving', backends }, pipe).split('\n');
   const [head = '', ...rows] = lines.slice(lines.findIndex((line) => line.startsWith('BACKEND')));
@@ -174,7 +174,7 @@ void test('the table of backends stays in line where one is down', () => {
 
 void test('docs/access-approve.md shows the table of receivers of notices', () => {
   const fault = { code: 'status', status: 500, for_ms: 42_000 };
-  const notices = [{ receiver: 'chat', state: 'down', fault, delivered: 3, failed: 6, dropped: 0 }];
+  const notices = [{ name: 'chat', state: 'down', fault, delivered: 3, failed: 6, dropped: 0 }];
   const shown = fencesOf(textOf('docs/access-approve.md')).find(({ text }) => text.startsWith('NOTICES '));
   const printed = formatStatus({ ship: { notices } }, pipe).replaceAll(/ +$/gm, '');
   assert.ok(printed.endsWith(`\n${shown?.text.trimEnd()}`), printed);

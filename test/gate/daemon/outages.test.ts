@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { foldIncidents, type Turn } from '../../../src/evidence/story/incidents.js';
+import type { RunningExchange } from '../../../src/gate/command/overdue.js';
 import { createOutages } from '../../../src/gate/daemon/outages.js';
-import type { RunningExchange } from '../../../src/gate/now/running.js';
 import type { ExchangeEnded } from '../../../src/gate/outcome/events.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { parseLine } from '../../../src/host/values/values.js';

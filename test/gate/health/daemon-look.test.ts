@@ -21,9 +21,9 @@ const told = (status: Readonly<Record<string, unknown>>, metrics = ''): Told => 
 const descriptors = (open: number, most: number): Told =>
   told({}, `process_open_fds ${open}\nprocess_max_fds ${most}\n`);
 const shipping = [
-  { sink: 'logs:6514', state: 'away', fault: { code: 'x', text: 'nobody listens' } },
-  { sink: 'more:6514', state: 'connected' },
-  { sink: '/srv/trail/dovegate', state: 'forked', fault: { code: 'audit-forked', text: 'another record 7' } },
+  { name: 'logs:6514', state: 'away', fault: { code: 'x', text: 'nobody listens' } },
+  { name: 'more:6514', state: 'connected' },
+  { name: '/srv/trail/dovegate', state: 'forked', fault: { code: 'audit-forked', text: 'another record 7' } },
 ];
 const syslog = settingsOf(
   `${sound}admin: { unix: /run/a.sock }\naudit: { ship: [{ syslog: "logs.example.com:6514" }] }\n`,

@@ -203,7 +203,7 @@ const ofQueues: Readonly<Record<string, Partial<Running>>> = {
 function sink(name: string, state: RunningSink['state'], lagRecords: number, why?: Fault): RunningSink {
   return { name, state, fault: why, lagRecords, lagMs: 0, safeSeq: 0 };
 }
-const absent = { ...shipTold, isThere: false, isAbsent: true, names: ['logs:6514', 'chat'] };
+const absent = { ...shipTold, isConnected: false, isAbsent: true, names: ['logs:6514', 'chat'] };
 const status = {
   code: 'status',
   status: 500,
@@ -270,7 +270,7 @@ const ofOthers: Readonly<Record<string, Partial<Running>>> = {
   'a key ends with a day of the configuration': endsAt(Date.UTC(2026, 10, 24)),
   'a key ended with a day of the configuration': endsAt(Date.UTC(2026, 10, 21)),
   'a key ends within a day': endsAt(Date.UTC(2026, 10, 24) + 1000),
-  'a file had problems at the start': { reload: { ...reload, lastMs: downMs - dayMs } },
+  'a file had problems at the start': { reload: { ...reload, lastReadMs: downMs - dayMs } },
   'a key was used from elsewhere twice': { refusedKeys: [{ ...used, count: 2 }] },
   'a key was used from elsewhere': { refusedKeys: [used] },
   'an old key': { refusedKeys: [replaced] },

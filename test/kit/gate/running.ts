@@ -1,12 +1,7 @@
 // A snapshot of a healthy gate, and parts to make it ill with.
 
-import type {
-  Fault,
-  PageTold,
-  Running,
-  RunningBackend,
-  RunningExchange,
-} from '../../../src/gate/now/running.js';
+import type { RunningExchange } from '../../../src/gate/command/overdue.js';
+import type { Fault, PageTold, Running, RunningBackend } from '../../../src/gate/now/running.js';
 
 export function backend(name: string, more: Partial<RunningBackend> = {}): RunningBackend {
   return {
@@ -68,6 +63,7 @@ export function exchange(id: string, more: Partial<RunningExchange> = {}): Runni
     durationMs: 12.3,
     clientMs: 0,
     deadlineMs: undefined,
+    isKilled: false,
     ...more,
   };
 }
@@ -82,7 +78,7 @@ export const pageTold: PageTold = {
 };
 
 export const shipTold: NonNullable<Running['ship']> = {
-  isThere: true,
+  isConnected: true,
   isAbsent: false,
   ageMs: 0,
   names: [],
@@ -117,10 +113,12 @@ export const healthy: Running = {
     lost: 0,
     unsyncedMs: 12.4,
     freeBytes: 3 * 1024 ** 3,
+    filling: { isFilling: false, youngBytes: 0, bytesMax: Infinity, largest: [] },
+    missing: undefined,
     isDamaged: false,
     isAppended: false,
     memory: '/run/dovegate/audit.ring',
-    whyNoMemory: undefined,
+    memoryFault: undefined,
   },
   locks: [],
   sinks: [],

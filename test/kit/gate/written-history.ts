@@ -4,13 +4,14 @@
 import { strict as assert } from 'node:assert';
 import { closeSync, mkdirSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import type { RunningExchange } from '../../../src/gate/command/overdue.js';
 import { makeNow } from '../../../src/gate/daemon/now-source.js';
 import { NowWatch } from '../../../src/gate/daemon/now-watch.js';
 import { Acknowledged, createAct } from '../../../src/gate/daemon/operator.js';
 import { createOutages } from '../../../src/gate/daemon/outages.js';
 import { faultNow } from '../../../src/gate/daemon/running.js';
 import type { DoorNow, MadeNow } from '../../../src/gate/door/door.js';
-import type { Running, RunningExchange } from '../../../src/gate/now/running.js';
+import type { Running } from '../../../src/gate/now/running.js';
 import { type CountedExchanges, createMetrics } from '../../../src/gate/telemetry/metrics.js';
 import { JournalFault } from '../../../src/host/ports/faults.js';
 import { carryOutSlowly } from '../../../src/journal/files/keeper.js';
@@ -380,11 +381,10 @@ export async function writeHistory(directory: string, chance: Chance): Promise<W
         ...healthy,
         atMs: clock.wallMs(),
         backends: [...engine.pools].map(([name, pool]) => {
-          const { fault, changedMs, isNewer: _, ...now } = pool.snapshot();
+          const { fault, isNewer: _, ...now } = pool.snapshot();
           const by = drained.get(name);
           return backendOf(name, {
             ...now,
-            sinceMs: changedMs,
             fault: faultNow(fault),
             drained: by === undefined ? [] : [by],
             lost: outages.lost(name),

@@ -29,18 +29,19 @@ async function watched(): Promise<string> {
   const finding = { kind: 'silent', host: 'gate1', time, text: '' } as const;
   const gate = { host: 'gate1', seq: 1, lastSeen: time, policies: {}, open: 0, findings: 1, differs: [] };
   const status = { at: time, store: 'S', records: 1, gates: [gate], findings: [finding] };
-  const served = await serveWatchMetrics(at, () => ({
+  const now = () => ({
     status,
     findings: [finding],
     hosts: new Set(['gate1']),
     isUp: true,
     keepMs: 1,
     mirroredMs: new Map([['gate1', 0]]),
-  }));
+  });
+  const served = await serveWatchMetrics(at, now, { complain: assert.fail });
   try {
     return (await askHttp(at, '/metrics')).body;
   } finally {
-    served.close();
+    await served.close();
   }
 }
 

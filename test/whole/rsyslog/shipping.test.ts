@@ -225,7 +225,7 @@ void test('a receiver that does not know us: told, shown in lag and status, and 
   await until(async () => (await sinkNow()).state === 'away', 'it is shown');
   const sink = await sinkNow();
   assert.deepEqual(
-    [sink.sink, sink.safe_seq, sink.fault.code],
+    [sink.name, sink.safe_seq, sink.fault.code],
     [`127.0.0.1:${rsyslog.port}`, 0, 'closed-early'],
   );
   const metrics = (await ask(daemon, '/metrics')).body;

@@ -59,7 +59,7 @@ test('a healthy daemon: ready, its status and metrics show what it did, and the 
   const status = await askDaemon(daemon, '/status.json');
   const started = await daemon.waitForLog(({ event }) => event === 'started', 'started');
   assert.ok(status.body.includes(`"config": "${String(started['hash'])}"`));
-  assert.match(status.body, /"listener": "support",\s+"address": "unix:.*support\.sock",\s+"sessions": 1/);
+  assert.match(status.body, /"name": "support",\s+"address": "unix:.*support\.sock",\s+"sessions": 1/);
   assert.ok(!status.body.includes(backendPassword));
   assert.deepEqual(await daemon.stop(), { code: 0, signal: null });
   assert.equal(existsSync(daemon.path('admin.sock')), false);

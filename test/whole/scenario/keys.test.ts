@@ -103,7 +103,7 @@ void test('made, checked, used, shown, and nowhere to be read', async (t) => {
   const { body: shown } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/status.json');
   const keys: readonly Readonly<Record<string, unknown>>[] = JSON.parse(shown).keys;
   assert.deepEqual(
-    keys.map(({ key: name, expires, last_used: used, failures }) => [
+    keys.map(({ name, expires, last_used: used, failures }) => [
       name,
       expires !== undefined,
       used !== undefined,

@@ -129,7 +129,7 @@ void test('killed between sending and storing, a second process, then a receiver
   await until(async () => /^dovegate_notices_up\{receiver="chat"\} 0$/m.test(await metrics()), 'up is 0');
   const { body } = await askHttp({ socketPath: daemon.path('admin.sock') }, '/status.json');
   const { ship, problems } = JSON.parse(body);
-  assert.equal(ship.notices[0].receiver, 'chat');
+  assert.equal(ship.notices[0].name, 'chat');
   assert.deepEqual([ship.notices[0].fault.code, ship.notices[0].fault.status], ['status', 500]);
   assert.match(
     problems.find(({ code }: { code: string }) => code === 'notices-away').text,
@@ -151,7 +151,8 @@ void test('killed between sending and storing, a second process, then a receiver
   }, 'it is gone');
   // One every 20 ms: within 5 s, or on a busy machine after as many answers of the gate.
   assert.ok(looks <= 250, `${looks} looks`);
-  assert.deepEqual((await told()).ship, { connected: false, notices: [] });
+  const { connected, notices } = (await told()).ship;
+  assert.deepEqual([connected, notices], [false, []]);
   await daemon.waitForLog(({ event }) => event === 'ship-absent', 'nobody ships');
   const dead = await told();
   assert.deepEqual(

@@ -253,7 +253,7 @@ test('files with problems, and with other receivers', async (t) => {
   await t.test('receivers of the records come and go by a reload', async () => {
     const receivers = async (): Promise<string[]> => {
       const status = JSON.parse((await dovegate(daemon, 'status', '--json')).stdout.toString());
-      return status.shipping.map(({ sink }: { sink: string }) => sink);
+      return status.shipping.map(({ name }: { name: string }) => name);
     };
     const reloadWith = async (ship: string): Promise<void> => {
       const audit = `{ door: ship.sock, directory: audit, memory: shm/audit.ring, memory_size: 4MiB, reserve: 4KiB, ship: [${ship}] }`;

@@ -37,7 +37,7 @@ const usual = { authority, more: 'admin: { unix: admin.sock }' };
 
 interface Status {
   readonly ship?: { readonly connected: boolean };
-  readonly shipping: readonly { readonly sink: string; readonly state: string; readonly safe_seq: number }[];
+  readonly shipping: readonly { readonly name: string; readonly state: string; readonly safe_seq: number }[];
 }
 
 async function statusOf(daemon: Daemon): Promise<Status> {
