@@ -227,7 +227,7 @@ function changesOfListener(
   after: ListedListener | undefined,
 ): Change[] {
   if (after === undefined) return [{ sign: '-', words: `listener ${name} is gone` }];
-  if (before === undefined) return [{ sign: '+', words: `listener ${name} is new, with ${whoHas(after)}` }];
+  if (before === undefined) return [{ sign: '+', words: `new listener ${name}: ${whoHas(after)}` }];
   const changes: Change[] = (['account', 'key'] as const).flatMap((kind) => {
     const [old, fresh] = [before, after].map((each) => loginsIn(each, kind));
     return namesIn(Object.fromEntries(old ?? []), Object.fromEntries(fresh ?? [])).flatMap(
@@ -235,7 +235,7 @@ function changesOfListener(
         const [one, two] = [old?.get(login), fresh?.get(login)];
         const what = `${kind} ${login} at ${name}`;
         if (one === two) return [];
-        if (one === undefined) return [{ sign: '+', words: `${what} is new, with policy ${two}` }];
+        if (one === undefined) return [{ sign: '+', words: `new ${what} with policy ${two}` }];
         if (two === undefined) return [{ sign: '-', words: `${what} is gone` }];
         return [{ sign: '~', words: `${what} has policy ${two} now, and had ${one}`, moved: [[one, two]] }];
       },
@@ -317,12 +317,12 @@ function choicesOf({ policies }: ListedListener): string {
   const choices = policies.map(({ policy, peers }) =>
     peers === undefined ? `everybody has ${policy}` : `${said(peers)} has ${policy}`,
   );
-  return choices.join(', then ') || 'no peer has a policy';
+  return choices.join(', then ') || 'nobody without a login has a policy';
 }
 
 function whoHas(listener: ListedListener): string {
   const logins = (['account', 'key'] as const).flatMap((kind) =>
-    [...loginsIn(listener, kind)].map(([login, policy]) => `${kind} ${login}: ${policy}`),
+    [...loginsIn(listener, kind)].map(([login, policy]) => `${kind} ${login} has ${policy}`),
   );
   return logins.length === 0 ? choicesOf(listener) : logins.join(', ');
 }

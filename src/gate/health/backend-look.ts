@@ -165,7 +165,7 @@ function adviceFor(
         : { todo: 'compare password_file with doveadm_password of that Dovecot' };
     case 'version-unsupported':
       return {
-        todo: 'correct address if this is not the inet_listener or unix_listener of "service doveadm" (2.3 or 2.4); series, release and newer must fit it',
+        todo: 'look whether "address" is the inet_listener or unix_listener of "service doveadm" (2.3 or 2.4), and whether "series", "release" and "newer" say which Dovecot this is',
       };
     case 'closed-early':
     case 'reply-timeout':

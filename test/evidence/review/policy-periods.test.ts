@@ -147,11 +147,11 @@ void test('words: who has which policy', () => {
       of(one),
       of(`bob: { policy: more, ${password} }, ${eve}`),
       '~ account bob at web has policy more now, and had desk',
-      '+ account eve at web is new, with policy desk',
+      '+ new account eve at web with policy desk',
     ],
     [of(`${one}, ${eve}`), of(one), '- account eve at web is gone'],
     [unix('desk'), unix('more'), '~ at desk now everybody has more, and before everybody has desk'],
-    [unix('desk'), of(one), '- listener desk is gone', '+ listener web is new, with account bob: desk'],
+    [unix('desk'), of(one), '- listener desk is gone', '+ new listener web: account bob has desk'],
   ] as const)
     assert.deepEqual(said(before, after), expected);
 });

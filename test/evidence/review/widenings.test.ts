@@ -175,7 +175,7 @@ void test('who gets which policy is told, and what nobody gets is not', () => {
   };
   const more = { unix: '/run/more.sock', policy: 'spare' };
   const added = tell(({ listeners }) => void (listeners['more'] = more));
-  assert.deepEqual(added, ['listener more is new, with everybody has spare']);
+  assert.deepEqual(added, ['new listener more: everybody has spare']);
   const fewer = tell(({ listeners }) => void delete listeners['other']);
   const ofNobody = tell(({ policies }) => void (policies.spare.except = []));
   assert.deepEqual([fewer, ofNobody], [[], []]);

@@ -157,7 +157,7 @@ test('doctor: a Dovecot that is not there, another service of it, one without th
   ] as const) {
     const address = `127.0.0.1:${await openServer(t, undefined, greeting)}`;
     const said = await doctor(address);
-    const named = `${address}: it is no doveadm server: it greets as ${service} does; correct address`;
+    const named = `${address}: it is no doveadm server: it greets as ${service} does; look whether "address" is`;
     assert.ok(said.includes(named), said);
   }
   const dovecot = await openScriptedDovecot({ owner: t, password: 'another' });
