@@ -362,16 +362,19 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   }
 
   async work<T>(run: () => T): Promise<T> {
-    const { lineTurns } = this.#host;
-    const { origin } = this.names;
-    const { clock } = this.#context;
-    await lineTurns.enter(this.#share, origin);
-    const startMs = clock.now();
+    await this.#host.lineTurns.enter(this.#share, this.names.origin);
+    const startMs = this.#context.clock.now();
     try {
       return run();
     } finally {
-      lineTurns.used(this.#share, origin, clock.now() - startMs);
+      this.#worked(startMs);
     }
+  }
+
+  /** Counts the time since then as work of this session, `mostMs` of it at the most. */
+  #worked(sinceMs: number, mostMs = Infinity): void {
+    this.#workedMs = this.#context.clock.now();
+    this.#host.lineTurns.used(this.#share, this.names.origin, Math.min(this.#workedMs - sinceMs, mostMs));
   }
 
   /** One command of a request; the answer goes to `answer`. */
@@ -382,15 +385,12 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     input: ClientInput | undefined,
     wish: ExchangeWish | undefined,
   ): Promise<{ id: string; closeFor: CloseReason | undefined } | 'revoked'> {
-    const { lineTurns } = this.#host;
-    const { origin } = this.names;
-    const { clock } = this.#context;
-    await lineTurns.enter(this.#share, origin);
+    await this.#host.lineTurns.enter(this.#share, this.names.origin);
     // A drain canceled it meanwhile, or closed the transport.
     const { closedFor: isClosed } = this.transport;
     const wishNow = this.isAborted ? 'draining' : isClosed === undefined ? wish : 'client-gone';
-    const startMs = clock.now();
     const exchanges = this.#context;
+    const startMs = exchanges.clock.now();
     this.#clientMinor = newestMinor;
     this.#lookPolicyUp(exchanges);
     if (this.#policy === undefined) return 'revoked';
@@ -400,13 +400,10 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     this.#exchanges += 1;
     const running = new Exchange(exchanges, this, line, undefined, undefined, wishNow);
     this.running = running;
-    const startedMs = clock.now();
-    lineTurns.used(this.#share, origin, startedMs - startMs);
+    this.#worked(startMs);
     try {
       const closeFor = await running.done;
-      this.#isRecorded ||= running.isRecorded;
-      if (!running.isServed)
-        lineTurns.used(this.#share, origin, Math.min(clock.now() - startedMs, workMsMax));
+      this.#ended(running);
       return { id: running.id, closeFor };
     } finally {
       this.running = undefined;
@@ -463,20 +460,16 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   }
 
   #takeTimed(line: Buffer): Exchange | 'option' | 'revoked' {
-    const { clock } = this.#context;
-    const startMs = clock.now();
+    const startMs = this.#context.clock.now();
     const running = this.#take(line);
-    this.#workedMs = clock.now();
-    this.#host.lineTurns.used(this.#share, this.names.origin, this.#workedMs - startMs);
+    this.#worked(startMs);
     return running;
   }
 
   #ended({ isRecorded, isServed }: Exchange): void {
     this.#isRecorded ||= isRecorded;
     // The records and the answer of a refusal are work of the same turn; a served command waited for its backend.
-    if (isServed) return;
-    const workMs = Math.min(this.#context.clock.now() - this.#workedMs, workMsMax);
-    this.#host.lineTurns.used(this.#share, this.names.origin, workMs);
+    if (!isServed) this.#worked(this.#workedMs, workMsMax);
   }
 
   /**

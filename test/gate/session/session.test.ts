@@ -479,6 +479,31 @@ void test('a bug in the evaluation of one line ends that session only, and says 
   await assertEnds(engine, client);
 });
 
+void test('a refused line counts as work for the time that it took', async () => {
+  const engine = openMemoryEngine({});
+  await engine.clock.advance(1_000);
+  const { transport, peer } = createMemoryTransport();
+  const used: number[] = [];
+  const host = {
+    lineTurns: {
+      enter: () => undefined,
+      used: (...[, , ms]: [object, string, number]) => void used.push(ms),
+      size: 0,
+    },
+    onStanding: () => undefined,
+    admit: () => undefined,
+    onEnd: () => undefined,
+  };
+  const who = { listener: 'support' };
+  const session = new Session(host, engine.listener, transport, who, Promise.resolve(who));
+  peer.send('VERSION\tdoveadm-server\t1\t0\n\tbob@example.org\tmailbox delete\tINBOX\n');
+  await settle();
+  assert.equal(engine.recordsOf('admission').length, 1);
+  assert.deepEqual(used, [0, 0]);
+  peer.end();
+  await session.done;
+});
+
 void test('a tag is recorded with the next command only, and what is no tag is ignored', async () => {
   const { engine, client } = await openWithClient(2);
   for (const line of [
