@@ -36,7 +36,7 @@ export const parts: readonly Part[] = [
       config/without-doubtful identity/credentials identity/human identity/origin identity/person identity/principal
       identity/roles keys/authorization keys/key keys/sign-key policy/assess policy/attempt policy/decide policy/grant
       policy/judge policy/match policy/outcome policy/policy policy/regex policy/regex-parser policy/route policy/terms
-      policy/test-text policy/value-test proposals/alone proposals/generalise proposals/granting proposals/policy-text
+      conditions/kind conditions/query-test conditions/value-test proposals/alone proposals/generalise proposals/granting proposals/policy-text
       proposals/seen-line proposals/suggested-rule setup/asker setup/certificates setup/configuration
       setup/configuration-beside setup/configuration-text setup/dial-target setup/doveconf setup/inspect setup/inspect-beside
       setup/peers setup/sockets setup/unit

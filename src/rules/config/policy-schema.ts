@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { allSeries } from '../../doveadm/commands/catalog.js';
 import { newestMinor } from '../../doveadm/protocol/minors.js';
 import { formatDuration } from '../../host/words/durations.js';
+import { comparisonKinds } from '../conditions/value-test.js';
 import { usualRequests } from '../policy/policy.js';
 import {
   as,
@@ -31,29 +32,25 @@ const usesMax = 10_000;
 /** Undecided requests that one principal may have. */
 const openMax = 10;
 
-const bound = z.union([z.string(), z.number()], {
-  error: 'must be a number, an age as 30d, or a size as 1MiB',
-});
-
 const words = listOf(word, 'values').min(1, { error: 'must hold at least one value' });
+
+const forms = {
+  words: z.union([word, words], { error: 'must be a value or a list of them' }),
+  text: text('a regular expression'),
+  bound: z.union([z.string(), z.number()], { error: 'must be a number, an age as 30d, or a size as 1MiB' }),
+};
+
+const comparisonShape = Object.fromEntries(
+  comparisonKinds.flatMap(({ keys }) =>
+    Object.entries(keys).map(([key, form]) => [key, forms[form].optional()] as const),
+  ),
+);
 
 /** `any`, `present`, `absent`, a value, a list of them, or a comparison. */
 const condition = z
-  .union(
-    [
-      word,
-      words,
-      strict('a condition', {
-        one_of: z.union([word, words], { error: 'must be a value or a list of them' }).optional(),
-        equals: z.union([word, words], { error: 'must be a value or a list of them' }).optional(),
-        regex: text('a regular expression').optional(),
-        at_least: bound.optional(),
-        at_most: bound.optional(),
-        optional: flag(),
-      }),
-    ],
-    { error: 'must be a value, a list of values, or one of one_of, equals, regex, at_least, at_most' },
-  )
+  .union([word, words, strict('a condition', { ...comparisonShape, optional: flag() })], {
+    error: `must be a value, a list of values, or one of ${Object.keys(comparisonShape).join(', ')}`,
+  })
   .meta({
     description:
       'any: whatever, also nothing; present; absent; values in which * and ** are wildcards; or a comparison',

@@ -6,6 +6,8 @@ import type { GlobList } from '../../doveadm/names/glob.js';
 import { predicateOf } from '../../host/kinds/kinds.js';
 import { formatDuration } from '../../host/words/durations.js';
 import { parseTime } from '../../host/words/instants.js';
+import type { QueryTest } from '../conditions/query-test.js';
+import type { ParameterTest } from '../conditions/value-test.js';
 import type { Regex } from './regex.js';
 
 /** The place of a rule, for every answer that names it. Lines and columns count from 1. */
@@ -14,63 +16,6 @@ export interface RulePlace {
   readonly line: number;
   readonly column: number;
 }
-
-/**
- * `any`: any value, or absent. `present`: given, with any value. `absent`: not given. `one-of`: every value matches a pattern. `equals`:
- * exactly these values. `number`: every value is in the range. `regex`: every value matches. `isOptional`: absent is permitted too.
- */
-export type ValueTest =
-  | { readonly kind: 'any' }
-  | { readonly kind: 'present' }
-  | { readonly kind: 'absent' }
-  | ({ readonly isOptional: boolean } & (
-      | { readonly kind: 'one-of'; readonly globs: GlobList }
-      | { readonly kind: 'equals'; readonly values: readonly string[] }
-      | ({ readonly kind: 'number' } & Bounds<bigint>)
-      | { readonly kind: 'regex'; readonly regex: Regex }
-    ));
-
-export const isValueTest = predicateOf<ValueTest>();
-
-export interface Bounds<Value> {
-  readonly atLeast: Value | undefined;
-  readonly atMost: Value | undefined;
-}
-
-/** The test of one parameter, by the catalog's long name. In an `allow` all values must pass, in a `deny` one is enough. */
-export interface ParameterTest {
-  readonly parameter: string;
-  readonly test: ValueTest;
-}
-
-/** The test of a search key's value. `present`: one that narrows the search. Ages are in seconds, sizes in bytes. */
-export type KeyTest =
-  | { readonly kind: 'present' }
-  | { readonly kind: 'absent' }
-  | { readonly kind: 'one-of'; readonly globs: GlobList }
-  | ({ readonly kind: 'age' | 'size' } & Bounds<number>);
-
-export const isKeyTest = predicateOf<KeyTest>();
-
-export interface KeyCondition {
-  readonly key: string;
-  readonly test: KeyTest;
-}
-
-export type QueryTest =
-  | { readonly kind: 'any' }
-  /** Exactly these words, in this order. */
-  | { readonly kind: 'equals'; readonly words: readonly string[] }
-  /** For the words joined by one blank; a word with a blank, or a similar character, never passes. */
-  | { readonly kind: 'regex'; readonly regex: Regex }
-  /** All of `conditions`, and one group of `anyOf`, if there is any. */
-  | {
-      readonly kind: 'keys';
-      readonly conditions: readonly KeyCondition[];
-      readonly anyOf: readonly (readonly KeyCondition[])[];
-    };
-
-export const isQueryTest = predicateOf<QueryTest>();
 
 /** A number of events in any span of `windowMs`. */
 export interface Rate {
