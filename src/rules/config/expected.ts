@@ -14,6 +14,8 @@ export const spellings = z.registry<{ readonly spelling: Spelling }>();
 /** What a schema expects below it, within defaults, conversions and alternatives. */
 interface Expected {
   readonly spelling: Spelling | undefined;
+  /** Of a map with certain keys. */
+  readonly keys: readonly string[];
   readonly at: (key: string) => z.core.$ZodType | undefined;
   readonly item: z.core.$ZodType | undefined;
 }
@@ -27,6 +29,7 @@ export function expectedBy(schema: z.core.$ZodType): Expected {
   const [map] = all.filter((each) => each instanceof z.ZodObject || each instanceof z.ZodRecord);
   const expected = {
     spelling: all.map((each) => spellings.get(each)?.spelling).find((each) => each !== undefined),
+    keys: map instanceof z.ZodObject ? Object.keys(map.def.shape) : [],
     at: (key: string) => {
       if (!(map instanceof z.ZodObject)) return map?.def.valueType;
       // Objects of the language have members of their own: `constructor`.

@@ -38,6 +38,7 @@ import {
   urlOf,
   userPatterns,
   word,
+  writtenOf,
 } from './schema-parts.js';
 import { sinkSchema } from './sinks.js';
 
@@ -433,6 +434,26 @@ const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
 
 const catalogFile = file('a file of commands, as those of scripts/catalog');
 
+const mailUsers = section('the settings of user names', {
+  default_realm: text('a domain').optional().describe('domain that is appended to a user without one'),
+  case: oneOf(['fold', 'keep'])
+    .prefault('fold')
+    .describe(
+      'whether names that differ in case only are one user to Dovecot (`fold`), or several (`keep`: auth_username_format without `%L`)',
+    ),
+  characters: text('a class of characters, as "A-Za-z0-9._+=@-"')
+    .prefault(defaultCharacters)
+    .describe('characters that user names may have'),
+  resolve: file('a socket of the Dovecot auth service')
+    .optional()
+    .describe("socket of Dovecot's auth service that resolves aliases"),
+});
+
+/** As the section `mail_users` of a text has it, for texts that are read again. */
+export function mailUsersSection(values: RawMailUsers): Readonly<Record<string, unknown>> {
+  return writtenOf(mailUsers, values);
+}
+
 /** The whole file. Settings from several files are merged before they meet it. */
 export const configurationSchema = section('a configuration', {
   version: z
@@ -443,20 +464,7 @@ export const configurationSchema = section('a configuration', {
     .optional()
     .describe('other files, merged into this one; a name that two of them define is a problem'),
   listeners: named(listener, 'listeners').default({}),
-  mail_users: section('the settings of user names', {
-    default_realm: text('a domain').optional().describe('domain that is appended to a user without one'),
-    case: oneOf(['fold', 'keep'])
-      .prefault('fold')
-      .describe(
-        'whether names that differ in case only are one user to Dovecot (`fold`), or several (`keep`: auth_username_format without `%L`)',
-      ),
-    characters: text('a class of characters, as "A-Za-z0-9._+=@-"')
-      .prefault(defaultCharacters)
-      .describe('characters that user names may have'),
-    resolve: file('a socket of the Dovecot auth service')
-      .optional()
-      .describe("socket of Dovecot's auth service that resolves aliases"),
-  }).prefault({}),
+  mail_users: mailUsers.prefault({}),
   backends: named(backend, 'backends').default({}),
   routes: listOf(route, 'routes').default([]).describe('where the users live; the first match counts'),
   catalog: as(
