@@ -4,7 +4,7 @@
 import { commandsNamed, type Parameter } from '../../doveadm/commands/catalog.js';
 import { requestWords } from '../../host/words/asking.js';
 import { formatWords } from '../../host/words/text.js';
-import { type KeyCondition, type QueryTest, wordsOfKey } from '../conditions/query-test.js';
+import { isQueryTest, type QueryTest, wordsOfKey } from '../conditions/query-test.js';
 import { comparesValues, kindOf, passes } from '../conditions/value-test.js';
 import type { Policy, RequestRule } from '../policy/policy.js';
 import { exampleOf } from '../policy/regex.js';
@@ -43,34 +43,15 @@ function wordsOf(parameter: Parameter, { where = [], query }: RequestRule): read
   return type === 'bool' ? [option] : [option, ...value];
 }
 
-function queryWords(query: QueryTest | undefined): string[] {
-  switch (query?.kind) {
-    case 'equals':
-      return [...query.words];
-    case 'regex':
-      return exampleOf(query.regex.source)?.split(' ') ?? ['QUERY'];
-    case 'keys': {
-      const keys = [...query.conditions, ...(query.anyOf[0] ?? [])];
-      if (keys.length === 0) return ['QUERY'];
-      // A mailbox alone is no query for a command that destroys.
-      const all = keys.every(({ key }) => key.startsWith('mailbox')) ? ['all'] : [];
-      return [...keys.flatMap(keyWords), ...all];
-    }
-    case 'any':
-    case undefined:
-      return ['QUERY'];
-    default:
-      return query satisfies never;
-  }
-}
-
-function keyWords(condition: KeyCondition): string[] {
-  const [words = []] = wordsOfKey(
-    condition,
-    (pattern) => [plainText(pattern, 'VALUE')],
-    () => 'VALUE',
-  );
-  return words;
+function queryWords(query: QueryTest | undefined): readonly string[] {
+  if (isQueryTest(query, 'equals')) return query.words;
+  if (isQueryTest(query, 'regex')) return exampleOf(query.regex.source)?.split(' ') ?? ['QUERY'];
+  const keys = isQueryTest(query, 'keys') ? [...query.conditions, ...(query.anyOf[0] ?? [])] : [];
+  if (keys.length === 0) return ['QUERY'];
+  // A mailbox alone is no query for a command that destroys.
+  const all = keys.every(({ key }) => key.startsWith('mailbox')) ? ['all'] : [];
+  const fill = (pattern: string): string[] => [plainText(pattern, 'VALUE')];
+  return [...keys.flatMap((each) => wordsOfKey(each, fill, () => 'VALUE')[0] ?? []), ...all];
 }
 
 /** A pattern is no name. */

@@ -174,6 +174,25 @@ export function writtenOf(schema: z.core.$ZodType, values: object): Readonly<Rec
   return written;
 }
 
+/** The paths of settings that differ, of those that are read at a start only: `restart` in the schema, or above it. */
+export function changedAtStart(
+  schema: z.core.$ZodType,
+  [before, now]: readonly [object, object],
+  { path = '', restart = false } = {},
+): string[] {
+  const { keys, at } = expectedBy(schema);
+  return keys.flatMap((key) => {
+    const below = at(key) ?? schema;
+    const [old, fresh]: readonly unknown[] = [before, now].map((each) =>
+      Reflect.get(each, nameOf(below, key)),
+    );
+    const isMap = expectedBy(below).keys.length > 0;
+    const here = { path: `${path}${key}`, restart: expectedBy(below).restart ?? restart };
+    if (isMap) return changedAtStart(below, [Object(old), Object(fresh)], { ...here, path: `${here.path}.` });
+    return here.restart && JSON.stringify(old) !== JSON.stringify(fresh) ? [here.path] : [];
+  });
+}
+
 function isUsual(schema: z.core.$ZodType, value: unknown): boolean {
   const isLeft = typeof value === 'object' || typeof value === 'number';
   return isLeft && JSON.stringify(z.safeParse(schema, undefined).data) === JSON.stringify(value);
