@@ -35,7 +35,7 @@ export const parts: readonly Part[] = [
       config/problem config/receiver config/schema config/schema-parts config/settings config/sink-files config/sinks config/store-place config/validate
       config/without-doubtful identity/credentials identity/human identity/origin identity/person identity/principal
       identity/roles keys/authorization keys/key keys/sign-key policy/assess policy/attempt policy/decide policy/grant
-      policy/judge policy/match policy/outcome policy/policy policy/regex policy/regex-parser policy/route policy/terms
+      policy/judge policy/match policy/outcome policy/policy policy/rate policy/regex policy/regex-parser policy/route policy/terms
       conditions/kind conditions/query-test conditions/value-test proposals/alone proposals/generalise proposals/granting proposals/policy-text
       proposals/seen-line proposals/suggested-rule setup/asker setup/certificates setup/configuration
       setup/configuration-beside setup/configuration-text setup/dial-target setup/doveconf setup/inspect setup/inspect-beside

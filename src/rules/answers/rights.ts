@@ -24,7 +24,6 @@ import {
 } from '../conditions/value-test.js';
 import {
   type Policy,
-  type Rate,
   type RequestRule,
   type Rule,
   type RulePlace,
@@ -32,6 +31,7 @@ import {
   sayRequestTerms,
   shownTermsOf,
 } from '../policy/policy.js';
+import type { Rate } from '../policy/rate.js';
 import { regexWords } from '../policy/regex.js';
 import { exampleOfRequest } from './example.js';
 

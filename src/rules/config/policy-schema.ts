@@ -5,7 +5,7 @@ import { allSeries } from '../../doveadm/commands/catalog.js';
 import { newestMinor } from '../../doveadm/protocol/minors.js';
 import { formatDuration } from '../../host/words/durations.js';
 import { comparisonKinds } from '../conditions/value-test.js';
-import { usualRequests } from '../policy/policy.js';
+import { usualRequests } from '../policy/rate.js';
 import {
   as,
   count,
