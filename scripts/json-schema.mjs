@@ -17,7 +17,7 @@ export function formatJsonSchema() {
 /** A default in the file of an editor would be written into configurations, and stay there when it changes. */
 function forEditors(_key, value) {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
-  const { default: _, description, form, ...rest } = value;
+  const { default: _, restart: _restart, description, form, ...rest } = value;
   const lines = [description, form].filter((each) => each !== undefined);
   return lines.length === 0 ? rest : { ...rest, description: lines.join('; ') };
 }

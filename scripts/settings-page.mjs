@@ -41,7 +41,9 @@ const families = [
 ];
 
 /** Every setting of a schema: its path and its node. */
-function* settingsIn(node, path) {
+function* settingsIn(schema, path, above = false) {
+  // What a section says of a restart holds for all that does not say otherwise.
+  const node = { ...schema, restart: schema.restart ?? above };
   const below = path === '' ? '' : `${path}.`;
   if (leaves.test(path)) {
     yield [path, node];
@@ -59,7 +61,7 @@ function* settingsIn(node, path) {
   // A list of maps, as a map of maps, is no setting of its own; but where rules are listed says what they do.
   const isList = inner.length > 0 && !path.startsWith('policies.');
   if (!isMap && !isList && !path.endsWith('[]')) yield [path, node];
-  for (const [key, value] of inner) yield* settingsIn(value, key);
+  for (const [key, value] of inner) yield* settingsIn(value, key, node.restart);
 }
 
 /** Its type, with unit and bounds. */
@@ -93,7 +95,8 @@ that \`dovegate check\` uses. How sections work together: [configuration](config
 
 A duration is a whole number with a unit: \`500ms\`, \`5s\`, \`10m\`, \`2h\`, \`7d\`, \`52w\` (a year). So is a size: \`512B\`, \`64KiB\`,
 \`1536KiB\` (1.5 MiB), \`2GiB\`, \`1TiB\`. A rate is \`20/hour\`. \`NAME\` is a name of your own, \`[]\` an item of a list.
-A setting without a type is a text.
+A setting without a type is a text. A reload reads every setting without "read at a start"; all of \`admin\` but \`admin.page\` is read at a
+start, too.
 `;
 const tail = `## What can go wrong
 
@@ -117,7 +120,11 @@ function sectionsOf(found) {
 /** `name` (type; default): meaning. */
 function lineOf(path, node) {
   const [type, value] = [typeOf(node), defaultOf(node)];
-  const facts = [...(type === 'text' ? [] : [type]), ...(value === '' ? [] : [`default ${value}`])];
+  const facts = [
+    ...(type === 'text' ? [] : [type]),
+    ...(value === '' ? [] : [`default ${value}`]),
+    ...(node.restart ? ['read at a start'] : []),
+  ];
   return wrapped(
     '- ',
     `\`${path}\`${facts.length === 0 ? '' : ` (${facts.join('; ')})`}: ${node.description}`,

@@ -5,7 +5,7 @@
 import { formatCell } from '../evidence/trail/export.js';
 import type { RecordedAction } from '../gate/door/door.js';
 import { formatTime } from '../host/words/instants.js';
-import { mailUsersSection } from '../rules/config/settings.js';
+import { mailUsersSection } from '../rules/config/schema.js';
 import { settingsText } from '../rules/setup/configuration-text.js';
 import type { LookedThrough, PolicyHistory } from './answers/api.js';
 import type { AskedOf } from './answers/endpoints.js';

@@ -32,11 +32,11 @@ export const parts: readonly Part[] = [
       answers/command-list answers/explanation answers/own-questions answers/policy-tests answers/read-answer answers/recorded-line
       answers/rights answers/statement cli/named-listener cli/rules-commands cli/test config/admin-schema config/check-beside config/cursor config/fault
       config/fleet-names config/kept-files config/parse-client config/parse-settings config/parse-yaml config/policy-list
-      config/problem config/receiver config/schema-parts config/settings config/sink-files config/sinks config/store-place config/validate
+      config/problem config/receiver config/schema config/schema-parts config/settings config/sink-files config/sinks config/store-place config/validate
       config/without-doubtful identity/credentials identity/human identity/origin identity/person identity/principal
       identity/roles keys/authorization keys/key keys/sign-key policy/assess policy/attempt policy/decide policy/grant
-      policy/judge policy/match policy/outcome policy/policy policy/regex policy/regex-parser policy/route policy/terms
-      policy/test-text policy/value-test proposals/alone proposals/generalise proposals/granting proposals/policy-text
+      policy/judge policy/match policy/outcome policy/policy policy/rate policy/regex policy/regex-parser policy/route policy/terms
+      conditions/kind conditions/query-test conditions/value-test proposals/alone proposals/generalise proposals/granting proposals/policy-text
       proposals/seen-line proposals/suggested-rule setup/asker setup/certificates setup/configuration
       setup/configuration-beside setup/configuration-text setup/dial-target setup/doveconf setup/inspect setup/inspect-beside
       setup/peers setup/sockets setup/unit

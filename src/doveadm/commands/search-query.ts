@@ -52,6 +52,11 @@ for (const name of ['savedbefore', 'savedon', 'savedsince', 'guid']) {
   if (key !== undefined) keys.set(`x-${name}`, key);
 }
 
+/** Without the names that only older servers have. */
+export function searchKeyNames(): readonly string[] {
+  return [...keys.keys()].filter((name) => !name.startsWith('x-'));
+}
+
 /** Keys that a server accepts but that are refused here, with an alternative. */
 const refusedKeys = new Map([
   ['x-mailbox', 'write "mailbox"'],

@@ -2,6 +2,8 @@
 // users. Each set is a machine over code points; they are walked together, breadth first, so that the shortest text is found. All code
 // points between two neighboring ends of ranges move every machine alike, so that one of them stands for all.
 
+import { GlobList } from '../../doveadm/names/glob.js';
+import type { Language } from '../../rules/conditions/kind.js';
 import { parseRegex } from '../../rules/policy/regex-parser.js';
 
 const statesMax = 50_000;
@@ -33,6 +35,23 @@ export function setOfPatterns(patterns: readonly string[], isAnyCase = false): T
       });
     }),
     isAnyCase,
+  );
+}
+
+export function setOfList({ texts, isAnyCase }: GlobList): TextSet {
+  return setOfPatterns(texts, isAnyCase);
+}
+
+/** The texts that a comparison takes one by one. */
+export function setOfLanguage(language: Language): TextSet {
+  return unionOf(
+    language.map((each) =>
+      typeof each === 'string'
+        ? setOfText(each)
+        : each instanceof GlobList
+          ? setOfList(each)
+          : setOfRegex(each.source),
+    ),
   );
 }
 
@@ -94,7 +113,7 @@ function bothCases(code: number): number[] {
 }
 
 /** The texts that a regular expression of a rule matches, whatever their length. */
-export function setOfRegex(source: string): TextSet {
+function setOfRegex(source: string): TextSet {
   const { sets, follow, first, last, isEmpty } = parseRegex(source);
   // State 0 is the beginning, state n + 1 is behind position n.
   const ends = new Set(last);

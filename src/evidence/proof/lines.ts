@@ -2,20 +2,24 @@
 
 import type { Command, Parameter, Series } from '../../doveadm/commands/catalog.js';
 import { listOfText, optionName, statusFields, userRoles } from '../../doveadm/commands/catalog.js';
-import { searchKeyNamed } from '../../doveadm/commands/search-query.js';
+import type { SearchKey } from '../../doveadm/commands/search-query.js';
 import { userSign } from '../../doveadm/names/glob.js';
-import { formatDuration } from '../../host/words/durations.js';
 import {
   isKeyTest,
   isQueryTest,
-  isValueTest,
   type KeyCondition,
   type QueryTest,
-  type Rule,
+  wordsOfKey,
+} from '../../rules/conditions/query-test.js';
+import {
+  comparesValues,
+  isValueTest,
+  kindOf,
+  passes,
   type ValueTest,
-} from '../../rules/policy/policy.js';
+} from '../../rules/conditions/value-test.js';
+import type { Rule } from '../../rules/policy/policy.js';
 import { exampleOf } from '../../rules/policy/regex.js';
-import { passes } from '../../rules/policy/value-test.js';
 
 export interface LineWish {
   readonly command: Command;
@@ -146,29 +150,9 @@ function passesAlone(
   return test === undefined || passes(test, values, command.scope === 'user' ? user : undefined);
 }
 
-const textsMax = 8;
-
 /** Values that have the form of the test. */
 function valuesOf(test: ValueTest | undefined, user: string): readonly (readonly string[])[] {
-  switch (test?.kind) {
-    case 'one-of':
-      return test.globs.texts.slice(0, textsMax).flatMap((text) => filled(text, user).map((each) => [each]));
-    case 'equals':
-      return [test.values];
-    case 'number':
-      return [[String(test.atLeast ?? test.atMost ?? 1n)]];
-    case 'regex': {
-      const example = exampleOf(test.regex.source);
-      return example === undefined ? [] : [[example]];
-    }
-    case 'any':
-    case 'present':
-    case 'absent':
-    case undefined:
-      return [];
-    default:
-      return test satisfies never;
-  }
+  return comparesValues(test) ? kindOf(test).examples(test, (text) => filled(text, user)) : [];
 }
 
 /** A pattern with something in the place of its stars, and as it is: it may be meant as a mask. */
@@ -271,7 +255,7 @@ function builtQueries(
         const keys = [...test.conditions, ...group];
         const variants = variantsOf(keys);
         const hasPlace = keys.some(
-          ({ key, test: { kind } }) => key.startsWith('mailbox') && kind !== 'absent',
+          ({ key, test: each }) => key.startsWith('mailbox') && !isKeyTest(each, 'absent'),
         );
         const starts = hasPlace ? [[]] : [['mailbox', 'Work'], []];
         return variants.flatMap((words) =>
@@ -291,68 +275,39 @@ function builtQueries(
 function variantsOf(keys: readonly KeyCondition[]): string[][] {
   const base = keys.flatMap(keyWords);
   const others = keys.flatMap((condition, at) =>
-    alternativesOf(condition).map((words) =>
-      keys.flatMap((each, index) => (index === at ? words : keyWords(each))),
-    ),
+    alternativesOf(condition)
+      .slice(1)
+      .map((words) => keys.flatMap((each, index) => (index === at ? words : keyWords(each)))),
   );
   return [base, ...others];
 }
 
-function alternativesOf({ key, test }: KeyCondition): string[][] {
-  if (!isKeyTest(test, 'one-of')) return [];
-  return test.globs.texts
-    .slice(0, textsMax)
-    .flatMap((text) => filled(text, '').map((value) => [key, value, ...headerText(key)]));
+function alternativesOf(condition: KeyCondition): string[][] {
+  return wordsOfKey(condition, (text) => filled(text, ''), narrowing);
 }
 
-function headerText(key: string): string[] {
-  return key === 'header' ? ['invoice'] : [];
+function keyWords(condition: KeyCondition): string[] {
+  return alternativesOf(condition)[0] ?? [];
 }
 
-function keyWords({ key, test }: KeyCondition): string[] {
-  switch (test.kind) {
-    case 'absent':
-      return [];
-    case 'present':
-      return [key, ...valueOfKey(key)];
-    case 'one-of':
-      return [key, filled(test.globs.texts[0] ?? '', '')[0] ?? '', ...headerText(key)];
-    case 'age': {
-      const seconds = test.atLeast ?? test.atMost ?? 0;
-      return [key, searchKeyNamed(key)?.values[0] === 'interval' ? String(seconds) : ageWord(seconds)];
-    }
+/** A value that narrows a search: the first one of `header` is a name. */
+function narrowing(type: SearchKey['values'][number], key: string, at: number): string {
+  switch (type) {
+    case 'text':
+      return key === 'header' && at === 0 ? 'Subject' : key === 'mailbox' ? 'Work' : 'invoice';
+    case 'atom':
+      return 'work';
+    case 'time':
+      return '1d';
+    case 'interval':
+      return '86400';
     case 'size':
-      return [key, String(test.atLeast ?? test.atMost ?? 0)];
+      return '1000';
+    case 'set':
+      return '1:5';
+    case 'modseq':
+      return '7';
     default:
-      return test satisfies never;
+      return type satisfies never;
   }
-}
-
-function ageWord(seconds: number): string {
-  return formatDuration(seconds * 1000).replace('m', 'mins');
-}
-
-/** A value that narrows a search. */
-function valueOfKey(key: string): string[] {
-  const kinds = searchKeyNamed(key)?.values ?? [];
-  return kinds.map((kind, at) => {
-    switch (kind) {
-      case 'text':
-        return key === 'header' && at === 0 ? 'Subject' : key === 'mailbox' ? 'Work' : 'invoice';
-      case 'atom':
-        return 'work';
-      case 'time':
-        return '1d';
-      case 'interval':
-        return '86400';
-      case 'size':
-        return '1000';
-      case 'set':
-        return '1:5';
-      case 'modseq':
-        return '7';
-      default:
-        return kind satisfies never;
-    }
-  });
 }

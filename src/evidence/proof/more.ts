@@ -9,21 +9,28 @@ import { isMailboxMask } from '../../doveadm/names/mailbox-names.js';
 import { mayBeGiven } from '../../rules/answers/command-list.js';
 import { isForAllUsers } from '../../rules/answers/rights.js';
 import { isStatement, type MoreStatement, type Statement } from '../../rules/answers/statement.js';
-import type { Settings } from '../../rules/config/settings.js';
-import { isForEverybody } from '../../rules/policy/match.js';
 import {
+  comparesKey,
   isKeyTest,
   isQueryTest,
-  isValueTest,
   type KeyCondition,
-  type Policy,
+  keyKindOf,
   type QueryTest,
-  type Rule,
+  writtenQuery,
+} from '../../rules/conditions/query-test.js';
+import {
+  comparesValues,
+  isValueTest,
+  kindOf,
+  passes,
+  textsOfTest,
   type ValueTest,
-} from '../../rules/policy/policy.js';
-import { textOfTest } from '../../rules/policy/test-text.js';
-import { comparesValues, passes } from '../../rules/policy/value-test.js';
-import { findText, setOfRegex, setOfText, type TextSet, unionOf } from './language.js';
+  writtenTest,
+} from '../../rules/conditions/value-test.js';
+import type { Settings } from '../../rules/config/settings.js';
+import { isForEverybody } from '../../rules/policy/match.js';
+import type { Policy, Rule } from '../../rules/policy/policy.js';
+import { findText, setOfLanguage, setOfList } from './language.js';
 import { linesFor } from './lines.js';
 import {
   at,
@@ -42,7 +49,7 @@ import {
   witnessOf,
 } from './prove.js';
 import { isOnly, perhapsOf, type Requester, requestersOf, sayRequester, splitByName } from './requesters.js';
-import { fateOfLine, setOfList, sourceOf, userFor, viewOf, type World, worldOf } from './world.js';
+import { fateOfLine, sourceOf, userFor, viewOf, type World, worldOf } from './world.js';
 
 export function proveNoMore(
   statement: MoreStatement,
@@ -335,16 +342,8 @@ function mayHaveMasks(rule: Rule, command: Command): boolean {
   return (rule.where ?? []).some(({ parameter, test }) => {
     const role = command.params.find(({ name }) => name === parameter)?.role;
     const isOfUsers = userRoles.has(role) || role === 'acl-id';
-    return (
-      isOfUsers && comparesValues(test) && textsOf(test).some((text) => text === undefined || isMask(text))
-    );
+    return isOfUsers && comparesValues(test) && textsOfTest(test)?.some(isMask) !== false;
   });
-}
-
-/** Of a comparison: its texts or patterns; undefined for one that has other values as well. */
-function textsOf(test: ValueTest): readonly (string | undefined)[] {
-  if (isValueTest(test, 'one-of')) return test.globs.texts;
-  return isValueTest(test, 'equals') ? test.values : [undefined];
 }
 
 /** A rule of `deny` before that may apply to what the rule allows now. */
@@ -435,54 +434,32 @@ function gapInParameter(
     return oldTest === undefined || passes(oldTest, undefined) ? undefined : { why };
   if (!mayBeGiven(old, command, parameter)) return { why };
   if (oldTest === undefined || isValueTest(oldTest, 'any')) return undefined;
-  const isSame =
-    test !== undefined && JSON.stringify(textOfTest(test)) === JSON.stringify(textOfTest(oldTest));
-  if (isSame) return undefined;
+  if (test !== undefined && isSameText(writtenTest(test), writtenTest(oldTest))) return undefined;
   const mayLack = test === undefined ? isOptional || !isPositional : passes(test, undefined);
   if (mayLack && !passes(oldTest, undefined)) return { why };
   if (!comparesValues(oldTest)) return isValueTest(oldTest, 'absent') ? { why } : undefined;
   if (test === undefined || !comparesValues(test) || locationRoles.has(role)) return { why };
-  if (isValueTest(oldTest, 'number') || isValueTest(test, 'number'))
-    return isNarrower(test, oldTest) ? undefined : { why };
-  if (isValueTest(oldTest, 'equals')) return { why };
-  if (
-    isValueTest(oldTest, 'regex') &&
-    isValueTest(test, 'one-of') &&
-    test.globs.texts.some((text) => text.includes('*'))
-  )
+  const [kind, oldKind] = [kindOf(test), kindOf(oldTest)];
+  if (kind === oldKind && kind.isWithin?.(test, oldTest) === true) return undefined;
+  const [language, oldLanguage] = [kind.language?.(test), oldKind.language?.(oldTest)];
+  if (language === undefined || oldLanguage === undefined || oldKind.isExact) return { why };
+  const texts = textsOfTest(test) ?? [];
+  if (isValueTest(oldTest, 'regex') && texts.some((text) => text.includes('*')) && !kind.isExact)
     return { why };
   // A mask that a rule has word for word is meant.
   const has = (text: string): boolean =>
     isValueTest(oldTest, 'one-of') && (oldTest.globs.isEverything || oldTest.globs.has(text));
   const isOfUsers = userRoles.has(role) || role === 'acl-id';
   const isLiteral = (text: string): boolean =>
-    isOfUsers ? isMask(text) : isValueTest(test, 'equals') && isMailboxMask(text);
-  if (textsOf(test).some((text) => text !== undefined && isLiteral(text) && !has(text))) return { why };
-  const found = findText([setOfTest(test)], [setOfTest(oldTest)], isOver);
+    isOfUsers ? isMask(text) : kind.isExact === true && isMailboxMask(text);
+  if (texts.some((text) => isLiteral(text) && !has(text))) return { why };
+  const found = findText([setOfLanguage(language)], [setOfLanguage(oldLanguage)], isOver);
   if (found.kind === 'none') return undefined;
   return { why, ...(found.kind === 'text' && { value: [name, found.text] as const }) };
 }
 
-type Values = Extract<ValueTest, { readonly kind: 'one-of' | 'equals' | 'regex' }>;
-
-/** One by one. */
-function setOfTest(test: Values): TextSet {
-  switch (test.kind) {
-    case 'one-of':
-      return setOfList(test.globs);
-    case 'equals':
-      return unionOf(test.values.map(setOfText));
-    case 'regex':
-      return setOfRegex(test.regex.source);
-    default:
-      return test satisfies never;
-  }
-}
-
-function isNarrower(test: ValueTest, old: ValueTest): boolean {
-  if (!isValueTest(test, 'number') || !isValueTest(old, 'number')) return false;
-  const isAbove = (old.atLeast ?? 0n) <= (test.atLeast ?? 0n);
-  return isAbove && (old.atMost === undefined || (test.atMost !== undefined && test.atMost <= old.atMost));
+function isSameText(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 /** Whether each query that passes the one test surely passes the old one. */
@@ -493,7 +470,8 @@ function coversQuery(
 ): boolean {
   if (old === undefined || isQueryTest(old, 'any')) return true;
   if (test === undefined) return false;
-  if (!isQueryTest(old, 'keys') || !isQueryTest(test, 'keys')) return sayQuery(old) === sayQuery(test);
+  if (!isQueryTest(old, 'keys') || !isQueryTest(test, 'keys'))
+    return isSameText(writtenQuery(old), writtenQuery(test));
   const implies = (conditions: readonly KeyCondition[], wanted: readonly KeyCondition[]): boolean =>
     wanted.every((each) => conditions.some((one) => impliesKey(one, each, isOver)));
   if (!implies(test.conditions, old.conditions)) return false;
@@ -502,55 +480,16 @@ function coversQuery(
   return groups.every((group) => old.anyOf.some((each) => implies([...test.conditions, ...group], each)));
 }
 
-function sayQuery(test: QueryTest): string {
-  switch (test.kind) {
-    case 'any':
-      return 'any';
-    case 'equals':
-      return JSON.stringify(test.words);
-    case 'regex':
-      return `regex ${test.regex.source}`;
-    case 'keys': {
-      const sayKey = ({ key, test: each }: KeyCondition) => [
-        key,
-        isKeyTest(each, 'one-of') ? each.globs.texts : each,
-      ];
-      return JSON.stringify(
-        [[test.conditions], test.anyOf].map((each) => each.map((one) => one.map(sayKey))),
-      );
-    }
-    default:
-      return test satisfies never;
-  }
-}
-
 function impliesKey({ key, test }: KeyCondition, old: KeyCondition, isOver: () => boolean): boolean {
-  if (key !== old.key) return false;
   const wanted = old.test;
-  switch (wanted.kind) {
-    case 'present':
-    case 'absent':
-      return isKeyTest(test, wanted.kind);
-    case 'one-of': {
-      if (!isKeyTest(test, 'one-of')) return false;
-      // `*` takes a header only with a text that narrows, and a mask of mailboxes is meant where the rule has it word for word.
-      if (wanted.globs.isEverything) return test.globs.isEverything || key === 'mailbox';
-      if (test.globs.texts.some((text) => (isMask(text) || isMailboxMask(text)) && !wanted.globs.has(text)))
-        return false;
-      return findText([setOfList(test.globs)], [setOfList(wanted.globs)], isOver).kind === 'none';
-    }
-    case 'age':
-    case 'size': {
-      if (!isKeyTest(test, wanted.kind)) return false;
-      const isOlder =
-        wanted.atLeast === undefined || (test.atLeast !== undefined && test.atLeast >= wanted.atLeast);
-      const isYounger =
-        wanted.atMost === undefined || (test.atMost !== undefined && test.atMost <= wanted.atMost);
-      return isOlder && isYounger;
-    }
-    default:
-      return wanted satisfies never;
-  }
+  if (key !== old.key || !isKeyTest(test, wanted.kind)) return false;
+  if (!isKeyTest(wanted, 'one-of') || !isKeyTest(test, 'one-of'))
+    return !comparesKey(wanted) || !comparesKey(test) || keyKindOf(test).isWithin?.(test, wanted) === true;
+  // `*` takes a header only with a text that narrows, and a mask of mailboxes is meant where the rule has it word for word.
+  if (wanted.globs.isEverything) return test.globs.isEverything || key === 'mailbox';
+  if (test.globs.texts.some((text) => (isMask(text) || isMailboxMask(text)) && !wanted.globs.has(text)))
+    return false;
+  return findText([setOfList(test.globs)], [setOfList(wanted.globs)], isOver).kind === 'none';
 }
 
 interface Trial extends Omit<Compared, 'was'> {

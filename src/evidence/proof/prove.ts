@@ -19,13 +19,14 @@ import { foldAscii } from '../../host/words/text.js';
 import { mayBeGiven, mayBeObserved } from '../../rules/answers/command-list.js';
 import { isForAllUsers } from '../../rules/answers/rights.js';
 import { type Deed, effectVerbs, isDeed, type NeverStatement } from '../../rules/answers/statement.js';
+import { isQueryTest } from '../../rules/conditions/query-test.js';
+import { isValueTest, passes, type ValueTest } from '../../rules/conditions/value-test.js';
 import type { Settings } from '../../rules/config/settings.js';
 import type { Attempt } from '../../rules/policy/attempt.js';
 import { isForEverybody, strikesAlways } from '../../rules/policy/match.js';
-import { isQueryTest, isValueTest, type Policy, type Rule } from '../../rules/policy/policy.js';
-import { passes } from '../../rules/policy/value-test.js';
+import type { Policy, Rule } from '../../rules/policy/policy.js';
 import { givesContent } from '../story/content.js';
-import { findText, setOfMask, setOfPatterns, setOfText, type TextSet } from './language.js';
+import { findText, setOfList, setOfMask, setOfPatterns, setOfText, type TextSet } from './language.js';
 import { linesFor } from './lines.js';
 import { canBe, isOnly, type Requester, requestersOf, sayRequester } from './requesters.js';
 import {
@@ -34,7 +35,6 @@ import {
   type Line,
   namersOf,
   saysWhom,
-  setOfList,
   sourceOf,
   userFor,
   viewOf,
@@ -239,38 +239,22 @@ export function isSurelyDenied(
       const own = rule.where?.find((each) => each.parameter === name)?.test;
       const isDemanded =
         (own !== undefined && !passes(own, undefined)) || (parameter.isPositional && !parameter.isOptional);
-      switch (test.kind) {
-        case 'any':
-          return parameter.role !== 'source-user' || isDemanded;
-        case 'present':
-          return isDemanded;
-        case 'absent':
-          return !mayBeGiven(rule, command, parameter);
-        case 'one-of': {
-          // Left out, it counts as a value that is denied; but without a source user it is the user of the line.
-          if (parameter.role === 'source-user' && !isDemanded) return false;
-          const allowed = own === undefined ? [] : setsOf(own);
-          return (
-            allowed !== undefined &&
-            findText(allowed, [setOfPatterns(test.globs.texts, true)], isOver).kind === 'none'
-          );
-        }
-        case 'equals':
-        case 'number':
-        case 'regex':
-          return false;
-        default:
-          return test satisfies never;
-      }
+      // Left out, it counts as a value that is denied; but without a source user it is the user of the line.
+      const isMeant = parameter.role !== 'source-user' || isDemanded;
+      if (isValueTest(test, 'any')) return isMeant;
+      if (isValueTest(test, 'present')) return isDemanded;
+      if (isValueTest(test, 'absent')) return !mayBeGiven(rule, command, parameter);
+      const allowed = own === undefined ? [] : setsOf(own);
+      if (!isMeant || !isValueTest(test, 'one-of') || allowed === undefined) return false;
+      return findText(allowed, [setOfPatterns(test.globs.texts, true)], isOver).kind === 'none';
     });
   });
 }
 
 /** The values that a test of `allow` takes, one by one; undefined: not as a set. */
-function setsOf(test: NonNullable<Rule['where']>[number]['test']): TextSet[] | undefined {
+function setsOf(test: ValueTest): TextSet[] | undefined {
   if (isValueTest(test, 'one-of')) return test.globs.isLocation ? undefined : [setOfList(test.globs)];
-  if (isValueTest(test, 'any') || isValueTest(test, 'present')) return [];
-  return undefined;
+  return isValueTest(test, 'any') || isValueTest(test, 'present') ? [] : undefined;
 }
 
 /** `doubt`: what it came to first that leaves it undecided. */

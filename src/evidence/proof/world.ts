@@ -6,27 +6,22 @@ import { type GlobList, isMask } from '../../doveadm/names/glob.js';
 import { parseCharacterClass } from '../../doveadm/names/user-name.js';
 import { newestMinor } from '../../doveadm/protocol/minors.js';
 import { mayBeGiven, mayBeObserved } from '../../rules/answers/command-list.js';
+import { isQueryTest } from '../../rules/conditions/query-test.js';
+import { comparesValues, kindOf, textsOfTest, writtenTest } from '../../rules/conditions/value-test.js';
 import { routingTableOf, type Settings } from '../../rules/config/settings.js';
 import { assess, describeObstacle, fateOf, plainLine, seriesOf } from '../../rules/policy/assess.js';
 import type { Attempt } from '../../rules/policy/attempt.js';
 import { underAnyGrant } from '../../rules/policy/grant.js';
 import { isOutcome, outcomesOf, whyOf } from '../../rules/policy/outcome.js';
-import {
-  createPolicy,
-  isQueryTest,
-  type Policy,
-  type Rule,
-  type RulePlace,
-} from '../../rules/policy/policy.js';
+import { createPolicy, type Policy, type Rule, type RulePlace } from '../../rules/policy/policy.js';
 import { nothingAsked, type RoutingTable } from '../../rules/policy/route.js';
 import {
   type FoundText,
   findText,
   type Ranges,
+  setOfLanguage,
+  setOfList,
   setOfMask,
-  setOfPatterns,
-  setOfRegex,
-  setOfText,
   setOfUserNames,
   type TextSet,
   unionOf,
@@ -87,10 +82,6 @@ function rangesOf(characters: string, nameCase: Settings['mailUsers']['case']): 
     ] as const;
     return parts.filter(([first, last]) => first <= last);
   });
-}
-
-export function setOfList({ texts, isAnyCase }: GlobList): TextSet {
-  return setOfPatterns(texts, isAnyCase);
 }
 
 /** The policy as a statement sees it: with the rules of `on_request` that need no other person, or with all of them. */
@@ -193,30 +184,14 @@ function namedBy(
   { name }: Parameter,
 ): { readonly set: TextSet; readonly key: string } | undefined {
   const test = rule?.where?.find(({ parameter }) => parameter === name)?.test;
-  if (rule === undefined || rule.masks || test === undefined) return undefined;
-  switch (test.kind) {
-    case 'one-of': {
-      const { texts } = test.globs;
-      return {
-        set: unionOf([setOfList(test.globs), ...texts.filter(isMask).map(setOfMask)]),
-        key: JSON.stringify(texts),
-      };
-    }
-    case 'equals':
-      return {
-        set: unionOf(test.values.map((value) => (isMask(value) ? setOfMask(value) : setOfText(value)))),
-        key: JSON.stringify(test.values),
-      };
-    case 'regex':
-      return { set: setOfRegex(test.regex.source), key: test.regex.source };
-    case 'any':
-    case 'present':
-    case 'absent':
-    case 'number':
-      return undefined;
-    default:
-      return test satisfies never;
-  }
+  if (rule === undefined || rule.masks || !comparesValues(test)) return undefined;
+  const language = kindOf(test).language?.(test);
+  if (language === undefined) return undefined;
+  const masks = textsOfTest(test)?.filter(isMask) ?? [];
+  return {
+    set: unionOf([setOfLanguage(language), ...masks.map(setOfMask)]),
+    key: JSON.stringify(writtenTest(test)),
+  };
 }
 
 export interface Line {

@@ -4,15 +4,14 @@
 
 import { parse } from 'yaml';
 import { allEffects } from '../../doveadm/commands/catalog.js';
-import { asList, asObject } from '../../host/values/values.js';
-import { formatDuration } from '../../host/words/durations.js';
+import { asList, asObject, type StoredRecord } from '../../host/values/values.js';
 import { formatTime } from '../../host/words/instants.js';
 import { plural, timesWords } from '../../host/words/words.js';
 import { RecordedAssessor } from '../../rules/answers/recorded-line.js';
 import type { Settings } from '../../rules/config/settings.js';
 import { noAllUsers } from '../../rules/policy/assess.js';
 import type { Attempt } from '../../rules/policy/attempt.js';
-import { formatRate, type Policy, type RulePlace, usualRequests } from '../../rules/policy/policy.js';
+import type { Policy, RulePlace } from '../../rules/policy/policy.js';
 import {
   dayIn,
   effectOf,
@@ -217,10 +216,10 @@ function keptRules(
   const used: SuggestedKind[] = [];
   const unused: WrittenRule[] = [];
   const idle: string[] = [];
-  const { allow } = writtenLists(policy);
+  const allow = asList(writtenPolicy(policy)['allow']) ?? [];
   for (const [index, { place, command }] of policy.allow.entries()) {
     const sights = allowed.get(place) ?? [];
-    const plain = withNumbers(plainOf(allow[index]));
+    const plain = plainOf(allow[index]);
     const rule = typeof plain === 'object' && !isList(plain) ? plain : { command: plain };
     const isOwn = place.file === policy.place.file;
     const comments = sights.length === 0 ? [unusedSince] : [seenComment(sights)];
@@ -233,12 +232,10 @@ function keptRules(
   return { used, unused, ofPresets: idle.length === 0 ? [] : [`${unusedSince}: ${idle.join(', ')}`] };
 }
 
-/** The rules of the lists of a policy as they are written; those of its presets come last. */
-function writtenLists(policy: Policy): Readonly<Record<'allow' | 'deny' | 'on_request', readonly unknown[]>> {
+/** The policy as it is written; in its lists the rules of its presets come last. */
+function writtenPolicy(policy: Policy): StoredRecord {
   const { policies } = asObject(parse(policy.effectiveText)) ?? {};
-  const lists = asObject(asObject(policies)?.[policy.name]) ?? {};
-  const listOf = (key: string): readonly unknown[] => asList(lists[key]) ?? [];
-  return { allow: listOf('allow'), deny: listOf('deny'), on_request: listOf('on_request') };
+  return asObject(asObject(policies)?.[policy.name]) ?? {};
 }
 
 function nameOf([first]: readonly Sight[]): string {
@@ -331,33 +328,21 @@ export function countOf(sights: readonly Sight[]): number {
 }
 
 function traitsOf(policy: Policy): Readonly<Record<string, Plain>> {
-  const { rate, distinctUsers, atOnce } = policy.limits;
-  const limits = {
-    ...(rate === undefined ? {} : { rate: formatRate(rate) }),
-    ...(distinctUsers === undefined ? {} : { distinct_users: formatRate(distinctUsers) }),
-    ...(atOnce === undefined ? {} : { at_once: atOnce }),
-  };
-  const except = policy.except.texts;
-  const written = writtenLists(policy);
-  const deny = written.deny.map(plainOf).filter((_, at) => policy.deny[at]?.place.file === policy.place.file);
-  const onRequest = written.on_request.map((rule) => withNumbers(plainOf(rule)));
-  const { requests, approve } = policy;
-  const isUsual = requests.open === usualRequests.open && requests.waitMs === usualRequests.waitMs;
-  return {
+  const { mode: _mode, users, except, allow: _allow, deny, logs, debug, ...more } = writtenPolicy(policy);
+  const own = asList(deny)?.filter((_, at) => policy.deny[at]?.place.file === policy.place.file) ?? [];
+  const traits = {
     mode: 'enforce',
-    users: policy.users.texts,
-    ...(except.length === 0 ? {} : { except }),
-    ...(policy.use === undefined ? {} : { use: plainOf(policy.use) }),
-    ...(deny.length === 0 ? {} : { deny }),
-    ...(onRequest.length === 0 ? {} : { on_request: onRequest }),
-    ...(isUsual ? {} : { requests: { open: requests.open, wait: formatDuration(requests.waitMs) } }),
-    ...(approve.length === 0 ? {} : { approve }),
-    ...(Object.keys(limits).length === 0 ? {} : { limits }),
-    ...(policy.logs === 'filtered' ? {} : { logs: policy.logs }),
-    ...(policy.debug ? { debug: true } : {}),
-    ...(policy.contact === undefined ? {} : { contact: policy.contact }),
-    ...(policy.weight === 1 ? {} : { weight: policy.weight }),
+    users,
+    except,
+    use: policy.use,
+    ...(own.length > 0 && { deny: own }),
+    ...more,
+    ...(logs !== 'filtered' && { logs }),
+    ...(debug === true && { debug }),
   };
+  return Object.fromEntries(
+    Object.entries(traits).flatMap(([key, value]) => (value === undefined ? [] : [[key, plainOf(value)]])),
+  );
 }
 
 /** Patterns of a comment: a principal can name users of any number of domains. */
@@ -398,15 +383,6 @@ function plainOf(value: unknown): Plain {
   if (Array.isArray(value)) return value.map(plainOf);
   if (typeof value !== 'object' || value === null) return '';
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, plainOf(each)]));
-}
-
-/** The meaning of a rule has its numbers as texts. */
-function withNumbers(rule: Plain): Plain {
-  if (typeof rule !== 'object' || Array.isArray(rule)) return rule;
-  const numbers = new Set(['approvals', 'uses', 'max_matches']);
-  return Object.fromEntries(
-    Object.entries(rule).map(([key, value]) => [key, numbers.has(key) ? Number(value) : value]),
-  );
 }
 
 function warnedRule(

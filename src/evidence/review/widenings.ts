@@ -4,7 +4,8 @@
 
 import { parse } from 'yaml';
 import { asList, asObject, asTexts, type StoredRecord } from '../../host/values/values.js';
-import type { Policy, Rate, RequestRule, Rule } from '../../rules/policy/policy.js';
+import type { Policy, RequestRule, Rule } from '../../rules/policy/policy.js';
+import type { Rate } from '../../rules/policy/rate.js';
 import { proveNoMore } from '../proof/more.js';
 import { isProof, type ProofOptions } from '../proof/prove.js';
 import { type Change, changesBetween, listOf, type TextOf } from './policy-changes.js';

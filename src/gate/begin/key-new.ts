@@ -5,10 +5,9 @@ import { randomBytes, systemClock } from '../../host/machine/clock.js';
 import { CommandFault, stderr, stdout } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import { parseNetwork } from '../../host/ports/peer.js';
-import { formatTime } from '../../host/words/instants.js';
+import { formatTime, parseInstant } from '../../host/words/instants.js';
 import { formatJson } from '../../host/words/text.js';
 import { hashKey, keyBytes, makeKey } from '../../rules/keys/key.js';
-import { parseInstant } from '../../rules/policy/policy.js';
 
 export interface KeyNewOptions {
   readonly policy?: string;

@@ -13,6 +13,8 @@ import type { AuditRecord } from '../../journal/records/record.js';
 import { changedFiles, type LastChange, lastChangeIn, withChange } from '../../rules/config/kept-files.js';
 import { policyListOf } from '../../rules/config/policy-list.js';
 import { type Finding, formatProblem, placeIn } from '../../rules/config/problem.js';
+import { configurationSchema } from '../../rules/config/schema.js';
+import { changedAtStart } from '../../rules/config/schema-parts.js';
 import type { Settings } from '../../rules/config/settings.js';
 import { type Certificates, tlsFilesOf } from '../../rules/setup/certificates.js';
 import type { LoadedConfiguration } from '../../rules/setup/inspect.js';
@@ -90,9 +92,6 @@ interface Asked {
 function byOf(asked: Asked | undefined): string {
   return asked?.asker.by ?? 'somebody unknown';
 }
-
-/** Read only at the start: the sections, and for some of them the exceptions. */
-const onlyAtStart = ['audit', 'admin', 'state'] as const;
 
 /** At most one reload runs, and at most one waits: all requests during a run share the next one, which reads the files after them. */
 export class Reloader {
@@ -354,29 +353,13 @@ export async function keepPolicies(
 }
 
 function needsRestart(before: Settings, now: Settings): readonly string[] {
-  const changed: string[] = onlyAtStart.flatMap((section) => {
-    if (section === 'state') return before.state === now.state ? [] : ['state'];
-    const [old, fresh] = [before[section] ?? {}, now[section] ?? {}];
-    const keys = new Set([...Object.keys(old), ...Object.keys(fresh)]);
-    // The effects that are waited for are read at each command, and what `ship` does can change.
-    for (const key of ['strict', 'ship', 'page']) keys.delete(key);
-    return [...keys]
-      .filter((key) => meaningOf(Reflect.get(old, key)) !== meaningOf(Reflect.get(fresh, key)))
-      .map((key) => (key === 'memoryBytes' ? 'audit.memory_size' : `${section}.${key}`));
-  });
-  const { bufferedBytesMax, lineBytesMax } = before.limits;
-  if (bufferedBytesMax !== now.limits.bufferedBytesMax) changed.push('limits.buffered');
+  const changed = changedAtStart(configurationSchema, [before, now]);
   // `audit.memory` is sized at a start for the records of the longest line: until then longer lines are refused.
-  if (now.audit.memoryBytes > before.audit.memoryBytes && now.limits.lineBytesMax > lineBytesMax)
-    changed.push('limits.line');
+  const isLonger = now.limits.lineBytesMax > before.limits.lineBytesMax;
+  if (isLonger && now.audit.memoryBytes > before.audit.memoryBytes) changed.push('limits.line');
   // The page's process follows the rest of it by itself.
   if ((before.admin?.page === undefined) !== (now.admin?.page === undefined)) changed.push('admin.page');
   return changed;
-}
-
-/** One text for equal values; positions in the file are not part of the meaning. */
-function meaningOf(value: unknown): string | undefined {
-  return JSON.stringify(value, (key, each: unknown) => (key === 'place' ? undefined : each));
 }
 
 /** Never throws: callers get the result, and the next reload runs, even if the log or the service manager fails. */

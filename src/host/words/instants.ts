@@ -31,3 +31,20 @@ export function parseTime(text: string): number | undefined {
   return ms >= 0 && new Date(ms).toISOString() === text ? ms : undefined;
 }
 export const timeChars = 24;
+
+/**
+ * A day (`2027-01-31`: its end, in UTC) or a time of RFC 3339, in Unix milliseconds; undefined for anything else, and for days that no
+ * month has.
+ */
+export function parseInstant(written: string): number | undefined {
+  const match = /^(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d):(\d\d)(?:\.(\d{1,3})\d*)?([Zz]|[+-]\d\d:\d\d))?$/.exec(
+    written,
+  );
+  const [, day, minute = '00:00', second, fraction = '', zone] = match ?? [];
+  const minuteMs = parseTime(`${day}T${minute}:00.000Z`);
+  if (minuteMs === undefined) return undefined;
+  if (zone === undefined) return minuteMs + dayMs;
+  const zoneMinutes = /^z$/i.test(zone) ? 0 : Number(zone.slice(0, 3)) * 60 + Number(zone[0] + zone.slice(4));
+  if (Number(second) > 60 || Math.abs(zoneMinutes) > 24 * 60) return undefined;
+  return minuteMs - zoneMinutes * 60_000 + Number(second) * 1000 + Number(fraction.padEnd(3, '0'));
+}

@@ -19,8 +19,9 @@ import {
 } from '../../doveadm/commands/catalog.js';
 import { jsonName } from '../../doveadm/commands/named.js';
 import { hasJsonForm } from '../../doveadm/meaning/columns.js';
+import { isValueTest } from '../conditions/value-test.js';
 import { strikesAlways } from '../policy/match.js';
-import { isValueTest, type Policy, type Rule } from '../policy/policy.js';
+import type { Policy, Rule } from '../policy/policy.js';
 
 interface ListedParameter {
   readonly name: string;

@@ -3,11 +3,11 @@
 
 import { commandsNamed, type Parameter } from '../../doveadm/commands/catalog.js';
 import { requestWords } from '../../host/words/asking.js';
-import { formatDuration } from '../../host/words/durations.js';
 import { formatWords } from '../../host/words/text.js';
-import type { KeyCondition, Policy, QueryTest, RequestRule, ValueTest } from '../policy/policy.js';
+import { isQueryTest, type QueryTest, wordsOfKey } from '../conditions/query-test.js';
+import { comparesValues, kindOf, passes } from '../conditions/value-test.js';
+import type { Policy, RequestRule } from '../policy/policy.js';
 import { exampleOf } from '../policy/regex.js';
-import { passes } from '../policy/value-test.js';
 
 export function exampleOfRequest(rule: RequestRule, policy: Pick<Policy, 'users' | 'added'>): string {
   const command = commandsNamed(rule.command, policy.added).at(-1);
@@ -34,71 +34,27 @@ function wordsOf(parameter: Parameter, { where = [], query }: RequestRule): read
   // Without it the rule would not hold.
   const isDemanded = test !== undefined && !passes(test, undefined);
   if (isOptional && !isDemanded) return [];
-  const value = valuesOf(test, meant.toUpperCase());
+  const placeholder = meant.toUpperCase();
+  const [value = [placeholder]] = comparesValues(test)
+    ? kindOf(test).examples(test, (pattern) => [plainText(pattern, placeholder)])
+    : [];
   if (isPositional) return key === undefined ? value : [key, ...value];
   const option = short === undefined ? `--${name}` : `-${short}`;
   return type === 'bool' ? [option] : [option, ...value];
 }
 
-function valuesOf(test: ValueTest | undefined, placeholder: string): readonly string[] {
-  switch (test?.kind) {
-    case 'one-of':
-      return [plainText(test.globs.texts[0], placeholder)];
-    case 'equals':
-      return test.values;
-    case 'number':
-      return [String(test.atLeast ?? test.atMost ?? placeholder)];
-    case 'regex':
-      return [exampleOf(test.regex.source) ?? placeholder];
-    case 'any':
-    case 'present':
-    case 'absent':
-    case undefined:
-      return [placeholder];
-    default:
-      return test satisfies never;
-  }
-}
-
-function queryWords(query: QueryTest | undefined): string[] {
-  switch (query?.kind) {
-    case 'equals':
-      return [...query.words];
-    case 'regex':
-      return exampleOf(query.regex.source)?.split(' ') ?? ['QUERY'];
-    case 'keys': {
-      const keys = [...query.conditions, ...(query.anyOf[0] ?? [])];
-      if (keys.length === 0) return ['QUERY'];
-      // A mailbox alone is no query for a command that destroys.
-      const all = keys.every(({ key }) => key.startsWith('mailbox')) ? ['all'] : [];
-      return [...keys.flatMap(keyWords), ...all];
-    }
-    case 'any':
-    case undefined:
-      return ['QUERY'];
-    default:
-      return query satisfies never;
-  }
-}
-
-function keyWords({ key, test }: KeyCondition): string[] {
-  switch (test.kind) {
-    case 'absent':
-      return [];
-    case 'present':
-      return [key, 'VALUE'];
-    case 'one-of':
-      return [key, plainText(test.globs.texts[0], 'VALUE')];
-    case 'age':
-      return [key, formatDuration((test.atLeast ?? test.atMost ?? 0) * 1000)];
-    case 'size':
-      return [key, String(test.atLeast ?? test.atMost ?? 0)];
-    default:
-      return test satisfies never;
-  }
+function queryWords(query: QueryTest | undefined): readonly string[] {
+  if (isQueryTest(query, 'equals')) return query.words;
+  if (isQueryTest(query, 'regex')) return exampleOf(query.regex.source)?.split(' ') ?? ['QUERY'];
+  const keys = isQueryTest(query, 'keys') ? [...query.conditions, ...(query.anyOf[0] ?? [])] : [];
+  if (keys.length === 0) return ['QUERY'];
+  // A mailbox alone is no query for a command that destroys.
+  const all = keys.every(({ key }) => key.startsWith('mailbox')) ? ['all'] : [];
+  const fill = (pattern: string): string[] => [plainText(pattern, 'VALUE')];
+  return [...keys.flatMap((each) => wordsOfKey(each, fill, () => 'VALUE')[0] ?? []), ...all];
 }
 
 /** A pattern is no name. */
-function plainText(text: string | undefined, placeholder: string): string {
-  return text === undefined || /[*?\\]|<user>/.test(text) ? placeholder : text;
+function plainText(text: string, placeholder: string): string {
+  return /[*?\\]|<user>/.test(text) ? placeholder : text;
 }

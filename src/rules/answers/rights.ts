@@ -14,27 +14,25 @@ import {
 } from '../../doveadm/commands/catalog.js';
 import { formatDuration } from '../../host/words/durations.js';
 import { formatEnd } from '../../host/words/instants.js';
+import { listOr } from '../conditions/kind.js';
+import { describeQuery, isKeyTest, isQueryTest } from '../conditions/query-test.js';
 import {
-  isKeyTest,
-  isQueryTest,
+  comparesValues,
+  describeComparison,
+  describeParameter,
+  type ValueTest,
+} from '../conditions/value-test.js';
+import {
   type Policy,
-  type Rate,
   type RequestRule,
   type Rule,
   type RulePlace,
   type ShownTerms,
   sayRequestTerms,
   shownTermsOf,
-  type ValueTest,
 } from '../policy/policy.js';
+import type { Rate } from '../policy/rate.js';
 import { regexWords } from '../policy/regex.js';
-import {
-  comparesValues,
-  describeComparison,
-  describeParameter,
-  describeQuery,
-  listOr,
-} from '../policy/value-test.js';
 import { exampleOfRequest } from './example.js';
 
 /** One row: `allow` and `quota get`. */

@@ -16,7 +16,8 @@ import {
   sayRequestable,
 } from '../answers/rights.js';
 import { formatListenerSocket, isSocket, type ListenerSettings } from '../config/settings.js';
-import type { Policy, Rate, Rule } from '../policy/policy.js';
+import type { Policy, Rule } from '../policy/policy.js';
+import type { Rate } from '../policy/rate.js';
 import { formatPeers } from '../setup/asker.js';
 import type { AskDaemon, ListenerChoice } from './named-listener.js';
 

@@ -227,7 +227,7 @@ export const admin = section(
       .describe('address and port of the admin endpoints; beyond loopback with `tls` and `token_file` only'),
     tls: section('TLS of the admin endpoints', without(tlsFiles, 'client_ca')).optional(),
     token_file: file('a file with a token').optional().describe('file with the token for `admin.tcp`'),
-    page: page.optional(),
+    page: page.optional().meta({ restart: false }),
     door: socketFile("the path of a UNIX socket for the page's process")
       .prefault(standardDoor)
       .describe(

@@ -13,18 +13,11 @@ import { mayOverlap } from '../../doveadm/names/glob.js';
 import { createUserNames, type UserNames } from '../../doveadm/names/user-name.js';
 import { foldAscii } from '../../host/words/text.js';
 import { isStatement, readStatement } from '../answers/statement.js';
+import { isQueryTest } from '../conditions/query-test.js';
+import { comparesValues, isValueTest } from '../conditions/value-test.js';
 import { policyOfAnybody } from '../identity/principal.js';
 import { strikesAlways } from '../policy/match.js';
-import {
-  backendsOf,
-  formatTarget,
-  isQueryTest,
-  isValueTest,
-  type Policy,
-  type Rule,
-  reachable,
-} from '../policy/policy.js';
-import { comparesValues } from '../policy/value-test.js';
+import { backendsOf, formatTarget, type Policy, type Rule, reachable } from '../policy/policy.js';
 import { whyNobody, whyNoName } from './check-settings.js';
 import type { Cursor } from './cursor.js';
 import { meantBy, unknownName } from './problem.js';

@@ -6,7 +6,8 @@ import { commandsNamed, parameterNamed, userRoles } from '../../doveadm/commands
 import { userOfAcl } from '../../doveadm/meaning/reach.js';
 import { isAddress, isMask } from '../../doveadm/names/glob.js';
 import { createUserNames, type UserNames } from '../../doveadm/names/user-name.js';
-import { backendsOf, isRouteTarget, isValueTest, type Policy, type Rule } from '../policy/policy.js';
+import { textsOfTest } from '../conditions/value-test.js';
+import { backendsOf, isRouteTarget, type Policy, type Rule } from '../policy/policy.js';
 import { checkRequests } from './check-requests.js';
 import type { Cursor } from './cursor.js';
 import { unknownName } from './problem.js';
@@ -87,11 +88,7 @@ function whyNoneInWhere(
   if (where.some(({ parameter }) => parameter === 'passdb-field')) return [];
   const commands = commandsNamed(command, added);
   return where.flatMap(({ parameter, test }) => {
-    const texts = isValueTest(test, 'one-of')
-      ? test.globs.texts
-      : isValueTest(test, 'equals')
-        ? test.values
-        : [];
+    const texts = textsOfTest(test) ?? [];
     const roles = commands.map((each) => parameterNamed(each, parameter)?.role);
     const isId = denies && roles.includes('acl-id');
     const isMaskOrIp = roles.includes('user-mask-or-ip');

@@ -135,10 +135,10 @@ export class Cursor {
     return isMap<Scalar, Node>(node) && entryOf(node, key) !== undefined;
   }
 
-  /** Whether items of the list were removed. */
+  /** Whether items of the list, or entries of the map, were removed. */
   isShortened(...path: PropertyKey[]): boolean {
     const { node } = this.down(...path).#point;
-    return isSeq<Node>(node) && this.#itemsOf(node).length < node.items.length;
+    return (isSeq(node) || isMap(node)) && this.size(...path) < node.items.length;
   }
 
   /** Names of a map's keys as written, including those with invalid values; empty if there is no map. */

@@ -14,6 +14,10 @@ export const spellings = z.registry<{ readonly spelling: Spelling }>();
 /** What a schema expects below it, within defaults, conversions and alternatives. */
 interface Expected {
   readonly spelling: Spelling | undefined;
+  /** Whether it is read at a start only; undefined: as what is above it. */
+  readonly restart: boolean | undefined;
+  /** Of a map with certain keys. */
+  readonly keys: readonly string[];
   readonly at: (key: string) => z.core.$ZodType | undefined;
   readonly item: z.core.$ZodType | undefined;
 }
@@ -27,6 +31,10 @@ export function expectedBy(schema: z.core.$ZodType): Expected {
   const [map] = all.filter((each) => each instanceof z.ZodObject || each instanceof z.ZodRecord);
   const expected = {
     spelling: all.map((each) => spellings.get(each)?.spelling).find((each) => each !== undefined),
+    restart: all
+      .map((each) => z.globalRegistry.get(each)?.['restart'])
+      .find((each) => typeof each === 'boolean'),
+    keys: map instanceof z.ZodObject ? Object.keys(map.def.shape) : [],
     at: (key: string) => {
       if (!(map instanceof z.ZodObject)) return map?.def.valueType;
       // Objects of the language have members of their own: `constructor`.

@@ -3,14 +3,17 @@
 import * as z from 'zod';
 import { bounds } from '../../host/bounds/bounds.js';
 import { isLoopback, parseNetwork } from '../../host/ports/peer.js';
+import { parseKeyHash } from '../keys/key.js';
 import type { Cursor } from './cursor.js';
 import {
+  as,
   count,
   fileMode,
   flag,
   hasNone,
   hostAndPort,
   hostName,
+  instant,
   isCheap,
   isSecondOf,
   listOf,
@@ -19,7 +22,6 @@ import {
   oneOf,
   section,
   socketFile,
-  strict,
   text,
   tlsFiles,
   word,
@@ -94,12 +96,16 @@ const network = text('a network, as 192.0.2.0/24').superRefine((written, context
     context.addIssue('has bits set beyond its length; write the first address of the network');
 });
 
-const day = text('a day as 2027-06-30, or a time as 2027-06-30T18:00:00Z');
 const networks = listOf(network, 'networks, as [192.0.2.0/24, "2001:db8::/32"]')
   .min(1, { error: 'must hold at least one network; leave it out for everybody' })
   .default([]);
 
-const keyHash = text('a hash of a key, as dovegate key new prints it');
+const keyHash = text('a hash of a key, as dovegate key new prints it').transform((written, context) => {
+  const hash = parseKeyHash(written);
+  if (typeof hash !== 'string') return hash.sha256;
+  context.addIssue(hash);
+  return z.NEVER;
+});
 
 const httpKey = section(
   'a key',
@@ -107,11 +113,11 @@ const httpKey = section(
     hash: z
       .union(
         [
-          keyHash.transform((hash) => [{ hash, until: undefined }]),
+          keyHash.transform((sha256) => [{ sha256 }]),
           listOf(
-            strict('a hash and how long it holds', {
-              hash: keyHash.describe('one of the hashes while a key is replaced'),
-              until: day.optional().describe('day after which this hash is refused'),
+            section('a hash and how long it holds', {
+              hash: as('sha256', keyHash).describe('one of the hashes while a key is replaced'),
+              until: instant('2027-06-30').describe('day after which this hash is refused'),
             }),
             'hashes, as [{ hash: "sha256$...", until: 2027-01-31 }, { hash: "sha256$..." }]',
           ).min(1, { error: 'must hold at least one hash' }),
@@ -122,7 +128,7 @@ const httpKey = section(
         'hash of a key, as `dovegate key new` prints it; or a list of `{ hash, until }` while it is replaced',
       ),
     policy: policyName.describe('policy of the key'),
-    expires: day.optional().describe('day after which the key is refused'),
+    expires: instant('2027-06-30').describe('day after which the key is refused'),
     from: networks.describe('networks that the key may be used from'),
     owner_reports: flag().describe(
       'may ask for [reports](client-http.md#let-owners-see-who-looked) for the owners of mailboxes, for users that its policy covers',
@@ -282,7 +288,8 @@ interface Logins {
 /** At least one login over TCP must be possible, and a certificate belongs to one account at most. */
 function checkLogins({ protocol, tls: own, accounts, keys }: Logins, at: Cursor): void {
   const isHttp = protocol === 'http';
-  if (Object.keys(accounts).length + Object.keys(isHttp ? keys : {}).length === 0) {
+  const isBare = Object.keys(accounts).length + Object.keys(isHttp ? keys : {}).length === 0;
+  if (isBare && !['accounts', 'keys'].some((key) => at.isShortened(key))) {
     const what = isHttp ? 'keys (see dovegate key new) or accounts' : 'accounts';
     const path = at.has('accounts') ? ['accounts'] : isHttp && at.has('keys') ? ['keys'] : [];
     at.error(path, `needs ${what}: nobody else can log in by TCP`, 'missing-key');

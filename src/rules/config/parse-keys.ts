@@ -1,10 +1,8 @@
-// Reads the keys of an HTTP listener: their names, hashes, validity and networks. One text is the key of one program only, so a repeated
-// hash is an error. Also networks, which keys have like listeners.
+// Reads the keys of an HTTP listener. One text is the key of one program only, so a repeated hash is an error.
 
-import { describeEnd, type Key, type KeyHash, keyWarnMs, parseKeyHash } from '../keys/key.js';
-import { parseInstant } from '../policy/policy.js';
+import { describeEnd, type Key, keyWarnMs } from '../keys/key.js';
 import type { Cursor } from './cursor.js';
-import type { RawKey, RawListener } from './listener-schema.js';
+import type { RawListener } from './listener-schema.js';
 
 const dayMs = 86_400_000;
 /** The number of people and backups with a key grows each year. */
@@ -20,55 +18,37 @@ export function parseKeys(raw: RawListener, at: Cursor, nowMs: number | undefine
     const key: Key = {
       name,
       policy: each.policy,
-      hashes: hashesOf(name, each, here, { seen, nowMs }),
-      expiresMs: instantAt(here, ['expires'], each.expires),
+      hashes: each.hash,
+      expiresMs: each.expiresMs,
       from: each.from,
       ...(each.ownerReports && { ownerReports: true }),
     };
+    checkHashes(key, here, seen, nowMs);
     if (nowMs !== undefined) warnOfEnd(key, here, nowMs);
     return key;
   });
 }
 
 /** `seen`: the owners of earlier hashes on this listener. */
-function hashesOf(
-  name: string,
-  { hash }: RawKey,
+function checkHashes(
+  { name, hashes }: Key,
   at: Cursor,
-  { seen, nowMs }: { readonly seen: Map<string, string>; readonly nowMs: number | undefined },
-): KeyHash[] {
+  seen: Map<string, string>,
+  nowMs: number | undefined,
+): void {
   const isList = at.kind('hash') === 'list';
-  return hash.flatMap(({ hash: text, until }, index) => {
-    const path = isList ? ['hash', index, 'hash'] : ['hash'];
-    const untilPath = ['hash', index, 'until'];
-    const parsed = parseKeyHash(text);
-    const untilMs = instantAt(at, untilPath, until);
-    if (typeof parsed === 'string') {
-      at.error(path, parsed);
-      return [];
-    }
-    const { sha256 } = parsed;
+  for (const [index, { sha256, untilMs }] of hashes.entries()) {
     const whose = seen.get(sha256);
     if (whose !== undefined) {
       const message = whose === name ? 'is in this list already' : `is the hash of key ${whose} already`;
-      at.error(path, message, 'defined-twice');
+      at.error(isList ? ['hash', index, 'hash'] : ['hash'], message, 'defined-twice');
     }
     seen.set(sha256, whose ?? name);
-    if (untilMs !== undefined && nowMs !== undefined && untilMs <= nowMs)
-      at.warning(untilPath, 'is in the past: this hash is refused, and can be removed', 'key-expiry');
-    return [{ sha256, untilMs }];
-  });
-}
-
-function instantAt(
-  at: Cursor,
-  path: readonly PropertyKey[],
-  written: string | undefined,
-): number | undefined {
-  if (written === undefined) return undefined;
-  const ms = parseInstant(written);
-  if (ms === undefined) at.error(path, 'must be a day as 2027-06-30, or a time as 2027-06-30T18:00:00Z');
-  return ms;
+    if (untilMs !== undefined && nowMs !== undefined && untilMs <= nowMs) {
+      const message = 'is in the past: this hash is refused, and can be removed';
+      at.warning(['hash', index, 'until'], message, 'key-expiry');
+    }
+  }
 }
 
 /** A key that has expired is refused, and no error: the daemon must start without it. */

@@ -6,16 +6,8 @@ import { noneAdded } from '../../doveadm/commands/catalog.js';
 import { GlobList } from '../../doveadm/names/glob.js';
 import { foldFor, usersPerLine } from '../../doveadm/names/user-name.js';
 import { sha256Hex } from '../../host/values/digest.js';
-import { formatDuration } from '../../host/words/durations.js';
 import { foldAscii } from '../../host/words/text.js';
-import {
-  createPolicy,
-  formatRate,
-  type Policy,
-  type Rule,
-  usualRequests,
-  type WrittenList,
-} from '../policy/policy.js';
+import { createPolicy, type Policy, type Rule, type WrittenList } from '../policy/policy.js';
 import { type Cursor, createCursor } from './cursor.js';
 import type { CatalogSettings } from './parse-catalog.js';
 import { parseRequestRules, parseRules, type RuleReading } from './parse-rule.js';
@@ -23,9 +15,9 @@ import { entryOf, listLike, type MapNode, type Node, placeOf, sourceOf } from '.
 import { policy as policySchema, preset as presetSchema, type RawPolicy } from './policy-schema.js';
 import type { ProblemList } from './problem.js';
 import type { Sources } from './read-files.js';
-import type { RawConfiguration } from './schema.js';
-import { without } from './schema-parts.js';
-import { type MailUserSettings, mailUsersSection } from './settings.js';
+import { mailUsersSection, type RawConfiguration } from './schema.js';
+import { without, writtenOf } from './schema-parts.js';
+import type { MailUserSettings } from './settings.js';
 import { validate } from './validate.js';
 
 export interface PolicyReading {
@@ -95,10 +87,6 @@ function parsePolicy(
     deny: [own, ...presets].flatMap(({ deny }) => deny),
     onRequest: parseRequestRules(raw.onRequest, cursor.down('on_request'), rulesReading(reading)),
   };
-  if (raw.mode === 'observe' && raw.onRequest.length > 0) {
-    const message = 'has no meaning in mode observe, which refuses next to nothing; take it out';
-    cursor.error(['on_request'], message, 'key-conflict');
-  }
   const named = raw.shadow === undefined ? undefined : loadShadow(raw.shadow, cursor, reading.sources);
   const beside = raw.shadow === undefined ? candidate : named && candidateIn(named, name);
   const shadow = beside && parseShadow(name, beside, reading);
@@ -237,45 +225,21 @@ function policyIn(policies: MapNode, name: string): MapNode | undefined {
   return isMap<Scalar, Node>(only) ? only : undefined;
 }
 
-/** As its file and its presets have it. */
-type WrittenPolicy = Omit<RawPolicy, 'use' | 'shadow' | 'allow' | 'deny' | 'onRequest'> &
-  Pick<Policy, 'name' | 'allow' | 'deny' | 'onRequest'>;
-
 function effectiveText(
   { mailUsers, catalog }: Pick<PolicyReading, 'mailUsers' | 'catalog'>,
-  policy: WrittenPolicy,
+  { name, ...policy }: Pick<Policy, 'name' | 'allow' | 'deny' | 'onRequest'>,
 ): string {
-  const { rate, distinctUsers, atOnce } = policy.limits;
-  const { mode, users, except, logs, debug, contact, weight, allow, deny } = policy;
-  const { onRequest, requests, approve } = policy;
-  const isUsual = requests.open === usualRequests.open && requests.waitMs === usualRequests.waitMs;
+  const meaningOf = ({ meaning }: Rule): unknown => meaning;
+  const [allow, deny, onRequest] = [policy.allow, policy.deny, policy.onRequest].map((rules) =>
+    rules.map(meaningOf),
+  );
   const text = {
     version: 1,
     mail_users: mailUsersSection(mailUsers),
     // What a rule for such a command permits depends on the file.
     catalog: catalog?.files.map(({ hash }) => hash),
     limits: mailUsers.perLineMax === usersPerLine ? undefined : { users: mailUsers.perLineMax },
-    policies: {
-      [policy.name]: {
-        mode,
-        users,
-        except,
-        logs,
-        debug,
-        contact,
-        weight: weight === 1 ? undefined : weight,
-        limits: {
-          rate: rate && formatRate(rate),
-          distinct_users: distinctUsers && formatRate(distinctUsers),
-          at_once: atOnce,
-        },
-        allow: allow.map((rule) => rule.meaning),
-        deny: deny.map((rule) => rule.meaning),
-        on_request: onRequest.length === 0 ? undefined : onRequest.map((rule) => rule.meaning),
-        requests: isUsual ? undefined : { open: requests.open, wait: formatDuration(requests.waitMs) },
-        approve: approve.length === 0 ? undefined : approve,
-      },
-    },
+    policies: { [name]: writtenOf(policySchema, { ...policy, allow, deny, onRequest }) },
   };
   return stringify(text, { lineWidth: 0, aliasDuplicateObjects: false });
 }

@@ -15,13 +15,11 @@ import { sha256Hex } from '../../host/values/digest.js';
 import { foldAscii } from '../../host/words/text.js';
 import {
   isRequestTerm,
-  parseInstant,
   type RequestRule,
   type RequestTerms,
   type Rule,
   requestTermKeys,
 } from '../policy/policy.js';
-import { createRegex } from '../policy/regex.js';
 import type { Cursor } from './cursor.js';
 import { parametersOf, parseWhere, type RuleKind } from './parse-where.js';
 import type { RawRequestRule, RawRule } from './policy-schema.js';
@@ -66,7 +64,7 @@ function parseRequestRule(
   cursor: Cursor,
   reading: RuleReading,
 ): RequestRule | undefined {
-  const { scope, uses, approvals } = raw;
+  const { scope, uses } = raw;
   const demanded = reason === 'required' ? { reason } : {};
   const plain = only(raw, (key) => !isRequestTerm(key));
   const rule = parseRule(
@@ -77,18 +75,10 @@ function parseRequestRule(
   );
   if (rule === undefined) return undefined;
   checkRequest(raw.command, commandsNamed(raw.command, reading.added), cursor);
-  if (approvals === 0 && uses === undefined)
-    cursor.error([], 'approvals: 0 (break-glass) needs uses', 'missing-key');
-  if (approvals === 0 && raw.quietMs !== undefined)
-    cursor.error(
-      ['quiet'],
-      'needs approvals: access without an approval is never kept from the owner',
-      'key-conflict',
-    );
   const terms: RequestTerms = {
     ...only(raw, isRequestTerm),
     uses: uses ?? (scope === 'command' ? 1 : undefined),
-    reason: typeof reason === 'object' ? parseReason(reason.regex, cursor) : undefined,
+    reason: typeof reason === 'object' ? reason.regex : undefined,
   };
   // One of a list of commands is a rule of its own.
   const { meaning: written } = rule;
@@ -100,13 +90,6 @@ function only<Value extends object>(value: Value, isKept: (key: string) => boole
   const kept = { ...value };
   for (const key in kept) if (!isKept(key)) delete kept[key];
   return kept;
-}
-
-function parseReason(written: string, cursor: Cursor): RequestTerms['reason'] {
-  const result = createRegex(written);
-  if (result.kind === 'regex') return result.regex;
-  cursor.error(['reason', 'regex'], result.message);
-  return undefined;
 }
 
 /** An approver sees the whole of what is granted. */
@@ -131,7 +114,7 @@ function parseRule(
     maxMatches,
     deadlineMs,
     emergency,
-    expires,
+    expiresMs,
     ...grants
   } = raw;
   const { added } = reading;
@@ -157,7 +140,8 @@ function parseRule(
   const named = where?.tests.map((each) => each.parameter) ?? [];
   if (kind === 'deny') checkDeny(commands, named, cursor);
   else checkAllow(raw, commands, named, cursor);
-  const expiresMs = parseExpiry(expires, cursor, reading.nowMs);
+  if (expiresMs !== undefined && reading.nowMs !== undefined && expiresMs <= reading.nowMs)
+    cursor.warning(['expires'], 'is in the past: the rule allows nothing');
   const { meaning, limitKey } = meaningOf(cursor, kind);
   return {
     place: cursor.place(),
@@ -228,8 +212,6 @@ function checkAllow(
   if (raw.maxMatches !== undefined) {
     if (!roles.has('search-query') || commands.some((each) => each.scope !== 'user'))
       cursor.error(['max_matches'], 'is for commands that take a search query');
-    if (raw.allUsers)
-      cursor.error(['max_matches'], 'cannot be combined with all_users: it counts the mails of one user');
   }
   if (raw.content && !roles.has('search-query') && commands.every(({ name }) => name !== 'user')) {
     cursor.warning(['content'], 'has no effect: the command neither searches nor shows mails', 'no-effect');
@@ -246,21 +228,6 @@ function unnamedIn(commands: readonly Command[], named: readonly string[]): stri
       .map((each) => each.name),
   );
   return missing.every((names) => names.length > 0) ? [...new Set(missing.flat())] : [];
-}
-
-function parseExpiry(
-  written: string | undefined,
-  cursor: Cursor,
-  nowMs: number | undefined,
-): number | undefined {
-  if (written === undefined) return undefined;
-  const expiresMs = parseInstant(written);
-  if (expiresMs === undefined) {
-    const message = 'must be a day as 2027-01-31 (its end, in UTC), or a time as 2027-01-31T18:00:00Z';
-    cursor.error(['expires'], message);
-  } else if (nowMs !== undefined && expiresMs <= nowMs)
-    cursor.warning(['expires'], 'is in the past: the rule allows nothing');
-  return expiresMs;
 }
 
 /** Keys for limits, expiry and terms, which do not change the identity of a rule. */

@@ -102,11 +102,6 @@ function build(
   const catalog = parseCatalog(raw.catalogFiles ?? [], cursor.down('catalog'), reading);
   const admin = raw.admin && adminOf(raw.admin, foldFor(mailUsers.case));
   const notices = parseNotices(raw, cursor);
-  if (limits.clientStallMs >= 60_000) {
-    // Dovecot gives up on a reader that is silent for 60 s, without closing.
-    const message = 'from 60s on Dovecot cuts the reply before dovegate notices';
-    cursor.warning(['limits', 'client_stall'], message);
-  }
   const settings = {
     listeners: listenersOf(raw.listeners, cursor.down('listeners'), reading.nowMs),
     backends: parseBackends(raw.backends, cursor.down('backends')),

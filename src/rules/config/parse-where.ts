@@ -9,20 +9,22 @@ import {
   parameterNamed,
   userRoles,
 } from '../../doveadm/commands/catalog.js';
-import { type SearchKey, searchKeyNamed } from '../../doveadm/commands/search-query.js';
-import { GlobList, globLengthMax, isUserAPart, userSign } from '../../doveadm/names/glob.js';
+import { type SearchKey, searchKeyNamed, searchKeyNames } from '../../doveadm/commands/search-query.js';
+import { GlobList, isUserAPart, userSign } from '../../doveadm/names/glob.js';
 import { foldFor, type NameCase } from '../../doveadm/names/user-name.js';
 import { durationForm, parseDuration } from '../../host/words/durations.js';
 import { foldAscii } from '../../host/words/text.js';
+import type { Compared } from '../conditions/kind.js';
+import { readRegex } from '../conditions/matching.js';
+import { readPatterns } from '../conditions/one-of.js';
+import type { KeyCondition, KeyTest, QueryTest } from '../conditions/query-test.js';
 import {
+  comparisonKinds,
   isValueTest,
-  type KeyCondition,
-  type KeyTest,
   type ParameterTest,
-  type QueryTest,
+  textsOfTest,
   type ValueTest,
-} from '../policy/policy.js';
-import { createRegex } from '../policy/regex.js';
+} from '../conditions/value-test.js';
 import type { Cursor } from './cursor.js';
 import { meantBy } from './problem.js';
 import { parseSize, sizeForm } from './schema-parts.js';
@@ -89,7 +91,7 @@ export function parseWhere(
       const fold = comparedAs(command, parameter, kind, nameCase);
       // What denies holds wherever it may be meant.
       const isPlace = locationRoles.has(parameter.role);
-      const globs: MakeGlobs = (texts) =>
+      const globs = (texts: readonly string[]): GlobList =>
         new GlobList(texts.map(fold), { isLocation: kind === 'allow' && isPlace });
       const hasUser = kind === 'allow' && commands.every(({ scope }) => scope === 'user');
       const test = parseValueTest(at, parameter, kind, { fold, globs });
@@ -103,11 +105,9 @@ export function parseWhere(
 
 /** Why `<user>` cannot stand there. Read as plain text it would match nothing, and a `deny` of it would deny nothing. */
 function userSignFault(test: ValueTest, hasUser: boolean): string | undefined {
-  const isExact = isValueTest(test, 'equals');
-  const patternTexts = isValueTest(test, 'one-of') ? test.globs.texts : [];
-  const signed = (isExact ? test.values : patternTexts).filter((text) => text.includes(userSign));
+  const signed = textsOfTest(test)?.filter((text) => text.includes(userSign)) ?? [];
   if (signed.length === 0) return undefined;
-  if (!hasUser || isExact)
+  if (!hasUser || !isValueTest(test, 'one-of'))
     return `${userSign} stands in patterns only, of an allow and for a command with -u`;
   return signed.every(isUserAPart)
     ? undefined
@@ -135,19 +135,17 @@ function parseValueTest(
   }
   return cursor.kind() === 'map'
     ? parseComparison(cursor, parameter, compared)
-    : { kind: 'one-of', globs: compared.globs(patterns(cursor, [])), isOptional: false };
+    : { kind: 'one-of', globs: compared.globs(readPatterns(cursor, [])), isOptional: false };
 }
 
-/** `{ one_of: ... }`, `{ equals: ... }`, `{ regex: ... }`, `{ at_least: ..., at_most: ... }`, each with `optional`. */
-function parseComparison(
-  cursor: Cursor,
-  parameter: Parameter,
-  { fold, globs }: Compared,
-): ValueTest | undefined {
-  const kinds = (['one_of', 'equals', 'regex'] as const).filter((key) => cursor.has(key));
-  const isNumber = cursor.has('at_least') || cursor.has('at_most');
-  if (kinds.length + (isNumber ? 1 : 0) !== 1) {
-    cursor.error([], 'needs one of: one_of, equals, regex, or at_least and at_most', 'missing-key');
+/** `{ one_of: ... }`, `{ at_least: ..., at_most: ... }`: the keys of one kind, each with `optional`. */
+function parseComparison(cursor: Cursor, parameter: Parameter, compared: Compared): ValueTest | undefined {
+  const [kind, another] = comparisonKinds.filter(({ keys }) =>
+    Object.keys(keys).some((key) => cursor.has(key)),
+  );
+  if (kind === undefined || another !== undefined) {
+    const [last, ...others] = comparisonKinds.map(({ keys }) => Object.keys(keys).join(' and ')).toReversed();
+    cursor.error([], `needs one of: ${others.toReversed().join(', ')}, or ${last}`, 'missing-key');
     return undefined;
   }
   const isOptional = cursor.source('optional') === 'true';
@@ -155,55 +153,20 @@ function parseComparison(
     const message = 'has no meaning: the command cannot be given without this parameter';
     cursor.error(['optional'], message, 'key-conflict');
   }
-  if (isNumber) {
-    const number = (key: string): bigint | undefined => {
-      const text = cursor.source(key);
-      if (text === undefined) return undefined;
-      if (/^-?\d{1,18}$/.test(text)) return BigInt(text);
-      cursor.error([key], 'must be a whole number (ages and sizes are for search keys, below query)');
-      return undefined;
-    };
-    return { kind: 'number', atLeast: number('at_least'), atMost: number('at_most'), isOptional };
-  }
-  const [kind] = kinds;
-  if (kind === 'regex') {
-    const regex = regexOf(cursor);
-    return regex === undefined ? undefined : { kind: 'regex', regex, isOptional };
-  }
-  if (kind === 'equals') return { kind, values: cursor.words('equals').map(fold), isOptional };
-  if (kind !== 'one_of') return kind satisfies undefined;
-  return { kind: 'one-of', globs: globs(patterns(cursor, ['one_of'])), isOptional };
-}
-
-type Fold = (text: string) => string;
-type MakeGlobs = (texts: readonly string[]) => GlobList;
-
-interface Compared {
-  readonly fold: Fold;
-  readonly globs: MakeGlobs;
+  const read = kind.read(cursor, compared);
+  return read && { ...read, isOptional };
 }
 
 /** Names of users are compared as in the attempt, and fields in lower case; in a `deny` all values are. */
-function comparedAs(command: string, { name, role }: Parameter, kind: RuleKind, nameCase: NameCase): Fold {
+function comparedAs(
+  command: string,
+  { name, role }: Parameter,
+  kind: RuleKind,
+  nameCase: NameCase,
+): Compared['fold'] {
   if (kind === 'deny') return (text) => text.toLowerCase();
   if (userRoles.has(role)) return foldFor(nameCase);
   return command === 'fetch' && name === 'field' ? foldAscii : (text) => text;
-}
-
-function patterns(cursor: Cursor, path: readonly PropertyKey[]): string[] {
-  const words = cursor.words(...path);
-  if (words.some((text) => text.length > globLengthMax)) {
-    cursor.error(path, `a pattern can have ${globLengthMax} characters`);
-    return [];
-  }
-  return words;
-}
-
-function regexOf(cursor: Cursor): (QueryTest & { readonly kind: 'regex' })['regex'] | undefined {
-  const result = createRegex(cursor.source('regex') ?? '');
-  if (result.kind === 'regex') return result.regex;
-  cursor.error(['regex'], `the expression ${result.message}`);
-  return undefined;
 }
 
 function parseQuery(cursor: Cursor, kind: RuleKind): QueryTest | undefined {
@@ -223,8 +186,7 @@ function parseQuery(cursor: Cursor, kind: RuleKind): QueryTest | undefined {
       const isList = cursor.kind('equals') === 'list';
       return { kind: 'equals', words: isList ? words : words.flatMap((text) => text.split(' ')) };
     }
-    const regex = regexOf(cursor);
-    return regex === undefined ? undefined : { kind: 'regex', regex };
+    return readRegex(cursor);
   }
   const anyOf = Array.from({ length: cursor.size('any_of') }, (_, index) => cursor.down('any_of', index));
   return {
@@ -240,7 +202,7 @@ function parseDenyQuery(cursor: Cursor, names: readonly string[]): QueryTest | u
     cursor.error([name], 'a deny can be about mailbox only; write the rest as a condition of the allow');
   }
   if (!names.includes('mailbox')) return undefined;
-  const texts = patterns(cursor, ['mailbox']).map((text) => text.toLowerCase());
+  const texts = readPatterns(cursor, ['mailbox']).map((text) => text.toLowerCase());
   const test: KeyTest = { kind: 'one-of', globs: new GlobList(texts) };
   return { kind: 'keys', conditions: [{ key: 'mailbox', test }], anyOf: [] };
 }
@@ -250,7 +212,7 @@ function parseKeys(cursor: Cursor, names: readonly string[]): KeyCondition[] {
     const at = cursor.down(name);
     const key = searchKeyNamed(name);
     if (key === undefined) {
-      at.error([], `there is no search key ${JSON.stringify(name)}${meantBy(name, searchKeyNames)}`);
+      at.error([], `there is no search key ${JSON.stringify(name)}${meantBy(name, searchKeyNames())}`);
       return [];
     }
     const test = parseKeyTest(at, key);
@@ -259,18 +221,10 @@ function parseKeys(cursor: Cursor, names: readonly string[]): KeyCondition[] {
 }
 
 /** Keys that select older or larger mails take `at_least`, keys that select newer or smaller ones `at_most`. */
-const boundOf: Readonly<Record<string, 'at_least' | 'at_most'>> = {
-  before: 'at_least',
-  sentbefore: 'at_least',
-  savedbefore: 'at_least',
-  older: 'at_least',
-  larger: 'at_least',
-  since: 'at_most',
-  sentsince: 'at_most',
-  savedsince: 'at_most',
-  younger: 'at_most',
-  smaller: 'at_most',
-};
+function boundOf(key: string): 'at_least' | 'at_most' | undefined {
+  if (/before$|^older$|^larger$/.test(key)) return 'at_least';
+  return /since$|^younger$|^smaller$/.test(key) ? 'at_most' : undefined;
+}
 
 function parseKeyTest(cursor: Cursor, key: SearchKey): KeyTest | undefined {
   const word = cursor.source();
@@ -286,12 +240,12 @@ function parseKeyTest(cursor: Cursor, key: SearchKey): KeyTest | undefined {
   }
   if (cursor.kind() === 'map') return parseBound(cursor, key);
   const isFolded = key.name === 'header';
-  const texts = patterns(cursor, []).map((text) => (isFolded ? text.toLowerCase() : text));
+  const texts = readPatterns(cursor, []).map((text) => (isFolded ? text.toLowerCase() : text));
   return { kind: 'one-of', globs: new GlobList(texts) };
 }
 
 function parseBound(cursor: Cursor, key: SearchKey): KeyTest | undefined {
-  const bound = boundOf[key.name];
+  const bound = boundOf(key.name);
   const given = cursor.keys();
   if (bound === undefined || given.length !== 1 || given[0] !== bound) {
     const can = bound === undefined ? 'a value or a list of values' : `${bound} and nothing else`;
@@ -310,8 +264,3 @@ function parseBound(cursor: Cursor, key: SearchKey): KeyTest | undefined {
   const [atLeast, atMost] = bound === 'at_least' ? [limit, undefined] : [undefined, limit];
   return { kind: isSize ? 'size' : 'age', atLeast, atMost };
 }
-
-const searchKeyNames =
-  'mailbox mailbox-guid all oldestonly uid larger smaller guid modseq before on since sentbefore senton sentsince savedbefore savedon savedsince older younger savedatesupported answered unanswered deleted undeleted draft undraft flagged unflagged seen unseen recent old new keyword unkeyword bcc cc from to subject body text header'.split(
-    ' ',
-  );

@@ -4,13 +4,16 @@ import * as z from 'zod';
 import { allSeries } from '../../doveadm/commands/catalog.js';
 import { newestMinor } from '../../doveadm/protocol/minors.js';
 import { formatDuration } from '../../host/words/durations.js';
-import { usualRequests } from '../policy/policy.js';
+import { comparisonKinds } from '../conditions/value-test.js';
+import { usualRequests } from '../policy/rate.js';
 import {
   as,
   count,
+  expression,
   file,
   flag,
   hostName,
+  instant,
   listOf,
   named,
   oneOf,
@@ -31,29 +34,25 @@ const usesMax = 10_000;
 /** Undecided requests that one principal may have. */
 const openMax = 10;
 
-const bound = z.union([z.string(), z.number()], {
-  error: 'must be a number, an age as 30d, or a size as 1MiB',
-});
-
 const words = listOf(word, 'values').min(1, { error: 'must hold at least one value' });
+
+const forms = {
+  words: z.union([word, words], { error: 'must be a value or a list of them' }),
+  text: text('a regular expression'),
+  bound: z.union([z.string(), z.number()], { error: 'must be a number, an age as 30d, or a size as 1MiB' }),
+};
+
+const comparisonShape = Object.fromEntries(
+  comparisonKinds.flatMap(({ keys }) =>
+    Object.entries(keys).map(([key, form]) => [key, forms[form].optional()] as const),
+  ),
+);
 
 /** `any`, `present`, `absent`, a value, a list of them, or a comparison. */
 const condition = z
-  .union(
-    [
-      word,
-      words,
-      strict('a condition', {
-        one_of: z.union([word, words], { error: 'must be a value or a list of them' }).optional(),
-        equals: z.union([word, words], { error: 'must be a value or a list of them' }).optional(),
-        regex: text('a regular expression').optional(),
-        at_least: bound.optional(),
-        at_most: bound.optional(),
-        optional: flag(),
-      }),
-    ],
-    { error: 'must be a value, a list of values, or one of one_of, equals, regex, at_least, at_most' },
-  )
+  .union([word, words, strict('a condition', { ...comparisonShape, optional: flag() })], {
+    error: `must be a value, a list of values, or one of ${Object.keys(comparisonShape).join(', ')}`,
+  })
   .meta({
     description:
       'any: whatever, also nothing; present; absent; values in which * and ** are wildcards; or a comparison',
@@ -102,25 +101,33 @@ const ruleKeys = {
   deadline: optionalTimer().describe(
     'from sending to the first byte of the reply; default `limits.deadline` of its effect',
   ),
-  expires: text('a day as 2027-01-31, or a time as 2027-01-31T18:00:00Z')
-    .optional()
-    .describe('last day, or the time at which the rule ends'),
+  expires: instant('2027-01-31').describe('last day, or the time at which the rule ends'),
   emergency: flag().describe('served even while the audit disk has only its reserve left'),
   root_equivalent: flag().describe('permits a command that amounts to root on the mail server'),
   shared: flag().describe('permits mailboxes in shared and public namespaces'),
   content: flag().describe('permits what shows the content of mails'),
 };
 
-const ruleMap = section('a rule', {
-  ...ruleKeys,
-  reason: oneOf(['required'])
-    .optional()
-    .describe(
-      '`required`: the client must give a reason; `on_request` also takes `{ regex }` for the reason of the request',
-    ),
-  masks: flag().describe('permits masks where the command takes them'),
-  all_users: flag().describe('permits `-A` and lists of users, in a policy for everybody'),
-});
+const ruleMap = section(
+  'a rule',
+  {
+    ...ruleKeys,
+    reason: oneOf(['required'])
+      .optional()
+      .describe(
+        '`required`: the client must give a reason; `on_request` also takes `{ regex }` for the reason of the request',
+      ),
+    masks: flag().describe('permits masks where the command takes them'),
+    all_users: flag().describe('permits `-A` and lists of users, in a policy for everybody'),
+  },
+  undefined,
+  {
+    'invalid-value': {
+      'max_matches: cannot be combined with all_users: it counts the mails of one user': ({ allUsers }) =>
+        allUsers,
+    },
+  },
+);
 
 const rule = z.union([commandName.transform((command) => ruleMap.parse({ command })), ruleMap], {
   error: 'must be the name of a command, or a map with the key command',
@@ -131,45 +138,57 @@ const rules = listOf(rule, 'rules, as [quota get, mailbox list]');
 const ofRequests = '`on_request` only: ';
 
 /** A request names its users one by one: no masks, and not all users. */
-const requestRuleMap = section('a rule of on_request', {
-  ...ruleKeys,
-  command: z
-    .union([commandName, listOf(commandName, 'names of commands').min(1)], {
-      error: 'must be the full name of a command, or a list of them',
-    })
-    .describe('its full name; of `on_request` also a list, for one rule each'),
-  reason: z
-    .union(
-      [
-        oneOf(['required']),
-        strict('a reason', {
-          regex: text('a regular expression').describe(
-            `${ofRequests}what the reason of the request must match`,
-          ),
-        }),
-      ],
-      { error: 'must be required, or a map with the key regex' },
-    )
-    .optional()
-    .describe(
-      '`required`: the client must give a reason; of `on_request` also `{ regex }`, what it must match',
+const requestRuleMap = section(
+  'a rule of on_request',
+  {
+    ...ruleKeys,
+    command: z
+      .union([commandName, listOf(commandName, 'names of commands').min(1)], {
+        error: 'must be the full name of a command, or a list of them',
+      })
+      .describe('its full name; of `on_request` also a list, for one rule each'),
+    reason: z
+      .union(
+        [
+          oneOf(['required']),
+          strict('a reason', {
+            regex: expression.describe(`${ofRequests}what the reason of the request must match`),
+          }),
+        ],
+        { error: 'must be required, or a map with the key regex' },
+      )
+      .optional()
+      .describe(
+        '`required`: the client must give a reason; of `on_request` also `{ regex }`, what it must match',
+      ),
+    approvals: count(0, approvalsMax)
+      .prefault(1)
+      .describe(`${ofRequests}persons who must approve; 0 (break-glass): none, and it must be reviewed`),
+    for: timer('1h').describe(`${ofRequests}how long a grant lasts at most`),
+    scope: oneOf(['command', 'user'])
+      .prefault('command')
+      .describe(
+        `${ofRequests}\`command\` grants one command line, \`user\` the rule for the users of the request`,
+      ),
+    uses: count(1, usesMax)
+      .optional()
+      .describe(`${ofRequests}commands under one grant; default: 1, and no limit for scope \`user\``),
+    quiet: quietTime().describe(
+      `${ofRequests}how long a grant may be kept from the owner at most, where two persons approve; default: not at all`,
     ),
-  approvals: count(0, approvalsMax)
-    .prefault(1)
-    .describe(`${ofRequests}persons who must approve; 0 (break-glass): none, and it must be reviewed`),
-  for: timer('1h').describe(`${ofRequests}how long a grant lasts at most`),
-  scope: oneOf(['command', 'user'])
-    .prefault('command')
-    .describe(
-      `${ofRequests}\`command\` grants one command line, \`user\` the rule for the users of the request`,
-    ),
-  uses: count(1, usesMax)
-    .optional()
-    .describe(`${ofRequests}commands under one grant; default: 1, and no limit for scope \`user\``),
-  quiet: quietTime().describe(
-    `${ofRequests}how long a grant may be kept from the owner at most, where two persons approve; default: not at all`,
-  ),
-});
+  },
+  undefined,
+  {
+    'missing-key': {
+      '.: approvals: 0 (break-glass) needs uses': ({ approvals, uses }) =>
+        approvals === 0 && uses === undefined,
+    },
+    'key-conflict': {
+      'quiet: needs approvals: access without an approval is never kept from the owner': ({ approvals }) =>
+        approvals === 0,
+    },
+  },
+);
 
 const requestRule = z.union(
   [commandName.transform((command) => requestRuleMap.parse({ command })), requestRuleMap],
@@ -252,6 +271,14 @@ export const policy = section(
       .describe('turns of each requester while others wait for the same backend'),
   },
   'what a team may do; what no rule allows is denied',
+  {
+    'key-conflict': {
+      'on_request: has no meaning in mode observe, which refuses next to nothing; take it out': ({
+        mode,
+        onRequest,
+      }) => mode === 'observe' && onRequest.length > 0,
+    },
+  },
 );
 
 /** The identities of one human. */

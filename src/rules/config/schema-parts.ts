@@ -5,10 +5,12 @@ import * as z from 'zod';
 import { whyNoUserPattern } from '../../doveadm/names/glob.js';
 import { bounds } from '../../host/bounds/bounds.js';
 import { durationForm, durationPattern, formatDuration, parseDuration } from '../../host/words/durations.js';
+import { parseInstant } from '../../host/words/instants.js';
 import { foldAscii } from '../../host/words/text.js';
 import { whyNoUser } from '../../host/words/user-word.js';
 import { parsePasswordHash } from '../identity/credentials.js';
-import type { Rate } from '../policy/policy.js';
+import { formatRate, type Rate } from '../policy/rate.js';
+import { createRegex, type Regex } from '../policy/regex.js';
 import type { Cursor } from './cursor.js';
 import { expectedBy, type Spelling, spellings } from './expected.js';
 import { knownCodes, meantBy, type ProblemCode } from './problem.js';
@@ -149,6 +151,56 @@ export function hasNone(...keys: readonly string[]) {
 
 function nameOf(schema: z.core.$ZodType, key: string): string {
   return names.get(schema)?.of(key) ?? camelCase(key);
+}
+
+/**
+ * Values of a section as a configuration has them, in the order of its keys: in one spelling, so that equal values are equal texts. Lists,
+ * maps and numbers that are as usual are left out.
+ */
+export function writtenOf(schema: z.core.$ZodType, values: object): Readonly<Record<string, unknown>> {
+  const { keys, at } = expectedBy(schema);
+  const written: Record<string, unknown> = {};
+  for (const key of keys) {
+    const below = at(key);
+    if (below === undefined) continue;
+    const name = nameOf(below, key);
+    const value: unknown = Reflect.get(values, name);
+    if (value === undefined || isUsual(below, value)) continue;
+    if (typeof value === 'number' && name.endsWith('Ms')) written[key] = formatDuration(value);
+    else if (isRate(value)) written[key] = formatRate(value);
+    else if (typeof value !== 'object' || value === null || expectedBy(below).keys.length === 0)
+      written[key] = value;
+    else written[key] = writtenOf(below, value);
+  }
+  return written;
+}
+
+/** The paths of settings that differ, of those that are read at a start only: `restart` in the schema, or above it. */
+export function changedAtStart(
+  schema: z.core.$ZodType,
+  [before, now]: readonly [object, object],
+  { path = '', restart = false } = {},
+): string[] {
+  const { keys, at } = expectedBy(schema);
+  return keys.flatMap((key) => {
+    const below = at(key) ?? schema;
+    const [old, fresh]: readonly unknown[] = [before, now].map((each) =>
+      Reflect.get(each, nameOf(below, key)),
+    );
+    const isMap = expectedBy(below).keys.length > 0;
+    const here = { path: `${path}${key}`, restart: expectedBy(below).restart ?? restart };
+    if (isMap) return changedAtStart(below, [Object(old), Object(fresh)], { ...here, path: `${here.path}.` });
+    return here.restart && JSON.stringify(old) !== JSON.stringify(fresh) ? [here.path] : [];
+  });
+}
+
+function isUsual(schema: z.core.$ZodType, value: unknown): boolean {
+  const isLeft = typeof value === 'object' || typeof value === 'number';
+  return isLeft && JSON.stringify(z.safeParse(schema, undefined).data) === JSON.stringify(value);
+}
+
+function isRate(value: unknown): value is Rate {
+  return typeof value === 'object' && value !== null && 'windowMs' in value;
 }
 
 /** As {@link strict}, for settings under their names: keys in camel case, times with Ms, and what {@link as} says. */
@@ -365,6 +417,26 @@ export const rate = z
   .regex(ratePattern, { error: 'must be a rate: a number and second, minute, hour or day, as 20/hour' })
   .meta({ form: 'a rate: 60/minute, 20/hour' })
   .transform(parseRate);
+
+/** A day, or a time: in Unix milliseconds. */
+export function instant(example: string) {
+  const form = `a day as ${example}, or a time as ${example}T18:00:00Z`;
+  return inMs(
+    parsed(
+      form,
+      parseInstant,
+      `must be a day as ${example} (its end, in UTC), or a time as ${example}T18:00:00Z`,
+    ).optional(),
+  );
+}
+
+/** A regular expression. */
+export const expression = text('a regular expression').transform((written, context): Regex => {
+  const result = createRegex(written);
+  if (result.kind === 'regex') return result.regex;
+  context.addIssue(result.message);
+  return z.NEVER;
+});
 
 export function fileMode(unless: string) {
   return z

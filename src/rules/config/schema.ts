@@ -38,6 +38,7 @@ import {
   urlOf,
   userPatterns,
   word,
+  writtenOf,
 } from './schema-parts.js';
 import { sinkSchema } from './sinks.js';
 
@@ -209,6 +210,7 @@ const audit = section('the audit settings', {
   strict: listOf(oneOf(allEffects), 'effects')
     .transform((effects): ReadonlySet<Effect> => new Set(effects))
     .prefault(['write', 'destroy', 'session', 'admin'])
+    .meta({ restart: false })
     .describe(
       'effects whose record is on disk before the command is sent; those of the others are in `memory` then',
     ),
@@ -265,6 +267,7 @@ const audit = section('the audit settings', {
   ship: listOf(sinkSchema, 'receivers, as [{ syslog: logs.example.com:6514, ca: ca.pem }]')
     .max(bounds.shipReceivers, { error: `must hold at most ${bounds.shipReceivers} receivers` })
     .default([])
+    .meta({ restart: false })
     .describe('receivers of every record'),
 });
 
@@ -374,64 +377,97 @@ const noticeReceiver = section(
   },
 );
 
-const limits = section('the limits', {
-  // A backend takes lines of up to 1 MiB with what surrounds them: 1,000,000 bytes worked, 1,100,000 did not.
-  line: as(
-    'lineBytesMax',
-    size(asWritten.commandLineBytes, {
-      least: 1024,
-      most: bounds.longestLineBytes,
-      error: 'must be from 1KiB to 878KiB: Dovecot takes lines of up to 1 MiB',
-    }),
-  ).describe('a command line; 1KiB to 878KiB'),
-  queue: count(0, 100_000).prefault(bounds.queueWaiters).describe('commands that wait for one backend'),
-  queue_timeout: timer(asWritten.queueMs).describe('how long a command waits for an upstream'),
-  reply_idle: timer(asWritten.replyIdleMs).describe('longest pause within a reply'),
-  client_stall: timer(asWritten.clientStallMs).describe('a client that takes no byte for so long is closed'),
-  min_rate: as('minRateBytes', size(asWritten.minRateBytes)).describe(
-    'bytes a second of a client that others wait for; it rises after 5 s',
-  ),
-  log_lines: as('logLinesMax', count(1, 1_000_000).prefault(bounds.logLines)).describe(
-    'log lines of one command that are handed on and recorded',
-  ),
-  handshake: timer(asWritten.handshakeMs).describe('from the accept to the end of the login'),
-  drain: timer(asWritten.drainMs).describe('time for running commands when the daemon stops'),
-  input: as('inputBytesMax', size(asWritten.inputBytes)).describe('text after `save` and `sieve put`'),
-  // Dovecot ends an input 300 s after the command line, and runs later lines as commands.
-  input_time: timer(asWritten.inputMs, {
-    ms: 300_000,
-    error: 'must be below 300s, where Dovecot ends the input by itself',
-  }).describe('time for such a text; below 300s'),
-  buffered: as('bufferedBytesMax', size(asWritten.bufferedBytes)).describe(
-    'memory for such texts and for unfinished lines, all sessions together',
-  ),
-  users: count(1, 1_000).prefault(usersPerLine).describe('users that one command line may name'),
-  http_body: as('httpBodyBytesMax', size(asWritten.httpBodyBytes)).describe('body of one HTTP request'),
-  http_commands: as('httpCommandsMax', count(1, 10_000).prefault(bounds.httpCommands)).describe(
-    'commands of one HTTP request',
-  ),
-  deadline: as(
-    'deadlineMs',
-    strict('deadlines by effect', {
-      read: timer(asWritten.readDeadlineMs).describe(
-        'from sending to the first byte of the reply, by effect',
-      ),
-      session: timer(asWritten.sessionDeadlineMs).describe('the same for sessions'),
-      write: timer(asWritten.writeDeadlineMs).describe('the same for changes'),
-      admin: timer(asWritten.adminDeadlineMs).describe('the same for administration'),
-      destroy: timer(asWritten.destroyDeadlineMs).describe(
-        'the same for removals, and for `sync` and `backup`',
-      ),
-    }).prefault({}),
-  ).describe(
-    'from sending to the first byte of the reply, by effect: `read` 10m, `session` 1m, `write` 30m, `admin` 10m, `destroy` (also `sync` and `backup`) 30m',
-  ),
-});
+const limits = section(
+  'the limits',
+  {
+    // A backend takes lines of up to 1 MiB with what surrounds them: 1,000,000 bytes worked, 1,100,000 did not.
+    line: as(
+      'lineBytesMax',
+      size(asWritten.commandLineBytes, {
+        least: 1024,
+        most: bounds.longestLineBytes,
+        error: 'must be from 1KiB to 878KiB: Dovecot takes lines of up to 1 MiB',
+      }),
+    ).describe('a command line; 1KiB to 878KiB'),
+    queue: count(0, 100_000).prefault(bounds.queueWaiters).describe('commands that wait for one backend'),
+    queue_timeout: timer(asWritten.queueMs).describe('how long a command waits for an upstream'),
+    reply_idle: timer(asWritten.replyIdleMs).describe('longest pause within a reply'),
+    client_stall: timer(asWritten.clientStallMs).describe(
+      'a client that takes no byte for so long is closed',
+    ),
+    min_rate: as('minRateBytes', size(asWritten.minRateBytes)).describe(
+      'bytes a second of a client that others wait for; it rises after 5 s',
+    ),
+    log_lines: as('logLinesMax', count(1, 1_000_000).prefault(bounds.logLines)).describe(
+      'log lines of one command that are handed on and recorded',
+    ),
+    handshake: timer(asWritten.handshakeMs).describe('from the accept to the end of the login'),
+    drain: timer(asWritten.drainMs).describe('time for running commands when the daemon stops'),
+    input: as('inputBytesMax', size(asWritten.inputBytes)).describe('text after `save` and `sieve put`'),
+    // Dovecot ends an input 300 s after the command line, and runs later lines as commands.
+    input_time: timer(asWritten.inputMs, {
+      ms: 300_000,
+      error: 'must be below 300s, where Dovecot ends the input by itself',
+    }).describe('time for such a text; below 300s'),
+    buffered: as('bufferedBytesMax', size(asWritten.bufferedBytes))
+      .meta({ restart: true })
+      .describe('memory for such texts and for unfinished lines, all sessions together'),
+    users: count(1, 1_000).prefault(usersPerLine).describe('users that one command line may name'),
+    http_body: as('httpBodyBytesMax', size(asWritten.httpBodyBytes)).describe('body of one HTTP request'),
+    http_commands: as('httpCommandsMax', count(1, 10_000).prefault(bounds.httpCommands)).describe(
+      'commands of one HTTP request',
+    ),
+    deadline: as(
+      'deadlineMs',
+      strict('deadlines by effect', {
+        read: timer(asWritten.readDeadlineMs).describe(
+          'from sending to the first byte of the reply, by effect',
+        ),
+        session: timer(asWritten.sessionDeadlineMs).describe('the same for sessions'),
+        write: timer(asWritten.writeDeadlineMs).describe('the same for changes'),
+        admin: timer(asWritten.adminDeadlineMs).describe('the same for administration'),
+        destroy: timer(asWritten.destroyDeadlineMs).describe(
+          'the same for removals, and for `sync` and `backup`',
+        ),
+      }).prefault({}),
+    ).describe(
+      'from sending to the first byte of the reply, by effect: `read` 10m, `session` 1m, `write` 30m, `admin` 10m, `destroy` (also `sync` and `backup`) 30m',
+    ),
+  },
+  undefined,
+  {
+    doubtful: {
+      // Dovecot gives up on a reader that is silent for 60 s, without closing.
+      'client_stall: from 60s on Dovecot cuts the reply before dovegate notices': ({ clientStallMs }) =>
+        clientStallMs >= 60_000,
+    },
+  },
+);
 
 /** From which level on our own log is written, the most severe first. */
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
 
 const catalogFile = file('a file of commands, as those of scripts/catalog');
+
+const mailUsers = section('the settings of user names', {
+  default_realm: text('a domain').optional().describe('domain that is appended to a user without one'),
+  case: oneOf(['fold', 'keep'])
+    .prefault('fold')
+    .describe(
+      'whether names that differ in case only are one user to Dovecot (`fold`), or several (`keep`: auth_username_format without `%L`)',
+    ),
+  characters: text('a class of characters, as "A-Za-z0-9._+=@-"')
+    .prefault(defaultCharacters)
+    .describe('characters that user names may have'),
+  resolve: file('a socket of the Dovecot auth service')
+    .optional()
+    .describe("socket of Dovecot's auth service that resolves aliases"),
+});
+
+/** As the section `mail_users` of a text has it, for texts that are read again. */
+export function mailUsersSection(values: RawMailUsers): Readonly<Record<string, unknown>> {
+  return writtenOf(mailUsers, values);
+}
 
 /** The whole file. Settings from several files are merged before they meet it. */
 export const configurationSchema = section('a configuration', {
@@ -443,20 +479,7 @@ export const configurationSchema = section('a configuration', {
     .optional()
     .describe('other files, merged into this one; a name that two of them define is a problem'),
   listeners: named(listener, 'listeners').default({}),
-  mail_users: section('the settings of user names', {
-    default_realm: text('a domain').optional().describe('domain that is appended to a user without one'),
-    case: oneOf(['fold', 'keep'])
-      .prefault('fold')
-      .describe(
-        'whether names that differ in case only are one user to Dovecot (`fold`), or several (`keep`: auth_username_format without `%L`)',
-      ),
-    characters: text('a class of characters, as "A-Za-z0-9._+=@-"')
-      .prefault(defaultCharacters)
-      .describe('characters that user names may have'),
-    resolve: file('a socket of the Dovecot auth service')
-      .optional()
-      .describe("socket of Dovecot's auth service that resolves aliases"),
-  }).prefault({}),
+  mail_users: mailUsers.prefault({}),
   backends: named(backend, 'backends').default({}),
   routes: listOf(route, 'routes').default([]).describe('where the users live; the first match counts'),
   catalog: as(
@@ -494,10 +517,11 @@ export const configurationSchema = section('a configuration', {
     .describe('command lines and what the policies must say of them, and statements (`dovegate test`)'),
   state: file('a directory')
     .prefault('/var/lib/dovegate')
+    .meta({ restart: true })
     .describe('directory for what must survive a restart, besides records'),
-  audit: audit.prefault({}),
+  audit: audit.prefault({}).meta({ restart: true }),
   limits: limits.prefault({}),
-  admin: admin.optional(),
+  admin: admin.optional().meta({ restart: true }),
   notices: named(noticeReceiver, 'receivers of notices').default({}),
   log: strict('the log settings', {
     level: oneOf(logLevels).prefault('info').describe('from which level on the log is written'),

@@ -165,19 +165,6 @@ export interface MailUserSettings extends RawMailUsers {
   readonly perLineMax: number;
 }
 
-/** As the section `mail_users` of a text has it, for texts that are read again. */
-export function mailUsersSection(
-  settings: Pick<MailUserSettings, 'characters' | 'defaultRealm' | 'resolve' | 'case'>,
-) {
-  const { defaultRealm, characters, resolve, case: nameCase } = settings;
-  return {
-    default_realm: defaultRealm,
-    characters,
-    resolve,
-    case: nameCase === 'fold' ? undefined : nameCase,
-  };
-}
-
 export interface AuditSettings extends Omit<RawAudit, 'ship'> {
   /** Receivers of every record; their names differ. */
   readonly ship: readonly SinkSettings[];

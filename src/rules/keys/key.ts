@@ -104,7 +104,7 @@ export interface KeyHash {
   /** Lower-case hex, of the whole text of the key. */
   readonly sha256: string;
   /** This text is refused from then on; undefined: for the life of the key. */
-  readonly untilMs: number | undefined;
+  readonly untilMs?: number | undefined;
 }
 
 /** Why a key is refused: a sentence that begins with its name. */

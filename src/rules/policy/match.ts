@@ -8,8 +8,22 @@ import {
   parameterNamed,
 } from '../../doveadm/commands/catalog.js';
 import { isAddress, isWithin, leadsOut, mayOverlap } from '../../doveadm/names/glob.js';
+import { isKeyTest, isQueryTest, type QueryTest } from '../conditions/query-test.js';
+import {
+  comparesValues,
+  describeDemand,
+  hasLiterally,
+  isValueTest,
+  nameThatFails,
+  type ParameterTest,
+  passes,
+  strikes,
+  strikesMailboxes,
+  textsOfTest,
+  type ValueTest,
+} from '../conditions/value-test.js';
 import type { Attempt, AttemptMask } from './attempt.js';
-import type { ParameterTest, Policy, QueryTest, Rule, ValueTest } from './policy.js';
+import type { Policy, Rule } from './policy.js';
 import {
   dependsOnTime,
   type JudgedQuery,
@@ -18,14 +32,6 @@ import {
   missingInQuery,
   queryPasses,
 } from './query.js';
-import {
-  comparesValues,
-  describeDemand,
-  nameThatFails,
-  passes,
-  strikes,
-  strikesMailboxes,
-} from './value-test.js';
 
 export interface Asked {
   readonly policy: Policy;
@@ -115,7 +121,7 @@ export function unmetConditions(
   const { where = [], query } = rule;
   const isUnmet = (test: QueryTest | undefined): boolean =>
     test !== undefined && missesQuery({ ...rule, query: test }, asked) !== undefined;
-  const keyed = query?.kind === 'keys' ? query : undefined;
+  const keyed = isQueryTest(query, 'keys') ? query : undefined;
   const keys = (keyed?.conditions ?? []).filter((condition) =>
     isUnmet({ kind: 'keys', conditions: [condition], anyOf: [] }),
   );
@@ -164,10 +170,7 @@ export function isForEverybody(rule: Rule, policy: Policy): boolean {
 
 function namesVeryValue(rule: Rule, mask: AttemptMask, attempt: Attempt): boolean {
   const test = rule.where?.find((each) => each.parameter === mask.parameter)?.test;
-  const values = attempt.parsed.values.get(mask.parameter) ?? [];
-  if (test?.kind === 'equals') return passes(test, values);
-  if (test?.kind !== 'one-of') return false;
-  return values.every((value) => test.globs.has(value));
+  return hasLiterally(test, attempt.parsed.values.get(mask.parameter) ?? []);
 }
 
 function missesShared(rule: Rule, { attempt }: Asked): string | undefined {
@@ -214,7 +217,9 @@ function missesTest({ parameter, test }: ParameterTest, attempt: Attempt): Miss 
   if (!passes(test, values.get(parameter), attempt.soleUser))
     return () => [describeMiss(parameter, test, values.has(parameter))];
   const role = parameterNamed(attempt.command, parameter)?.role;
-  if (test.kind === 'regex' && locationRoles.has(role) && values.get(parameter)?.some(leadsOut) === true)
+  // Patterns of locations take none, and a text that the rule has is meant.
+  const isOpen = comparesValues(test) && textsOfTest(test) === undefined;
+  if (isOpen && locationRoles.has(role) && values.get(parameter)?.some(leadsOut) === true)
     return `${parameter} must have no ".." in it`;
   if (role !== 'mailbox' && role !== 'mailbox-mask') return undefined;
   const failing = nameThatFails(test, values.get(parameter), attempt.mailboxNames);
@@ -222,7 +227,7 @@ function missesTest({ parameter, test }: ParameterTest, attempt: Attempt): Miss 
 }
 
 function describeMiss(parameter: string, test: ValueTest, isGiven: boolean): string {
-  if (test.kind === 'absent') return `${parameter} must be absent`;
+  if (isValueTest(test, 'absent')) return `${parameter} must be absent`;
   return isGiven ? describeDemand(parameter, test) : `${parameter} must be given`;
 }
 
@@ -253,12 +258,12 @@ function hold(asked: Asked, untilMs: number): void {
 }
 
 function isNamed(rule: Rule, name: string): boolean {
-  return rule.where?.some((each) => each.parameter === name && each.test.kind !== 'absent') === true;
+  return rule.where?.some((each) => each.parameter === name && !isValueTest(each.test, 'absent')) === true;
 }
 
 /** Whether a rule of `deny` applies to its command whatever the arguments. */
 export function strikesAlways({ where = [], query, users }: Rule): boolean {
-  return where.length === 0 && query?.kind !== 'keys' && users === undefined;
+  return where.length === 0 && !isQueryTest(query, 'keys') && users === undefined;
 }
 
 /** Whether a rule of `deny` applies: it does if any of its names may be meant. */
@@ -269,15 +274,15 @@ export function strikesRule(rule: Rule, attempt: Attempt): boolean {
     const role = parameterNamed(command, parameter)?.role;
     const values = parsed.values.get(parameter);
     // Without a source user it is the mail of the wire user, which `users` and `except` cover.
-    if (role === 'source-user' && values === undefined && test.kind !== 'absent') return false;
+    if (role === 'source-user' && values === undefined && !isValueTest(test, 'absent')) return false;
     const isAnybody = role === 'user-mask-or-ip' && values?.some(isAddress) === true;
     if (!isAnybody && !strikesValues(test, role, values, attempt)) return false;
   }
   const { query } = rule;
-  if (query?.kind !== 'keys' || parsed.query === undefined) return true;
+  if (!isQueryTest(query, 'keys') || parsed.query === undefined) return true;
   const tree = parsed.query;
   return query.conditions.every(({ key, test }) =>
-    key === 'mailbox' && test.kind === 'one-of'
+    key === 'mailbox' && isKeyTest(test, 'one-of')
       ? mayReachMailbox(test.globs, tree, attempt.mailboxNames)
       : true,
   );

@@ -5,7 +5,10 @@ import { type AddedCommands, noneAdded } from '../../doveadm/commands/catalog.js
 import type { GlobList } from '../../doveadm/names/glob.js';
 import { predicateOf } from '../../host/kinds/kinds.js';
 import { formatDuration } from '../../host/words/durations.js';
-import { parseTime } from '../../host/words/instants.js';
+import type { QueryTest } from '../conditions/query-test.js';
+import type { ParameterTest } from '../conditions/value-test.js';
+import type { RawPolicy, RawRequestRule, RawRule } from '../config/policy-schema.js';
+import { type Rate, usualRequests } from './rate.js';
 import type { Regex } from './regex.js';
 
 /** The place of a rule, for every answer that names it. Lines and columns count from 1. */
@@ -13,94 +16,6 @@ export interface RulePlace {
   readonly file: string;
   readonly line: number;
   readonly column: number;
-}
-
-/**
- * `any`: any value, or absent. `present`: given, with any value. `absent`: not given. `one-of`: every value matches a pattern. `equals`:
- * exactly these values. `number`: every value is in the range. `regex`: every value matches. `isOptional`: absent is permitted too.
- */
-export type ValueTest =
-  | { readonly kind: 'any' }
-  | { readonly kind: 'present' }
-  | { readonly kind: 'absent' }
-  | ({ readonly isOptional: boolean } & (
-      | { readonly kind: 'one-of'; readonly globs: GlobList }
-      | { readonly kind: 'equals'; readonly values: readonly string[] }
-      | ({ readonly kind: 'number' } & Bounds<bigint>)
-      | { readonly kind: 'regex'; readonly regex: Regex }
-    ));
-
-export const isValueTest = predicateOf<ValueTest>();
-
-export interface Bounds<Value> {
-  readonly atLeast: Value | undefined;
-  readonly atMost: Value | undefined;
-}
-
-/** The test of one parameter, by the catalog's long name. In an `allow` all values must pass, in a `deny` one is enough. */
-export interface ParameterTest {
-  readonly parameter: string;
-  readonly test: ValueTest;
-}
-
-/** The test of a search key's value. `present`: one that narrows the search. Ages are in seconds, sizes in bytes. */
-export type KeyTest =
-  | { readonly kind: 'present' }
-  | { readonly kind: 'absent' }
-  | { readonly kind: 'one-of'; readonly globs: GlobList }
-  | ({ readonly kind: 'age' | 'size' } & Bounds<number>);
-
-export const isKeyTest = predicateOf<KeyTest>();
-
-export interface KeyCondition {
-  readonly key: string;
-  readonly test: KeyTest;
-}
-
-export type QueryTest =
-  | { readonly kind: 'any' }
-  /** Exactly these words, in this order. */
-  | { readonly kind: 'equals'; readonly words: readonly string[] }
-  /** For the words joined by one blank; a word with a blank, or a similar character, never passes. */
-  | { readonly kind: 'regex'; readonly regex: Regex }
-  /** All of `conditions`, and one group of `anyOf`, if there is any. */
-  | {
-      readonly kind: 'keys';
-      readonly conditions: readonly KeyCondition[];
-      readonly anyOf: readonly (readonly KeyCondition[])[];
-    };
-
-export const isQueryTest = predicateOf<QueryTest>();
-
-/** A number of events in any span of `windowMs`. */
-export interface Rate {
-  readonly count: number;
-  readonly windowMs: number;
-}
-
-/** `20/hour`, as configurations spell a rate. */
-export function formatRate({ count, windowMs }: Rate): string {
-  const periods: Readonly<Record<number, string>> = { 1000: 'second', 60_000: 'minute', 3_600_000: 'hour' };
-  return `${count}/${periods[windowMs] ?? 'day'}`;
-}
-
-const dayMs = 86_400_000;
-
-/**
- * A day (`2027-01-31`: its end, in UTC) or a time of RFC 3339, in Unix milliseconds; undefined for anything else, and for days that no
- * month has.
- */
-export function parseInstant(written: string): number | undefined {
-  const match = /^(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d):(\d\d)(?:\.(\d{1,3})\d*)?([Zz]|[+-]\d\d:\d\d))?$/.exec(
-    written,
-  );
-  const [, day, minute = '00:00', second, fraction = '', zone] = match ?? [];
-  const minuteMs = parseTime(`${day}T${minute}:00.000Z`);
-  if (minuteMs === undefined) return undefined;
-  if (zone === undefined) return minuteMs + dayMs;
-  const zoneMinutes = /^z$/i.test(zone) ? 0 : Number(zone.slice(0, 3)) * 60 + Number(zone[0] + zone.slice(4));
-  if (Number(second) > 60 || Math.abs(zoneMinutes) > 24 * 60) return undefined;
-  return minuteMs - zoneMinutes * 60_000 + Number(second) * 1000 + Number(fraction.padEnd(3, '0'));
 }
 
 /** Conditions to meet before an allowed command is sent; none of them changes the judgement. */
@@ -143,17 +58,9 @@ export interface Rule {
   readonly obligations: Obligations;
 }
 
-/** The options of a rule of `on_request` beside those of every rule, as declared in the schema of `rules/config`. */
-export interface RequestTerms {
-  /** Persons who must approve; 0: break-glass. */
-  readonly approvals: number;
-  readonly forMs: number;
-  /** `command`: one canonical command line. `user`: the whole rule, for the users of the request. */
-  readonly scope: 'command' | 'user';
-  /** Commands under one grant; undefined: no limit. */
+/** The options of a rule of `on_request` beside those of every rule. `uses` undefined: no limit of commands under one grant. */
+export interface RequestTerms extends Omit<RawRequestRule, keyof RawRule | 'uses'> {
   readonly uses: number | undefined;
-  /** How long a grant may be kept from the owner of the mailbox at most; undefined: not at all. */
-  readonly quietMs?: number | undefined;
   readonly reason: Regex | undefined;
 }
 
@@ -221,16 +128,8 @@ export interface RequestRule extends Rule {
   readonly hash: string;
 }
 
-export interface PolicyTraits {
-  readonly mode: 'enforce' | 'observe';
-  readonly logs: 'none' | 'filtered' | 'full';
-  readonly debug: boolean;
-  /** Whom to ask: shown to who is denied. */
-  readonly contact?: string;
-  /** Turns of each of its principals among the waiters for the same backend; usually 1. */
-  readonly weight: number;
-  readonly limits: { readonly rate?: Rate; readonly distinctUsers?: Rate; readonly atOnce?: number };
-}
+/** The settings of a policy whose values are those of its declaration. */
+type PolicyTraits = Omit<RawPolicy, 'users' | 'except' | 'use' | 'shadow' | 'allow' | 'deny' | 'onRequest'>;
 
 /** How a list stands in the file: `block` with dashes, `flow` in brackets; `empty`: nothing in the brackets. */
 export interface WrittenList {
@@ -260,8 +159,6 @@ export interface Policy extends PolicyTraits {
   readonly allowByCommand: ReadonlyMap<string, readonly Rule[]>;
   readonly denyByCommand: ReadonlyMap<string, readonly Rule[]>;
   readonly onRequestByCommand: ReadonlyMap<string, readonly RequestRule[]>;
-  readonly requests: RequestLimits;
-  readonly approve: readonly string[];
   /** The commands that its rules may name besides those of the catalog, and that its principals may be judged for. */
   readonly added: AddedCommands;
   /** A candidate policy that is evaluated as well and only recorded. */
@@ -269,13 +166,6 @@ export interface Policy extends PolicyTraits {
   readonly effectiveText: string;
   readonly version: string;
 }
-
-export interface RequestLimits {
-  readonly open: number;
-  readonly waitMs: number;
-}
-
-export const usualRequests: RequestLimits = { open: 5, waitMs: dayMs };
 
 type Derived = 'isForEverybody' | 'allowByCommand' | 'denyByCommand' | 'onRequestByCommand';
 type Usual = 'onRequest' | 'requests' | 'approve' | 'added';

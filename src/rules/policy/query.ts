@@ -15,8 +15,17 @@ import {
 import { type GlobList, isMask } from '../../doveadm/names/glob.js';
 import { doubtedNames, isMailboxMask, type MailboxNames } from '../../doveadm/names/mailbox-names.js';
 import { bounds } from '../../host/bounds/bounds.js';
-import { isKeyTest, type KeyCondition, type KeyTest, type QueryTest } from './policy.js';
-import { describeKey, describeQuery, isSurelyOneOf, listFew, mayBeOneOf } from './value-test.js';
+import { listFew } from '../conditions/one-of.js';
+import {
+  describeKey,
+  describeQuery,
+  isKeyTest,
+  isQueryTest,
+  type KeyCondition,
+  type KeyTest,
+  type QueryTest,
+} from '../conditions/query-test.js';
+import { isSurelyOneOf, mayBeOneOf } from '../conditions/value-test.js';
 
 export interface JudgedQuery {
   readonly words: readonly string[];
@@ -92,8 +101,8 @@ function otherWordings({ words, tree, mailboxNames }: JudgedQuery): string[][] |
 
 /** Each condition that does not hold, so that the rule that comes nearest is the one that lacks least of the query, too. */
 export function missingInQuery(test: QueryTest, query: JudgedQuery): readonly string[] {
-  if (test.kind === 'regex') return [`query must match ${test.regex.source}`];
-  if (test.kind !== 'keys' || query.tree === undefined) return [`query must be ${describeQuery(test)}`];
+  if (isQueryTest(test, 'regex')) return [`query must match ${test.regex.source}`];
+  if (!isQueryTest(test, 'keys') || query.tree === undefined) return [`query must be ${describeQuery(test)}`];
   const { tree } = query;
   const failed = test.conditions.filter((condition) => !conditionHolds(condition, tree, query));
   return failed.length === 0
@@ -102,7 +111,7 @@ export function missingInQuery(test: QueryTest, query: JudgedQuery): readonly st
 }
 
 function missingCondition(failed: KeyCondition): string {
-  if (failed.test.kind === 'absent') return `query must not hold ${failed.key}`;
+  if (isKeyTest(failed.test, 'absent')) return `query must not hold ${failed.key}`;
   const demand = isKeyTest(failed.test, 'one-of')
     ? `${failed.key} ${listFew(failed.test.globs.texts)}`
     : describeKey(failed);
@@ -111,7 +120,7 @@ function missingCondition(failed: KeyCondition): string {
 
 /** Whether the rule depends on a moving point in time: its answer may differ a moment later. */
 export function dependsOnTime(test: QueryTest, query: JudgedQuery): boolean {
-  if (test.kind !== 'keys' || query.tree === undefined || !namesTime(query.tree, query)) return false;
+  if (!isQueryTest(test, 'keys') || query.tree === undefined || !namesTime(query.tree, query)) return false;
   const asksAge = (list: readonly KeyCondition[]): boolean =>
     list.some(({ test: { kind } }) => kind === 'age' || kind === 'present');
   return asksAge(test.conditions) || test.anyOf.some(asksAge);
@@ -149,7 +158,7 @@ function allHold(conditions: readonly KeyCondition[], tree: SearchNode, query: J
 }
 
 function conditionHolds(condition: KeyCondition, tree: SearchNode, query: JudgedQuery): boolean {
-  if (condition.test.kind === 'absent') {
+  if (isKeyTest(condition.test, 'absent')) {
     return conditionsIn(tree).every(({ key }) => key.name !== condition.key);
   }
   return isSure(
@@ -200,10 +209,10 @@ function keyPasses(test: KeyTest, leaf: SearchCondition, query: JudgedQuery): bo
       if (!isMask(value) && !isMailboxMask(value)) return true;
       return test.globs.isEverything || test.globs.has(value);
     case 'age':
-      return agePasses(test, leaf, query);
     case 'size': {
-      const bytes = searchSize(value);
-      return bytes !== undefined && isWithinBounds(bytes, test.atLeast, test.atMost);
+      const [least, most] = spanOf(leaf, query);
+      const { atLeast = least, atMost = most } = test;
+      return least >= atLeast && most <= atMost;
     }
     default:
       return test satisfies never;
@@ -215,24 +224,12 @@ function narrows({ key, values }: SearchCondition, { series, nowMs }: JudgedQuer
   return !selectsEverything(series, key, values, nowMs);
 }
 
-/** `at_least` needs keys that select older mails, `at_most` keys that select newer ones; a point in time is converted to an age. */
-function agePasses(
-  test: { readonly atLeast: number | undefined; readonly atMost: number | undefined },
-  leaf: SearchCondition,
-  query: JudgedQuery,
-): boolean {
-  const value = leaf.values[0] ?? '';
-  if (leaf.key.values[0] === 'interval') return isWithinBounds(Number(value), test.atLeast, test.atMost);
-  const time = timeOf(value, query);
-  if (time === undefined) return false;
-  if (time.kind === 'age') return isWithinBounds(time.seconds, test.atLeast, test.atMost);
-  const now = query.nowMs / 1000;
-  return (
-    (test.atLeast === undefined || now - time.latest >= test.atLeast) &&
-    (test.atMost === undefined || now - time.earliest <= test.atMost)
-  );
-}
-
-function isWithinBounds(value: number, atLeast: number | undefined, atMost: number | undefined): boolean {
-  return (atLeast === undefined || value >= atLeast) && (atMost === undefined || value <= atMost);
+/** The least and the greatest age (in seconds) or size that the value may mean; a point in time is converted to an age. */
+function spanOf({ key, values }: SearchCondition, query: JudgedQuery): readonly [number, number] {
+  const [value = ''] = values;
+  const [type] = key.values;
+  const time = type === 'time' ? timeOf(value, query) : undefined;
+  if (time?.kind === 'time') return [query.nowMs / 1000 - time.latest, query.nowMs / 1000 - time.earliest];
+  const number = time?.seconds ?? (type === 'interval' ? Number(value) : searchSize(value)) ?? Number.NaN;
+  return [number, number];
 }

@@ -3,7 +3,8 @@
 // entries.
 import type { Effect } from '../../doveadm/commands/catalog.js';
 import type { Attempt } from './attempt.js';
-import { formatRate, type Obligations, type Policy, type Rate } from './policy.js';
+import type { Obligations, Policy } from './policy.js';
+import { formatRate, type Rate } from './rate.js';
 
 /** Whether two rules demand the same of a client. The limits of two rules are always different, however they read. */
 export function areSameTerms(one: Obligations | undefined, other: Obligations | undefined): boolean {

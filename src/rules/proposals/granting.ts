@@ -4,6 +4,7 @@
 
 import { GlobList, isWithin, mayOverlap } from '../../doveadm/names/glob.js';
 import { describeRule } from '../answers/rights.js';
+import { comparesValues, isValueTest } from '../conditions/value-test.js';
 import type { MailUserSettings } from '../config/settings.js';
 import { noAllUsers } from '../policy/assess.js';
 import type { Attempt } from '../policy/attempt.js';
@@ -215,23 +216,11 @@ function whatElse(rule: Rule, policy: Policy, attempts: readonly Attempt[]): str
   const open = [...given].flatMap(([name, values]) => {
     if (name === 'query') return rule.query === undefined ? ['any query'] : [];
     const test = rule.where?.find(({ parameter }) => parameter === name)?.test;
-    switch (test?.kind) {
-      case undefined:
-      case 'any':
-      case 'present':
-        return [...values].every((value) => value === 'true') ? [] : [`any ${name}`];
-      case 'one-of': {
-        const others = test.globs.texts.filter((text) => !values.has(text));
-        return others.length === 0 ? [] : [`${name}: ${others.join(', ')}`];
-      }
-      case 'absent':
-      case 'equals':
-      case 'number':
-      case 'regex':
-        return says.filter((text) => text.startsWith(`${name}: `));
-      default:
-        return test satisfies never;
-    }
+    if (!comparesValues(test) && !isValueTest(test, 'absent'))
+      return [...values].every((value) => value === 'true') ? [] : [`any ${name}`];
+    if (!isValueTest(test, 'one-of')) return says.filter((text) => text.startsWith(`${name}: `));
+    const others = test.globs.texts.filter((text) => !values.has(text));
+    return others.length === 0 ? [] : [`${name}: ${others.join(', ')}`];
   });
   return [...open, ...reach];
 }

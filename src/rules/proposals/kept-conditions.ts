@@ -2,18 +2,16 @@
 // command does not meet is replaced by the command's own value, so that the rule never becomes wider than the two together.
 
 import { type Parameter, parameterNamed } from '../../doveadm/commands/catalog.js';
-import { formatDuration } from '../../host/words/durations.js';
-import { type UnmetConditions, unmetConditions } from '../policy/match.js';
 import {
   isKeyTest,
   isQueryTest,
-  type KeyCondition,
-  type KeyTest,
   type QueryTest,
-  type Rule,
-} from '../policy/policy.js';
-import { textOfTest } from '../policy/test-text.js';
-import { textOfBounds } from '../policy/value-test.js';
+  writtenKeys,
+  writtenQuery,
+} from '../conditions/query-test.js';
+import { writtenTest } from '../conditions/value-test.js';
+import { type UnmetConditions, unmetConditions } from '../policy/match.js';
+import type { Rule } from '../policy/policy.js';
 import { type Narrowness, whereFor } from './generalise.js';
 import type { Plain } from './policy-text.js';
 import { type RuleText, ruleFor, type Trial, type TriedLine, termsOf, usesOf } from './suggested-rule.js';
@@ -90,7 +88,7 @@ function whereOf(
   }
   for (const { parameter, test } of near.where) {
     const isUnmet = unmet.some(({ parameters }) => parameters.has(parameter));
-    where[parameter] = isUnmet ? (tight[parameter] ?? 'absent') : textOfTest(test);
+    where[parameter] = isUnmet ? (tight[parameter] ?? 'absent') : writtenTest(test);
   }
   const [query] = attempts.flatMap(({ command }) =>
     command.params.filter(({ role }) => role === 'search-query'),
@@ -118,49 +116,16 @@ function queryOf(
   if (near === undefined) return own.narrow;
   const isUnmet = unmet.some(({ isQueryUnmet }) => isQueryUnmet);
   const exactly = { equals: words };
-  if (!isQueryTest(near, 'keys')) return isUnmet ? exactly : textOfQuery(near);
+  if (!isQueryTest(near, 'keys')) return isUnmet ? exactly : writtenQuery(near);
   const tight = mapOf(own.tight);
   const keys: Record<string, Plain> = { ...mapOf(own.narrow) };
   for (const condition of near.conditions) {
     const { key } = condition;
-    if (!unmet.some((each) => each.keys.has(key))) keys[key] = textOfKey(condition.test);
+    if (!unmet.some((each) => each.keys.has(key))) Object.assign(keys, writtenKeys([condition]));
     // The command lacks the key, or has one that must be absent: no condition on keys would be as strict.
     else if (tight[key] === undefined || isKeyTest(condition.test, 'absent')) return exactly;
     else keys[key] = tight[key];
   }
   if (unmet.some((each) => each.areAlternativesUnmet)) return exactly;
-  return near.anyOf.length === 0 ? keys : { ...keys, any_of: near.anyOf.map(textOfKeys) };
-}
-
-function textOfQuery(query: Exclude<QueryTest, { readonly kind: 'keys' }>): Plain {
-  switch (query.kind) {
-    case 'any':
-      return 'any';
-    case 'equals':
-      return { equals: query.words };
-    case 'regex':
-      return { regex: query.regex.source };
-    default:
-      return query satisfies never;
-  }
-}
-
-function textOfKeys(conditions: readonly KeyCondition[]): Plain {
-  return Object.fromEntries(conditions.map(({ key, test }) => [key, textOfKey(test)]));
-}
-
-function textOfKey(test: KeyTest): Plain {
-  switch (test.kind) {
-    case 'present':
-    case 'absent':
-      return test.kind;
-    case 'one-of':
-      return test.globs.texts;
-    case 'age':
-      return textOfBounds(test, (seconds) => formatDuration(seconds * 1000));
-    case 'size':
-      return textOfBounds(test, (bytes) => `${bytes}B`);
-    default:
-      return test satisfies never;
-  }
+  return near.anyOf.length === 0 ? keys : { ...keys, any_of: near.anyOf.map(writtenKeys) };
 }

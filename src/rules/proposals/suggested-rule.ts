@@ -4,9 +4,11 @@
 import { GlobList } from '../../doveadm/names/glob.js';
 import { formatDuration } from '../../host/words/durations.js';
 import { formatEnd } from '../../host/words/instants.js';
-import { type MailUserSettings, mailUsersSection } from '../config/settings.js';
+import { mailUsersSection } from '../config/schema.js';
+import type { MailUserSettings } from '../config/settings.js';
 import { decide } from '../policy/decide.js';
-import { formatRate, type Policy, type Rule } from '../policy/policy.js';
+import type { Policy, Rule } from '../policy/policy.js';
+import { formatRate } from '../policy/rate.js';
 import { parseAlone } from './alone.js';
 import { allNarrowness, mayWiden, type Narrowness, type Use, userPattern, whereFor } from './generalise.js';
 import { formatPolicy, type Plain } from './policy-text.js';

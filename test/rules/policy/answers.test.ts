@@ -36,7 +36,8 @@ import type { Decision } from '../../../src/rules/policy/decide.js';
 import type { Judged, Judgement } from '../../../src/rules/policy/judge.js';
 import { unmetConditions } from '../../../src/rules/policy/match.js';
 import { rulesOf } from '../../../src/rules/policy/outcome.js';
-import { formatRate, type Policy } from '../../../src/rules/policy/policy.js';
+import type { Policy } from '../../../src/rules/policy/policy.js';
+import { formatRate } from '../../../src/rules/policy/rate.js';
 import {
   type Answers,
   createRoutingTable,

@@ -4,13 +4,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GlobList } from '../../../src/doveadm/names/glob.js';
 import { formatDuration, parseDuration } from '../../../src/host/words/durations.js';
-import {
-  createPolicy,
-  formatRate,
-  formatTarget,
-  parseInstant,
-  serverTargetWords,
-} from '../../../src/rules/policy/policy.js';
+import { parseInstant } from '../../../src/host/words/instants.js';
+import { createPolicy, formatTarget, serverTargetWords } from '../../../src/rules/policy/policy.js';
+import { formatRate } from '../../../src/rules/policy/rate.js';
 import { policyOf, withPolicies } from '../config/sound.js';
 
 const policy = policyOf(

@@ -6,7 +6,7 @@ import * as fc from 'fast-check';
 import { parseSearchQuery, type SearchNode } from '../../../src/doveadm/commands/search-query.js';
 import { GlobList } from '../../../src/doveadm/names/glob.js';
 import { doubtedNames } from '../../../src/doveadm/names/mailbox-names.js';
-import type { QueryTest } from '../../../src/rules/policy/policy.js';
+import type { QueryTest } from '../../../src/rules/conditions/query-test.js';
 import {
   type JudgedQuery,
   judgedQuery,

@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import type { Obligations, Rate } from '../../../src/rules/policy/policy.js';
+import type { Obligations } from '../../../src/rules/policy/policy.js';
+import type { Rate } from '../../../src/rules/policy/rate.js';
 import {
   areSameTerms,
   type LimitAsk,

@@ -8,9 +8,6 @@ import {
   doubtedNames,
   type Namespace,
 } from '../../../src/doveadm/names/mailbox-names.js';
-import type { ValueTest } from '../../../src/rules/policy/policy.js';
-import { createRegex } from '../../../src/rules/policy/regex.js';
-import { textOfTest } from '../../../src/rules/policy/test-text.js';
 import {
   comparesValues,
   describeDemand,
@@ -21,7 +18,10 @@ import {
   passes,
   strikes,
   strikesMailboxes,
-} from '../../../src/rules/policy/value-test.js';
+  type ValueTest,
+  writtenTest,
+} from '../../../src/rules/conditions/value-test.js';
+import { createRegex } from '../../../src/rules/policy/regex.js';
 
 const expression = createRegex('a+');
 assert.ok(expression.kind === 'regex');
@@ -196,7 +196,7 @@ void test('the mailbox of a query too', () => {
   assert.ok(!mayBeOneOf('Trash', new GlobList(['inbox', 'a/inbox']), doubtedNames));
 });
 
-type Written = readonly [test: ValueTest, text: ReturnType<typeof textOfTest>, words: string];
+type Written = readonly [test: ValueTest, text: ReturnType<typeof writtenTest>, words: string];
 
 const written: Readonly<Record<ValueTest['kind'], Written>> = {
   any: [tests.any, 'any', 'x is given or not, whatever it is'],
@@ -210,18 +210,18 @@ const written: Readonly<Record<ValueTest['kind'], Written>> = {
 
 for (const [kind, [value, text, words]] of Object.entries(written)) {
   void test(`a test of kind "${kind}" is written as in a configuration, and in words`, () => {
-    assert.deepEqual(textOfTest(value), text);
+    assert.deepEqual(writtenTest(value), text);
     assert.equal(describeParameter('x', value), words);
     if (!comparesValues(value)) return;
     const optional = { ...value, isOptional: true };
     const map = kind === 'one-of' ? { one_of: text } : text;
-    assert.deepEqual(textOfTest(optional), Object.assign({ optional: true }, map));
+    assert.deepEqual(writtenTest(optional), Object.assign({ optional: true }, map));
     assert.equal(describeParameter('x', optional), `${words}, or not given`);
   });
 }
 
 void test('only the bounds that there are', () => {
-  assert.deepEqual(textOfTest(tests.atMost), { at_most: '5' });
+  assert.deepEqual(writtenTest(tests.atMost), { at_most: '5' });
   assert.equal(describeParameter('x', tests.atMost), 'x: at most 5');
 });
 
