@@ -4,12 +4,11 @@
 // does not answer for is set aside, and the later ones go on: if its end stays unknown, it is repeated once.
 
 import { noticeCodes } from '../gate/telemetry/codes.js';
-import type { DaemonEvent, Log } from '../gate/telemetry/log.js';
+import type { DaemonEvent } from '../gate/telemetry/log.js';
 import { asWritten, bounds } from '../host/bounds/bounds.js';
 import { backOffMs } from '../host/concurrency/back-off.js';
 import { pause, Wakes } from '../host/concurrency/waiting.js';
 import { JournalFault } from '../host/ports/faults.js';
-import type { Clock } from '../host/ports/machine.js';
 import { readClaim } from '../journal/records/ledger.js';
 import type { NoticeEvent, NoticeReceiver } from '../rules/config/receiver.js';
 import type { KeptPlace, PlaceFile } from './carriers/place-file.js';
@@ -27,20 +26,14 @@ import { NoticeFault } from './notices/notice-fault.js';
 import type { Sending } from './receiver-set.js';
 import { findRecord } from './shipping/find-record.js';
 import { beginning, createFollower, isFollowFault, type Position } from './shipping/follow.js';
+import type { ShipperParts } from './shipping/shipper.js';
 
-export interface NoticeFeedParts {
+export interface NoticeFeedParts
+  extends Pick<ShipperParts, 'clock' | 'log' | 'chance' | 'directory' | 'journal' | 'untilSeq'> {
   readonly name: string;
   readonly events: readonly NoticeEvent[];
-  readonly clock: Clock;
-  readonly log: Pick<Log, 'report'>;
-  /** From 0 to below 1, for jitter. */
-  readonly chance: () => number;
-  readonly directory: string;
-  readonly journal: string;
   readonly host: string;
   readonly place: PlaceFile;
-  /** The last record that is certainly on disk; later ones may be cut off and written again. */
-  readonly untilSeq: () => number;
   /** Rejects with a NoticeFault, or with the reason of the abort. `onSlow`: the end of it may take minutes. */
   readonly send: (notice: Notice, signal: AbortSignal, onSlow: () => void) => Promise<void>;
 }

@@ -41,7 +41,7 @@ export async function putCheckpoints(
   try {
     for (const line of folder.lastCheckpoints()) {
       const { seq = 0, hash = '' } = readCheckpoint(line) ?? {};
-      if (seq <= fleet.signed.seq) continue;
+      if (seq <= fleet.log.own.seq) continue;
       const name = formatName({ kind: 'verifier', verifier, seq, hash });
       await store.put(name, Buffer.from(`${line}\n`), { ifAbsent: true });
     }
@@ -53,7 +53,7 @@ export async function putCheckpoints(
 
 /** The line that the next one of this key follows: a state restored from a copy has an older one than the store. */
 export function newestLine(
-  { signed }: Pick<Fleet, 'signed'>,
+  { log: { own: signed } }: Pick<Fleet, 'log'>,
   key: string,
   folder: StateFolder,
 ): { readonly seq: number; readonly hash: string } | undefined {
@@ -69,7 +69,7 @@ export function describeCheckpoint(folder: StateFolder): FleetStatus['checkpoint
 }
 
 /** The last line of a file. Throws a CommandFault unless a known verifier signed it. */
-export function readKeptLine(path: string, fleet: Pick<Fleet, 'whyNotKept'>): ReadCheckpoint {
+export function readKeptLine(path: string, fleet: Pick<Fleet, 'log'>): ReadCheckpoint {
   const text = readAsked(path);
   const kept = readCheckpoint(text.trimEnd().split('\n').at(-1) ?? '');
   if (kept === undefined)
@@ -77,7 +77,7 @@ export function readKeptLine(path: string, fleet: Pick<Fleet, 'whyNotKept'>): Re
       exitCodes.failed,
       `the last line of ${path} is no checkpoint of a fleet, or it was changed after it was signed`,
     );
-  const why = fleet.whyNotKept(kept);
+  const why = fleet.log.whyNotKept(kept);
   if (why !== undefined)
     throw new CommandFault(exitCodes.failed, `the checkpoint in ${path} proves nothing: ${why}`);
   return kept;

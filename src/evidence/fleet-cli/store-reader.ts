@@ -360,7 +360,7 @@ export function createStoreReader(
   /** When a line was signed, if it is the last one of a verifier that was taken. */
   function timeOfLast(listed = ''): string | undefined {
     const name = parseName(listed);
-    return isVerifierName(name) ? fleet.timeOfLast(name.hash) : undefined;
+    return isVerifierName(name) ? fleet.log.timeOfLast(name.hash) : undefined;
   }
 
   /** A fault below a host, or below the verifiers, is theirs alone where the store answers otherwise. False: there was one. */

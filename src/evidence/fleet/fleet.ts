@@ -26,7 +26,6 @@ import {
   type ExpectedHead,
   type FleetState,
   type KeptFinding,
-  type LogState,
   newChain,
   readState,
   stateFormat,
@@ -62,7 +61,7 @@ export class Fleet {
   readonly #chains = new Map<string, Chain[]>();
   readonly #keys = new Map<string, HostKeys>();
   readonly #awaited = new Map<string, Map<number, Awaited>>();
-  readonly #log: FleetLog;
+  readonly log: FleetLog;
   #news: FleetFinding[] = [];
   #mirroredMs: ReadonlyMap<string, number> = new Map();
 
@@ -71,7 +70,7 @@ export class Fleet {
     const state = saved === undefined ? undefined : readState(saved, options.store);
     this.#options = options;
     this.records = state?.records ?? 0;
-    this.#log = new FleetLog(
+    this.log = new FleetLog(
       state && { log: state.log, others: state.others },
       options.verifier ?? { name: undefined, keys: [] },
       options.others ?? new Map(),
@@ -131,7 +130,7 @@ export class Fleet {
   /** Takes a line of a verifier, with the time of its object. Those of a verifier in their order. */
   takeLine(read: ReadCheckpoint, storedMs: number): readonly FleetFinding[] {
     return this.#newsOf(() => {
-      const { heads, by } = this.#log.takeLine(read, storedMs);
+      const { heads, by } = this.log.takeLine(read, storedMs);
       for (const head of heads) this.#await(head, by);
     });
   }
@@ -180,22 +179,7 @@ export class Fleet {
    * Takes the last lines of the file of checkpoints, without a gap: they must be one chain, equal to the store's. Returns new findings.
    */
   takeLog(lines: readonly string[]): readonly FleetFinding[] {
-    return this.#newsOf(() => this.#log.takeFile(lines));
-  }
-
-  /** The last line of this verifier in the store, as far as it was read; seq 0: none yet. */
-  get signed(): Pick<LogState, 'seq' | 'hash' | 'key' | 'next'> {
-    return this.#log.own;
-  }
-
-  /** When a line was signed (RFC 3339), if it is the last one of a verifier that was taken; `line`: its hash. */
-  timeOfLast(line: string): string | undefined {
-    return this.#log.timeOfLast(line);
-  }
-
-  /** Why a line that was kept elsewhere proves nothing here, as part of a sentence; undefined: its signature counts. */
-  whyNotKept(kept: ReadCheckpoint): string | undefined {
-    return this.#log.whyNotKept(kept);
+    return this.#newsOf(() => this.log.takeFile(lines));
   }
 
   /**
@@ -206,7 +190,7 @@ export class Fleet {
     const known = this.heads();
     this.#chains.clear();
     for (const head of [...known, ...expected]) this.#await(head);
-    this.#log.rewind(kept);
+    this.log.rewind(kept);
     this.#findings.isReread = true;
   }
 
@@ -246,7 +230,7 @@ export class Fleet {
     // Nothing counts as missing before the search for it has ended.
     if (!this.#findings.isReread) {
       for (const awaited of this.#awaited.values()) awaited.clear();
-      this.#log.accept();
+      this.log.accept();
     }
     for (const chains of this.#chains.values()) {
       const current = currentOf(chains);
@@ -279,7 +263,7 @@ export class Fleet {
       awaited,
       findings: kept,
       more,
-      ...this.#log.save(),
+      ...this.log.save(),
     };
     return state;
   }
@@ -293,8 +277,8 @@ export class Fleet {
       gates: rowsOf(this.#gates(), findings),
       locks: locksOf(this.#gates(), nowMs),
       findings,
-      checkpoint: this.#log.own.last,
-      verifiers: this.#log.verifiers(),
+      checkpoint: this.log.own.last,
+      verifiers: this.log.verifiers(),
     };
   }
 
@@ -434,7 +418,7 @@ export class Fleet {
       const finding = this.#judgeAwaited(host, journal, awaited);
       if (finding !== undefined) findings.push(finding);
     }
-    findings.push(...this.#log.judge());
+    findings.push(...this.log.judge());
     const known = this.#findings;
     return findings.filter((finding) => !known.isAccepted(finding) && !known.isCut(finding));
   }

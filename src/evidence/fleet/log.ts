@@ -235,6 +235,7 @@ export class FleetLog {
     this.#tell = tell;
   }
 
+  /** Of this verifier, as far as its lines in the store were read; seq 0: none yet. */
   get own(): LogState {
     return this.#own.state;
   }
@@ -285,6 +286,7 @@ export class FleetLog {
     for (const { state } of [this.#own, ...this.#others]) state.awaited = undefined;
   }
 
+  /** Why a line that was kept elsewhere proves nothing here, as part of a sentence; undefined: its signature counts. */
   whyNotKept(kept: ReadCheckpoint): string | undefined {
     const of = this.#ofKey(kept.key);
     if (of !== undefined) return of.whyNotKept(kept);

@@ -5,6 +5,7 @@
 
 import { type ForeignSource, foreignSource } from '../../host/http/source.js';
 import { predicateOf } from '../../host/kinds/kinds.js';
+import type { Peer } from '../../host/ports/peer.js';
 import type { Secret } from '../../rules/identity/credentials.js';
 import type { Human } from '../../rules/identity/human.js';
 import type { ActionResult } from '../door/door.js';
@@ -81,15 +82,9 @@ export type OperatorAction =
 export const isOperatorAction = predicateOf<OperatorAction>();
 
 /** Who asks. On a UNIX socket the kernel says who it is; over TCP, where a token lets clients in, only the address is known. */
-export interface Operator {
+export interface Operator extends Pick<Peer, 'uid' | 'gid' | 'pid' | 'user' | 'loginUid' | 'address'> {
   /** The user's name, else the uid; for the record's key `by`. */
   readonly by: string;
-  readonly uid?: number | undefined;
-  readonly gid?: number | undefined;
-  readonly pid?: number | undefined;
-  readonly user?: string | undefined;
-  readonly loginUid?: number | undefined;
-  readonly address?: string | undefined;
   /** For the record: where a person of the page is, whose process is the peer. */
   readonly from?: readonly string[];
   /** `noHuman` for a token, a signal, and root without a login. */

@@ -182,24 +182,20 @@ function differencesOf({ done, rules, candidate }: Compared, matches: number | u
   return { would: would?.kind, would_why: why(would), shadow: shadow?.kind, shadow_why: why(shadow) };
 }
 
-export interface CompletionFacts {
+export interface CompletionFacts
+  extends Pick<
+    ExchangeEnded,
+    'policy' | 'backend' | 'upstream' | 'status' | 'isSent' | 'bytesOut' | 'waitMs' | 'durationMs'
+  > {
   readonly time: number;
   readonly names: SessionNames;
   readonly id: string;
-  readonly policy: string;
   readonly judgement: Judgement;
-  readonly backend: string | undefined;
-  readonly upstream: string | undefined;
   /** Each attempt, if there was more than one. */
   readonly parts: readonly RecordedPart[] | undefined;
   readonly verdict: Verdict;
-  readonly status: string;
-  readonly isSent: boolean;
   readonly count: RelayCount | undefined;
   readonly input: RecordedInput | undefined;
-  readonly bytesOut: number;
-  readonly waitMs: number | undefined;
-  readonly durationMs: number;
   readonly grant?: string | undefined;
   /** The grant that was over. */
   readonly request?: string | undefined;

@@ -44,7 +44,6 @@ export function createEndpoints(
   const snapshot = (): Running => look();
   const metrics = createMetrics({
     commands: { has: (name) => known.has(name) || isAdded(name) },
-    clock,
     snapshot,
     onError: (text) => onError(text),
   });
@@ -92,7 +91,6 @@ export function createEndpoints(
     shut,
     async close(): Promise<void> {
       await shut();
-      metrics.close();
       watch.end();
     },
   };

@@ -147,6 +147,7 @@ async function openSight(settings: Settings, machine: Machine, served: Switch, o
   opened.add('the admin endpoints', () => endpoints?.close());
   const losses = createLossLog(log, clock);
   const loop = watchLoopLag(clock, (lagMs) => {
+    endpoints?.metrics.lagged(lagMs);
     if (lagMs < stallMs) return;
     reportStall(log, lagMs);
     endpoints?.watch.stalled(lagMs);

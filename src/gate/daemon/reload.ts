@@ -21,6 +21,7 @@ import type { LoadedConfiguration } from '../../rules/setup/inspect.js';
 import { inspectAccounts, inspectReaders, namesIn } from '../../rules/setup/peers.js';
 import type { AccessDesk } from '../access/desk.js';
 import type { Loaded } from '../now/operator.js';
+import type { Running } from '../now/running.js';
 import type { Service } from '../session/service.js';
 import type { Log } from '../telemetry/log.js';
 import type { LogCode } from '../telemetry/log-codes.js';
@@ -33,21 +34,13 @@ import type { Pools } from './pools.js';
 import { createServed, type Served, type Switch } from './served.js';
 import type { Shipped } from './shipped.js';
 
-export interface Reloaded {
-  /** Milliseconds since 1970. */
-  readonly atMs: number;
-  readonly isSuccess: boolean;
+export interface Reloaded extends NonNullable<Running['reload']> {
   readonly hash: string;
-  /** Why the old one was kept; otherwise warnings. */
-  readonly problems: readonly string[];
   /** Those that had changed. */
   readonly files?: readonly string[];
   /** Where none had: the change before. */
   readonly lastChange?: LastChange;
   readonly unfinished?: readonly string[];
-  readonly restart: readonly string[];
-  /** Since a start that found problems in the file: when the configuration that is served was read. */
-  readonly lastReadMs?: number | undefined;
 }
 
 export interface ReloadParts {

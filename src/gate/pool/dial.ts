@@ -8,8 +8,9 @@ import { minorForBackends, newestMinor } from '../../doveadm/protocol/minors.js'
 import { minorOfRelease, type Server, serverOf, serverOfRelease } from '../../doveadm/protocol/releases.js';
 import { TransportFault, UpstreamFault, WireFault } from '../../host/ports/faults.js';
 import type { Clock } from '../../host/ports/machine.js';
-import type { Address, Connect, TlsDemand, Transport } from '../../host/ports/transport.js';
+import type { Connect, Transport } from '../../host/ports/transport.js';
 import type { Secret } from '../../rules/identity/credentials.js';
+import type { dialTargetOf } from '../../rules/setup/dial-target.js';
 
 import { type Greeted, Upstream, type UpstreamLimits, type UpstreamOwner } from './upstream.js';
 
@@ -96,23 +97,10 @@ export function sharingReads(target: DialTarget, tellUnread: (text: string) => v
   };
 }
 
+/** A backend, ready to dial. Its passwords are read at each dial, and tried in order when one is refused. */
+export type DialTarget = ReturnType<typeof dialTargetOf>;
 /** A password, or why its file cannot be read: a file is empty for a moment while it is written, and another one may serve. */
-export type PasswordRead = Secret | Error;
-
-export interface DialTarget {
-  readonly name: string;
-  readonly address: Address;
-  readonly tls: 'starttls' | 'implicit' | 'off';
-  readonly demand: TlsDemand;
-  readonly username: string;
-  /** Read at each dial, so that a rotated password is found; tried in order when one is refused. */
-  readonly passwords: () => Promise<readonly PasswordRead[]>;
-  /** True for loopback, UNIX sockets and `allow_plaintext`: PLAIN may go without TLS. */
-  readonly mayAuthenticateInClear: boolean;
-  readonly connectTimeoutMs: number;
-  /** From the connection to the end of the authentication. */
-  readonly greetingTimeoutMs: number;
-}
+export type PasswordRead = Awaited<ReturnType<DialTarget['passwords']>>[number];
 
 const phases: Readonly<Record<HandshakePhase, string>> = {
   greeting: 'its greeting',

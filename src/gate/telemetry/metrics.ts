@@ -5,17 +5,14 @@
 
 import { Counter, Gauge, Registry } from 'prom-client';
 import { messageOf } from '../../host/ports/faults.js';
-import type { Clock } from '../../host/ports/machine.js';
 import { isUp, noticeState, type Running, whyNotReady } from '../now/running.js';
 import { type EngineEvent, type ExchangeEnded, isEngineEvent } from '../outcome/events.js';
 import { ownerOf } from '../outcome/owner.js';
-import { watchLoopLag } from './loop-lag.js';
 import { Durations, Tally } from './tally.js';
 
 export interface MetricsOptions {
   /** The names of commands, of the catalog and of the configuration: the only values of the label `command` besides `other`. */
   readonly commands: Pick<ReadonlySet<string>, 'has'>;
-  readonly clock: Clock;
   /** The present values; called at each `render`, must not wait. Reading one may throw, and then what is made of it is absent. */
   readonly snapshot: () => Running;
   /** Told of values that could not be made; a bug of ours. */
@@ -34,7 +31,7 @@ const syncBuckets = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
 const lagBuckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
 
 export function createMetrics(options: MetricsOptions) {
-  const { commands, clock } = options;
+  const { commands } = options;
   const registry = new Registry();
   const tally = <const L extends readonly string[]>(name: string, help: string, ...labelNames: L): Tally<L> =>
     new Tally(registry, `dovegate_${name}`, help, labelNames);
@@ -130,7 +127,6 @@ export function createMetrics(options: MetricsOptions) {
     lagBuckets,
   );
   const setGauges = createGauges(registry, options.onError);
-  const lag = watchLoopLag(clock, (lagMs) => lagSeconds.add(lagMs / 1000));
   // Present from the start, so that a rate includes the first byte.
   relayed.add(0, 'in');
   relayed.add(0, 'out');
@@ -155,7 +151,6 @@ export function createMetrics(options: MetricsOptions) {
 
   return {
     observe(event: EngineEvent): void {
-      lag.noted();
       if (isEngineEvent(event, 'exchange-ended')) exchangeEnded(event);
       else if (isEngineEvent(event, 'backend-log')) logLines.add(1, event.backend, event.type);
       else if (isEngineEvent(event, 'upstream-opened')) dials.add(1, event.backend, 'ok');
@@ -170,6 +165,7 @@ export function createMetrics(options: MetricsOptions) {
         if (why !== undefined) keyFailures.add(1, listener, account ?? '-', why);
       }
     },
+    lagged: (lagMs: number): void => lagSeconds.add(lagMs / 1000),
     recordsSynced(count: number, durationMs: number): void {
       records.inc(count);
       syncSeconds.add(durationMs / 1000);
@@ -195,7 +191,6 @@ export function createMetrics(options: MetricsOptions) {
       setGauges(options.snapshot());
       return `${await registry.metrics()}${histograms.map((each) => each.render()).join('')}`;
     },
-    close: () => lag.end(),
   };
 }
 

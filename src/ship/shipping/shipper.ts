@@ -22,6 +22,7 @@ export interface ShipperParts {
   readonly sink: string;
   readonly carrier: Carrier;
   readonly journal: string;
+  /** The last record that is certainly on disk; later ones may be cut off and written again. */
   readonly untilSeq: () => number;
   /** After the last record that the receiver certainly has, with the file that stores it. */
   readonly position: Position;

@@ -228,7 +228,9 @@ void test('what is said of chains, of forged ones, of files, and of streams that
         const fleet = take(open(both), desk.lines);
         const late = desk.fork(4, first).sign().lines.at(-1) ?? '';
         const stranger = new Desk(forger).sign().lines[0] ?? '';
-        const whys = [...desk.lines, late, stranger].map((line) => fleet.whyNotKept(read(line)) ?? 'counts');
+        const whys = [...desk.lines, late, stranger].map(
+          (line) => fleet.log.whyNotKept(read(line)) ?? 'counts',
+        );
         return whys.join('\n').replaceAll(forger.key, '<FORGER>');
       },
     }),

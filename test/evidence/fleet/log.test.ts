@@ -19,11 +19,11 @@ void test('two verifiers, each with its own chain in one stream', () => {
   const [t1 = '', t2 = '', t3 = ''] = there.lines;
   const fleet = take(open(listsFirst), [h1, t1, t2, h2, t3]);
   assert.deepEqual(found(fleet), []);
-  assert.deepEqual([fleet.signed.seq, fleet.status(started).verifiers?.[0]?.seq], [2, 3]);
+  assert.deepEqual([fleet.log.own.seq, fleet.status(started).verifiers?.[0]?.seq], [2, 3]);
   // Without the entry it is a stranger, and each line of it a finding.
   const alone = take(open({}), [h1, t1, t2, h2]);
   assert.deepEqual(found(alone), ['untrusted - 1', 'untrusted - 2']);
-  assert.equal(alone.signed.seq, 2);
+  assert.equal(alone.log.own.seq, 2);
 });
 
 // bounds.fleetFindings
@@ -71,6 +71,6 @@ void test('this verifier replaced its key: its own list says so, and a new state
   const here = new Desk(own).sign().replace(second).sign();
   const keys = [own.key, second.key];
   const fleet = take(new Fleet(optionsOf(undefined, { verifier: { name: undefined, keys } })), here.lines);
-  assert.deepEqual([found(fleet), fleet.signed.key], [[], second.key]);
+  assert.deepEqual([found(fleet), fleet.log.own.key], [[], second.key]);
   assert.deepEqual(fleet.takeLog(here.lines), []);
 });

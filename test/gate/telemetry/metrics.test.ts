@@ -9,16 +9,13 @@ import { createGauges, createMetrics, type Metrics } from '../../../src/gate/tel
 import { ended } from '../../kit/gate/exchange-ended.js';
 import { backend, drained, exchange, fault, healthy, pageTold, shipTold } from '../../kit/gate/running.js';
 import { type Asked, compareAnswers } from '../../kit/plain/approved.js';
-import { createFakeClock, type FakeClock } from '../../kit/plain/fake-clock.js';
 
 const sink = { name: 'logs.example.com:6514', fault: undefined, lagRecords: 12, lagMs: 0, safeSeq: 0 };
 const nothing: Running = { ...healthy, sinks: [{ ...sink, state: 'connected' }] };
 const commands = new Set(['quota get', 'search', 'constructor']);
 
-function open(snapshot: () => Running = () => nothing): { metrics: Metrics; clock: FakeClock } {
-  const clock = createFakeClock();
-  const metrics = createMetrics({ commands, clock, snapshot, onError: () => undefined });
-  return { metrics, clock };
+function open(snapshot: () => Running = () => nothing): { metrics: Metrics } {
+  return { metrics: createMetrics({ commands, snapshot, onError: () => undefined }) };
 }
 
 const asked = (command: string | undefined): ExchangeEnded['exchange'] => ({ ...ended.exchange, command });
@@ -89,7 +86,6 @@ test('exchanges, bytes, times, dials, log lines and records are counted under th
     ['all that is not 0', () => counted.map((each) => each.join(' ')).join('\n')],
     ['for the charts of the page', () => seen.map((row) => JSON.stringify(row)).join('\n')],
   ]);
-  metrics.close();
 });
 
 test('a backend has the times of what was sent there, and the failures that are its own', async () => {
@@ -116,7 +112,6 @@ test('a backend has the times of what was sent there, and the failures that are 
     [`${series}{backend="mail1",outcome="ok",owner="-"}`, 1],
     [`${times}{listener="support",backend="mail1"}`, 4],
   ]);
-  metrics.close();
 });
 
 test('ten thousand commands that nobody knows add one series, whatever they look like', async () => {
@@ -133,7 +128,6 @@ test('ten thousand commands that nobody knows add one series, whatever they look
   const other =
     'dovegate_exchanges_total{listener="support",command="other",decision="deny",outcome="unparsable"}';
   assert.equal(after.get(other), 10_001);
-  metrics.close();
 });
 
 test('every line of the answer is of the text format, every metric has its help and type', async () => {
@@ -153,7 +147,6 @@ test('every line of the answer is of the text format, every metric has its help 
     }
   }
   assert.ok(named.size > 40, String(named.size));
-  metrics.close();
 });
 
 test('a snapshot that fails fails the reading, and not the next one', async () => {
@@ -165,7 +158,6 @@ test('a snapshot that fails fails the reading, and not the next one', async () =
   await assert.rejects(async () => metrics.render(), /not now/);
   isBroken = false;
   assert.match(await metrics.render(), /dovegate_audit_writable 1/);
-  metrics.close();
 });
 
 // What snapshots become, and what is no longer there.

@@ -192,8 +192,6 @@ export async function writeHistory(directory: string, chance: Chance): Promise<W
     );
     const metrics = createMetrics({
       commands: new Set<string>(),
-      // How late its timers are is not asked here.
-      clock: { ...clock, setTimer: () => ({ cancel: () => undefined }) },
       snapshot: notAsked,
       onError: notAsked,
     });
@@ -361,7 +359,6 @@ export async function writeHistory(directory: string, chance: Chance): Promise<W
     const isKilled = !isLast && chance() < 0.4;
     if (isKilled && kept === undefined) await hang();
     flush();
-    metrics.close();
     atEnd = nowAsJson();
     watch.end();
     if (!isKilled) {
