@@ -224,6 +224,10 @@ void test('a denial has the same words in a row, on its page and in Now', () => 
   const place = '/etc/dovegate/d.yaml:7';
   const now = denialWords('no-rule', { policy: 'support', place, isOffered: false });
   assert.deepEqual([told(denial, noRule).answer, whyWords(row)], [now, now]);
+  assert.equal(
+    denialWords('grant-used-up', { policy: 'support', place, isOffered: true }),
+    'denied by policy support (the access that was given for it is used up, d.yaml:7); available on request',
+  );
 });
 
 void test('the most that a command can do is told as its badge has it', () => {

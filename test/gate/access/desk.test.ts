@@ -11,7 +11,6 @@ import { accessStateWords, whyNotWords } from '../../../src/gate/access/access-w
 import type { Asker } from '../../../src/gate/access/asker.js';
 import type { AccessRights } from '../../../src/gate/access/desk.js';
 import type { AccessResult } from '../../../src/gate/access/result.js';
-import { denialWords } from '../../../src/gate/outcome/next.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import type { Peer } from '../../../src/host/ports/peer.js';
 import { AccessBook, LastEnds } from '../../../src/journal/records/access-book.js';
@@ -19,13 +18,14 @@ import { type Person, Persons } from '../../../src/rules/identity/person.js';
 import { replyPacket } from '../../kit/gate/memory-backend.js';
 import {
   emptyReply,
+  journalModes,
   type MemoryClient,
   type MemoryEngine,
   type MemoryRecord,
   openMemoryEngine,
 } from '../../kit/gate/memory-engine.js';
 import { requested as requestRecord } from '../../kit/plain/access-records.js';
-import { type Asked, compareAnswers } from '../../kit/plain/approved.js';
+import { compareStories } from '../../kit/plain/approved.js';
 import { column, columns } from '../../kit/plain/columns.js';
 import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
 import { knownUids } from '../../kit/plain/names.js';
@@ -716,80 +716,53 @@ function createNames() {
   };
 }
 
-/** `WHO LINE`, where a line without a TAB at its start is an own command; or what happens beside it. */
-type Step = readonly [what: string, run?: () => unknown];
-
-/** What each step says, records and sends. */
-async function told(
-  { records, commands }: ReturnType<typeof openDesk>,
-  clients: Readonly<Record<string, MemoryClient>>,
-  steps: readonly Step[],
-  name = '',
-): Promise<Asked[]> {
-  const { ids, named } = createNames();
-  const all: Asked[] = [];
-  for (const [what, run] of steps) {
-    const [before, sentBefore] = [records.length, commands.length];
-    const said: unknown[] = [];
-    if (run === undefined) {
-      const [, who = '', line = ''] = /^(\w+) (.*)$/.exec(what) ?? [];
-      const whole = (line.startsWith('|') ? line : `||dovegate ${line}`).replace(
-        /\bR(\d+)\b/g,
-        (_, at) => ids[at - 1] ?? '',
-      );
-      const { text, items } = await ask(clients[who] ?? assert.fail(what), whole);
-      for (const item of items) {
-        if (!ids.includes(item.id)) ids.push(item.id);
-        said.push(item, [accessStateWords(item, String, '; more'), whyNotWords(item)]);
-      }
-      said.push(...[...text.matchAll(/(?:decision|term|mails)\t[^\t]*/g)].map(([row]) => row));
-      said.push(/dovegate: .*?(?=, id|\n)/.exec(text)?.[0], /\n([+-]\w*)\n/.exec(text)?.[1]);
-    } else said.push(await run());
-    for (const { record, durable } of records.slice(before)) {
-      const { event, action, grant, request, bound, sent: isSent, denial } = record;
-      if (event === 'access' || event === 'lock') said.push({ durable, ...record });
-      else if (grant !== undefined || request !== undefined)
-        said.push({ event, action, durable, grant, request, bound, sent: isSent, denial });
-    }
-    said.push(...commands.slice(sentBefore).map(({ line: sent }) => `sent: ${sent.split('\t')[2]}`));
-    const lines = said.flatMap((each) => (each === undefined ? [] : [JSON.stringify(each)]));
-    all.push([`${name}${all.length + 1}. ${what}`, () => named(lines.join('\n'))]);
+/** A step of stories.txt that begins with `* `, and what it shows. */
+async function actOn(desk: ReturnType<typeof openDesk>, step: string): Promise<unknown> {
+  const { access } = desk.exchanges;
+  const { policies } = desk.settings;
+  const [, mails] = /^(\d+) mails match$/.exec(step) ?? [];
+  if (mails !== undefined) return desk.setMails(Number(mails));
+  const [, seconds] = /^(\S+) s later$/.exec(step) ?? [];
+  if (seconds !== undefined) return desk.clock.advance(Number(seconds) * 1_000);
+  const mode = journalModes.find((each) => step === `the journal: ${each}`);
+  if (mode !== undefined) return desk.setJournal(mode);
+  const [, name = '', wish] = /^lock (\w+ )?(\{.*\})$/.exec(step) ?? [];
+  const nobody = { to: undefined, identities: undefined, forMs: undefined };
+  if (wish !== undefined)
+    return lock(desk.exchanges, name.trim(), { ...(name === '' && nobody), ...JSON.parse(wish) });
+  const [, changes] = /^persons (.*)$/.exec(step) ?? [];
+  if (changes !== undefined) {
+    const persons = new Map<string, Person>(desk.settings.persons);
+    for (const [sign, ...rest] of changes.split(' '))
+      if (sign === '-') persons.delete(rest.join(''));
+      else persons.set(rest.join(''), personOf(rest.join('')));
+    return access.turnTo({ ...access.rights, persons: personsOf(persons) });
   }
-  return all;
-}
-
-interface Story {
-  readonly rules?: readonly string[];
-  /** Beside anna and carol. */
-  readonly others?: Readonly<Record<string, Partial<Peer>>>;
-  readonly steps: (desk: Awaited<ReturnType<typeof openTeams>>) => readonly (string | Step)[];
-}
-
-const hold = { isHold: true, user: 'bob@example.org', to: undefined, identities: undefined };
-const bob = '-u|bob@example.org|--reason|x|--|';
-const { dave } = people;
-const cron = { uid: 1001, user: 'anna', hasNoLogin: true };
-const byLogin = (loginUid: number, more: Partial<Peer> = {}) => ({ ...people.anna, loginUid, ...more });
-const twoForExpunge = ['{ command: expunge, approvals: 2, for: 30m }'];
-const trash = `${bob}expunge|mailbox|Trash|all`;
-/** A journal of that mode from now on. */
-const journal = ({ setJournal }: MemoryEngine, mode: Parameters<MemoryEngine['setJournal']>[0]): Step => [
-  `the journal: ${mode}`,
-  () => setJournal(mode),
-];
-const mails = ({ setMails }: ReturnType<typeof openDesk>, count: number): Step => [
-  `${count} mails match`,
-  () => setMails(count),
-];
-
-/** The persons of the configuration, changed, from now on. */
-function turnPersons(
-  { exchanges: { access }, settings: { persons } }: ReturnType<typeof openDesk>,
-  change: (persons: Map<string, Person>) => void,
-): void {
-  const changed = new Map<string, Person>(persons);
-  change(changed);
-  access.turnTo({ ...access.rights, persons: personsOf(changed) });
+  const [, most] = /^for operators (\d)$/.exec(step) ?? [];
+  if (most !== undefined) return access.all(Number(most));
+  switch (step) {
+    case 'counts':
+      return access.counts;
+    case 'leads approve nothing':
+      return takeRight(desk.exchanges);
+    case 'no policies':
+      return access.turnTo({ ...access.rights, policies: new Map() });
+    case 'the policies again':
+      return access.turnTo({ ...access.rights, policies });
+    case 'over, for dave':
+      return access.decided(asking({ ...access.rights, policies }, 'leads', people.dave.uid, 'person:dave'));
+    default:
+      // A use of her grants, as anna@support under a policy.
+      return access.grantsOf({
+        ...asking(
+          { ...access.rights, policies },
+          step.replace('grants of anna, policy ', ''),
+          people.anna.uid,
+          'person:anna',
+        ),
+        principal: 'anna@support',
+      })?.grants;
+  }
 }
 
 const personOf = (name: string): Person => ({
@@ -800,474 +773,45 @@ const personOf = (name: string): Person => ({
   oidc: undefined,
 });
 
-const stories: Readonly<Record<string, Story>> = {
-  'from a denial to the last use': {
-    steps: () => [
-      `anna ${readingLine}`,
-      `anna request|${reading}`,
-      `anna ${readingLine}`,
-      'carol requests',
-      'carol approve|R1',
-      `anna ${readingLine}`,
-      // Another mailbox of the rule: a grant of scope `user` is for the rule.
-      'anna |bob@example.org|fetch|text|mailbox|Sent|all',
-      // Both records name the grant that was over, so that its history has them; they are no use of it.
-      `anna ${readingLine}`,
-      // It says nothing of another mail user, and nothing to another principal.
-      `anna ${readingLine.replace('bob', 'eve')}`,
-      `carol ${readingLine}`,
-      // The rules are as they were when it was allowed.
-      [
-        'what people are shown of it',
-        () =>
-          denialWords('grant-used-up', { policy: 'support', place: '/x/dovegate.yaml:8', isOffered: true }),
-      ],
-    ],
-  },
-  'a grant is for its users, its rule and its principal alone': {
-    others: { elsewhere: byLogin(1009) },
-    steps: () => [
-      `anna request|${reading}`,
-      'carol approve|R1',
-      ...['eve', 'boss'].map((name) => `anna |${name}@example.org|fetch|hdr.subject|mailbox|INBOX|all`),
-      ...['expunge|mailbox|INBOX|all', 'mailbox rename|a|b', 'mailbox list'].map(
-        (line) => `anna |bob@example.org|${line}`,
-      ),
-      `elsewhere ${readingLine}`,
-      `carol ${readingLine}`,
-    ],
-  },
-  'scope command is exactly that line, once': {
-    steps: () => [
-      `anna request|${bob}mailbox list|-s|Arch*`,
-      'carol approve|R1',
-      'anna |bob@example.org|mailbox list|Arch*',
-      'anna |bob@example.org|mailbox list|-s|--|Arch*',
-      'anna |bob@example.org|mailbox list|-s|--|Arch*',
-    ],
-  },
-  'kept from the owner: two persons approve it, its records say so, and a revocation does not end that': {
-    rules: [
-      '{ command: mailbox delete, approvals: 1, for: 1h, quiet: 5d, reason: { regex: "case [0-9]+" } }',
-    ],
-    others: { dave, carolAdmin: people['carol-admin'] },
-    steps: () => {
-      const wish = '-u|bob@example.org|--reason|case 1|--|mailbox delete|Old';
-      return [
-        `anna request|${wish}`,
-        ...['6d', '0s', 'x'].map((quiet) => `anna request|--quiet=${quiet}|${wish}`),
-        `anna request|--quiet=1d|${unasked}`,
-        `anna request|--quiet=2d|${wish}`,
-        'carol approve|R2',
-        'carolAdmin approve|R2',
-        'dave approve|R2',
-        'carol revoke|R2',
-        // An approver who gives it is one of the two.
-        `carol grant|--to=anna@support|--quiet=1d|${wish}`,
-      ];
-    },
-  },
-  'what the first approver cut is shown, signed by the second and granted; what stops it all the same is said':
-    {
-      rules: ['{ command: mailbox create, approvals: 2, for: 2h, scope: user, uses: 10 }'],
-      others: { dave },
-      steps: ({ exchanges }) => [
-        `anna request|${bob}mailbox create|Sent`,
-        'carol approve|--for|1h|--uses|5|R1',
-        ['bob is held', () => lock(exchanges, '', { ...hold, reason: 'case 17', forMs: undefined })],
-        ['anna is locked', () => lock(exchanges, 'anna', { reason: 'case 17', forMs: 60_000 })],
-        'dave requests',
-        'dave approve|--for|90m|R1',
-        'dave approve|R1',
-      ],
-    },
-  // Every other login: asker.test.ts.
-  'nobody approves their own, twice, or as root; nor does such a login show what others ask for': {
-    others: {
-      dave,
-      carolAdmin: people['carol-admin'],
-      // Her login behind sudo and su, and somebody without an entry who became carol.
-      annaAsCarol: { uid: 1002, user: 'carol', loginUid: 1001, loginUser: 'anna' },
-      carolAsRoot: { uid: 0, user: 'root', loginUid: 1002 },
-      nobodyAsCarol: { uid: 1002, user: 'carol', loginUid: 1007, loginUser: 'nobody-knows' },
-      job: { uid: 1007, user: 'nobody-knows', loginUid: 1002, loginUser: 'carol' },
-    },
-    steps: () => [
-      `anna request|${bob}mailbox subscribe|Sent`,
-      ...['annaAsCarol', 'carolAsRoot', 'nobodyAsCarol'].map((who) => `${who} approve|R1`),
-      'job requests',
-      'carol approve|R1',
-      'carol approve|--for|1m|R1',
-      ...['carolAdmin', 'dave'].map((who) => `${who} approve|R1`),
-    ],
-  },
-  'less, never more; a reason that fits; limits': {
-    rules: ['search'],
-    steps: () => [
-      'anna |bob@example.org|search|mailbox|INBOX|body|x',
-      ...[
-        '-u|bob@example.org|--reason|please|--|fetch|text|mailbox|INBOX|all',
-        '-u|bob@example.org|--reason|ticket 1|--for|3h|--|fetch|text|mailbox|INBOX|all',
-        '-u|bob@example.org|--reason|ticket 1|--uses|3|--|fetch|text|mailbox|INBOX|all',
-        `${bob}search|mailbox|INBOX|body|x`,
-        '-u|bob@example.org|--|mailbox list',
-        '-u|*@example.org|--reason|x|--|mailbox list',
-        '--reason|x|--|mailbox list',
-        '-u|boss@example.org|--reason|x|--|mailbox list',
-        `${bob}mailbox rename|a|b`,
-        `${bob}quota get`,
-        `${bob}mailbox list|-A`,
-        reading,
-      ].map((line) => `anna request|${line}`),
-      'carol approve|--for|3h|R1',
-      'carol approve|--for|10m|--uses|1|R1',
-      'carol approve|R1',
-    ],
-  },
-  'a request expires, a grant ends by its time, by a revocation, with its rule': {
-    steps: ({ clock, exchanges: { access } }) => {
-      const { rights } = access;
-      const granting = (id: string) => [`anna request|${reading}`, `carol approve|${id}`];
-      const later: Step['1'] = () => clock.advance(2 * 3_600_000 + 1_000);
-      return [
-        ...granting('R1'),
-        ['two hours later', later],
-        `anna ${readingLine}`,
-        ...granting('R2'),
-        'anna revoke|R2',
-        `anna ${readingLine}`,
-        ...granting('R3'),
-        ['without its rule', () => access.turnTo({ ...rights, policies: new Map() })],
-        ['with it again', () => access.turnTo(rights)],
-        `anna ${readingLine}`,
-        `anna request|${reading}`,
-        ['two more hours later', later],
-        'carol approve|R4',
-      ];
-    },
-  },
-  'access without approval is limited, listed, and reviewed by another person': {
-    steps: () => [
-      // The denial says that nobody has to be waited for, and can be pasted.
-      'anna |bob@example.org|mailbox status|messages|INBOX',
-      `anna request|${emergency}`,
-      'anna |bob@example.org|mailbox status|messages|INBOX',
-      ...[1, 2, 3].map(() => `anna request|${emergency}`),
-      'anna review|R1',
-      // Whose policy decides about nothing is not told why, and who may review it neither.
-      'anna access|R1',
-      'carol access|R1',
-      'carol review|R1',
-      'carol requests',
-      // Also once it is over: its review is said, and by whom.
-      'carol revoke|R1',
-      'carol access|R1',
-    ],
-  },
-  'a journal that takes nothing: no grant; an end counts all the same': {
-    steps: (desk) => [
-      `anna request|${reading}`,
-      journal(desk, 'refuse'),
-      'carol approve|R1',
-      journal(desk, 'take'),
-      `anna ${readingLine}`,
-      `anna request|${reading}`,
-      'carol approve|R2',
-      journal(desk, 'refuse'),
-      'carol revoke|R2',
-      journal(desk, 'take'),
-      `anna ${readingLine}`,
-      ['its record comes', () => desk.clock.advance(1_500)],
-    ],
-  },
-  'an approver never uses the grant that they gave, as whomever': {
-    others: { bySu: byLogin(1002, { loginUser: 'carol' }) },
-    steps: () => [
-      // uid 0 has a name on every host.
-      ...['an*na@support', 'nobody@elsewhere', 'anna', '0@support', 'an\u200bna@support', '-@support'].map(
-        (to) => `carol grant|--to|${to}|${unasked}`,
-      ),
-      `carol grant|--to|nobody-here@support|${unasked}`,
-      // Without an answer of the directory the name may exist.
-      `carol grant|--to|far@support|${unasked}`,
-      `carol grant|--to|anna@support|${unasked}`,
-      `bySu ${readingLine}`,
-      `anna ${readingLine}`,
-    ],
-  },
-  'a process without a login uses no grant that an approver gave, and one that it asked for': {
-    // Anybody may have become root, and then anna.
-    others: { cron, root: byLogin(0, { loginUser: 'root' }) },
-    steps: () => [
-      `carol grant|--to|anna@support|${unasked}`,
-      `cron ${readingLine}`,
-      `root ${readingLine}`,
-      'cron |eve@example.org|fetch|text|mailbox|INBOX|all',
-      `anna ${readingLine}`,
-      `cron ${readingLine}`,
-      `cron request|${reading}`,
-      'carol approve|R2',
-      `cron ${readingLine}`,
-    ],
-  },
-  'a dry run is judged under live grants, uses none, and counts no mails': {
-    steps: () => {
-      const dryRun = 'anna dry-run|-u|bob@example.org|--|fetch|hdr.subject|mailbox|INBOX|all';
-      const more = [dryRun, dryRun, dryRun, 'anna requests', `anna ${readingLine}`];
-      return [dryRun, `anna request|${reading}`, 'carol approve|R1', ...more];
-    },
-  },
-  'operators see no secrets and no numbers of mails': {
-    steps: (desk) => [
-      mails(desk, 3),
-      `anna request|${reading}`,
-      'carol approve|R1',
-      'anna request|-u|bob@example.org|--reason|ticket 1|--|fetch|hdr.subject|mailbox|INBOX|subject|hello',
-      ['all of it', () => desk.exchanges.access.all(bounds.accessShown)],
-      ['one of it', () => desk.exchanges.access.all(1)],
-    ],
-  },
-  'an approval that does not count any more is not shown, and another one takes its place': {
-    others: { dave, erin: { uid: 1005, user: 'erin', loginUid: 1005 } },
-    steps: (desk) => {
-      const turn = () =>
-        turnPersons(desk, (persons) => void (persons.delete('carol'), persons.set('erin', personOf('erin'))));
-      return [
-        `anna request|${bob}mailbox subscribe|Sent`,
-        'carol approve|R1',
-        'dave access|R1',
-        ['carol is nobody any more, and erin is somebody', turn],
-        'anna access|R1',
-        'dave access|R1',
-        ['for operators', () => desk.exchanges.access.all(1)],
-        'dave approve|R1',
-        'anna |bob@example.org|mailbox subscribe|Sent',
-        'erin approve|R1',
-        'anna access|R1',
-        'anna |bob@example.org|mailbox subscribe|Sent',
-      ];
-    },
-  },
-  'who gave access sees no number of mails, as whomever': {
-    others: {
-      dave,
-      carolAdmin: people['carol-admin'],
-      job: { uid: 1007, user: 'job', loginUid: 1002, loginUser: 'carol' },
-      daveOfCarol: { uid: 1003, user: 'dave', loginUid: 1002 },
-    },
-    steps: (desk) => [
-      mails(desk, 3),
-      `carol grant|--to|anna@support|${unasked}`,
-      ...['carolAdmin', 'job', 'daveOfCarol', 'dave'].map((who) => `${who} access|R1`),
-    ],
-  },
-  'who gave access does not approve it again as another user, where the first approval does not count any more':
-    {
-      rules: twoForExpunge,
-      others: { carolAdmin: people['carol-admin'] },
-      steps: (desk) => [
-        mails(desk, 3),
-        `carol grant|--to|anna@support|${trash}`,
-        ['the leads approve nothing any more', () => takeRight(desk.exchanges)],
-        'carolAdmin approve|R1',
-      ],
-    },
-  'an approval that would give a grant for fewer mails than match is refused': {
-    rules: twoForExpunge,
-    others: { dave },
-    steps: (desk) => [
-      mails(desk, 5),
-      `anna request|${trash}`,
-      'carol access|R1',
-      'carol approve|R1',
-      mails(desk, 7),
-      ...['approve', 'access', 'approve'].map((verb) => `dave ${verb}|R1`),
-      mails(desk, 4),
-      'dave approve|R1',
-    ],
-  },
-  'while a name service is away, nobody approves what an unknown uid asks for; emergencies are served': {
-    others: {
-      away: byLogin(77_001, { uid: 77_001, account: 'unanswered' }),
-      unsure: { ...people.carol, loginUid: 77_002, loginAccount: 'unanswered' },
-      // Whoever gave it may be behind it.
-      annaUnsure: byLogin(77_001, { loginAccount: 'unanswered' }),
-    },
-    steps: () => [
-      `away request|${reading}`,
-      `away request|${emergency}`,
-      'away |bob@example.org|mailbox status|messages|INBOX',
-      `anna request|${reading}`,
-      'unsure approve|R2',
-      'carol approve|R2',
-      `carol grant|--to|anna@support|${reading.replace('bob', 'eve')}`,
-      ...['annaUnsure', 'anna'].map((who) => `${who} ${readingLine.replace('bob', 'eve')}`),
-    ],
-  },
-  'a user of the same name and another uid has nothing of what the first one asked for': {
-    others: { namesake: { ...people.anna, uid: 31_001 } },
-    steps: () => [
-      `anna request|${reading}`,
-      'namesake requests',
-      'namesake revoke|R1',
-      'carol approve|R1',
-      ...['namesake', 'anna'].map((who) => `${who} ${readingLine}`),
-      // Given to a name, it is of the first one who uses it.
-      `carol grant|--to|anna@support|${reading.replace('bob', 'eve')}`,
-      ...['anna', 'namesake'].map((who) => `${who} ${readingLine.replace('bob', 'eve')}`),
-      // Nor does the one use up what the other has a day.
-      ...[1, 2, 3].map(() => `namesake request|${emergency}`),
-      `anna request|${emergency}`,
-    ],
-  },
-  'whoever has a grant is told no number of mails, but that of the rule': {
-    rules: [
-      '{ command: expunge, where: { query: { mailbox: Junk } }, max_matches: 4, approvals: 0, for: 1h, uses: 20 }',
-      '{ command: expunge, approvals: 0, for: 1h, uses: 20 }',
-    ],
-    steps: (desk) => {
-      const of = (mailbox: string) => `-u|bob@example.org|--|expunge|mailbox|${mailbox}|all`;
-      const asks = (mailbox: string) => ['explain', 'dry-run'].map((verb) => `anna ${verb}|${of(mailbox)}`);
-      const runs = (mailbox: string) => `anna |bob@example.org|expunge|mailbox|${mailbox}|all`;
-      return [
-        mails(desk, 3),
-        `anna request|${trash}`,
-        ...asks('Trash'),
-        mails(desk, 4),
-        runs('Trash'),
-        `anna request|${bob}expunge|mailbox|Junk|all`,
-        ...asks('Junk'),
-        mails(desk, 5),
-        runs('Junk'),
-        mails(desk, 4),
-        runs('Junk'),
-      ];
-    },
-  },
-  'what a person asked for stays theirs when their entry loses an identity': {
-    // The uid of carol-admin.
-    others: { job: { uid: 1004, user: 'cron', loginUid: 1004 } },
-    steps: (desk) => [
-      `job request|${reading}`,
-      [
-        'the entry has carol alone',
-        () => turnPersons(desk, (persons) => void persons.set('carol', personOf('carol'))),
-      ],
-      'carol approve|R1',
-    ],
-  },
-  'an approver whom no entry of persons names is told why, and what to add; a requester is not': {
-    others: {
-      frank: { uid: 1009, user: 'frank', loginUid: 1009 },
-      // By sudo from carol's login: the process is root's.
-      root: { uid: 0, user: 'root', loginUid: 1002, loginUser: 'carol' },
-      eve: { uid: 1008, user: 'anna', loginUid: 1008 },
-    },
-    steps: () => {
-      const verbs = ['access', 'approve', 'refuse|--reason|no', 'revoke', 'review'];
-      // Whether the request exists is not said.
-      const unknown = '01KDYAK348BW3YED7TA7JDZ7R8';
-      return [
-        `anna request|${reading}`,
-        ...['frank', 'root', 'eve'].map((who) => `${who} requests`),
-        ...verbs.map((verb) => `frank ${verb}|R1`),
-        `frank approve|${unknown}`,
-        `anna access|${unknown}`,
-      ];
-    },
-  },
-  'a process that says it is of the login of another person uses none of that person up': {
-    others: { job: { uid: 1009, user: 'cron', loginUid: 1001, loginUser: 'anna' } },
-    steps: () => [...[1, 2, 3, 4].map(() => `job request|${emergency}`), `anna request|${emergency}`],
-  },
-};
-
+// A step: `WHO LINE`, where a line without a TAB at its start is an own command, and R1 the first request; or `* ` and what happens.
 void test('what each step of a story says, records and sends, as stories.txt has it', async () => {
-  const all: Asked[] = [];
-  for (const [name, { rules, others = {}, steps }] of Object.entries(stories)) {
-    const desk = await openTeams(rules);
-    const clients: Record<string, MemoryClient> = { anna: desk.anna, carol: desk.carol };
-    for (const [who, peer] of Object.entries(others)) clients[who] = await desk.as(peer);
-    const of = steps(desk).map((step): Step => (typeof step === 'string' ? [step] : step));
-    all.push(...(await told(desk, clients, of, `${name}: `)));
-  }
-  compareAnswers('test/gate/access/stories.txt', all);
-});
-
-void test('what each step records and shows to whom, as steps.txt has it', async () => {
-  const desk = await openTeams([
-    '{ command: mailbox create, approvals: 2, for: 2h, quiet: 2d, scope: user, uses: 10 }',
-    '{ command: expunge, approvals: 2, for: 30m }',
-  ]);
-  const { clock, exchanges, setMails } = desk;
-  const { access } = exchanges;
-  const clients: Readonly<Record<string, MemoryClient>> = {
-    anna: desk.anna,
-    carol: desk.carol,
-    dave: await desk.as(people.dave),
-  };
-  const approver = asking(access.rights, 'leads', people.dave.uid, 'person:dave');
-  const overview = () => [access.counts, access.all(9)];
-  const steps: readonly Step[] = [
-    ['3 mails match', () => setMails(3)],
-    [`anna request|${reading}`],
-    ['anna requests'],
-    ['carol requests'],
-    ['carol access|R1'],
-    ['carol approve|--for|1h|--uses|1|R1'],
-    [`anna ${readingLine}`],
-    [`anna ${readingLine}`],
-    ['carol access|R1'],
-    [`anna request|${bob}mailbox list|INBOX`],
-    ['carol refuse|--reason|not now|R2'],
-    ['anna access|R2'],
-    ['anna |bob@example.org|mailbox list|INBOX'],
-    [`carol grant|--to|anna@support|--quiet|1d|${bob}mailbox create|New`],
-    ['anna access|R3'],
-    ['carol access|R3'],
-    ['dave access|R3'],
-    ['dave approve|--uses|3|R3'],
-    ['anna |bob@example.org|mailbox create|Old'],
-    ['for operators', overview],
-    ['dave revoke|R3'],
-    ['anna |bob@example.org|mailbox create|Old'],
-    [`anna request|${bob}expunge|mailbox|Trash|all`],
-    ['carol access|R4'],
-    ['carol approve|R4'],
-    ['anna is locked', () => lock(exchanges, 'anna', { forMs: 60_000 })],
-    ['dave access|R4'],
-    ['a minute later', () => clock.advance(60_000)],
-    ['2 mails match', () => setMails(2)],
-    ['dave approve|--for|1m|R4'],
-    ['dave access|R4'],
-    ['dave approve|--for|1m|R4'],
-    ['bob is held', () => lock(exchanges, '', hold)],
-    ['anna access|R4'],
-    ['carol approve|R4'],
-    ['two minutes later', () => clock.advance(120_000)],
-    ['anna access|R4'],
-    [`anna request|${emergency}`],
-    ['anna access|R5'],
-    ['carol access|R5'],
-    ['carol revoke|--reason|wrong|R5'],
-    ['for operators again', overview],
-    ['carol review|R5'],
-    ['anna requests'],
-    [`anna request|${emergency}`],
-    ['an hour later', () => clock.advance(3_600_000)],
-    ['dave access|R6'],
-    [`anna request|${reading}`],
-    [`anna request|${bob}mailbox subscribe|Sent`],
-    ['dave approve|R8'],
-    ['two hours later', () => clock.advance(7_200_000)],
-    ['anna access|R7'],
-    ['anna access|R8'],
-    [`anna request|${reading}`],
-    ['no policies', () => access.turnTo({ ...access.rights, policies: new Map() })],
-    ['anna access|R9'],
-    ['what dave may decide and is over', () => access.decided(approver)],
-  ];
-  compareAnswers('test/gate/access/steps.txt', await told(desk, clients, steps));
+  await compareStories('test/gate/access/stories.txt', async (withs) => {
+    const of = (kind: RegExp) => withs.flatMap((each) => kind.exec(each)?.slice(1) ?? []);
+    const desk = openDesk(of(/^rule (.*)/));
+    const { records, commands } = desk;
+    const peers: Record<string, Partial<Peer>> = { ...people };
+    for (const [, who = '', peer = ''] of withs.map((each) => /^(?!rule )(\w+) (.*)/.exec(each) ?? []))
+      if (who !== '') peers[who] = JSON.parse(peer);
+    const clients: Record<string, MemoryClient> = {};
+    const { ids, named } = createNames();
+    return async (step) => {
+      const [before, sentBefore] = [records.length, commands.length];
+      const said: unknown[] = [];
+      const [, who = '', line = ''] = /^(\S+) (.*)$/.exec(step) ?? [];
+      if (who === '*') said.push(await actOn(desk, line));
+      else {
+        clients[who] ??= await desk.as(peers[who] ?? assert.fail(step));
+        const whole = (line.startsWith('|') ? line : `||dovegate ${line}`)
+          .replace(/\bR(\d+)\b/g, (_, at) => ids[at - 1] ?? '')
+          .replace('\\u200b', '\u200b');
+        const { text, items } = await ask(clients[who], whole);
+        for (const item of items) {
+          if (!ids.includes(item.id)) ids.push(item.id);
+          said.push(item, [accessStateWords(item, String, '; more'), whyNotWords(item)]);
+        }
+        said.push(...[...text.matchAll(/(?:decision|term|mails)\t[^\t]*/g)].map(([row]) => row));
+        said.push(/dovegate: .*?(?=, id|\n)/.exec(text)?.[0], /\n([+-]\w*)\n/.exec(text)?.[1]);
+      }
+      for (const { record, durable } of records.slice(before)) {
+        const { event, action, grant, request, bound, sent: isSent, denial } = record;
+        if (event === 'access' || event === 'lock') said.push({ durable, ...record });
+        else if (grant !== undefined || request !== undefined)
+          said.push({ event, action, durable, grant, request, bound, sent: isSent, denial });
+      }
+      said.push(...commands.slice(sentBefore).map(({ line: sent }) => `sent: ${sent.split('\t')[2]}`));
+      return named(said.flatMap((each) => (each === undefined ? [] : [JSON.stringify(each)])).join('\n'));
+    };
+  });
 });
 
 test('a rule keeps nothing from the owner for longer than 30 days', () => {

@@ -93,7 +93,8 @@ export interface MemoryRecord {
  * `hold` waits for `take`, `hold-access` with records of steps only. `refuse`: takes nothing. `full`: of a full disk with a full memory,
  * which takes completions only. `later`: of a full disk, which gets later what is refused now.
  */
-export type JournalMode = 'take' | 'hold' | 'hold-access' | 'refuse' | 'full' | 'later';
+export const journalModes = ['take', 'hold', 'hold-access', 'refuse', 'full', 'later'] as const;
+export type JournalMode = (typeof journalModes)[number];
 
 export interface MemoryEngine {
   readonly settings: Settings;

@@ -14,7 +14,37 @@ export function compareAnswers(file: string, asked: readonly Asked[]): void {
   assert.equal(new Set(asked.map(([question]) => question)).size, asked.length, 'none is asked twice');
   const now = asked.map(([question, answer]) => visible(`${question}\n  ${shown(answer)}`));
   if (process.env['DOVEGATE_ANSWERS'] === 'write') return writeFileSync(place, `${now.join('\n')}\n`);
-  assert.deepEqual(now.join('\n').split('\n'), readFileSync(place, 'utf8').trimEnd().split('\n'));
+  assert.deepEqual(now.join('\n').split('\n'), readFileSync(place, 'utf8').replace(/\n$/, '').split('\n'));
+}
+
+/** What makes a step of a story, and what it answers; undefined: nothing to show. */
+export type Tell = (step: string) => unknown;
+
+/**
+ * Stories in a text file: `# NAME`, lines that begin with `with `, and steps; below a step, indented, the answer that was approved. A line
+ * that begins with `//` is a comment. `open` gets what is behind each `with `.
+ */
+export async function compareStories(
+  file: string,
+  open: (withs: readonly string[], name: string) => Tell | Promise<Tell>,
+): Promise<void> {
+  const place = new URL(file, projectRoot);
+  const approved = readFileSync(place, 'utf8').replace(/\n$/, '').split('\n');
+  const now: string[] = [];
+  let [name, withs, tell]: [string, string[], Tell | undefined] = ['', [], undefined];
+  for (const step of approved) {
+    if (step.startsWith('  ')) continue;
+    now.push(step);
+    if (step.startsWith('# ')) [name, withs, tell] = [step.slice(2), [], undefined];
+    else if (step.startsWith('with ')) withs.push(step.slice(5));
+    else if (step !== '' && !step.startsWith('//')) {
+      tell ??= await open(withs, name);
+      const answer = await tell(step);
+      if (answer !== undefined && answer !== '') now.push(...visible(`  ${shown(() => answer)}`).split('\n'));
+    }
+  }
+  if (process.env['DOVEGATE_ANSWERS'] === 'write') return writeFileSync(place, `${now.join('\n')}\n`);
+  assert.deepEqual(now, approved);
 }
 
 /** Short answers under a heading, each on the line of its question. */
