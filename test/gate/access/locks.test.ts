@@ -10,13 +10,19 @@ import { GlobList } from '../../../src/doveadm/names/glob.js';
 import { AccessJournal } from '../../../src/gate/access/access-journal.js';
 import { Locks } from '../../../src/gate/access/locks.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
+import type { Peer } from '../../../src/host/ports/peer.js';
 import { LockBook, type LockEntry } from '../../../src/journal/records/lock-book.js';
 import type { AuditRecord } from '../../../src/journal/records/record.js';
 import { openWord } from '../../../src/rules/identity/human.js';
 import { type Person, Persons } from '../../../src/rules/identity/person.js';
 import { replyPacket } from '../../kit/gate/memory-backend.js';
-import { allSynced, type MemoryEngine, openMemoryEngine } from '../../kit/gate/memory-engine.js';
-import { type Asked, compareAnswers } from '../../kit/plain/approved.js';
+import {
+  journalModes,
+  type MemoryClient,
+  type MemoryEngine,
+  openMemoryEngine,
+} from '../../kit/gate/memory-engine.js';
+import { type Asked, compareAnswers, compareStories } from '../../kit/plain/approved.js';
 import { column, columns } from '../../kit/plain/columns.js';
 import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
 import { held, locked } from '../../kit/plain/lock-records.js';
@@ -49,7 +55,6 @@ policies:
 const uids = { anna: 1001, 'anna-admin': 1011, carol: 1002, dave: 1003, erin: 1004 };
 const anna = { uid: 1001, user: 'anna', loginUid: 1001 };
 const carol = { uid: 1002, user: 'carol', loginUid: 1002 };
-const quota = '|bob@example.org|quota get';
 const ofAnna = { to: 'anna', identities: ['person:anna', 'key:robot'] };
 
 function open(more = ''): MemoryEngine {
@@ -72,11 +77,6 @@ const killIn =
   (lock: LockEntry) =>
     service.killBound(lock, exchanges.access.locks.persons);
 
-function end(engine: MemoryEngine): readonly unknown[] {
-  const { outcome, error, sent, lock } = engine.recordsOf('completion').at(-1) ?? {};
-  return [outcome, error, sent, lock];
-}
-
 void test('the end of a lock is the millisecond of its record in each sentence, whatever the clocks differ by', () => {
   const engine = open();
   const { exchanges, clock } = engine;
@@ -87,65 +87,6 @@ void test('the end of a lock is the millisecond of its record in each sentence, 
     told.add(exchanges.access.locks.shown(lock).until);
   }
   assert.deepEqual([...told], [lock.locked.until]);
-});
-
-void test('a locked person: the client reads by whom, until when and why; others go on', async () => {
-  const engine = open();
-  const [her, other] = [await engine.client(2, anna), await engine.client(2, carol)];
-  await her.line(quota);
-  assert.equal(engine.commands.length, 1);
-  const { lock } = lockIn(engine);
-  const untilText = new Date(engine.clock.wallMs() + 2 * hour).toISOString();
-  await her.line(quota);
-  assert.ok(her.said().includes(`anna is locked by root until ${untilText}: stolen [locked]`), her.said());
-  assert.ok(her.said().endsWith('-NOPERM\n'));
-  assert.deepEqual(end(engine), ['denied', 'locked', false, lock.id]);
-  assert.equal(engine.commands.length, 1);
-  await other.line(quota);
-  assert.equal(engine.commands.length, 2);
-  assert.deepEqual(end(engine), ['ok', undefined, true, undefined]);
-});
-
-void test('the same human by another uid, a login under sudo, and a key; another human is not held', async () => {
-  const engine = open();
-  lockIn(engine);
-  for (const who of [anna, { uid: 1011, user: 'anna-admin' }, { uid: 0, user: 'root', loginUid: 1001 }]) {
-    const client = await engine.client(2, who);
-    await client.line(quota);
-    assert.match(client.said(), /\[locked\]/, JSON.stringify(who));
-  }
-  const { locks } = engine.exchanges.access;
-  assert.ok(locks.on({ human: { identities: ['key:robot'] } }));
-  assert.ok(locks.on({ human: { identities: ['account:x', 'name:anna'] } }));
-  assert.equal(locks.on({ human: { identities: ['uid:1002', 'name:carol'] } }), undefined);
-  assert.equal(engine.commands.length, 0);
-});
-
-void test('a listener, a backend, and a mail user under each name and mask', async () => {
-  for (const [of, stopped, free] of [
-    [{ listener: 'support' }, [quota], []],
-    [{ backend: 'mail1' }, [quota], []],
-    [{ backend: 'mail2', listener: undefined }, [], [quota]],
-    [
-      { user: 'bob@example.org' },
-      [quota, '|BOB@example.org|quota get', '||mailbox status|-A|messages|INBOX'],
-      ['|eve@example.org|quota get'],
-    ],
-  ] as const) {
-    const engine = open();
-    const client = await engine.client(2, anna);
-    lockIn(engine, of);
-    for (const line of stopped) {
-      const before = client.said().length;
-      await client.line(line);
-      assert.match(client.said().slice(before), /is locked by root .*\[locked\]/, line);
-      assert.equal(engine.commands.length, 0);
-    }
-    for (const [at, line] of free.entries()) {
-      await client.line(line);
-      assert.equal(engine.commands.length, at + 1, client.said());
-    }
-  }
 });
 
 void test('a mail user is locked by aliases and by masks that may be the user', () => {
@@ -179,123 +120,6 @@ void test('a mail user is locked by aliases and by masks that may be the user', 
       isBound,
       JSON.stringify(touched),
     );
-});
-
-void test('a command that waits for its connection is not sent', async () => {
-  const engine = open();
-  engine.setAnswer(() => undefined);
-  const [first, her] = [await engine.client(2, carol), await engine.client(2, anna)];
-  await first.line(quota);
-  await her.line('|eve@example.org|quota get');
-  assert.equal(engine.commands.length, 1);
-  lockIn(engine);
-  engine.setAnswer(() => good);
-  engine.commands[0]?.end.peer.send(good);
-  await settle();
-  assert.match(her.said(), /\[locked\]/);
-  assert.equal(engine.commands.length, 1);
-});
-
-void test('a command that waits for its record is not sent', async () => {
-  const engine = open(allSynced.replace('audit', '\naudit'));
-  const her = await engine.client(2, anna);
-  engine.setJournal('hold');
-  await her.line(quota);
-  lockIn(engine);
-  engine.setJournal('take');
-  await settle();
-  assert.match(her.said(), /\[locked\]/);
-  assert.equal(engine.commands.length, 0);
-});
-
-void test('neither the search that counts mails is sent after its record, nor the command after its answer', async () => {
-  const expunge = '|bob@example.org|expunge|mailbox|Trash|all';
-  const engine = open('\naudit: { strict: [read] }\n');
-  const her = await engine.client(2, anna);
-  engine.setJournal('hold');
-  await her.line(expunge);
-  lockIn(engine);
-  engine.setJournal('take');
-  await settle();
-  assert.equal(engine.commands.length, 0);
-  assert.match(her.said(), /\[locked\]/);
-  const twin = engine.recordsOf('completion').find(({ command }) => command === 'search');
-  assert.deepEqual([twin?.sent, twin?.outcome], [false, 'failed']);
-
-  const again = open();
-  again.setAnswer((line) => (line.includes('search') ? undefined : good));
-  const other = await again.client(2, anna);
-  await other.line(expunge);
-  assert.equal(again.commands.length, 1);
-  lockIn(again);
-  again.commands[0]?.end.peer.send(good);
-  await settle();
-  assert.equal(again.commands.length, 1);
-  assert.match(other.said(), /\[locked\]/);
-});
-
-void test('a text whose command line was not sent yet is not sent', async () => {
-  const engine = open();
-  const her = await engine.client(2, anna);
-  await her.line('|bob@example.org|save');
-  lockIn(engine);
-  await her.line('Subject: x');
-  await her.line('.');
-  assert.equal(engine.commands.length, 0);
-  assert.match(her.said(), /\[locked\]/);
-  await her.line(quota);
-  assert.equal(her.said().match(/\[locked\]/g)?.length, 2);
-});
-
-void test('kill ends what runs and what waits, of the locked one only', async () => {
-  const engine = open();
-  engine.setAnswer(() => undefined);
-  const clients = [await engine.client(2, anna), await engine.client(2, carol), await engine.client(2, anna)];
-  for (const client of clients) await client.line(quota);
-  assert.equal(engine.service.running().length, 3);
-  const { count, recorded } = lockIn(engine, ofAnna, killIn(engine));
-  assert.equal(count, 2);
-  assert.equal(await recorded, undefined);
-  assert.equal(engine.recordsOf('lock').at(-1)?.count, 2);
-  await settle();
-  const told = clients.map((client) => client.said().includes('['));
-  assert.deepEqual(told, [true, false, true]);
-});
-
-void test('a locked person decides nothing about access', async () => {
-  const engine = open();
-  const [her, other] = [await engine.client(2, anna), await engine.client(2, carol)];
-  await other.line('||dovegate request|-u|bob@example.org|--reason|ticket 1|--|mailbox list|INBOX');
-  const [, id = ''] = /"id":"(\w+)"/.exec(other.said()) ?? [];
-  lockIn(engine);
-  for (const line of [`approve|${id}`, `refuse|--reason|no way|${id}`, 'requests'])
-    await her.line(`||dovegate ${line}`);
-  assert.equal(her.said().match(/\[locked\]/g)?.length, 3, her.said());
-  await her.line('||dovegate can');
-  assert.ok(her.said().endsWith('+\n'));
-});
-
-void test('what a person approved before the lock does not count while it is in force', async () => {
-  const engine = open();
-  const her = await engine.client(2, anna);
-  const other = await engine.client(2, carol);
-  const third = await engine.client(2, { uid: 1003, user: 'dave', loginUid: 1003 });
-  const fourth = await engine.client(2, { uid: 1004, user: 'erin', loginUid: 1004 });
-  await other.line('||dovegate request|-u|bob@example.org|--reason|ticket 2|--|mailbox subscribe|INBOX');
-  const [, id = ''] = /"id":"(\w+)"/.exec(other.said()) ?? [];
-  await her.line(`||dovegate approve|${id}`);
-  const { lock } = lockIn(engine);
-  const granted = (): number =>
-    engine.recordsOf('access').filter(({ action }) => action === 'granted').length;
-  await third.line(`||dovegate approve|${id}`);
-  assert.match(third.said(), /"state":"requested"/);
-  assert.equal(granted(), 0);
-  assert.equal(
-    await engine.exchanges.access.locks.lift(lock, { by: 'root', reason: 'found' }, isFree),
-    undefined,
-  );
-  await fourth.line(`||dovegate approve|${id}`);
-  assert.equal(granted(), 1, fourth.said());
 });
 
 void test('in force before its record: a disk that fails gets it later, and the answer says so', async () => {
@@ -395,59 +219,7 @@ void test('so many locks at once', () => {
   assert.equal(surplus, undefined);
 });
 
-const expungeIn = (user: string): string => `|${user}|expunge|mailbox|Trash|all`;
 const ofBob = { user: 'bob@example.org', isHold: true, forMs: undefined, reason: 'case 17' };
-
-void test('a hold: what could change the mail is not sent, and the rest goes on', async () => {
-  const engine = open();
-  const client = await engine.client(2, anna);
-  const { lock } = lockIn(engine, ofBob);
-  await client.line(expungeIn('BOB@example.org'));
-  assert.match(
-    client.said(),
-    /user bob@example\.org is held by root since \S+, reason: case 17; "expunge" deletes mail \[held\]/,
-  );
-  assert.ok(client.said().endsWith('-NOPERM\n'));
-  assert.deepEqual(end(engine), ['denied', 'held', false, lock.id]);
-  assert.equal(engine.commands.length, 0);
-  for (const line of [quota, '|eve@example.org|quota get']) await client.line(line);
-  assert.equal(engine.commands.length, 2);
-  const before = client.said().length;
-  await client.line('||dovegate can');
-  assert.match(
-    client.said().slice(before),
-    /held\tuser bob@example\.org is held by root since [^\t]*; what could destroy/,
-  );
-  await client.line(`||dovegate explain|-u|bob@example.org|--|expunge|mailbox|Trash|all`);
-  assert.match(
-    client.said(),
-    /locked\tuser bob@example\.org is held by root since [^\t]*; "expunge" deletes mail\t/,
-  );
-});
-
-void test('a hold stops what waits, what counts its mails, and lifts with its second step only', async () => {
-  const engine = open('\naudit: { strict: [read] }\n');
-  const her = await engine.client(2, anna);
-  engine.setJournal('hold');
-  await her.line(expungeIn('bob@example.org'));
-  const { lock, recorded } = lockIn(engine, ofBob);
-  engine.setJournal('take');
-  await settle();
-  assert.equal(engine.commands.length, 0);
-  assert.match(her.said(), /\[held\]/);
-  await recorded;
-  const { locks } = engine.exchanges.access;
-  engine.setJournal('refuse');
-  assert.match((await locks.askLift(lock, { by: 'anna', reason: 'over' })) ?? '', /the disk refuses/);
-  const askedBy = (): string | undefined => locks.entries[0]?.asked?.record.by;
-  assert.equal(askedBy(), undefined);
-  engine.setJournal('take');
-  assert.equal(await locks.askLift(lock, { by: 'anna', reason: 'over' }), undefined);
-  assert.equal(askedBy(), 'anna');
-  assert.equal(locks.size, 1);
-  assert.equal(await locks.lift(lock, { by: 'carol', reason: 'over' }, isFree), undefined);
-  assert.equal(locks.size, 0);
-});
 
 void test('a hold without an end outlasts every step of the clock; one with an end expires', async () => {
   const engine = open();
@@ -460,108 +232,108 @@ void test('a hold without an end outlasts every step of the clock; one with an e
   assert.deepEqual(untils, [undefined]);
 });
 
-void test('who may not name the held user reads neither the user nor the reason', async () => {
-  const engine = openMemoryEngine({ settings: settings.replace('max_matches: 5', 'shared: true'), uids });
-  lockIn(engine, { ...ofBob, user: 'bob@example.com' });
-  const client = await engine.client(2, anna);
-  await client.line('|eve@example.org|expunge|mailbox-guid|0123456789abcdef0123456789abcdef|all');
-  assert.match(
-    client.said(),
-    /a mailbox is held by root since \S+, reason: that of hold \w{26}; "expunge" deletes mail/,
-  );
-  await client.line('||dovegate can');
-  assert.ok(!client.said().includes('bob@example.com') && !client.said().includes('case 17'));
-});
-
-const resolved = '\nmail_users: { resolve: /run/dovecot/dovegate-userdb }\n';
 const meant: Readonly<Record<string, string>> = {
   'info@example.org': 'USER|bob@example.org',
   'sales@example.org': 'USER|bob@example.com',
   'mute@example.org': 'FAIL',
 };
 
-function openResolved(): MemoryEngine {
-  const auth = (_kind: string, user: string): string => meant[user] ?? `USER|${user}`;
-  return openMemoryEngine({ settings: settings + resolved, uids, auth });
+const peers: Readonly<Record<string, Partial<Peer>>> = {
+  anna,
+  carol,
+  dave: { uid: 1003, user: 'dave', loginUid: 1003 },
+  erin: { uid: 1004, user: 'erin', loginUid: 1004 },
+  'anna-admin': { uid: 1011, user: 'anna-admin' },
+  sudo: { uid: 0, user: 'root', loginUid: 1001 },
+  eve: { uid: 2001, user: 'eve' },
+};
+
+/** A hold has no end. */
+function wishOf(json: string): Parameters<typeof lockIn>[1] {
+  const wish: Parameters<typeof lockIn>[1] = JSON.parse(json);
+  return wish?.isHold === true ? { ...wish, forMs: undefined } : wish;
 }
 
-void test('by an alias: who may name the user reads about a lock, others neither the user nor that there is one', async () => {
-  for (const of of [{ user: 'bob@example.com' }, { ...ofBob, user: 'bob@example.com' }]) {
-    const engine = openResolved();
-    lockIn(engine, { reason: 'case 17', ...of });
-    const client = await engine.client(2, anna);
-    for (const line of [
-      '|sales@example.org|quota get',
-      expungeIn('sales@example.org'),
-      '|bob@example.com|quota get',
-      expungeIn('bob@example.com'),
-      '||mailbox status|-A|messages|INBOX',
-    ]) {
-      await client.line(line);
-      await engine.clock.advance(0);
-    }
-    assert.equal(client.said().match(/-NOPERM/g)?.length, 5, client.said());
-    assert.doesNotMatch(client.said(), /case 17|\[locked\]|\[held\]|user bob@example\.com is/);
-    assert.equal(engine.commands.length, 0);
-  }
-  const engine = openResolved();
-  lockIn(engine, { user: 'bob@example.org', reason: 'case 17' });
-  const client = await engine.client(2, anna);
-  await client.line('|info@example.org|quota get');
-  await engine.clock.advance(0);
-  assert.match(client.said(), /user bob@example\.org is locked by root until \S+: case 17 \[locked\]/);
-  assert.equal(engine.commands.length, 0);
-});
-
-void test('kill ends what a lock or a hold refuses, also under an alias, and not what it lets through', async () => {
-  for (const [of, lines, most] of [
-    [ofBob, [expungeIn('bob@example.org'), quota], 1],
-    [{ user: 'bob@example.org' }, Array<string>(2).fill('|info@example.org|quota get'), 2],
-    [ofBob, Array<string>(2).fill(expungeIn('info@example.org')), 2],
-    // The search that counts its mails.
-    [ofBob, Array<string>(2).fill('||dovegate dry-run|-u|info@example.org|--|expunge|mailbox|Trash|all'), 2],
-  ] as const) {
-    const engine = openResolved();
-    engine.setAnswer(() => undefined);
-    const clients = [await engine.client(2, anna), await engine.client(2, carol)];
-    for (const [at, client] of clients.entries()) await client.line(lines[at] ?? '');
-    await engine.clock.advance(0);
-    assert.equal(engine.service.running().length, 2);
-    assert.equal(lockIn(engine, of, killIn(engine)).count, most);
-  }
-});
-
-void test('while the userdb does not answer, nothing is sent that could be a held mailbox', async () => {
-  const engine = openResolved();
-  lockIn(engine, ofBob);
-  const client = await engine.client(2, anna);
-  await client.line(expungeIn('mute@example.org'));
-  await engine.clock.advance(0);
-  assert.equal(engine.commands.length, 0);
-  assert.ok(client.said().endsWith('-TEMPFAIL\n'), client.said());
-  assert.match(client.said(), /look/);
-});
-
-void test('a lock of whom nobody knows: reads go on, changes wait for everybody until it is lifted by its id', async () => {
-  const unread = { ...locked('L1', 0), to: undefined, identities: undefined };
-  const engine = openMemoryEngine({ found: [unread, locked('L2', 0)] });
+/** A step of stops.txt that begins with `* `; a lift is of the first lock. */
+function happen(engine: MemoryEngine, what: string, wish: string): unknown {
   const { locks } = engine.exchanges.access;
-  const client = await engine.client(2, { uid: 2001, user: 'eve' });
-  await client.line('|eve@example.org|quota get');
-  await client.line('|eve@example.org|mailbox subscribe|INBOX');
-  const ends = () => engine.recordsOf('completion').map(({ outcome, error, lock }) => [outcome, error, lock]);
-  assert.deepEqual(ends(), [
-    ['ok', undefined, undefined],
-    ['denied', 'lock-unread', 'L1'],
-  ]);
-  const [lock] = locks.entries;
-  assert.equal(
-    await locks.lift(lock ?? assert.fail(), { by: 'root', reason: 'found out' }, isFree),
-    undefined,
-  );
-  await client.line('|eve@example.org|mailbox subscribe|INBOX');
-  assert.deepEqual(ends().at(-1), ['ok', undefined, undefined]);
+  const first = () => locks.entries[0] ?? assert.fail();
+  switch (what) {
+    case 'lock':
+      return void lockIn(engine, wishOf(wish));
+    case 'kill':
+      return lockIn(engine, wishOf(wish), killIn(engine)).count;
+    case 'stops':
+      return locks.on({ human: { identities: wish.split(' ') } }) !== undefined;
+    case 'journal':
+      return engine.setJournal(journalModes.find((each) => each === wish) ?? assert.fail(wish));
+    case 'silent':
+      return engine.setAnswer((line) => (line.includes(wish) ? undefined : good));
+    case 'answers':
+      engine.setAnswer(() => good);
+      return engine.commands[0]?.end.peer.send(good);
+    case 'ask-lift':
+      return locks.askLift(first(), { by: wish, reason: 'over' });
+    case 'lift':
+      return locks.lift(first(), { by: wish, reason: 'found' }, isFree);
+    default:
+      return assert.fail(what);
+  }
+}
+
+// A step: `WHO LINE`, with R1 for the first request; or `* ` and what happens. Below it: what anybody reads, commands at the backend, records.
+void test('what a lock or a hold stops, and what its client reads, as stops.txt has it', async () => {
+  await compareStories('test/gate/access/stops.txt', (withs) => {
+    const unread = { ...locked('L1', 0), to: undefined, identities: undefined };
+    const [first = '', ...rest] = withs;
+    const own =
+      first === 'shared' ? settings.replace('max_matches: 5', 'shared: true') : `${settings}${first}\n`;
+    assert.deepEqual(rest, []);
+    const engine = openMemoryEngine(
+      first === 'unread'
+        ? { found: [unread, locked('L2', 0)] }
+        : { settings: own, uids, auth: (_kind, user) => meant[user] ?? `USER|${user}` },
+    );
+    const clients: Record<string, MemoryClient> = {};
+    const ids: string[] = [];
+    const read: Record<string, number> = {};
+    return async (step) => {
+      const [before, sent] = [engine.records.length, engine.commands.length];
+      const [, who = '', line = ''] = /^(\S+) (.*)$/.exec(step) ?? [];
+      const said: unknown[] = [];
+      if (who === '*') said.push(await happen(engine, ...wordAndRest(line)));
+      else {
+        clients[who] ??= await engine.client(2, peers[who] ?? assert.fail(who));
+        await clients[who].line(line.replace(/\bR(\d)\b/g, (_, at) => ids[at - 1] ?? ''));
+      }
+      await engine.clock.advance(0);
+      for (const [name, client] of Object.entries(clients)) {
+        const text = client.said().slice(read[name] ?? 0);
+        read[name] = client.said().length;
+        // Without the heads of its packets.
+        if (text !== '') said.push(`${name}: ${text.replace(/[\0L]\0\0[^]{2}\x04?/g, '')}`);
+      }
+      said.push(...engine.commands.slice(sent).map(({ line: at }) => `sent: ${at}`));
+      for (const { record } of engine.records.slice(before)) {
+        const { event, action, command, outcome, error, sent: isSent, lock, by, count } = record;
+        if (event !== 'admission')
+          said.push({ event, action, command, outcome, error, sent: isSent, lock, by, count });
+      }
+      const { locks } = engine.exchanges.access;
+      said.push(locks.entries.map((each) => [locks.shown(each).target, each.asked?.record.by]));
+      const lines = said.flatMap((each) => (each === undefined ? [] : [JSON.stringify(each)]));
+      return lines.join('\n').replace(/\b[0-9A-HJKMNP-TV-Z]{26}\b/g, (id) => {
+        if (!ids.includes(id)) ids.push(id);
+        return `R${ids.indexOf(id) + 1}`;
+      });
+    };
+  });
 });
+
+function wordAndRest(text: string): [word: string, rest: string] {
+  const [word = '', ...rest] = text.split(' ');
+  return [word, rest.join(' ')];
+}
 
 void test('each change of a lock, its record and its sentence, as locks.txt has it', async () => {
   const clock = createFakeClock();
