@@ -739,6 +739,7 @@ async function actOn(desk: ReturnType<typeof openDesk>, step: string): Promise<u
     return access.turnTo({ ...access.rights, persons: personsOf(persons) });
   }
   const [, most] = /^for operators (\d)$/.exec(step) ?? [];
+  // bounds.accessShown
   if (most !== undefined) return access.all(Number(most));
   switch (step) {
     case 'counts':

@@ -261,6 +261,7 @@ function settingsWith(changes: readonly string[]): string {
 }
 
 // A step: `WHO lock|hold TARGET [MS]`, `WHO unlock TARGET`, `WHO acts`: all that is no lock; or `* ` and what happens.
+// bounds.holdMs, bounds.liftAskMs
 void test('who locks, holds and lifts, what is recorded and what is in force, as lock-actions.txt has it', async () => {
   await compareStories('test/gate/daemon/lock-actions.txt', (withs) => {
     const userdb = withs.find((each) => each.startsWith('userdb '))?.slice(7);
