@@ -19,41 +19,30 @@ export interface RulePlace {
 }
 
 /** Conditions to meet before an allowed command is sent; none of them changes the judgement. */
-export interface Obligations {
+export interface Obligations extends Pick<RawRule, ObligationKey> {
   readonly reason: boolean;
-  /** Per principal; counted under `limitKey`, which survives a reload that does not change the rule's meaning. */
-  readonly limit?: Rate;
+  /** What `limit` is counted under: it survives a reload that does not change the rule's meaning. */
   readonly limitKey: string;
   /** The limit of a second rule: a command judged in two series is counted by the rules of both. */
   readonly alsoLimit?: { readonly limit: Rate; readonly limitKey: string };
-  /** A search with the same query must not find more mails than this. */
-  readonly maxMatches?: number;
   /**
-   * Nor more than this, the number counted at the approval of its grant. Only for approvers: whoever holds the grant could ask questions
-   * about content by it.
+   * As `maxMatches`: the number counted at the approval of its grant. Only for approvers: whoever holds the grant could ask questions about
+   * content by it.
    */
   readonly approvedMatches?: number;
-  /** From sending it to the first byte of its reply; absent: that of its effect. */
-  readonly deadlineMs?: number;
-  /** Served even while the audit disk has only its reserve left. */
-  readonly emergency: boolean;
 }
 
+type ObligationKey = 'limit' | 'maxMatches' | 'deadlineMs' | 'emergency';
+
 /** One line of `allow` or `deny`. */
-export interface Rule {
+export interface Rule extends Omit<RawRule, ObligationKey | 'reason' | 'where' | 'users' | 'expiresMs'> {
   readonly place: RulePlace;
-  readonly command: string;
   /** The rule as plain values in one spelling; for people, and for the version of its policy. A daemon that reloads omits it. */
   readonly meaning?: unknown;
   /** Undefined: the rule has no `where`. Empty: its `where` names nothing, so every option must be absent. */
   readonly where: readonly ParameterTest[] | undefined;
   readonly query: QueryTest | undefined;
   readonly users: GlobList | undefined;
-  readonly rootEquivalent: boolean;
-  readonly masks: boolean;
-  readonly shared: boolean;
-  readonly allUsers: boolean;
-  readonly content: boolean;
   readonly expiresMs: number | undefined;
   readonly obligations: Obligations;
 }
