@@ -10,7 +10,7 @@ import type { AuditRecord } from '../../journal/records/record.js';
 export type StepJournal = Pick<Journal, 'append' | 'appendDurable' | 'checkpoint'>;
 
 /** Undefined: done. A text: why not. */
-type Recorded = Promise<string | undefined>;
+export type Recorded = Promise<string | undefined>;
 
 export class AccessJournal {
   readonly #journal: StepJournal;

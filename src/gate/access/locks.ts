@@ -14,7 +14,7 @@ import { isPerson } from '../../rules/identity/origin.js';
 import { folded, Persons } from '../../rules/identity/person.js';
 import type { Policy } from '../../rules/policy/policy.js';
 import type { Ending } from '../outcome/outcome.js';
-import type { AccessJournal } from './access-journal.js';
+import type { AccessJournal, Recorded } from './access-journal.js';
 import { type Lockable, mayName, stopOn } from './lock.js';
 
 type LockedEnding = Extract<Ending, { kind: 'locked' }>;
@@ -31,9 +31,6 @@ type LockWish = Pick<
 
 /** Who lifts one, and why. `identities`: of the first who lifts a hold. */
 type LockLift = Pick<AuditRecord, 'by' | 'peer' | 'args' | 'reason' | 'identities'>;
-
-/** Undefined: it is on disk; a text: why not. */
-type Recorded = Promise<string | undefined>;
 
 /** Smaller steps of the wall clock are not recorded either. */
 const endDoubtMs = 1000;
