@@ -40,7 +40,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   'gate/login': rule('outcome', 'key-uses logins'),
   'gate/session': rule('outcome relay command login', 'greet-peer refused-peer service'),
   // What is wrong now, and how the last minutes went.
-  'gate/now': rule('outcome pool command', 'found-codes history now operator problems refused-logins running'),
+  'gate/now': rule(
+    'outcome pool command',
+    'found-codes history now operator problems refused-logins running',
+  ),
   // What the processes of page and ship may ask, and how they ask it.
   'gate/door': rule(
     'outcome access now',

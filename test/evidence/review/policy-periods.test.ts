@@ -104,7 +104,12 @@ for (const [what, before, after, ...expected] of [
   ['an exception less', excepting, plain, '+ desk no longer excepts: ceo@a.org'],
   ['observing', plain, observing, '+ desk: mode is now observe, and was enforce'],
   ['enforcing', observing, plain, '- desk: mode is now enforce, and was observe'],
-  ['a limit', plain, `${plain}, limits: { at_once: 5 }`, '~ desk: limits is now { at_once: 5 }, and was not set'],
+  [
+    'a limit',
+    plain,
+    `${plain}, limits: { at_once: 5 }`,
+    '~ desk: limits is now { at_once: 5 }, and was not set',
+  ],
   [
     'nothing but its form',
     plain,
