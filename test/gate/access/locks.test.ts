@@ -281,7 +281,8 @@ function happen(engine: MemoryEngine, what: string, wish: string): unknown {
   }
 }
 
-// A step: `WHO LINE`, with R1 for the first request; or `* ` and what happens. Below it: what anybody reads, commands at the backend, records.
+// A step: `WHO LINE`, with R1 for the first request; or `* ` and what happens. Below it: what anybody reads, commands at the backend,
+// records.
 void test('what a lock or a hold stops, and what its client reads, as stops.txt has it', async () => {
   await compareStories('test/gate/access/stops.txt', (withs) => {
     const unread = { ...locked('L1', 0), to: undefined, identities: undefined };
