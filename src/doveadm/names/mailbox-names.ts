@@ -30,6 +30,8 @@ export interface MailboxNames {
   readings(name: string): readonly string[];
   /** All known names of the mailbox, the name itself first. */
   spellings(name: string): readonly string[];
+  /** The spellings in lower case, for rules that deny. */
+  folded(name: string): readonly string[];
   /** Not all names of the INBOX are known: any name that ends in INBOX may be one. */
   readonly isInboxDoubted: boolean;
 }
@@ -79,6 +81,7 @@ export function createMailboxNames(
     isInboxDoubted,
     readings,
     spellings,
+    folded: (name) => inLowerCase(spellings(name)),
   };
 
   function readings(name: string): readonly string[] {
@@ -221,6 +224,10 @@ export function createMailboxNames(
 
 const none: readonly never[] = [];
 
+function inLowerCase(names: readonly string[]): readonly string[] {
+  return names.map((name) => name.toLowerCase());
+}
+
 /** Drops the separators that a server drops: at the beginning, repeated ones, and one at the end. */
 function createEmptyPartRemover(separators: string): (name: string) => string {
   const one = `[${Array.from(separators, (each) => `\\u{${each.codePointAt(0)?.toString(16)}}`).join('')}]`;
@@ -271,6 +278,7 @@ export function namesAmong(
     key: all.map(({ key }) => key).join('\x05'),
     readings: (name) => joint((names) => names.readings(name)),
     spellings: (name) => joint((names) => names.spellings(name)),
+    folded: (name) => joint((names) => names.folded(name)),
     isInboxDoubted: all.some((names) => names.isInboxDoubted),
   };
 }
@@ -289,11 +297,13 @@ export function rememberNames(names: MailboxNames): MailboxNames & { forget(): v
       return found;
     };
   };
+  const spellings = once((name) => names.spellings(name));
   return {
     key: names.key,
     isInboxDoubted: names.isInboxDoubted,
     readings: once((name) => names.readings(name)),
-    spellings: once((name) => names.spellings(name)),
+    spellings,
+    folded: once((name) => inLowerCase(spellings(name))),
     forget: () => {
       for (const answers of known) answers.clear();
     },

@@ -23,7 +23,11 @@ type TestOf<Each> = Each extends Kind<infer Test> ? Test : never;
 export type Comparison = Compared & { readonly isOptional: boolean };
 
 /** `any`: any value, or absent. `present`: given, with any value. `absent`: not given. */
-export type ValueTest = { readonly kind: 'any' | 'present' | 'absent' } | Comparison;
+export type ValueTest =
+  | { readonly kind: 'any' }
+  | { readonly kind: 'present' }
+  | { readonly kind: 'absent' }
+  | Comparison;
 
 export const isValueTest = predicateOf<ValueTest>();
 
@@ -57,12 +61,11 @@ export function writtenTest(test: ValueTest): Written {
 
 /** `user`: of the command, for conditions on locations. */
 export function passes(test: ValueTest, values: readonly string[] | undefined, user?: string): boolean {
-  if (comparesValues(test))
-    return values === undefined
-      ? test.isOptional
-      : values.length > 0 && kindOf(test).passes(test, values, user);
   if (test.kind === 'any') return true;
-  return test.kind === 'absent' ? values === undefined : values !== undefined && values.length > 0;
+  if (test.kind === 'absent') return values === undefined;
+  if (values === undefined) return test.kind !== 'present' && test.isOptional;
+  if (values.length === 0) return false;
+  return test.kind === 'present' || kindOf(test).passes(test, values, user);
 }
 
 /**
@@ -70,9 +73,10 @@ export function passes(test: ValueTest, values: readonly string[] | undefined, u
  * no limit, every field). `isMask`: the values can be masks, in which `*`, `%` and `?` stand for other text.
  */
 export function strikes(test: ValueTest, values: readonly string[] | undefined, isMask: boolean): boolean {
-  if (comparesValues(test)) return values === undefined || kindOf(test).strikes(test, values, isMask);
   if (test.kind === 'any') return true;
-  return (test.kind === 'absent') === (values === undefined);
+  if (test.kind === 'absent') return values === undefined;
+  if (test.kind === 'present') return values !== undefined;
+  return values === undefined || kindOf(test).strikes(test, values, isMask);
 }
 
 const inbox = 'INBOX';
@@ -83,7 +87,7 @@ export function nameThatFails(
   values: readonly string[] | undefined,
   names: MailboxNames,
 ): string | undefined {
-  if (values === undefined || isValueTest(test, 'any') || isValueTest(test, 'present')) return undefined;
+  if (values === undefined || test.kind === 'any' || test.kind === 'present') return undefined;
   const exact = exactTexts(test);
   for (const value of values) {
     // The rule contains that mask literally.
@@ -98,7 +102,9 @@ export function nameThatFails(
 
 /** Undefined: its texts are not the whole list of values. */
 function exactTexts(test: ValueTest): readonly string[] | undefined {
-  return comparesValues(test) && kindOf(test).isExact ? textsOfTest(test) : undefined;
+  if (test.kind === 'any' || test.kind === 'present' || test.kind === 'absent') return undefined;
+  const kind: Kind<Compared> = kinds[test.kind];
+  return kind.isExact ? kind.texts?.(test) : undefined;
 }
 
 /** Whether the rule has these very values, which may be masks. */
@@ -115,7 +121,7 @@ export function isSurelyOneOf(value: string, globs: GlobList, names: MailboxName
 
 /** Whether a name may be meant by the patterns of a `deny`, which are in lower case. */
 export function mayBeOneOf(value: string, globs: GlobList, names: MailboxNames): boolean {
-  if (names.spellings(value).some((spelling) => globs.matches(spelling.toLowerCase()))) return true;
+  if (names.folded(value).some((spelling) => globs.matches(spelling))) return true;
   return isDoubtedInbox(value, names) && globs.texts.some((text) => endsInInbox(text));
 }
 
@@ -134,27 +140,26 @@ export function strikesMailboxes(
     return (
       values.length === exact.length && values.every((value, at) => isMeant(value, exact[at] ?? '', names))
     );
-  if (values.length === 0) return strikes(test, values, isMask);
-  const isStruck = values.some((value) => {
-    const spelled = names.spellings(value);
+  if (values.length === 0 || !comparesValues(test)) return strikes(test, values, isMask);
+  const kind = kindOf(test);
+  for (const value of values) {
+    // An expression has cases of its own.
+    const spelled = test.kind === 'regex' ? names.spellings(value) : names.folded(value);
+    if (kind.strikes(test, spelled, isMask)) return true;
     const below = withWhatIsBelow ? spelled.map((name) => `${name}*`) : [];
-    return [...spelled, ...below].some((name) => strikes(test, [name], isMask));
-  });
-  return isStruck || (meansInbox(test) && values.some((value) => isDoubtedInbox(value, names)));
+    if (withWhatIsBelow && kind.strikes(test, below, isMask)) return true;
+  }
+  return kind.meansInbox?.(test) === true && values.some((value) => isDoubtedInbox(value, names));
 }
 
 function isMeant(value: string, wanted: string, names: MailboxNames): boolean {
-  const isName = names.spellings(value).some((name) => name.toLowerCase() === wanted.toLowerCase());
-  return isName || (isDoubtedInbox(value, names) && endsInInbox(wanted));
+  if (names.folded(value).includes(wanted.toLowerCase())) return true;
+  return isDoubtedInbox(value, names) && endsInInbox(wanted);
 }
 
 /** It may be the INBOX, and so may names outside of its spellings. */
 function isDoubtedInbox(value: string, names: MailboxNames): boolean {
   return names.isInboxDoubted && names.spellings(value).includes(inbox);
-}
-
-function meansInbox(test: ValueTest): boolean {
-  return comparesValues(test) ? kindOf(test).meansInbox?.(test) === true : test.kind !== 'absent';
 }
 
 /** `field: uid or guid`, `mask is given, whatever it is`. `compared`: instead of the words of a comparison. */
