@@ -16,8 +16,8 @@ export const parts = 'host doveadm rules journal gate evidence ship page client'
 
 /**
  * What `npm test` leaves to `npm run test:full`: files and folders below test/. They are dear: what is handed out, booted systems and the
- * image; searches; other programs and servers; models and the tests' own tools; long stories, of floods, of memory, and of what is killed
- * again and again; the page but for signing in and a walk of each screen.
+ * image; searches; other programs and servers; models and the tests' own tools; long stories: floods, memory, and processes that are
+ * killed again and again; of the page all but the sign-in and a walk of each screen.
  */
 export const onlyFull = `
   host/store/bucket

@@ -131,7 +131,7 @@ export async function sendRequesting(
   return decided.state === 'granted' ? send() : exitCodeOfState(decided.state);
 }
 
-/** The list is refused to somebody who may approve and has no entry in `persons`; they have no request of their own then. */
+/** An approver without an entry in `persons` is refused the list, and has no own requests. */
 function noneOf(fault: unknown): readonly AccessItem[] {
   if (fault instanceof CommandFailed && fault.code === 'NOPERM') return [];
   throw fault;

@@ -105,7 +105,7 @@ export async function readNewest(
   };
 }
 
-/** A search from the end of the journal, through the view of who asks. */
+/** A search that begins at the end of the journal and shows what the asking person may see. */
 export async function openLook(trail: Trail, filter: TrailFilter, users: readonly string[] | undefined) {
   const view = createView(users);
   return {

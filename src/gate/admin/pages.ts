@@ -125,6 +125,8 @@ const statusParts: Readonly<Record<string, (running: Running) => unknown>> = {
 
 /** Times of the snapshot; all its other numbers in `Ms` are durations. */
 const times = new Set(['atMs', 'sinceMs', 'countedMs', 'lastUsedMs', 'lastReadMs']);
+/** What sentences are made of, and where secrets lie. */
+const unshown = new Set(['why', 'passwordFiles', 'caFile']);
 
 /**
  * A report as its owner made it, in names of JSON: `lagMs` is `lag_ms` in whole milliseconds, `sinceMs` is `since` as RFC 3339, `isWaiting`
@@ -135,15 +137,16 @@ function jsonOf(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(jsonOf);
   return Object.fromEntries(
-    Object.entries(value).map(([key, each]) => {
+    Object.entries(value).flatMap(([key, each]): [string, unknown][] => {
+      if (unshown.has(key)) return [];
       const name = key
         .replace(/^is(?=[A-Z])/, '')
         .replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
       const member = name.replace(/^_/, '');
-      if (typeof each !== 'number' || !key.endsWith('Ms')) return [member, jsonOf(each)];
+      if (typeof each !== 'number' || !key.endsWith('Ms')) return [[member, jsonOf(each)]];
       return times.has(key)
-        ? [member.slice(0, -'_ms'.length), formatTime(each)]
-        : [member, jsonOf(Math.round(each))];
+        ? [[member.slice(0, -'_ms'.length), formatTime(each)]]
+        : [[member, jsonOf(Math.round(each))]];
     }),
   );
 }

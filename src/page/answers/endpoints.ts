@@ -1,5 +1,5 @@
-// What the browser may ask: every endpoint, its roles, and the schema of what is asked beside a name. The page imports only types from
-// here. An endpoint outside of this table does not exist. A change is a POST.
+// What the browser may ask: the table of endpoints, with the roles and the schema of each. There are no others. Code for the browser
+// imports only types from here. A change is a POST.
 
 import * as z from 'zod';
 import { askedShape } from '../../evidence/views/asked.js';
@@ -71,7 +71,7 @@ const review = z.object({
   yaml: text(48 * 1024).default(''),
   /** Absent: all that is kept. */
   sinceMs: distanceMs.optional(),
-  /** What is proved of the candidate, beside that nobody may do more than before. */
+  /** A further statement to prove about the candidate; that nobody may do more than before is always tried. */
   statement: text(bounds.statementChars).default(''),
 });
 
