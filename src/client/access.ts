@@ -16,7 +16,6 @@ import {
 import type { AccessItem } from '../gate/access/access-item.js';
 import { SessionFault } from './client-command.js';
 
-/** Of every call. */
 export interface AccessOptions {
   /** As in `Command`. */
   readonly tag?: string;
@@ -46,7 +45,7 @@ export interface Access {
   request(request: AccessRequest): Promise<AccessItem>;
   /** The caller's own requests and grants, and those that the caller may approve. */
   list(options?: AccessOptions): Promise<AccessItem[]>;
-  /** One of them. For an approver, the number of mails is counted again. */
+  /** One request or grant. For an approver, the number of mails is counted again. */
   get(id: string, options?: AccessOptions): Promise<AccessItem>;
   approve(id: string, terms?: AccessTerms): Promise<AccessItem>;
   refuse(id: string, options: AccessOptions & { readonly reason: string }): Promise<AccessItem>;
@@ -66,7 +65,7 @@ export interface AccessCall extends AccessOptions {
 
 /** `ask` sends a call and resolves to the objects of its answer. */
 export function createAccess(ask: (call: AccessCall) => Promise<readonly unknown[]>): Access {
-  /** Of the values, those that the verb takes. */
+  /** Sends those of the values that the verb takes. */
   async function send(verb: AccessVerb, given: AccessValues & AccessOptions): Promise<readonly unknown[]> {
     const { tag, signal } = given;
     const values = Object.fromEntries(verbRow(verb).takes.map((name) => [name, given[name]]));
@@ -109,7 +108,7 @@ function textsOfCall({ values }: AccessCall): ReadonlyMap<AccessArgument, readon
   return new Map(given);
 }
 
-/** The words after `dovegate VERB`; the tag is no word of it. */
+/** The words after `dovegate VERB`; the tag is not one of them. */
 export function wordsOfCall(call: AccessCall): string[] {
   return wordsOf(textsOfCall(call));
 }
@@ -144,7 +143,7 @@ function askedOf({ user, name, args = [], ...more }: AccessRequest): AccessValue
   return { ...more, users, command: [name, ...args] };
 }
 
-/** An id may come from anywhere; as another type it would be sent as that text. */
+/** An id may come from anywhere. A value of another type would be sent as its text. */
 function idOf(id: unknown): string {
   if (typeof id !== 'string') throw new TypeError(`id must be a string, not a value of type ${typeof id}`);
   return id;
@@ -166,7 +165,7 @@ function checkCall(values: AccessValues, tag: unknown): void {
 const textKeys = ['id', 'state', 'to', 'policy', 'command', 'asked', 'until'] as const;
 const listKeys = ['users', 'approved_by', 'may'] as const;
 
-/** A newer dovegate may add keys; one without these is none that this library knows. */
+/** A newer dovegate may add keys. An object without these keys is not readable for this library. */
 function itemOf(value: unknown): AccessItem {
   if (!isItem(value)) throw unreadable();
   return value;

@@ -18,7 +18,6 @@ export type CommandInput =
   | Iterable<Uint8Array | string>
   | AsyncIterable<Uint8Array | string>;
 
-/** One command for a server. */
 export interface Command {
   /** The mailbox user; commands without a user (`who`, `service status`) ignore it. Default: none. */
   readonly user?: string;
@@ -237,14 +236,11 @@ export class CommandFailed extends Error {
    * log line reached this client, or this release does not have the code.
    */
   readonly reason: FailureReason | undefined;
-  /**
-   * It may have run, wholly or in part. False only if dovegate's code says that nothing ran: without a code, or with an unknown one, this
-   * is true.
-   */
+  /** It may have run, wholly or in part. False only if dovegate's code says that nothing ran; without a known code this is true. */
   readonly mayHaveRun: boolean;
   /** Nothing ran, and the same command may succeed later. */
   readonly mayRetry: boolean;
-  /** The time after which it may, if dovegate names one. */
+  /** The time after which the same command may succeed, if dovegate names one. */
   readonly retryAfterMs: number | undefined;
   /** The id of the exchange in dovegate's journal, if dovegate itself refused it. */
   readonly id: string | undefined;

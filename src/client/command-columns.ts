@@ -9,11 +9,11 @@ import { serverOf } from '../doveadm/protocol/releases.js';
 export interface RowColumns {
   /** The number of a row's first cells that decide; 0: the command alone does. */
   readonly decidedBy: number;
-  /** Empty: there are no rows. Undefined: cells that no known release sends. */
+  /** Returns an empty list if there are no rows, and undefined for cells that no known release sends. */
   namesFrom(firstCells: readonly string[]): readonly string[] | undefined;
 }
 
-/** Undefined: unknown command, wrong arguments, or rows of unknown form. */
+/** Returns undefined for an unknown command, wrong arguments, or rows of unknown form. */
 export function columnsOf(
   name: string,
   args: readonly string[],

@@ -53,7 +53,7 @@ export class Exchange {
     });
   }
 
-  /** False: it ended before its turn came. */
+  /** Returns false if the command ended before its turn came. */
   startSending(): boolean {
     if (this.isEnded) return false;
     this.at = 'sending';
@@ -186,7 +186,7 @@ function unexpectedReply(text: string): SessionFault {
   return new SessionFault('unexpected-reply', text, undefined, true);
 }
 
-/** Until the bytes are written or the transport is gone; the read reports an end after earlier data. */
+/** Resolves when the bytes are written or the transport is gone. The read reports the end, after data that came earlier. */
 export async function leave(written: Promise<void> | undefined): Promise<undefined> {
   try {
     await written;
@@ -197,7 +197,6 @@ export async function leave(written: Promise<void> | undefined): Promise<undefin
 
 export interface Sending {
   readonly transport: Transport;
-  /** The lines of the command. */
   readonly lines: readonly Buffer[];
   readonly input: CommandInput;
   /** Time limit for all of it. */
@@ -206,7 +205,7 @@ export interface Sending {
 
 type Stop = SessionFault | 'ended';
 
-/** Resolves when the dot is on its way or the command has ended; to the fault if the text was not readable, or may not go. */
+/** Resolves when the dot is on its way or the command has ended; to the fault if the text was not readable, or may not be sent. */
 export async function sendInput(
   { transport, lines, input, timeMs }: Sending,
   exchange: Exchange,
@@ -233,7 +232,7 @@ export async function sendInput(
   void exchange.whenEnded.then(() => stop('ended'));
   const source = piecesOf(input);
 
-  /** Undefined: all of it is on its way. Throws the source's error, and WireFault for a text that may not be sent. */
+  /** Resolves to undefined when all of the text is on its way. Throws the source's error, and WireFault for a text that may not be sent. */
   async function sendAll(): Promise<Stop | undefined> {
     // The names of all commands are needed, and loaded, only for a text over TCP without TLS.
     const spotter = keepsWhole

@@ -42,7 +42,6 @@ export interface HttpOptions extends SessionOptions {
 
 type Headers = Record<string, string | number>;
 
-/** The destination of requests. */
 interface Target {
   readonly isTls: boolean;
   /** The connection does not leave this machine. */
@@ -74,7 +73,10 @@ interface Answer {
 type Rows = readonly { readonly names: readonly string[]; readonly cells: Row }[];
 
 const apiPath = '/doveadm/v1';
-/** And at most half the server's time (dovegate: 15 s): if it closes while a request leaves, nobody knows whether that was read. */
+/**
+ * How long a connection is kept for the next request, and at most half the server's time (dovegate: 15 s): if the server closes while a
+ * request is sent, it is unknown whether that was read.
+ */
 const keptMsMax = 5_000;
 
 /** Sends nothing before the first command, which shows whether the server is reachable and accepts the key. */
@@ -112,7 +114,7 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
     return [];
   }
 
-  /** Undefined: the server does not know the parameter name, and nothing ran. `isTried`: other names may be tried. */
+  /** Resolves to undefined if the server does not know the parameter name; then nothing ran. `isTried`: other names may be tried. */
   async function send(command: Command, json: JsonCommand, isTried: boolean): Promise<Rows | undefined> {
     const answer = await answerTo(
       command.signal,
@@ -173,7 +175,7 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
   async function askAccess(call: AccessCall): Promise<readonly unknown[]> {
     const headers: Headers = { Accept: 'application/json', 'Content-Type': 'application/json' };
     if (login !== undefined) headers['Authorization'] = login;
-    // One request is `requests` with an id.
+    // A single request is read by `requests` with its id.
     const path = `/dovegate/v1/${call.verb === 'access' ? 'requests' : call.verb}`;
     const body = { head: bodyOfCall(call), input: undefined, tail: '' };
     const mine = turn.then(() => answerTo(call.signal, () => target.open('POST', path, headers), body));
@@ -397,7 +399,7 @@ function objectsOfAnswer(answer: Answer, showLog: (text: string) => void): reado
   throw failedFor(word, message, readSaidOfJson({ code, message }), showLog);
 }
 
-/** What dovegate itself says is in the form of its line of a log, as over a socket. */
+/** dovegate's own sentence is shown in the form of its log line, as over a socket. */
 function failedFor(
   word: string,
   message: string | undefined,
@@ -410,7 +412,7 @@ function failedFor(
   return new CommandFailed(word, undefined, logs, own);
 }
 
-/** For an answer that is none of this API. */
+/** For an answer that does not belong to this API. */
 function faultOfStatus({ status, reason }: Answer): SessionFault {
   if (status === 401) return new SessionFault('auth-rejected', 'the server refused the key');
   if (status === 404)

@@ -13,7 +13,6 @@ import { type ParsedArguments, parseArguments } from '../doveadm/commands/parse.
 import { replyShape } from '../doveadm/meaning/columns.js';
 import { type Command, SessionFault } from './client-command.js';
 
-/** The value of a parameter. */
 export type JsonParameter = string | true | readonly string[];
 
 export interface JsonCommand {

@@ -292,7 +292,7 @@ export function createSession(
   };
 }
 
-/** The names of its columns. Throws SessionFault `unsendable` if they are unknown. */
+/** The columns of a command. Throws SessionFault `unsendable` if they are unknown. */
 async function columnsOfCommand(
   { name, args = [], dryRun }: Command,
   serverMinor: number | undefined,

@@ -49,7 +49,7 @@ export interface DecideOptions extends PlaceOptions, Typed {
 }
 
 const patienceMs = 30_000;
-/** Between two looks at an undecided request, growing. */
+/** Pauses between two checks of an undecided request; they grow. */
 const pauseMs = { first: 1_000, last: 10_000 };
 
 export async function request(options: AskOptions, words: readonly string[]): Promise<number> {
@@ -137,7 +137,7 @@ function noneOf(fault: unknown): readonly AccessItem[] {
   throw fault;
 }
 
-/** Whether an undecided request is the reader's own, with that command line, user and reason. One with secrets never is. */
+/** Whether an undecided request is the reader's own, with that command line, user and reason. One with secrets never matches. */
 function isSame(
   { mine, state, users, command, reason }: AccessItem,
   asked: ReturnType<typeof readAsked>,
@@ -257,7 +257,7 @@ function faultOf(fault: CommandFailed | SessionFault, door: ServerDoor, gone: nu
   return new CommandFault(isDenied ? exitCodes.notPermitted : gone, text);
 }
 
-/** What a person reads: dovegate's own sentence where there is one. */
+/** The text for a person: dovegate's own sentence if there is one. */
 function messageOf(fault: CommandFailed | SessionFault, door: ServerDoor): string {
   if (fault instanceof SessionFault) {
     if (isAccessDenied(fault)) return `dovegate: ${whyDenied(door.name)}`;
@@ -268,7 +268,7 @@ function messageOf(fault: CommandFailed | SessionFault, door: ServerDoor): strin
   return `dovegate: ${plain(sentence === '' ? fault.message : sentence)}`;
 }
 
-/** After a step: its result first. */
+/** Prints the result of a step, then the item. */
 function showStep(item: AccessItem, isJson: boolean): void {
   if (!isJson) stdout(plain(`${formatState(item)}: ${item.id}`));
   show(item, isJson);

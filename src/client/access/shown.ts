@@ -83,7 +83,7 @@ export function formatItem(item: AccessItem): string {
     ['for', formatDuration(item.for_ms)],
     ...optional('quiet', quiet === undefined ? quiet : `kept from the owner for ${formatDuration(quiet)}`),
     ['uses', uses === undefined ? `${used}, no limit` : `${used} of ${uses}`],
-    // The rows before are what it gives, or would give by the approvals so far.
+    // The rows above show what it gives, or would give by the approvals so far.
     ...optional('asked for', item.asked_for && termsWords(item.asked_for)),
     [
       'approvals',

@@ -96,7 +96,7 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
     // Users that are no longer in the list are not reported. A dry run counts its own answers.
     const isOfList = (name: string): boolean => !isDryRun && list.users.has(name);
     for (const [name, how] of read.ended) if (isOfList(name)) counts[how] += 1;
-    // Programs get an answer for each user.
+    // Leaves equal answers out of the table; with `json`, programs get an answer for each user.
     const dryRun = isDryRun ? createDryRun() : undefined;
     if (format === 'table') await screen.print(tableHead());
     const lost = new Set<string>();
@@ -242,7 +242,7 @@ async function readCommand(options: BulkOptions, words: readonly string[]): Prom
   };
 }
 
-/** The list, and its run: that of the state, or a new one. */
+/** Reads the list. `header` names its run: that of the state file, or a new one. */
 async function readList(
   { users }: BulkOptions,
   command: BulkCommand,
@@ -279,7 +279,7 @@ function newRunId(): string {
   return `bulk-${Buffer.from(randomBytes(8)).toString('hex')}`;
 }
 
-/** What the server makes of a name; empty: it does not say. */
+/** The name that the server makes of a name; empty if it does not say. */
 async function askName(
   name: string,
   { door, typed }: Pick<BulkCommand, 'door' | 'typed'>,
@@ -297,7 +297,7 @@ async function askName(
   }
 }
 
-/** Only the server knows what a command that no catalog here has is for. Rejects with a CommandFault if it is not for one mailbox user. */
+/** Only the server knows a command that is missing in the catalog here. Rejects with a CommandFault if it is not for one mailbox user. */
 async function refuseOthers(user: string, command: BulkCommand, signal: AbortSignal): Promise<void> {
   const named = await askName(user, command, signal);
   if (foldAscii(named).startsWith(foldAscii(user))) return;

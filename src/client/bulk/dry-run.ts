@@ -6,7 +6,7 @@ import type { BulkRow, UserResult } from './send-user.js';
 
 /** Rows that differ from user to user without changing the decision. */
 const ofUser: ReadonlySet<string> = new Set(['concerns', 'backend', 'mails']);
-/** Names come from the server's answers. */
+/** Limits the memory: names come from the server's answers. */
 const backendsMax = 20;
 
 export function createDryRun() {

@@ -33,7 +33,7 @@ export interface RunOptions {
   readonly cancel: AbortSignal;
 }
 
-/** Why it ended early; undefined: every user has a result. */
+/** `fault`: why it ended early; undefined: every user has a result. */
 export interface RunEnd {
   readonly fault: CommandFault | undefined;
   readonly left: number;
@@ -77,7 +77,7 @@ export async function runForUsers(options: RunOptions): Promise<RunEnd> {
     ending.abort(cause);
   }
 
-  /** Undefined: no user is left, now or later. */
+  /** Resolves to undefined if no user is left, now or later. */
   async function nextTurn(): Promise<Turn | undefined> {
     for (;;) {
       ending.signal.throwIfAborted();

@@ -30,7 +30,7 @@ export type UserResult =
       readonly endsRun?: boolean;
     };
 
-/** An attempt of which nothing ran: it may be repeated. */
+/** An attempt that may be repeated: nothing ran, or the command only reads. */
 export interface TryAgain {
   readonly kind: 'again';
   /** `limited`: all clients wait; `away`: unreachable; `busy`: a resource of this user; `broken`: a read broke off. */
@@ -52,7 +52,7 @@ export interface BulkCommand {
 
 /** Sends the commands of one worker of a run, one at a time. */
 export interface UserSender {
-  /** `begin`: just before the command leaves; its tag. Rejects with a CommandFault if the run must end, or with the signal's reason. */
+  /** `begin`: called just before the command is sent; its tag. Rejects with a CommandFault if the run must end, or the signal's reason. */
   send(user: string, begin: () => Promise<string>, signal: AbortSignal): Promise<UserResult | TryAgain>;
   close(): Promise<void>;
 }

@@ -45,7 +45,7 @@ export async function* linesOf(path: string, signal: AbortSignal): AsyncGenerato
   } catch (cause) {
     throw new CommandFault(sysexits.dataErr, `the list of users ${path} cannot be read`, cause);
   }
-  // An interface that was ended so looks like the end of the list.
+  // To the loop, an interface that the signal ended looks like the end of the list.
   signal.throwIfAborted();
 }
 

@@ -38,7 +38,7 @@ export interface Question {
   readonly isDryRun: boolean;
   readonly isVerbose: boolean;
   readonly isDebug: boolean;
-  /** Options of the server as they were typed: what a denial proposes is for the same one. */
+  /** The options for the server as they were typed. A command that a denial proposes gets the same ones. */
   readonly where: Readonly<Record<'socket' | 'http' | 'key-file' | 'ca', string | undefined>>;
   /** Deadline for everything together; undefined: none. */
   readonly timeoutMs: number | undefined;
@@ -203,7 +203,7 @@ export async function ask(question: Question): Promise<number> {
   }
 }
 
-/** A typed command as that server parses it, and takes it: without its user and its text. */
+/** A typed command as that server parses it, in the form in which it is sent, but without its user and its text. */
 export function commandAt(
   { serverMinor }: Session,
   { words, typed, reason, isDryRun }: Pick<Question, 'words' | 'typed' | 'reason' | 'isDryRun'>,

@@ -228,7 +228,7 @@ END {
 }
 `;
 
-/** The script, with its last LF. The installer knows it by its first lines. */
+/** The script, with its last LF. The installer recognizes it by its first lines. */
 function shellScript(shell: Shell, name: ProgramName, table: string): string {
   const head = `${shell} completion of ${name}, made by dovegate completion`;
   switch (shell) {

@@ -11,16 +11,16 @@ export interface ReplyPrinter {
   /** The next reply: its user, the server's minor, and the command as that server parses it. */
   begin(user: string, serverMinor: number | undefined, parsed: ParsedArguments): void;
   piece(piece: CellPiece): void;
-  /** After each reply. A text: its rows are not whole. */
+  /** Call after each reply. Returns a text if its rows are not whole. */
   endReply(): string | undefined;
-  /** After the last reply, also if there was none. */
+  /** Call after the last reply, also if there was none. */
   end(): void;
 }
 
 /** The cells of an unknown reply, one a line. */
 const unknownShape = shapeOf('flow', 'value!');
 
-/** `complain`: takes what is no row, and belongs to stderr. */
+/** `complain` gets texts for stderr. */
 export function createReplyPrinter(
   parsed: ParsedArguments,
   options: PrintOptions,
@@ -32,7 +32,7 @@ export function createReplyPrinter(
   let user = '';
   let rows = replyRows(parsed);
   let held: CellPiece[] = [];
-  /** Undefined: the cells are those of rows that are known. */
+  /** Why the cells are not rows of a known form; undefined: they are. */
   let why: string | undefined;
 
   function open(): RowPrinter {

@@ -14,7 +14,7 @@ export type Format = (typeof allFormats)[number];
 export type RowPrinter = ReturnType<typeof createRowPrinter>;
 
 export interface PrintOptions {
-  /** Undefined: the command's own. */
+  /** Undefined for the command's own format. */
   readonly format: Format | undefined;
   /** Without the line of names (`-h`). */
   readonly hidesTitles: boolean;
@@ -82,7 +82,7 @@ export function createRowPrinter(shape: ReplyShape, options: PrintOptions, sink:
     setUser(name: string): void {
       user = Buffer.from(name);
     },
-    /** After each reply. Undefined: its rows are whole; else the cells of the last one, and how many a row has. */
+    /** Call after each reply. Returns undefined if its rows are whole, else the number of cells in its last row and in a whole row. */
     endReply(): readonly [cells: number, of: number] | undefined {
       const of = last - first + 1;
       const cells = column - first + (isOpen ? 1 : 0);

@@ -18,7 +18,7 @@ export interface ServerDoor {
   readonly name: string;
   /** Rejects with a SessionFault, or with the signal's reason. */
   open(onLog: (line: LogLine) => void, signal: AbortSignal): Promise<Session>;
-  /** It speaks the HTTP API, which doveadm does not. */
+  /** The sessions use the HTTP API, which doveadm does not speak. */
   readonly isHttp?: true;
   /** The end of "the server accepts no login": which login was offered, from where, and what to do; never the secret. */
   readonly login?: string;
@@ -63,7 +63,7 @@ export interface DoorOptions {
   readonly keyFile?: string | undefined;
 }
 
-/** At `at`, else DOVEADM_SOCKET, else client.yaml (DOVEGATE_CLIENT_CONFIG). Rejects with a CommandFault for bad addresses and files. */
+/** The server at `named`, DOVEADM_SOCKET, or in client.yaml (DOVEGATE_CLIENT_CONFIG), in this order. Rejects with a CommandFault. */
 export async function findServerDoor(
   named: string | undefined,
   environment: NodeJS.ProcessEnv,
@@ -86,7 +86,7 @@ export async function findServerDoor(
   let login = '';
   let otherWays: ((fault: unknown) => unknown) | undefined;
   if ('host' in address) {
-    // Another server gets no password and is not trusted under that server's name: any local user can take a free port.
+    // If client.yaml names a server, only that gets its password and is trusted under its name: any local user can take a free port.
     const isFor = written?.at === undefined || isDeepStrictEqual(parseServerAddress(written.at), address);
     const caFile = written?.caFile;
     const settings = isFor ? written : { ...(caFile !== undefined && { caFile }) };
@@ -110,7 +110,7 @@ export async function findServerDoor(
   return { name: at, login, open };
 }
 
-/** Of a server that did not greet: it may begin TLS elsewhere, or be an HTTP listener. */
+/** Completes the fault of a server that did not greet: it may expect another TLS mode, or be an HTTP listener. */
 function withOtherWays(fault: unknown, at: string, tls: ConnectOptions['tls']): unknown {
   const isImplicit = tls === 'implicit';
   const isMute = isImplicit
@@ -157,7 +157,7 @@ export async function findHttpDoor(
   return { name: url, isHttp: true, login, open: (onLog, signal) => connect({ ...session, onLog, signal }) };
 }
 
-/** Undefined: no file at the usual place. A file that the environment names must exist. */
+/** Resolves to undefined if there is no file at the usual place. A file that the environment names must exist. */
 async function readClientSettings(environment: NodeJS.ProcessEnv): Promise<ClientSettings | undefined> {
   const asked = environment['DOVEGATE_CLIENT_CONFIG'];
   const path = asked ?? clientSettingsFile;

@@ -54,7 +54,7 @@ export async function lookAtWays(
   );
 }
 
-/** Another person to ask would not help them. */
+/** A warning if no policy covers one of the users of that backend: then asking as another person would not help. */
 function uncovered(settings: Settings, backend: string, users: readonly string[]): Look | undefined {
   const table = routingTableOf(settings);
   const covers = ({ users: own, except }: Policy, user: string): boolean =>

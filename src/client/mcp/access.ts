@@ -1,6 +1,5 @@
-// Access on request: tools that ask a person for what the policy does not permit alone. All that this program knows of it is here: the rows
-// of `dovegate can` that announce it, the calls of `session.access`, and the form of their answers. A gate that announces nothing has no
-// such tools.
+// Access on request: tools that ask a person for what the policy does not permit alone. Everything about it is here: the rows of `dovegate
+// can` that announce it, the calls of `session.access`, and the form of their answers. A gate that announces nothing has no such tools.
 
 import {
   accessArguments,
@@ -26,7 +25,7 @@ import {
   wrong,
 } from './tools.js';
 
-/** What `can` names a rule that may be asked for, and the rows that say more of it. */
+/** How `can` marks a rule that may be asked for, and the rows with its details. */
 const announcement = 'on-request';
 const details = ['effect', 'if', ...requestTermKeys];
 
@@ -46,7 +45,7 @@ export function requestableRights(rows: readonly AnswerRow[]): readonly Right[] 
 
 const text = { type: 'string' } as const;
 
-/** What a request may be given beside the call itself. Agents count in minutes. */
+/** Further arguments of a request besides the call itself. Durations are in minutes here. */
 const extras = accessVerbs.request.takes
   .filter((name) => name !== 'users' && name !== 'command')
   .map((name) => {
@@ -111,14 +110,14 @@ export type AccessReading =
   | { readonly kind: 'status'; readonly id: string | undefined }
   | Wrong;
 
-/** What a call asks the gate. A request is for the command that the tool itself would send. */
+/** Reads what a call asks the gate. A request is for the command that the tool itself would send. */
 export function readAccess(
   name: string,
   given: Readonly<Record<string, unknown>>,
   tools: ReadonlyMap<string, CommandTool>,
 ): AccessReading {
   const { tool, arguments: asked, reason, id } = given;
-  // A limit under another name would be lost, and a person asked for more than the agent wants.
+  // A limit under an unknown name would be lost, and a person would be asked for more than the agent wants.
   const unknown = unknownArgument(given, name === 'request_status' ? statusProperties : requestProperties);
   if (unknown !== undefined) return unknown;
   if (name === 'request_status') {

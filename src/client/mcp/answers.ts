@@ -1,6 +1,6 @@
-// What a call gives back: one block in our own words, and one with the data of mail servers as JSON, marked as untrusted. Rows that do not
-// fit are kept for a while, and a cursor leads to them. No byte of a mail server stands outside of the marked JSON, and none in it can end
-// it or hide in it.
+// The result of a call: one block in dovegate's own words, and one with the data of mail servers as JSON, marked as untrusted. Rows that do
+// not fit are kept for a while, and a cursor leads to them. No byte of a mail server stands outside of the marked JSON, and none in it can
+// end it or hide in it.
 
 import { randomBytes } from '../../host/machine/clock.js';
 import type { Clock } from '../../host/ports/machine.js';
@@ -27,7 +27,7 @@ export const cursorPattern = String.raw`^([0-9a-f]{16})\.(\d{1,6})$`;
 const ownBytes = 2048;
 const pageBytes = 64 * 1024 - ownBytes;
 
-/** `<` and `>` cannot end the mark around data; what people do not see, as tags and marks of direction, is written out for models. */
+/** `<` and `>` cannot end the mark around data; invisible characters, such as tags and direction marks, are written out for models. */
 const escaped = /[<>\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
 /** JSON in one line that says the same to a parser. */
@@ -86,7 +86,7 @@ export function createAnswers(clock: Clock) {
     }
   }
 
-  /** A result that nobody asks for again does not stay. */
+  /** Drops results that are not asked for again. */
   function sweepLater(): void {
     if (isSweeping) return;
     isSweeping = true;
@@ -125,7 +125,7 @@ export function createAnswers(clock: Clock) {
       }
       return answerOf(id, { said, pages, bytes }, 0);
     },
-    /** The rows behind a cursor; the same again for the same cursor. */
+    /** The rows at a cursor; the same cursor gives the same rows again. */
     next(cursor: string): Answer {
       dropOld();
       const [, id = '', page = ''] = new RegExp(cursorPattern).exec(cursor) ?? [];
@@ -144,7 +144,7 @@ export function createAnswers(clock: Clock) {
   };
 }
 
-/** Undefined: there is more than may be kept. */
+/** Returns undefined if there is more than may be kept. */
 function pagesOf(rows: readonly Cells[]): readonly Page[] | undefined {
   const pages: Page[] = [];
   let held: string[] = [];

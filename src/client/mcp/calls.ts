@@ -1,5 +1,5 @@
-// Calls of tools: each is one command on a connection of its own, one after another, with its reason and the tag of the process. A gate
-// that was restarted in between needs nothing of us, and an agent never has two commands at once.
+// Calls of tools: each is one command on a connection of its own, one after another, with its reason and the tag of the process. A restart
+// of the gate in between does no harm, and an agent never has two commands at once.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { KeyedSemaphore } from '../../host/concurrency/limits.js';
@@ -57,7 +57,7 @@ export function createAgentCalls({
   let inLine = 0;
   const turns = new KeyedSemaphore();
 
-  /** One at a time. Undefined: too many wait. A call that is canceled while it waits leaves the line at once. */
+  /** Runs one call at a time. Resolves to undefined if too many wait. A call that is canceled while it waits leaves the line at once. */
   async function inTurn<T>(signal: AbortSignal, use: () => Promise<T>): Promise<T | undefined> {
     signal.throwIfAborted();
     if (inLine >= callsMax) return undefined;
@@ -121,7 +121,7 @@ export function createAgentCalls({
   }
 
   return {
-    /** The tools of now. Rejects with a sentence if the gate does not answer. */
+    /** The tools that are permitted now. Rejects with a sentence if the gate does not answer. */
     async list(signal: AbortSignal): Promise<readonly Tool[]> {
       try {
         const found = await inTurn(signal, () => refresh(signal));
@@ -134,7 +134,7 @@ export function createAgentCalls({
           : fault;
       }
     },
-    /** Never rejects for what the gate or the agent did; with the signal's reason when it is aborted. */
+    /** Rejects with the signal's reason when it is aborted, but never for what the gate or the agent did. */
     async call(name: string, given: Readonly<Record<string, unknown>>, signal: AbortSignal): Promise<Answer> {
       const { cursor } = given;
       if (name === nextRows.name) return answers.next(asText(cursor) ?? '');
@@ -170,14 +170,14 @@ async function cellsOf(session: Session, command: Command): Promise<readonly Cel
   try {
     return await session.named(command);
   } catch (fault) {
-    // Nothing was sent. What cannot be sent at all fails again.
+    // Nothing was sent. A command that cannot be sent at all fails again.
     if (!(fault instanceof SessionFault) || fault.code !== 'unsendable') throw fault;
     const rows = await session.run(command);
     return rows.map((row) => Object.fromEntries(row.map((cell, at) => [String(at + 1), cell])));
   }
 }
 
-/** Our own sentences are said as such; what a mail server says may hold names that strangers chose. */
+/** dovegate's own sentences are passed on as such. A mail server's are marked as untrusted: they may have names that strangers chose. */
 function failureOf(fault: CommandFailed): Answer {
   const { kind, code, reason, mayHaveRun, mayRetry, retryAfterMs, id, message } = fault;
   const said = {

@@ -120,7 +120,7 @@ function run(): number {
   const { connect, tag } = read;
   const wire = createWire(process.stdin, process.stdout);
   const close = wire.close.bind(wire);
-  // The SDK aborts one call of an id, and a host may use one for several.
+  // The SDK aborts one call of each id, and a host may use one id for several calls.
   const ended = new AbortController();
   const untilEnd = (signal: AbortSignal): AbortSignal => AbortSignal.any([signal, ended.signal]);
   wire.close = async () => {

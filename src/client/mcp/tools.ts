@@ -133,7 +133,7 @@ function toolOf(
         required: [...needed, 'reason'],
         additionalProperties: false,
       },
-      // A change that adds or moves is no destruction; everything beyond the mailbox of the user counts as one.
+      // A change that adds or moves is not destructive; every effect beyond the mailbox of the user counts as destructive.
       annotations: { readOnlyHint: !isChange, destructiveHint: isChange && effect !== 'write' },
     },
   };
@@ -195,7 +195,7 @@ function propertyOf(command: Command, parameter: Parameter): Property {
   }
 }
 
-/** Numbers of JSON that are more are none that a host can write. */
+/** Limits beyond the safe integers are left out: JSON of a host cannot express such numbers exactly. */
 function rangeOf(parameter: Parameter): Pick<Property, 'minimum' | 'maximum'> {
   const { least, most } = numbersOf(parameter);
   const [minimum, maximum] = [Number(least), Number(most)];
@@ -218,7 +218,7 @@ export interface Wrong {
 
 export type Reading = { readonly kind: 'command'; readonly command: SentCommand } | Wrong;
 
-/** The command of a call, without its reason. Every value is checked as the gate does it, so that a mistake has a sentence. */
+/** The command of a call, without its reason. Every value is checked as the gate does it, so that a mistake is explained. */
 export function commandOf(tool: CommandTool, given: Readonly<Record<string, unknown>>): Reading {
   const { properties, required } = tool.tool.inputSchema;
   const missing = required.find((name) => !Object.hasOwn(given, name));

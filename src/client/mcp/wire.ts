@@ -41,7 +41,7 @@ export function createWire(input: NodeJS.ReadStream, output: NodeJS.WriteStream)
     async close() {
       if (isClosed) return;
       isClosed = true;
-      // Else the process would stay.
+      // Otherwise the open input would keep the process running.
       input.destroy();
       wire.onclose?.();
     },

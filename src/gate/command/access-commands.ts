@@ -1,6 +1,6 @@
-// The own commands about access on request: reads their arguments, judges the command inside a request as under a grant, counts its mails,
-// and passes all that to the desk, which records and decides. A request names literal users and one command without input. The number of
-// mails is counted by dovegate, for approvers only.
+// Carries out dovegate's own commands for access on request: reads their arguments, judges the command inside as under a grant, counts its
+// mails, and passes all that to the desk, which records and decides. A request names literal users and one command without input. dovegate
+// counts the mails, and only approvers see the number.
 
 import type { ParsedArguments } from '../../doveadm/commands/parse.js';
 import type { CanonicalWord } from '../../doveadm/meaning/canonical.js';
@@ -41,7 +41,6 @@ import { nothingStated } from './stated.js';
 
 const prefix = 'dovegate ';
 
-/** Undefined: the command is about something else. */
 function verbOf(command: string): AccessVerb | undefined {
   const verb = command.slice(prefix.length);
   return command.startsWith(prefix) && isAccessVerb(verb) ? verb : undefined;
@@ -51,10 +50,10 @@ export function isAccessCommand(name: string): boolean {
   return verbOf(name) !== undefined;
 }
 
-/** The budget of a command of our own, for each principal. `none`: it ends something that lives, which it can do once. */
+/** The budget of one of dovegate's own commands, for each principal. `none`: it ends a request or grant, which can be done once only. */
 export type OwnBudget = 'questions' | 'steps' | 'none';
 
-/** An end is refused for no rate, and one that ends nothing counts as a question. */
+/** Ending access is not rate-limited. A command that ends nothing counts as a question. */
 export function budgetOf(
   context: ExchangeContext,
   session: ExchangeSession,
@@ -68,10 +67,7 @@ export function budgetOf(
   return isEnd ? 'none' : 'questions';
 }
 
-/**
- * The client of a session as somebody who asks and approves. A person keeps what it asked for, also where its entry of `persons` loses an
- * identity.
- */
+/** The client as one who requests and approves. It keeps what it asked for, even if its entry of `persons` loses an identity. */
 export function askerOf({ names, subject, proof, human }: ExchangeSession): Asker {
   const { session, listener, origin, principal, peer, recorded } = names;
   return {
@@ -125,7 +121,7 @@ export async function carryOutAccess(
   }
 }
 
-/** The recorded words of such a command: a command inside it as it is judged, with its secrets; ids and texts as they are. */
+/** The words to record of such a command: the command inside it as it is judged, with secrets marked; ids and texts as they are. */
 export function accessWords(
   { router, clock }: ExchangeContext,
   { subject }: ExchangeSession,
@@ -163,7 +159,7 @@ function readValues(
     ]),
   );
   for (const name of takes) {
-    // A reason is judged with its characters.
+    // `whyNoReason` checks the reason.
     const wanted = name === 'reason' ? undefined : wantedOf(name, read[name]);
     if (wanted !== undefined && accessArguments[name].shape === 'duration')
       return invalid('a time is a number with a unit, as 30m, 2h or 1d');
@@ -173,7 +169,7 @@ function readValues(
   return why === undefined ? read : invalid(why);
 }
 
-/** As it is written, where it has another shape. */
+/** Returns the text as it is written if it does not have the shape of its argument. */
 function valueOf(name: AccessArgument, given: readonly string[] | undefined): unknown {
   const [text = ''] = given ?? [];
   const { shape } = accessArguments[name];
@@ -183,8 +179,8 @@ function valueOf(name: AccessArgument, given: readonly string[] | undefined): un
 }
 
 /**
- * The access that somebody asks for, or gives: the command must be one that a rule of `on_request` allows for these users. Judged as the
- * command will be, for the backend of each user and with the aliases of each, so that approvers see whose mail it is.
+ * The access that is requested or given: a rule of `on_request` must allow the command for these users. It is judged as the command will
+ * be, for the backend of each user and with the user's aliases, so that approvers see whose mail it is.
  */
 async function readWish(
   asked: Asked,
@@ -222,7 +218,7 @@ async function readWish(
       return judgement.decision.code === 'no-user'
         ? invalid('say for whose mail, with --user')
         : refused('access-denied', judgement.decision.reason);
-    // Without an answer an alias stays hidden. A user without a home is no obstacle: a requester may not know who exists.
+    // Without an answer of the userdb an alias would stay hidden. A user without a backend is no obstacle: who exists is a secret.
     if (isEnding(obstacle, 'unresolved'))
       return refused('access-changed', judgeEnding(obstacle).text ?? obstacle.code);
     if (judgement.kind === 'unparsable') return invalid(judgement.message);
@@ -317,7 +313,7 @@ async function readOwner(
       ...kinds.map((kind) => `${kind}:${person}`),
       ...(/^\d+$/.test(person) ? [`uid:${person}`] : []),
     ];
-    // Counted for the approver: nobody's own requests are taken by what others give.
+    // Counts for the approver's origin: what others give does not use up the principal's own requests.
     const { origin } = asker;
     const owner = { listener: to.listener, origin, principal: to.text, policy, identities };
     return { asker: { ...owner, login: undefined, credential: undefined }, wish };
@@ -329,13 +325,13 @@ export type CountingExchange = Pick<
   DispatchedCommand,
   'context' | 'session' | 'id' | 'abortable' | 'records'
 > & {
-  /** Its attempts are added, so that a cancellation reaches them. */
+  /** Attempts are added here, so that a cancellation reaches them. */
   readonly attempts: BackendAttempt[];
 };
 
 /**
- * The most mails of one of the users that a command would affect now, by searches with records of their own, which name the client that
- * asks and the request. Judged as under a grant of the owner's rule.
+ * The largest number of mails of one user that a command would affect now. It is found by searches with records of their own, which name
+ * the asking client and the request. The command is judged as under a grant of the owner's rule.
  */
 export async function countForAccess(
   exchange: CountingExchange,

@@ -70,10 +70,7 @@ export class Destination implements RoutedBackend {
 
 export interface Router {
   readonly table: RoutingTable<Destination>;
-  /**
-   * `known` and the answers to these questions. They are looked up one after the other, up to the first failure. `asker`: the command's
-   * owner.
-   */
+  /** `known` with the answers to these questions, looked up in order up to the first failure. `asker`: the command's owner. */
   ask(questions: readonly Question[], known: Answers, asker: Queueing): Promise<Answers>;
   /** The configured backend at `HOST` or `HOST:PORT`, as a referral or a passdb writes it; undefined: none, or several. */
   atHost(host: string): Destination | undefined;
@@ -227,7 +224,7 @@ let scopeCount = 0;
 
 /** The number of a session's scope: with the bytes of a line it is the key of a remembered line. Scopes never share a number. */
 export function lineScope({ policy, listener, principal, clientMinor }: Subject): string {
-  // No text of it may hold a NUL.
+  // None of these texts can contain a NUL.
   const text = `${policy.version}\0${policy.name}\0${listener}\0${principal}\0${clientMinor}`;
   let scope = scopes.get(text);
   if (scope === undefined) {

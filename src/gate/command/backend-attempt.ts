@@ -1,6 +1,6 @@
-// One attempt to run a command on one backend: waits for a lease, rechecks the judgement, counts the affected mails where the rule demands
-// that, sends, relays. A script. Nothing is sent before the admission is safe. Anything unexpected closes the upstream. The progress is
-// known even if the attempt breaks off.
+// One attempt to run a command on one backend: waits for a lease, rechecks the judgement, counts the affected mails if the rule demands
+// that, sends, relays. Nothing is sent before the admission is safe. Anything unexpected closes the upstream. The progress is known even if
+// the attempt breaks off.
 
 import { sentenceOf, statusMeaning } from '../../doveadm/codes/codes.js';
 import { commandNamed } from '../../doveadm/commands/catalog.js';
@@ -42,7 +42,7 @@ export interface DispatchedCommand extends AllowedCommand {
   /** Aborted when the exchange is canceled, with one of the reasons of {@link cutOff}. */
   readonly abortable: Abortable;
   readonly known: KnownLine | undefined;
-  /** Its mails are counted first, and it is sent if there are at most so many. */
+  /** If set, the mails are counted first, and the command is sent if there are at most this many. */
   readonly most: number | undefined;
   readonly isFresh: boolean;
   readonly input: CommandInput | undefined;
@@ -82,7 +82,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
   /** While it is overdue: resolves when it has ended, and `ending` says how. */
   late: Promise<void> | undefined = undefined;
   readonly #command: DispatchedCommand;
-  /** For which it was judged; another one after a reload. */
+  /** The destination that the command was judged for. After a reload `#destination` may be another one. */
   readonly #first: Destination;
   #destination: Destination;
   readonly #target: RelayTarget;
@@ -111,7 +111,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     return this.#command.context.clock;
   }
 
-  /** For the wait for its users; after a reload, what is left of the wait for its upstream. */
+  /** Time limit of the wait for its users, less the time that it waited for an upstream before a reload. */
   get timeoutMs(): number {
     const { clock, limits } = this.#command.context;
     const waitedMs = this.sinceMs === undefined ? 0 : clock.now() - this.sinceMs;
@@ -171,10 +171,7 @@ export class BackendAttempt implements AttemptProgress, LeaseUser<Ending>, Waiti
     return ending;
   }
 
-  /**
-   * A reload that changes the backend replaces its pool: a command that waits for the pool before, or comes to it late, goes on to the
-   * present one, where it is rechecked.
-   */
+  /** A reload that changes the backend replaces its pool. A command that waits for the old pool goes on to the new one and is rechecked. */
   #goesOn(fault: unknown): boolean {
     if (!(fault instanceof LeaseRefusal) || fault.why !== 'backend-drained') return false;
     const { backends } = this.#command.session.now().context.router.table;
@@ -421,10 +418,7 @@ async function countMatches(
   return { matches, end: { value, closeFor: undefined } };
 }
 
-/**
- * The holder of a grant never learns how many match or were approved: that would answer questions about content. The number of a rule is no
- * secret.
- */
+/** The holder of a grant never learns how many match or were approved: that would reveal content. The number of a rule is no secret. */
 function whyTooMany({ decision: { grant, obligations } }: Judged, matches: number): string {
   const most = obligations?.maxMatches;
   if (grant === undefined) return `${matches} mails match, and its rule allows at most ${most ?? 0}`;
@@ -461,8 +455,8 @@ function answerAfterSearch(): WireFault {
 const headBytesMax = 512;
 
 /**
- * Sends the search, counts the cells of its reply and returns the first ones. The upstream is closed if the search exceeds the deadline of
- * a read, or is ended for others (`over-share`).
+ * Sends the search; returns the number of cells and the start of its reply. The upstream is closed if the search exceeds the deadline of a
+ * read, or must give way to others (`over-share`).
  */
 async function askSearch(
   { clock, limits }: DispatchedCommand['context'],

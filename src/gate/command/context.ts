@@ -23,7 +23,7 @@ import type { OverdueCommands } from './overdue.js';
 import type { Stated } from './stated.js';
 
 export interface ExchangeLimits extends Omit<RelayLimits, 'deadlineMs'> {
-  /** How long a command waits for its user, where that one is on another backend. */
+  /** How long a command waits for its user while another backend runs a command of that user. */
   readonly queueTimeoutMs: number;
   readonly deadlineMs: Readonly<Record<Effect, number>>;
   readonly logRecordsMax: number;
@@ -80,12 +80,12 @@ export function recordedPeer(peer: Peer): RecordedPeer {
 export interface ExchangeSession {
   readonly names: SessionNames;
   readonly proof: Proof;
-  /** As known at its connect or login. */
+  /** The human as known at the connect or login. */
   readonly human: Human;
   /** The same object until a reload changes the policy. */
   readonly subject: Subject;
   readonly writer: ReplyTarget;
-  /** About the next command. */
+  /** What the client states about the next command. */
   readonly stated: Stated;
   now(): { readonly context: ExchangeContext; readonly policy: Policy | undefined };
   isCurrent(context: ExchangeContext): boolean;

@@ -9,7 +9,7 @@ import type { ExchangeContext, ExchangeSession } from './context.js';
 import { ExchangeRecords } from './exchange-records.js';
 import { nothingStated } from './stated.js';
 
-/** Counts mails for somebody who has no session. The records of the searches name that person. */
+/** The records of the searches name `asker`. */
 export function countWithoutClient(context: ExchangeContext, asker: Asker): CountMails {
   return (command) => {
     const policy = context.access.rights.policies.get(command.policy);
@@ -38,7 +38,7 @@ export function countWithoutClient(context: ExchangeContext, asker: Asker): Coun
         throw new Error('a count has no input');
       },
     };
-    // No exchange asks for it: the searches name the request in its place.
+    // There is no exchange: the searches name the request in its place.
     const id = command.request;
     const time = context.clock.wallMs();
     const records = new ExchangeRecords(context, { time, event: 'admission' }, false);

@@ -1,10 +1,9 @@
-// Where an allowed and recorded command is sent: to one backend; to the backend that this one refers to; a second time if a read got no
-// byte of an answer; or to several at once, whose rows are joined as they come and whose endings become one. A script. A change is never
-// sent twice. A command that reads is tried again once, if not one byte of its reply came. A referral is followed once, to a configured
-// backend, for the same user. Two commands on one user's mail never run on two backends at once. Rows of several backends go out whole;
-// where the number of cells in a row is unknown, backends are used one after the other, and one that breaks off within its reply ends the
-// whole. Results are never silently partial: if one backend failed, the status is a failure that names the backends that answered and those
-// that did not.
+// Sends an allowed and recorded command to one backend, to the one that this refers to, or to several at once, whose rows are joined as
+// they come and whose endings become one. A change is never sent twice; a read is sent once more if no byte of its reply came. A referral
+// is followed once, to a configured backend, for the same user. Two commands on one user's mail never run on two backends at once. Rows of
+// several backends go out whole. If the number of cells in a row is unknown, backends are used one after the other, and one that breaks off
+// within its reply ends the command. Results are never silently partial: if a backend failed, the status is a failure that names those that
+// answered and those that did not.
 
 import { statusMeaning } from '../../doveadm/codes/codes.js';
 import { replyShape } from '../../doveadm/meaning/columns.js';
@@ -65,7 +64,7 @@ export async function followUp(
 
 /**
  * In a dry run: how many mails the command would affect now, at all its backends, found by searches that have records of their own.
- * Undefined: the command selects no mails of a user by a query. Never rejects; an ending: the command would not run.
+ * Resolves to undefined if the command selects no mails of a user by a query, and to an ending if it would not run. Never rejects.
  */
 export async function countMails(
   command: DispatchedCommand,
@@ -145,7 +144,7 @@ function attemptAt(
   return attempt.run();
 }
 
-/** The upstream of a command that only reads ended before any reply: it was an idle one that ended at that moment. */
+/** Returns true if the upstream of a command that only reads ended before any reply: it was idle, and ended just when it was leased. */
 function shouldTryAgain(
   { judgement: { attempt }, most }: DispatchedCommand,
   { isReused, count }: AttemptProgress,

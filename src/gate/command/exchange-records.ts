@@ -52,10 +52,10 @@ import type { Stated } from './stated.js';
 
 export interface SessionNames {
   readonly session: string;
-  /** Undefined: the doveadm protocol. */
+  /** Undefined for the doveadm protocol. */
   readonly protocol?: 'http' | undefined;
   readonly listener: string;
-  /** For the command that a denial proposes. */
+  /** Path of the listener's socket, for the command that a denial proposes. */
   readonly socket?: string | undefined;
   readonly peer: Peer;
   readonly recorded: RecordedPeer;
@@ -109,10 +109,7 @@ export function recordedJudgement(
 /** Secret words that get a digest of their own. More digests would need more room than a record has. */
 const digestsMax = 128;
 
-/**
- * From the 129th secret word of a line on, each has the digest of all remaining ones, joined by NUL: separate digests for a line of 4,000
- * would take 10 ms.
- */
+/** Secret words beyond `digestsMax` share one digest, joined by NUL: separate ones for a line of 4,000 would take 10 ms. */
 export function redactedWords(
   words: readonly CanonicalWord[],
   redact: (value: string) => Redacted,
@@ -197,7 +194,7 @@ export interface CompletionFacts
   readonly count: RelayCount | undefined;
   readonly input: RecordedInput | undefined;
   readonly grant?: string | undefined;
-  /** The grant that was over. */
+  /** The grant that had ended before the command came. */
   readonly request?: string | undefined;
 }
 
@@ -238,7 +235,7 @@ export function completionOf(facts: CompletionFacts): AuditRecord {
   };
 }
 
-/** The sentence about its end, as the client got it. */
+/** The sentence about the end of the command, as the client got it. */
 function saidOf({ verdict: { text, error }, status, count }: CompletionFacts): {
   readonly code?: Said['code'];
   readonly sentence: string | undefined;
@@ -248,7 +245,7 @@ function saidOf({ verdict: { text, error }, status, count }: CompletionFacts): {
   return saidOfStatus(status.slice(1).split('\t', 1)[0] ?? '', count?.lastLog ?? '');
 }
 
-/** The same, where neither the admission nor `status`, nor `error` and `backend`, say it. */
+/** The sentence for the completion; undefined if the admission, `status`, or `error` and `backend` say the same. */
 function textOf(facts: CompletionFacts): string | undefined {
   const { verdict, judgement, backend } = facts;
   const { error, clientCode, denial } = verdict;
@@ -348,10 +345,7 @@ export interface RecordParts {
   readonly limits: { readonly logRecordsMax: number };
 }
 
-/**
- * The time is set when it is written. It may have waited, for a count or a turn, while others were recorded: `verify` treats times that go
- * back as tampering.
- */
+/** The time is set when it is written, perhaps after a wait for a count or a turn: `verify` treats times that go back as tampering. */
 type Admission = AuditRecord & { time: number };
 
 /** Codes of a backend for mistakes of a user or in an argument; TEMPFAIL, UNKNOWN and PROTOCOL are faults of a server. */
@@ -381,7 +375,7 @@ export class ExchangeRecords {
   readonly isStrict: boolean;
   readonly #parts: RecordParts;
   #state: 'open' | 'admitted' | 'counted' = 'open';
-  /** `brief` where it will never be sent. */
+  /** `brief` if the command will never be sent. */
   room: RecordRoom | undefined;
   /** Pending until it is on disk; may stay pending. */
   #durable: Promise<void> | undefined;
@@ -397,22 +391,19 @@ export class ExchangeRecords {
     this.isStrict = isStrict;
   }
 
-  /** With what a policy that observes, or its candidate, would have done. */
+  /** Keeps for the records what a policy that observes, or its candidate, would have done. */
   compare({ mode, shadow }: Pick<Policy, 'mode' | 'shadow'>, outcomes: Compared): void {
     if (mode === 'observe' || shadow !== undefined) this.#compared = outcomes;
   }
 
-  /** Just before it is written: how many mails match is known by then, where that matters. */
+  /** Called just before the admission is written: the number of matching mails is known by then. */
   #stamp(): void {
     if (this.#compared !== undefined)
       this.admission = { ...this.admission, ...differencesOf(this.#compared, this.admission.matches) };
     this.admission.time = this.#parts.clock.wallMs();
   }
 
-  /**
-   * Call before anything is sent. Returns a promise if the caller must wait, the same for every attempt; throws, or rejects with, a
-   * JournalFault.
-   */
+  /** Call before anything is sent. If the caller must wait, returns a promise, always the same. Throws or rejects with a JournalFault. */
   admit(): Promise<void> | undefined {
     if (this.#fault !== undefined) throw this.#fault;
     if (this.#state !== 'open') return this.#durable;
@@ -449,10 +440,7 @@ export class ExchangeRecords {
     this.#isLost = !this.#append(this.admission);
   }
 
-  /**
-   * For an exchange that ends without an admission. `hadUpstream`: it got an upstream before it was refused. False: it belongs to a flood
-   * and is only counted.
-   */
+  /** For an exchange that ends without an admission. `hadUpstream`: it got an upstream. Returns false if it is only counted, in a flood. */
   admitRefused(source: FloodSource, ending: Ending, hadUpstream: boolean): boolean {
     if (this.#state === 'open') {
       if (!hadUpstream) this.room = 'brief';
@@ -463,7 +451,7 @@ export class ExchangeRecords {
     return this.#state !== 'counted';
   }
 
-  /** What a count has to say of it, as its records would have. */
+  /** The source with the command and the users, so that a count of the flood names them as records would. */
   #counted(source: FloodSource): FloodSource {
     const { command = '', user = '', users = [] } = this.admission;
     if (!('origin' in source) || users.length > countedNamesMax) return source;
@@ -480,10 +468,7 @@ export class ExchangeRecords {
     if (lines <= limits.logRecordsMax) this.#append(logRecordOf(facts.names, facts.id, log, clock.wallMs()));
   }
 
-  /**
-   * A backend referred the command to another one. The admission names only the first: nothing is sent to the other before a record says
-   * so. Rejects with a JournalFault.
-   */
+  /** The admission names the first backend only: nothing is sent to another before a record says so. Rejects with a JournalFault. */
   async referred(names: SessionNames, id: string, from: string, to: string): Promise<void> {
     const text = `referred by ${from}: the command goes to ${to} next`;
     await appendFirst(this.#parts.journal, this.#remark(names, id, to, 'info', text), this.isStrict);
@@ -518,13 +503,13 @@ export class ExchangeRecords {
     for (const log of this.#heldErrors ?? []) {
       this.#parts.observe(isFaultOfUser(facts, log.text) ? { ...log, level: 'info' } : log);
     }
-    // A use that the journal does not count must not be given back there: another command took the one that it counts.
+    // If the admission is lost, the journal has not counted this use of the grant, so the completion must not give it back.
     this.#append(completionOf(this.#isLost ? { ...facts, grant: undefined } : facts));
     const shadow = this.#compared && differencesOf(this.#compared, this.admission.matches).shadow;
     this.#parts.observe(endedOf(facts, this.#state !== 'counted', shadow));
   }
 
-  /** False: it is lost. */
+  /** Returns false if the record is lost. */
   #append(record: AuditRecord): boolean {
     if (this.#state === 'counted') return true;
     return appendQuietly(this.#parts.journal, this.#parts.observe, record, this.room);

@@ -1,6 +1,6 @@
-// One command from its line to its completion record, in steps: assess, admit, send, respond, complete. A script. Nothing goes upstream
-// before the admission is safe. No client bytes are forwarded, the line is encoded again. Every admission gets one completion. A reply that
-// was cut never looks whole, so the session is closed if the end of a reply could not be marked.
+// One command from its line to its completion record, in steps: assess, admit, send, respond, complete. Nothing goes upstream before the
+// admission is safe. No client bytes are forwarded: the line is encoded again. Every admission gets one completion. A reply that was cut
+// never looks whole, so the session is closed if the end of a reply could not be marked.
 
 import { helpWith } from '../../doveadm/codes/codes.js';
 import type { DecisionCode } from '../../doveadm/codes/decisions.js';
@@ -45,12 +45,9 @@ import { type BesideGrants, outcomesIn, refusalBy, refuseByJournal } from './rec
  */
 export type ExchangeWish = 'client-gone' | 'draining' | 'dry-run';
 
-/**
- * One command; the session may cancel it. Runs without a wait up to its first await. `known`: an earlier assessment of the line; `key`: the
- * key for remembering a new one.
- */
+/** One command. Runs without a wait up to its first await. `known`: an earlier assessment of the line; `key`: for remembering a new one. */
 export class Exchange {
-  /** Undefined: the session goes on with the next command; else it is closed for that reason. */
+  /** Resolves to undefined if the session goes on with the next command, else to the reason for its close. */
   readonly done: Promise<CloseReason | undefined>;
   /** Whether it had an upstream; valid after its end. */
   isServed = false;
@@ -67,12 +64,11 @@ export class Exchange {
   readonly #isDryRun: boolean;
   #isKilled = false;
   #judgement: Judgement | undefined = undefined;
-  /** What locks are asked with; of a dry run that of the command within. */
+  /** The judgement and destinations that locks are checked with; in a dry run, those of the command inside. */
   #assessed: Pick<AssessedCommand, 'judgement' | 'destinations'> | undefined = undefined;
-  /** Every attempt so far, running ones included. */
   readonly #attempts: BackendAttempt[] = [];
   #grant: string | undefined = undefined;
-  /** That was over when it came. */
+  /** The grant that had ended before this command came. */
   #over: string | undefined = undefined;
   #records: ExchangeRecords | undefined = undefined;
   #turnMs = 0;
@@ -101,7 +97,7 @@ export class Exchange {
    */
   abort(reason: 'client-gone' | 'draining' | 'killed' | 'grant-ended'): void {
     const isChanging = !this.#isReading && this.#attempts.some(({ isSent }) => isSent);
-    // What changes something already goes on to its end, as after a client that left.
+    // A change that was sent runs to its end, as after its client has left.
     if (reason === 'grant-ended' && isChanging) return;
     this.#isKilled ||= reason === 'killed';
     this.#abortable.abort(reason);
@@ -203,7 +199,7 @@ export class Exchange {
       nameCase: context.router.table.userNames.nameCase,
     };
     const allowed = isAllowed(judgement) ? judgement : undefined;
-    // Everybody may ask what they may do, and read there that they are locked.
+    // A locked client may still ask what it may do; the answer says that it is locked.
     const { command: asked = '' } = judgement;
     const isQuestion = 'answer' in assessed && !isAccessCommand(asked) && asked !== reportCommand;
     const locked =
@@ -216,16 +212,15 @@ export class Exchange {
     if (allowed !== undefined && readsContent(allowed.attempt)) records.room = 'whole';
     this.#records = records;
     const isDuplex = allowed?.attempt.command.input === 'duplex';
-    // Nearly no command has input.
     const input =
       (judgement.input === 'none' && !isDuplex) || this.#isDryRun
         ? undefined
         : new CommandInput(context, names.origin, judgement.input, isDuplex, () => session.openInput());
     let ending: Ending;
     if (allowed !== undefined) {
-      // An end of access counts on a full disk too, and no rate holds it up.
+      // Ending access works on a full disk, too, and is not rate-limited.
       const budget = 'answer' in assessed ? assessed.budget : undefined;
-      // With its text it may be another command than an overdue one: that is looked up before it is sent.
+      // A command with a text is compared with overdue ones right before it is sent, when the text is known.
       const hasText = judgement.input === 'dot';
       const hindrance =
         locked ??
@@ -236,7 +231,7 @@ export class Exchange {
         (budget === 'none' ? undefined : refuseByJournal(allowed, session, context));
       const isCounted = hindrance === undefined && budget !== 'none' && budget !== 'steps';
       const outcomes = outcomesIn(allowed, session, context, isCounted);
-      // What does not get so far ends alike under every policy.
+      // A command that does not get this far ends the same under a candidate.
       records.compare(
         subject.policy,
         hindrance === undefined ? outcomes : { ...outcomes, candidate: undefined },
@@ -261,6 +256,8 @@ export class Exchange {
           grants,
           known: knownLine,
           most: mostMatches(allowed.decision.obligations),
+          // A server command needs a process on which nothing ran, and so does one that amounts to root: a process of Dovecot 2.3 gives up
+          // its rights for its first user, and then `sync` cannot look its user up (measured on 2.3.13).
           isFresh: isDuplex || scope === 'server' || sharing === 'never',
           id,
           abortable: this.#abortable,
@@ -278,7 +275,7 @@ export class Exchange {
       if (beside?.over !== undefined && !this.#isDryRun) this.#triedAfter(beside.over.id, records);
       const refusal = refusalBy(outcomes.done, judgement, subject.policy.name, names, beside);
       if (refusal === undefined) throw new Error('what policy denies was served');
-      // A line that policy denies anyway says nothing of the locks of users whom its client may not name.
+      // The denial of a line does not reveal locks of users whom its client may not name.
       ending = locked?.isNamed === true ? locked : refusal;
     }
     const progress = progressOf(this.#attempts);
@@ -301,23 +298,20 @@ export class Exchange {
     return { withheld, over: access.lastOver(asker, rule, users, lineOf(command.name, args)) };
   }
 
-  /** Its grant is over: the records name it, so that they are in its history. */
+  /** The grant has ended. The records name it, so that this attempt is in its history. */
   #triedAfter(request: string, records: ExchangeRecords): void {
     this.#over = request;
     records.admission = { ...records.admission, request };
   }
 
-  /** Takes a use of a grant, which its admission names. False: there is none. */
+  /** Takes a use of the grant and names it in the admission. Returns false if no use is left. */
   #take(grant: string, records: ExchangeRecords): boolean {
     const keys = this.#context.access.take(grant, askerOf(this.#session));
     if (keys !== undefined) records.admission = { ...records.admission, ...keys };
     return keys !== undefined;
   }
 
-  /**
-   * A dry run, which uses no grant: when its turn comes, counts the mails that the command would affect, and answers with what would
-   * happen.
-   */
+  /** A dry run, which uses no grant: in its turn, counts the mails that the command would affect, and answers what would happen. */
   async #try(command: DispatchedCommand): Promise<Ending> {
     const { context, session, line, judgement, grants, records, abortable } = command;
     const { subject } = session;
@@ -374,7 +368,7 @@ export class Exchange {
   async #send(command: DispatchedCommand): Promise<Ending> {
     const { context, session, line, judgement, destinations, input, records, abortable } = command;
     this.#isReading = judgement.attempt.effect === 'read';
-    // The dsync of 2.4 always says 1, of a connection that it makes itself (measured on 2.4.1).
+    // dsync of Dovecot 2.4 always sends 1, for a connection that it makes itself (measured on 2.4.1).
     if (line.proxyTtl !== undefined && line.proxyTtl <= 1 && input?.isDuplex !== true) {
       return { kind: 'unroutable', reason: 'the command went over too many proxies (proxy-ttl)' };
     }
@@ -392,7 +386,7 @@ export class Exchange {
         const admittedMs = clock.now() - startMs;
         const ended = await input.gather(abortable.signal);
         if (ended !== undefined) return ended;
-        // Time that the client took is not counted as ours.
+        // The time that the client took to send the text does not count as waiting for a turn.
         startMs = clock.now() - admittedMs;
       }
       const { atOnce } = session.subject.policy.limits;
@@ -494,7 +488,7 @@ export class Exchange {
 
 type Progress = ReturnType<typeof progressOf>;
 
-/** Whose commands `at_once` of a policy counts together. */
+/** The key under which `at_once` of a policy counts commands together. */
 function turnsOf({ names, subject }: ExchangeSession): string {
   return `${names.origin}\0${subject.policy.name}`;
 }
@@ -503,13 +497,9 @@ function isLiftable(judgement: Judgement): boolean {
   return judgement.kind === 'judged' && judgement.decision.onRequest !== undefined;
 }
 
-/**
- * Whether a command needs a process of the server on which nothing ran. A server command does, and one that amounts to root: a process of
- * Dovecot 2.3 gives its rights up for its first user, and then `sync` cannot look its user up (measured on 2.3.13).
- */
 const unreadBytesMax = 16 * 1024;
 
-/** Their sentences say by themselves what to do. */
+/** Denials whose sentences say what to do. */
 const saysWhatToDo: ReadonlySet<DecisionCode> = new Set([
   'no-user',
   'no-reason',
@@ -517,7 +507,6 @@ const saysWhatToDo: ReadonlySet<DecisionCode> = new Set([
   'too-many-matches',
 ]);
 
-/** A denial as its client gets it. */
 function withHelp(verdict: Verdict, ending: Ending, { names, subject }: ExchangeSession): Verdict {
   if (!isEnding(ending, 'denied') || verdict.text === undefined) return verdict;
   const isPlain = ending.request === undefined && !saysWhatToDo.has(ending.code);

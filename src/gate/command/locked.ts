@@ -1,11 +1,10 @@
-// Whether a lock or a hold stops a command: asked when it is judged, and again whenever it is about to be sent.
+// Whether a lock or a hold stops a command: checked when it is judged, and again whenever it is about to be sent.
 
 import type { Judgement } from '../../rules/policy/judge.js';
 import type { AccessDesk } from '../access/desk.js';
 import type { Lockable } from '../access/lock.js';
 import type { ExchangeContext, ExchangeSession } from './context.js';
 
-/** `backends`: where it goes. */
 export function lockableOf(
   { names: { listener }, human, subject: { policy } }: Pick<ExchangeSession, 'names' | 'human' | 'subject'>,
   judgement: Judgement | undefined,
@@ -15,11 +14,10 @@ export function lockableOf(
   return { human, listener, backends, touched, policy };
 }
 
-/** Undefined: no lock stops it. */
 export function lockedEnding(
   { access: { locks } }: Pick<ExchangeContext, 'access'>,
   ...command: Parameters<typeof lockableOf>
 ): ReturnType<AccessDesk['locks']['endingOn']> {
-  // Nearly always there is none.
+  // Fast path: nearly always there is no lock.
   return locks.size === 0 ? undefined : locks.endingOn(lockableOf(...command));
 }

@@ -1,8 +1,7 @@
 // Overdue commands: changes that got no answer within their deadline. The client has its answer (`reply-timeout`), and Dovecot goes on. The
-// upstream of such a command is held, beside the `connections` of its backend, until the reply comes, an operator ends it, or an hour is
-// over, so that its end becomes known and its completion says it. While a command is overdue, nobody's command with the same canonical line
-// and text for the same user is sent. An overdue command whose upstream cannot be held stops the same one of its own origin only, for ten
-// minutes. All other commands run.
+// upstream is held, in addition to the `connections` of its backend, until the reply comes, an operator ends it, or an hour is over, so
+// that the completion can say how the command ended. While it is overdue, no client's command with the same canonical line and text for the
+// same user is sent. If its upstream cannot be held, only commands of its own origin are refused, for ten minutes. All other commands run.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import type { Clock, Timer } from '../../host/ports/machine.js';
@@ -23,10 +22,7 @@ export interface RunningExchange extends ExchangeNames {
   readonly durationMs: number;
   /** How long an upstream has waited for the client to read or send; 0: not at all. */
   readonly clientMs: number;
-  /**
-   * When the command times out, or an overdue one is given up, counted like `durationMs`; undefined: its reply has begun, or the time is
-   * not known yet.
-   */
+  /** When it times out, or is given up if overdue, counted as `durationMs`; undefined: its reply has begun, or it is not known yet. */
   readonly deadlineMs: number | undefined;
   /** An operator ended it, and it waits for its client. */
   readonly isKilled: boolean;
@@ -81,7 +77,7 @@ export class OverdueCommands {
     this.#digest = digest;
   }
 
-  /** Undefined: all places are taken, and the caller closes the upstream. */
+  /** Returns undefined if all places are taken; then the caller closes the upstream. */
   hold(command: OverdueCommand): HeldOverdue | undefined {
     const { upstream, origin } = command;
     const compared = this.#compared(command);
@@ -108,7 +104,7 @@ export class OverdueCommands {
     };
   }
 
-  /** The ending of a command that must not be sent, since the same one may still run; undefined: none like it does. */
+  /** The ending of a command that must not be sent, since the same one may still run; undefined if it may be sent. */
   refusal(meant: Meant, origin: string, id: string): Ending | undefined {
     if ((this.#held.size === 0 && this.#lost.size === 0) || meant.judgement.attempt.effect === 'read')
       return undefined;
@@ -155,7 +151,7 @@ export class OverdueCommands {
     };
   }
 
-  /** Its line may be sent again from here on. False: there is none of that id. */
+  /** Its line may be sent again from here on. Returns false if there is no command of that id. */
   kill(id: string): boolean {
     const isKnown = this.find(id) !== undefined;
     for (const each of this.#held) if (each.command.names.id === id) this.#end(each, 'killed');
@@ -174,7 +170,7 @@ export class OverdueCommands {
     );
   }
 
-  /** At the end of the daemon: their outcomes stay unknown. */
+  /** Called at the end of the daemon. The outcomes of these commands stay unknown. */
   abort(): void {
     for (const each of this.#held) this.#end(each, 'draining');
   }
@@ -193,7 +189,7 @@ export class OverdueCommands {
     }
     const others = (this.#lost.get(origin) ?? []).filter((each) => !isSame(each, compared));
     const lost: Lost = { ...compared, names, backend, sinceMs, untilMs: nowMs + bounds.overdueRefusedMs };
-    // As the newest.
+    // Moves the origin to the end, as the newest.
     this.#lost.delete(origin);
     this.#lost.set(origin, [...others, lost].slice(-bounds.overdueLinesPerOrigin));
     for (const oldest of this.#lost.keys()) {

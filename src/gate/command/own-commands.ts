@@ -1,7 +1,7 @@
 // The commands that dovegate answers itself: `dovegate can`, `dovegate explain`, `dovegate dry-run`, `dovegate mailbox-report`, and those
 // of access on request. This module records, counts and sends nothing. Clients read their own policy only. No backend and no auth service
 // is contacted for an answer, so it costs as much as a refused command and does not reveal which users exist (a request for access asks
-// both, and tells nothing of it). A secret in a command is a secret in a question about it.
+// both, and does not reveal their answers). A secret in a command is a secret in a question about it.
 
 import { reportCommand, resolveOwnCommand } from '../../doveadm/commands/catalog.js';
 import { parseArguments } from '../../doveadm/commands/parse.js';
@@ -37,7 +37,7 @@ export interface OwnAssessment extends AssessedCommand {
   readonly answer: (admit: () => Promise<void> | undefined) => Promise<Ending>;
 }
 
-/** Undefined: it is a command for a backend. Synchronous. */
+/** Returns undefined for a command for a backend. */
 export function assessOwnCommand(
   context: ExchangeContext,
   session: ExchangeSession,
@@ -51,7 +51,7 @@ export function assessOwnCommand(
   const budget = read.kind === 'parsed' ? budgetOf(context, session, read) : 'questions';
   const nowhere = { budget, destinations: [], aliases: [], isSettled: false };
   if (read.kind === 'parsed' && budget !== 'none') {
-    // The panel asks for many owners: one that reloads must not keep the others out.
+    // The panel asks for many owners, so each owner counts apart: one who reloads a page must not block the others.
     const owner = own.command.name === reportCommand ? ` ${read.values.get('user')?.[0] ?? ''}` : '';
     const retryAfterMs = context[budget].take(`${session.names.origin}${owner}`, context.clock.now());
     if (retryAfterMs !== undefined) {
@@ -65,11 +65,11 @@ export function assessOwnCommand(
     const judgement = judgeOwn(subject, line, own, accessWords(context, session, read));
     const answer: OwnAssessment['answer'] = async (admit) => {
       const carryOut = (): Promise<AccessResult> => carryOutAccess(context, session, read, count);
-      // An end does not wait for a record: it counts on a full disk too.
+      // Ending access does not wait for a record, so it works on a full disk, too.
       const ended = budget === 'none' ? carryOut() : undefined;
       try {
         await admit();
-        // While it waited for its record, the policy may have changed, or a lock came.
+        // While it waited for its record, the policy may have changed, or a lock may have come into force.
         if (ended === undefined && session.now().policy !== subject.policy) return changedMeanwhile;
         const locked = ended === undefined ? lockedEnding(context, session, judgement, []) : undefined;
         if (locked !== undefined) return locked;
@@ -150,9 +150,9 @@ function makeReportToken(
   return context.access.ownerReports.make(key, user.name);
 }
 
-/** The line inside `dovegate dry-run [-u USER] -- COMMAND [ARG...]`. Undefined: it is another line, or cannot be parsed. */
+/** The line inside `dovegate dry-run [-u USER] -- COMMAND [ARG...]`; undefined for another line, and one that cannot be parsed. */
 export function dryRunLine(line: CommandLine): CommandLine | undefined {
-  // Nearly no line is one of ours.
+  // Fast path: nearly no line is one of dovegate's own commands.
   if (line.fault !== undefined || line.words[0]?.startsWith('dovegate') !== true) return undefined;
   const own = readOwn(line);
   if (own?.command.name !== 'dovegate dry-run' || own.read.kind !== 'parsed' || line.user !== '')
@@ -164,10 +164,7 @@ export function dryRunLine(line: CommandLine): CommandLine | undefined {
 
 const dryRun = resolveOwnCommand(['dovegate dry-run', '--', 'who']);
 
-/**
- * The recorded judgement of a dry run: a question to dovegate, with the decision on the command in it. A record under that command's name
- * would read as if it had run.
- */
+/** A dry run is recorded as a question, with the decision on the command in it: under the command's name it would read as if it had run. */
 export function judgementOnDryRun(subject: Subject, asked: CommandLine, judgement: Judgement): Judgement {
   if (dryRun === undefined) throw new Error('dry-run is no command of ours');
   const { command, args } = dryRun;

@@ -39,7 +39,7 @@ export interface BesideGrants {
   readonly over?: GrantOver | undefined;
 }
 
-/** The refusal of what policy does not serve. */
+/** The refusal for an outcome; undefined if policy serves the command. */
 export function refusalBy(
   outcome: Outcome,
   judgement: Judgement,
@@ -71,7 +71,7 @@ export function refusalBy(
   }
 }
 
-/** Whether the journal has room for its records. Asked before limits: what the disk refuses must not use them up. */
+/** Refuses a command if the journal has no room for its records. Call it before limits are counted: a refusal must not use them up. */
 export function refuseByJournal(
   { decision: { obligations } }: Judged,
   { names: { origin } }: ExchangeSession,
@@ -82,7 +82,7 @@ export function refuseByJournal(
   return journal.isOverShare(origin) ? { kind: 'refused', why: 'audit-share' } : undefined;
 }
 
-/** What becomes of it, and what a candidate for its policy would make of it. `counts`: it is counted, by both. */
+/** The outcome of a command under its policy, and under the policy's candidate. `counts`: whether it counts against the limits of both. */
 export function outcomesIn(
   judgement: Judgement,
   { names: { origin }, subject: { policy }, stated: { reason } }: ExchangeSession,
@@ -92,14 +92,13 @@ export function outcomesIn(
   const countIn = (by: Limiter) =>
     counts ? (asks: readonly LimitAsk[]) => by.admit(asks, clock.now()) : undefined;
   const given = { reason, origin, count: countIn(limiter) };
-  // Nearly no policy has a candidate.
   if (policy.shadow === undefined) return outcomesOf(judgement, policy, given);
   return comparedOf(judgement, policy, given, { ...given, count: countIn(candidateLimiter) });
 }
 
 export const changedMeanwhile: Ending = { kind: 'refused', why: 'changed-meanwhile' };
 
-/** For a backend that it was not judged for. Undefined: it means the same there and is allowed. */
+/** Rechecks a command for a backend that it was not judged for. Returns undefined if it means the same there and is allowed. */
 export function recheckAt(first: AllowedCommand, there: RoutedBackend): Ending | undefined {
   const { context, line, judgement, aliases } = first;
   const { clock, router } = context;
@@ -116,8 +115,8 @@ export function recheckAt(first: AllowedCommand, there: RoutedBackend): Ending |
 }
 
 /**
- * For the upstream that it got, by the present configuration. `chosen`: where it was to go, before a reload replaced that by `destination`.
- * Undefined: it means the same and is allowed.
+ * Rechecks a command for the upstream that it got, by the present configuration. `chosen`: its destination before a reload replaced that by
+ * `destination`. Returns undefined if the command means the same and is allowed.
  */
 export function recheck(
   first: AllowedCommand,
@@ -135,11 +134,11 @@ export function recheck(
   if (unfit !== undefined) return unfit;
   const { series } = server;
   if (!session.isCurrent(context)) return afterReload(first, chosen, destination, series);
-  // A key ends by its time, and an authority with its certificate, without a reload.
+  // A key, or the authority of a client's certificate, can expire without a reload.
   if (session.proof.kind !== 'kernel' && session.now().policy === undefined) return notServed(session);
   const { holdsUntilMs } = judgement;
   const isInTime = holdsUntilMs === undefined || context.clock.wallMs() < holdsUntilMs;
-  // After a referral another rule may have applied.
+  // After a referral another rule may apply.
   const stillHolds = judgement.series.includes(series) && destinations.includes(destination) && isInTime;
   return stillHolds ? undefined : recheckAt(first, atSeries(destination, series));
 }
@@ -173,8 +172,7 @@ function afterReload(
   const again = judgeFor(line, subject, table, [atSeries(there, series)], aliases, context.clock.wallMs());
   const refusal = refusalOnRecheck(again, first, policy);
   if (refusal !== undefined || again.kind === 'unparsable') return refusal;
-  // The user, the alias look-up, the counting of mails and the filter of the reply were settled at the start, and cannot be tightened
-  // afterwards.
+  // The user, the aliases, the count of mails and the filter of the reply were settled at the start and cannot be tightened afterwards.
   const before = session.subject.policy;
   const isHandledAlike =
     (!table.asksUserdb || first.context.router.table.asksUserdb) &&
@@ -215,8 +213,8 @@ function mayLeadThere(
 }
 
 /**
- * The backend differs from the judged one, or the policy changed. Undefined: the command means the same and is allowed, limits aside; it
- * must be the one in the admission.
+ * The refusal of a command at a backend other than the judged one, or under a changed policy. Returns undefined if it means the same and is
+ * allowed, limits aside: it must be the command in the admission.
  */
 function refusalOnRecheck(
   again: Judgement,

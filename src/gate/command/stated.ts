@@ -3,22 +3,19 @@
 import { bounds } from '../../host/bounds/bounds.js';
 import type { AuditRecord } from '../../journal/records/record.js';
 
-/**
- * The form of each key, in the option `TAB TAB OPTION TAB dovegate-KEY=TEXT` before the command: the text as it is recorded; undefined: it
- * states nothing.
- */
+/** By key of the option `TAB TAB OPTION TAB dovegate-KEY=TEXT` before the command: the text to record; undefined for a bad one. */
 const forms = {
   reason: cutReason,
   /** The client's name for the command, so that it can find the record without an answer. */
   tag: (text) => (/^[\w.:-]{1,64}$/.test(text) ? text : undefined),
 } as const satisfies Partial<Record<keyof AuditRecord, (text: string) => string | undefined>>;
 
-/** None is optional: whoever makes it decides about each key. */
+/** All keys are required, so that code that makes one sets each of them. */
 export type Stated = Required<Pick<AuditRecord, keyof typeof forms>>;
 
 export const nothingStated: Stated = { reason: undefined, tag: undefined };
 
-/** What is stated after another option; the same object if that one states nothing. */
+/** Returns `stated` with what one more option states; the same object if the option states nothing. */
 export function withOption(stated: Stated, option: string): Stated {
   let key: keyof typeof forms;
   for (key in forms) {
@@ -34,7 +31,7 @@ export function cutReason(stated: string): string {
   if (Buffer.byteLength(stated) <= bounds.reasonBytes) return stated;
   const bytes = Buffer.from(stated.slice(0, bounds.reasonBytes + 1));
   let end = bounds.reasonBytes;
-  // In the middle of a character.
+  // Not in the middle of a UTF-8 character.
   while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
   return bytes.toString('utf8', 0, end);
 }

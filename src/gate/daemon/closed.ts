@@ -1,6 +1,6 @@
-// Refuses the clients of systemd's sockets while no gate is behind them: the configuration had problems at the start, or the start failed.
-// Each is greeted, its command is read, and the answer has the place of the first problem. Then the process ends, to be started again by
-// the service manager. Clients see the name of a file and a line, never a value.
+// Refuses the clients of systemd's sockets when there is no gate: the configuration had problems at the start, or the start failed. Each
+// client is greeted, its command is read, and the answer names the place of the first problem. Then the process ends, and the service
+// manager starts it again. Clients see a file name and a line, never a value.
 
 import { pause } from '../../host/concurrency/waiting.js';
 import { onSignal, type PassedSocket } from '../../host/machine/process.js';
@@ -31,7 +31,7 @@ export interface Refusal {
   readonly text: string;
 }
 
-/** Until a stop, a SIGHUP, or `retryMs` have passed. Never rejects. */
+/** Refuses clients until a stop, a SIGHUP, or the end of `retryMs`. Never rejects. */
 export async function refuseClients(
   {
     clock,

@@ -20,11 +20,11 @@ import type { AccessCode } from '../outcome/outcome.js';
 const isOff =
   'approvals on the page are off; an operator can set admin.page.approve: true, or use dovegate approve';
 
-/** Every member of a group has that entry, so it is no person. */
+/** All members of a group share its entry, so the entry does not name one person. */
 const isGroup =
   'a group of OpenID Connect gives no approval: ask for an entry of your own in admin.page.people';
 
-/** Whether a step takes a right away: then it is refused for no rate. */
+/** Returns true if a step takes a right away. Such steps are not rate-limited. */
 export function isEnd({ step }: DoorAccess): boolean {
   return step !== 'list' && verbRow(step).costs === 'end';
 }
@@ -50,8 +50,8 @@ export async function decideOnPage(
 }
 
 /**
- * A person of the page approves for every policy, within the mail users that the person may see. Who came by a link is judged as at the
- * socket of a listener: the process that got it may be behind sudo or su.
+ * A person of the page approves for every policy, within the mail users that the person may see. A person who came by a sign-in link is
+ * treated as at a listener's socket: the process that got the link may run behind sudo or su.
  */
 function askerOnPage(
   { name, users }: PagePerson,

@@ -1,6 +1,6 @@
-// What the page's process may ask for, by calls and by bytes, before anything of a call is read. Each kind of call has its own, so that
-// looks keep nobody from draining a backend. Decisions are brief, and judged after they were read: what takes a right away is refused for
-// no rate, where it can be done once only. A call, an action or a step without a row here does not compile.
+// Rate limits for the page's process, by calls and by bytes, checked before anything of a call is read. Each kind of call has its own
+// budget, so that reading cannot block draining a backend. Decisions are short, so they are read first and limited afterwards. An action
+// that takes a right away, once, is never refused for its rate.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { TokenBuckets, type TokenLimits } from '../../host/concurrency/limits.js';
@@ -8,22 +8,25 @@ import { callRow, type DoorAction, type DoorCall, doorCalls } from '../door/call
 
 const kibibyte = 1024;
 const callRate = { burst: bounds.doorCalls, refillMs: bounds.doorCallMs };
-/** A stream begins with all of the settings, or with a state; the traffic is made of tens of thousands of counts. */
+/** Expensive calls: a stream begins with all settings or with a state, and the traffic has tens of thousands of counts. */
 const streamRate = { burst: bounds.doorStreamOpens, refillMs: bounds.doorStreamMs };
 const bytesRate = { burst: bounds.doorCallBytes / kibibyte, refillMs: bounds.doorKibibyteMs };
 /** Approving may count mails at a backend. */
 const stepRate = { burst: bounds.doorSteps, refillMs: bounds.doorStepMs };
 /** A list looks at every request and grant. */
 const listRate = { burst: bounds.doorLists, refillMs: bounds.doorListMs };
-/** Each one is recorded, may end what runs, and can be repeated by its lift or its end. */
+/** A lock is recorded and may end running commands. After it is lifted or has ended it can be repeated. */
 const lockRate = { burst: bounds.doorLocks, refillMs: bounds.doorLockMs };
 
 const kinds = Object.keys(doorCalls).length;
 
-/** What a decision is: a backend back in service, a step of access on request, a list of them; or it was malformed, or ended nothing. */
+/**
+ * The budgets of decisions. `enable`: a backend back in service, an acknowledgement, a lifted lock. `step`: access on request. `nothing`: a
+ * decision that was malformed or had no effect.
+ */
 export type Decided = 'enable' | 'lock' | 'step' | 'list' | 'nothing';
 
-/** Undefined: it takes a right away, once. */
+/** An action without a budget takes a right away, which can be done once only. */
 export const actionBudgets: Readonly<Record<DoorAction['kind'], Decided | undefined>> = {
   kill: undefined,
   drain: undefined,
@@ -41,7 +44,7 @@ export class DoorBudget {
   readonly #locks = new TokenBuckets(each(lockRate));
   readonly #lists = new TokenBuckets(each(listRate));
 
-  /** Undefined: it may be read; else how long it is too early, in milliseconds. `bytes`: of its body, as its head says. */
+  /** Returns undefined if the call may be read, else the time to wait, in milliseconds. `bytes`: length of the body. */
   take(call: DoorCall, bytes: number, nowMs: number): number | undefined {
     if (callRow(call).costs === 'decision') return undefined;
     const counted = callRow(call).costs === 'stream' ? this.#costly : this.#calls;
@@ -51,7 +54,7 @@ export class DoorBudget {
     );
   }
 
-  /** A decision that has a budget; as `take`. */
+  /** Counts a decision; returns as `take` does. */
   takeDecided(what: Decided, nowMs: number): number | undefined {
     const [list, step, lock, enable] = [this.#lists, this.#steps, this.#locks, this.#calls];
     return { list, step, lock, enable, nothing: enable }[what].take(what, nowMs);

@@ -1,5 +1,5 @@
-// What people on the page do, as records: bytes of it are bounded for each person and for all of them, so that nobody fills the journal.
-// They are taken before any work for a record is done.
+// Records what people do on the page. The bytes of these records are limited for each person and in total, so that nobody fills the
+// journal. They are counted before any work for a record is done.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { TokenBuckets } from '../../host/concurrency/limits.js';
@@ -30,9 +30,9 @@ const personRate = {
   refillMs: 8 * bytesRate.refillMs,
   sourcesMax: 1_000,
 } as const;
-/** Bytes of a record beside its words. */
+/** Bytes counted for a record besides its words. */
 const ownBytes = 200;
-/** Least bytes of the digest that replaces a secret word. */
+/** Bytes counted at least for a secret word, which its digest replaces. */
 const digestBytes = 80;
 
 /** Looks of people, their actions on the gate, and refusals of the page: each has a budget of its own. */
@@ -48,7 +48,7 @@ export class DoorNotes {
     this.#parts = parts;
   }
 
-  /** Takes the bytes of a record from the budget, before it is made. Undefined: there was room. `person`: undefined if unknown. */
+  /** Takes the bytes of a record from the budget before it is made. Returns undefined if there was room. `person`: undefined if unknown. */
   whyNot(noted: Noted, person: string | undefined, words: readonly DoorWord[]): DoorRefusal | undefined {
     const bytes = words.reduce(
       (sum, word) =>
@@ -57,7 +57,7 @@ export class DoorNotes {
     );
     const nowMs = this.#parts.clock.now();
     const pieces = Math.ceil(bytes / pieceBytes);
-    // One that is larger than all of it takes all of it.
+    // A record that is larger than the whole budget takes all of it.
     const ofPerson = Math.min(pieces, personRate.burst);
     const own =
       person === undefined ? undefined : this.#bytesOfPeople.take(`${noted} ${person}`, nowMs, ofPerson);
@@ -67,7 +67,7 @@ export class DoorNotes {
     return { code: 'busy', text, waitMs: own === undefined ? waitMs : undefined };
   }
 
-  /** Records a look. Undefined: it is on disk, and `again`, which is asked then, finds no reason against it. */
+  /** Records a look. Returns undefined once it is on disk and `again`, called after that, finds no reason against it. */
   async note(
     { name, users }: PagePerson,
     action: string,
@@ -77,7 +77,7 @@ export class DoorNotes {
     again: () => DoorRefusal | undefined,
   ): Promise<DoorRefusal | undefined> {
     const { clock, journal, redact, onError } = this.#parts;
-    // A check of the whole journal shows no record.
+    // `audit-verify` checks the whole journal and shows no record, so the person's view does not matter.
     const isSeen = action.startsWith('audit-') && action !== 'audit-verify';
     const whole = isSeen && users !== undefined ? [...words, `view=${users.join(' ')}`] : words;
     const busy = this.whyNot('looks', name, whole);

@@ -1,6 +1,5 @@
-// A door: a UNIX socket at which one process of ours, of a user of its own, asks the daemon. The calls are a closed list, and the kernel
-// says which process asks. The other side may have been taken over: nothing of a call is read before its length and its rate were
-// looked at.
+// A door: a UNIX socket at which one other dovegate process, which has its own user, calls the daemon. The calls are a closed list, and the
+// kernel identifies the process. The process may be compromised: a call is read only after its length and rate were checked.
 
 import type * as z from 'zod';
 import { bounds } from '../../host/bounds/bounds.js';
@@ -19,13 +18,13 @@ import { type DoorRefusal, doorVersion, doorVersionHeader } from '../door/door.j
 
 export interface DoorPlace extends UnixPlace {
   readonly setting: 'admin.door' | 'audit.door';
-  /** Whose door it is, with a group of that name. */
+  /** The user of the other process. A group of that name may use the socket. */
   readonly user: string;
-  /** Undefined: the system has no such user, and only root and our own user may ask. */
+  /** Undefined if the system has no such user; then only root and the daemon's own user may call. */
   readonly userUid: number | undefined;
 }
 
-/** For the group of that user where there is one; else for our own user. */
+/** The socket is for the group of that user if there is one, else for the daemon's own user. */
 export async function doorPlace(
   { setting, path, user }: Pick<DoorPlace, 'setting' | 'path' | 'user'>,
   names: Pick<NameService, 'numbersOf'>,
@@ -49,7 +48,7 @@ const limits: HttpLimits = {
   unreadMs: bounds.pageUnreadMs,
 };
 
-/** `Asked`: by call, what its body says. */
+/** `Asked`: by call, the type of its body. */
 export interface DoorServerParts<Asked> {
   readonly clock: Clock;
   readonly findPeer: FindPeer;
@@ -61,10 +60,10 @@ export interface DoorServerParts<Asked> {
       readonly bytesMax?: number;
     };
   };
-  /** Undefined: it may be read; else how long it is too early, in milliseconds. */
+  /** Returns undefined if the call may be read, else the time to wait, in milliseconds. */
   readonly take: (call: keyof Asked & string, bytes: number) => number | undefined;
   readonly handlers: DoorHandlers<Asked>;
-  /** In the place of a refusal, for a body that is not of the shape of its call. */
+  /** May replace `given`, the refusal of a body that does not have the shape of its call. */
   readonly malformed?: (call: keyof Asked & string, given: HttpAnswer) => HttpAnswer;
   readonly onError: (text: string) => void;
 }
@@ -137,7 +136,7 @@ export function openDoorServer<Asked>(parts: DoorServerParts<Asked>) {
     return parts.malformed?.(name, given) ?? given;
   }
 
-  /** Undefined: it may not ask. The mode of the socket permits all members of its group, and people may have been added to it. */
+  /** Returns undefined if the process may not call. The mode of the socket is not enough: people may have been added to its group. */
   async function peerOf(descriptor: number | undefined): Promise<RecordedPeer | undefined> {
     const { uid, gid, pid, user: name, exe, unit } = await findPeer(setting, descriptor).describe();
     if (uid === undefined) return undefined;

@@ -1,6 +1,6 @@
-// `admin.door`: what the page's process may ask of the daemon. The calls are a closed list (gate/door). The kernel
-// says which process asks. Each call is checked against the settings that are served, since the page may have been taken
-// over. What is recorded or signed is composed here. Calls cost a bounded number of records, of bytes and of signatures.
+// `admin.door`: the calls of the page's process to the daemon. The calls are a closed list (gate/door). The kernel identifies the process.
+// Each call is checked against the settings that are served, since the page may be compromised. Records and signed texts are composed here.
+// Calls cost a bounded number of records, of bytes and of signatures.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { Wakes } from '../../host/concurrency/waiting.js';
@@ -86,7 +86,7 @@ export type OpenDoor = Awaited<ReturnType<typeof openDoor>>;
 const nothings: ReadonlySet<ActionResult['kind']> = new Set(['unknown', 'already', 'refused']);
 
 const toldMs = 30_000;
-/** Records that the thread of the journal may have written, and the page read, before the thread says so. */
+/** The page may have read this many records that the journal's thread has written but not yet reported. */
 const unreportedMax = 1_000;
 const isOver: DoorRefusal = { code: 'person', text: 'this token is over, or opens nothing here' };
 const stale: DoorRefusal = { code: 'stale', text: 'the configuration was changed meanwhile; ask again' };
@@ -109,7 +109,7 @@ export async function openDoor(parts: DoorParts) {
     onFailed: (fault) => onError(`the state for the page: ${messageOf(fault)}`),
     onWatched: (isWatched) => gate.pools.setWatched(isWatched),
   });
-  // Since when it is in its state is kept also while nobody watches.
+  // The state is evaluated also while nobody watches, so that its start time is known.
   watch.onTurn = () => {
     try {
       judge(lookAt(gate), watch);
@@ -148,17 +148,17 @@ export async function openDoor(parts: DoorParts) {
       if ('code' in caller) return refused(caller);
       const { person } = caller;
       const { name: by, users } = person;
-      // With a first record after the last one there are none.
+      // `fromSeq` beyond `toSeq` means that there are no records.
       const isBeyond = (seq: number): boolean => facts.fromSeq <= facts.toSeq && facts.toSeq > seq;
       const beyond = { code: 'malformed', text: 'facts: there are no records up to toSeq' } as const;
       if (isBeyond(journal.seq + unreportedMax)) return refused(beyond);
       const asked = formatFilter(filter);
-      // No record, no signature: who has taken the page over cannot have something signed that nobody sees.
+      // No signature without a record: a compromised page cannot get a signature that leaves no trace.
       const words = [...from, ...asked, ...after, ...(shown === undefined ? [] : [`shown=${shown}`])];
       const again = () => whyNotNow(asking, roles);
       const why = await notes.note(person, 'audit-extract', words, rows, peer, again);
       if (why !== undefined) return refused(why);
-      // The thread of the journal wrote what the page has read before it wrote that record.
+      // The journal's thread wrote the records that the page has read before this one, so `seq` covers them now.
       if (isBeyond(journal.seq)) return refused(beyond);
       const timeMs = clock.wallMs();
       const head = formatExtractHead({
@@ -174,7 +174,7 @@ export async function openDoor(parts: DoorParts) {
       return json(200, { head, signature: sign(head) } satisfies SignedExtract);
     },
     async report({ token, generation, address }, peer) {
-      // Whether names of people are shown is a setting.
+      // The settings say whether names of people are shown, so they must be current.
       if (generation !== settings.generation) return refused(stale);
       const opened = access.ownerReports.open(token);
       if (opened === undefined) return refused(isOver);
@@ -220,7 +220,7 @@ export async function openDoor(parts: DoorParts) {
       const isAdmitted =
         person === undefined
           ? floods.admit('login-failed', { network: networkOf(address ?? '-'), listener: pageName })
-          : // By the name that its records are counted for, `by`.
+          : // Counted under the name that the record has as `by`.
             floods.admit('page-refused', { origin: person, principal: person });
       if (isAdmitted) {
         const by = person === undefined ? {} : { by: person };
@@ -230,7 +230,7 @@ export async function openDoor(parts: DoorParts) {
         const busy = notes.whyNot('refusals', undefined, [...args, person ?? '']);
         if (busy !== undefined) return Promise.resolve(refused(busy));
         const record = { time: clock.wallMs(), event: 'operator', peer, action: 'page-refused', ...by, args };
-        // The journal counts what it cannot take.
+        // The journal counts records that it cannot take.
         journal.append({ ...record, event: 'operator' }, 'brief');
       }
       return Promise.resolve(json(200, {}));
@@ -269,7 +269,7 @@ export async function openDoor(parts: DoorParts) {
     return waitMs === undefined ? given : refused(tooOften(waitMs));
   }
 
-  /** A person's step. `budgetOf`: the budget that it counts in; undefined: it takes a right away. */
+  /** Makes the handler of a decision. `budgetOf` returns its budget, or undefined for one that takes a right away. */
   function decided<Asked>(
     budgetOf: (asked: Asked) => Decided | undefined,
     run: (
@@ -321,7 +321,7 @@ export async function openDoor(parts: DoorParts) {
     }
   }
 
-  /** The stream that a page reads as long as it runs: when the last one ends, its report is forgotten. */
+  /** Wraps the stream that a page reads as long as it runs. When the last one ends, the page's report is dropped. */
   async function* whilePage(pieces: AsyncGenerator<string>): AsyncGenerator<string> {
     pages += 1;
     try {
@@ -425,11 +425,11 @@ class DoorSettings {
     this.#clock = clock;
     this.#textOf = textOf;
     this.#locked = locked;
-    // Above that of every daemon before this one: what the page had from them is stale.
+    // Higher than in every earlier daemon, so that settings which the page got from one of them are stale.
     this.#generation = clock.wallMs();
   }
 
-  /** Which settings are served: a call that names others is stale. */
+  /** Identifies the served settings. A call that names another generation is stale. */
   get generation(): number {
     return this.#generation;
   }
@@ -445,7 +445,7 @@ class DoorSettings {
       if (sent === this.#generation) {
         const locked = this.#locked();
         const text = JSON.stringify(locked);
-        // They may be many words.
+        // Sent only when they have changed: there may be many.
         yield `${JSON.stringify({ beat: 1, ...(text !== told && { locked }) } satisfies DoorBeat)}\n`;
         told = text;
         await this.#reviewed.next(signal, { clock: this.#clock, ms: beatMs });

@@ -120,7 +120,7 @@ function createLookups(settings: Settings, { connect, clock, observe }: Adapters
 /** Parts that all exchanges share across configurations: a reload neither resets a count nor frees a place. */
 export type LastingParts = ReturnType<typeof createLastingParts>;
 
-/** All counts are zero; `bufferedBytesMax` is that of the start. */
+/** A reload does not change `bufferedBytesMax`. */
 export function createLastingParts(settings: Settings, adapters: Adapters) {
   const { clock, journal, observe } = adapters;
   const nextUlid = createUlidSource();
@@ -150,7 +150,7 @@ export function createLastingParts(settings: Settings, adapters: Adapters) {
   };
 }
 
-/** What of a configuration counts for access on request. `isUser`: of this machine; undefined: unknown. */
+/** What access on request needs of a configuration. `isUser`: whether this machine has that user; undefined if unknown. */
 export function accessRightsOf(
   { policies, listeners, admin }: Settings,
   persons: Persons,
@@ -172,7 +172,7 @@ export function accessRightsOf(
     policies,
     approvesOnPage: (name, users) => {
       const person = admin?.page?.people.find((each) => each.name === name);
-      // A group is no person.
+      // All members of a group share its entry, so it does not name one person.
       if (admin?.page?.approve !== true || person?.roles.includes('approve') !== true) return false;
       const seen = new GlobList(person.users ?? ['*']);
       return person.oidc?.group === undefined && users.every((user) => seen.matches(user));
@@ -191,7 +191,7 @@ export function accessRightsOf(
       if (listener === undefined) return false;
       const logins = loginsOf(listener);
       if (logins.length > 0) return logins.some((each) => each.name === principal);
-      // Other names are the system's, and numbers are uids without a name.
+      // Without accounts and keys, names are those of system users, and a number is a uid without a name.
       if (isSocket(listener.socket, 'tcp') || !canBeProcess(principal, localUserName)) return false;
       return /^\d+$/.test(principal) || (await isUser(principal)) !== false;
     },

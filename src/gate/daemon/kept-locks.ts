@@ -1,6 +1,6 @@
-// A copy of the locks and holds in force, in `state`. The journal is their database, and alone counts where it is whole. A start that finds
-// records of it missing or damaged takes from the copy what it lacks, with the whole time again: in doubt a lock stays. Of a lock that
-// both have, what both say is in force.
+// A copy of the locks and holds in force, in `state`. While the journal is whole, only the journal counts. If a start finds records missing
+// or damaged, it takes the lost locks from the copy, each with its whole time again: in doubt a lock stays. If both have a lock but differ,
+// both versions are in force.
 //
 //   {"journal":"<32 hex>","locks":[{"lock":"01KAF3W2Q8T5...","action":"locked","to":"carol","identities":["person:carol"],...}]}
 
@@ -42,15 +42,15 @@ interface KeptLocksParts {
   /** The id of the journal, and whether records of it are missing. */
   readonly journal: string;
   readonly isMissing: boolean;
-  /** Of which the journal has nothing that counts. */
+  /** Ids of locks for which the journal has no valid record. */
   readonly lacking: readonly string[];
-  /** What no signature covers. */
+  /** Ids of locks whose records no signature covers. */
   readonly unproven: readonly string[];
-  /** The words that stand for the target of a record today. */
+  /** The identities that the target of a record has today. */
   readonly wordsOfTarget: (locked: LockRecord) => Promise<readonly string[] | undefined>;
 }
 
-/** Takes what the journal lost, and keeps every change from then on. Never rejects. */
+/** Restores the locks that the journal lost, and saves every change from then on. Never rejects. */
 export async function keepLocks(parts: KeptLocksParts) {
   const { stateDirectory, log, locks, journal, isMissing, lacking, unproven, wordsOfTarget } = parts;
   const path = `${stateDirectory}/${keptLocksName}`;
@@ -61,7 +61,7 @@ export async function keepLocks(parts: KeptLocksParts) {
     return undefined;
   });
   const isUnproven = new Set(unproven);
-  // Such a record is no proof of more than its one target.
+  // A record without a signature proves only its target, so the identities are looked up again.
   const open = locks.entries.filter(({ id, isUnread }) => isUnproven.has(id) && isUnread !== true);
   const own = await Promise.all(open.map(({ locked }) => wordsOfTarget(locked)));
   for (const [at, lock] of open.entries()) {
@@ -109,11 +109,11 @@ export async function keepLocks(parts: KeptLocksParts) {
     return saved;
   };
   locks.onChanged = () => void save();
-  // Most gates have none, and a start writes nothing then.
+  // Most gates have no locks; then a start writes nothing.
   if (locks.size + (before?.locks.length ?? 0) > 0) await save();
   return { saved: (): Promise<void> => saved };
 
-  /** What both say counts. False: there is no place for it. */
+  /** Restores a copy; what the journal says of the same lock stays in force, too. Returns false if there is no room. */
   function takeBack(copy: LockRecord, ids: ReadonlySet<string>): boolean {
     const { lock: id = '' } = copy;
     const known = locks.all.find((each) => each.id === id);
@@ -150,7 +150,7 @@ export async function keepLocks(parts: KeptLocksParts) {
   }
 }
 
-/** The former come first. */
+/** Joins both without duplicates, those of `some` first, up to `bounds.lockWords`. */
 function joined(some: readonly string[] | undefined, more: readonly string[] = []) {
   return some === undefined && more.length === 0
     ? undefined

@@ -1,6 +1,6 @@
-// The uids of the users in `persons`, as the name service of this host told them. They are kept in the state directory: a directory (LDAP,
-// SSSD) that is away at a start, or later, must not make two humans of one. A uid counts once it was told, also where its user is taken out
-// of `persons` and put back. A name that gets another uid counts with both until an operator confirms the new one.
+// The uids of the users in `persons`, as this host's name service returned them. They are kept in the state directory, so that a directory
+// (LDAP, SSSD) which is unreachable does not make two humans of one person. A uid stays known if its user is removed from `persons` and put
+// back. A user whose uid changes counts with both uids until an operator confirms the new one.
 
 import * as z from 'zod';
 import { bounds } from '../../host/bounds/bounds.js';
@@ -21,7 +21,7 @@ interface Parts {
   readonly uidOf: NameService['uidOf'];
 }
 
-/** The uids of each name, the one that was told last at the end. */
+/** The uids of each name, the most recent one last. */
 const shape = z.record(z.string(), z.array(z.int().min(0).max(idMax)).min(1).max(bounds.userUids));
 
 export class KnownUsers {
@@ -33,7 +33,7 @@ export class KnownUsers {
   #users: ReadonlySet<string> = new Set();
   #timer: Timer | undefined;
 
-  /** Throws for an unreadable file: who is who would be unknown. */
+  /** Throws if the file is unreadable: it would be unknown which uids belong to which person. */
   constructor(parts: Parts) {
     this.#parts = parts;
     this.#path = `${parts.stateDirectory}/persons.json`;
@@ -45,7 +45,7 @@ export class KnownUsers {
     }
   }
 
-  /** The persons of a configuration that is about to be served; `commit` once it is. Each of their names is asked for. Never rejects. */
+  /** Looks up all names in `persons` of a configuration that is about to be served; call `commit` once it is served. Never rejects. */
   async prepare({
     persons,
   }: Pick<Settings, 'persons'>): Promise<{ readonly persons: Persons; commit(): void }> {
@@ -56,7 +56,7 @@ export class KnownUsers {
     const told = this.#ask(names, answers).then(() => {
       isWhole = true;
     });
-    // However many names a directory does not answer for: a start waits once. What comes later counts when it comes.
+    // One wait for all names: a directory that does not answer delays a start once. Later answers are used when they come.
     let timer: Timer | undefined;
     const late = new Promise<void>((resolve) => {
       timer = this.#parts.clock.setTimer(bounds.directoryAnswerMs, resolve);
@@ -91,7 +91,7 @@ export class KnownUsers {
     return this.#persons.unknownUsers;
   }
 
-  /** From now on only the uid counts that was told last. Undefined: it has no other one. Throws the system's error. */
+  /** Drops all uids of the user but the most recent one and returns that; undefined: there is only one. Throws the system's error. */
   confirm(user: string): number | undefined {
     const uids = this.#known.get(user) ?? [];
     const newest = uids.at(-1);
@@ -119,7 +119,7 @@ export class KnownUsers {
     for (const [name, answer] of this.#answers) {
       const before = this.#known.get(name) ?? [];
       const isNew = isIdAnswer(answer, 'found') && !before.includes(answer.id);
-      // The one that was told last is the last.
+      // The most recent uid goes to the end.
       const uids = isIdAnswer(answer, 'found')
         ? [...before.filter((uid) => uid !== answer.id), answer.id].slice(-bounds.userUids)
         : before;
@@ -147,7 +147,7 @@ export class KnownUsers {
   async #askAgain(names: readonly string[]): Promise<void> {
     const answers = this.#answers;
     await this.#ask(names, answers);
-    // A reload asked for other names meanwhile.
+    // Not if a reload has looked up other names meanwhile.
     if (answers === this.#answers) this.#learn();
   }
 

@@ -1,6 +1,6 @@
-// The configuration that was served last, for a start whose file has problems: as at a reload, the old one is kept. Its copy lies in
-// `state`, where only the daemon's user and root write. The journal names what was in force by its hash: a copy from a backup, a copy
-// that is not whole, and one that this release reads otherwise have another. Loaded by such a start only.
+// Loads the configuration that was served last, for a start whose file has problems, as a reload keeps the old one. The copy is in `state`,
+// where only the daemon's user and root write. It must have the hash that the journal names last: a copy that is from a backup, incomplete,
+// or read differently by this release has another one. Only such a start loads this module.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { readIfThere } from '../../host/machine/files.js';
@@ -14,7 +14,7 @@ import { findSettings } from '../../rules/config/parse-settings.js';
 import { loadConfiguration } from '../../rules/setup/configuration.js';
 import type { LoadedConfiguration } from '../../rules/setup/inspect.js';
 
-/** Undefined: there is no copy; a text: why it is not served. */
+/** Returns undefined if there is no copy, and a string if it cannot be served: the reason. */
 export function loadLast(
   file: string,
   refused: LoadedConfiguration,

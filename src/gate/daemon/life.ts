@@ -1,5 +1,5 @@
-// The process of a program that runs for long: what it has from its beginning, what asks for its end, errors that nobody caught, and the
-// closing of what was opened. An uncaught error ends whichever phase runs.
+// The process of a long-running program: its first parts, requests to stop, uncaught errors, and the closing of what was opened. An
+// uncaught error ends whichever phase runs.
 
 import { systemClock } from '../../host/machine/clock.js';
 import { createFindPeer } from '../../host/machine/find-peer.js';
@@ -15,14 +15,13 @@ import {
 import { messageOf } from '../../host/ports/faults.js';
 import type { Log } from '../telemetry/log.js';
 
-/** What the process has before its configuration is good. */
+/** The parts that exist before the configuration is accepted. */
 export type Own = Awaited<ReturnType<typeof openProcess>>;
 
-/** Hardens the process, and takes over its signals and what systemd handed over. */
+/** Hardens the process, and takes over its signals and the sockets from systemd. */
 export async function openProcess(log: Log, fatal: FatalErrors, opened: Opened) {
   const clock = systemClock;
-  // From now on: the first process of a container has no other answer to SIGTERM, and a stop that comes during the start would
-  // be lost.
+  // Before everything else: PID 1 of a container has no default action for SIGTERM, and a stop during the start would be lost.
   const stop = createStopRequests();
   // A request to reload that comes during the start must not end the process either.
   let isReloadAsked = false;
@@ -38,7 +37,7 @@ export async function openProcess(log: Log, fatal: FatalErrors, opened: Opened) 
   const native = await loadNative();
   process.umask(creationMask);
   try {
-    // Passwords are in our memory: no image of it is written, and nobody but root looks into it.
+    // Passwords are in memory: no core dump is written, and only root may look into the process.
     native.forbidCoreDumps();
   } catch (fault) {
     const text = `core dumps are not forbidden: ${messageOf(fault)}`;
@@ -46,7 +45,7 @@ export async function openProcess(log: Log, fatal: FatalErrors, opened: Opened) 
   }
   const manager = createServiceManager(environment, native, clock);
   opened.add('the service manager', () => manager.close());
-  // Before anybody connects: it starts a process, and later nothing does.
+  // Before a client connects: this starts a child process, and nothing starts one later.
   const names = createNameService(clock);
   opened.add('the name service', () => names.close());
   const findPeer = createFindPeer(native, clock, names);
@@ -54,7 +53,7 @@ export async function openProcess(log: Log, fatal: FatalErrors, opened: Opened) 
   return { log, fatal, clock, stop, takeReloads, passed, native, manager, names, findPeer };
 }
 
-/** Group and mode of what we make are said where it is made; others never get anything by accident. */
+/** Group and mode of files are set where the files are made. The mask keeps other users out in any case. */
 const creationMask = 0o027;
 
 /** Thrown by a phase that an uncaught error ended; the error itself is logged. */
@@ -62,7 +61,7 @@ export class UncaughtError extends Error {}
 
 export type FatalErrors = ReturnType<typeof watchFatalErrors>;
 
-/** Watches errors that nobody caught, instead of what Node does by itself: the process is not in a state to go on. */
+/** Logs uncaught errors in place of Node's default. The process cannot continue after one. */
 export function watchFatalErrors(log: Pick<Log, 'report'>) {
   let hasHappened = false;
   const happened = new Promise<void>((resolve) => {
@@ -79,9 +78,9 @@ export function watchFatalErrors(log: Pick<Log, 'report'>) {
     get hasHappened(): boolean {
       return hasHappened;
     },
-    /** Resolves at the first one. */
+    /** Resolves at the first uncaught error. */
     happened,
-    /** The phase, or an UncaughtError if one happens first. */
+    /** Settles as the phase does, or rejects with an UncaughtError if an uncaught error comes first. */
     race: <T>(phase: Promise<T>): Promise<T> => Promise.race([phase, ended]),
   };
 }
@@ -96,7 +95,7 @@ export class Opened {
     this.#log = log;
   }
 
-  /** After `close` has begun it closes at once, and throws: the phase that goes on opening has been given up. */
+  /** After `close` was called, closes at once and throws: the phase that opened this has been given up. */
   add(what: string, close: () => unknown): void {
     this.#all.push({ what, close });
     if (this.#closing === undefined) return;
@@ -104,7 +103,7 @@ export class Opened {
     throw new Error(`${what} was opened while the daemon closes`);
   }
 
-  /** The last first, each once; faults are logged. False: `giveUp` came first, and what is open is logged. Never rejects. */
+  /** Closes all, the newest first, and logs faults. Resolves to false if `giveUp` comes first; then it logs what is open. Never rejects. */
   close(giveUp: Promise<string>): Promise<boolean> {
     this.#closing ??= this.#closeAll();
     return Promise.race([
@@ -132,7 +131,7 @@ export class Opened {
   }
 }
 
-/** The signals that ask for an end, from now on without a gap between the two: the first for an orderly one, the second for one now. */
+/** Stop requests by SIGTERM and SIGINT: the first is for an orderly end, the second for an immediate one. None is lost in between. */
 export function createStopRequests() {
   const asks: (() => void)[] = [];
   const ask = <T>(what: T): Promise<T> =>

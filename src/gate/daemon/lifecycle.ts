@@ -1,4 +1,4 @@
-// The states of the daemon, and its drain. Nothing leaves draining but stopped. A drain ends in bounded time, whatever a backend or a
+// The states of the daemon, and its drain. A draining daemon can only become stopped. A drain ends in bounded time, whatever a backend or a
 // client does.
 
 import assert from 'node:assert';
@@ -16,7 +16,7 @@ const following: Readonly<Record<Phase, readonly Phase[]>> = {
   stopped: [],
 };
 
-/** The state of a daemon that starts. A reload checks after each wait whether it may continue. */
+/** A reload checks after each wait whether it may continue. */
 export class Lifecycle {
   #at: Phase = 'starting';
 
@@ -34,7 +34,7 @@ export class Lifecycle {
   }
 }
 
-/** From giving up to cutting: long enough to say so to every client that reads. */
+/** Time from aborting commands to cutting transports, so that every client that reads gets the message. */
 const tellMs = 1_000;
 /** Time for transports to close after the cut. */
 const cutMs = 1_000;

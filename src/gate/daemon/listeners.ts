@@ -53,10 +53,7 @@ interface Socket {
 
 export type Listeners = ReturnType<typeof createListeners>;
 
-/**
- * All sockets of listeners; none yet. `take` gets each accepted transport, over TCP only when `turnOf` allows it; `onError` gets errors of
- * listening sockets.
- */
+/** All listening sockets; none at first. `take` gets accepted transports, over TCP as `turnOf` allows; `onError` gets socket errors. */
 export function createListeners(
   clock: Clock,
   native: Native,

@@ -1,7 +1,8 @@
-// `lock` and `unlock`: who may, what they may name, and what may never be locked. Root at the admin socket and people of the page with
-// `operate` lock and lift. Root and the last operator of the page cannot be locked, and nobody lifts a lock on oneself. A locked person
-// takes no action at any door, also not as root behind their login. A hold is lifted by two persons of `persons`, none of them the one
-// whose mail it is. Root counts by its login; without a login of a person it is one person, and the other one acts on the page.
+// `lock` and `unlock`: who may use them, what they may name, and what may never be locked. Root at the admin socket and people of the page
+// with the role `operate` lock and unlock. Root and the last operator of the page cannot be locked, and nobody lifts a lock on themselves.
+// A locked person may take no action at any door, not even as root behind their own login. A hold is lifted by two persons of `persons`,
+// neither of them the owner of that mail. Root counts as the person of its login. Without such a login root is one person, and the other
+// one must act on the page.
 
 import { lockTarget } from '../../doveadm/codes/lock-target.js';
 import { isMask } from '../../doveadm/names/glob.js';
@@ -57,7 +58,7 @@ interface LockParts {
   readonly log: Pick<Log, 'report'>;
 }
 
-/** Carries out locks and lifts, and hands other actions to `act`. An operator who is locked is refused all of them. */
+/** Carries out locks and lifts, and passes other actions to `act`. A locked operator is refused every action. */
 export function withLocks(act: OtherAct, parts: LockParts): Act {
   return async (action, operator) => {
     const locked = whyLocked(parts, operator);
@@ -80,7 +81,7 @@ export function withLocks(act: OtherAct, parts: LockParts): Act {
   };
 }
 
-/** For looks at the admin socket: who asks is found out only where somebody is locked. */
+/** The check for reading at the admin socket. It identifies the caller only while a lock is in force. */
 export function whyNotShown(parts: LockParts): NonNullable<AdminOptions['whyNotShown']> {
   return () => (parts.access.locks.size === 0 ? undefined : (operator) => whyLocked(parts, operator));
 }
@@ -89,12 +90,12 @@ function refused(text: string): ActionResult {
   return { kind: 'refused', text };
 }
 
-/** Root, at the admin socket, and people of the page. */
+/** Root or the daemon's own user at the admin socket, and people of the page. */
 function mayLock({ human, uid }: Operator): boolean {
   return isOnPage(human) || (uid !== undefined && [0, ourselves().uid].includes(uid));
 }
 
-/** Asked again after whatever was awaited: two may lock each other at the same time. */
+/** Called again after each wait: two operators may lock each other at the same time. */
 function whyLocked({ access: { locks } }: LockParts, { human }: Operator): string | undefined {
   const stop = locks.on({ human });
   return stop && locks.sentence(stop);
@@ -121,7 +122,7 @@ async function lockNow(
   const { doubt: unknown = '', ...of } = found;
   if (holds && of.user === undefined) return refused('a hold is of a mail user: user:NAME');
   const { words: held } = await wordsOfHeld(parts, holds ? of : {});
-  // From here on nothing is awaited until it is in force.
+  // No wait from here until the lock is in force.
   const why = whyLocked(parts, operator) ?? whyNever(parts, of);
   if (why !== undefined) return refused(why);
   const owner = holds ? { identities: parts.served.now.persons.withPersons(held) } : {};
@@ -157,7 +158,7 @@ const holdOfThisGate =
 
 const namedMost = 5;
 
-/** What differs in case only is stopped as well: where case is kept, Dovecot may take it for the same user all the same. */
+/** A lock also stops names that differ in case only: Dovecot may treat them as one user even where dovegate keeps the case. */
 function otherCases({ served }: LockParts, { user, users = [] }: Target): string {
   if (user === undefined) return '';
   const patterns = routesOfOtherCases(served.now.exchanges.router.table, [user, ...users]);
@@ -232,7 +233,7 @@ async function liftHold(
     wordsOfHeld(parts, locked),
     aliasOfHeld(parts, locked, operator.human.identities),
   ]);
-  /** Asked again after each wait. */
+  /** Called again after each wait. */
   const liftable = ():
     | ActionResult
     | { readonly words: readonly string[]; readonly asked: LockEntry['asked'] } => {
@@ -276,7 +277,7 @@ async function liftHold(
   const first = liftable();
   if ('kind' in first) return first;
   const { words, asked } = first;
-  // Only somebody on the page could be the second one of root without a login: one with a login asks in its place, and another can.
+  // Only a person of the page could be the second after root without a login. So root with a login replaces that request.
   const replaces =
     isRootAlone(asked?.record.identities ?? rootAlone) &&
     !isRootAlone(words) &&
@@ -295,7 +296,7 @@ function inAnyCase(words: readonly string[]): readonly string[] {
   return [...words, ...words.map(foldAscii)];
 }
 
-/** A name of theirs that is one of the mail user who is held, by the userdb; undefined: none is. */
+/** Returns the name of the operator that the userdb resolves to the held mail user, or undefined if there is none. */
 async function aliasOfHeld(
   { served }: LockParts,
   { user = '', users = [user] }: Pick<AuditRecord, 'user' | 'users'>,
@@ -317,11 +318,11 @@ async function aliasOfHeld(
   return undefined;
 }
 
-/** The words of root without a login of a person, before those of its login. */
+/** Identities of root without the login of a person. They come before those of the login that it has. */
 const rootAlone: readonly string[] = ['uid:0', 'name:root'];
 const isRootAlone = ([first]: readonly string[]): boolean => first === rootAlone[0];
 
-/** The first word is the one by which they act. A text: why they lift none. */
+/** The identities of an operator who lifts a hold, first the one by which they act. A string: why this operator may not lift it. */
 function wordsOfLifter(human: Human, persons: Persons): readonly string[] | string {
   if (isOnePerson(human, persons) && (!isOnPage(human) || human.whyNotApprove === undefined))
     return persons.withPersons(human.identities);
@@ -329,7 +330,7 @@ function wordsOfLifter(human: Human, persons: Persons): readonly string[] | stri
   return `two persons of \`persons\` lift a hold, and ${human.whyNotApprove ?? 'you are none of them'}`;
 }
 
-/** The words of the owner of that mail, also of the names without their domain. `unanswered`: of this one the uid is unknown now. */
+/** Identities of the owner of the held mail, with and without its domain. `unanswered`: a name without an answer of the name service. */
 async function wordsOfHeld(
   { names }: Pick<LockParts, 'names'>,
   { user, users }: Pick<AuditRecord, 'user' | 'users'>,
@@ -347,7 +348,7 @@ async function wordsOfHeld(
   return { words, unanswered: all.find((_, at) => isUnanswered(uids[at])) };
 }
 
-/** What to say where fewer than two could lift it; '': two can. */
+/** The text for the answer if fewer than two persons could lift the hold; '' if two can. */
 function whyNoTwo({ served }: LockParts, held: readonly string[] = []): string {
   const { persons, settings } = served.now;
   const onPage = (settings.admin?.page?.people ?? []).flatMap((each) => {
@@ -358,7 +359,7 @@ function whyNoTwo({ served }: LockParts, held: readonly string[] = []): string {
   const byLogin = [...settings.persons].flatMap(([name, { users }]) =>
     users.length === 0 || persons.sharesHuman(held, [`person:${name}`]) ? [] : [name],
   );
-  // Root without a login is one more beside somebody on the page.
+  // With a person on the page, root without a login can be the other one.
   if (onPage.length > 0 || new Set([...onPage, ...byLogin]).size > 1) return '';
   return (
     '. Two persons lift it, and fewer than two could now: name them in `persons`, with `users` by which they log in here and become ' +
@@ -367,11 +368,11 @@ function whyNoTwo({ served }: LockParts, held: readonly string[] = []): string {
 }
 
 type Target = Pick<AuditRecord, 'to' | 'identities' | 'user' | 'users' | 'backend' | 'listener'> & {
-  /** What the answer says of it: what may not be known of the names of a mail user, or who it is beside. */
+  /** A text for the answer: that other names of the mail user may be unknown, or who else is locked. */
   readonly doubt?: string | undefined;
 };
 
-/** A text: there is nothing of that name. */
+/** A string: why there is no such target. */
 async function readTarget(
   { served, names }: Pick<LockParts, 'served' | 'names'>,
   target: string,
@@ -399,7 +400,7 @@ async function readTarget(
   }
 }
 
-/** With the names that the userdb gives for it. */
+/** The mail user with all names that the userdb has for it. */
 async function readUser(
   { table, ask }: LockParts['served']['now']['exchanges']['router'],
   name: string,
@@ -421,7 +422,7 @@ async function readUser(
 
 const namesAgainMs = 5_000;
 
-/** Asks again for the other names of mail users who are locked or held, until the userdb has said them. Returns what ends it. */
+/** Looks up missing names and uids of locked or held targets again until all are known. Returns a function that stops it. */
 export function followNames(parts: LockParts, clock: Pick<Clock, 'setTimer'>): () => void {
   const { served, names } = parts;
   const { locks } = parts.access;
@@ -434,7 +435,7 @@ export function followNames(parts: LockParts, clock: Pick<Clock, 'setTimer'>): (
 
   function again(): void {
     void askAgain()
-      // The next time is soon.
+      // Tried again after `namesAgainMs`.
       .catch(() => undefined)
       .finally(() => {
         if (!isOver) timer = clock.setTimer(namesAgainMs, again);
@@ -450,7 +451,7 @@ export function followNames(parts: LockParts, clock: Pick<Clock, 'setTimer'>): (
         if (typeof found === 'object' && found.users !== undefined) locks.learn(lock, { users: found.users });
       } else if (openNames(identities).length > 0) {
         const found = await readPerson({ served, names }, to);
-        // A reload may have added words meanwhile, and one of them may be open.
+        // A reload may have added identities meanwhile, some of them unresolved.
         const { identities: now = [] } = locks.entries.find(({ id }) => id === lock.id)?.locked ?? {};
         // No answer yet, or no such name: the lock stays as it is.
         const { identities: more = [] } = typeof found === 'object' ? found : {};
@@ -464,7 +465,7 @@ export function followNames(parts: LockParts, clock: Pick<Clock, 'setTimer'>): (
   }
 }
 
-/** A person of `persons`, or who has that name or uid on this host, at a listener or on the page, with all that is known of the human. */
+/** All identities of a person of `persons`, or else of the one with that name or uid on this host, at a listener or on the page. */
 async function readPerson(
   { served, names }: Pick<LockParts, 'served' | 'names'>,
   to: string,
@@ -483,7 +484,7 @@ async function readPerson(
   const isLogin = listeners.some((listener) => loginsOf(listener).some(({ name }) => name === to));
   if (onPage === undefined && !isLogin && hasUser === false)
     return `there is no person, user or account ${to}; or write key:, listener:, backend: or user: before it`;
-  // What `persons` says of that name later counts, too.
+  // `persons` may name this person later.
   const words = [
     `name:${to}`,
     `person:${to}`,
@@ -492,14 +493,14 @@ async function readPerson(
   return { to, identities: persons.withPersons([...words, ...uids]) };
 }
 
-/** The words that `lock` would store for the target of a record; undefined: its target is no human and no key. */
+/** The identities that `lock` would store for the target of a record; undefined if the target is neither a human nor a key. */
 export async function wordsOfTarget(
   parts: Pick<LockParts, 'served' | 'names'>,
   { user, backend, listener, to = '' }: LockRecord,
 ): Promise<readonly string[] | undefined> {
   if (user || backend || listener) return undefined;
   if (to.startsWith('key:')) return [to];
-  // Where `to` is damaged, the first of its words is in its place.
+  // If `to` is damaged, it holds the first of the identities.
   const [, kind = '', name = ''] = /^(?:(person|name|page|user|uid|oidc):)?(.*)$/s.exec(to) ?? [];
   const found = await readPerson(parts, name);
   if (typeof found === 'object') return found.identities;
@@ -507,7 +508,7 @@ export async function wordsOfTarget(
   return parts.served.now.persons.withPersons(words);
 }
 
-/** One uid of a range of subordinate uids is all of them, and their owner. */
+/** A lock on one uid of a range of subordinate uids covers the whole range and its owner. */
 async function readUid({ served, names }: Pick<LockParts, 'served' | 'names'>, uid: number): Promise<Target> {
   const [owners, user] = await Promise.all([names.ownersOf(uid), names.userOf(uid)]);
   const peer = { uid, ...('name' in user && { user: user.name }) };
@@ -528,7 +529,7 @@ async function readUid({ served, names }: Pick<LockParts, 'served' | 'names'>, u
   };
 }
 
-/** The words of the uids of these users; of one without an answer, that it is open. */
+/** The identities of these users by uid; for a user without an answer, a word that marks the name as unresolved. */
 async function wordsByName(
   names: Pick<NameService, 'uidOf'>,
   users: readonly string[],
@@ -540,13 +541,13 @@ async function wordsByName(
   });
 }
 
-/** Who operates on the page as one human: a group is nobody who could be the last one. */
+/** People of the page who may operate. A group is left out: it is not one human, so it cannot be the last operator. */
 function operatorsOn({ admin }: Pick<Settings, 'admin'>) {
   const people = admin?.page?.people ?? [];
   return people.filter(({ roles, oidc }) => roles.includes('operate') && oidc?.group === undefined);
 }
 
-/** An entry of `persons` can have become that of somebody who is locked. Undefined: somebody operates, or nobody is to. */
+/** Why nobody can operate on the page, if so: a changed `persons` may make each operator one human with a locked person. */
 export function whyNobodyOperates(settings: Pick<Settings, 'admin'>, locks: Locks): string | undefined {
   const people = operatorsOn(settings);
   const stops = people.flatMap((person) => {

@@ -1,5 +1,5 @@
-// What is shown of the daemon now, as the page's process gets it: complete states, with the mail users of each row beside it. Who may see
-// whose name is the page's to decide. A sentence is made of codes and names of the configuration, never of what a client or a backend said.
+// The daemon's complete state for the page's process, with the mail users of rows apart from the rows: the page decides who may see which
+// name. Sentences are made of codes and names of the configuration, never of text from a client or a backend.
 
 import { hostName } from '../../host/machine/process.js';
 import { formatTime } from '../../host/words/instants.js';
@@ -13,7 +13,7 @@ import type { NowWatch } from './now-watch.js';
 
 const runningMax = 200;
 
-/** The problems; `watch` remembers since when it has been in its state. */
+/** Returns the problems. `watch.standing` keeps the resulting state and the time of its start. */
 export function judge(running: Running, watch: NowWatch): readonly FoundProblem[] {
   const problems = findProblems(running);
   const state = stateOf(running.state === 'draining', problems, running.backends.some(isUp));
@@ -60,7 +60,7 @@ export function makeNow(running: Running, watch: NowWatch, nowMs: number): DoorN
   };
 }
 
-/** Then the oldest first: what holds an upstream for long makes the others wait. */
+/** Running before waiting, then the oldest first: a command that holds an upstream for long makes the others wait. */
 function runningFirst(one: RunningExchange, other: RunningExchange): number {
   const waits = Number(one.isWaiting) - Number(other.isWaiting);
   return waits === 0 ? other.durationMs - one.durationMs : waits;
@@ -94,7 +94,7 @@ function journalOf({ journal, sinks }: Running): JournalNow {
   };
 }
 
-/** Their texts stay in the log. */
+/** `text` is the meaning of the fault's code. The text of the fault itself is in the log only. */
 export function receiversOf(sinks: Running['sinks']): readonly ReceiverNow[] {
   return sinks.map(({ name, state, fault, lagRecords, safeSeq }) => ({
     name,
@@ -134,7 +134,7 @@ function backendsOf({ backends, certificates, atMs }: Running): readonly Backend
   });
 }
 
-/** Which files a reload changed stands with its incident. */
+/** The incident of a reload names the changed files, so they are left out here. */
 function withoutFiles({ since, by, before }: Loaded): Loaded {
   return { since, by, before: before && { since: before.since, by: before.by } };
 }

@@ -21,7 +21,7 @@ export class NowStates {
   readonly #parts: NowStatesParts;
   readonly #wakes = new Wakes();
   #watchers = 0;
-  /** The last one as a line, and which one it is. */
+  /** The newest state as a line, and its number. */
   #newest = { state: 0, line: '' };
   #madeMs = Number.NEGATIVE_INFINITY;
   #costMs = 0;
@@ -31,7 +31,7 @@ export class NowStates {
     this.#parts = parts;
   }
 
-  /** The newest state as a line, then each later one, up to the abort. Counted while it is read. */
+  /** Yields the newest state as a line, then each later one, until the abort. Counts as a watcher while it is read. */
   async *watch(signal: AbortSignal): AsyncGenerator<string> {
     this.#watchers += 1;
     try {
@@ -51,7 +51,7 @@ export class NowStates {
     }
   }
 
-  /** Call when the daemon got better or worse: makes the next state now, or once `stateHurryMs` has passed since the last one. */
+  /** Call when the daemon got better or worse: makes the next state now, or once `#hurryMs` has passed since the last one. */
   hurry(): void {
     if (this.#timer !== undefined)
       this.#later(Math.max(0, this.#madeMs + this.#hurryMs - this.#parts.clock.now()));
@@ -82,7 +82,7 @@ export class NowStates {
       try {
         this.#make();
       } catch (fault) {
-        // A bug of ours: the watchers see that nothing comes any more, and commands go on.
+        // A bug: watchers get no new state, and commands are served all the same.
         this.#parts.onFailed(fault);
         this.#madeMs = this.#parts.clock.now();
       }

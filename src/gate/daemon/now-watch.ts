@@ -1,6 +1,6 @@
-// What the daemon remembers of the last minutes for people who look at it: how many commands ended and how, the last refusals and failures,
-// failed logins, stalls. `observe` runs for every command and allocates nothing there. The memory is the same after a year. It reports
-// codes, our own sentences and names of the configuration, and never the text of a client or a backend.
+// What the daemon remembers of the last minutes for the page and for status: how many commands ended and how, the last refusals and
+// failures, failed logins, stalls. `observe` runs for every command and allocates nothing for one that succeeds. Its memory is bounded. It
+// reports codes, dovegate's own sentences and names of the configuration, never the text of a client or a backend.
 
 import type { Clock, Timer } from '../../host/ports/machine.js';
 import { networkOf } from '../../host/ports/peer.js';
@@ -29,22 +29,20 @@ export interface TroubleRow {
   readonly user: string;
 }
 
-/**
- * Of several equal ones the last that has records, or the last one while none has; the times of the first and the last, and their number.
- */
+/** Equal events as one row: the newest one, if possible with a record; the times of the first and the last, and their number. */
 interface Kept {
   readonly event: Troubling;
   readonly firstMs: number;
   readonly lastMs: number;
   readonly count: number;
-  /** Those with a record of their own. */
+  /** How many of them have a record of their own. */
   readonly recorded: number;
 }
 
-/** An outage has one cause and many requesters and commands. */
+/** One outage affects many requesters and commands. */
 const troublesMax = 60;
 const stallShownMs = 60_000;
-/** Several things change at once when a host goes down. */
+/** Changes within this time cause one call of `onTurn`: several come at once when a host goes down. */
 const changedMs = 50;
 const turns: ReadonlySet<EngineEvent['kind']> = new Set([
   'lookup-failing',
@@ -60,9 +58,9 @@ export class NowWatch {
   readonly standing: Standing;
   readonly #clock: Clock;
   readonly #logins = new RefusedLogins();
-  /** By policy: what its candidate would have made something else of. */
+  /** By policy: the number of commands that would have ended differently under its candidate. */
   readonly #differing = new Map<string, number>();
-  /** By what makes them the same, the oldest first. */
+  /** By `keyOf`, the oldest first. */
   readonly #troubles = new Map<string, Kept>();
   #troublesSinceMs: number;
   #stall: { readonly atMs: number; readonly durationMs: number } | undefined;
@@ -99,7 +97,7 @@ export class NowWatch {
     this.#turned();
   }
 
-  /** From then on everything is counted: from the start, or from what had no room left. */
+  /** Troubles are complete since this time: the start, or the last time of the newest row that was dropped for lack of room. */
   get troublesSince(): string {
     return formatTime(this.#troublesSinceMs);
   }
@@ -148,7 +146,7 @@ export class NowWatch {
       this.#troublesSinceMs = oldest[1].lastMs;
       kept.delete(oldest[0]);
     }
-    // It is the newest again.
+    // Moves the row to the end: it is the newest now.
     kept.delete(key);
     kept.set(key, {
       event: same === undefined || isRecorded(event) || !isRecorded(same.event) ? event : same.event,
@@ -163,7 +161,7 @@ export class NowWatch {
     const nowMs = this.#clock.now();
     const network = networkOf(address ?? '-');
     this.#logins.failed(nowMs, listener, network);
-    // Only then is the name one of the configuration, and no text of a client.
+    // Only with `why` is the account a name of the configuration and not text of a client.
     if (why !== undefined && account !== undefined)
       this.#logins.refused(nowMs, listener, account, why, network);
   }
@@ -176,7 +174,7 @@ export class NowWatch {
   }
 }
 
-/** Of a flood of refusals most are only counted. */
+/** Most refusals of a flood are only counted and have no record. */
 function isRecorded(event: Troubling): boolean {
   return event.level !== undefined;
 }
@@ -186,7 +184,7 @@ function recordsOf(event: Troubling): number {
   return isEngineEvent(event, 'exchange-ended') && !isRecorded(event) ? 0 : 1;
 }
 
-/** Those with the same one are one row. */
+/** Events with the same key are one row. */
 function keyOf(event: Troubling): string {
   if (isEngineEvent(event, 'exchange-ended')) {
     const { exchange, error, outcome, denial, lock, status, policy, rule } = event;
@@ -200,7 +198,7 @@ function keyOf(event: Troubling): string {
   return JSON.stringify([kind, listener, type, why, why && account, networkOf(address ?? '-')]);
 }
 
-/** Nothing was sent anywhere when its record could not be written. */
+/** Undefined if the record could not be written: then nothing was sent to a backend. */
 function placeOf({ backend, error }: ExchangeEnded): string | undefined {
   return error === 'audit-failed' || error === 'audit-reserve' || error === 'audit-share'
     ? undefined

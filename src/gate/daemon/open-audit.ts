@@ -1,5 +1,5 @@
-// Opens the journal and its users: the signing key, the log of journal events, and the limits that the last
-// hour's records have used. A configured key that is missing is never replaced by another one.
+// Opens the journal and what belongs to it: the signing key, the log of journal events, and the limits that the records of the last hour
+// have used up. A configured key that is missing is never replaced by another one.
 
 import { catalogHash } from '../../doveadm/commands/catalog.js';
 import { gidOf } from '../../host/machine/accounts.js';
@@ -32,7 +32,7 @@ import { type Limiter, rebuiltMs } from '../../rules/policy/terms.js';
 import type { Log } from '../telemetry/log.js';
 import { createSpent } from './spent.js';
 
-/** Opening reads the remains of a crash, which an exchange of hours can spread over many segments: it gets this many deadlines. */
+/** Opening gets this many deadlines: it reads what a crash left, which an exchange of hours can spread over many segments. */
 const openDeadlines = 30;
 /** A removed directory is noticed within this time and the time of a sync. */
 const lookIntervalMs = 5_000;
@@ -44,9 +44,9 @@ const tendIntervalMs = 60_000;
  */
 export async function openAudit(
   configured: Pick<Settings, 'audit' | 'state' | 'catalog' | 'hash'> & ListedSettings,
-  /** The changed files of the configuration, and all of them. */
+  /** The changed files of the configuration, and all its files. */
   files: JournalOptions['files'],
-  /** Why this run does not begin with the file; undefined: it does. */
+  /** Why this run serves the last configuration in place of the file; undefined if it serves the file. */
   reason: string | undefined,
   signKey: SignKey,
   native: Native,
@@ -95,7 +95,7 @@ export async function openAudit(
       observe(event);
     },
   });
-  // Its start, and the checkpoint after it.
+  // A new journal has its start and one checkpoint.
   if (journal.seq <= 2) reportBegun(log, settings.directory, former);
   reportFound(log, journal.found);
   reportMemory(log, settings, journal);
@@ -117,7 +117,6 @@ function createCheckpointNews(): (line: string) => boolean {
   return (line) => {
     const found = parseLine(line)?.['seq'];
     const seq = isCount(found) ? found : undefined;
-    // Not simply the next record: other records, or earlier checkpoints, may stand between.
     const isNews = seq === undefined || seq !== lastSeq + 1;
     lastSeq = seq ?? lastSeq;
     return isNews;
@@ -137,7 +136,7 @@ function reportKey(log: Log, { path, key, isNew }: SignKey, { keyBefore }: OpenJ
 
 /** A disk that is not mounted looks like a first start. `former`: the directory of the last run; undefined: `state` does not name one. */
 function reportBegun(log: Log, directory: string, former: string | undefined): void {
-  // Then its beginning is missing, which is reported as that.
+  // Then the beginning of the journal is missing, which `reportFound` reports.
   if (former === directory) return;
   const todo =
     former === undefined
@@ -212,7 +211,7 @@ function reportFound(log: Log, found: OpenJournal['found']): void {
   log.report({ event: 'audit-recovered', level: 'info', text });
 }
 
-/** Without it everything is as safe, but slower. */
+/** Without `audit.memory` commands are as safe, but slower. */
 function reportMemory(log: Log, { memoryFile }: AuditSettings, { whyNotCrashProof: why }: OpenJournal): void {
   if (why !== undefined) reportNoMemory(log, why, memoryFile === undefined ? 'info' : 'warn');
 }

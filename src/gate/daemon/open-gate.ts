@@ -1,6 +1,6 @@
-// A gate from its settings to its sockets, in phases: what it sees, its journal, its engine, who may do what, its listeners, its
-// operators. Each phase returns what it opened and gives it to `Opened`, which closes the last first. Nothing here is the process's own:
-// signals, systemd and stdout are `serve`'s, so a program or a test can open a gate of its own.
+// Opens a gate from its settings to its sockets, in phases: watchers, journal, engine, rights, listeners, operators. Each phase registers
+// what it opened in `Opened`, which closes the newest first. Signals, systemd and stdout belong to `serve`, so a program or a test can open
+// its own gate.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { packaged } from '../../host/machine/packaged.js';
@@ -50,7 +50,6 @@ import { Shipped } from './shipped.js';
 
 export type Machine = Pick<Own, 'log' | 'clock' | 'native' | 'passed' | 'names' | 'findPeer'>;
 
-/** How the journal's close ended. */
 export interface JournalEnd {
   code: number;
   /** A thread hangs on a disk that does not answer; an orderly exit of the process would wait for it. */
@@ -113,13 +112,13 @@ export async function openGate(
       log.report({ event: 'configuration-warning', level: 'warn', text: why });
     });
   tellStarted(settings, file, sockets, log);
-  // The start leaves garbage behind. It is collected a little later: whoever waited for the start would wait for that, too.
+  // The start leaves garbage. It is collected later, so that nobody who waits for the start waits for that, too.
   const collection = clock.setTimer(collectMs, () => native.releaseMemory());
   opened.add('the collection behind the start', () => collection.cancel());
   return { ...operation.gate, listeners: listening.listeners, act: operation.act };
 }
 
-/** The copy of the files that are served, which a start serves when they have problems. */
+/** The copy of the served files. A start serves it if the files have problems. */
 function copyIn({ state }: Pick<Settings, 'state'>) {
   const path = `${state}/${keptName}`;
   return {
@@ -132,10 +131,10 @@ function copyIn({ state }: Pick<Settings, 'state'>) {
 
 type Sight = Awaited<ReturnType<typeof openSight>>;
 
-/** What watches: metrics, the log, the event loop, outages. Watchers cannot hurt what they watch. */
+/** Opens the watchers: metrics, the log, the event loop, outages. A watcher never affects what it watches. */
 async function openSight(settings: Settings, machine: Machine, served: Switch, opened: Opened) {
   const { clock, log, native, names, findPeer } = machine;
-  // Without these settings, nothing is counted and nothing listens; and what counts is not loaded, as the door of the page.
+  // Without `admin` nothing is counted or listens, so the module is not loaded; likewise the door of the page.
   const admin = settings.admin && (await import('./endpoints.js'));
   const endpoints = admin?.createEndpoints(
     clock,
@@ -171,7 +170,7 @@ async function openSight(settings: Settings, machine: Machine, served: Switch, o
 
 type Trail = Awaited<ReturnType<typeof openTrail>>;
 
-/** The journal, and what receivers have of it. */
+/** Opens the journal and the state of its receivers. */
 async function openTrail(
   { settings, last }: GateConfiguration,
   files: ReturnType<typeof filesChanged> | undefined,
@@ -189,7 +188,7 @@ async function openTrail(
   opened.add('what was shipped', () => shipping.close());
   const signKey = openSignKey(settings);
   const shipDoors = createShipDoors(machine, served, shipping, signKey.key);
-  // After the journal: its stop record is told like any other.
+  // Closed after the journal, so that its stop record is reported like any other.
   opened.add('the door of dovegate ship', () => shipDoors.close());
   let freeBytes: number | undefined;
   const journal = await openAudit(
@@ -271,7 +270,7 @@ function openEngine(
     clock,
     prepareOffer,
     report: (event) => log.report({ ...event }),
-    // The authorities of clients may differ.
+    // New files may name other authorities for client certificates.
     onReplaced: () => service.reviewRights(),
   });
   opened.add('certificates', () => certificates.close());
@@ -287,7 +286,7 @@ function openEngine(
   const first = pools.prepare(settings);
   outages.recordIn(journal, {
     whyDown: (name) => {
-      // Commands come, and a backend may be found down, before the start is through.
+      // A backend may be found down before the start is complete.
       const fault = faultNow((pools.byName.get(name) ?? first.byName.get(name))?.snapshot().fault);
       return fault && whyDown(fault);
     },
@@ -301,7 +300,7 @@ function openEngine(
 
 type Rights = Awaited<ReturnType<typeof openRights>>;
 
-/** Who is who, who is locked, what is granted, and what of the limits is used up. */
+/** Opens users, locks and grants, and counts what recent commands used up of the limits. */
 async function openRights(
   settings: Settings,
   { clock, log, names }: Machine,
@@ -340,7 +339,7 @@ async function openRights(
 
 type Listening = Awaited<ReturnType<typeof openListening>>;
 
-/** The configuration comes into service. The listeners have no socket yet. */
+/** Puts the configuration into service. The listeners have no socket yet. */
 async function openListening(
   settings: Settings,
   { clock, log, native, names, findPeer }: Machine,
@@ -488,7 +487,7 @@ async function openDoors(
   });
 }
 
-/** The door of `ship` is there as long as there is a receiver. */
+/** Keeps the door of `ship` open as long as there is a receiver. */
 function createShipDoors(
   { clock, log, names, findPeer }: Machine,
   served: Switch,
@@ -512,7 +511,7 @@ function createShipDoors(
   }
 
   return {
-    /** Where it cannot be, commands are served even so. Never rejects. */
+    /** Commands are served even if the door cannot be opened. Never rejects. */
     review(journal: OpenJournal): Promise<void> {
       reviewed = reviewed
         .then(() => review(journal))
@@ -526,7 +525,7 @@ function createShipDoors(
   };
 }
 
-/** Undefined: it changed nothing. */
+/** Undefined if no file had changed before this start. */
 function changeOfStart({ started, files }: GateStart): LastChange | undefined {
   if (files === undefined) return { since: started };
   return files.length === 0 ? undefined : { since: started, files: [...files] };
@@ -542,7 +541,7 @@ function tellStarted({ listeners, hash }: Settings, config: string, sockets: Pas
   }
 }
 
-/** From the start to the collection of its garbage, which holds the main thread for some 40 ms. */
+/** Time from the start to the collection of its garbage, which blocks the main thread for about 40 ms. */
 const collectMs = 1000;
 
 const stallMs = 500;

@@ -58,7 +58,7 @@ export class DrainedBackends {
     return this.#drained.get(backend);
   }
 
-  /** On disk when it returns; throws the system's error. Undefined: back in service. */
+  /** On disk when it returns; throws the system's error. `undefined` puts the backend back in service. */
   put(backend: string, drained: Drained | undefined): void {
     const next = new Map(this.#drained);
     if (drained === undefined) next.delete(backend);
@@ -68,7 +68,7 @@ export class DrainedBackends {
   }
 }
 
-/** What operators have looked at, until a time or the next start, by the key of the problem. */
+/** Problems that operators acknowledged, by key, until a given time or the next start. */
 export class Acknowledged {
   readonly #marks = new Map<string, { readonly by: string; readonly until: string }>();
 
@@ -113,9 +113,8 @@ interface Parts {
   readonly acknowledged: Pick<Acknowledged, 'put'>;
 }
 
-/** All actions but locks. */
 type Action = Exclude<OperatorAction, { kind: 'lock' | 'unlock' }>;
-/** `whyLocked`: asked again right before the effect, since its record was awaited. */
+/** `whyLocked` is called again right before the effect, since its record was awaited. */
 export type OtherAct = (
   action: Action,
   operator: Operator,
@@ -126,12 +125,12 @@ export function createAct(parts: Parts): OtherAct {
   return async (action, operator, whyLocked = () => undefined) => {
     const nothing = whatIsNothing(parts, action, operator);
     if (nothing !== undefined) return nothing;
-    // In force at once, with a record of its own.
+    // A revocation is in force at once and has a record of its own.
     if (isOperatorAction(action, 'revoke')) return revoke(parts, action.id, operator);
     const { by, peer, args: from = [] } = recordedOperator(operator);
     const { kind, ...named } = action;
     const time = parts.clock.wallMs();
-    // What the drain has cost stands where it ends.
+    // The record that ends a drain contains its cost.
     const { args: hit = [], ...cost } = isOperatorAction(action, 'enable')
       ? parts.outages.refused(action.backend)
       : {};
@@ -163,7 +162,7 @@ export function createAct(parts: Parts): OtherAct {
     }
     const why = { outcome: 'failed', text: result.text.split('\n', 2).join(': ') } as const;
     const how = result.kind === 'done' ? ({ outcome: 'ok' } as const) : why;
-    // The journal counts what it cannot take.
+    // The journal counts records that it cannot take.
     await parts.journal
       .appendDurable({ ...record, time: parts.clock.wallMs(), ...how })
       .catch(() => undefined);
@@ -175,7 +174,7 @@ export function createAct(parts: Parts): OtherAct {
   };
 }
 
-/** What is killed, and how long it has run, for people who may not see the records of commands. */
+/** The killed command and how long it has run, for people who may not see the records of commands. */
 function killedOf(
   { service }: Parts,
   action: Action,
@@ -186,7 +185,7 @@ function killedOf(
   return { command, backend, to, duration_ms: Math.round(durationMs) };
 }
 
-/** Who acts, as a record has it. */
+/** The operator in the form of a record. */
 export function recordedOperator(operator: Operator): Pick<AuditRecord, 'args'> & {
   readonly by: string;
   readonly peer: RecordedPeer;
@@ -218,7 +217,7 @@ async function revoke({ access }: Parts, id: string, operator: Operator): Promis
 
 const nobody = new GlobList([]);
 
-/** The result of an action that changes nothing, which needs no record: otherwise who repeats it fills the journal. */
+/** The result of an action that changes nothing. It needs no record: repeating it would fill the journal. */
 function whatIsNothing(
   parts: Parts,
   action: Action,
@@ -261,7 +260,7 @@ function whatIsNothing(
   }
 }
 
-/** A confirmation makes the uid of before somebody else's, which could then approve what its old owner asks for. */
+/** Why this operator may not confirm. After a confirmation the old uid is another human, who could approve requests of its old owner. */
 function whyNoConfirm(
   { users, served }: Parts,
   user: string,

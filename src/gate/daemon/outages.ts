@@ -1,5 +1,5 @@
-// Records when a backend goes down or does not answer any more, or the journal takes no more, and when that is over, and what outages and
-// drains have cost: how many commands of how many requesters, so that all of it can be shown after a restart. `observe` is called for every
+// Records when a backend goes down or stops answering, or the journal takes no more records, and when that ends. Also records what outages
+// and drains have cost, as numbers of commands and requesters, so that it can be shown after a restart. `observe` is called for every
 // command.
 
 import { codes, plain } from '../../doveadm/codes/codes.js';
@@ -17,13 +17,12 @@ import { type EngineEvent, isEngineEvent } from '../outcome/events.js';
 
 export type Outages = ReturnType<typeof createOutages>;
 
-/** Commands, and requesters up to `bounds.outageRequesters`; `args`: those with the most, as `requesterWords` says. */
+/** The number of commands, and of requesters up to `bounds.outageRequesters`; `args`: those with the most (`requesterWords`). */
 type Cost = Readonly<Record<'count' | 'requesters', number>> & { readonly args?: readonly string[] };
 
 export interface SeenNow {
-  /** What Now says of a backend that is down: its record says the same. */
+  /** Why a backend is down, in the words of the page's state; the record has the same text. */
   readonly whyDown: (backend: string) => string | undefined;
-  /** The commands that run. */
   readonly running: () => Running['exchanges'];
 }
 
@@ -35,20 +34,20 @@ export function createOutages(clock: Pick<Clock, 'now' | 'wallMs'>) {
   const blind = new Map<string, Blind>();
   const opened = new Set<string>();
   const sinceStart = (backend: string) => (opened.has(backend) ? {} : { reason: notUpBefore });
-  // The journal counts what it cannot take.
+  // The journal counts records that it cannot take.
   const append = (record: Omit<Parameters<OpenJournal['append']>[0], 'time' | 'event'>): void => {
     const event = record.backend === undefined ? 'journal' : 'backend';
     journal?.append({ time: clock.wallMs(), event, ...record }, 'brief');
   };
 
   return {
-    /** Nothing is recorded before, and no event of a backend comes before. */
+    /** Call before the first event of a backend: nothing is recorded before this call. */
     recordIn(open: Pick<OpenJournal, 'append' | 'space'>, seen: SeenNow): void {
       journal = open;
       sight = seen;
       if (open.space === 'reserve') goBlind('audit-reserve', noSpaceCodes.full);
     },
-    /** Of the journal itself. Its records wait in memory until the disk takes them. */
+    /** Records outages of the journal itself. These records wait in memory until the disk takes them. */
     observeJournal(event: JournalEvent): void {
       if (isJournalEvent(event, 'failed')) goBlind('audit-failed', journalCodes[event.fault.code][0]);
       else if (isJournalEvent(event, 'writable')) seeAgain('audit-failed');
@@ -81,7 +80,7 @@ export function createOutages(clock: Pick<Clock, 'now' | 'wallMs'>) {
         if (hanging.length === 0) return;
         const duration_ms = Math.round(Math.max(...hanging.map(({ durationMs }) => durationMs)));
         failed.set(backend, { count: 0, by: new Map(), error, stuckMs: clock.now() - duration_ms });
-        // It is not down, so Now has no words for the fault.
+        // The backend is not down, so `whyDown` has no text for the fault.
         append({ action: 'stuck', backend, error, duration_ms, text: plain(codes[error].means) });
       } else if (isEngineEvent(event, 'backend-down')) {
         const { backend, type: error } = event;
@@ -97,11 +96,11 @@ export function createOutages(clock: Pick<Clock, 'now' | 'wallMs'>) {
         append({ action: 'stop', backend, error, duration_ms, reason: takenOut, ...costOf(outage) });
       }
     },
-    /** What it costs that this backend is drained, since it is, or since the start. */
+    /** What the drain of this backend has cost since it began, or since the start. */
     refused: (backend: string): Cost => costOf(refused.get(backend)),
-    /** Commands that failed since it is down or stuck. */
+    /** The number of commands that have failed since the backend went down or got stuck. */
     lost: (backend: string): number => failed.get(backend)?.count ?? 0,
-    /** Of `refused`, those a second, of the last seconds. */
+    /** Commands that a drain has refused per second, within the last two steps of `stepSeconds`. */
     refusedPerSecond(backend: string): number {
       const { here, last } = at(refused.get(backend) ?? nothing());
       return Math.max(here, last) / stepSeconds;
@@ -118,7 +117,7 @@ export function createOutages(clock: Pick<Clock, 'now' | 'wallMs'>) {
     },
   };
 
-  /** Recorded each time it has doubled: known after a crash, in few records. */
+  /** Records the cost each time the count has doubled: it survives a crash, with few records. */
   function add(tally: Tally, principal: string, of: Pick<AuditRecord, 'backend' | 'error'>): void {
     tally.count += 1;
     const before = tally.by.get(principal);
@@ -145,7 +144,7 @@ export function createOutages(clock: Pick<Clock, 'now' | 'wallMs'>) {
     blind.delete(error);
   }
 
-  /** With the steps of now. */
+  /** Moves the counts on to the current step. */
   function at(refusals: Refused): Refused {
     const now = Math.floor(clock.now() / (1000 * stepSeconds));
     const { step, here } = refusals;
@@ -166,16 +165,16 @@ interface Tally {
 
 interface Outage extends Tally {
   readonly error: string;
-  /** Since when commands hang there, where it is not down. */
+  /** The time since which commands hang at a backend that is not down. */
   readonly stuckMs?: number | undefined;
 }
 
-/** What the journal did not take since then. */
+/** Commands refused because the journal has taken no records since `sinceMs`. */
 interface Blind extends Tally {
   readonly sinceMs: number;
 }
 
-/** With those of the step that runs, and of the one before. */
+/** `here` counts the current step, `last` the one before. */
 interface Refused extends Tally {
   readonly step: number;
   readonly here: number;

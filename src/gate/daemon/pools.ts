@@ -1,5 +1,5 @@
-// The pools of the backends, kept across reloads: an unchanged backend keeps its upstreams and waiters. A backend that an operator drained
-// stays drained whatever the file says, and the reverse.
+// The pools of the backends, kept across reloads: an unchanged backend keeps its upstreams and waiters. A backend is drained as long as an
+// operator or the file drains it.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { randomFraction } from '../../host/machine/clock.js';
@@ -12,14 +12,14 @@ type Changeable<T> = { -readonly [Key in keyof T]: T[Key] };
 
 interface Slot {
   readonly pool: Pool;
-  /** Address and account; if they change, a new pool is made. */
+  /** Address, account and release; if they change, a new pool is made. */
   readonly key: string;
   /** The pool reads them at each use. */
   readonly limits: Changeable<PoolLimits>;
   isDrained: boolean;
 }
 
-/** Pauses after failed dials: a recovered backend is found within the longest pause plus a dial that hangs (12 s). */
+/** First pause after a failed dial. A recovered backend is found within the longest pause plus a dial that hangs (12 s). */
 const redialMs = 250;
 /** Together with a dial that fails after `connect_timeout`, the failure of an unused backend shows within 10 s. */
 const lookEveryMs = 4_000;
@@ -52,7 +52,7 @@ function limitsOf(
   };
 }
 
-/** All pools; none yet. `isDrainedByOperator` is called with a name; `onCertificate` is called with the end of a backend's certificate. */
+/** All pools; none at first. `isDrainedByOperator` gets the name of a backend; `onCertificate` gets the end of a backend's certificate. */
 export class Pools {
   readonly #adapters: Adapters;
   readonly #isDrainedByOperator: (backend: string) => boolean;
@@ -74,10 +74,7 @@ export class Pools {
     return poolsIn(this.#slots);
   }
 
-  /**
-   * Changes nothing before `commit`, which starts new pools, updates the limits of the others, and drains removed ones. Throws if a
-   * certificate file cannot be read.
-   */
+  /** `commit` starts new pools, updates limits of others, and drains removed ones. Throws if a certificate file cannot be read. */
   prepare(settings: Settings) {
     const next = new Map(settings.backends.map((each) => [each.name, this.#slotOf(each, settings)]));
     return {
@@ -117,7 +114,7 @@ export class Pools {
     }
   }
 
-  /** Its outage would have no end: nothing is dialled there any more. */
+  /** Ends the outage of a removed backend. Nothing dials it any more, so nothing else would end it. */
   #tellRemoved({ backend, past: { downSinceMs } }: Pool): void {
     if (downSinceMs === undefined) return;
     const { clock, observe } = this.#adapters;

@@ -36,9 +36,9 @@ import type { Shipped } from './shipped.js';
 
 export interface Reloaded extends NonNullable<Running['reload']> {
   readonly hash: string;
-  /** Those that had changed. */
+  /** The files that had changed. */
   readonly files?: readonly string[];
-  /** Where none had: the change before. */
+  /** If none had changed: the change before. */
   readonly lastChange?: LastChange;
   readonly unfinished?: readonly string[];
 }
@@ -67,10 +67,10 @@ export interface ReloadParts {
   readonly doorsOf: (settings: Settings) => Served['doors'];
 }
 
-/** Told of each reload, in the order in which they began to follow. */
+/** Followers are called for each reload in the order in which they were added. */
 export interface ReloadFollower {
   readonly begun?: () => void;
-  /** Not told while the daemon drains. */
+  /** Not called while the daemon drains. */
   readonly done: (reloaded: Reloaded) => void;
 }
 
@@ -96,7 +96,7 @@ export class Reloader {
   #asked: Asked | undefined;
   #begun = 0;
   last: Reloaded | undefined;
-  /** By the last one that succeeded; undefined: the start's is served. */
+  /** The last reload that succeeded; undefined: the configuration of the start is served. */
   loaded: Loaded | undefined;
 
   constructor(parts: ReloadParts) {
@@ -111,7 +111,7 @@ export class Reloader {
     this.#followers.push(follower);
   }
 
-  /** Resolves to the result of the first reload that begins after the call. Rejects only because of a bug, which ends no later reload. */
+  /** Resolves to the result of the first reload that begins after the call. Rejects only because of a bug; later reloads run even so. */
   reload(asker: Asker): Promise<Reloaded> {
     this.#asked = { asker: this.#asked?.asker ?? asker, count: (this.#asked?.count ?? 0) + 1 };
     if (this.#running === undefined) return this.#begin();
@@ -126,7 +126,7 @@ export class Reloader {
     const asked = this.#asked;
     this.#asked = undefined;
     this.#running = this.#run(asked).finally(() => {
-      // The waiting reload has already taken its place, or none waits.
+      // A waiting reload begins now and takes its place.
       if (this.#next === undefined) this.#running = undefined;
     });
     return this.#running;
@@ -162,7 +162,7 @@ async function reloadOnce(
   const { lifecycle, clock, served } = parts;
   const kept = (problems: readonly string[]): Reloaded => {
     const { hash } = served.now.settings;
-    // What prevented it comes first: warnings did not.
+    // Errors come first: warnings did not prevent the reload.
     const isWarning = (text: string): number => Number(/^[^\n]*: warning: /.test(text));
     const causes = problems.toSorted((one, other) => isWarning(one) - isWarning(other));
     return { atMs: clock.wallMs(), isSuccess: false, hash, problems: causes, restart: [], lastReadMs };
@@ -180,8 +180,8 @@ async function reloadOnce(
 }
 
 /**
- * Everything that can fail, then the switch with its record, then the rest: a step that fails after the switch is a warning, because the
- * new configuration is in force. Rejects only if nothing has changed.
+ * Does everything that can fail first, then the switch with its record, then the rest. A step that fails after the switch is a warning,
+ * because the new configuration is in force. Rejects only if nothing has changed.
  */
 async function replaceAll(
   parts: ReloadParts,
@@ -233,7 +233,7 @@ async function replaceAll(
     // A reload that failed may have replaced the copy already: then no file differs from it, although the policies do.
     files = changed.length === 0 && list.hash !== was ? all : changed;
   });
-  // Before the journal names it: whatever ends the process between the two, a copy of an older policy is not what the journal names.
+  // Before the journal names the new configuration: wherever the process ends, the journal names no copy of an older policy.
   const change = { since: formatTime(clock.wallMs()), by: byOf(asked), files: [...files] };
   if (copy !== undefined)
     await step('the copy of the configuration', () =>
@@ -298,7 +298,7 @@ async function replaceAll(
 
 const filesNamedMax = 8;
 
-/** Each with its owner and the time of its last change. The kernel does not record who wrote a file. */
+/** All files and the changed ones, with owner and time of the last change. The kernel does not record who wrote a file. */
 export function filesChanged(
   before: string | undefined,
   now: string,
@@ -350,7 +350,7 @@ function needsRestart(before: Settings, now: Settings): readonly string[] {
   // `audit.memory` is sized at a start for the records of the longest line: until then longer lines are refused.
   const isLonger = now.limits.lineBytesMax > before.limits.lineBytesMax;
   if (isLonger && now.audit.memoryBytes > before.audit.memoryBytes) changed.push('limits.line');
-  // The page's process follows the rest of it by itself.
+  // Other changes of `admin.page` reach the page's process without a restart.
   if ((before.admin?.page === undefined) !== (now.admin?.page === undefined)) changed.push('admin.page');
   return changed;
 }

@@ -1,5 +1,5 @@
-// The parts of a serving gate, and the one snapshot of it (`gate/now/running`): numbers, codes and names of the configuration.
-// Texts of faults may quote a backend, and stand beside the meaning of their code.
+// The parts of a serving gate, and the one snapshot of it (`gate/now/running`): numbers, codes and names of the configuration. The text of
+// a fault may quote a backend, so the meaning of its code stands beside it.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import type { NameService } from '../../host/machine/name-service.js';
@@ -63,23 +63,23 @@ export interface Gate {
   readonly shipping: Shipped;
   readonly certificates: Certificates;
   readonly keys: KeyWatch;
-  /** Undefined: there is no `admin`, so nobody asks. */
+  /** Undefined without `admin`. */
   readonly watch: NowWatch | undefined;
   readonly start: GateStart;
   readonly page: () => (DoorPage & Pick<PageTold, 'ageMs'>) | undefined;
 }
 
-/** When it started: RFC 3339, and on the monotonic clock. */
+/** `started` is RFC 3339, `startedMs` is on the monotonic clock. */
 export interface GateStart {
-  /** Of its configuration, those that had changed since the run before; undefined: not known. */
+  /** The files of the configuration that had changed since the run before; undefined if unknown. */
   readonly files?: readonly string[] | undefined;
-  /** The last change before it. */
+  /** The last change of the configuration before this start. */
   readonly before?: Loaded['before'];
   readonly started: string;
   readonly startedMs: number;
 }
 
-/** The parts of a snapshot, each made when it is read first: one that cannot be made takes no other with it. */
+/** Makes each part of a snapshot when it is first read: a part that cannot be made does not affect the others. */
 export function lazily<T extends object>(parts: { readonly [Key in keyof T]: () => T[Key] }): T {
   const made: T = Object.create(null);
   for (const [key, make] of Object.entries<() => unknown>(parts))

@@ -22,7 +22,7 @@ import { drain, Lifecycle } from './lifecycle.js';
 import { hangs, type JournalEnd, type OpenGate, openGate } from './open-gate.js';
 import { lookAt } from './running.js';
 
-/** Time for the end besides the drain: for telling and cutting remaining sessions, and for a journal with a slow disk. */
+/** Time for the end besides the drain: for notifying and cutting remaining sessions, and for a journal with a slow disk. */
 const endMs = 15_000;
 /** The last lines of the log wait at most this long for a reader of stdout. */
 const flushMsMax = 1_000;
@@ -34,7 +34,7 @@ interface End extends JournalEnd {
 
 export interface ServeOptions {
   readonly config: string;
-  /** While the file has problems, what was served last is served. */
+  /** While the file has problems, the configuration that was served last is served. */
   readonly last: boolean;
 }
 
@@ -65,13 +65,13 @@ export async function serve({ config, last }: ServeOptions): Promise<number> {
   // An error may have happened during the last close.
   if (fatal.hasHappened) await Promise.race([log.flush(), pause(systemClock, flushMsMax)]);
   const code = fatal.hasHappened ? exitCodes.bug : end.code;
-  // One that has just been ended needs a moment.
+  // A reading thread that has just been ended needs a moment.
   await Promise.race([readingEnded(), pause(systemClock, threadMsMax)]);
   if (end.isHanging || !isClosed || isReading()) (await loadNative()).leave(code);
   return code;
 }
 
-/** The file, or what was served last where that has problems. */
+/** Loads the file, or the configuration that was served last if the file has problems. */
 async function loadFirst(config: string, mayBeLast: boolean, log: Log): Promise<LoadedConfiguration> {
   const loaded = loadConfiguration(config);
   if (loaded.settings !== undefined || !mayBeLast) return loaded;
@@ -83,7 +83,7 @@ async function loadFirst(config: string, mayBeLast: boolean, log: Log): Promise<
   return loaded;
 }
 
-/** All phases. Without a gate behind them, the clients of systemd's sockets are refused. Rejects with an UncaughtError. */
+/** Runs all phases. Without a gate, the clients of systemd's sockets are refused. Rejects with an UncaughtError. */
 async function live(loaded: LoadedConfiguration, config: string, own: Own): Promise<End> {
   const { log, passed } = own;
   const { settings } = loaded;
@@ -112,7 +112,7 @@ function firstPlace(config: string, { found }: LoadedConfiguration): string {
   return `${problem?.file ?? config}:${problem?.line ?? 1}`;
 }
 
-/** Else clients would wait in the queues of the sockets until the next attempt. What it needs is loaded in no daemon that serves. */
+/** Refuses clients, which would otherwise wait until the next start. Loaded on demand: a daemon that serves does not need it. */
 async function refuse(end: End, own: Own, refusal: Refusal): Promise<End> {
   const { refuseClients } = await import('./closed.js');
   const over = await own.fatal.race(refuseClients(own, refusal));
@@ -149,13 +149,13 @@ async function liveWith(
   return end;
 }
 
-/** After an uncaught error, a close may wait forever. False: it was abandoned. */
+/** After an uncaught error, a close may wait forever. Resolves to false if it was abandoned. */
 function closeWithin(opened: Opened, fatal: FatalErrors): Promise<boolean> {
   const late = `not within ${endMs / 1000} s after the error`;
   return opened.close(fatal.happened.then(() => pause(systemClock, endMs)).then(() => late));
 }
 
-/** Where this is the unit's process: what it writes and the unit forbids, as the end of a sentence; mostly empty. */
+/** If systemd's unit runs this process: the paths that it writes and the unit forbids, as the end of a sentence; mostly empty. */
 async function whatUnitDenies(config: string, settings: Settings): Promise<string> {
   const { inspectUnit, unitAround } = await import('../../rules/setup/unit.js');
   const found = inspectUnit(settings, unitAround(config));

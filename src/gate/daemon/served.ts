@@ -90,7 +90,7 @@ export function createServed(
     originOf: (peer: Peer, login: Login | undefined): string => originOf(peer, login, facts),
     sessionLimits: sessionLimitsOf(settings),
     doors,
-    /** The policy for a peer at its listener, by its login if one is required; undefined: it is not let in. */
+    /** The policy for a peer at its listener, by its login if one is required; undefined: the peer is refused. */
     policyOf(peer: Peer, login: Login | undefined): Policy | undefined {
       const access = doors.get(peer.listener);
       if (access?.mayConnect(peer.address) === false) return undefined;

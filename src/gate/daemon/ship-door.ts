@@ -1,5 +1,5 @@
-// `audit.door`: what `dovegate ship` may ask of the daemon. One process at a time is told the receivers and how far the journal is on disk;
-// what it says of them goes to `shipped`. It can have nothing recorded, signed or done.
+// `audit.door`: the calls of `dovegate ship` to the daemon. One process at a time gets the receivers and the position up to which the
+// journal is on disk; its reports go to `shipped`. It cannot cause a record, a signature or an action.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { TokenBuckets } from '../../host/concurrency/limits.js';
@@ -20,7 +20,7 @@ export interface ShipDoorParts {
   readonly place: DoorPlace;
   readonly findPeer: FindPeer;
   readonly journal: Pick<OpenJournal, 'seq'> & { readonly found: Pick<OpenJournal['found'], 'journal'> };
-  /** The public key that signs it. */
+  /** The public half of the key that signs the journal. */
   readonly key: string;
   readonly shipped: Pick<Shipped, 'claim' | 'left'>;
   readonly settings: () => Settings;
@@ -29,11 +29,11 @@ export interface ShipDoorParts {
 export type OpenShipDoor = Awaited<ReturnType<typeof openShipDoor>>;
 
 const beatMs = 1_000;
-/** Between two words of how far the journal is: a line for each record would cost more than what it says. */
+/** Least time between two lines with the journal's position: one line for each record would cost more than it is worth. */
 const gatherMs = 20;
-/** A process that does not read is told the end of the journal by the next start. */
+/** Time for the process to read the last line. If it does not, it gets the end of the journal after the next start. */
 const lastMs = 1_000;
-/** Receivers that were removed get what was theirs first. */
+/** Time to send removed receivers the records that they still lack. */
 const retireMs = 30_000;
 
 /** Serves until it is closed. Rejects with a ListenFault. */
@@ -42,7 +42,7 @@ export async function openShipDoor(parts: ShipDoorParts) {
   const wakes = new Wakes(true);
   const calls = new TokenBuckets({ burst: bounds.doorCalls, refillMs: bounds.doorCallMs, sourcesMax: 2 });
   let generation = 1;
-  /** Of the answer that is told; aborted once it has left. */
+  /** Signal of the one open stream; aborted once its process has left. */
   let told: AbortSignal | undefined;
   let isClosing = false;
   const server = await openDoorServer<ShipAsked>({
@@ -68,21 +68,21 @@ export async function openShipDoor(parts: ShipDoorParts) {
   });
 
   return {
-    /** After a reload: it gets the new receivers. */
+    /** Call after a reload: sends the new receivers. */
     review(): void {
       generation += 1;
       wakes.wake();
     },
-    /** There may be more on disk. */
+    /** Call when more records may be on disk. */
     nudge: () => wakes.wake(),
-    /** Tells that there is no receiver any more, waits until it has left, and closes. */
+    /** Sends that there are no receivers any more, waits until the process has left, and closes. */
     async retire(): Promise<void> {
       generation += 1;
       wakes.wake();
       if (told !== undefined) await new Wakes().next(told, { clock, ms: retireMs });
       await server.close();
     },
-    /** Tells the last record, ends the stream, and closes. */
+    /** Sends the last position, ends the stream, and closes. */
     async close(): Promise<void> {
       isClosing = true;
       wakes.wake();
@@ -92,7 +92,7 @@ export async function openShipDoor(parts: ShipDoorParts) {
   };
 
   async function* watch(signal: AbortSignal): AsyncGenerator<string> {
-    // Two may have asked in the same moment.
+    // Two calls may have come at the same moment.
     if (told !== undefined) return;
     told = signal;
     try {
@@ -104,7 +104,7 @@ export async function openShipDoor(parts: ShipDoorParts) {
           sent = generation;
           yield lineOf({ head: headNow() });
         }
-        // Read before the line is written: what comes meanwhile needs another one.
+        // Read before the line is written: records that come meanwhile need another line.
         const isLast = isClosing;
         if (journal.seq !== seq || clock.now() - atMs >= beatMs || isLast) {
           ({ seq } = journal);

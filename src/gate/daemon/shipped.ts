@@ -1,6 +1,6 @@
-// How far the receivers of records are, by the word of `dovegate ship`, which may have been taken over. What it says is shown. What
-// retention may remove follows from the positions alone, each of which counts once the journal here has that record; without one,
-// nothing was sent. They are kept in `state`, for a start at which nobody ships yet.
+// How far the receivers of records are, as reported by `dovegate ship`, which may be compromised. Its reports are shown. Retention depends
+// on the positions alone, and a position counts only if the journal here has that record. A receiver without a position counts as having
+// nothing. Positions are kept in `state` for a start before the first report.
 //
 //   {"journal":"<32 hex>","receivers":{"logs.example.com:6514":{"segment":12,"bytes":4711,"seq":90210,"hash":"<64 hex>"}}}
 
@@ -17,7 +17,6 @@ import type { Log } from '../telemetry/log.js';
 
 const kept = z.object({ journal: z.string(), receivers: z.record(z.string(), safePosition) });
 
-/** Of the settings. */
 interface Served {
   readonly audit: { readonly ship: readonly { readonly name: string }[] };
   readonly notices?: readonly unknown[] | undefined;
@@ -38,15 +37,15 @@ export interface ShippedParts {
 export class Shipped {
   readonly #parts: ShippedParts;
   readonly #path: string;
-  /** After the last record that each receiver certainly has. */
+  /** By receiver: the position after the last record that it certainly has. */
   readonly #safe = new Map<string, SafePosition>();
   readonly #lag = createLag();
-  /** All receivers were sent so much. */
+  /** The last record that was sent to all receivers. */
   #sentSeq = Infinity;
-  /** The journal of what a run before has kept. */
+  /** Id of the journal to which the positions of the last run belong. */
   #keptOf: string | undefined;
   #names: readonly string[] = [];
-  /** Receivers of notices, too: somebody must ship. */
+  /** True if there are receivers of records or of notices. */
   #isNeeded = false;
   #journal: ServedJournal | undefined;
   #told: (ShipClaims & { readonly atMs: number }) | undefined;
@@ -68,7 +67,7 @@ export class Shipped {
     this.#expect();
   }
 
-  /** Looks for the records of the positions that the last run kept. Call once, before the journal opens, which may remove segments. */
+  /** Loads the kept positions whose records the journal has. Call once, before the journal opens: opening may remove segments. */
   async open(directory: string): Promise<void> {
     const found = await readOwnJson(this.#path, kept).catch((fault: unknown) => {
       const text = `what was shipped is not known, so nothing was: ${messageOf(fault)}`;
@@ -100,7 +99,7 @@ export class Shipped {
     return Math.min(...this.#names.map((name) => this.#safe.get(name)?.seq ?? 0));
   }
 
-  /** What `dovegate ship` said last; undefined: it is not there. */
+  /** The last report of `dovegate ship`; undefined if there is none, or it is too old. */
   get told(): (ShipClaims & { readonly ageMs: number }) | undefined {
     if (this.#told === undefined) return undefined;
     const { atMs, ...claims } = this.#told;
@@ -108,7 +107,7 @@ export class Shipped {
     return ageMs > bounds.shipToldMs ? undefined : { ...claims, ageMs };
   }
 
-  /** Nobody ships, for longer than a restart takes. */
+  /** True if `dovegate ship` has not reported for longer than its restart takes. */
   get isAbsent(): boolean {
     return this.#isAbsent;
   }
@@ -136,7 +135,7 @@ export class Shipped {
     });
   }
 
-  /** A text: why they are not taken. */
+  /** Takes a report. Returns why it is refused, or undefined. */
   claim(claims: ShipClaims): string | undefined {
     const journal = this.#journal;
     if (journal === undefined || claims.journal !== journal.id) return 'journal: it is another one';
@@ -147,7 +146,7 @@ export class Shipped {
     return undefined;
   }
 
-  /** Its connection has ended. */
+  /** Call when the connection of `dovegate ship` has ended. */
   left(): void {
     this.#told = undefined;
     this.#expect();
@@ -159,7 +158,7 @@ export class Shipped {
     return this.#checking ?? Promise.resolve();
   }
 
-  /** Tells once of each time that nobody ships. */
+  /** Logs each absence of `dovegate ship` once. */
   #expect(): void {
     const { clock, log } = this.#parts;
     this.#sentSeq = Math.min(...this.sinks.map(({ sentSeq }) => sentSeq));
@@ -181,7 +180,7 @@ export class Shipped {
     const { clock } = this.#parts;
     const beganMs = clock.now();
     this.#checking = this.#check(wanted).finally(() => {
-      // A lie about the end of a compressed segment has all of it inflated: that takes a tenth of the time at most.
+      // A false position at the end of a compressed segment causes all of it to be inflated. The pause limits that to a tenth of the time.
       const waitMs = Math.max(bounds.shipCheckMs, 9 * (clock.now() - beganMs));
       this.#pause = clock.setTimer(waitMs, () => {
         this.#checking = undefined;
@@ -200,9 +199,9 @@ export class Shipped {
       const before = this.#safe.get(name);
       if (before?.hash === safe?.hash && before?.seq === safe?.seq) continue;
       if (!this.#names.includes(name)) continue;
-      // Nothing that was said before holds: the receiver may have lost it.
+      // Earlier reports do not count any more: the receiver may have lost its records.
       if (safe === undefined) hasChanged = this.#safe.delete(name) || hasChanged;
-      // A journal that was cut has less than a receiver, which says so as `forked`.
+      // A journal that was cut has fewer records than the receiver, whose state is then `forked`.
       else if (safe.seq <= journal.seq() && (await hasRecord(journal.directory, safe))) {
         this.#safe.set(name, safe);
         hasChanged = true;
@@ -229,7 +228,7 @@ function createLag() {
   /** Records up to `seq` were on disk at that time, or up to an interval later. */
   let moments: { seq: number; readonly atMs: number }[] = [];
   return {
-    /** Call when there may be more on disk, up to `untilSeq`. `sentSeq`: who has least has so much. */
+    /** Call when records up to `untilSeq` may be on disk. `sentSeq`: the last record that was sent to all receivers. */
     note(untilSeq: number, sentSeq: number, nowMs: number): void {
       if ((moments[0]?.seq ?? Infinity) <= sentSeq) moments = moments.filter(({ seq }) => seq > sentSeq);
       const last = moments.at(-1);
@@ -243,7 +242,7 @@ function createLag() {
         at % 2 === 0 ? [{ atMs: moment.atMs, seq: moments[at + 1]?.seq ?? moment.seq }] : [],
       );
     },
-    /** How long the oldest record behind `sentSeq` has been on disk; 0: there is none. */
+    /** How long the oldest record after `sentSeq` has been on disk; 0 if there is none. */
     ms(sentSeq: number, nowMs: number): number {
       const oldest = moments.find(({ seq }) => seq > sentSeq);
       return oldest === undefined ? 0 : nowMs - oldest.atMs;
@@ -251,5 +250,5 @@ function createLag() {
   };
 }
 
-/** After a start or the last word of `dovegate ship`: a restart of it takes less. */
+/** Time after a start or the last report until `dovegate ship` counts as absent. Its restart takes less. */
 const absentMs = 30_000;

@@ -1,5 +1,5 @@
-// What past records mean for limits: destroying commands that were sent lately count again after a restart. Input: pieces of whole lines of
-// a journal, oldest first. Irrelevant lines are not parsed. A command that was never sent counts for nothing. In doubt it counts.
+// Counts destroying commands of past records against limits again after a restart. Input: pieces of whole lines of a journal, oldest first.
+// Irrelevant lines are not parsed. A command that was never sent does not count; in doubt it counts.
 
 import { asText, asTexts, parseLine, type StoredRecord } from '../../host/values/values.js';
 import { asDistanceMs, asTimeMs } from '../../journal/records/record.js';

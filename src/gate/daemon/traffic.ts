@@ -1,5 +1,5 @@
-// What the page draws its charts from: counts since the start, by team. The differences between two of them are the page's
-// to make; the daemon keeps the counters of its metrics, and no history.
+// The counts for the page's charts, by team (one for each listener), since the start of the daemon. The page computes the differences
+// between two of them; the daemon keeps no history.
 
 import type { DoorTraffic, TrafficCounts } from '../door/door.js';
 import { type CountedAs, countedAs } from '../now/history.js';

@@ -1,6 +1,6 @@
-// Dials a backend: connect, handshake, TLS, PLAIN, series. Scripts. A dial resolves to an upstream or leaves nothing open. Nothing secret
-// is sent before TLS except to loopback and UNIX sockets. Every phase has a time limit, because a backend at its process limit accepts and
-// says nothing.
+// Dials a backend: connect, handshake, TLS, PLAIN, series. A dial resolves to an upstream or leaves nothing open. Nothing secret is sent
+// before TLS except to loopback and UNIX sockets. Every phase has a time limit, because a backend at its process limit accepts and says
+// nothing.
 
 import type { Series } from '../../doveadm/commands/catalog.js';
 import { type HandshakePhase, shakeHands } from '../../doveadm/handshake/dial.js';
@@ -27,7 +27,7 @@ export interface DialOptions {
 /** Share of the lifetime that is random, so that upstreams opened together do not end together. */
 const lifetimeJitter = 0.1;
 
-/** A greeted upstream. Rejects with an UpstreamFault, or with the signal's reason. */
+/** Resolves to a greeted upstream. Rejects with an UpstreamFault, or with the signal's reason. */
 export async function dialUpstream(
   options: DialOptions,
   nextId: () => string,
@@ -263,7 +263,7 @@ function asUpstreamFault(cause: unknown, phase: HandshakePhase): unknown {
 export interface ConfiguredServer {
   /** `auto`: by the minor that it announces. */
   readonly series: Series | 'auto';
-  /** Undefined: by the minor, as far as that says it. */
+  /** Undefined: the release is derived from the minor, as far as possible. */
   readonly release?: string | undefined;
   readonly newer: 'serve' | 'reads' | 'refuse';
 }

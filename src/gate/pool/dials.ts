@@ -1,8 +1,9 @@
-// The dials of one pool, and the health of its backend that follows from them. Two machines. Health is a circuit breaker: up (closed);
-// pausing and retrying (a dial failed while other upstreams live: only dials wait); down (open: nothing lives, and commands fail at once
-// with the reason, but for one now and then that dials); probing (half-open: one handshake decides). A dial is counted from its call to its
-// end, and its end is reported exactly once, unless it was canceled. The end of a command never opens the breaker, only a dial that failed
-// while nothing else lived, and of connections that the backend ended the second in a row. Health has at most one timer.
+// The dials of one pool, and the health of its backend that follows from them. Health is a circuit breaker: up (closed); pausing and
+// retrying (a dial failed while other upstreams are open: only dials wait); down (open: there is no upstream, and commands fail at once
+// with the reason, except one now and then that dials); probing (half-open: one handshake decides). Only a dial that fails while nothing
+// else is open or dialled opens the breaker, never the end of a command. Of connections that the backend ended, the second in a row opens
+// it. A dial is counted from its call to its end, and its end is reported exactly once, unless it was canceled. Health has at most one
+// timer.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { backOffMs } from '../../host/concurrency/back-off.js';
@@ -41,11 +42,11 @@ export interface DialsOptions extends DialOptions {
   readonly past?: Past | undefined;
 }
 
-/** Of a backend, handed on to the pool after a reload. */
+/** What a pool hands on to the pool that replaces it after a reload. */
 export interface Past {
-  /** Upstreams so far: their ids count on, while those of the pool before still run. */
+  /** The number of upstreams so far. Their ids count on, because upstreams of the pool before may still run. */
   opened: number;
-  /** Since when it is reported as down; undefined: it is not. The first dial that succeeds ends it, whatever made the pool rest before. */
+  /** Since when it is reported as down; undefined: it is not. The first dial that succeeds ends it, also after a drain or a reload. */
   downSinceMs: number | undefined;
 }
 
@@ -101,7 +102,7 @@ export function createDials(options: DialsOptions, owner: DialsOwner) {
     owner.match();
   }
 
-  /** `wasOpen`: it was greeted before; several of those may be ended at once, and a dial is repeated once. */
+  /** `wasOpen`: the connection was greeted before. The backend may end several of those at once; they are forgiven together. */
   function failed(fault: unknown, wasOpen = false): void {
     if (!(fault instanceof UpstreamFault)) return owner.match(); // canceled
     const isFirst = !health.hasFailedBefore && (wasOpen || health.state.at === 'up');
@@ -128,7 +129,7 @@ export function createDials(options: DialsOptions, owner: DialsOwner) {
   function retry(): boolean {
     if (health.state.at !== 'probing') owner.match();
     if (dialing.size === 0) {
-      // No demand; it is found out anyway. What lived when the dial failed may be gone.
+      // No demand: find out all the same. Upstreams that were open when the dial failed may be gone.
       if (health.state.at === 'probing' || owner.openCount === 0) dial();
       else void look();
     }
@@ -138,7 +139,7 @@ export function createDials(options: DialsOptions, owner: DialsOwner) {
   return {
     health,
     past,
-    /** Dials where a backend that was down has not been dialled since a reload or a drain. */
+    /** Dials a backend that was down and has not been dialled since a reload or a drain. */
     findOut(): void {
       if (past.downSinceMs !== undefined && health.state.at === 'up' && dialing.size === 0) dial();
     },
@@ -152,7 +153,7 @@ export function createDials(options: DialsOptions, owner: DialsOwner) {
       return dialing.size < bounds.dialsPerBackend && health.mayDial(isAlone, dialing.size > 0);
     },
     dial,
-    /** For a command at a backend that is down: dials before the pause is over. False: not now. */
+    /** For a command at a backend that is down: dials before the pause is over. Returns false if it may not dial now. */
     dialEarly(): boolean {
       const mayDial = health.endPause();
       if (mayDial) dial();
@@ -201,7 +202,7 @@ export interface HealthParts {
   readonly clock: Clock;
   readonly chance: () => number;
   readonly observe: Observe;
-  /** The pause is over: it may be dialled again; in state `probing` it must be. False: nothing is dialled, as there is no room for it. */
+  /** The pause is over: dialling is allowed, and in state `probing` required. Returns false if there is no room for a dial. */
   readonly retry: () => boolean;
   /** No sign of life for a while: probe it. */
   readonly look: () => void;
@@ -319,7 +320,7 @@ export class Health {
     const was = this.#state;
     const { code: type, phase, message } = fault;
     this.failed[phase] += 1;
-    // It is dialed again and again; only the first failure and the recovery are reported.
+    // Dials are repeated; only the first failure and the recovery are reported.
     const level = was.at === 'up' ? 'error' : 'debug';
     observe({ kind: 'dial-failed', level, text: `backend ${backend}: ${message}`, backend, type });
     // While pausing, only dials that were under way fail: one failure, reported several times.
@@ -345,7 +346,7 @@ export class Health {
     return backOffMs(failures, limits.redialMs, limits.redialMaxMs, chance());
   }
 
-  /** Pauses again as long as nothing can be dialled after it: a state without a dial or a timer would stay. */
+  /** Pauses again as long as nothing can be dialled after it: without a dial or a timer the state would never change. */
   #pause(fault: UpstreamFault, failures: number): void {
     const { clock, retry } = this.#parts;
     const timer = clock.setTimer(this.#pauseMs(failures), () => {
@@ -356,8 +357,8 @@ export class Health {
   }
 
   /**
-   * Ends the pause of a backend that is down, for a command: after an outage its pauses are long, and it may be back. False: the last dial
-   * was just before, or the backend refused the password, which no restart makes right.
+   * Ends the pause of a backend that is down, for a command: after an outage its pauses are long, and it may be back. Returns false if the
+   * last dial was just before, or the backend refused the password, which a restart does not fix.
    */
   endPause(): boolean {
     const state = this.#state;

@@ -9,10 +9,9 @@ import { type Queueing, whoGiveWay } from '../../host/concurrency/limits.js';
 import { OrderedSet, type Place, type Placed } from '../../host/concurrency/ordered-set.js';
 import type { Demand } from './lease.js';
 
-/** Whether a demand can be met now. */
 export type Accepts = (demand: Demand) => boolean;
 
-/** All demands, each at its number. */
+/** All demands, each at the index that `numberOf` gives. */
 const demands: readonly Demand[] = [0, 1, 2, 3].map((number) => ({
   isFresh: (number & 1) !== 0,
   isYoung: (number & 2) !== 0,
@@ -43,7 +42,7 @@ export class FairQueue<W extends Queued & Placed<W>> {
   readonly #lines = new Map<string, Line<W>>();
   /** In the order in which they have their turn. None is empty. */
   readonly #round = new OrderedSet<Line<W>>();
-  /** Has no turns left in this round: counts as the last one, wherever it is in `#round`, and moves there when a waiter is taken. */
+  /** The line without turns left in this round. It counts as the last one, and moves to the end when a waiter is taken. */
   #spent: Line<W> | undefined;
   /** Waiters without a promise by the number of their demand. */
   readonly #waiting = demands.map(() => 0);
@@ -84,10 +83,7 @@ export class FairQueue<W extends Queued & Placed<W>> {
     this.#count(waiter, 1);
   }
 
-  /**
-   * Takes out the first waiter that is accepted, which costs its principal a turn. A principal that has enough (`isSated`) is passed over
-   * for another one that has not.
-   */
+  /** Takes the first accepted waiter, which costs its principal a turn. A sated principal is passed over for one that is not. */
   take(accepts: Accepts, isSated: (principal: string) => boolean): W | undefined {
     if (this.size === this.#promised.size) return undefined;
     const takes = demands.map(accepts);
@@ -145,7 +141,7 @@ export class FairQueue<W extends Queued & Placed<W>> {
     return false;
   }
 
-  /** A waiter that was taken waits on, before all others. */
+  /** A waiter that was taken keeps waiting, before all others. */
   promise(waiter: W): void {
     this.#promised.add(waiter);
     this.size += 1;
@@ -193,7 +189,7 @@ export class FairQueue<W extends Queued & Placed<W>> {
     return false;
   }
 
-  /** The next line in the order of turns; the first one after undefined. */
+  /** The next line in the order of turns; for undefined, the first one. */
   #after(line: Line<W> | undefined): Line<W> | undefined {
     const spent = this.#spent;
     if (line !== undefined && line === spent) return undefined;
@@ -231,7 +227,7 @@ export class FairQueue<W extends Queued & Placed<W>> {
     return waiter;
   }
 
-  /** False: it was not in that line. */
+  /** Returns false if the waiter was not in that line. */
   #leave(line: Line<W>, waiter: W): boolean {
     if (!line.waiters.delete(waiter)) return false;
     this.#count(waiter, -1);

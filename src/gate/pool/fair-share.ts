@@ -2,7 +2,7 @@
 // user, an address: `origin`) count as one against other places: upstreams are divided evenly among the places that hold or wait, and a
 // place's part evenly among its principals. A lease ends only where its place, or for a waiter of the same place its principal, holds more
 // than its share. At most one lease ends for each waiting principal. While a backend sends nothing of a reply, no rate applies, and the
-// reply ends only where no speed is enough.
+// reply ends only once no speed is enough any more.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import type { ClientPace } from './lease.js';
@@ -11,7 +11,7 @@ import type { ClientPace } from './lease.js';
 export const patienceMs = bounds.sharePatienceMs;
 /** Every half second the demanded rate doubles. */
 const doublingMs = 500;
-/** A transfer runs at least so long, so that many waiting principals do not end all that begins. */
+/** A transfer runs at least so long, so that many waiting principals do not end every new transfer. */
 const transferMinMs = bounds.transferMinMs;
 
 /** Bytes a second that a transfer above its share must move while a principal without its share has waited so long. */
@@ -61,7 +61,7 @@ export function dueClaims<H extends Holding, C extends Claim>(sharing: Sharing<H
   if (late.length === 0) return [];
   const shares = new Shares(sharing);
   const due = new Map<string, Due<H, C>>();
-  // Places that hold nothing come first: accounts of one place that wait together have waited no longer than it may.
+  // Places that hold least come first. Otherwise many waiting accounts of one place would come before a place that holds nothing.
   const order = late.toSorted(
     (one, other) =>
       shares.ofOrigin(one.origin) - shares.ofOrigin(other.origin) || one.sinceMs - other.sinceMs,
@@ -81,7 +81,7 @@ export function dueClaims<H extends Holding, C extends Claim>(sharing: Sharing<H
   return [...due.values()];
 }
 
-/** Of the leases above their share, the one to end now. */
+/** Chooses the lease to end now from those above their share. */
 function choose<H extends Holding, C extends Claim>(
   { nowMs, minRateBytes }: Sharing<H, C>,
   shares: Shares,

@@ -14,11 +14,10 @@ export class LeaseRefusal extends Error {
   }
 }
 
-/** What an exchange demands of its upstream. */
 export interface Demand {
-  /** Only one on which nothing ran before; nothing else may run on it afterwards. */
+  /** Only an upstream on which nothing ran before; nothing else may run on it afterwards. */
   readonly isFresh: boolean;
-  /** Only one that was dialled within `freshForMs`: an older one may lead to a process of a Dovecot that was restarted since. */
+  /** Only an upstream that was dialled within `freshForMs`: an older one may lead to a process of a Dovecot that was restarted since. */
   readonly isYoung: boolean;
 }
 
@@ -39,7 +38,7 @@ export interface LeaseOptions extends Demand {
 
 export interface LeaseEnd<T> {
   readonly value: T;
-  /** Undefined: it may serve another; else it is closed for that reason. */
+  /** Undefined if the upstream may serve another exchange; else it is closed for that reason. */
   readonly closeFor: CloseReason | undefined;
   /** The backend's status: processes of a stopped Dovecot answer TEMPFAIL to everything. Absent: no command was sent, or no status came. */
   readonly answer?: 'tempfail' | 'other';

@@ -24,7 +24,7 @@ export class OpenUpstreams {
     return count;
   }
 
-  /** They are idle no more when the first of them is closed: closing calls back. */
+  /** All of them leave `idle` before the first is closed, because closing calls back. */
   closeIdle(reason: CloseReason, isMeant: (upstream: Upstream) => boolean): void {
     const meant = this.idle.filter(isMeant);
     for (const upstream of meant) this.setLeased(upstream, false);
@@ -73,10 +73,7 @@ function remove(upstreams: Upstream[], upstream: Upstream): boolean {
 
 /** Detects a Dovecot whose master has stopped. Closes nothing. */
 export interface TempfailWatch {
-  /**
-   * Records the status of an upstream opened at `openedMs`. Returns a time: upstreams opened up to then are not trusted any more.
-   * Undefined: no suspicion.
-   */
+  /** Records a status of an upstream. Returns undefined, or a time: upstreams opened up to then are not trusted any more. */
   answered(openedMs: number, answer: 'tempfail' | 'other', nowMs: number): number | undefined;
 }
 

@@ -1,7 +1,7 @@
-// All upstreams of one backend, with the waiters for them: a machine. It leases an upstream to one exchange at a time, in fair turns, dials
-// when none is idle and fewer than `connections` are open, keeps some ready, and takes an upstream back only when the exchange ended
-// cleanly. Counts are sizes of sets. Every change ends in `match`, the only place that joins a waiter and an upstream. Whatever fails while
-// it is dialled or leased is closed. Calls that call back (closing an upstream does) are made only while the sets agree.
+// All upstreams of one backend, with the waiters for them. It leases an upstream to one exchange at a time, in fair turns, dials when none
+// is idle and fewer than `connections` are open, keeps some ready, and takes an upstream back only when the exchange ended cleanly. Counts
+// are sizes of sets. Every change ends in `match`, the only place that joins a waiter and an upstream. Whatever fails while it is dialled
+// or leased is closed. Calls that call back (closing an upstream does) are made only while the sets are consistent.
 
 import assert from 'node:assert';
 import type { Series } from '../../doveadm/commands/catalog.js';
@@ -33,7 +33,7 @@ const sweepMs = 500;
 /** All upstreams of one backend. Dials when it is started, or for the first exchange. */
 export class Pool implements DialsOwner, WaiterOwner {
   readonly backend: string;
-  /** The last upstream's, or that of the configured release; undefined: not known yet. */
+  /** The server of the last upstream, or that of the configured release; undefined until it is known. */
   server: Server | undefined;
   readonly #options: PoolOptions;
   readonly #dials: Dials;
@@ -289,7 +289,7 @@ export class Pool implements DialsOwner, WaiterOwner {
     return true;
   }
 
-  /** Makes it idle; if the backend sent something meanwhile, it is closed. With `idle: 0` only who waits already gets it. */
+  /** Makes it idle; if the backend sent something meanwhile, it is closed. With `idle: 0` it can only go to a client that waits already. */
   #rest(upstream: Upstream, restMs: number): void {
     upstream.release(this.#options.limits.idle === 0 ? 0 : restMs);
     if (upstream.state.at === 'idle') this.#open.setIdle(upstream);
@@ -316,7 +316,7 @@ export class Pool implements DialsOwner, WaiterOwner {
     if (this.#queue.size > 0) this.#open.closeIdle('stale', ({ isReplaced }) => isReplaced);
     for (const waiter of this.#queue.promised) {
       const { principal } = waiter;
-      // Promises made before others came stay valid.
+      // The promise was made before others came; without this it would stay valid.
       if (this.#open.heldBy(principal) >= this.#half && this.#queue.hasOther(principal)) {
         this.#queue.breakPromise(waiter);
         continue;
@@ -337,8 +337,8 @@ export class Pool implements DialsOwner, WaiterOwner {
       if (this.#dials.count >= this.#queue.promisedCount) continue;
       const hasRoom = this.hasRoom;
       this.#dials.dial();
-      // An idle one that is of no use to this waiter gives its room; the dial begins after this. Processes of Dovecot are scarce: where
-      // only its age is wrong, it is replaced though there is room.
+      // An idle upstream that this waiter cannot use is closed to make room; the dial begins after this. If only its age is wrong, it is
+      // replaced even if there is room, because processes of Dovecot are scarce.
       const { isFresh } = waiter;
       if (!hasRoom || !isFresh) this.#open.idle[0]?.close(isFresh ? 'not-reusable' : 'renewed');
     }
@@ -354,7 +354,7 @@ export class Pool implements DialsOwner, WaiterOwner {
     if (isFresh && this.#alone >= this.#aloneMax) return false;
     if (this.#newestIdle(demand) !== undefined || this.#dials.count > this.#queue.promisedCount) return true;
     if (!this.#dials.isAllowed) return false;
-    // An idle one that is of no use gives its room.
+    // An idle upstream that cannot be used is closed to make room.
     return this.#open.idle.length > 0 || (this.hasRoom && (isFresh || this.#mayShareMore));
   };
 
@@ -374,7 +374,7 @@ export class Pool implements DialsOwner, WaiterOwner {
     return count >= this.#half;
   };
 
-  /** One timer for the pool, only while there are waiters: a lease costs nothing for it. */
+  /** One timer for the pool, only while there are waiters: a lease needs no timer. */
   #watchClients(): void {
     const isNeeded = this.#queue.size > 0;
     if (isNeeded === (this.#sweep !== undefined)) return;
@@ -466,13 +466,13 @@ export interface PoolLimits extends UpstreamLimits, HealthLimits {
   readonly minRateBytes: number;
   readonly idleTimeoutMs: number;
   readonly maxLifetimeMs: number;
-  /** How long after its dial an upstream takes what changes something; Infinity where `isReplaced` shows a restart. */
+  /** How long after its dial an upstream takes commands that change something; Infinity where `isReplaced` shows a restart. */
   readonly freshForMs: number;
 }
 
-/** How a backend is, as everybody shows it; times by the wall clock. */
+/** The state of a backend, for everything that shows it; times by the wall clock. */
 export interface PoolSnapshot {
-  /** Undefined: not known yet. */
+  /** Undefined until it is known. */
   readonly series: Series | undefined;
   readonly isNewer: boolean;
   readonly dialing: number;

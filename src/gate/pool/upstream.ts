@@ -200,7 +200,7 @@ export class Upstream {
     }
   }
 
-  /** Without the line in which Dovecot reports a signal before it ends a process at a reload: the running command did not cause it. */
+  /** Leaves out the line in which Dovecot reports a signal before it ends a process at a reload: the running command did not cause it. */
   #ownLines(lines: readonly LogLine[]): readonly LogLine[] {
     return lines.filter((line) => {
       if (!line.text.includes('Killed with signal')) return true;
@@ -209,7 +209,6 @@ export class Upstream {
     });
   }
 
-  /** The only place that changes the state. */
   #become(next: UpstreamState): void {
     assert(this.state.at !== 'closed', 'a closed upstream was used');
     this.state = next;
@@ -232,7 +231,7 @@ export class Upstream {
       if (!wasBegun && events.length === 0 && this.isClean) return this.#listen(this.#transport.read());
       for (const event of events) if (event.kind === 'log') this.#owner.straySpoke(this, event.line);
     } catch {
-      // The content does not matter: it sent without a request, and is closed.
+      // The content does not matter: the backend sent without a request, so the upstream is closed.
     }
     this.close('spoke-while-idle');
   }

@@ -1,6 +1,6 @@
-// A command that streams in both directions until its connection ends (`dsync-server`): its first reply, and then raw bytes. A script with
-// two pumps. The client's bytes are forwarded only after the backend's `+`. Neither side is read while the other does not take its bytes.
-// No byte of ours gets into the stream. At the end the upstream and the session are closed.
+// A command that streams in both directions until its connection ends (`dsync-server`): its first reply, and then raw bytes. The client's
+// bytes are forwarded only after the backend's `+`. Neither side is read while the other does not take its bytes. No byte of ours gets into
+// the stream. At the end the upstream and the session are closed.
 
 import { Gather } from '../../doveadm/protocol/lines.js';
 import { parseStatus, type Status } from '../../doveadm/reply/reply.js';
@@ -20,10 +20,7 @@ import {
 /** Real first replies have no rows and a status of one code. */
 const firstReplyBytesMax = 4096;
 
-/**
- * Runs on an upstream on which nothing ran before. `onUp`: gets the number of client bytes sent up. Never rejects; the upstream is closed
- * at the end.
- */
+/** For an upstream on which nothing ran before; it is closed at the end. `onUp` gets the bytes sent up. Never rejects. */
 export async function duplex(
   talk: Conversation,
   client: ClientInput,
@@ -188,7 +185,7 @@ class DuplexRun {
   }
 }
 
-/** Undefined: not complete yet. No known release sends rows in a first reply. */
+/** Returns undefined while the reply is incomplete. No known release sends rows in a first reply. */
 function splitReply(bytes: Buffer): { status: Status; rest: Buffer[] } | undefined {
   const rows = bytes.indexOf('\n');
   const end = rows < 0 ? -1 : bytes.indexOf('\n', rows + 1);

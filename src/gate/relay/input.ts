@@ -21,7 +21,7 @@ export interface InputParts {
 }
 
 export class CommandInput {
-  /** Both ways until its connection ends, so the upstream must be one on which nothing ran before. */
+  /** The input goes both ways until the connection ends, so the upstream must be one on which nothing ran before. */
   readonly isDuplex: boolean;
   #text: UploadBuffer | undefined;
   #upBytes: number | undefined;

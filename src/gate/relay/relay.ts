@@ -1,9 +1,9 @@
-// One command on a leased upstream: it is sent, and its reply is relayed to the client chunk by chunk, in constant memory. A script. Slices
-// of what was read are written, not copies. No more is read while the client's side is full. A broken reply is never made to look complete.
-// An upstream may serve another command only after a clean end. A client that does not read is disconnected before the backend gives up (it
-// silently drops the rest of a reply that stays unread for 60 s: measured on 2.3.19.1 and newer). Of the backend's log channel: under
-// `logs: filtered` a client reads sentences of ours, never the backend's text; in no mode does it read a line whose prefix names another
-// user (2.3.19 and newer sometimes put the user of the previous command there).
+// One command on a leased upstream: it is sent, and its reply is relayed to the client chunk by chunk, in constant memory. Slices of what
+// was read are written, not copies. No more is read while the client's side is full. A broken reply is never made to look complete. An
+// upstream may serve another command only after a clean end. A client that does not read is disconnected before the backend gives up (it
+// silently drops the rest of a reply that stays unread for 60 s: measured on 2.3.19.1 and newer). Log lines: under `logs: filtered` a
+// client reads sentences of dovegate, never the backend's text; in no mode does it read a line whose prefix names another user (2.3.19 and
+// newer sometimes put the user of the previous command there).
 
 import { formatSaid, type Said, saidOfStatus, sentenceOf } from '../../doveadm/codes/codes.js';
 import type { AddedCommands } from '../../doveadm/commands/catalog.js';
@@ -46,7 +46,7 @@ export function encodeOutgoing(
   return { user, name, isLast, prefixed, writtenUser, isReading, line };
 }
 
-/** What a client gets of channel L: nothing, one sentence of ours on a failure, or the lines. */
+/** Which log lines (channel L) a client gets: none, one sentence of dovegate on a failure, or all. */
 export type LogMode = 'none' | 'filtered' | 'full';
 
 export interface RelayLimits {
@@ -82,7 +82,7 @@ export interface Conversation {
   readonly limits: RelayLimits;
   readonly count: RelayCount;
   cutOff(): Ending | undefined;
-  /** Asked before the first byte of a command whose text did not come with it. */
+  /** Called right before the first byte of a command whose text may have come long after it. Returns why it must not be sent. */
   whyNotBegin?(): Ending | undefined;
   /** For a change: asks for a place where it may go on after its deadline; undefined: there is none. Absent: the upstream is closed. */
   readonly holdOverdue?: ((upstream: Upstream) => HeldOverdue | undefined) | undefined;
@@ -105,18 +105,12 @@ export type TextPiece =
   /** The client ended its side before the final dot. */
   | { readonly kind: 'cut' };
 
-/**
- * The client's input after a command line; implemented by the session, once for each command. One call at a time, except for a `skipText`
- * during a `nextText` that was given up.
- */
+/** The input after a command line, from the session. One call at a time, but `skipText` may come during an abandoned `nextText`. */
 export interface ClientInput {
   readonly timeMs: number;
   /** All input is already held: no wait for a client, and pieces are read when they are needed. */
   readonly isHere: boolean;
-  /**
-   * The next piece of the text. Rejects with a WireFault when the text is too long, with a TransportFault when the client is gone. Not to
-   * be called after the last piece.
-   */
+  /** The next piece, until the last. Rejects with a WireFault if the text is too long, with a TransportFault if the client is gone. */
   nextText(): Promise<TextPiece>;
   /** Reads the rest of the text and drops it, within the limits of a text; else returns why the session must end. Never rejects. */
   skipText(): Promise<'skipped' | CloseReason>;
@@ -124,10 +118,7 @@ export interface ClientInput {
   readRaw(): Promise<Buffer | null>;
 }
 
-/**
- * Reply bytes that may wait for the client before reading upstream pauses: most replies are smaller, so a client that does not read holds
- * no upstream.
- */
+/** Reply bytes that may wait for the client before reading pauses: most replies are smaller, so a stalled client holds no upstream. */
 export const relayedBytesMax = bounds.relayedBytes;
 
 /** Sends the command and relays its reply. Never rejects. */
@@ -148,7 +139,7 @@ class ReplyRelay implements Transfer {
   #talk: Conversation;
   readonly #source: ReplySource;
   readonly #prefixer: RowPrefixer | undefined;
-  /** `reply-timeout`: it was answered at the deadline. */
+  /** `reply-timeout`: the client was answered at the deadline. */
   #peer: PeerState | 'reply-timeout' = 'ready';
   /** Why it was ended for others while it did not wait for its client. */
   #givenUp: SlowClient | undefined;
@@ -162,7 +153,7 @@ class ReplyRelay implements Transfer {
     this.startMs = talk.clock.now();
     this.#dueMs = this.startMs + talk.limits.deadlineMs;
     talk.upstream.limit.set(talk.limits.deadlineMs);
-    // A change must run to its end.
+    // Only a read may be ended for others: a change must run to its end.
     if (talk.command.isReading) source.pace.transfer = this;
   }
 
@@ -282,8 +273,7 @@ class ReplyRelay implements Transfer {
       for (const part of this.#prefixer?.end(kind === 'ok') ?? []) writer.addBody(part);
       if (kind !== 'ok') explainStatus(this.#talk, status);
       writer.addRawStatus(status.raw, count.lastLog);
-      // Written at once, before records and before the upstream is returned: the client waits for this. Not awaited: the backend is done,
-      // and its upstream may serve another client.
+      // Written at once, before records: the client waits for it. Not awaited: the upstream may serve another client.
       void writer.flush(Number.POSITIVE_INFINITY);
     }
     // Processes of a stopped Dovecot live on and answer TEMPFAIL to everything.
@@ -381,8 +371,8 @@ export function takeLog(talk: Conversation, line: LogLine): void {
 }
 
 /**
- * Dovecot's doveadm_allowed_commands refuses before it reads an argument: one line with the command's name, and the end. A mailbox may bear
- * the same words, so that line must be all that came.
+ * Dovecot's doveadm_allowed_commands refuses before it reads an argument: one line with the command's name, and the end. A mailbox name may
+ * contain the same words, so that line must be all that came.
  */
 export function isRefusedByBackend({ count, command }: Conversation): boolean {
   const [, named] =

@@ -25,8 +25,8 @@ const joinedBytesMax = 2 * 1024;
 /** Receives the relay of one reply. Pieces are collected in order; only `flush` touches the transport. */
 export interface RelayTarget {
   /**
-   * Announces the command that is sent next, and the server. False: its reply cannot be written in the client's form, so it must not be
-   * sent. Called again when the command is repeated.
+   * Announces the command that is sent next, and the server. Returns false if its reply cannot be written in the client's form; then it
+   * must not be sent. Called again when the command is repeated.
    */
   expect(judged: Judged, server: Server): boolean;
   /** `bytes` are not copied. */
@@ -51,17 +51,11 @@ export interface ReplyTarget extends RelayTarget {
   readonly bytesOut: number;
   /** The rows so far end within a cell, so following bytes could be taken for a part of it. */
   readonly isMidCell: boolean;
-  /**
-   * Ends a command without a status from a backend: adds a reason and a status. Returns the status line, without LF, in the form of the
-   * doveadm protocol.
-   */
+  /** Ends a command without a backend's status: adds a reason and a status. Returns the line of the doveadm protocol, without LF. */
   addEnd(ending: Ending, verdict: Verdict, id: string): string;
 }
 
-/**
- * What a client without framing gets for an empty reply: `true`: the reason of a refusal as one cell; `all`: also one empty cell for the
- * others.
- */
+/** For an empty reply without framing. `true`: the reason of a refusal as one cell; `all`: also an empty cell in other replies. */
 export type RefusalCell = boolean | 'all';
 
 /** For clients of the doveadm protocol; one for each session. */
@@ -253,7 +247,7 @@ export class ReplyHead {
     return this.#bytes === 0;
   }
 
-  /** Undefined: not decided yet. `body`: the reply so far. Throws a WireFault for cells that no known release sends. */
+  /** Undefined until the form is decided; `body`: the reply so far. Throws a WireFault for cells that no known release sends. */
   push(body: Buffer): DecidedRows | undefined {
     if (body.length > 0) this.#parts.push(body);
     this.#bytes += body.length;
@@ -280,7 +274,7 @@ export interface DecidedRows {
 
 export interface RowPrefixer {
   push(body: Buffer): readonly Buffer[];
-  /** Throws a WireFault where a reply that succeeded ended within a row: its names do not stand before its rows. */
+  /** Throws a WireFault if a reply that succeeded ended within a row: then the names were not put in front of rows. */
   end(isOk: boolean): readonly Buffer[];
 }
 

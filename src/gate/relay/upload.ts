@@ -1,7 +1,7 @@
-// Sends a command and its text to a leased upstream, and relays its reply. A script. The text is encoded again, so that every line can be
-// nothing but text, in pieces. After each piece the server may stop reading it. The final dot is sent only after the client's; an upstream
-// that replies earlier is closed at once, and so is one whose text will never be complete; no upstream serves another command after a text.
-// Unread data at the backend slows the client down.
+// Sends a command and its text to a leased upstream, and relays its reply. The text is encoded again, so that no line of it can be taken
+// for a command, and sent in pieces; after each piece the server may stop reading it. The final dot is sent only after the client's; an
+// upstream that replies earlier is closed at once, and so is one whose text will never be complete; no upstream serves another command
+// after a text. Unread data at the backend slows the client down.
 
 import { type AddedCommands, createCommandSpotter } from '../../doveadm/commands/catalog.js';
 import { Gather } from '../../doveadm/protocol/lines.js';
@@ -24,10 +24,7 @@ import {
   takeLog,
 } from './relay.js';
 
-/**
- * Why a text will never be complete: the client ended before the dot or is gone; it is too long, too late or too slow; or its upstream goes
- * to others.
- */
+/** Why a text stays incomplete: the client ended or is gone; it is too long, too late or too slow; or its upstream goes to others. */
 export type TextEnd = 'cut' | 'client-gone' | 'too-long' | 'late' | 'slow' | 'over-share';
 
 export interface HeldPiece {
@@ -38,10 +35,7 @@ export interface HeldPiece {
 /** With this much of a text an upstream is requested before the rest is here, so that long texts of fast clients are streamed. */
 export const heldBytesMax = 1024 ** 2;
 
-/**
- * Holds a text on its way from the client to an upstream. A machine, driven by the client, by a timer, and by the upload that takes pieces
- * out: `gather`, then `start` and `next` until the text ends, and `close` in any case.
- */
+/** Holds a text between client and upstream. Call `gather`, then `start` and `next` until the text ends, and `close` in any case. */
 export class UploadBuffer {
   bytes = 0;
   end: TextEnd | undefined;

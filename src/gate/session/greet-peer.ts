@@ -1,5 +1,5 @@
-// The handshake with a peer, from its first byte to its first command line, with TLS and login where its listener requires them. A script.
-// It ends within its time limit, whatever the peer does. A refused peer gets `-` and nothing else.
+// The handshake with a peer, from its first byte to its first command line, with TLS and login where its listener requires them. It ends
+// within its time limit, whatever the peer does. A refused peer gets `-` and nothing else.
 
 import { type AcceptStep, HandshakeAccept, isProxyHeader } from '../../doveadm/handshake/accept.js';
 import { minorForClients } from '../../doveadm/protocol/minors.js';
@@ -38,7 +38,7 @@ export interface ListenerAccess {
   readonly protocol: 'doveadm' | 'http';
   /** For clients of minor 0; a session keeps what it had at its start. */
   readonly refusalCell: RefusalCell;
-  /** Of a UNIX socket that the daemon made, and of the doveadm protocol: where people of this host ask. */
+  /** Path of a UNIX socket that the daemon made and that speaks the doveadm protocol: commands proposed to people of this host name it. */
   readonly socket: string | undefined;
   /** The kernel identifies peers: no login. */
   readonly isPreauthenticated: boolean;
@@ -72,7 +72,7 @@ export const kernelAccess: ListenerAccess = {
 export interface SessionContext {
   /** Another object after each reload, also where only policies changed. */
   readonly exchanges: () => ExchangeContext;
-  /** Undefined: the listener is gone. */
+  /** Undefined if the listener is gone. */
   readonly access: (listener: string) => ListenerAccess | undefined;
   /** The policy of a peer at its listener, or of its login; undefined: the peer is not, or no longer, allowed there. */
   readonly policy: (peer: Peer, login?: Login) => Policy | undefined;
@@ -89,7 +89,7 @@ export interface ServedListener {
   readonly sessionsMax: number;
   /** For one uid or one address. */
   readonly sessionsPerPeerMax: number;
-  /** Unauthenticated sessions are counted separately; and those of one address. */
+  /** Unauthenticated sessions are counted separately, in total and for each address. */
   readonly unauthenticatedMax: number;
   readonly unauthenticatedPerPeerMax: number;
   readonly context: SessionContext;
@@ -226,7 +226,7 @@ export async function strangerTurn(
   await access.logins?.turnOf(peer.address, waiting.signal, pieces > strangerPiecesMax);
 }
 
-/** By this name somebody finds the setting of the balancer. */
+/** The text says PROXY, so that operators find the setting of their load balancer. */
 export function proxyHeader(): WireFault {
   return new WireFault('unexpected-input', 'a PROXY header: this listener takes none');
 }
@@ -241,7 +241,7 @@ function ofAccount(owner: CertificateOwner): Certified | undefined {
   return isCertificateOwner(owner, 'account') ? owner : undefined;
 }
 
-/** A request of HTTP with a key or a password, where a ClientHello was to come. */
+/** An HTTP request with a key or a password in place of a ClientHello. */
 const httpLogin = /^[A-Z]+ \S+ HTTP\/1\.\d\r?\n(?:[^\n]*\n)*?authorization:/i;
 
 /**

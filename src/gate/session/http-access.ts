@@ -2,7 +2,7 @@
 //
 //   POST /dovegate/v1/request   {"users": ["bob@example.com"], "for": "1h", "reason": "ticket 4711", "command": ["fetch", "uid", "all"]}
 //
-// JSON gives words only. The own command judges them, so that a socket and HTTP accept the same.
+// JSON gives words only. dovegate's own command judges them, so that a socket and HTTP accept the same.
 
 import type { CommandLine } from '../../doveadm/protocol/command.js';
 import {
@@ -21,10 +21,10 @@ import { plainLine } from '../../rules/policy/assess.js';
 
 export const accessBytesMax = bounds.httpAccessBytes;
 
-/** One of `requests` is `access` on the wire. */
+/** `access` has no path of its own: `requests` with an id shows that one. */
 export type AccessPath = Exclude<AccessVerb, 'access'>;
 
-/** Asks for a token for the report of one mailbox; POST, and on the page's own address the report itself, GET. */
+/** POST asks for a token for the report of one mailbox; GET on the page's own address returns the report itself. */
 export const reportPath = 'mailbox-report';
 
 export const accessPaths = allVerbs.filter(isAccessPath);
@@ -33,13 +33,13 @@ export function isAccessPath(name: string): name is AccessPath {
   return isAccessVerb(name) && name !== 'access';
 }
 
-/** What a body asks for. `tag`: the client's name for it, as in other commands; empty: none. */
+/** The command that a body asks for. `tag`: the client's name for it, as in other commands; empty: none. */
 export interface AccessBody {
   readonly line: CommandLine;
   readonly tag: string;
 }
 
-/** The line of a request; or the text of its 400. `requests` with an id shows that one. */
+/** Returns the line of a request, or the text of its answer 400. */
 export function readAccess(
   path: AccessPath | typeof reportPath,
   body: Buffer,

@@ -34,7 +34,7 @@ import type { Judged } from '../../rules/policy/judge.js';
 import { type Ending, isEnding, type Verdict } from '../outcome/outcome.js';
 import { type DecidedRows, ReplyHead, type ReplyTarget } from '../relay/reply-writer.js';
 
-/** The same while the memory of all sessions is used up. */
+/** In place of `bounds.httpAnswerBytes` while the memory of all sessions is used up. */
 const crowdedBytesMax = 64 * 1024;
 const messageMax = 1024;
 /** The exit code of Dovecot's own HTTP for a full mailbox. */
@@ -51,7 +51,7 @@ const unexplained: Code = 'outcome-unknown';
 /** The answer to one own command, without an array of commands: rows, or the objects in the rows (a list of them, or the only one). */
 export type BareForm = 'rows' | 'objects' | 'object';
 
-/** HTTP statuses of failures in such an answer; any other is 503. */
+/** HTTP statuses of failures in a bare answer; any other is 503. */
 const statusOfCode: Readonly<Partial<Record<string, number>>> = {
   NOPERM: 403,
   NOTFOUND: 404,
@@ -98,7 +98,7 @@ export class HttpAnswer implements ReplyTarget {
   #areRowsSent = false;
   #isOk = false;
   #failure: Failure | undefined;
-  /** Of a failed bare answer. */
+  /** HTTP status of a failed bare answer. */
   #failedStatus = 503;
   #message: string | undefined;
   #code: Code | undefined;
@@ -157,7 +157,7 @@ export class HttpAnswer implements ReplyTarget {
     return true;
   }
 
-  /** False: the rows so far have other columns. */
+  /** Returns false if the rows so far have other columns. */
   #expectRows(shape: ReplyShape | undefined): boolean {
     if (shape === undefined) return false;
     const columns = [...(this.#isOfMany ? [usernameColumn] : []), ...shape.columns];
@@ -225,7 +225,7 @@ export class HttpAnswer implements ReplyTarget {
     if (code === '') {
       const message = this.#complete();
       if (message === undefined) return '+';
-      // On several backends the rows are not parsed one by one.
+      // With several backends a cut row is noticed only here: their statuses do not come through `addRawStatus`.
       const exitCode = exitCodeOf('TEMPFAIL');
       this.#fail({ type: 'exitCode', exitCode, message, code: 'reply-bad-frame' });
       return '-TEMPFAIL';
@@ -244,7 +244,7 @@ export class HttpAnswer implements ReplyTarget {
   }
 
   flush(unsentBytesMax: number): Promise<void> | undefined {
-    // Its HTTP status is known only at its end.
+    // The HTTP status of a bare answer is known only at its end.
     if (this.#bare !== undefined) return undefined;
     if (!this.#isStreaming) {
       const most = this.#buffered.isFullFor(this.#origin) ? crowdedBytesMax : bounds.httpAnswerBytes;
@@ -284,7 +284,7 @@ export class HttpAnswer implements ReplyTarget {
     this.#keep();
   }
 
-  /** The whole request was answered. Resolves when the client has taken the answer; undefined: it has already. */
+  /** Call after the last command. Resolves when the client has taken the answer; undefined if it already has. */
   finish(): Promise<void> | undefined {
     if (this.#bare !== undefined) return this.#finishBare();
     this.#held.push(Buffer.from(this.#commands === 0 ? `${answersBegin}${answersEnd}` : answersEnd));
@@ -312,7 +312,7 @@ export class HttpAnswer implements ReplyTarget {
     return this.#request.answer({ ...this.#head, status, headers }, body);
   }
 
-  /** A text: its rows are not whole, or not known. */
+  /** Returns why the rows are not whole or their columns not known, else undefined. */
   #complete(): string | undefined {
     try {
       const opening =

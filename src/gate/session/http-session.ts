@@ -1,6 +1,6 @@
 // The requests of one HTTP client, one after the other: the client is identified before a body is read, a body is read and checked to its
-// end before a command runs, and its commands run in order, each an exchange with records of its own. A script. No command of a request
-// that ends in 400 ran. An answer that breaks off is reset, never ended. A browser is refused before anything else. Dovecot's own:
+// end before a command runs, and its commands run in order, each an exchange with records of its own. No command of a request that ends in
+// 400 ran. An answer that breaks off is reset, never ended. A browser is refused before anything else. Dovecot's own implementation:
 // src/doveadm/client-connection-http.c.
 
 import { type Code, sentenceOf } from '../../doveadm/codes/codes.js';
@@ -76,10 +76,7 @@ export interface HttpHost {
   ): Promise<{ readonly id: string; readonly closeFor: CloseReason | undefined } | 'revoked'>;
 }
 
-/**
- * Runs until the session must end; resolves to why. `greeting`: undefined: the listener is gone. Rejects with a TransportFault when the
- * client is gone.
- */
+/** Resolves to why the session must end; rejects with a TransportFault if the client is gone. No `greeting`: the listener is gone. */
 export async function serveRequests(
   host: HttpHost,
   greeting: Greeting | undefined,
@@ -265,7 +262,7 @@ class HttpClient {
     return 'login-failed';
   }
 
-  /** The commands that it may ever run, as Dovecot lists all commands. */
+  /** The commands that the client may ever run, in the form in which Dovecot lists all commands. */
   #commands(): string {
     const policy = this.#host.policyNow();
     const { clock } = this.#greeting.context;
@@ -332,7 +329,7 @@ class HttpClient {
     const decoder = new RequestDecoder({ commandsMax: httpCommandsMax });
     const timer = clock.setTimer(inputTimeMs, () => transport.close('input-limit'));
     try {
-      // Before the client is told to continue (100).
+      // Reserves room before the client gets `100 Continue`.
       await body.expect(declaredBytes);
       for (let chunk = await request.read(); chunk !== null; chunk = await request.read()) {
         if (body.length + chunk.length > bytesMax) return tooLong;
@@ -344,7 +341,7 @@ class HttpClient {
         try {
           await body.append(chunk);
         } finally {
-          // Also if it went to a file that could not be written. Clients waiting for room are woken.
+          // Also after a failed write to a file. This wakes clients that wait for room.
           buffered.give(before - body.memoryBytes, host.origin);
         }
       }
@@ -521,7 +518,7 @@ const requestEnds = {
 } as const satisfies Partial<Record<Code, readonly [number, CloseReason]>>;
 type RequestCode = keyof typeof requestEnds;
 
-/** With a body of its own form. */
+/** Paths with a body of their own form. */
 type OwnPath = AccessPath | typeof reportPath;
 
 type Route = 'entries' | 'commands' | 'can' | 'run' | 'dry-run' | OwnPath;
@@ -536,7 +533,7 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ...accessPaths.map((path) => [`POST /dovegate/v1/${path}`, path] as const),
 ]);
 
-/** Undefined: an array around the answers of several commands. */
+/** Undefined for an array around the answers of several commands. */
 function bareFormOf(route: 'run' | 'dry-run' | 'can' | OwnPath): BareForm | undefined {
   if (route === 'run' || route === 'dry-run') return undefined;
   if (route === 'can') return 'rows';
@@ -593,7 +590,7 @@ function spanInput(body: HeldBytes, { from, to }: Span, bytesMax: number, timeMs
       if (length > bytesMax) throw new WireFault('line-too-long', 'the text is longer than its limit');
       return { kind: 'piece', parts, isLast: at === to };
     },
-    // It was read with the body, and nothing follows it.
+    // The text was read with the body, and nothing follows it.
     skipText: () => Promise.resolve('skipped'),
     readRaw: () => Promise.resolve(null),
   };

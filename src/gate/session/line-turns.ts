@@ -1,8 +1,8 @@
 // How the command lines of all sessions share the event loop: parsing and evaluating a line cannot be interrupted, so a client that sends
 // the most expensive lines as fast as it can would block everybody else.
 //
-// All lines together may take 2 ms of a turn of the loop. After that, sessions wait for the next turn, and the session whose origin used
-// least recently is served first. Sessions that used almost nothing do not wait while there is room for them.
+// All lines together may take 2 ms of a turn of the loop. After that, sessions wait for the next turn, and the session whose origin has
+// lately used the least is served first. Sessions that used almost nothing do not wait while there is room for them.
 
 import assert from 'node:assert';
 import type { Clock } from '../../host/ports/machine.js';
@@ -15,7 +15,7 @@ export interface LineShare {
 
 /** One for the whole daemon; outlives a reload. */
 export interface LineTurns {
-  /** Call before a line is read. Undefined: go on at once; else resolves when it is this session's turn. */
+  /** Call before a line is read. Returns undefined if the session may go on at once, else a promise of its turn. */
   enter(session: LineShare, origin: string): Promise<void> | undefined;
   used(session: LineShare, origin: string, ms: number): void;
   readonly size: number;
@@ -75,10 +75,7 @@ export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTur
     if (origins.size >= originsMax) origins.clear();
   }
 
-  /**
-   * Schedules one slot: it serves the session that used least by then. Callbacks of one turn run one after the other, each with its
-   * microtasks.
-   */
+  /** Schedules one slot, which serves the session that used least by then. Each slot of a turn runs with its microtasks. */
   function addSlot(): void {
     if (slots >= Math.min(waiting, slotsMax)) return;
     slots += 1;

@@ -1,6 +1,6 @@
 // A client of a UNIX socket that gets a reason instead of service: it is greeted, and its command is answered with a log line and the
-// status of that reason. A script. Nothing is evaluated, sent or recorded. Memory and time without progress are limited. No byte of a
-// command's input is parsed as a command line.
+// status of that reason. Nothing is evaluated, sent or recorded. Memory and time without progress are limited. No byte of a command's input
+// is parsed as a command line.
 
 import { codes, sentenceOf } from '../../doveadm/codes/codes.js';
 import { allSeries } from '../../doveadm/commands/catalog.js';
@@ -72,7 +72,7 @@ export async function refusePeer(peer: RefusedPeer): Promise<void> {
   } finally {
     waitTimer.pause();
     transport.close(closeFor);
-    // Its place is freed together with its descriptor.
+    // The client's place is freed together with its descriptor.
     await transport.whenClosed();
   }
 }

@@ -1,16 +1,13 @@
 // The running sessions, and which unauthenticated one is closed when there is no room. Two tables: sessions that have proved who they are
 // count by listener and by peer; unauthenticated ones count apart, by network, so that connections that prove nothing never take the place
-// of a proven one. No question walks the sessions, because a full listener asks for each connection that it refuses.
+// of a proven one. No query walks all sessions, because a full listener makes one for each connection that it refuses.
 
 import { OrderedSet, type Placed } from '../../host/concurrency/ordered-set.js';
 import type { Exchange } from '../command/exchange.js';
 
 export interface RunningSession extends Placed<RunningSession> {
   readonly done: Promise<void>;
-  /**
-   * `unauthenticated`: it must log in and has not yet; `checking`: its password or key is being checked. Both are closed when there is no
-   * room.
-   */
+  /** `unauthenticated`: it must log in; `checking`: its password or key is being checked. Both are closed when there is no room. */
   readonly standing: 'known' | 'unauthenticated' | 'checking';
   isPermitted(): boolean;
   giveWay(): void;
@@ -18,7 +15,7 @@ export interface RunningSession extends Placed<RunningSession> {
   drain(reason: 'draining' | 'revoked'): void;
   /** The drain time is over: its exchange is canceled, its client is notified, and the session ends. */
   abort(): void;
-  /** Closes it now, with unsent output. */
+  /** Closes it now and drops unsent output. */
   cut(): void;
   readonly running: Exchange | undefined;
 }
@@ -33,10 +30,7 @@ export interface Seat {
 
 interface AtListener {
   size: number;
-  /**
-   * By peer. (A built-in Set that many sessions enter and leave copies its members from table to table, and these tables outlive every
-   * minor collection.)
-   */
+  /** By peer. No built-in Set: with many changes it copies its members, and these tables outlive every minor collection. */
   readonly byPeer: Map<string, OrderedSet<RunningSession>>;
   readonly unauthenticated: Unauthenticated;
 }
@@ -103,10 +97,7 @@ export class Roster {
     if (at.size === 0 && at.unauthenticated.size === 0) this.#listeners.delete(listener);
   }
 
-  /**
-   * The unauthenticated session to close for a newcomer of `peer`: one of that peer at the listener, of the listener, or of all; undefined:
-   * none.
-   */
+  /** The unauthenticated session to close for a newcomer: one of `peer` at the listener, one of the listener, or any; undefined: none. */
   whoGivesWay(
     scope: 'peer' | 'listener' | 'all',
     listener: string,
@@ -124,7 +115,7 @@ export class Roster {
     yield* this.#seats.keys();
   }
 
-  /** False: it had no seat. */
+  /** Returns false if the session had no seat. */
   #leaveSeat(session: RunningSession): boolean {
     const seat = this.#seats.get(session);
     if (seat === undefined) return false;
@@ -221,7 +212,7 @@ class Unauthenticated {
     const found = largest(this.#byCount, hasSpare);
     const withIt = this.sizeOf(newcomer) + 1;
     if (found !== undefined && countOf(found) > withIt) return oldestIn(found);
-    // All networks have as many: its own, or the oldest that nobody has proved anything of.
+    // All networks have equally many sessions: take the oldest of the newcomer's network, or else of a network that has proved nothing.
     return this.oldestOf(newcomer) ?? oldestIn(unproven ?? largest(this.#byCount, () => true));
   }
 
@@ -253,10 +244,7 @@ function oldestIn(network: Network | undefined): Seat | undefined {
   return (first ?? checking.first ?? silent.first)?.seat;
 }
 
-/**
- * The network with the most sessions that `isIt`. It passes over networks where somebody logged in lately, or whose passwords are being
- * checked; those are few.
- */
+/** The network with the most sessions for which `isIt` holds. Few are passed over: proven ones, and those that are being checked. */
 function largest(byCount: ByCount, isIt: (network: Network) => boolean): Network | undefined {
   while (byCount.at(-1)?.size === 0) byCount.pop();
   for (const networks of byCount.toReversed()) {

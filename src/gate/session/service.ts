@@ -18,7 +18,7 @@ import { Roster, type RunningSession } from './roster.js';
 import { Session, type SessionHost } from './session.js';
 
 /**
- * Clients that get a reason instead of a session, at once, by that reason; one uid gets at most half of these places. Further ones are
+ * How many clients at once may read why they get no session, by reason; one uid gets at most half of these places. Further clients are
  * closed without an answer. Each reason has places of its own: clients that may not connect take none from those that may.
  * `gate/daemon/served` keeps descriptors free for them.
  */
@@ -56,7 +56,7 @@ export function createService({
   function describeAll(): readonly RunningExchange[] {
     const running = [...roster].flatMap((session) => session.running?.describe() ?? []);
     const ids = new Set(running.map(({ id }) => id));
-    // One that is overdue at one of its backends may run at another.
+    // A command that is overdue at one of its backends may run at another.
     return [...running, ...overdue.describe().filter(({ id }) => !ids.has(id))];
   }
 
@@ -137,7 +137,7 @@ export function createService({
   ): void {
     const { lineBytesMax } = context.limits();
     const limits: RefusalLimits = {
-      // Longer lines get the same answer, and what is held of them counts nowhere.
+      // Longer lines get the same answer. Their bytes count in no budget, so the limit here is low.
       lineBytesMax: Math.min(lineBytesMax, bounds.commandLineBytes),
       inputBytesMax: refusedInputBytesMax,
       inputTimeMs: bounds.refusedStepMs,
@@ -194,10 +194,7 @@ export function createService({
       arriving.add(place, 1);
       return logins.turnOf(address).then(() => arriving.add(place, -1));
     },
-    /**
-     * Serves a transport until it ends; never rejects. `describe` is called once the peer is admitted, for facts that take longer than an
-     * accept may; it never rejects.
-     */
+    /** Serves a transport until it ends. `describe`: called after admission, for facts that take longer; never rejects. */
     serve(
       listener: ServedListener,
       transport: Transport,
@@ -210,7 +207,7 @@ export function createService({
         const described = turnAway(listener, peer, describe, refused) ?? Promise.resolve(peer);
         if (canExplain(listener, peer, refused.reason))
           return explain(listener, transport, peer, described, refused);
-        // It is not counted any more, so it must not stay for the time of an orderly close.
+        // The connection is not counted, so it must not stay for the time of an orderly close.
         return transport.close(refused.reason, peer.address !== undefined);
       }
       const session = new Session(host, listener, transport, peer, describe());
@@ -286,7 +283,7 @@ class Counts {
 interface Refusal {
   readonly reason: 'sessions-limit' | 'peer-refused';
   readonly text: (who: Peer) => string;
-  /** What the client can do, which is no news for the log. */
+  /** What the client can do; not logged. */
   readonly todo?: string;
 }
 

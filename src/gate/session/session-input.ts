@@ -53,10 +53,7 @@ export class SessionInput {
     }
   }
 
-  /**
-   * The next chunk, after `takeLine` found no line; pass it to `giveBack`. This is `nextLine` in steps, which saves a promise for each
-   * command.
-   */
+  /** The next chunk if `takeLine` found no line; pass it to `giveBack`. `nextLine` in steps: it saves a promise for each command. */
   nextChunk(): Promise<Buffer | null> {
     const ahead = this.#ahead ?? this.#transport.read();
     this.#ahead = undefined;
@@ -80,14 +77,14 @@ export class SessionInput {
     return this.#count() ? undefined : 'line-no-room';
   }
 
-  /** Counts the unfinished line. False: there is no room for it, and it is dropped. */
+  /** Counts the unfinished line. Returns false if there is no room for it; then it is dropped. */
   #count(): boolean {
     const bytes = this.#lines.pendingBytes;
     if (this.#memory === undefined || bytes <= uncountedBytes) return true;
     const { buffered, holder } = this.#memory;
     buffered.take(bytes - this.#counted, holder);
     this.#counted = bytes;
-    // One line of each origin has room in any case: without it, small limits would refuse every long line.
+    // Each origin has room for one line in any case. Otherwise small limits would refuse every long line.
     if (!buffered.isFullFor(holder) || buffered.heldBy(holder) === bytes) return true;
     this.#lines.takeRest();
     this.close();

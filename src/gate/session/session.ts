@@ -1,7 +1,7 @@
-// One accepted transport from accept to close: handshake, then command after command. A script with one `finally` that closes the
-// transport, with a reason. It is also its exchanges' view of the session: one object for all of them, since one runs at a time. A broken
-// line ends the session without an answer, one that is too long with an answer, and nothing after it is read. A peer that has ended its
-// side still gets its answers. An exchange's view of its session changes between two exchanges, never during one.
+// One accepted transport from accept to close: handshake, then command after command. The transport is always closed, with a reason. The
+// session is also the view of it that its exchanges have: one object for all, since one exchange runs at a time. This view changes between
+// two exchanges, never during one. A broken line ends the session without an answer, one that is too long with an answer, and nothing after
+// it is read. A peer that has ended its side still gets its answers.
 
 import { codes, sentenceOf } from '../../doveadm/codes/codes.js';
 import { type CommandLine, parseCommandLine } from '../../doveadm/protocol/command.js';
@@ -39,10 +39,7 @@ import { createLineShare, type LineTurns } from './line-turns.js';
 import type { RunningSession } from './roster.js';
 import { type LineRefusal, PeerInput, SessionInput } from './session-input.js';
 
-/**
- * During a drain, the time after its accept in which a peer may send its first command. Closed at once, its command would be lost, and
- * clients would notice a restart: the next process already waits for new connections.
- */
+/** In a drain, a peer may send its first command within this time of its accept: otherwise it is lost, and clients notice a restart. */
 const firstCommandMs = 1_000;
 /** How long an unauthenticated client may take to close its side after ours: the connection still takes a descriptor. */
 const unauthenticatedLingerMs = 1_000;
@@ -50,12 +47,11 @@ const ordinaryEnds: ReadonlySet<CloseReason> = new Set(['peer-ended', 'peer-gone
 /** A refused line that took longer waited for something; the wait does not count as work. */
 const workMsMax = 20;
 
-/** What all sessions share. */
 export interface SessionHost {
   readonly lineTurns: LineTurns;
   /** Called whenever its standing has changed, except to `known`. */
   readonly onStanding: (session: RunningSession) => void;
-  /** Called once it is known who the peer is: counts it there, as `known`; or returns why there is no place for it. */
+  /** Called once the peer is known: counts the session for that peer, as `known`, or returns why there is no place for it. */
   readonly admit: (session: Session) => string | undefined;
   /** Called when its transport is closed, with all output sent or given up. */
   readonly onEnd: (session: Session) => void;
@@ -81,13 +77,13 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   isBusy = false;
   readonly servedAt: ServedListener;
   readonly transport: Transport;
-  /** As whom the service counts it: the peer at first, then who logged in. */
+  /** The origin that the service counts the session for: the peer at first, then the login. */
   countedAs: string;
   readonly #host: SessionHost;
   readonly #startedMs: number;
   readonly #share = createLineShare();
   #exchanges = 0;
-  /** Whether one of its exchanges is in the journal; of a flood they are only counted. */
+  /** Whether one of its exchanges is in the journal; exchanges of a flood are only counted. */
   #isRecorded = false;
   endsFor: 'draining' | 'revoked' | undefined;
   isAborted = false;
@@ -104,7 +100,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
   #isGone = false;
   /** When the line of the running exchange had been evaluated. */
   #workedMs = 0;
-  /** It may send commands, or was able to. */
+  /** The peer may send commands, or could do so before. */
   #isGreeted = false;
   /** The policy of the subject, and with `#scope` the prefix of its keys in the line cache. */
   #policy: Policy | undefined;
@@ -161,7 +157,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     else this.#firstCommand = clock.setTimer(leftMs, closeSoon);
   }
 
-  /** A request of an unauthenticated peer is not served: its proof may have to wait long. */
+  /** A request of an unauthenticated peer does not count: its login may have to wait long. */
   get #isServing(): boolean {
     return this.running !== undefined || (this.isBusy && this.standing === 'known');
   }
@@ -218,7 +214,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     return this.names.origin;
   }
 
-  /** Made when a lock or a question about access needs it first, of what was known at the connect or the login. */
+  /** Made when a lock or a question about access first needs it, from what was known at the connect or the login. */
   get human(): Human {
     const { peer, origin } = this.names;
     const { rights } = this.#context.access;
@@ -238,7 +234,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     return this.servedAt.context;
   }
 
-  /** A session that is known stays so: a wrong key on a kept connection ends it. */
+  /** A known session stays known: a wrong key on a kept connection ends it. */
   #startChecking(): void {
     if (this.standing !== 'unauthenticated') return;
     this.standing = 'checking';
@@ -386,7 +382,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
     wish: ExchangeWish | undefined,
   ): Promise<{ id: string; closeFor: CloseReason | undefined } | 'revoked'> {
     await this.#host.lineTurns.enter(this.#share, this.names.origin);
-    // A drain canceled it meanwhile, or closed the transport.
+    // A drain may have canceled it meanwhile, or closed the transport.
     const { closedFor: isClosed } = this.transport;
     const wishNow = this.isAborted ? 'draining' : isClosed === undefined ? wish : 'client-gone';
     const exchanges = this.#context;
@@ -425,7 +421,7 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
       }
       const turn = this.#host.lineTurns.enter(this.#share, this.names.origin);
       if (turn !== undefined) {
-        // Its line came before a drain: it is served, however many turns that takes.
+        // The line came before a drain: it is served, however many turns that takes.
         this.isBusy = true;
         await turn;
         this.isBusy = false;
