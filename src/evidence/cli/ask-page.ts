@@ -78,7 +78,7 @@ export function askPage(socket: string) {
       if (me === undefined) throw notDovegate(socket);
       return me;
     },
-    /** The matching rows, request by request; `hear` gets the other statements of the answers. */
+    /** The matching rows, request by request. `hear` gets the end of each answer. */
     async *rows(
       look: 'search' | 'export' | 'report',
       filter: TrailFilter,
@@ -110,7 +110,7 @@ export function askPage(socket: string) {
       const { lines, end } = await read('show', { wanted });
       return { found: lines.flatMap((line) => ('found' in line ? [line.found] : [])), end };
     },
-    /** Requests for access and grants, and what they are together. */
+    /** Requests for access and grants, with sentences that sum them up. */
     async requests(filter: TrailFilter) {
       const { lines, end } = await read('requests', { filter: pickFilter(filter) });
       const { sentences, leftOut = 0, notes = [] } = end;
@@ -178,7 +178,7 @@ async function eventsAt(
   if (fault !== undefined) throw refusal(socket, 503, fault);
 }
 
-/** Of parts of a journal. */
+/** Joins the surveys of two parts of a journal. */
 function joined(one: Surveyed, other: Surveyed): Surveyed {
   const times = [one.firstTime, other.firstTime, one.lastTime, other.lastTime].filter(isText).toSorted();
   return {
@@ -282,7 +282,7 @@ export async function openPage(
   return { me, page };
 }
 
-/** Whether records of a mailbox may be visible in this view: the page decides, which knows whether its server keeps the case of names. */
+/** Whether the view may show a mailbox. The page decides, since only its server knows whether names keep their case. */
 export function isInView({ users }: Myself, mailbox: string): boolean {
   if (users === undefined) return true;
   const visible = new GlobList(users);

@@ -1,5 +1,4 @@
-// `dovegate audit check-proof`: checks a file of `audit export --with-proof`, a proof or an extract, with public keys. No journal and no
-// configuration is needed.
+// `dovegate audit check-proof`: checks a proof or an extract of `audit export --with-proof`, with public keys and nothing else.
 
 import { CommandFault } from '../../host/output/output.js';
 import type { Screen } from '../../host/output/screen.js';
@@ -81,7 +80,6 @@ function describe(path: string, verdict: ProofVerdict): string[] {
   ];
 }
 
-/** What an extract proves, and what it does not. */
 function describeExtract(path: string, verdict: ExtractVerdict): string[] {
   const { fault, asked, parts, rows, fromSeq, toSeq, gaps, isDamaged, counted } = verdict;
   if (fault !== undefined || asked === undefined) return [];

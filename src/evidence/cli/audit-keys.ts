@@ -121,7 +121,7 @@ export function acceptKey(
   }
 }
 
-/** All users except the daemon's, unless that is root. */
+/** The file must belong to root, or to this user, unless that is the daemon's. */
 function trustedBy({ userId, ownerId }: Asking): Trusted {
   const owners = [0, userId].filter((uid) => uid !== ownerId || uid === 0);
   return { owners, writers: [0], readers: [] };

@@ -28,7 +28,7 @@ export interface Places {
   readonly paths: readonly string[];
   /** fleet.yaml, or the directory of a mirror: the journals of all hosts. */
   readonly fleet?: string | undefined;
-  /** Patterns of mail users: only what somebody who answers for these may see. */
+  /** Patterns of mail users: shows only what somebody responsible for these may see. */
   readonly view?: readonly string[] | undefined;
   /** `admin.page.unix` of a daemon, which is asked instead. */
   readonly socket?: string | undefined;
@@ -39,7 +39,7 @@ export interface Places {
 export interface Journals {
   /** Directories and files to read, at least one unless they are of a fleet. */
   readonly paths: readonly string[];
-  /** Those of a fleet, also without a journal. */
+  /** The hosts of a fleet, also those without a journal. */
   readonly hosts?: readonly MirroredHost[] | undefined;
   /** The expected private signing key, and the key of digests; undefined: not known. */
   readonly signKeyFile?: string | undefined;
@@ -146,13 +146,13 @@ function whatWorks(
   return `this user may run: dovegate ${formatWords([...kept, ...key, ...place])}`;
 }
 
-/** `works`: what this user may do instead, which is all that is said then. */
+/** `works`: what this user may run instead; the message then says nothing else. */
 function notForThisUser(path: string, works: string | undefined): CommandFault {
   return new CommandFault(exitCodes.configuration, works ?? whyDenied(path, 'read'));
 }
 
 export interface HostTrail extends Trail {
-  /** Of a fleet. */
+  /** Set for a fleet. */
   readonly host?: string | undefined;
 }
 

@@ -123,10 +123,7 @@ async function choose(
   return { chosen, unsigned };
 }
 
-/**
- * The signed records of the requested time range, with a neighbor on either side. `lastSeq`: the last record of the time range, signed or
- * not.
- */
+/** The signed records of the requested time, with a neighbor on either side. `lastSeq`: the last record of that time, signed or not. */
 async function rangeOf(
   { trail, verdict }: CheckedJournal,
   { sinceMs, untilMs }: TrailFilter,
@@ -169,10 +166,9 @@ function describeFilter(filter: TrailFilter): string {
   return words.join(' ') || 'all';
 }
 
-// With --socket, an extract that is signed with the key of the journal: a proof by the chain would need lines about other people.
-/** Exit code 0. Rejects with a CommandFault if the signature is invalid: the output must not be used then. */
+/** With --socket: an extract, since a proof has lines about others. Exit code 0. Rejects with a CommandFault for an invalid signature. */
 export async function auditExtract(screen: Screen, places: Places, filter: TrailFilter): Promise<number> {
-  // It throws, because files are named as well.
+  // Throws, since --socket and files exclude each other.
   if (!isAsked(places)) await journalsOf(screen, places);
   const { page } = await openPage(screen, places);
   let count = 0;

@@ -75,7 +75,7 @@ export async function verifyReceived(
     return seqs[seq % seenMax] === seq ? halves.toString('hex', at, at + halfBytes) : undefined;
   }
 
-  /** Also remembers it. */
+  /** Whether the record came before; also remembers it. */
   function wasSeen(seq: number, hash: string): boolean {
     const slot = seq % seenMax;
     const at = slot * halfBytes;
@@ -87,10 +87,7 @@ export async function verifyReceived(
   }
 }
 
-/**
- * What was sent live, against what the store of a fleet has in its mirror. Both are chains of one journal, so one equal record says that
- * all before it are equal. `hosts`: their mirrors.
- */
+/** Compares what was sent live with the mirror of a fleet's store. Both are one chain, so one equal record proves all records before it. */
 async function compareWithStore(
   received: Received,
   hosts: readonly MirroredHost[],
@@ -131,7 +128,7 @@ async function compareWithStore(
   return { ...received, stored };
 }
 
-/** So old records are in the store, and its verifier has read them. */
+/** The store must have records that are older than this, and its verifier must have read them. */
 const onTheWayMs = 900_000;
 
 /** The first match: neither structured data nor a record contains it again, as quotes are escaped. Undefined: none. */

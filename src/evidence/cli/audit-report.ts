@@ -123,7 +123,6 @@ async function printReport(
   return isComplete && !isMisnamed ? exitCodes.ok : exitCodes.failed;
 }
 
-/** The journals of a fleet, host after host. */
 async function openHosts(
   screen: Screen,
   places: Places,

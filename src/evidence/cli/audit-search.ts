@@ -182,7 +182,7 @@ function partOfTrail(trail: HostTrail, users: readonly string[] | undefined): Pa
         const found = counted.take(shown);
         if (look === 'export') counts.push(...found);
       };
-      // What others are given is read whole.
+      // Only a search may skip parts by their sketch: an export reads everything.
       const view = users && createView(users);
       const found = searchTrail(trail, filter, see, look === 'search' ? damage.pass : undefined, view);
       const rows = look === 'search' ? found : withCounts(found, counts);
@@ -244,7 +244,7 @@ function describeNothing(
     ? `${plural(records, 'record')} in this time (of ${all} ${range})`
     : `${plural(all, 'record')} ${range}`;
   if (all === 0) return 'the journal holds no records';
-  // An empty answer is the good one here.
+  // For a search of what would have ended differently, an empty answer is the good one.
   const voice = shadow === 'any' ? 'the candidate' : would === 'any' ? 'the rules' : undefined;
   return voice === undefined
     ? `no command${whose} was found among ${among}${describeMeant(names)}`
@@ -270,7 +270,7 @@ const exchangeColumns: readonly Column<ExchangeRow>[] = [
   { name: 'ID', text: cell('id'), goes: 4 },
 ];
 
-/** The columns of a found exchange, with local times if they help, and why, where the search is for what did not go well. */
+/** The columns of a found exchange: with local times if they help, and with the reason in a search for failures. */
 export function exchangeColumnsFor(
   screen: Screen,
   { outcome }: Pick<TrailFilter, 'outcome'> = {},

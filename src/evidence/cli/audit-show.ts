@@ -66,7 +66,7 @@ async function* exchangesOf(
   FoundExchange & {
     readonly notes: readonly string[];
     readonly host?: string | undefined;
-    /** What became of the request or grant whose id it is. */
+    /** The sentences about a request or grant with the wanted id. */
     readonly said?: readonly string[] | undefined;
   }
 > {
@@ -132,7 +132,6 @@ function describe(
     for (const [key, value] of Object.entries(record)) {
       if (headingKeys.has(key)) continue;
       const text = printable(formatDetail(value));
-      // A repeated value is left out.
       if (shown.get(key) === text) continue;
       shown.set(key, text);
       lines.push(`  ${printable(key).padEnd(nameCells)}  ${text}`);
@@ -141,7 +140,7 @@ function describe(
   return lines;
 }
 
-/** The own admission with all its arguments; a record with only some of them just says so. */
+/** Its own admission has all arguments, so argument records are shown without theirs. */
 function asShown(
   record: StoredRecord,
   id: string | undefined,

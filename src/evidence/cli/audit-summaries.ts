@@ -1,5 +1,5 @@
 // `dovegate audit search --by-owner`: whose mail content was shown, a row for each mail user; and `--by-cause`: why commands and requests
-// for access did not go well, alike ones in one row.
+// for access failed, a row for each cause.
 
 import type { Screen } from '../../host/output/screen.js';
 import { type Column, createTable } from '../../host/output/table.js';

@@ -61,7 +61,7 @@ interface Trust {
 /** The findings in one directory, or in all single files together. */
 interface Checked extends Received {
   readonly target: string;
-  /** Of a fleet. */
+  /** Set for a fleet. */
   readonly host: string | undefined;
   /** The path of a file by the name that records use. */
   readonly pathOf: (file: string) => string;
@@ -164,7 +164,7 @@ export interface CheckedHost {
   readonly journals: readonly CheckedJournal[];
 }
 
-/** The same for each journal of a fleet, by its host. `readerOf` a directory gets every verified piece, in their order. */
+/** Checks each journal of a fleet, by host. `readerOf(directory)` gets the verified pieces of that journal, in order. */
 export async function checkHosts(
   screen: Screen,
   places: Places,
@@ -193,7 +193,7 @@ function* inOrder<Item>(items: readonly Item[]): Generator<[number, Item]> {
   yield* items.entries();
 }
 
-/** While the files of one are read, others are verified. */
+/** While the files of one host are read, those of others are verified. */
 const hostsAtOnce = 4;
 
 async function checkAt(directory: string, found: Trail, trust: Trust, take?: (piece: Buffer) => void) {
@@ -211,7 +211,7 @@ async function checkAt(directory: string, found: Trail, trust: Trust, take?: (pi
     directory,
     isChecked: isChecked(trust),
     keys: trust.own === undefined ? trust.keys : [...trust.keys, trust.own],
-    /** The origin of that key, as a note; empty for `--key`. */
+    /** The origin of the key, as a note; empty for `--key`. */
     whose: trust.text.replace(/^ by /, ''),
     pathOf: (file: string): string => byName.get(file) ?? join(directory, file),
   };
@@ -501,11 +501,10 @@ function formatReport(checked: Checked, isReceived: boolean): string {
   });
 }
 
-// With --socket, the daemon checks its whole journal. This needs no rights on files, but trusts the daemon for the result and the key.
 /** A long check reports its progress at this interval. */
 const tellMs = 5_000;
 
-/** Exit code 0; 1: the journal has faults. Throws a CommandFault. */
+/** With --socket: trusts the daemon for the result and the key. Exit code 0; 1: the journal has faults. Throws a CommandFault. */
 export async function auditVerifyAsked(
   screen: Screen,
   { socket = '' }: Places,

@@ -66,7 +66,7 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
   const fleetReader = (name: string, summary: string): Command =>
     reader(name, summary).option('--fleet <file>', fleetHelp);
 
-  /** What it says is of whole journals. */
+  /** For results about whole journals: refuses --view. */
   const wholeReader = (name: string, summary: string): Command => {
     const command = fleetReader(name, summary).addOption(new Option('--view <pattern>').hideHelp());
     return command.on('option:view', () =>

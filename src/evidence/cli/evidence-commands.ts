@@ -1,4 +1,4 @@
-// The subcommands that say what policies would do to what was, or ever: prove, suggest; and those of `dovegate audit`.
+// The subcommands `dovegate prove` and `dovegate suggest`.
 
 import { type Command, Option } from 'commander';
 import {

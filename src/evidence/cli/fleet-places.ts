@@ -102,23 +102,20 @@ function writtenMs(path: string): number {
 
 export interface MirroredHost {
   readonly host: string;
-  /** Its listed key in base64; undefined: none is. */
+  /** Its listed key in base64. Undefined: none is listed. */
   readonly key: string | undefined;
-  /** The directories of its journals, the one that is written last. */
+  /** The directories of its journals, the most recently written one last. */
   readonly paths: readonly string[];
 }
 
-/**
- * Listed hosts, also without a journal, and others in the mirror. `place`: fleet.yaml, or the directory of its mirror. Throws a
- * CommandFault.
- */
+/** Listed hosts, also without a journal, and others in the mirror. `place`: fleet.yaml, or a mirror's directory. Throws a CommandFault. */
 export function mirroredHosts(screen: Pick<Screen, 'complain'>, place: string): readonly MirroredHost[] {
   if (statSync(place, { throwIfNoEntry: false })?.isDirectory() === true) return hostsIn(place, new Map());
   const { state, hosts } = readFleetSettings(place, screen, 'journals');
   return hostsIn(mirrorIn(state), new Map([...hosts].map(([host, { key }]) => [host, key])));
 }
 
-/** `listed`: their keys. */
+/** `listed`: the hosts of fleet.yaml, with their keys. */
 function hostsIn(mirror: string, listed: ReadonlyMap<string, string | undefined>): readonly MirroredHost[] {
   let journals: ReturnType<typeof mirroredJournals>;
   try {

@@ -1,5 +1,5 @@
-// The journal: that its directory takes a file and how long the disk needs for it, how much room is left, and that its last segment is
-// whole. The whole journal is for `dovegate audit verify`, which takes as long as the journal is.
+// What `dovegate doctor` checks of the journal: that its directory takes a file and how long the disk needs for it, how much room is left,
+// and that its last segment is whole. The whole journal is for `dovegate audit verify`, which takes as long as the journal is.
 
 import { statSync } from 'node:fs';
 import { open, statfs, unlink } from 'node:fs/promises';
@@ -152,7 +152,7 @@ async function tryWriting(name: string, directory: string, clock: Clock): Promis
   }
 }
 
-/** A daemon keeps its open file, but the next one finds records only in a file of that name. */
+/** A running daemon keeps the removed file open, but after a crash the next one finds records only in a file of that name. */
 function lookAtMemory(isWanted: boolean, told: Values | undefined): readonly Look[] {
   if (!isWanted || told === undefined) return [];
   const name = 'journal memory';
@@ -227,7 +227,7 @@ async function lookAtChain(directory: string, { clock, verifyCommand }: JournalL
   const look = async (): Promise<Look> => {
     const trail = findTrail([directory]);
     if (trail.files.length === 0) return ok(name, 'empty: nothing was recorded yet');
-    // The file that begins last is the only one that is read.
+    // Only the last segment is read.
     const fromSeq = Number.MAX_SAFE_INTEGER;
     const verdict = await verifyTrail(trail, { trustedKeys: [], fromSeq, faultsMax: 1 });
     const [fault] = verdict.faults;

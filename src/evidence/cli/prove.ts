@@ -14,7 +14,7 @@ import { proofLines } from '../proof/words.js';
 
 export interface ProveOptions {
   readonly config: string;
-  /** The configuration of before. */
+  /** The configuration before the change. */
   readonly against?: string | undefined;
   readonly json: boolean;
 }
@@ -36,7 +36,7 @@ export function prove(text: string, { config, against, json }: ProveOptions): nu
   return isProof(proof, 'holds') ? exitCodes.ok : exitCodes.failed;
 }
 
-/** Of a statement among policy tests. A bad one is a problem of the configuration already. */
+/** For a statement among policy tests. A malformed one is already reported as a problem of the configuration. */
 export const whyUnproven: WhyUnproven = (text, settings, config) => {
   const statement = readStatement(text, settings);
   if (isStatement(statement, 'bad')) return undefined;
@@ -53,7 +53,7 @@ export function sayProof(proof: Proof, config: string, statement: Pick<Statement
   return [...proofLines(proof, statement, formatWords), ...confirm].map((line) => plain(line)).join('\n');
 }
 
-/** The command that confirms it; a member of a group is for the reader to fill in. */
+/** The command that confirms it. The reader has to replace MEMBER by a member of the group. */
 export function explainWords(witness: Witness, config: string): string[] {
   const { listener, account, uid, isOfGroup, user, words, series, isGranted } = witness;
   return [

@@ -27,10 +27,7 @@ import { readRows } from './journal-rows.js';
 /** How many kinds of changes are printed; the counts cover all of them. */
 const shownMax = 200;
 
-/**
- * Exit code 0: every decision would be the same; 1: some would differ; 65: records are missing or damaged, unless that is accepted; 78:
- * configuration, or no records there.
- */
+/** Exit code 0: no decision would differ; 1: some would; 65: unaccepted missing or damaged records; 78: configuration, or no records. */
 export async function replay(options: ReplayOptions): Promise<number> {
   const opened = openSettings(options.config);
   const settings = options.candidate === undefined ? opened : withCandidate(opened, options.candidate);

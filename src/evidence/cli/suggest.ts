@@ -36,7 +36,7 @@ export async function suggest(options: SuggestOptions): Promise<number> {
   return suggestion.rules === 0 ? exitCodes.failed : exitCodes.ok;
 }
 
-/** Policies without records stand there as they are, so that the text can take the place of all. */
+/** Policies without records are printed unchanged, so that the text can replace all policies. */
 async function suggestAll({ config, sinceMs }: { config: string; sinceMs: number }): Promise<number> {
   const settings = openSettings(config);
   const texts: string[] = [];
@@ -54,7 +54,7 @@ async function suggestAll({ config, sinceMs }: { config: string; sinceMs: number
 const noneOf = ({ settings, what }: Whose): string =>
   `${settings.audit.directory} holds no command of ${what} in that time`;
 
-/** Undefined: there is no record of it, and `isKept` is not said. */
+/** Undefined: there are no records, and `isKept` is not set. */
 async function suggestFor(
   whoseRecords: Whose,
   sinceMs: number,

@@ -1,5 +1,4 @@
-// Signed lines about the journals seen so far. Each goes to a file of the state first and then to the store, below the name of this
-// verifier.
+// Signed lines about the journals seen so far. Each goes first to a file of the state, then to the store, below this verifier's name.
 
 import { CommandFault } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
@@ -13,7 +12,7 @@ import type { FleetFinding, FleetStatus } from '../fleet/shapes.js';
 import { formatName } from '../store/names.js';
 import type { StateFolder } from './state-folder.js';
 
-/** Keeps the line, and puts it there with those that did not get there; a failure of that is a warning. Rejects with a CommandFault. */
+/** Signs a line, keeps it in the state, and stores it with unstored ones; failing to store is a warning. Rejects with a CommandFault. */
 export async function sealCheckpoint(
   store: ObjectStore,
   folder: StateFolder,
@@ -30,7 +29,7 @@ export async function sealCheckpoint(
   await putCheckpoints(store, folder, verifier, fleet, warn);
 }
 
-/** Those that are not in the store yet; a failure is a warning. Rejects with a CommandFault. */
+/** Stores the lines that are not in the store yet; a failure is a warning. Rejects with a CommandFault. */
 export async function putCheckpoints(
   store: ObjectStore,
   folder: StateFolder,
@@ -51,7 +50,7 @@ export async function putCheckpoints(
   }
 }
 
-/** The line that the next one of this key follows: a state restored from a copy has an older one than the store. */
+/** The line that the next one of this key follows. If the state was restored from a copy, the store has a newer one. */
 export function newestLine(
   { log: { own: signed } }: Pick<Fleet, 'log'>,
   key: string,

@@ -12,7 +12,7 @@ import { verifiersFolder } from '../store/names.js';
 export interface PolicyFlags {
   /** The principal of the policy, as the server writes it. */
   readonly principal: string;
-  /** Where AWS itself has the bucket: it has conditions that others do not know. */
+  /** The bucket is at AWS itself, which has conditions that other servers do not know. */
   readonly aws: boolean;
 }
 
@@ -70,7 +70,7 @@ function policyOf(
     statements.push(allow(['s3:GetBucketVersioning', 's3:GetBucketObjectLockConfiguration'], ''));
   const deny = (actions: readonly string[], more?: object) =>
     statements.push({ ...allow(actions, `/${own}`, more), Effect: 'Deny' });
-  // On Ceph who may put an object is its owner, and an owner may lock and publish it.
+  // On Ceph the user who puts an object owns it, and an owner may lock and publish it.
   deny(['s3:PutObjectRetention', 's3:PutObjectLegalHold', 's3:PutObjectAcl', 's3:PutObjectVersionAcl']);
   if (aws) deny(['s3:PutObject'], { Condition: { Null: { 's3:if-none-match': 'true' } } });
   return { Version: '2012-10-17', Statement: statements };

@@ -1,4 +1,4 @@
-// `dovegate audit fleet verify`: reads what the store has behind the last run, and the names of all that it has, then reports the findings.
+// `dovegate audit fleet verify`: reads what is new in the store since the last run, and all names in it, then reports the findings.
 
 import { join } from 'node:path';
 import { systemClock } from '../../host/machine/clock.js';
@@ -67,7 +67,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     const kept = flags.checkpoint === undefined ? undefined : readKeptLine(flags.checkpoint, fleet);
     const heads = kept?.heads ?? (flags.whole ? [] : undefined);
     const startMs = systemClock.now();
-    /** A host with much has a bound in each look; one with much that is nothing has a bound of time. */
+    /** A look is limited for a host with many objects, and looks that find no block for some time are ended. */
     const readAll = async (): Promise<void> => {
       for (let [isWhole, before, newMs] = [true, -1, systemClock.now()]; ; isWhole = false) {
         if (await reader.look(stop.signal, isWhole, true)) return;
@@ -78,13 +78,13 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
     };
     try {
       if (heads !== undefined) {
-        // What came late fills its hole, before it is read as if none had been there.
+        // Late records must fill their holes first: the second reading begins as if there had been none.
         await readAll();
         reader.rewind(heads, kept);
       }
       await readAll();
     } catch (fault) {
-      // What was read counts.
+      // Keep what was read.
       reader.save();
       throw fault;
     } finally {
@@ -138,7 +138,7 @@ export async function fleetVerify(screen: Screen, config: string, flags: VerifyF
   }
 }
 
-/** Of heads of a kept line that are older than the store keeps. Rejects with a JournalFault. */
+/** Findings about heads of a kept line that are older than the store keeps: the mirror must have them. Rejects with a JournalFault. */
 async function whatMirrorLacks(
   state: string,
   heads: readonly SignedHead[],

@@ -33,11 +33,11 @@ import { createFindingBook, createKnowledge, formatEvent } from './watch-finding
 import { serveWatchMetrics } from './watch-metrics.js';
 
 const pauseMs = 1_000;
-/** Of all hosts: what was found in what was read is told at once. */
+/** All hosts are judged this often if something was read. Findings in what was read are reported at once. */
 const judgeMs = 5_000;
-/** What time alone brings. */
+/** The same if nothing was read: some findings come with time alone. */
 const judgeIdleMs = 15_000;
-/** All names of all hosts are listed again. */
+/** All names of all hosts are listed again after this time. */
 const wholeMs = 86_400_000;
 const saveMs = 60_000;
 const statusMinMs = 2_000;
@@ -50,7 +50,7 @@ export async function fleetWatch(screen: Screen, config: string): Promise<number
   const folder = await openStateFolder(settings);
   const environment = takeServiceEnvironment(process.env, process.pid);
   const native = await loadNative();
-  // Another process of the same user, as the one that answers people, must not read the key from the memory of this one.
+  // Another process of the same user must not read the key from the memory of this one.
   native.forbidCoreDumps();
   const manager = createServiceManager(environment, native, systemClock);
   const release = holdProcess();
@@ -89,7 +89,7 @@ class Watch {
   #store: ObjectStore;
   #mirror: Mirror;
   #isTending = false;
-  /** Everything that was stored before was read. */
+  /** Everything that was stored before this time was read. */
   #caughtMs = 0;
   /** Ends the present look. */
   #session = new AbortController();
@@ -97,17 +97,17 @@ class Watch {
   #next: FleetSettings | undefined;
   #away: FleetStatus['away'];
   #awayCode = '';
-  /** Attempts since an object or the end of a round. */
+  /** Failed attempts since the last object, or the last complete round. */
   #failures = 0;
   #isUp = false;
-  /** That versions cannot be listed. */
+  /** It was reported that versions cannot be listed. */
   #isTold = false;
   #findings: readonly FleetFinding[] = [];
   #status: FleetStatus;
   #checkpoint: FleetStatus['checkpoint'];
   #wholeMs = -Infinity;
   #judgedMs = -Infinity;
-  /** Something was read since. */
+  /** Something was read since the last judgement. */
   #isNews = false;
   #savedMs = -Infinity;
   #savedText = '';
@@ -146,7 +146,7 @@ class Watch {
         this.#isNews = true;
         this.#knowledge.heard(reader.storedMs);
         for (const finding of findings) this.#begin(finding);
-        // Before the first round is over, hosts are only not seen yet.
+        // Before the end of the first round, hosts may only not have been read yet.
         const isJudged = this.#judgedMs > -Infinity;
         if (isJudged && systemClock.now() - this.#writtenMs >= statusMinMs) this.#writeStatus();
       },
@@ -239,7 +239,7 @@ class Watch {
     }
   }
 
-  /** As `verify`. Rejects with a StoreFault, or with a CommandFault. */
+  /** One round, as of `verify`. Rejects with a StoreFault, or with a CommandFault. */
   async #round(signal: AbortSignal, isFirst: boolean): Promise<void> {
     const reader = this.#reader;
     const startMs = systemClock.wallMs();
@@ -320,7 +320,7 @@ class Watch {
     this.#awayCode = '';
   }
 
-  /** Of what the last round has read. */
+  /** Judges what the last round has read. */
   #judge(): void {
     const { fleet } = this.#reader;
     const { hosts } = this.#settings;
@@ -328,7 +328,7 @@ class Watch {
     fleet.seeMirrored(this.#mirroredMs());
     this.#findings = this.#reader.withUnread(fleet.judge(knownMs)).filter((finding) => {
       const silentMs = hosts.get(finding.host)?.silentMs ?? 0;
-      // Hosts are looked at one after the other.
+      // Hosts are read one after the other.
       const seenMs = Math.min(knownMs, this.#reader.knownMs(finding.host));
       return this.#book.has(finding) || !this.#knowledge.isExcused(finding, silentMs, seenMs);
     });
@@ -363,7 +363,7 @@ class Watch {
     this.#writtenText = this.#textOfStatus();
   }
 
-  /** When something is new. */
+  /** Signs a line if there are new records. */
   async #seal(nowMs: number): Promise<void> {
     const { fleet } = this.#reader;
     if (fleet.records === this.#sealedRecords) return;

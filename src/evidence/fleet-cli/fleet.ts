@@ -23,7 +23,6 @@ const codes: Readonly<Record<StoreFaultCode, number>> = {
   'bad-answer': exitCodes.unavailable,
 };
 
-/** `audit`: the parent command. */
 export function registerFleet(audit: Command, end: (exitCode: number) => void): void {
   const fleet = audit
     .command('fleet')

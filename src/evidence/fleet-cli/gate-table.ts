@@ -8,7 +8,7 @@ import { formatMoment, reportHidden } from '../cli/audit-table.js';
 import { noHost } from '../fleet/findings.js';
 import type { FleetFinding, FleetStatus, GateRow } from '../fleet/shapes.js';
 
-/** Hosts that are named. */
+/** Limit of the hosts that a line names. */
 const lackingMax = 10;
 
 const columns: readonly Column<GateRow>[] = [

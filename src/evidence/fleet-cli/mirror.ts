@@ -1,10 +1,9 @@
-// The mirror of a fleet: plain journal directories, STATE/journals/HOST/JOURNAL/0000000N.jsonl, cut where the gate cut, which every
-// `audit` command reads. Lines are appended as they were verified and synced before the verifier's position is saved: after an end
-// at any instant, the next run reads the lines behind that position again and skips those that are there. A line whose own hash is
-// wrong is left out, and what is missing in the store is missing here: `audit verify` finds the same hole. What comes late is kept
-// beside the segments, and put into them when they are tended. A host cannot take more
-// than its share of the disk: then its mirror stands still, at a whole line, until there is room. Segments are kept at least as long
-// as at their gate: what the gate still has is never removed, and what it has retired only after `mirror_keep`.
+// The mirror of a fleet: plain journal directories, STATE/journals/HOST/JOURNAL/0000000N.jsonl, which every `audit` command reads, with
+// segments cut as at the gate. Verified lines are appended and synced before the verifier's position is saved: after a crash the next run
+// reads the lines after that position again and skips those that are there. A line whose own hash is wrong is left out, and records that
+// the store lacks are missing here, too: `audit verify` finds the same hole. Late records are kept beside the segments until `tend` puts
+// them in. The mirror of a host whose share of the disk is used up stops after a whole line, until there is room. Segments that the gate
+// still has are never removed; retired ones only after `mirror_keep`.
 
 import {
   closeSync,
@@ -64,15 +63,15 @@ interface Journal {
   isDirty: boolean;
 }
 
-/** Throws a CommandFault for what the disk says. */
+/** Runs a step; throws a CommandFault for an error of the file system. */
 type Attempt = <Result>(run: () => Result) => Result;
 
 /** A file takes whole blocks of the disk, and so does a directory. */
 const blockBytes = 4096;
 
 /**
- * For the process that has the state. Hosts that are not listed are not mirrored. `fleet` notes a host whose share is used up, once for
- * each time, and records that are not here although nothing wrong was found: the store dropped them before they came.
+ * For the process that holds the state. Hosts that are not listed are not mirrored. `fleet` gets a finding about a host whose share is used
+ * up, once while the mirror is open, and about missing records without another fault: the store dropped them before they came.
  */
 export function openMirror(
   {
@@ -109,11 +108,11 @@ export function openMirror(
     return found;
   };
   const shareOf = (host: string): number => (hosts.has(host) ? mirrorBytes : 0);
-  /** Once full, it stays so while it is open: behind what was left out nothing may follow. */
+  /** A full mirror stays full while it is open: nothing may follow records that were left out. */
   const isFull = (host: string): boolean => {
     const share = shareOf(host);
     if (told.has(host) || usedBy(host) + bounds.storeTextBytes <= share) return told.has(host);
-    // As the next run will count it.
+    // Counts again from the disk, as the next run will.
     used.delete(host);
     if (usedBy(host) + bounds.storeTextBytes <= share) return false;
     told.add(host);
@@ -121,7 +120,7 @@ export function openMirror(
     fleet.note({ kind: 'mirror-full', host, time: formatTime(systemClock.wallMs()), text });
     return true;
   };
-  /** Whole lines at the end of the last segment. */
+  /** Appends whole lines to the last segment. */
   const append = (to: Journal, bytes: Buffer): void => {
     if (bytes.length === 0) return;
     const isNew = to.number === 0 || to.bytes + bytes.length > bounds.plainSegmentBytes;
@@ -139,7 +138,7 @@ export function openMirror(
     to.bytes = 0;
     used.set(to.host, usedBy(to.host) + blockBytes);
   };
-  /** A line that begins a segment says which one ended: the first one that came may have begun in the middle. */
+  /** Begins a segment at a line that names the one before. The first segment may have begun in the middle: only now its number is known. */
   const cut = (to: Journal, before: number): void => {
     if (to.number === 0) return begin(to, before + 1);
     const isOnly = before > to.number && listSegments(to.directory).length === 1;
@@ -152,7 +151,7 @@ export function openMirror(
   };
   const takeLines = (to: Journal, bytes: Buffer, isClean: boolean, last: number): void => {
     let from = 0;
-    // Lines without a fault go over as they are: only those that begin a segment are looked at.
+    // Of lines without a fault, only those that begin a segment are parsed.
     let at = isClean ? nextStart(bytes, 0) : 0;
     while (at < bytes.length) {
       const lf = bytes.indexOf(0x0a, at);
@@ -198,8 +197,8 @@ export function openMirror(
     endOf: (host: string, journal: string): number => attempt(() => journalOf(host, journal).seq),
     isFull: (host: string): boolean => attempt(() => isFull(host)),
     /**
-     * `isClean`: the verifier found nothing wrong with it. `late`: what it filled of a hole. False: the share of its host is used up, and
-     * the block is not here. Throws a CommandFault.
+     * `isClean`: the verifier found nothing wrong with the block. `late`: the records with which it filled a hole. False: the share of its
+     * host is used up, and the block was not taken. Throws a CommandFault.
      */
     take(
       { name: { host, journal, first, last }, text: bytes }: StoredBlock,
@@ -258,7 +257,7 @@ export function openMirror(
   };
 }
 
-/** The oldest segments, as far as the newest one says that the gate has retired them: `audit verify` takes that for the reason. */
+/** Removes the oldest segments that the gate has retired, according to the newest one: `audit verify` accepts that as the reason. */
 async function retire(directory: string, writtenMaxMs: number, attempt: Attempt): Promise<void> {
   const { files } = attempt(() => findTrail([directory]));
   const newest = files.at(-1);
@@ -273,7 +272,7 @@ async function retire(directory: string, writtenMaxMs: number, attempt: Attempt)
   }
 }
 
-/** As the head of a segment says it. */
+/** The oldest record of the gate, according to the head of a segment; 0: unknown. */
 async function oldestSeqIn(file: TrailFile): Promise<number> {
   for await (const { bytes } of readPieces(file)) {
     const { oldest_seq: oldest } = parseLine(bytes.toString('utf8', 0, bytes.indexOf(0x0a))) ?? {};
@@ -354,7 +353,7 @@ function linesBetween(bytes: Buffer, { first, last }: NonNullable<Fleet['late']>
   return Buffer.concat(found);
 }
 
-/** The seq of a whole line of ours behind this one. */
+/** The seq of an intact line after record `seq`. Undefined: it is not one. */
 function seqOfNext(line: Buffer, seq: number): number | undefined {
   const link = readLink(line);
   return link?.isIntact === true && Number.isSafeInteger(link.seq) && link.seq > seq ? link.seq : undefined;
@@ -376,7 +375,7 @@ function segmentBefore(line: Buffer): number | undefined {
   return number !== undefined && event !== 'retire' ? Number(number) : undefined;
 }
 
-/** Whose group may read new directories: that of the mirror's own directory, if an operator has let it. */
+/** The group that may read new directories: that of the mirror's own directory, if it may read that one. */
 export function groupOf(root: string): number | undefined {
   const found = statSync(root, { throwIfNoEntry: false });
   return found !== undefined && (found.mode & 0o040) !== 0 ? found.gid : undefined;
@@ -395,7 +394,7 @@ function usedIn(folder: string): number {
   return sum;
 }
 
-/** What an end in the middle of a line left behind its last whole record is taken away. */
+/** Removes what a crash left after the last whole record. */
 function openJournal(host: string, directory: string): Journal {
   const journal: Journal = { host, directory, number: 0, bytes: 0, seq: 0, isDirty: false };
   if (statSync(directory, { throwIfNoEntry: false }) === undefined) return journal;
@@ -450,7 +449,7 @@ function endOfCompressed(directory: string, segment: Segment): Pick<Journal, 'by
     return bytes.subarray(0, readSync(descriptor, bytes));
   });
   const text = inflateStart(packed);
-  // It is closed: with this size, the next line begins another one.
+  // A compressed segment is closed: with this size, the next line begins another one.
   return { bytes: Infinity, seq: lastIntact(text, true)?.seq ?? 0 };
 }
 

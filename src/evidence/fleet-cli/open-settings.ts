@@ -22,7 +22,7 @@ export function whyUnlisted(settings: FleetSettings, keys: readonly string[]): s
   return `the key of this verifier, ${keys.at(-1)}, is not among "verifiers": add it here and at the others, which take its lines for untrusted`;
 }
 
-/** `keys`: that signed its checkpoints, oldest first. Throws a CommandFault for a foreign or damaged state. */
+/** `keys`: those that signed its checkpoints, oldest first. Throws a CommandFault for a foreign or damaged state. */
 export function openFleet(settings: FleetSettings, keys: readonly string[], saved: unknown): Fleet {
   const { state, verifiers, place } = settings;
   // In a folder, the times of objects are those of the gates.

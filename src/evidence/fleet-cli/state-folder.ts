@@ -48,13 +48,13 @@ const savedJournal = z
     folder: word,
     /** The last objects that were read, in the order of the store. */
     names: z.array(word).readonly(),
-    /** Those that fill a hole whose end is missing too. */
+    /** Objects for a hole whose end is missing, too. */
     waiting: z.array(word).readonly(),
     /** Where the last look ended, if it did not see all names; else empty. */
     from: word,
-    /** Some records, and when each was stored (milliseconds since 1970): how old those were that are removed. */
+    /** Some records, and when each was stored (milliseconds since 1970): they tell how old removed records were. */
     times: z.array(z.tuple([count, distanceMs]).readonly()).readonly(),
-    /** Since 1970, and what was stored in it: objects, and their bytes. */
+    /** The day since 1970, and the objects and bytes that were stored on it. */
     day: z.tuple([count, count, count]).readonly(),
   })
   .readonly();
@@ -65,7 +65,7 @@ const savedState = z
     journals: z.array(savedJournal).readonly(),
     /** By the folder of a verifier, the last of its lines that was read. */
     lines: z.array(z.tuple([word, word]).readonly()).readonly(),
-    /** By host, when the first block that is not in the mirror was stored; of others all that were read are there. */
+    /** By host, when the first block that is not in the mirror was stored. Absent: all that were read are there. */
     behindMs: z.array(z.tuple([word, distanceMs]).readonly()).readonly(),
     fleet: z.unknown(),
     /** Findings that `watch` reported and that have not ended, by name. */
@@ -150,7 +150,7 @@ export async function openStateFolder(settings: FleetSettings) {
       attempt(`${statusName} cannot be written`, () => writeAtomically(at(statusName), text, 0o640));
     },
     signKey,
-    /** Of checkpoints, oldest first; the last one signs. Throws a CommandFault if the present key was replaced. */
+    /** The public keys of checkpoints, oldest first; the last one signs. Throws a CommandFault if the present key was replaced. */
     publicKeys(): readonly string[] {
       const { key } = parseSignKey(signKey());
       return attempt('checkpoint.pub', () => {
@@ -197,7 +197,7 @@ export async function openStateFolder(settings: FleetSettings) {
   };
 }
 
-/** Root's files would stop the verifier, which runs as the owner. Undefined: it may write, or we are not root. */
+/** Files that root writes would stop the verifier, which runs as the owner. Undefined: this process may write there. */
 function whyForeign(folder: string): string | undefined {
   const owner = ourselves().isRoot ? ownerOf(folder) : undefined;
   if (owner === undefined || owner === 0) return undefined;

@@ -1,4 +1,4 @@
-// Looks of `doctor` at the stores of a gate's receivers: may it write and read there, who could take objects back, and what is kept.
+// What `dovegate doctor` checks of the stores of a gate's receivers: may it write and read, who could remove objects, what is kept.
 
 import { listOf, textOf, type Values } from '../../gate/health/daemon-look.js';
 import { bad, type Look, ok, warning } from '../../gate/health/look.js';
@@ -14,7 +14,7 @@ import { parseBlockName, recordsOfShard, shardFolder } from '../store/names.js';
 
 const lookMs = 20_000;
 const dayMs = 86_400_000;
-/** A store that has lost its beginning although what is left is younger than that keeps too little for an investigation. */
+/** A store that has lost the beginning of a journal, and whose oldest block is younger than this, keeps too little for an investigation. */
 const youngMs = 7 * dayMs;
 const listedMax = 5_000;
 const lostTodo = 'look whether the right disk is mounted there, and who may delete there';
@@ -102,7 +102,7 @@ async function lookAtKept(
   return looks;
 }
 
-/** `safeSeq`: the last record that the gate has stored, as it says. Are it and those before it there? Rejects with a StoreFault. */
+/** Whether the store has record `safeSeq`, the last one that the gate says it has stored, and those before. Rejects with a StoreFault. */
 async function lookAtStored(
   name: string,
   host: string,

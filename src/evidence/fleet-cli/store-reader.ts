@@ -1,11 +1,11 @@
-// Reads the store of a fleet, as often as it is looked at, and keeps in the state what was read of each journal. A look lists the versions
-// of names behind the last ones that were read, so that late, forked and hidden objects near the end show at once; a whole look lists all
-// names, also those of hosts and journals. An object whose lines do not join under its name is looked for among its older versions. What a
-// list says is not trusted: names that are none of ours are findings, and each host has a bound of time and of such names in a look.
+// Reads the store of a fleet in looks, and keeps in the state what was read of each journal. A look lists the versions of the last names
+// that were read, and of later ones, so that late, forked and hidden objects near the end show at once; a whole look lists all names, also
+// those of hosts and journals. If the lines of an object do not join under its name, its older versions are searched. Lists are not
+// trusted: names that are not ours are findings, and each host has a limit of time and of such names in a look.
 //
-// Anybody with the credential of a host can chain lines after its last ones: the hashes have no key. So, of a host whose key is listed, a
-// block is taken up to its last signed checkpoint, with the blocks before it that lead there: the first line of a block names the hash of
-// the record before it, and the name of the block with this record ends with that hash. Other blocks are held: they are not proved yet.
+// Anybody with the credential of a host can chain lines after its last ones: the hashes have no key. So for a host with a listed key, a
+// block is taken only up to its last signed checkpoint, with the blocks before it that lead there: the first line of a block names the hash
+// of the record before it, and the name of the block with this record ends with that hash. Other blocks are held: they are not proved yet.
 
 import { join } from 'node:path';
 import { bounds } from '../../host/bounds/bounds.js';
@@ -47,35 +47,38 @@ import type { SavedJournal, SavedState, StateFolder } from './state-folder.js';
 
 /** Names of a journal that a look lists again. */
 const namesMax = 50;
-/** Of the age of a journal's blocks: at their times it is known whether what was removed was old enough. */
+/** Block times that are kept of a journal: they tell whether removed records were old enough. */
 const timesMax = 8;
-/** Clocks of store and verifier may differ by the rest. */
+/** The part of `keepMs` after which the store may have dropped a record: its clock and the verifier's may differ. */
 const agePart = 0.9;
 const objectsPerSave = 1_000;
 const dayMs = 86_400_000;
-/** How often a gate may use its credit of a day, which it has twice: restarts give it some more. */
+/** A gate has its daily credit twice, usual and urgent, and may use both this often: restarts give it some more. */
 const creditTimes = 3;
-/** Lines of a verifier that a new reader looks at, and how many verifiers. */
+/** Limits of the lines of a verifier that a new reader takes, and of verifiers. */
 const linesMax = 64;
 const verifiersMax = 2 * bounds.fleetVerifiers;
 const hostsAtOnce = 8;
-/** In a look at one host: how long it may take, and after which time no object is begun; how many of its names may be wrong. */
+/** Limits of a look at one host: its time, the time after which no further object is begun, and its wrong names. */
 const hostMs = 60_000;
 const openMs = 10_000;
 const strangeMax = 1_000;
-/** As many unproved blocks of a journal are remembered as its credit permits in so many days; more of them are read again in each look. */
+/** Unproved blocks of a journal that are remembered: as many as its credit permits in so many days. Others are read again in each look. */
 const heldDays = 14;
-/** Journals of a host that are read, and objects of one in which a signature is looked for where a host has more. */
+/** Limit of the journals of a host that are read. If it has more, a signature is searched in so many objects of each. */
 const journalsMax = 2 * bounds.fleetChains;
 const probesMax = 8;
-/** Folders of a host, each asked for a signature where it has more than are read. */
+/** Limit of folders of a host, and of lines of a verifier, that are listed. */
 const foundMax = 20_000;
-/** Names of hosts, and lines of verifiers, are listed again after this time; the journals of a host: */
+/** Names of hosts and lines of verifiers are listed again after `levelMs`, the journals of a host after `journalsMs`. */
 const levelMs = 600_000;
 const journalsMs = 300_000;
-/** Bounds of the pause between two looks at a host, which grow with their number: where nothing came, and where the next is expected. */
+/**
+ * Pauses between two looks at a host: at least `least`, or `ofHost` per host; at most `most` if nothing came, `expected` if the next object
+ * is expected; `unseen` if none was ever seen.
+ */
 const pauseMs = { least: 5_000, ofHost: 10, most: 60_000, expected: 300_000, unseen: 15_000 } as const;
-/** The store is asked at least so often. */
+/** Longest time without a request to the store. */
 const quietMs = 15_000;
 
 type Take = (findings: readonly FleetFinding[]) => void;
@@ -85,16 +88,16 @@ export type StoreReader = ReturnType<typeof createStoreReader>;
 interface Held extends Listed {
   readonly of: BlockName;
   readonly storedMs: number;
-  /** Of its first line; undefined: it is not what its name says. */
+  /** Of its first line. Undefined: the object is not what its name says. */
   readonly prev: string | undefined;
   /** It was compared with the proved records up to that one. */
   readonly seenSeq: number;
 }
 
 interface Cursor {
-  /** The last ones that were read, as the store lists them. */
+  /** The names that were read last, in the order of the store. */
   names: string[];
-  /** They fill a hole whose end is missing too. */
+  /** Objects for a hole whose end is missing, too. */
   waiting: string[];
   /** Read in this run. */
   held: Held[];
@@ -105,7 +108,7 @@ interface Cursor {
   day: readonly [day: number, objects: number, bytes: number];
 }
 
-/** What of it was looked at in this run. */
+/** What a reader knows of a host in this run. */
 interface HostLook {
   journals: readonly string[];
   /** Milliseconds of the monotonic clock. */
@@ -113,12 +116,12 @@ interface HostLook {
   nextMs: number;
   /** All its names are to be compared. */
   isWhole: boolean;
-  /** The last look. */
+  /** How long the last look took. */
   tookMs: number;
   storedMs: number;
   gapMs: number;
   objects: number;
-  /** What was stored before was read: milliseconds since 1970. */
+  /** Everything that was stored before this time (milliseconds since 1970) was read. */
   knownMs: number;
 }
 
@@ -155,7 +158,7 @@ export function createStoreReader(
       { ...rest, names: [...names], waiting: [...waiting], times: [...times], held: [] },
     ]),
   );
-  /** By the folder of a verifier: the last line that was read; `isWanted`: it and all behind it must be found again. */
+  /** By the folder of a verifier: the last line that was read. `isWanted`: it and all after it must be found again. */
   const lines = new Map<string, { readonly name: string; readonly isWanted?: boolean }>(
     saved?.lines.map(([below, name]) => [below, { name }]),
   );
@@ -219,8 +222,9 @@ export function createStoreReader(
       return behindMs;
     },
     /**
-     * `isWhole`: all names of all hosts; else hosts whose next object is due, or, if it `isUrgent`, that are unfinished. False: a host has
-     * more than a look may take. Rejects with a StoreFault, or with the reason of the signal; what was read before counts.
+     * `isWhole`: looks at all names of all hosts; otherwise at hosts whose next object is due, and with `isUrgent` at unfinished ones.
+     * False: a host has more than a look may take. Rejects with a StoreFault, or with the reason of the signal; what was read before
+     * counts.
      */
     async look(signal: AbortSignal, isWhole: boolean, isUrgent = false): Promise<boolean> {
       if (isWhole || systemClock.now() - levelsMs >= levelMs) {
@@ -230,7 +234,7 @@ export function createStoreReader(
       const nowMs = systemClock.now();
       const isDue = (host: string): boolean => isUrgent && unfinished.has(host);
       let due = [...looks].filter(([host, { nextMs }]) => isWhole || nextMs <= nowMs || isDue(host));
-      // One look tells whether the store is there.
+      // One look shows whether the store can be reached.
       if (due.length === 0 && nowMs - lookedMs >= quietMs)
         due = [...looks].toSorted(([, one], [, other]) => one.nextMs - other.nextMs).slice(0, 1);
       if (due.length > 0) lookedMs = nowMs;
@@ -280,7 +284,7 @@ export function createStoreReader(
     return fleet.endOf(host, journal)?.seq ?? 0;
   }
 
-  /** The hosts that are there, and the lines of all verifiers. */
+  /** Reads the lines of all verifiers, and lists the hosts of the store. */
   async function readLevels(signal: AbortSignal): Promise<void> {
     await readLines(signal);
     const newestMs = new Map<string, number>();
@@ -312,7 +316,7 @@ export function createStoreReader(
     looks.set(host, { ...none, objects: 0, knownMs: 0, storedMs: newestMs.get(host) ?? 0 });
   }
 
-  /** The last lines of each verifier, and all behind those that were read. */
+  /** Reads the last lines of each verifier, or all after the last one that was read. */
   async function readLines(signal: AbortSignal): Promise<void> {
     const folders = new Set(lines.keys());
     let isRead = await apart(noHost, signal, async () => {
@@ -344,14 +348,14 @@ export function createStoreReader(
     }
     for (const entry of listed) {
       const name = parseName(entry.name);
-      // No server gives what another name than ours stands for, such as one with "..".
+      // An object with another name, such as one with "..", is never read.
       const line = isVerifierName(name) ? await lineOf(entry, name, signal) : undefined;
       if (line !== undefined) take(fleet.takeLine(line.read, line.storedMs));
       else {
         const text = `${shown(entry.name)} is no line of a verifier`;
         note('malformed', noHost, text, undefined, undefined, putMs(entry));
       }
-      // Junk behind the last line of a verifier must not hide its later lines.
+      // Junk after the last line of a verifier must not hide its later lines.
       const isLast = timeOfLast(entry.name) !== undefined;
       if (isLast || timeOfLast(lines.get(below)?.name) === undefined) lines.set(below, { name: entry.name });
     }
@@ -363,7 +367,7 @@ export function createStoreReader(
     return isVerifierName(name) ? fleet.log.timeOfLast(name.hash) : undefined;
   }
 
-  /** A fault below a host, or below the verifiers, is theirs alone where the store answers otherwise. False: there was one. */
+  /** Runs a part for one host, or the verifiers. If it fails although the store answers, the fault is theirs alone. False: it failed. */
   async function apart(host: string, signal: AbortSignal, run: () => Promise<void>): Promise<boolean> {
     try {
       await run();
@@ -404,7 +408,7 @@ export function createStoreReader(
     const onAbort = (): void => stop.abort(signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     let isDone = true;
-    // One that takes long, as it did before, keeps no other one waiting.
+    // Hosts that took long in their last look come last, so that the others need not wait.
     const waiting = due.toSorted(([, one], [, other]) => one.tookMs - other.tookMs).values();
     const faults: unknown[] = [];
     const lookAtEach = async (): Promise<void> => {
@@ -419,7 +423,7 @@ export function createStoreReader(
           });
           look.tookMs = systemClock.now() - startMs;
           if (isRead) continue;
-          // It counts as looked at: a host of which nothing is to be had is silent.
+          // The host counts as looked at: one of which nothing can be read is silent.
           look.knownMs = wallMs;
           look.nextMs = systemClock.now() + pauseMs.most;
         } catch (fault) {
@@ -435,7 +439,7 @@ export function createStoreReader(
     return isDone;
   }
 
-  /** The store answers, whatever it does with a host. */
+  /** Whether the store answers at all. */
   async function isThere(signal: AbortSignal): Promise<boolean> {
     try {
       for await (const _ of store.list('', { isLevel: true, signal })) break;
@@ -445,7 +449,7 @@ export function createStoreReader(
     }
   }
 
-  /** Its signal aborts with this one, or when a look at one host has taken its time. */
+  /** `own` aborts with `signal`, or after the time limit for one host. */
   async function inTime<Value>(
     signal: AbortSignal,
     run: (own: AbortSignal) => Promise<Value>,
@@ -498,7 +502,7 @@ export function createStoreReader(
     return isDone;
   }
 
-  /** Until the next object is expected; a host is looked at once more when it has been silent for as long as it may. */
+  /** Milliseconds until the next object is expected, but not beyond the moment from which the host counts as silent. */
   function pauseOf(host: string, { storedMs: newestMs, gapMs }: HostLook, isNew: boolean): number {
     if (newestMs === 0) return pauseMs.unseen;
     const ageMs = systemClock.wallMs() - newestMs;
@@ -523,7 +527,7 @@ export function createStoreReader(
       }
       if (strange > strangeMax || found.length > foundMax) break;
     }
-    // Also those of which nothing is left.
+    // Also known journals of which the store has nothing any more.
     const known = [...cursors.keys()].filter((name) => name.startsWith(`${host}/`));
     const others = found.filter((name) => !cursors.has(name));
     let all: readonly string[] = [...known, ...others];
@@ -538,7 +542,7 @@ export function createStoreReader(
       all = [...new Set([...vouched, ...all])];
     }
     const isFlooded = all.length > journalsMax;
-    // Nothing of the others could be taken.
+    // No record of the others could be taken.
     const chosen = isFlooded && keyOf(`${host}/`) !== undefined ? [...vouched] : all.slice(0, journalsMax);
     if (isFlooded)
       note('malformed', host, `it has more than ${journalsMax} journals, of which the signed ones are read`);
@@ -552,7 +556,7 @@ export function createStoreReader(
       .map((name) => name.slice(host.length + 1, -1));
   }
 
-  /** One of its first objects joins, and has a signature of the host's key. */
+  /** Whether one of its first objects joins, and has a signature of the host's key. */
   async function isSigned(below: string, signal: AbortSignal): Promise<boolean> {
     let [seen, probes] = [0, 0];
     for await (const page of entriesOf(below, undefined, signal))
@@ -591,7 +595,7 @@ export function createStoreReader(
     wrong: number;
   }
 
-  /** False: there is more, and the next look goes on there. A thousand wrong ones end a look: a stranger may have put there any number. */
+  /** False: there is more, and the next look goes on there. Many wrong names and objects end a look: a stranger may have stored them. */
   async function lookAtJournal(looking: Looking): Promise<boolean> {
     const { host, journal, cursor, signal, look } = looking;
     const below = journalFolder(host, journal);
@@ -639,7 +643,7 @@ export function createStoreReader(
     if (!isTaken || cursor.from !== '') return false;
     for (const gone of unseen) {
       const name = parseName(gone);
-      // Of other records than the mirror has nothing is lost.
+      // Nothing is lost if the records are not those of the mirror.
       if (held.includes(gone) || !isBlockName(name)) continue;
       const has = await mirrored(name);
       if (has !== 'other' && has !== 'absent') tellCut(looking, name.first, name.last);
@@ -693,14 +697,14 @@ export function createStoreReader(
         if (!(fault instanceof StoreFault) || fault.code !== 'refused') throw fault;
       }
     }
-    // Where names may not be listed either, nothing is known of versions.
+    // Only if names can be listed: otherwise nothing is known of versions.
     for await (const page of store.list(below, options)) {
       hasVersions = false;
       yield page.map((name) => ({ name, versions: [{ name, version: '', isMarker: false }] }));
     }
   }
 
-  /** In their order, but for those that end where a hole ends: they fill it from there. False: not all were taken. */
+  /** Takes blocks in order, except those that end where a hole ends: they come first, and fill it from its end. False: some are left. */
   async function takeAll(fresh: readonly Listed[], looking: Looking): Promise<boolean> {
     const { cursor, host, journal } = looking;
     const all = fresh.map((entry) => ({ entry, name: parseName(entry.name) }));
@@ -744,7 +748,7 @@ export function createStoreReader(
     await takeLines(entry.name, { ...content, name }, looking);
   }
 
-  /** Takes it up to its last signature, with those before it that lead there, and holds what no signature covers. */
+  /** Takes a block up to its last signature, with the blocks before it that lead there, and holds what no signature covers. */
   async function takeProved(entry: Listed, of: BlockName, looking: Looking): Promise<void> {
     const { cursor } = looking;
     const end = endOf(of);
@@ -761,7 +765,7 @@ export function createStoreReader(
       path.unshift(next);
       at = next.of.first <= end + 1 ? undefined : await findBefore(next, looking);
     }
-    // The rest of the way is looked for again: taken without it, these records would come after a hole.
+    // The blocks between are searched again in the next look: without them these records would come after a hole.
     if (looking.isOver() && (path[0]?.of.first ?? 0) > end + 1) return;
     cursor.held = cursor.held.filter((one) => !path.includes(one));
     for (const each of path) {
@@ -775,7 +779,7 @@ export function createStoreReader(
     if (signedSeq < of.last && (path.length > 0 || cursor.held.length < heldMax)) cursor.held.push(own);
   }
 
-  /** The block before it: held, or found by its name among more than can be held. */
+  /** The block before a block: a held one, or one found by its name, since the number of held ones is limited. */
   async function findBefore(next: Held, looking: Looking): Promise<Held | undefined> {
     const { signal, cursor } = looking;
     const known = cursor.held.find((one) => isBefore(one, next));
@@ -796,7 +800,7 @@ export function createStoreReader(
     return undefined;
   }
 
-  /** Held ones that begin at a proved record: they have the same one, or another one. False: not all were compared. */
+  /** Compares held blocks that begin before the last proved record with the proved ones. False: not all were compared. */
   async function compareHeld(looking: Looking): Promise<boolean> {
     const { cursor } = looking;
     const isDue = ({ of, seenSeq }: Held): boolean => of.first <= endOf(of) && seenSeq < endOf(of);
@@ -820,7 +824,7 @@ export function createStoreReader(
     return true;
   }
 
-  /** What is held, for the status and the findings. */
+  /** Notes what is held, for the status and the findings. */
   function noteUnproved(host: string, journal: string, { held }: Cursor): void {
     const blocks = held.filter(({ prev }) => prev !== undefined);
     let seq = endOf({ host, journal });
@@ -832,7 +836,7 @@ export function createStoreReader(
     if (blocks.length > 0 && !behindMs.has(host)) behindMs.set(host, unproved.sinceMs);
   }
 
-  /** It counts for the look and for the credit of the day. */
+  /** The content of a new block, which counts for the look and for the credit of the day. */
   async function newContentOf(entry: Listed, name: BlockName, looking: Looking): Promise<Content> {
     const { cursor, wrong, look } = looking;
     const content = await contentOf(entry, name, looking);
@@ -902,7 +906,7 @@ export function createStoreReader(
     note('too-much', host, text, journal, seq);
   }
 
-  /** The lines of an object: of its newest version if they join under its name, else of the oldest one of which that is true. */
+  /** The lines of an object: of its newest version if they join under its name, otherwise of the oldest version whose lines do. */
   async function contentOf(
     { name: listed, versions, copies = [] }: Listed,
     name: BlockName,
@@ -914,7 +918,7 @@ export function createStoreReader(
     const newest = isHidden ? undefined : await readOne(listed, undefined, signal);
     if (newest?.text !== undefined && fitsName(newest.text, name)) return newest;
     for (const { name: of, version, isMarker } of [...versions.toReversed(), ...copies.toReversed()]) {
-      // A store without versions has read it.
+      // Without versions, this object was read already.
       if (isMarker || (version === '' && of === listed)) continue;
       const one = await readOne(of, version, signal);
       if (one?.text === undefined || !fitsName(one.text, name)) continue;
@@ -954,7 +958,7 @@ export function createStoreReader(
     try {
       const of = version === undefined || version === '' ? {} : { version };
       const { bytes, storedMs: atMs } = await store.read(name, { bytesMax, signal, ...of });
-      // A time to come would keep a host from being silent.
+      // A time in the future would hide the silence of a host.
       return { bytes, storedMs: Math.min(atMs, systemClock.wallMs()) };
     } catch (fault) {
       if (isStoreAway(fault)) throw fault;
@@ -989,7 +993,7 @@ export function createStoreReader(
     note('cut-in-store', host, text, journal, first);
   }
 
-  /** All names of a journal: do they still have every record that was read, and does none of them tell of others? */
+  /** Whether the names of a journal still have every record that was read, and have no different ones. */
   async function compareNames(looking: Looking): Promise<void> {
     const { host, journal, signal } = looking;
     const { seq: end = 0, from = 1 } = fleet.endOf(host, journal) ?? {};
@@ -1017,7 +1021,7 @@ export function createStoreReader(
       }
       if (isPast || strange > strangeMax) break;
     }
-    // Of a disk that was put back they may be far behind.
+    // Marks of a gate whose disk was restored from a copy may be far from the end.
     for (const mark of marks) take(fleet.takeMark(mark, await hasMarked(mark)));
     if (again > objectsMax)
       tellTooMuch(host, journal, from, `${again} objects and versions have what is there already`);
@@ -1028,7 +1032,7 @@ export function createStoreReader(
   async function compareBlock(entry: Listed, name: BlockName, end: number, looking: Looking): Promise<void> {
     const content = await contentOf(entry, name, looking);
     const { text } = content;
-    // What came late is not in its segment yet.
+    // Late records are not in the segments of the mirror yet.
     if (text === undefined || !fitsName(text, name) || name.last > end || (await mirrored(name)) !== 'other')
       return;
     const signed = fleet.lastSigned(name, text);
@@ -1036,7 +1040,7 @@ export function createStoreReader(
     take(fleet.takeFork({ ...content, name }, isProved === true));
   }
 
-  /** The store may have removed it. */
+  /** Whether the store's retention may have removed it. */
   function isOld(atMs: number): boolean {
     return keepMs > 0 && systemClock.wallMs() - atMs >= agePart * keepMs;
   }
@@ -1056,12 +1060,11 @@ export function createStoreReader(
   }
 }
 
-/** Not only one object is not to be had. */
+/** Whether a fault concerns the store, and not only one object. */
 function isStoreAway(fault: unknown): boolean {
   return !(fault instanceof StoreFault) || fault.code === 'away' || fault.code === 'refused';
 }
 
-/** A sentence. */
 export const unseenVersions =
   'this credential may not list versions (s3:ListBucketVersions), so what is hidden or overwritten is not seen';
 
@@ -1072,22 +1075,22 @@ function shown(name: string): string {
   return printable(name.slice(0, 300));
 }
 
-/** Its last record is the one that the first line of `next` names. */
+/** Whether its last record is the one before the first line of `next`. */
 function isBefore({ of, prev }: Held, next: Held): boolean {
   return prev !== undefined && of.last === next.of.first - 1 && of.hash === next.prev;
 }
 
-/** Of a block; any other name comes back as it is. */
+/** The name of a block's copy; any other name is returned unchanged. */
 function copyNameOf(name: string): string {
   return name.replace(/\.jsonl\.gz$/, '.2.jsonl.gz');
 }
 
-/** Of its newest version that is not hidden, where the list says it. */
+/** When its newest version that is not hidden was stored. Undefined: the list does not say it. */
 function putMs({ versions }: Listed): number | undefined {
   return versions.find(({ isMarker }) => !isMarker)?.storedMs;
 }
 
-/** A name that sorts before this one, and behind all that do. */
+/** A name that sorts before this one, and after all other names that do. */
 function justBefore(name: string): string {
   const last = name.charCodeAt(name.length - 1);
   return `${name.slice(0, -1)}${String.fromCharCode(last - 1)}\u007E`;

@@ -19,7 +19,7 @@ export function createFindingBook(told: readonly string[]) {
   const open = new Map<string, FleetFinding | undefined>(told.map((name) => [name, undefined]));
   return {
     has: (finding: FleetFinding): boolean => open.has(nameOf(finding)),
-    /** A finding just made in the trail; undefined: it was already reported. */
+    /** Reports a new finding of the trail. Undefined: it was already reported. */
     begin(finding: FleetFinding, nowMs: number): string | undefined {
       const name = nameOf(finding);
       if (open.has(name)) return undefined;
@@ -55,13 +55,13 @@ export function formatEvent(nowMs: number, event: string, fields: StoredRecord):
   return formatJson({ time: formatTime(nowMs), event, ...fields });
 }
 
-/** After a loss, a longer time in which nothing was stored is the store's absence. */
+/** After a loss of the store, a longer time in which nothing was stored counts as its absence. */
 const absenceMs = 10_000;
 const absencesMax = 100;
-/** Steps of that length for which it is kept that something was stored: some days. */
+/** Limit of remembered steps of that length in which something was stored: some days. */
 const stepsMax = 65_536;
 
-/** While the store is away, silence is nobody's fault. What was stored while only we were away is no absence. */
+/** Tracks absences of the store, in which silence is no host's fault. If blocks were stored meanwhile, only this verifier was away. */
 export function createKnowledge() {
   let knownMs = 0;
   let isLive = false;

@@ -36,7 +36,7 @@ export interface ChainContext {
   /** Whether the store's own retention explains that a journal begins with a block of this age. */
   readonly isPruned: (storedMs: number) => boolean;
   readonly report: (finding: FoundFinding) => void;
-  /** The records that were reported missing from that one on are all there. */
+  /** Called when all records that were reported missing from this one on have come. */
   readonly filled: (seq: number) => void;
   readonly isAccepted: (finding: FoundFinding) => boolean;
   /** Each change of the policies is a finding. */
@@ -47,18 +47,18 @@ export interface ChainContext {
 const lineBytesMax = bounds.fleetLineBytes;
 /** Admissions without completion that are kept; no gate has as many at once. */
 export const openMax = bounds.fleetOpen;
-/** Of a block that is only asked whether it has one: each costs a check. */
+/** Checkpoints that are checked in a block of which only a signature is wanted: each check costs time. */
 const signaturesMax = 4;
 /** Hashes of the last records, for comparison with those of blocks that overlap. */
 const recentMax = bounds.fleetRecent;
 /** Locks that are in force: more than a gate has at once. */
 const locksMax = bounds.fleetLocks;
-/** Holes that may be filled; beyond it the oldest stays a finding. */
+/** Holes that late records may fill; beyond this limit the oldest one stays a finding. */
 const gapsMax = bounds.fleetGaps;
 /** A match of this part of a hash, half of it, cannot be chance. */
 const recentBytes = 16;
 const noHash = '00'.repeat(recentBytes);
-/** Clocks are compared by the best of the last blocks: those of a gate that catches up are late although its clock may be right. */
+/** Clocks are compared by the best of the last blocks: a gate that catches up sends late blocks, although its clock may be right. */
 const driftWindowMs = 600_000;
 const checkpointText = Buffer.from(',"event":"checkpoint"');
 /** The beginning of a record with its time, event and ids, and of an admission with its policy. */
@@ -68,23 +68,23 @@ const admissionBytes = 2048;
 const ownEvents: ReadonlySet<string> = new Set(['start', 'checkpoint', 'retire', 'reload', 'lock']);
 
 const whoForks = 'two machines write this journal, or somebody else writes as this host';
-/** Of a host with a listed key. */
+/** For a host with a listed key. */
 const whoSigns = 'two machines write this journal, or somebody has its key';
 const whoDoesNotSign = 'somebody else writes with its credential, or two machines write this journal';
 
 const compare = 'compare the host\'s own journal ("dovegate audit verify" there)';
 
-/** Records that came late, in a row; others between them may have been there. */
+/** The range of records that came late; some within it may have been there. */
 export interface Late {
   readonly first: number;
   readonly last: number;
 }
 
-/** What the store has after the newest signed record of a journal, and no signature covers. */
+/** Records of the store after the newest signed one of a journal, which no signature covers. */
 export interface Unproved {
   /** The last record without a hole before it. */
   readonly seq: number;
-  /** When the first and the last block of it were stored. */
+  /** When the first and the last of these blocks were stored. */
   readonly sinceMs: number;
   readonly storedMs: number;
 }
@@ -95,7 +95,7 @@ interface Behind {
   readonly head: LineHead | undefined;
 }
 
-/** Those of a journal: a key may sign for several. */
+/** Only those of this journal: a key may sign for several. */
 function checkpointsIn(text: Buffer, journal: string) {
   const found: { readonly line: Buffer; readonly record: StoredRecord }[] = [];
   for (let at = text.indexOf(checkpointText); at >= 0; at = text.indexOf(checkpointText, at + 1)) {
@@ -106,7 +106,7 @@ function checkpointsIn(text: Buffer, journal: string) {
   return found;
 }
 
-/** The last one of the last checkpoints of this journal in a block with a valid signature: it covers what is before it. */
+/** The last validly signed one of the last few checkpoints of this journal in a block: it covers all records before it. */
 export function lastSignedIn(text: Buffer, journal: string, { listed, named }: HostKeys) {
   const keys = { listed, named: [...named] };
   const signed = checkpointsIn(text, journal)
@@ -117,35 +117,35 @@ export function lastSignedIn(text: Buffer, journal: string, { listed, named }: H
 
 export class Chain {
   readonly state: ChainState;
-  /** Undefined: all that was read is taken. */
+  /** Undefined: all records that were read were taken. */
   unproved: Unproved | undefined;
-  /** What the last block filled of a hole. */
+  /** The records with which the last block filled a hole. */
   late: Late | undefined;
   readonly open: Map<string, { readonly seq: number; readonly storedMs: number }>;
   readonly policies: Map<string, string>;
   readonly #context: ChainContext;
   readonly #arguments = createArgumentsCheck();
   readonly #runs: ReturnType<typeof createRunEnds>;
-  /** By seq; zeros: none. Bytes, as strings of a thousand hosts would fill the memory. */
+  /** By seq modulo `recentMax`; zeros: none. Bytes, since strings of a thousand hosts would fill the memory. */
   readonly #recentHashes = Buffer.alloc(recentMax * recentBytes);
   /** Policy and version of the last admission: usually the next one has the same. */
   #policyText = '';
   #storedMs = 0;
-  /** Of the block's first record that was not here yet. */
+  /** Time of the first new record of the block. */
   #firstTime = '';
   #isFirstLine = false;
   #records = 0;
-  /** Holes from that record on are this block's own. */
+  /** Holes from this record on begin within the block that is being taken. */
   #ownGapFrom = 0;
-  /** The object that is taken. */
+  /** The name of the object that is being taken. */
   #object = '';
-  /** A signature covers what is taken, up to that record: it leads to one, or has one. Of a host without a listed key it is not known. */
+  /** Records of this object up to this seq are covered by a signature. Without a listed key all of them count as covered. */
   #provedSeq = 0;
-  /** The last other record of this object. */
+  /** The last record of this object that differs from a known one. */
   #otherSeq = 0;
-  /** Hashes of signed records that `signedSeqIn` found last: a check takes as long as that of 50 lines. */
+  /** Hashes of signed records that `signedSeqIn` found last: checking a signature takes as long as checking 50 lines. */
   #signed = new Set<string>();
-  /** Lines of the block that are not behind the last known record. */
+  /** Lines of the block whose seq is not above the last known one. */
   #behind: Behind[] = [];
 
   /** The chain owns `state` from now on. */
@@ -177,12 +177,12 @@ export class Chain {
     return this.#runs.state.at === 'stopped';
   }
 
-  /** Whether records are missing that this block may have: it waits until those behind it have come. */
+  /** Whether records are missing that this block may have: it has to wait until the records after it have come. */
   lacks({ first, last }: Pick<BlockName, 'first' | 'last'>): boolean {
     return this.state.gaps.some(({ from, to }) => from <= last && first <= to);
   }
 
-  /** Record time against the store's: the best of the last blocks. Undefined: no block. */
+  /** Record time minus the store's: the best of the last blocks. Undefined: no block came. */
   get driftMs(): number | undefined {
     const { driftMs, driftBeforeMs } = this.state;
     return driftMs === undefined ? undefined : Math.max(driftMs, driftBeforeMs ?? driftMs);
@@ -203,7 +203,7 @@ export class Chain {
     state.unfollowed = 0;
   }
 
-  /** Undefined: it begins with record 1, or its beginning is explained. */
+  /** Undefined: the journal begins with record 1, or its beginning is explained. */
   judgeBeginning(): FleetFinding | undefined {
     const { isLate, firstSeq } = this.state;
     if (!isLate) return undefined;
@@ -211,7 +211,7 @@ export class Chain {
     return this.#finding('missing', 1, text);
   }
 
-  /** A gate has found records of its journal in the store that it does not have, and stopped: this one it has. */
+  /** Takes the mark of a gate that stopped since the store has records that it does not have. The mark names a record that it has. */
   takeMark(mark: ForkedName, isMirrored: boolean): void {
     const { seq, hash } = mark;
     const known = this.#recent(seq);
@@ -221,11 +221,11 @@ export class Chain {
       : `its record ${seq} is another one than the store has, and no block shows it; two machines write one journal`;
     const text = `the mark ${formatName(mark)} says that a gate stopped shipping: ${what}, or somebody forged the mark: find out which machine has the right journal, and give the other one a directory for a new journal`;
     const finding = this.#finding(isKnown ? 'cut-at-host' : 'forked', isKnown ? seq + 1 : seq, text);
-    // It is found in each reading.
+    // The same mark is found in each reading.
     this.#context.report({ ...finding, line: hash });
   }
 
-  /** The last record of a block, whose lines join, that is a checkpoint of this journal with a valid signature; 0: none. */
+  /** Seq of the last validly signed checkpoint of this journal in a block whose lines join; 0: none. */
   signedSeqIn(text: Buffer, storedMs: number): number {
     let signedSeq = 0;
     this.#storedMs = storedMs;
@@ -292,7 +292,7 @@ export class Chain {
     this.#provedSeq = isWhole ? Infinity : (signed?.seq ?? 0);
   }
 
-  /** A block that is too old to be compared line by line. `isProved`: it has another signed record. */
+  /** Takes a block that is too old to be compared line by line. `isProved`: a signed record of it differs, too. */
   takeFork({ name, storedMs }: StoredBlock, isProved: boolean): void {
     this.#object = formatName(name);
     this.#storedMs = storedMs;
@@ -380,7 +380,7 @@ export class Chain {
   }
 
   #tellUnlinked(seq: number, head: LineHead | undefined): void {
-    // Blocks come from one file: between two of them the host may have got another one.
+    // A block comes from one file; between two blocks the host may have got another file.
     if (this.#isFirstLine && this.state.garbage === 0 && seq > 1) {
       const text = `record ${seq} does not go on behind record ${seq - 1} of the store: the host's own end was cut off or put back from a copy; ${compare}`;
       this.#tell('cut-at-host', seq, text, head);
@@ -390,8 +390,8 @@ export class Chain {
   }
 
   /**
-   * Records that come again, or late. A hole is filled from its end on: the record behind it says which hash its last one has, and nobody
-   * can make another line with this hash. A beginning that fits proves nothing.
+   * Takes records that come again, or late. A hole is filled from its end: the record after it has the hash of the last missing one, and
+   * nobody can make another line with this hash. A record that fits the beginning of a hole proves nothing.
    */
   #takeBehind(): void {
     const behind = this.#behind;
@@ -401,9 +401,9 @@ export class Chain {
     for (const one of behind.toReversed()) {
       const { seq } = one.link;
       const gap = this.state.gaps.find(({ from, to }) => seq >= from && seq <= to);
-      // A gate puts the lines of a block in their order: a block fills no hole of its own.
+      // A gate writes the lines of a block in order, so a block cannot fill a hole within itself.
       if (gap === undefined || gap.to >= this.#ownGapFrom) again.push(one);
-      // Others have to wait for those behind them.
+      // Other records have to wait for those after them.
       else if (seq === gap.to) this.#fill(gap, one);
     }
     for (const { link, head } of again.toReversed()) this.#tellOther(link, head);
@@ -431,12 +431,12 @@ export class Chain {
     if (gap.prev !== undefined && gap.prev !== link.prev) this.#tellUnlinked(link.seq, head);
   }
 
-  /** The same record may come in two blocks; what is too old to be compared proves nothing. */
+  /** Reports a record that differs from the known one. A record may come in two blocks; one too old to be compared proves nothing. */
   #tellOther({ seq, hash }: Link, head: LineHead | undefined): void {
     const { state } = this;
     const known = this.#recent(seq);
     if (known === undefined || hash.startsWith(known)) return;
-    // An unsigned fork must not make a signed one, which begins behind it, look like its continuation.
+    // An unsigned fork must not make a signed one that begins after it look like its continuation.
     const isProved = seq <= this.#provedSeq;
     const isMore = this.#otherSeq > 0 && seq === this.#otherSeq + 1;
     const isOfSigned = state.behindSeq > 0 && seq === state.behindSeq + 1;

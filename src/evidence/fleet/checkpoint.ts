@@ -131,10 +131,7 @@ export function readCheckpoint(line: string | Buffer): ReadCheckpoint | undefine
   return { line: text, seq, root, time: at, heads, findings, key, nextKey, prev, hash: own };
 }
 
-/**
- * The public keys of a verifier, as `checkpoint.pub` of its state holds them: base64, one a line, oldest first; or one in PEM. Undefined:
- * there is none, or there are too many.
- */
+/** The public keys in a verifier's `checkpoint.pub`: base64, one a line, oldest first; or one in PEM. Undefined: none, or too many. */
 export function verifierKeysIn(content: string): readonly string[] | undefined {
   const whole = parsePublicKey(content);
   if (whole !== undefined) return [whole];

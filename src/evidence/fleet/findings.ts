@@ -7,7 +7,7 @@ import type { FleetFinding } from './shapes.js';
 
 export const noHost = '-';
 
-/** For each kind and host, of those that a signature of the host proves, and of others. */
+/** For each kind and host, separately for findings that a signature of the host proves, and for others. */
 const keptMax = bounds.fleetFindings;
 
 /** `storedMs`: of the block that shows it. */
@@ -19,7 +19,7 @@ type Place = Pick<KeptFinding, 'host' | 'kind' | 'isProved'>;
 interface OfKind extends Place {
   kept: KeptFinding[];
   hasMore: boolean;
-  /** Blocks that were stored until then show nothing new: more than are kept were accepted. 0: none. */
+  /** Blocks that were stored until then show nothing new: more findings were accepted than are kept. 0: none. */
   allMs: number;
 }
 
@@ -49,7 +49,7 @@ export class Findings {
     if (this.isReread && (isKnown || this.isCut(finding))) return false;
     if (of.kept.length >= keptMax) {
       const accepted = of.kept.findIndex(({ acceptedMs }) => acceptedMs !== undefined);
-      // Further findings of the same key repeat it.
+      // A later finding with the same key makes an earlier one superfluous.
       const known =
         accepted >= 0
           ? accepted
@@ -68,11 +68,11 @@ export class Findings {
     return true;
   }
 
-  /** It is over by itself, also where it was accepted. */
+  /** Removes a finding that ended by itself, even if it was accepted. */
   remove(over: Omit<FoundFinding, 'text'>): void {
     const of = this.#of(over);
     of.kept = of.kept.filter((one) => !isSame(one, over));
-    // As in a saved state: a kind without a finding has no place among the others.
+    // As after a restart: the saved state has no entry for a kind without findings.
     if (of.kept.length === 0 && !of.hasMore && of.allMs === 0) this.#all.delete(keyOf(over));
   }
 
@@ -80,7 +80,7 @@ export class Findings {
     return this.#all.get(keyOf(finding))?.kept.some((one) => isStill(one, finding)) ?? false;
   }
 
-  /** With `storedMs`: also that of any record that its journal had then. */
+  /** With `storedMs`, also if a finding of this kind in the journal was accepted after the block was stored. */
   isAccepted(finding: FoundFinding): boolean {
     const { journal, storedMs = Infinity } = finding;
     const { kept = [], allMs = 0 } = this.#all.get(keyOf(finding)) ?? {};
@@ -90,7 +90,7 @@ export class Findings {
     return storedMs <= allMs || kept.some(isOf);
   }
 
-  /** Missing, since the store does not have them any more, and that was accepted. */
+  /** Whether the records are missing because the store has lost them, which was accepted. */
   isCut(finding: FoundFinding): boolean {
     const cut = { ...finding, kind: 'cut-in-store', isProved: undefined } as const;
     return finding.kind === 'missing' && this.isAccepted(cut);

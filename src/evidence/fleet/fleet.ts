@@ -1,9 +1,9 @@
-// Follows the chains of many gates, as they come out of the store of a fleet, and says what is wrong with them, and where. Constant
-// memory for each chain. What is remembered can be saved and gone on with. A fault of the trail is told once, stands until a person accepts
-// it, and the chain is followed on from there. Present faults (silent, apart, open, differs) are evaluated each time.
+// Follows the chains of many gates from the store of a fleet, and reports their faults. Each chain takes constant memory, and the state can
+// be saved and resumed. A fault of the trail is reported once and stands until a person accepts it; the chain is followed on from there.
+// Present faults (silent, apart, open, differs) are evaluated each time.
 //
 // A chain that does not begin with record 1 is explained by the store's own retention (its first block is old enough for that) or by the
-// host's (a retire record names the segment before); else its beginning is `missing`.
+// host's (a retire record names the segment before); otherwise its beginning is `missing`.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { formatTime } from '../../host/words/instants.js';
@@ -36,9 +36,8 @@ import type { HostKeys } from './signatures.js';
 export interface FleetOptions extends Omit<Gates, 'chains'> {
   /** Where the objects are. */
   readonly store: string;
-  /** Milliseconds since 1970. */
   readonly wallMs: () => number;
-  /** How long the store keeps records; 0 or undefined: for ever. What is older than half of it and not mirrored is a finding. */
+  /** How long the store keeps records; 0 or undefined: for ever. Records older than half of it that are not mirrored are a finding. */
   readonly keepMs?: number;
   /** Each change of the policies is a finding. */
   readonly tellsPolicies?: boolean;
@@ -47,7 +46,7 @@ export interface FleetOptions extends Omit<Gates, 'chains'> {
   readonly others?: ReadonlyMap<string, readonly string[]> | undefined;
 }
 
-/** Clocks of store and verifier may differ by the rest. */
+/** The part of `keepMs` after which the store may have dropped a record: its clock and the verifier's may differ. */
 const agePart = 0.9;
 
 export class Fleet {
@@ -77,7 +76,7 @@ export class Fleet {
       (found) => this.#report(found),
     );
     const verifierKeys = new Set([options.verifier?.keys ?? [], ...(options.others?.values() ?? [])].flat());
-    // Lines of a stranger are no fault once a person lists its key.
+    // Lines signed by an unknown key are no fault once a person lists the key.
     const found = state?.findings.filter(({ key = '' }) => !verifierKeys.has(key));
     this.#findings.load(found ?? [], state?.more ?? []);
     this.#findings.isReread = state?.isReread ?? false;
@@ -100,10 +99,7 @@ export class Fleet {
     });
   }
 
-  /**
-   * The last record of a block, whose lines join, that is a checkpoint signed by a key of its host, 0: none; and new findings about other
-   * signatures in it. The block is not taken.
-   */
+  /** Seq of the last checkpoint in a block (whose lines join) that its host signed, 0: none; and findings about other signatures in it. */
   readSignatures(block: StoredBlock): readonly [number, readonly FleetFinding[]] {
     this.#news = [];
     const { text = Buffer.alloc(0), storedMs } = block;
@@ -117,7 +113,7 @@ export class Fleet {
     if (chain !== undefined) chain.unproved = unproved;
   }
 
-  /** Takes a block whose lines join, and whose last record is another one than the one that was taken. */
+  /** Takes a block whose lines join, and whose last record differs from the one that was taken. */
   takeFork(block: StoredBlock, isProved: boolean): readonly FleetFinding[] {
     return this.#newsOf(() => this.#chainOfBlock(block)?.takeFork(block, isProved));
   }
@@ -127,7 +123,7 @@ export class Fleet {
     return this.#newsOf(() => this.#chainOf(mark.host, mark.journal)?.takeMark(mark, isMirrored));
   }
 
-  /** Takes a line of a verifier, with the time of its object. Those of a verifier in their order. */
+  /** Takes a line of a verifier, with the time of its object. The lines of one verifier must come in order. */
   takeLine(read: ReadCheckpoint, storedMs: number): readonly FleetFinding[] {
     return this.#newsOf(() => {
       const { heads, by } = this.log.takeLine(read, storedMs);
@@ -146,12 +142,12 @@ export class Fleet {
     return this.#find(name.host, name.journal)?.lacks(name) === true;
   }
 
-  /** `LAST HASH` of a block that fills a hole from its end. */
+  /** `LAST HASH` of each block that would fill a hole from its end. */
   holeEnds(host: string, journal: string): readonly string[] {
     return this.#find(host, journal)?.state.gaps.map(({ to, hash }) => `${to} ${hash}`) ?? [];
   }
 
-  /** Journals of a host that were signed by its key, or that were here before, or in the line of a verifier. */
+  /** Journals of a host that its key signed, that were here before, or that a verifier's line names. */
   vouchedOf(host: string): readonly string[] {
     const signed = (this.#chains.get(host) ?? []).filter(({ state }) => state.signedSeq > 0);
     const awaited = [...this.#awaited].filter(([key, { size }]) => size > 0 && key.startsWith(`${host} `));
@@ -161,7 +157,7 @@ export class Fleet {
     ];
   }
 
-  /** The last one of the last records of a block with a right signature. */
+  /** See `lastSignedIn`. */
   lastSigned({ host, journal }: Pick<StoredBlock['name'], 'host' | 'journal'>, text: Buffer) {
     return lastSignedIn(text, journal, this.#keysOf(host));
   }
@@ -175,17 +171,12 @@ export class Fleet {
     return heads.filter(({ seq }) => seq > 0).toSorted((one, other) => (order(one) < order(other) ? -1 : 1));
   }
 
-  /**
-   * Takes the last lines of the file of checkpoints, without a gap: they must be one chain, equal to the store's. Returns new findings.
-   */
+  /** Takes the last lines of the checkpoint file, without a gap: they must be one chain, equal to the store's. Returns new findings. */
   takeLog(lines: readonly string[]): readonly FleetFinding[] {
     return this.#newsOf(() => this.log.takeFile(lines));
   }
 
-  /**
-   * For comparison with a kept line, or with everything that is there: all is read again, and every known or given head must be found
-   * again, and so must `kept`. `judge` reports missing ones.
-   */
+  /** Begins to read everything again: known and given heads, and `kept`, must be found again; `judge` reports missing ones. */
   rewind(expected: readonly ExpectedHead[], kept?: ReadCheckpoint): void {
     const known = this.heads();
     this.#chains.clear();
@@ -194,7 +185,7 @@ export class Fleet {
     this.#findings.isReread = true;
   }
 
-  /** Those of the heads that were not found, since the store keeps nothing so old: only a mirror can have them. Call after reading. */
+  /** Those of the heads that were not found because the store keeps nothing so old: only a mirror can have them. Call after reading. */
   olderThanStore(heads: readonly SignedHead[]): readonly SignedHead[] {
     return heads.filter(({ host, journal, seq }) => {
       const awaited = this.#awaited.get(`${host} ${journal}`)?.get(seq);
@@ -209,8 +200,8 @@ export class Fleet {
   }
 
   /**
-   * Adds a finding from outside: of names, of a mirror. Without a host it gets `noHost`. False: one of that kind is known of the same
-   * record, or was accepted. `storedMs`: of the object that shows it.
+   * Adds a finding from outside: about names, or a mirror. Without a host it gets `noHost`. False: one of that kind is known of the same
+   * record, or was accepted. `storedMs`: time of the object that shows it.
    */
   note(finding: FleetFinding, storedMs = Infinity): boolean {
     this.faults += 1;
@@ -218,7 +209,7 @@ export class Fleet {
     return !this.#findings.isKnown(found) && this.#findings.add(found);
   }
 
-  /** By the token of a listed host: what was stored before that time (milliseconds since 1970) is in the mirror. */
+  /** By the word of a listed host: everything stored before this time (milliseconds since 1970) is in the mirror. */
   seeMirrored(mirroredMs: ReadonlyMap<string, number>): void {
     this.#mirroredMs = mirroredMs;
   }
@@ -350,7 +341,7 @@ export class Fleet {
         const { keepMs = 0, wallMs } = this.#options;
         return keepMs > 0 && wallMs() - storedMs >= keepMs / 2;
       },
-      // A signature is checked when its block is read, and when it is taken; a fork has any number of objects.
+      // Reported once: a signature is checked when its block is read and when it is taken, and a fork may have any number of objects.
       report: (finding: FoundFinding) =>
         this.#report(finding, finding.kind === 'bad-signature' || finding.kind === 'forked'),
       filled: (seq: number) => {
@@ -439,7 +430,7 @@ export class Fleet {
     return { kind: 'cut-in-store', host, journal, seq, text };
   }
 
-  /** Its own retention has removed it. */
+  /** Whether the store's retention has removed it. */
   #isOlderThanStore(host: string, journal: string, seq: number, { storedMs }: Awaited): boolean {
     const { keepMs = 0, wallMs } = this.#options;
     const chain = this.#find(host, journal);

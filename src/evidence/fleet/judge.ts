@@ -6,7 +6,7 @@ import { type Chain, openMax } from './chain.js';
 import type { ExpectedHost, FleetFinding, FleetLock, GateRow } from './shapes.js';
 
 export interface Gates {
-  /** By the token of the host. */
+  /** By the word of the host. */
   readonly hosts: ReadonlyMap<string, ExpectedHost>;
   readonly chains: ReadonlyMap<string, readonly Chain[]>;
   /** An exchange without end is a finding after this time: longer than the longest deadline of the gates. */
@@ -20,7 +20,7 @@ export function currentOf(chains: readonly Chain[]): Chain | undefined {
   let current: Chain | undefined;
   for (const chain of chains) {
     const had = current?.seen ?? chain.seen;
-    // One of which nothing is proved takes no other's place: anybody with the credential can make it.
+    // A journal without a proved record replaces no other: anybody with the credential can make one.
     const order =
       Math.sign(chain.state.seq) - Math.sign((current ?? chain).state.seq) ||
       Math.sign(chain.seen.seq) - Math.sign(had.seq) ||
@@ -44,12 +44,12 @@ export function unsignedOf(chain: Chain, expected: ExpectedHost | undefined, now
   return finding;
 }
 
-/** A journal is that of the host whose listed key signed it, else of the one that sent it first. */
+/** A journal belongs to the host whose listed key signed it, otherwise to the host that sent it first. */
 export function judgeCopies(hosts: Gates['hosts'], chains: readonly Chain[]): readonly FleetFinding[] {
   const owners = new Map<string, Chain>();
   const order = ({ state: { host, signedSeq, beganMs } }: Chain) =>
     (signedSeq > 0 && hosts.get(host)?.key !== undefined ? 0 : 1e16) + (beganMs || 1e15);
-  // In the order of their names where nothing else decides: not in that of a reading.
+  // If nothing else decides, the names do: the result must not depend on the order of reading.
   const byName = chains.toSorted((one, other) => (one.state.host < other.state.host ? -1 : 1));
   for (const chain of byName.toSorted((one, other) => order(one) - order(other)))
     if (!owners.has(chain.state.journal)) owners.set(chain.state.journal, chain);
@@ -72,7 +72,7 @@ export function judgeNow(gates: Gates, nowMs: number): readonly FleetFinding[] {
       continue;
     }
     const { journal } = current.state;
-    // A thief's lines are no life; `unsignedOf` tells of a gate that never signed.
+    // Unproved lines may be a thief's: they do not show that the gate is alive. `unsignedOf` reports a gate that never signed.
     const { storedMs, seq } = current.state.seq > 0 ? current.state : current.seen;
     if (nowMs - storedMs > silentMs) {
       const time = formatTime(storedMs);
@@ -96,7 +96,7 @@ export function judgeNow(gates: Gates, nowMs: number): readonly FleetFinding[] {
   return findings;
 }
 
-/** `mirroredMs`: by host, what was stored before is in the mirror. `keepMs`: when the store drops a record; 0: never. */
+/** `mirroredMs`: by host, everything stored before is in the mirror. `keepMs`: after that time the store drops a record; 0: never. */
 export function judgeMirror(
   mirroredMs: ReadonlyMap<string, number>,
   keepMs: number,
@@ -136,7 +136,7 @@ function judgeOpen(chain: Chain, openMs: number, nowMs: number): readonly FleetF
   return [{ kind: 'open', host, journal, seq: oldest?.seq, time, text }];
 }
 
-/** A block is put some time after its records were written, so a clock that is behind looks like a block that is late. */
+/** Only a clock that is ahead: one behind looks like a late block, since blocks are stored some time after their records were written. */
 function judgeClock(chain: Chain, driftMaxMs: number | undefined): readonly FleetFinding[] {
   const { driftMs, state } = chain;
   if (driftMs === undefined || driftMaxMs === undefined || driftMs <= driftMaxMs) return [];

@@ -235,7 +235,7 @@ export class FleetLog {
     this.#tell = tell;
   }
 
-  /** Of this verifier, as far as its lines in the store were read; seq 0: none yet. */
+  /** The state of this verifier's log, as far as its lines in the store were read; seq 0: none yet. */
   get own(): LogState {
     return this.#own.state;
   }
@@ -251,10 +251,7 @@ export class FleetLog {
     }
   }
 
-  /**
-   * Takes a line of a verifier from the store, once or more often. Returns the records that it covers; `by`: the other verifier that
-   * signed it.
-   */
+  /** Takes a line of a verifier from the store, once or more often. Returns the records that it covers; `by`: another verifier's name. */
   takeLine(
     read: ReadCheckpoint,
     storedMs: number,

@@ -49,7 +49,7 @@ const verifier = strict('a verifier', {
   ),
 });
 
-/** A few blocks. */
+/** Room for a few blocks at least. */
 const mirrorRange = { least: 4 << 20, most: Number.MAX_SAFE_INTEGER, error: 'must be at least 4MiB' };
 
 const fleetSchema = section(
@@ -134,9 +134,9 @@ export interface FleetFiles {
 }
 
 /**
- * Reads the text of `path`; with an error among the problems, there are no settings. `reader`: for readers of the state only, no other
- * file is read; for readers of the journals the keys of hosts and verifiers are. `filesOf`: as the owner of the state sees them, who counts
- * where the text that names it is safe and right.
+ * Parses the text of `path`; with an error among the problems, there are no settings. `reader`: `state` reads no other file, `journals`
+ * only the keys of hosts and verifiers. `filesOf`: the files as the owner of the state sees them, used once the text is known to be safe
+ * and valid.
  */
 export function parseFleetSettings(
   path: string,
@@ -222,8 +222,8 @@ function checkFile(
 }
 
 /**
- * `cursor`: at a host. The key itself, or a file with it. A host is listed before its gate is there: a missing file, or an empty one, is
- * a warning, and no key is valid until then.
+ * `path`: the key itself, or a file with it; `cursor` is at the host. A host may be listed before its gate exists, so a missing or empty
+ * file is only a warning, and no key is valid until then.
  */
 function keyAt(path: string | undefined, cursor: Cursor, files: FleetFiles | undefined): string | undefined {
   if (path === undefined) return undefined;

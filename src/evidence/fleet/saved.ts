@@ -19,12 +19,12 @@ export const expectedHead = z.strictObject({
 });
 export type ExpectedHead = Readonly<z.infer<typeof expectedHead>>;
 
-/** Records that were reported missing, as far as they did not come late. */
+/** Records that were reported missing and have not come since. */
 const gap = z.strictObject({
   from: count,
-  /** That of the record before them; undefined: its line was damaged. */
+  /** Hash of the record before them. Undefined: its line was damaged. */
   prev: word.optional(),
-  /** The last that is still missing, and its hash: the `prev` of the record behind it. */
+  /** The last that is still missing, and its hash: the `prev` of the record after it. */
   to: count,
   hash: word,
 });
@@ -43,7 +43,7 @@ const chain = z.strictObject({
   garbage: count,
   /** The last holes: their records may come late. */
   gaps: z.array(gap),
-  /** The last other record of a number that is there already: a run of them is reported once. 0: none. */
+  /** Seq of the last record that differs from a known one: a run of them is reported once. 0: none. */
   behindSeq: count,
   time: word,
   storedMs: distanceMs,
@@ -52,12 +52,12 @@ const chain = z.strictObject({
   /** Undefined: running. */
   run: z.enum(runStates).optional(),
   carriesLeft: count,
-  /** Its last record that names a journal names another one. */
+  /** The last of its records that names a journal names another one. */
   isForeign: z.boolean(),
   driftMs: distanceMs.optional(),
   driftBeforeMs: distanceMs.optional(),
   driftSinceMs: distanceMs,
-  /** The longest between a record and its block. */
+  /** The longest time between a record and its block. */
   waitMs: distanceMs,
   /** In force: id, what is locked, since when by the host's clock. */
   locks: z.array(z.tuple([word, word, distanceMs]).readonly()),
@@ -149,7 +149,7 @@ const fleetState = z.strictObject({
   records: count,
   isReread: z.boolean(),
   chains: z.array(chain),
-  /** By host: the listed key, or an empty text, and those that it named, and those that they named. */
+  /** By host: the listed key, or an empty text; then the keys that it named, and those that they named. */
   keys: z.array(z.tuple([word, z.array(word)])),
   awaited: z.array(expectedHead),
   findings: z.array(keptFinding).readonly(),

@@ -28,7 +28,7 @@ export const findingKinds = [
   'arguments',
   /** The host's records do not continue those in the store: the end of its journal was cut off, or restored from a copy. */
   'cut-at-host',
-  /** Records follow an orderly stop that the next start did not write; or that start found some, and moved them away. */
+  /** Records after an orderly stop that the next start did not write; or that start found such records, and moved them away. */
   'journal-appended',
   /** Records that were read earlier are missing in the store. */
   'cut-in-store',
@@ -54,11 +54,11 @@ export const findingKinds = [
   'policy-changed',
   /** The host's clock is ahead of the store's. */
   'clock-apart',
-  /** A host has more objects or bytes of a day than its credit lets its gate put, or much that is there already. */
+  /** A host has more objects or bytes of a day than its credit lets its gate store, or much that is there already. */
   'too-much',
   /** The mirror of a host has taken its share of the verifier's disk. */
   'mirror-full',
-  /** Records are not in the mirror, and the store keeps them for less than half of `keep` any more, or has dropped them. */
+  /** Records are not in the mirror, and the store has dropped them, or keeps them for less than half of `keep` from now on. */
   'not-mirrored',
 ] as const;
 
@@ -87,7 +87,7 @@ export interface ExpectedHost {
 
 export interface GateRow {
   readonly host: string;
-  /** Without a listed key, any line that goes on is taken, and nothing is proved. */
+  /** There is no listed key: any line that continues the chain is taken, and nothing is proved. */
   readonly isKeyless?: boolean | undefined;
   readonly journal?: string | undefined;
   /** The last record that is in the store, proved or not. */

@@ -24,10 +24,7 @@ export function shown(text: string): string {
   return printable(text.slice(0, wordCharsMax));
 }
 
-/**
- * `text`: the record as a line without LF; the second argument is the same record, parsed. A key that a valid one names is added to
- * `named`.
- */
+/** `text`: the record as a line without LF; the second argument: the same, parsed. A key that a valid one names is added to `named`. */
 export function judgeSignature(
   text: string,
   { key, next_key: nextKey }: StoredRecord,

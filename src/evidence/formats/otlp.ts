@@ -29,7 +29,7 @@ const shownKeys = [
   'error',
 ] as const;
 
-/** The opening and the end of a request around its log records, which stand between with commas. */
+/** The opening and the end of a request. Its log records go between them, separated by commas. */
 export function otlpFrame(host: string, version: string): readonly [open: string, close: string] {
   const attributes = [
     attribute('service.name', 'dovegate'),

@@ -13,7 +13,7 @@ import {
   type RecordedOutcome,
 } from '../../journal/records/record.js';
 
-/** Behind the format of the journal: rises whenever a key or a word is added. */
+/** Comes after the journal format in the id: rises whenever a key or a word is added. */
 const revision = 0;
 const schemaId = `urn:dovegate:record:${journalFormat}.${revision}`;
 
@@ -110,7 +110,7 @@ const definitions: Readonly<Record<string, Schema>> = {
   },
 };
 
-/** What each event says of itself: keys that are never absent, and words of `action`. A new event does not compile without a row. */
+/** What each event means, its keys that are never absent, and its words of `action`. A new event does not compile without a row. */
 const events: Readonly<
   Record<
     Event,
@@ -157,7 +157,6 @@ const events: Readonly<
   },
 };
 
-/** The JSON Schema (2020-12) of a record. */
 export function recordSchema(): Schema {
   const own = keysFor('own');
   const others = keysFor('others');

@@ -1,6 +1,6 @@
-// Finds a text that several sets of texts have and others have not: lists of patterns, regular expressions, single texts, names of mail
-// users. Each set is a machine over code points; they are walked together, breadth first, so that the shortest text is found. All code
-// points between two neighboring ends of ranges move every machine alike, so that one of them stands for all.
+// Finds a text that is in some sets of texts and not in others: lists of patterns, regular expressions, single texts, names of mail users.
+// Each set is an automaton over code points. All are walked together, breadth first, so that the shortest text is found. Code points
+// between two neighboring edges of ranges move every automaton alike, so one of them stands for all.
 
 import { GlobList } from '../../doveadm/names/glob.js';
 import type { Language } from '../../rules/conditions/kind.js';
@@ -13,9 +13,8 @@ export type Ranges = readonly (readonly [low: number, high: number])[];
 /** A set of texts. States are numbers; a text is in it if one of the states that it leads to is an end. */
 export interface TextSet {
   readonly start: readonly number[];
-  /** Whether a state is an end. */
   isEnd(state: number): boolean;
-  /** Adds the states behind a code point. */
+  /** Adds the states after a code point. */
   step(state: number, code: number, add: (state: number) => void): void;
   /** Where ranges begin and end: the code points between two of these are alike. */
   readonly edges: readonly number[];
@@ -42,7 +41,7 @@ export function setOfList({ texts, isAnyCase }: GlobList): TextSet {
   return setOfPatterns(texts, isAnyCase);
 }
 
-/** The texts that a comparison takes one by one. */
+/** The texts that a comparison accepts as single values. */
 export function setOfLanguage(language: Language): TextSet {
   return unionOf(
     language.map((each) =>
@@ -63,7 +62,6 @@ export function setOfMask(mask: string): TextSet {
   return setOfSigns([signs], true);
 }
 
-/** A text alone. */
 export function setOfText(text: string): TextSet {
   return setOfSigns([Array.from(text, (point) => point.codePointAt(0) ?? 0)], false);
 }
@@ -73,7 +71,7 @@ const plainRun = -2;
 const anyRun = -3;
 const anyOne = -4;
 
-/** A state is a place in one long list of signs, in which each pattern has an end. */
+/** A state is an index in one list of signs, in which each pattern is followed by `end`. */
 function setOfSigns(patterns: readonly (readonly number[])[], isAnyCase: boolean): TextSet {
   const signs = patterns.flatMap((pattern) => [...pattern, end]);
   const edges = new Set<number>([atSign, atSign + 1]);
@@ -115,7 +113,7 @@ function bothCases(code: number): number[] {
 /** The texts that a regular expression of a rule matches, whatever their length. */
 function setOfRegex(source: string): TextSet {
   const { sets, follow, first, last, isEmpty } = parseRegex(source);
-  // State 0 is the beginning, state n + 1 is behind position n.
+  // State 0 is the beginning, state n + 1 comes after position n.
   const ends = new Set(last);
   return {
     start: [0],
@@ -129,7 +127,7 @@ function setOfRegex(source: string): TextSet {
   };
 }
 
-/** The normal forms of names of mail users: of these characters, with at most one `@`, and one at least where there is a realm. */
+/** The normal forms of names of mail users: only these characters, at most one `@`, and exactly one if there is a realm. */
 export function setOfUserNames(characters: Ranges, hasRealm: boolean): TextSet {
   const [begin, local, behindAt, domain] = [0, 1, 2, 3];
   return {
@@ -148,7 +146,7 @@ export type FoundText =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'none' | 'too-much' };
 
-/** Well readable ones first. */
+/** Readable code points, which are preferred. */
 const usual = Array.from('xa1', (sign) => sign.codePointAt(0) ?? 0);
 
 interface Place {
@@ -189,7 +187,7 @@ export function findText(
   return { kind: 'none' };
 }
 
-/** Undefined: a set that the text must be in is left for good. */
+/** Undefined: no continuation can be in all of the first `needed` sets. */
 function stepAll(
   sets: readonly TextSet[],
   { states, text }: Place,
@@ -226,7 +224,7 @@ function signsBetween(edges: readonly number[]): number[] {
   return signs.toSorted((one, other) => rank(one) - rank(other));
 }
 
-/** The texts that one of them has. */
+/** The texts that are in at least one of the sets. */
 export function unionOf(sets: readonly TextSet[]): TextSet {
   const own = (set: number, state: number): number => state * sets.length + set;
   return {

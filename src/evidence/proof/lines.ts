@@ -1,4 +1,4 @@
-// Command lines that a rule might allow: the shortest first, then others with other values. Whether it does is for `assess` to say.
+// Command lines that a rule might allow: the shortest first, then lines with other values. `assess` decides whether the rule allows them.
 
 import type { Command, Parameter, Series } from '../../doveadm/commands/catalog.js';
 import { listOfText, optionName, statusFields, userRoles } from '../../doveadm/commands/catalog.js';
@@ -24,9 +24,9 @@ import { exampleOf } from '../../rules/policy/regex.js';
 export interface LineWish {
   readonly command: Command;
   readonly series: Series;
-  /** Undefined: what an observing policy serves. */
+  /** Undefined: lines that an observing policy serves without a rule. */
   readonly rule: Rule | undefined;
-  /** Of the line, or in the place of a user among its arguments. */
+  /** The user of the line, or of its arguments that name a user. */
   readonly user: string;
   /** Parameters that must be given. */
   readonly given: readonly string[];
@@ -43,7 +43,7 @@ type Choice = readonly string[] | undefined;
 /** Lines that are tried for one rule. */
 const linesMax = 400;
 
-/** Each the words of a line. */
+/** Returns lines, each as a list of words. */
 export function linesFor(wish: LineWish): readonly (readonly string[])[] {
   const { command } = wish;
   const choices = command.params.map((parameter) => choicesOf(parameter, wish));
@@ -93,7 +93,7 @@ function choicesOf(parameter: Parameter, wish: LineWish): readonly Choice[] {
   const { command, rule, given, others } = wish;
   const { name, role, caution, isPositional, isOptional } = parameter;
   const list = listOfText(command, parameter);
-  // The same list in its other form, and options that are settled before a rule is asked.
+  // Not given: the same list in its other form, and options that are decided before rules.
   const isTwin =
     (name === 'field' || name === 'flag') && command.params.some((each) => each.name === `${name}str`);
   if (
@@ -130,7 +130,7 @@ function choicesOf(parameter: Parameter, wish: LineWish): readonly Choice[] {
   return isUseful ? [...values, undefined] : [undefined, ...values.slice(0, 1)];
 }
 
-/** Without which a server does not take the command. */
+/** Optional parameters without which a server refuses the command. */
 const needed = new Set([
   'proxy kick user',
   'proxy kick mask',
@@ -155,7 +155,7 @@ function valuesOf(test: ValueTest | undefined, user: string): readonly (readonly
   return comparesValues(test) ? kindOf(test).examples(test, (text) => filled(text, user)) : [];
 }
 
-/** A pattern with something in the place of its stars, and as it is: it may be meant as a mask. */
+/** A pattern with something in place of its stars, and as it is: it may be meant as a mask. */
 function filled(pattern: string, user: string): string[] {
   const text = pattern.replaceAll(userSign, user);
   if (!text.includes('*')) return [text];
@@ -218,7 +218,7 @@ function usualValues({ name, role, type }: Parameter, wish: LineWish): readonly 
   return known ?? usualWords[role ?? ''] ?? ['x', '1'];
 }
 
-/** `expunge` and `move` need a mailbox and something besides. */
+/** Queries to try: `expunge` and `move` need a mailbox and another key. */
 function queriesOf(wish: LineWish): readonly Choice[] {
   const { rule, others, isAboutContent } = wish;
   const content = ['text', 'subject', 'body', 'from', 'header'].map((key) =>
@@ -271,7 +271,7 @@ function builtQueries(
   }
 }
 
-/** One for each value of its patterns, the others being the first of theirs. */
+/** One list of words for each alternative of a condition; the other conditions use their first alternative. */
 function variantsOf(keys: readonly KeyCondition[]): string[][] {
   const base = keys.flatMap(keyWords);
   const others = keys.flatMap((condition, at) =>

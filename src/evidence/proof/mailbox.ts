@@ -1,6 +1,6 @@
-// Who reaches a mailbox: for each requester, what they may do there at once, by break-glass or on request, by which rules, as `prove` finds
-// it. A command line that `assess` allows makes it sure; where none was found, it is said why. Left out: limits, locks, the ending of
-// sessions, and whatever does not go through the gate.
+// Who can reach a mailbox: for each requester, what they may do there at once, by break-glass or on request, and by which rules, found in
+// the way of `prove`. A deed is certain if `assess` allows a command line for it; otherwise the reason is given. Left out: limits, locks,
+// the ending of sessions, and whatever does not go through the gate.
 
 import type { Settings } from '../../rules/config/settings.js';
 import type { Attempt } from '../../rules/policy/attempt.js';
@@ -39,8 +39,8 @@ interface Reaching extends ReachingRule {
 }
 
 /**
- * `user`: a name, or a pattern for any of its names. A text: why nobody can have such a name. `who` is for people, as `key modoboa at api`;
- * `isWhole` false: time ran out, so rules may be missing.
+ * `user`: a name, or a pattern that stands for any matching name. Returns a text if nobody can have such a name: the reason. `who` is for
+ * people, as `key modoboa at api`; `isWhole` false: time ran out, so rules may be missing.
  */
 export function mailboxReach(user: string, settings: Settings, { nowMs, isOver }: ProofOptions) {
   const world = worldOf(settings, nowMs, isOver);
@@ -88,7 +88,7 @@ export function mailboxReach(user: string, settings: Settings, { nowMs, isOver }
     });
 
   const requesters = requestersOf(settings, nowMs).map((requester) => {
-    // Nothing else of a requester decides.
+    // Nothing else about a requester matters.
     const key = `${requester.listener.protocol} ${requester.policy.name}`;
     const rules = known.get(key) ?? rulesOf(requester);
     known.set(key, rules);
@@ -113,7 +113,7 @@ function viewsOf(policy: Policy): readonly (readonly [ReachWay, Policy])[] {
   ];
 }
 
-/** By what is possible under a rule. A command that changes or destroys by a content key shows none of it. */
+/** Whether a rule may permit such a deed. A command that changes or destroys mails by a content key shows no content. */
 const mayBe: Readonly<Record<MailboxDeed, (facts: Facts) => boolean>> = {
   mail: ({ command, content }) => content === 'given' || (content === 'asked' && command.name === 'fetch'),
   search: ({ command, content }) =>
@@ -126,7 +126,7 @@ const mayBe: Readonly<Record<MailboxDeed, (facts: Facts) => boolean>> = {
 const asksFor = ({ content }: Attempt, kind: 'field' | 'key'): boolean =>
   content.some((word) => word.startsWith(`${kind} `));
 
-/** By a command line. */
+/** Whether a command line does such a deed. */
 const is: Readonly<Record<MailboxDeed, (facts: Facts, attempt: Attempt) => boolean>> = {
   ...mayBe,
   mail: (facts, attempt) => facts.content === 'given' || (mayBe.mail(facts) && asksFor(attempt, 'field')),

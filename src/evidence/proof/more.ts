@@ -1,7 +1,7 @@
-// Decides whether nobody may do more under one configuration than under another. It holds if each rule of the new one is covered by rules
-// that the same requester had, in every condition; a command line that the new one serves and the old one refuses disproves it.
-// Limits and the number of users in a line are left out; that a reason is no longer demanded counts as more. A setting that is neither
-// compared nor listed as giving nobody more leaves it undecided where it differs.
+// Decides whether nobody may do more under one configuration than under another. It holds if each rule of the new one is covered, in every
+// condition, by rules that the same requester had. A command line that the new one serves and the old one refuses disproves it. Limits and
+// the number of users in a line are not compared; a reason that is no longer required counts as more. Any other setting that differs leaves
+// it undecided, unless it is listed as giving nobody more.
 
 import { type Command, locationRoles, type Parameter, userRoles } from '../../doveadm/commands/catalog.js';
 import { type GlobList, isMask } from '../../doveadm/names/glob.js';
@@ -102,8 +102,8 @@ export function proveNoMore(
 }
 
 /**
- * Of each part of the settings: what a proof compares, what it says that it leaves out (limits, locks, who can open a socket, approvals),
- * and what gives nobody more. Everything else is unknown to it, so a new setting is unknown until it stands here.
+ * The keys of each part of the settings that a proof compares, that it reports as left out (limits, locks, who can open a socket,
+ * approvals), or that give nobody more. It does not know any other key, so a new setting leaves a proof undecided until it is listed here.
  */
 const known = {
   settings:
@@ -122,7 +122,7 @@ const known = {
   page: 'people',
 } as const;
 
-/** The keys that differ, as they are written, of those that are unknown. */
+/** The keys that differ and are not among the known ones, as they are written. */
 function differing(old: object, fresh: object, part: keyof typeof known | undefined, above = ''): string[] {
   const [before, after] = [new Map(Object.entries(old)), new Map(Object.entries(fresh))];
   const left = part === undefined ? [] : known[part].split(' ');
@@ -141,7 +141,7 @@ function textOf(value: unknown): string | undefined {
   });
 }
 
-/** Of what decides beside the rules: what is not the same, for people. */
+/** What differs beside the rules, for people. Undefined: nothing. */
 function whatDiffers(old: World, fresh: World): string | undefined {
   const of = (key: string, part: (settings: Settings) => unknown): string[] =>
     JSON.stringify(part(old.settings)) === JSON.stringify(part(fresh.settings)) ? [] : [key];
@@ -166,7 +166,7 @@ function whatDiffers(old: World, fresh: World): string | undefined {
     : `what decides beside the rules differs: ${parts.join(', ')}; prove one change after the other`;
 }
 
-/** People of the page one by one: somebody who is gone may do nothing more. */
+/** Compares people of the page one by one: a person who was removed may do nothing more. */
 function differingAdmin({ admin: old }: Settings, { admin: fresh }: Settings): string[] {
   const { page: pageBefore, ...before } = { page: undefined, ...old };
   const { page, ...after } = { page: undefined, ...fresh };
@@ -181,7 +181,7 @@ function differingAdmin({ admin: old }: Settings, { admin: fresh }: Settings): s
   ];
 }
 
-/** Of what a requester is given beside the rules. */
+/** Keys that differ in what a requester is given beside the rules. */
 function differingFor({ listener, login, policy }: Requester, was: Requester | undefined): string[] {
   const path = `listeners.${listener.name}`;
   const own = login === undefined ? path : `${path}.${login.kind}s.${login.name}`;
@@ -197,9 +197,9 @@ function differingFor({ listener, login, policy }: Requester, was: Requester | u
 
 interface Pair {
   readonly requester: Requester;
-  /** What it was before: several where only the machine knows; undefined: it was let in nowhere. */
+  /** What it was before. Several if only the machine knows which; undefined: it was not let in. */
   readonly were: readonly (Requester | undefined)[];
-  /** Keys beside the rules that differ. */
+  /** Differing keys beside the rules. */
   readonly beside: readonly string[];
 }
 
@@ -229,7 +229,7 @@ function pairsOf({ except }: MoreStatement, old: World, fresh: World): Pair[] {
         return [{ requester, were: [choices[index]] }];
       }
       const { named, rest } = splitByName(requester);
-      // Everybody was let in before only where the last line said so.
+      // Everybody was let in before only if a line without peers said so.
       const isForAll = choices.some(({ peers }) => peers === undefined);
       return [
         ...named.map((each) => ({ requester: each, were: perhapsOf(each.peers?.users[0] ?? '', choices) })),
@@ -258,7 +258,7 @@ interface Gap {
 interface Compared {
   readonly fresh: World;
   readonly policy: Policy;
-  /** Undefined: what the observing policy serves without one. */
+  /** Undefined: the observing policy serves the command without a rule. */
   readonly rule: Rule | undefined;
   readonly command: Command;
   /** Undefined: nothing was allowed. */
@@ -267,7 +267,7 @@ interface Compared {
 
 const allUsers = 'all_users: true';
 
-/** Undefined: whatever the rule allows of the command was allowed. */
+/** Undefined: all that the rule allows of the command was allowed before. */
 function gapOf(compared: Compared): Gap | undefined {
   const { policy, rule, command, was, fresh } = compared;
   if (was === undefined) return { why: 'a new requester' };
@@ -279,7 +279,7 @@ function gapOf(compared: Compared): Gap | undefined {
     ...(was.allowByCommand.get(command.name) ?? []),
     ...(was.mode === 'enforce' ? (was.onRequestByCommand.get(command.name) ?? []) : []),
   ].filter((each) => !isStale(each, fresh.nowMs));
-  // Under a grant fewer commands are served than under a rule of `allow`, which may be the same otherwise.
+  // A grant serves fewer commands than a rule of `allow`, so an equal rule of `on_request` does not cover one of `allow`.
   const isRequest = policy.onRequest.some((each) => each === rule);
   const comparable = rules.filter((each) => isRequest || !was.onRequest.some((one) => one === each));
   let nearest: Gap | undefined;
@@ -293,7 +293,7 @@ function gapOf(compared: Compared): Gap | undefined {
   return gapInUsers(rule, covering, compared, was);
 }
 
-/** The users of the rule must be those of the policy before, and of one of its rules. */
+/** The policy before, and its covering rules, must have covered the users of the rule. */
 function gapInUsers(
   rule: Rule,
   covering: readonly Rule[],
@@ -379,7 +379,7 @@ function isWithinObserving(rule: Rule, command: Command): boolean {
   });
 }
 
-/** In everything but users. */
+/** Compares two rules in everything except users. Undefined: the old one covers the new one. */
 function gapBetween(
   rule: Rule,
   old: Rule,
@@ -404,7 +404,7 @@ function gapBetween(
   if (old.expiresMs !== undefined && (rule.expiresMs === undefined || rule.expiresMs > old.expiresMs))
     return { why: 'time' };
   for (const parameter of command.params) {
-    // Said above: it does nothing under a policy that is not for everybody.
+    // Compared above: the parameter does nothing under a policy that is not for everybody.
     if (parameter.caution === 'all-users') continue;
     const gap = gapInParameter(parameter, rule, old, command, fresh.isOver);
     if (gap !== undefined) return gap;
@@ -412,7 +412,6 @@ function gapBetween(
   return coversQuery(old.query, rule.query, fresh.isOver) ? undefined : { why: 'the words of a query' };
 }
 
-/** Absent: no limit. */
 function isMore(value = Infinity, old = Infinity): boolean {
   return value > old;
 }
@@ -446,7 +445,7 @@ function gapInParameter(
   const texts = textsOfTest(test) ?? [];
   if (isValueTest(oldTest, 'regex') && texts.some((text) => text.includes('*')) && !kind.isExact)
     return { why };
-  // A mask that a rule has word for word is meant.
+  // A mask is covered only if the old rule has it word for word, or covers everything.
   const has = (text: string): boolean =>
     isValueTest(oldTest, 'one-of') && (oldTest.globs.isEverything || oldTest.globs.has(text));
   const isOfUsers = userRoles.has(role) || role === 'acl-id';
@@ -485,7 +484,7 @@ function impliesKey({ key, test }: KeyCondition, old: KeyCondition, isOver: () =
   if (key !== old.key || !isKeyTest(test, wanted.kind)) return false;
   if (!isKeyTest(wanted, 'one-of') || !isKeyTest(test, 'one-of'))
     return !comparesKey(wanted) || !comparesKey(test) || keyKindOf(test).isWithin?.(test, wanted) === true;
-  // `*` takes a header only with a text that narrows, and a mask of mailboxes is meant where the rule has it word for word.
+  // `*` passes a value only if it narrows the search, so it covers only `*`, or any mailbox. Masks are covered only word for word.
   if (wanted.globs.isEverything) return test.globs.isEverything || key === 'mailbox';
   if (test.globs.texts.some((text) => (isMask(text) || isMailboxMask(text)) && !wanted.globs.has(text)))
     return false;
@@ -499,7 +498,7 @@ interface Trial extends Omit<Compared, 'was'> {
   readonly gaps: readonly Gap[];
 }
 
-/** A line that is served now and was refused before; `isForAll`: for every requester of before. */
+/** A line that is served now and was refused before. `isForAll`: whichever requester it was before. */
 function moreBy(trial: Trial): { readonly witness: Witness; readonly isForAll: boolean } | undefined {
   const { old, fresh, requester, policy, rule, command, olds, gaps } = trial;
   const usual = userFor(fresh, policy, rule, command, undefined);
@@ -557,7 +556,7 @@ function moreBy(trial: Trial): { readonly witness: Witness; readonly isForAll: b
   return partly && { witness: partly, isForAll: false };
 }
 
-/** Within `proofMs`. Undefined: it is about a change, and there is no configuration before it. */
+/** Decides within `proofMs`. Undefined: the statement is about a change, and there is no configuration before it. */
 export function proofOf(
   statement: Statement,
   settings: Settings,

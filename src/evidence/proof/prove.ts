@@ -62,7 +62,7 @@ export interface ProofOptions {
 /** Longest proof; beyond it the statement is undecided. */
 export const proofMs = 10_000;
 
-/** What a command may do, or does: each is asked of what is possible first, then of a command line. */
+/** What a command may do, which is checked first, or what a command line does. */
 export interface Facts {
   readonly command: Command;
   readonly effect: Effect;
@@ -81,7 +81,7 @@ export function isDone(deed: Deed, { command, effect, content }: Facts): boolean
     case 'effect': {
       const wanted = effectVerbs[deed.verb];
       if (wanted === 'destroy') return effect === wanted || command.hold === 'all';
-      // Whatever administers or destroys is a change, too.
+      // A command that administers or destroys is a change, too.
       if (wanted === 'write') return strongerEffect(effect, wanted) === effect || command.hold === 'all';
       return effect === wanted;
     }
@@ -93,13 +93,13 @@ export function isDone(deed: Deed, { command, effect, content }: Facts): boolean
 function isExcluded({ deeds, isOnly: isOnlyThese }: NeverStatement, facts: Facts): boolean {
   const does = deeds.some((deed) => isDone(deed, facts));
   if (!isOnlyThese) return does;
-  // What may destroy as well is no mere act of an administrator.
+  // A command with `hold: 'all'` may also change and destroy, so it is permitted only if one of the deeds includes that.
   const isMeant = (deed: Deed): boolean =>
     !isDeed(deed, 'effect') || deed.verb === 'change' || deed.verb === 'destroy';
   return !(facts.command.hold === 'all' ? deeds.some((deed) => isMeant(deed) && isDone(deed, facts)) : does);
 }
 
-/** What a rule (undefined: observing) could let a command do, and the parameters that it takes. */
+/** What a rule (undefined: observing) could let a command do, and the parameters that this needs. */
 interface Possible extends Facts {
   readonly given: readonly string[];
 }
@@ -159,14 +159,14 @@ export function whoIsNobody(
   return undefined;
 }
 
-/** Whether a command line touches one of these users; `unsaid`: if its backend has mailboxes that are shared, which it does not say. */
+/** Whether a command line touches one of these users. `unsaid`: if its backend has shared mailboxes, which the backend does not say. */
 function touches(world: World, attempt: Attempt, { set }: Wanted): boolean | 'unsaid' {
   const { command, users, aliases, masks, everybody, shared, isSharedUnsaid } = attempt;
   if (everybody !== 'none' || command.hold === 'all') return true;
   const isOne = (name: TextSet): boolean =>
     findText([world.names, name, set], [], world.isOver).kind === 'text';
   if ([...users, ...aliases].some((user) => isOne(setOfText(user)))) return true;
-  // The ids of an ACL are not those whose mail it is.
+  // An id in an ACL does not say whose mail it is.
   const isMasked = masks.some(
     ({ parameter, value, isUserMask }) =>
       parameterNamed(command, parameter)?.role !== 'acl-id' && (!isUserMask || isOne(setOfMask(value))),
@@ -239,7 +239,7 @@ export function isSurelyDenied(
       const own = rule.where?.find((each) => each.parameter === name)?.test;
       const isDemanded =
         (own !== undefined && !passes(own, undefined)) || (parameter.isPositional && !parameter.isOptional);
-      // Left out, it counts as a value that is denied; but without a source user it is the user of the line.
+      // A parameter that is left out counts as a denied value, except for a source user: then it is the user of the line.
       const isMeant = parameter.role !== 'source-user' || isDemanded;
       if (isValueTest(test, 'any')) return isMeant;
       if (isValueTest(test, 'present')) return isDemanded;
@@ -251,13 +251,13 @@ export function isSurelyDenied(
   });
 }
 
-/** The values that a test of `allow` takes, one by one; undefined: not as a set. */
+/** The values that a test of `allow` accepts, as sets. Undefined: they are not known as a set. */
 function setsOf(test: ValueTest): TextSet[] | undefined {
   if (isValueTest(test, 'one-of')) return test.globs.isLocation ? undefined : [setOfList(test.globs)];
   return isValueTest(test, 'any') || isValueTest(test, 'present') ? [] : undefined;
 }
 
-/** `doubt`: what it came to first that leaves it undecided. */
+/** `doubt`: the first reason that leaves it undecided. */
 export function holdsUnless(doubt: string | undefined): Proof {
   return doubt === undefined ? { kind: 'holds', notes: [] } : { kind: 'undecided', reason: doubt };
 }
@@ -326,7 +326,7 @@ interface Asking {
   readonly isSure: boolean;
 }
 
-/** One for each policy, form of listener and certainty: nothing else of a requester decides. The sure ones come first. */
+/** One requester for each protocol and policy: nothing else about it matters. Certain ones come first. */
 function subjectsOf({ who, isForOthers }: NeverStatement, settings: Settings, nowMs: number): Asking[] {
   const found = requestersOf(settings, nowMs).flatMap((requester): Asking[] => {
     if (isForOthers)
@@ -412,7 +412,7 @@ export function tryLines(
   return { why: why ?? whyUntried(trial, user) };
 }
 
-/** Whatever stands in its way: the words of a query, values, other rules. */
+/** Why no line was found: the words of a query, values, or other rules are in the way. */
 function whyUntried({ policy, rule, command }: Trial, user: string): string {
   const isQuery = rule?.query !== undefined && !isQueryTest(rule.query, 'any');
   const isDenied = policy.denyByCommand.has(command.name);
@@ -460,7 +460,6 @@ export function witnessOf(
     words,
     /** Undefined: that of the backend. */
     series,
-    /** Under a grant. */
     isGranted,
     effect: attempt.effect,
   };

@@ -1,5 +1,5 @@
-// Who can ask, and under which policy: each account and key of a listener, and each line of its choice of policies. Which persons they are,
-// as far as the configuration alone says: who is a member of a group only the directory of the machine knows.
+// Who can send commands, and under which policy: each account and key of a listener, and each line of its `policies`. Which persons they
+// are is known only as far as the configuration says it: only the machine knows the members of a group.
 
 import type { Who } from '../../rules/answers/statement.js';
 import type { ListenerSettings, PeersSettings, Settings } from '../../rules/config/settings.js';
@@ -11,7 +11,7 @@ export interface Requester {
   readonly policy: Policy;
   /** Undefined: the kernel says who asks. */
   readonly login: { readonly kind: 'account' | 'key'; readonly name: string } | undefined;
-  /** Of its line of the choice; undefined: everybody whom no line before takes. */
+  /** The peers of its line in `policies`. Undefined: everybody whom no line before it matches. */
   readonly peers: PeersSettings | undefined;
 }
 
@@ -92,7 +92,7 @@ export function isOnly(who: Who, requester: Requester, settings: Settings): bool
   );
 }
 
-/** Each user of its line who surely gets it, as a requester of their own; and the rest, undefined where that is nobody. */
+/** Each user of its line who surely gets it, as a requester of their own. `rest` is undefined if nobody is left. */
 export function splitByName(requester: Requester): {
   readonly named: readonly Requester[];
   readonly rest: Requester | undefined;
@@ -108,7 +108,7 @@ export function splitByName(requester: Requester): {
   };
 }
 
-/** As which of these, of one listener, that user may be let in; undefined among them: perhaps not at all. */
+/** The requesters of one listener that this user may be; with undefined, if the user may not be let in at all. */
 export function perhapsOf(
   user: string,
   requesters: readonly Requester[],
@@ -118,7 +118,7 @@ export function perhapsOf(
   return likely.some(([, how]) => how === 'yes') ? possible : [...possible, undefined];
 }
 
-/** Whether one of these users of the machine gets that line of the choice. */
+/** Whether one of these users of the machine gets the requester's line of `policies`. */
 function mayGet(users: readonly string[], { listener, peers }: Requester): Certainty {
   let most: Certainty = users.length === 0 ? 'no' : isMember(users, listener.peers);
   for (const choice of listener.policies) {

@@ -3,7 +3,7 @@
 import type { Statement } from '../../rules/answers/statement.js';
 import type { Proof, Witness } from './prove.js';
 
-/** `lineOf`: words as somebody would type them. */
+/** `lineOf` formats words as a person would type them. */
 export function proofLines(
   proof: Proof,
   { isWithApproval }: Pick<Statement, 'isWithApproval'>,

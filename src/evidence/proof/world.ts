@@ -1,4 +1,4 @@
-// A configuration as proofs look at it: which mail users a rule can be about, and what becomes of a command line, as the daemon would say.
+// A configuration for proofs: which mail users a rule can concern, and what the daemon would do with a command line.
 
 import { type Command, type Parameter, parameterNamed, type Series } from '../../doveadm/commands/catalog.js';
 import { hasJsonForm } from '../../doveadm/meaning/columns.js';
@@ -43,9 +43,9 @@ export function worldOf(settings: Settings, nowMs: number, isOver: () => boolean
   return {
     settings,
     nowMs,
-    /** Of the backends, as far as they say. */
+    /** The series that the backends may have. */
     series,
-    /** Those that each backend may have; empty where one says its own. */
+    /** All of these if no backend says its own series; empty if one does. */
     possible: table.backends.every((backend) => backend.series === undefined) ? series : [],
     /** All names that mail users can have, and those with a route. */
     names: setOfUserNames(
@@ -57,7 +57,7 @@ export function worldOf(settings: Settings, nowMs: number, isOver: () => boolean
     isShareless: backends.every(({ sharedNamespaces }) => sharedNamespaces?.length === 0),
     isOver,
     tableOf,
-    /** Searches that were done. */
+    /** Results of `userFor`, by its arguments. */
     found: new Map<string, FoundText>(),
   };
 }
@@ -121,8 +121,8 @@ export interface Wanted {
 }
 
 /**
- * A mail user that the rule (undefined: an observing policy) may be about, whom it names or whom a mask of its matches. `only`: one of
- * these; `except`: none of those. `isSource`: as the user whose mails are copied, who needs no route.
+ * Finds a mail user whom the rule (undefined: an observing policy) may concern, by name or by a mask. `only`: one of these; `except`: none
+ * of these. `isSource`: as the user whose mails are copied, who needs no route.
  */
 export function userFor(
   world: World,
@@ -171,14 +171,14 @@ export function saysWhom(rule: Rule, command: Command): boolean {
   return isPlain && namedBy(rule, namer) !== undefined;
 }
 
-/** Users of rules of `deny` that ask for nothing else. */
+/** Users of `deny` rules without another condition. */
 function deniedUsers({ denyByCommand }: Policy, { name }: Command): GlobList[] {
   return (denyByCommand.get(name) ?? []).flatMap(({ where = [], query, users }) =>
     where.length === 0 && !isQueryTest(query, 'keys') && users !== undefined ? [users] : [],
   );
 }
 
-/** The users of whom the values of a parameter can be names, or masks where these values are masks. */
+/** The users whom values of the parameter can name, or match as masks. Undefined: that is not known. */
 function namedBy(
   rule: Rule | undefined,
   { name }: Parameter,
@@ -203,7 +203,7 @@ export type Fate =
   | {
       readonly kind: 'served';
       readonly attempt: Attempt;
-      /** For which it was judged; undefined: as the backends say. */
+      /** The series that was used. Undefined: that of the backends. */
       readonly series: Series | undefined;
       readonly rule: RulePlace | undefined;
       readonly isGranted: boolean;

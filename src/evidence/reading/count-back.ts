@@ -1,5 +1,5 @@
-// The histogram of a search: what all its pages have, counted by time, from the newest command back. It counts exactly the commands that
-// the same search would show to the same person. When time runs out, the answer says how far it came.
+// Counts the commands of a search by time, for its histogram, from the newest one back: exactly the commands that the same search would
+// show to the same person. When time runs out, the answer says how far it came.
 
 import type { TrailFilter } from '../../gate/door/trail-filter.js';
 import type { Clock } from '../../host/ports/machine.js';
@@ -18,7 +18,7 @@ import type { Histogram } from '../views/trail.js';
 import { type Entry, findEnds, openLook, piecesBack } from './newest-first.js';
 import { createDamageCount, seqOfLine } from './reading.js';
 
-/** Resolves with the commands that were counted, too. Rejects with a JournalFault. */
+/** Resolves with the histogram, and with the number of commands in it. Rejects with a JournalFault. */
 export async function countBack(
   trail: Trail,
   { filter, not = [] }: { readonly filter: TrailFilter; readonly not?: readonly Exclusion[] | undefined },
@@ -61,7 +61,7 @@ export async function countBack(
       if (open.length < openMax)
         open.push({ seq: seqOfLine(admission) ?? looked.fromSeq(), row: undefined, admission });
     }
-    // The next piece is older, and holds no end of these.
+    // The next piece is older, so it cannot hold the ends of these commands.
     search.finish();
     if (elapsedMs() < timeMs) continue;
     isWhole = false;
@@ -74,7 +74,7 @@ export async function countBack(
   const { sinceMs, untilMs } = filter;
   const [oldestMs, newestMs] = [range?.fromTime, range?.toTime].map((time) => parseTime(time ?? ''));
   const isTimed = sinceMs !== undefined || untilMs !== undefined;
-  // As far as is asked for, and known: nothing is shown as empty that was not read.
+  // Limited to the time that was read, so that unread time does not look empty.
   const fromMs = sinceMs === undefined ? undefined : Math.max(sinceMs, oldestMs ?? sinceMs);
   const only = counted.finish();
   const isAll = isWhole && ends.notes.length === 0;

@@ -1,5 +1,5 @@
-// Finds all records of one exchange in a trail, with its search twins, its session and the steps of its grant; for a limited view, those
-// that it shows.
+// Finds all records of one exchange in a trail, with the searches that counted mails for it, its session and the steps of its grant. In a
+// limited view, only the records that it shows.
 
 import { isCount, isText, parseLine, type StoredRecord } from '../../host/values/values.js';
 import { type Piece } from '../../journal/files/compressed.js';
@@ -24,10 +24,10 @@ export interface Found {
 
 interface Wanted {
   readonly isWanted?: (record: StoredRecord) => boolean;
-  /** Sees every piece that is read, and undefined where a compressed file cannot be read further. */
+  /** Called with every piece that is read; undefined: the rest of a compressed file cannot be read. */
   readonly look?: ((file: TrailFile, piece: Piece | undefined) => void) | undefined;
   readonly most?: number;
-  /** From the record on for which it is true, so many more bytes are read. */
+  /** After a record for which `isLast` is true, only `bytesAfter` more bytes are read. */
   readonly last?:
     | { readonly isLast: (record: StoredRecord) => boolean; readonly bytesAfter: number }
     | undefined;
@@ -35,31 +35,31 @@ interface Wanted {
 
 export interface FindOptions {
   readonly look?: Wanted['look'];
-  /** Reads only what is near, by times in ids, and so many bytes after its end; undefined: all, since others may make ids. */
+  /** Reads only files near the time in the id, and this many bytes after the exchange. Undefined: all, since others may make ids. */
   readonly nearBytes?: number | undefined;
   /** Whether sessions, neighbors and the chain are shown; not in a limited view. */
   readonly isWhole: boolean;
 }
 
-/** What a command stands among. Records as they are stored. */
+/** The records around a command, as they are stored. */
 export type Surroundings = NonNullable<TrailEnd['around']> & Pick<TrailEnd, 'checkpoint'>;
 
 const foundMax = 10_000;
 
 export interface FoundExchange {
-  /** Undefined: the record that was asked for belongs to none. */
+  /** Undefined: the wanted record belongs to no exchange. */
   readonly id: string | undefined;
   readonly all: readonly Found[];
-  /** Which use of its grant it is; undefined: it has none, or an earlier one may be in a file that was not read. */
+  /** Which use of its grant it is, from 1. Undefined: it has no grant, or an earlier use may be in a file that was not read. */
   readonly use?: number | undefined;
-  /** It is the id of a request or grant, and these are its steps and uses. */
+  /** Set if the wanted id is that of a request or grant: its steps and uses. */
   readonly grant?: GrantStory | undefined;
   readonly around: Surroundings;
 }
 
 /**
- * The exchange with this id, or of the record with this seq; `view`: a new one, of what is shown. An exchange that it hides is not found by
- * its id, like one that does not exist; by its seq it is one hidden record. Throws a JournalFault.
+ * Finds the exchange with this id, or of the record with this seq. `view` must be a new one. An exchange that it hides is not found by its
+ * id, as if it did not exist; by its seq only the hidden record is. Throws a JournalFault.
  */
 export async function findExchange(
   trail: Trail,
@@ -76,7 +76,7 @@ export async function findExchange(
   const last = nearBytes === undefined ? undefined : { isLast, bytesAfter: nearBytes };
   const needles = id === undefined ? [] : [named('id', id), named('for', id)];
   const byId = seenIn(view, await findAll(near, needles, { look, last }));
-  // The searches that count mails for a request name it, and are no command with its id.
+  // Searches that count mails for a request name its id, but are not a command with that id.
   if (id === undefined || !byId.some(({ record }) => record['id'] === id)) {
     const of = isSeq ? [] : seenIn(view, await findGrant(near, wanted, { last }));
     const [first] = of;
@@ -88,12 +88,12 @@ export async function findExchange(
   const { steps, use } = await findSteps(trail, byId, id, last);
   const allOf = (found: readonly Found[]): Found[] => {
     const seqs = new Set(byId.map(seqOf));
+    // Filtered too: the grant may be for other users, whom the view hides.
     const others = [...found, ...steps].filter((one) => !seqs.has(seqOf(one)));
     return [...byId, ...seenIn(view, others)].toSorted((one, other) => seqOf(one) - seqOf(other));
   };
-  // The grant may be for users that the view hides, too.
   const twins = twinsOf(byId, id);
-  // Its own id ends the reading.
+  // Its own id is a needle too: its completion ends the reading.
   const needlesOfTwins = twins.length === 0 ? [] : [...twins, id].map((each) => named('id', each));
   if (!isWhole) return { id, all: allOf(await findAll(near, needlesOfTwins, { last })), around: {} };
   const { found, around } = await findAround(trail, near, byId, id, last);
@@ -104,7 +104,7 @@ export async function findExchange(
 
 const drainText = Buffer.from(',"action":"drain"');
 
-/** Of a command that a drained backend did not take: the drain, the last one of it before; within so many bytes. */
+/** If a drained backend refused the command: the last drain of that backend before it, within so many bytes. */
 async function findDrain(
   trail: Trail,
   byId: readonly Found[],
@@ -126,7 +126,7 @@ async function findDrain(
   return [];
 }
 
-/** Of a command that a lock or a hold stopped, the record of that, or a copy of it. */
+/** If a lock or a hold stopped the command: the record that made it, or a copy of that. */
 async function findLock(
   trail: Trail,
   byId: readonly Found[],
@@ -138,7 +138,7 @@ async function findLock(
   return findAll(near, [named('lock', lock)], { isWanted: isLockMade, most: 1 });
 }
 
-/** The steps of the grant that allowed it, up to its end, and the review, which comes later; where a step is retired, one copy of it. */
+/** The steps of its grant up to its own end, and the later review. If retention removed a step, one copy of it. */
 async function findSteps(
   trail: Trail,
   byId: readonly Found[],
@@ -153,7 +153,7 @@ async function findSteps(
   let isOwnMet = false;
   const isWanted = (record: StoredRecord): boolean => {
     const { event, seq, sent } = record;
-    // What was not sent was no use, and a search that counts mails is none of its own.
+    // A command that was not sent is not a use, and neither is a search that counts mails.
     if (event === 'admission' && !isOwnMet && record['for'] === undefined) use += 1;
     if (event === 'completion' && !isOwnMet && sent === false) use -= 1;
     isOwnMet ||= record['id'] === id;
@@ -167,7 +167,7 @@ async function findSteps(
   return { steps: found, use: isWhole && isOwnMet ? use : undefined };
 }
 
-/** All records of a request and its grant; near in time up to the end of one that needs no review. */
+/** All records of a request and its grant. With `last`, reading stops after its end, but not for break-glass, which is reviewed later. */
 function findGrant(trail: Trail, id: string, { last }: Pick<Wanted, 'last'>): Promise<Found[]> {
   let isBreakGlass = false;
   const isLast = (record: StoredRecord): boolean => {
@@ -179,12 +179,12 @@ function findGrant(trail: Trail, id: string, { last }: Pick<Wanted, 'last'>): Pr
   return findAll(trail, needles, { isWanted, last: last && { ...last, isLast } });
 }
 
-/** Of a step that is retired, one copy. */
+/** Leaves out copies of a step; if retention removed the step itself, one copy stays. */
 function withoutCopies(all: readonly Found[]): readonly Found[] {
   const steps = new Map<string, Found>();
   for (const one of all) {
     const { event, id, action, principal, carried, time, at } = one.record;
-    // A copy says when the step was.
+    // `at` of a copy is the time of the original step.
     const key = JSON.stringify([event, id, action, principal, carried === true ? (at ?? time) : time]);
     if (!steps.has(key) || carried !== true) steps.set(key, one);
   }
@@ -195,12 +195,12 @@ async function findSeq(trail: Trail, seq: number, isNear: boolean): Promise<Foun
   const files = isNear ? (await filesFrom(trail.files, seq)).slice(0, 2) : trail.files;
   const near = { ...trail, files };
   const found = await findAll(near, [Buffer.from(`{"seq":${seq},`)], { most: 1 });
-  // What an operator did has two.
+  // An operator's action has two records.
   const deed = found[0] && wordOf(found[0], 'deed');
   return deed === undefined ? found : findAll(near, [named('deed', deed)], { most: 2 });
 }
 
-/** An id is taken before its record is written; clocks of one host differ by less. */
+/** An id is made before its record is written, and clocks of one host differ by less than this. */
 const idDoubtMs = 60_000;
 const idDigits = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 
@@ -212,7 +212,7 @@ async function trailNear(trail: Trail, id: string): Promise<Trail> {
   return { ...trail, files: await filesSince(trail.files, timeMs - idDoubtMs) };
 }
 
-/** As the view shows them. `withHidden`: also records of which only the head is shown. */
+/** The records as the view shows them. `withHidden`: also hidden records, of which it shows only the head. */
 function seenIn(view: View, found: readonly Found[], withHidden = false): Found[] {
   return found.flatMap((one) => {
     const line = view.take(Buffer.from(`${JSON.stringify(one.record)}\n`)).toString('utf8');
@@ -257,7 +257,7 @@ async function findAround(
     }
     return twins.some((twin) => twin === own);
   };
-  // Its own id ends the reading.
+  // Its own id is a needle too: its completion ends the reading.
   const needles = [checkpointText, ...[...twins, id].map((each) => named('id', each))];
   if (session !== undefined) needles.push(named('session', session));
   const around = await findAll(near, needles, { isWanted, last });
@@ -287,12 +287,12 @@ function wordOf({ record }: Found, key: string): string | undefined {
   return isText(value) && /^[0-9A-Za-z-]{1,64}$/.test(value) ? value : undefined;
 }
 
-/** 0: it has none. */
+/** 0 if it has none. */
 export function seqOf({ record: { seq } }: Found): number {
   return isCount(seq) ? seq : 0;
 }
 
-/** The records whose lines have one of the needles, in the order of the trail; damage is stepped over. Throws a JournalFault. */
+/** The records whose lines have one of the needles, in the order of the trail; damage is skipped. Throws a JournalFault. */
 async function findAll(
   trail: Trail,
   needles: readonly Buffer[],

@@ -6,10 +6,10 @@ import { eachLine, findTrail, firstSeqOf, type TrailFile } from '../../journal/f
 import { type Link, readClaim, readLink } from '../../journal/records/ledger.js';
 import { fromLast } from './search-trail.js';
 
-/** What the mirror has of a record. `gone`: it begins later; `absent`: it should be there. */
+/** What the mirror has of a record. `gone`: the mirror begins later; `absent`: the mirror should have it. */
 export type Held = { readonly hash: string; readonly prev: string } | 'gone' | 'absent';
 
-/** The part of a segment that is read at once, from its end: the wanted record is about its last lines. */
+/** Segments are read from their end in pieces of this size: the wanted record is usually among the last lines. */
 const pieceBytes = 1 << 18;
 
 /** A record of a mirrored journal whose own hash is right. Rejects with a JournalFault. */

@@ -1,6 +1,6 @@
-// A search from the end of the journal: the newest commands first, in pages that go on before a seq. A command stands where its admission
-// does. A page says what a search of everything says, through any view. A piece is read forward, as the view demands. Where the end of a
-// command is in later records, they are looked through for it, so that no row depends on where the page before it ended.
+// Searches a journal from its end: the newest commands first, ordered by their admissions, in pages that continue before a seq. A row is
+// the same as in a search of the whole journal, through any view: if a command ends in later records, these are searched for its end, so no
+// row depends on where a page ended. Within a piece, lines are read forward, as the view requires.
 
 import type { TrailFilter } from '../../gate/door/trail-filter.js';
 import type { Clock } from '../../host/ports/machine.js';
@@ -19,13 +19,12 @@ import { createView } from '../views/view.js';
 import { afterSeq, createDamageCount, filesFrom, seqOfLine } from './reading.js';
 import { filesSince, readToDamage } from './search-trail.js';
 
-/** What was read for a page. Seqs and times are those of records. */
 type LookedThrough = NonNullable<TrailEnd['looked']>;
 
 /** The first piece is small, since many searches find their page in it. */
 const firstPieceBytes = 64 * 1024;
 const pieceBytesMax = 1 << 20;
-/** After this time a page with at least one row is returned: the person sees the first rows, and the page asks for more. */
+/** After this time the rows found so far are returned, so that the person sees them; the browser asks for more. */
 const soonMs = 200;
 
 /** A row, or an admission whose end is in none of the records that were read. */
@@ -49,7 +48,7 @@ export async function readNewest(
   const { view, show, search, looked, files } = await openLook(trail, filter, users);
   const damage = createDamageCount();
   const retirements = createRetirements();
-  // A limited view shows that a list is longer than what it shows of it: then a sketch of everything does not know what is found.
+  // Only where everything is visible: a sketch describes lines as they are stored, not as a limited view shows them.
   const wants = users === undefined ? createSketchTest(filter) : undefined;
   const entries: Entry[] = [];
   let isStopped = false;
@@ -65,7 +64,7 @@ export async function readNewest(
     for (const row of rows) entries.push({ seq: row.admittedSeq ?? lowest, row, admission: undefined });
     for (const admission of search.waiting())
       entries.push({ seq: seqOfLine(admission) ?? lowest, row: undefined, admission });
-    // The next piece is older, and holds no end of these.
+    // The next piece is older, so it cannot hold the ends of these commands.
     search.finish();
     const dueMs = entries.length > 0 ? Math.min(soonMs, timeMs) : timeMs;
     if (entries.length < newest.rows && elapsedMs() < dueMs) continue;
@@ -93,7 +92,7 @@ export async function readNewest(
     before = seq;
     break;
   }
-  // Where no line says its seq, there is no place to go on.
+  // Without a line that has a seq there is no position to continue at.
   const isFurther = before !== undefined && before > 0 && before < (newest.before ?? Infinity);
   return {
     rows: lines,
@@ -123,7 +122,7 @@ export function createLooked() {
   let fromTime: string | undefined;
   let toTime: string | undefined;
   return {
-    /** Pieces come from the last one on. */
+    /** Pieces must come in order, the newest first. */
     take(bytes: Buffer): void {
       const first = firstRecord(bytes);
       const last = lastRecord(bytes);
@@ -138,9 +137,9 @@ export function createLooked() {
       toSeq ??= firstSeq + lines - 1;
       toTime ??= formatTime(maxMs);
     },
-    /** 0: no line told. */
+    /** 0 if no line has a seq. */
     fromSeq: () => fromSeq ?? 0,
-    /** `before`: where the next page goes on, and the time of that command where the page was cut there. */
+    /** `before`: where the next page continues. `time`: that of the command at which this page was cut. */
     finish: (before: number | undefined, time: string | undefined): LookedThrough | undefined =>
       fromSeq === undefined || toSeq === undefined
         ? undefined
@@ -182,8 +181,8 @@ export interface PieceBack {
 }
 
 /**
- * The files from their end, or from the record before a seq, in pieces of whole lines. An empty piece: a part was passed over. `sinceMs`:
- * the rest of a file whose records are all older is not read.
+ * Reads files from their end, or from just before a seq, in pieces of whole lines. An empty piece stands for a skipped part. The rest of a
+ * file is not read if its records are all older than `sinceMs`.
  */
 export async function* piecesBack(
   files: readonly TrailFile[],
@@ -210,7 +209,7 @@ export async function* piecesBack(
       if (isSkipping && before !== undefined) {
         const end = afterSeq(bytes, before - 1);
         newer = [bytes.subarray(end), ...newer].slice(0, 2);
-        // Lines that do not say their seq may stand before or after it.
+        // Lines without a seq may be on either side of `before`.
         if (firstRecord(bytes.subarray(0, end)) === undefined) continue;
         if (end < bytes.length) endsInLine = true;
         bytes = bytes.subarray(0, end);
@@ -219,7 +218,7 @@ export async function* piecesBack(
       }
       damage.look(file, { bytes, endsInLine });
       yield { bytes, newer };
-      // No row is made from two pieces with a gap between them.
+      // An empty piece is a gap, and no row may be made across a gap.
       newer = bytes.length === 0 ? [] : [bytes, ...newer].slice(0, 2);
       pieceBytes = Math.min(pieceBytes * 2, pieceBytesMax);
       // A file may go back for days: the open one does until it is full.
@@ -229,7 +228,7 @@ export async function* piecesBack(
   }
 }
 
-/** Those that may hold records before a seq; where a file does not tell, it counts too. */
+/** The files that may hold records before a seq; also those whose first seq is unknown. */
 async function filesBefore(
   files: readonly TrailFile[],
   before: number | undefined,
@@ -243,7 +242,7 @@ async function filesBefore(
   return files.slice(0, count);
 }
 
-/** Looks through later records for the ends of what is not known to have ended. `mayGoOn`: whether there is time. */
+/** Searches later records for the ends of commands that are still open. `mayGoOn` returns false when time is up. */
 export async function findEnds(
   trail: Trail,
   filter: TrailFilter,

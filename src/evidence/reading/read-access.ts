@@ -6,7 +6,7 @@ import { type AccessAsked, type AccessLedger, createAccessLedger } from '../repo
 import type { View } from '../views/view.js';
 import { filesSince, readToDamage } from './search-trail.js';
 
-/** `view`: undefined: everything is visible. `look`: as in `searchTrail`. */
+/** Without a `view` everything is visible. `look`: as in `searchTrail`. */
 export async function readAccess(
   trail: Trail,
   asked: AccessAsked,

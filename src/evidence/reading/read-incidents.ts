@@ -1,5 +1,5 @@
-// The records of outages, drains, restarts, locks and what the journal could not take, from the end of the journal back. They are few among
-// many, so lines are found by their event and only those are parsed. Holds, and what a reload opened, name mail users.
+// Reads the records of outages, drains, restarts, locks and faults of the journal, from the end of the journal back. They are few among
+// many, so lines are found by their event and only those are parsed. Holds, and the permissions that a reload added, name mail users.
 
 import { cutTo } from '../../host/output/table.js';
 import { messageOf } from '../../host/ports/faults.js';
@@ -35,8 +35,8 @@ const marks = ['backend', 'journal', 'start', 'stop', 'reload', 'operator', 'loc
 const LF = 0x0a;
 
 /**
- * The turns, the oldest first, of the records from `fromSeq` to `toSeq`, 0: nothing was read. `isThrough` false: time ran out, and
- * `fromSeq` is where it goes on. Rejects with a JournalFault where the journal cannot be read.
+ * Resolves with the turns in the records from `fromSeq` to `toSeq`, the oldest first; both are 0 if nothing was read. `isThrough` false:
+ * time ran out, and the next reading continues at `fromSeq`. Rejects with a JournalFault.
  */
 export async function readIncidents(
   { directory, incidentsSinceMs: sinceMs, before, after, timeMs }: IncidentsTask,
@@ -46,10 +46,10 @@ export async function readIncidents(
   const looked = createLooked();
   const turns: WritableTurn[] = [];
   let isThrough = true;
-  /** The end of the run before them is in a piece that was not read yet. */
+  /** Starts whose previous run ended in a piece that was not read yet. */
   let cut: readonly Start[] = [];
   const all = findTrail([directory]).files;
-  // To the head, which carries what was open. One more for the end of a run whose next one began there.
+  // Back to the head of the segment with `sinceMs`, which copies open records. One segment more, for the run before a start at that head.
   const [first] = await filesSince(all, sinceMs);
   const files = all.slice(Math.max(0, first === undefined ? 0 : all.indexOf(first) - 1));
   const headSeq = (first && (await firstSeqOf(first))) ?? 0;
@@ -71,12 +71,12 @@ export async function readIncidents(
   return { turns: shown, fromSeq, toSeq, isThrough };
 }
 
-/** Longest time for the changes of policies of one reading; what comes after it counts as what cannot be decided. */
+/** Time limit for comparing policies in one reading. Later changes are reported as not compared. */
 const wideningMsMax = 4_000;
 const wideningsMax = 20;
 const wideningCharsMax = 500;
 
-/** What a start or a reload opened; undefined: it is neither, or the policies are the same. */
+/** What a start or a reload newly permits. Undefined: the record is neither, or its policies did not change. */
 function wideningsIn(
   directory: string,
   clock: Pick<Clock, 'now'>,
@@ -84,7 +84,7 @@ function wideningsIn(
   const textOf = readPolicyTexts(directory);
   const endMs = clock.now() + wideningMsMax;
   const isOver = (): boolean => clock.now() > endMs;
-  // A program may change the same policies to and fro all day.
+  // A program may switch between the same two policies all day.
   const known = new Map<string, readonly string[]>();
   const tell = (was: string, now: string, nowMs: number): readonly string[] => {
     if (isOver()) return ['what it permits cannot be said: there was no time to compare it'];
@@ -142,9 +142,9 @@ function turnsIn(bytes: Buffer) {
   return { turns, cut };
 }
 
-/** A start whose run before is looked for. */
 type WritableTurn = { -readonly [Key in keyof Turn]: Turn[Key] };
 
+/** A start record for which the end of the previous run is searched. */
 interface Start {
   readonly turn: WritableTurn;
   readonly lastSeq: number;
@@ -152,8 +152,8 @@ interface Start {
 }
 
 /**
- * Lines before a start that are looked through: it writes copies of requests and grants ahead of its own record, and ends of the commands
- * that the run before left open. A forged journal may have a start in every line.
+ * Limit of lines searched before a start, which first writes copies of requests and grants, and ends of commands that the previous run left
+ * open. A forged journal may have a start in every line.
  */
 const linesBackMax = 4096;
 
@@ -162,7 +162,7 @@ function endedIn(record: StoredRecord): NamedCommand {
   return { ...namedIn(record), ...(content !== undefined && { content }) };
 }
 
-/** Gives it the time of the last record of the run before, and the commands that it ended for that. False: it is in an older piece. */
+/** Sets the time of the previous run's last record, and the commands that it left open. False: that record is in an older piece. */
 function lookBack(start: Start, bytes: Buffer, from: number): boolean {
   const { turn, lastSeq } = start;
   const left: NamedCommand[] = [];

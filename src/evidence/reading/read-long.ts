@@ -1,6 +1,5 @@
-// Readings that take as long as the journal is: all of it is checked, and a report is made. They tell how far they are, and give what they
-// found in parts, each when the one before was taken. Memory does not grow with the journal, nor with what is found. In a limited view
-// every row comes through it.
+// Readings that take as long as the journal is large: the check of all of it, and reports. They send progress, and results in parts, each
+// after the previous one was taken. Memory grows neither with the journal nor with the results. In a limited view all rows pass through it.
 
 import type { TrailFilter } from '../../gate/door/trail-filter.js';
 import type { Clock } from '../../host/ports/machine.js';
@@ -38,14 +37,14 @@ export type LongTask = { readonly directory: string; readonly ownKey: string } &
       readonly form: keyof typeof forms;
       /** Patterns of the users whose records are shown; undefined: all records. */
       readonly users: readonly string[] | undefined;
-      /** Who sees it, and why it is not complete, in a limited view. */
+      /** In a limited view: who the report is for, and why it is not complete. */
       readonly limits: { readonly viewer: string; readonly text: string } | undefined;
     }
   | { readonly long: 'owner'; readonly asked: OwnerAsked }
 );
 
 export type LongPart =
-  /** Not waited for, and replaced by a later one. */
+  /** Sent without waiting; a later one replaces it. */
   | { readonly part: 'progress'; readonly progress: VerifyProgress }
   | { readonly part: 'verified'; readonly result: VerifyResult }
   | { readonly part: 'owner'; readonly made: OwnerFacts }
@@ -58,7 +57,7 @@ export type TellPart = (part: LongPart) => Promise<void>;
 const faultsMax = 100;
 const ownFiles = /^(\d{8,15}\.jsonl|checkpoint(-\d{1,15})?\.json)?$/;
 const progressMs = 200;
-/** Texts of a file go out together. */
+/** Lines of a file are sent in blocks of at least this size. */
 const textChars = 64 * 1024;
 
 /** Rejects with a JournalFault where the journal cannot be read. */
@@ -107,7 +106,7 @@ const forms = {
   json: createJsonReport,
 } as const;
 
-/** In a limited view a fault is its kind and its place: its text may hold what a record says. */
+/** In a limited view the texts of faults are replaced, since they may quote records. */
 function reportedOf(
   trail: Trail,
   verdict: Verdict,
@@ -140,8 +139,9 @@ function reportedOf(
 }
 
 /**
- * The exchanges that match and that the view shows. To look at those that match alone is ten times faster than to show all lines first, and
- * the same: a row bears what its admission says of the users that it touches. Lines that are no records are faults of the verdict already.
+ * The exchanges that match and that the view shows. Matching first and filtering the rows is ten times faster than passing all lines
+ * through the view, with the same result: a row has the users of its admission. Lines that are not records are already faults of the
+ * verdict.
  */
 async function* rowsOf(
   trail: Trail,
@@ -155,7 +155,7 @@ async function* rowsOf(
   for (const file of await filesSince(trail.files, filter.sinceMs))
     for await (const piece of readToDamage(file))
       if (piece !== undefined) {
-        // A view of some users hides the counts.
+        // A limited view hides the counts.
         if (users === undefined) counted?.take(piece.bytes);
         yield* shown(search.take(piece.bytes));
       }
@@ -186,7 +186,7 @@ async function createProgress(
     if (clock.now() - toldMs < progressMs) return;
     toldMs = clock.now();
     const size = sizeOf.get(file) ?? 0;
-    // Of a compressed file nobody knows how much there is to come; it counts when it was read.
+    // How much text a compressed file holds is not known before its end, so it counts only once it was read.
     const read = before + (file.isCompressed ? 0 : Math.min(within, size));
     const { bytes } = piece;
     const seq = seqOfLine(bytes.subarray(bytes.lastIndexOf(0x0a, bytes.length - 2) + 1)) ?? 0;

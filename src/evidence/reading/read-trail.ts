@@ -1,6 +1,6 @@
-// Answers one request about a journal, through the view of who asks, in bounded time and memory. A search that is not through after so many
-// rows, bytes or milliseconds gives a cursor, with which the next request goes on. Everything in an answer is made from lines that the view
-// shows. Of the files themselves only damage is told, which is the same for every view and every filter.
+// Answers one request about a journal, through the view of the person who asks, in bounded time and memory. A search that reaches its limit
+// of rows, bytes or milliseconds returns a cursor, with which the next request continues. Everything in an answer is made from lines that
+// the view shows, except notes about damaged files, which are the same for every view and every filter.
 
 import { accessItemOf } from '../../gate/access/item.js';
 import type { ExtractFacts } from '../../gate/door/extract-head.js';
@@ -50,11 +50,11 @@ export interface ReadTask {
   readonly limits: { readonly rowsMax: number; readonly bytesMax: number; readonly timeMs: number };
 }
 
-/** Beside what the page shows: for the command line, and for the record of the look. */
+/** With what the page does not show: fields for the command line, and for the record of the look. */
 export interface AnswerEnd extends TrailEnd {
   readonly retired?: readonly RetiredRecords[] | undefined;
   readonly surveyed?: Surveyed | undefined;
-  /** Of requests: how many newer ones are not listed. */
+  /** For requests: how many are not listed. */
   readonly leftOut?: number | undefined;
   readonly verdict?: Verdict | undefined;
   readonly readTo?: number | undefined;
@@ -71,7 +71,7 @@ export type AnswerLine =
   | { readonly access: AccessTold }
   | { readonly end: AnswerEnd };
 
-/** An answer: lines of JSON, each with its LF, and their number without the last one; a histogram is one line, of so many commands. */
+/** `text`: lines of JSON, each with its LF. `rows`: their number without the last one; for a histogram (one line), that of its commands. */
 export interface TrailAnswer {
   readonly text: string;
   readonly rows: number;
@@ -118,7 +118,7 @@ function answer(lines: readonly string[], end: AnswerEnd): TrailAnswer {
 
 const faultsMax = 20;
 
-/** In a limited view a fault is its kind and its place: its text may hold what a record says. */
+/** In a limited view the texts of faults are replaced, since they may quote records. */
 async function verify(trail: Trail, { users, ownKey }: ReadTask): Promise<Verdict> {
   const how = { trustedKeys: [], ownKey, faultsMax, fromSeq: undefined };
   const verdict = await verifyTrail(trail, how);
@@ -145,7 +145,7 @@ async function show(trail: Trail, wanted: string, { users, directory }: ReadTask
   const records = all.map(({ record }) => record);
   const story = id === undefined ? undefined : foldStory(records, id, use);
   const { admission } = story?.records ?? {};
-  // Rules name users of others, too.
+  // Not in a limited view: policies name other users, too.
   const version = isWhole ? textIn(admission, 'version') || undefined : undefined;
   const content = admission && contentOf(admission);
   return answer(lines, {
@@ -179,7 +179,7 @@ function tellGrant(grant: GrantStory): AnswerEnd['grant'] {
   return { item: { ...item, used, why: grant.end?.why || undefined }, sentences: grantSentences(grant) };
 }
 
-/** The newest ones, as many as an answer holds. */
+/** The newest requests, as many as fit in an answer. */
 async function requests(
   trail: Trail,
   { users, limits }: ReadTask,
@@ -276,7 +276,7 @@ async function search(
     retirements.take(shown);
     const counts = counted.take(shown);
     const rows = found.take(shown);
-    // Only what is handed on has the counts as rows: a search says their sum.
+    // Only exports and extracts have counts as rows; a search reports their sum.
     if (!isHandedOn || counts.length === 0) add(rows);
     else for await (const row of withCounts(rows, counts)) add([row]);
     if (isFull() || reading.elapsedMs() >= timeMs) {
@@ -290,7 +290,7 @@ async function search(
   const readTo = reading.lastSeq();
   if (next === undefined) {
     const rest = found.finish();
-    // As many as a cursor carries, and no more bytes than an answer has.
+    // At most as many as a cursor carries, and within the byte limit of an answer.
     let shown = 0;
     for (const row of rest.slice(0, openMax)) {
       if (bytes >= bytesMax) break;
@@ -373,10 +373,10 @@ function createReading(
       isStopped = true;
     },
     notes: (): readonly string[] => damage.notes(),
-    /** After `lastSeq`: no record was read. */
+    /** `lastSeq() + 1` if no record was read. */
     firstSeq: (): number => firstSeq ?? lastSeq + 1,
     lastSeq: (): number => lastSeq,
-    /** The last record that was read, where the reading was stopped; undefined: it was read to its end, or cannot go on. */
+    /** The last record that was read, if the reading was stopped. Undefined: it reached the end, or made no progress. */
     next(): number | undefined {
       return isStopped && lastSeq > (after ?? 0) ? lastSeq : undefined;
     },
@@ -401,10 +401,10 @@ function createReading(
   }
 }
 
-/** Time and event stand within so many bytes. */
+/** The time and the event of a record are within its first bytes. */
 const headBytes = 96;
 
-/** Gives the admissions that waited when the request before ended to the view and to the search, from the oldest on. */
+/** Passes the admissions that were open at the end of the previous request to the view and the search, the oldest first. */
 async function restore(
   files: readonly TrailFile[],
   { after, open }: Cursor,
@@ -412,7 +412,7 @@ async function restore(
   take: (shown: Buffer) => void,
 ): Promise<void> {
   const wanted = new Set(open.filter((seq) => seq <= after));
-  /** Argument records of the last admission: they follow it. */
+  /** Argument records of the last admission that are still to come. */
   let left = 0;
   while (wanted.size > 0) {
     const oldest = Math.min(...wanted);

@@ -4,7 +4,7 @@ import { plural } from '../../host/words/words.js';
 import { type Piece } from '../../journal/files/compressed.js';
 import { firstSeqOf, type TrailFile } from '../../journal/files/trail.js';
 
-/** Where the first line after a record begins in a piece; its length: not in it. */
+/** Offset of the first line after a record in a piece; the length of the piece if there is none. */
 export function afterSeq(bytes: Buffer, seq: number): number {
   for (let at = 0; at < bytes.length; ) {
     if ((seqOfLine(bytes.subarray(at, at + 32)) ?? 0) > seq) return at;
@@ -20,7 +20,7 @@ export function seqOfLine(line: Buffer): number | undefined {
   return seq === undefined ? undefined : Number(seq);
 }
 
-/** The files from the one on that holds a record, found by halves; where a file does not tell, the ones before it count too. */
+/** The files from the one that holds a record on, by binary search. If a file's first seq is unknown, earlier files are included, too. */
 export async function filesFrom(files: readonly TrailFile[], seq: number): Promise<readonly TrailFile[]> {
   let low = 0;
   let high = files.length - 1;
@@ -65,7 +65,7 @@ export function createDamageCount() {
 const seqStart = 0x7b227365;
 const seqEnd = 0x6571223a;
 
-/** Cheap, since it is asked of every line: whether one begins with its seq, and ends as an object does. */
+/** Checks only that a line begins with its seq and ends like an object: it runs for every line. */
 function isRecord(bytes: Buffer, at: number, end: number): boolean {
   if (end - at < 9 || bytes.readUInt32BE(at) !== seqStart || bytes.readUInt32BE(at + 3) !== seqEnd)
     return false;

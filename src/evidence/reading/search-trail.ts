@@ -20,10 +20,7 @@ import { createSketchTest } from '../trail/sketch-test.js';
 import { createVerifier, type TrailOptions, type Verdict, type Verifier } from '../trail/verify.js';
 import { createView, type View } from '../views/view.js';
 
-/**
- * From the segment with `fromSeq` on. `hear` gets every verified piece.
- * Rejects with a JournalFault for an unreadable file.
- */
+/** Verifies from the segment with `fromSeq` on. `hear` gets every verified piece. Rejects with a JournalFault for an unreadable file. */
 export async function verifyTrail(
   trail: Trail,
   request: Omit<TrailOptions, 'kept' | 'isPart'> & { readonly fromSeq: number | undefined },
@@ -72,7 +69,7 @@ export async function checkTrail(
     if (file !== current) text = createTextDigest();
     current = file;
     if (piece !== undefined) text.take(piece.bytes);
-    // The readable part of a damaged file may differ each time; with one, nothing is complete or proven.
+    // Not checked again: the readable part of a damaged file may differ each time, and with one nothing counts as complete or proven.
     checked.set(file, piece === undefined ? undefined : text);
     hear?.(file, piece);
   });
@@ -84,9 +81,9 @@ export async function checkTrail(
 }
 
 /**
- * At their completions, the open ones at the end. Skips damage. `look` gets each piece first; undefined: an unreadable rest. A part whose
- * sketch says that nothing in it can match is not read, and `passed` is called for it. `view`: a new one, of what is shown.
- * With a view `look` gets what is shown too, and every part is read.
+ * Yields commands in the order of their completions, open ones last. Skips damage. `look` gets each piece first; undefined: an unreadable
+ * rest. With `passed`, parts that cannot match by their sketch are not read, and `passed` is called for them. `view` must be a new one:
+ * every part is read then, and `look` also gets what it shows.
  */
 export async function* searchTrail(
   trail: Trail,
@@ -117,7 +114,7 @@ export async function* searchTrail(
 
 const nothing = Buffer.alloc(0);
 
-/** An overview of the trails, with user names similar to the requested one; unreadable parts are left out. `users`: of a view. */
+/** An overview of the trails, with user names similar to the requested one. Unreadable parts are left out. `users`: of a limited view. */
 export async function surveyTrails(
   trails: Iterable<Trail>,
   filter: TrailFilter,
@@ -156,7 +153,7 @@ export function filesSince(
   files: readonly TrailFile[],
   sinceMs: number | undefined,
 ): Promise<readonly TrailFile[]> {
-  // The file before may end in that very millisecond.
+  // The previous file may end in the same millisecond.
   return fromLast(files, sinceMs && sinceMs - 1, (line) => {
     const began = readBegin(line);
     // If the clock was set back, files before this one may have later times.
@@ -164,7 +161,7 @@ export function filesSince(
   });
 }
 
-/** The files from the last one on that begins at or before `from`, by its first line; undefined: all. */
+/** The files from the last one whose first line is at or before `from`. Undefined: all files. */
 export async function fromLast(
   files: readonly TrailFile[],
   from: number | undefined,

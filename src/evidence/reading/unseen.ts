@@ -1,5 +1,5 @@
-// Tells what is missing from a journal that was read: damaged lines, lost records, records that retention removed, and refusals that a
-// flood limit only counted. Suggest, replay and Learn say it beside their conclusions.
+// Reports what is missing from a journal that was read: damaged lines, lost records, records that retention removed, and refusals that a
+// flood limit only counted. Suggest, replay and Learn show it beside their conclusions.
 
 import { printable } from '../../host/words/text.js';
 import { plural } from '../../host/words/words.js';
@@ -13,10 +13,7 @@ import { createOnlyCounted } from '../views/only-counted.js';
 
 export type Unseen = ReturnType<ReturnType<typeof createUnseenWatch>['finish']>;
 
-/**
- * Watches one journal while it is read. `sinceMs`: only from that time on. `listener`: of counted refusals only those at it. `isPart`:
- * earlier segments are elsewhere.
- */
+/** Watches one journal as it is read, from `sinceMs` on. `listener`: only its refusals count. `isPart`: earlier segments are elsewhere. */
 export function createUnseenWatch(
   { files }: Trail,
   {
@@ -58,7 +55,7 @@ export function createUnseenWatch(
           ...damage.notes(),
           ...starts.damages.map(printable),
         ],
-        /** What is no fault of the journal. */
+        /** Not a fault of the journal. */
         notes: [
           ...retirements.since(sinceMs).map(describeRetired),
           ...(left === 0 ? [] : [`${plural(left, 'refused command')} of a flood, which were only counted`]),

@@ -1,5 +1,5 @@
-// Access on request, as auditors read it: who had access to whose mail, granted by whom, how it was used, and what was never used. A story
-// (`evidence/story/grant`) for each id of a trail. What is left out for want of memory is counted, and the answer says so.
+// Access on request, for auditors: who had access to whose mail, who granted it, how it was used, and which grants were never used. One
+// story (`evidence/story/grant`) for each id of a trail. Requests beyond the memory limit are counted, and the answer says so.
 
 import { asList, asText, asTexts, isText, parseLine } from '../../host/values/values.js';
 import { formatTime } from '../../host/words/instants.js';
@@ -12,12 +12,12 @@ import { type AccessTold, decisionsOf, isTry, triedWords } from '../story/row.js
 import { createCoverTest } from '../trail/search.js';
 import type { GrantTold } from './touch.js';
 
-/** Which of them: times in Unix milliseconds; a user as in a search. */
+/** Times in Unix milliseconds; a user as in a search. */
 export interface AccessAsked {
   readonly sinceMs?: number | undefined;
   readonly untilMs?: number | undefined;
   readonly user?: string | undefined;
-  /** Who decided about it. */
+  /** Who decided about them. */
   readonly by?: string | undefined;
 }
 
@@ -32,7 +32,7 @@ export function createAccessLedger({ sinceMs, untilMs, user, by }: AccessAsked) 
   const until = untilMs === undefined ? '~' : formatTime(untilMs);
   const since = sinceMs === undefined ? '' : formatTime(sinceMs);
   const isCovered = user === undefined ? undefined : createCoverTest(user);
-  /** The names by which running commands were counted. */
+  /** By id of a command that has not ended: the name by which it was counted. */
   const open = new Map<string, string>();
   let leftOut = 0;
 
@@ -57,7 +57,7 @@ export function createAccessLedger({ sinceMs, untilMs, user, by }: AccessAsked) 
       }
     },
     find: (id: string): GrantStory | undefined => items.get(id),
-    /** In the order of their first records. `leftOut`: requests that found no room. */
+    /** In the order of their first records. `leftOut`: requests beyond the memory limit. */
     finish(): { readonly items: readonly GrantStory[]; readonly leftOut: number } {
       return {
         items: [...items.values()].filter(
@@ -72,9 +72,9 @@ export function createAccessLedger({ sinceMs, untilMs, user, by }: AccessAsked) 
 
   function follow(record: Followed & { readonly id?: unknown }): void {
     const of = record.grant ?? record.request;
-    // A search by which dovegate counts mails for a command is no use of its own.
+    // A search by which dovegate counts mails for a command is not a use.
     if (!isText(of) || (record.event !== 'access' && record.for !== undefined)) return;
-    // What was tried when a grant was over is no sign of an older one.
+    // A command that came after the end of a grant does not show that an older grant exists.
     if (isTry(record)) return void items.get(of)?.follow(record);
     const story = items.get(of) ?? add(of, record);
     const { id, command } = record;
@@ -85,13 +85,13 @@ export function createAccessLedger({ sinceMs, untilMs, user, by }: AccessAsked) 
     if (name !== undefined && open.size < openMax) open.set(id, name);
   }
 
-  /** Undefined: it concerns somebody else, or there is no room. */
+  /** Undefined: it concerns another user, or the memory limit is reached. */
   function add(id: string, first: Followed): GrantStory | undefined {
     const { users, user: named = '', case: kept, event } = first;
     const all = asList(users) ?? [];
     const names = asTexts(all.length > 0 ? all : [named]);
     if (!names.some((name) => isCovered?.(name, kept) !== false)) return undefined;
-    // What came back without having been sent is no sign of an older request.
+    // A command that was not sent does not show that an older request exists.
     if (id === '' || event === 'completion') return undefined;
     if (items.size >= itemsMax) {
       if (first.action === 'requested') leftOut += 1;
@@ -103,7 +103,7 @@ export function createAccessLedger({ sinceMs, untilMs, user, by }: AccessAsked) 
   }
 }
 
-/** What a report says of the grants of its commands. `isLimited`: the ledger has only what a limited view shows. */
+/** What a report says of a grant. `isLimited`: the ledgers are of a limited view. */
 export function toldBy(ledgers: readonly AccessLedger[], isLimited = false): (id: string) => GrantTold {
   return (id) => {
     const story = ledgers.map((ledger) => ledger.find(id)).find((found) => found !== undefined);
@@ -112,7 +112,7 @@ export function toldBy(ledgers: readonly AccessLedger[], isLimited = false): (id
   };
 }
 
-/** Texts are as recorded. `isLimited`: of what a limited view shows. */
+/** Texts are as recorded. `isLimited`: the story is of a limited view. */
 export function tellAccess(story: GrantStory, isLimited = false): AccessTold {
   const { requested, entry, end } = story;
   const { granted, reviewed, approvals } = entry ?? {};

@@ -1,5 +1,5 @@
-// Why what a search finds did not go well: alike commands, and requests for access, in one row with their number, the first and the last
-// time, and who it was. A fold over rows, in any order; it holds the first causes that it meets, and counts what came of further ones.
+// Groups the commands and requests for access of a search that failed or were refused, by cause: their number, the first and the last time,
+// and who sent them. A fold over rows in any order. It keeps the first causes that it meets, and only counts rows of further ones.
 
 import { isText } from '../../host/values/values.js';
 import { textIn } from '../../journal/records/stored.js';
@@ -58,7 +58,7 @@ export function createCauses() {
   }
 }
 
-/** What alike ones have in common: codes and places. Their sentences may tell times and numbers, too. */
+/** What the rows of one cause have in common: codes and places, but no sentences, which may contain times and numbers. */
 function causeOf(row: StoryRow): readonly string[] {
   const { fields } = row;
   if (!isExchange(fields)) return [textIn(fields, 'event'), textIn(fields, 'reason')];

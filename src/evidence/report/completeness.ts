@@ -13,10 +13,10 @@ export type DoubtCode =
   | 'fault'
   | 'unsigned'
   | 'empty'
-  /** The journal, or what retention left of it, begins after the time does. */
+  /** The journal, or what retention left of it, begins after the requested time does. */
   | 'begins-later'
   | 'retired'
-  /** The last record is older than the end of the time. */
+  /** The last record is older than the end of the requested time. */
   | 'ends-earlier'
   | 'unsigned-tail'
   /** A start did not find the records in the memory of the previous run. */
@@ -40,7 +40,7 @@ export interface Doubt {
   readonly isSerious: boolean;
 }
 
-/** The requested time, in milliseconds since 1970: from, and before; undefined: as far as the journal goes. */
+/** The requested time in Unix milliseconds, from `fromMs` to before `toMs`. Undefined: as far as the journal goes. */
 export interface AskedTime {
   readonly fromMs: number | undefined;
   readonly toMs: number | undefined;
@@ -64,7 +64,7 @@ export interface Completeness {
   readonly signedTo: string | undefined;
   readonly signedBy: string | undefined;
   readonly whose: string;
-  /** Those of all hosts, too, each with the name of its host in front. */
+  /** With several hosts, those of all of them, each with the name of its host in front. */
   readonly doubts: readonly Doubt[];
   readonly hosts?: readonly HostCompleteness[];
 }
@@ -80,7 +80,7 @@ export interface HostCompleteness {
   readonly doubts: readonly Doubt[];
 }
 
-/** A checkpoint comes once a minute, and a busy disk may delay it: a younger end is no doubt. */
+/** A checkpoint comes once a minute, and a busy disk may delay it: an end that is not older is no doubt. */
 export const tailMsMax = 300_000;
 const faultsShown = 5;
 
@@ -89,7 +89,7 @@ export function judgeCompleteness(verdict: Verdict, asked: AskedTime, vouching: 
   const from = asked.fromMs === undefined ? firstTime : formatTime(asked.fromMs);
   const endMs = asked.toMs === undefined ? undefined : Math.min(asked.toMs, asked.nowMs);
   const end = endMs === undefined ? lastTime : formatTime(endMs);
-  // The future is unknown.
+  // A requested time in the future ends now, perhaps before it begins.
   const to = end < from ? from : end;
   const doubts: Doubt[] = [];
   const doubt = (code: DoubtCode, text: string, isSerious = true): void => {
@@ -116,7 +116,7 @@ export function judgeCompleteness(verdict: Verdict, asked: AskedTime, vouching: 
     if (vouching.isChecked && signedSeq !== undefined && signedTime !== undefined && signedTime < to)
       tellTail(doubt, signedTime, (lastSeq ?? signedSeq) - signedSeq, lastTime);
   }
-  // Records before it were lost, after the beginning of the time.
+  // Such a start lost records before it, so only starts within the requested time count.
   for (const { file, line, seq, time, text } of verdict.forgotten)
     if (time >= from) doubt('lost-memory', `${vouching.pathOf(file)}:${line}: seq ${seq}, ${time}: ${text}`);
   tellSteps(doubt, verdict, from, to);
@@ -195,10 +195,7 @@ export function momentText(time: string): string {
   return time.slice(0, 19).replace('T', ' ');
 }
 
-/**
- * Was anything deleted? "No" is qualified unless the records are proven complete, and every answer if `viewer` sees a part of the records
- * only.
- */
+/** Was anything deleted? "No" is qualified unless the records are proven complete, every answer if `viewer` sees only a part of them. */
 export function deletionSentence(
   {
     deleted,

@@ -20,7 +20,7 @@ export interface HostJournal extends Vouching {
 
 export interface HostTrail {
   readonly host: string;
-  /** The one that is written last. */
+  /** The most recently written one last. */
   readonly journals: readonly HostJournal[];
 }
 
@@ -87,7 +87,7 @@ function judgeHost(
   };
 }
 
-/** Without an end of the time, that of the newest host counts: one that is silent since long before is proved no further. */
+/** If no end was requested, the newest host sets it: a host that has been silent for long is not proved up to there. */
 function withLag(host: HostCompleteness, newest: string, { toMs }: AskedTime): HostCompleteness {
   const { to } = host;
   if (toMs !== undefined || to === undefined || Date.parse(newest) - Date.parse(to) <= tailMsMax) return host;

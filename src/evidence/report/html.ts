@@ -1,5 +1,4 @@
-// A report of one mailbox as one page of HTML to print or to send: no script, no link, nothing that is loaded. Every text goes through
-// `escape`.
+// A report of one mailbox as one page of HTML to print or to send: no script, no link, nothing is loaded. All texts go through `escape`.
 
 import { printable } from '../../host/words/text.js';
 import type { MailboxLine } from '../views/trail.js';

@@ -33,7 +33,7 @@ export interface ReportForm {
 
 const classTexts = new Map<TouchClass, string>(touchClasses.map((each) => [each.class, each.what]));
 
-/** Their words say it. */
+/** Classes whose words already say that content was shown or searched. */
 const tellsContent: ReadonlySet<TouchClass> = new Set<TouchClass>(['content', 'searched']);
 
 const triedTexts: Readonly<Record<TouchKind, string>> = {

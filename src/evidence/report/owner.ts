@@ -32,7 +32,7 @@ export interface ReportedRow {
   readonly grant?: string | undefined;
   /** The team of each approver; empty if nobody approved before the access, undefined if the records of the approval were removed. */
   readonly approved_by?: readonly string[] | undefined;
-  /** RFC 3339: up to then the approvers kept it from the owner. */
+  /** RFC 3339: the approvers kept it from the owner until then. */
   readonly kept_until?: string | undefined;
   readonly commands: number;
   /** Whether content of mails came to the client. */
@@ -64,10 +64,7 @@ export interface OwnerFacts {
   readonly isDamaged: boolean;
 }
 
-/**
- * Whether a command is in a row or a count. Searches by which dovegate counted mails show nobody a mail; what a grant keeps from the owner
- * is told after its end.
- */
+/** Whether the report has the command: not a search by which dovegate counted mails, and not yet what a grant keeps from the owner. */
 function isTold(touch: Touch, nowMs: number): boolean {
   return countForOf(touch) === undefined && (touch.given?.quietUntilMs ?? 0) <= nowMs;
 }
@@ -154,7 +151,7 @@ function rowOf(touch: Touch): ReportedRow {
   };
 }
 
-/** The words of a doubt for auditors may name files, and what a record holds. */
+/** The words for auditors may name files, and quote records. */
 const doubtWords: Readonly<Record<DoubtCode, string>> = {
   fault: 'Records were changed or are missing.',
   unsigned: 'The record is not signed.',

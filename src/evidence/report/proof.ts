@@ -64,10 +64,7 @@ export interface ProofRequest {
   readonly keys: readonly string[];
   /** The last record that such a key signed, by the verification: later ones cannot be proven. */
   readonly signedSeq: number;
-  /**
-   * Every line between these two is included, in one run, so that nothing can be missing. Undefined: only the lines that the chosen records
-   * need.
-   */
+  /** All lines between these two are included, in one run, so nothing can be missing. Undefined: only what the chosen records need. */
   readonly whole?: { readonly fromSeq: number; readonly toSeq: number } | undefined;
 }
 
@@ -118,7 +115,7 @@ export function createProofWriter({ chosen, keys, signedSeq, whole }: ProofReque
   };
 }
 
-/** Why it is not a record of the journal itself with a right signature of one of the keys; undefined: it is. */
+/** Why the line is not a record of the journal with a valid signature of one of the keys. Undefined: it is one. */
 function whyNoSeal(text: string, keys: readonly string[]): string | undefined {
   const event = readHead(text)?.event;
   const key = readWord(text, 'key');
@@ -187,7 +184,7 @@ export function createProofChecker(trusted: readonly string[]) {
   const counts = createCountsInFile();
 
   return {
-    /** The next line of the file, without LF. `isWhole`: it has an end. `line` may be used again by the caller afterwards. */
+    /** The next line of the file, without LF. `isWhole`: it ends in LF. The caller may reuse `line` afterwards. */
     take(line: Buffer, isWhole: boolean): void {
       number += 1;
       if (fault !== undefined) return;
@@ -203,14 +200,14 @@ export function createProofChecker(trusted: readonly string[]) {
       return {
         /** Undefined: every line is right. */
         fault,
-        /** Requested records; lines with those between; runs of lines, each with a signature at its end. */
+        /** Requested records; all lines; runs of lines, each with a signature at its end. */
         records: count['* '],
         lines,
         runs: count['= '],
         fromSeq,
         toSeq,
         journal,
-        /** Among the requested records. */
+        /** Counts among the requested records. */
         counted: counts.finish(),
         /** The signing keys. If no key was given: the first one, and whether there are others. */
         keys: [...keys],

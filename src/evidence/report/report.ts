@@ -34,10 +34,10 @@ import {
 
 export interface Reported extends Vouching {
   readonly verdict: Verdict;
-  /** The matching rows; called twice, the first time with what counts those without records. */
+  /** The matching rows. Called twice, the first time with a counter for commands that have no records. */
   rows(filter: TrailFilter, counted?: OnlyCounter): AsyncGenerator<ExchangeRow>;
   survey(filter: TrailFilter): Promise<Surveyed>;
-  /** Call after all that reads: why some may be missing. */
+  /** Why rows may be missing; to be called after all reading. */
   doubts(): readonly Doubt[];
   /** What is known of grants; called once, if a command ran under one. Absent: the reader cannot say. */
   readonly grants?:
@@ -46,7 +46,7 @@ export interface Reported extends Vouching {
   readonly viewer?: string | undefined;
 }
 
-/** The journals of a fleet, as they were verified; rows have a field `host`, and none is newer than that. `judge` as `doubts`. */
+/** The verified journals of a fleet. Rows have a field `host`, and are not newer than the check. Call `judge`, as `doubts`, at the end. */
 export interface ReportedFleet extends Pick<Reported, 'rows' | 'survey' | 'doubts' | 'viewer' | 'grants'> {
   judge(time: AskedTime): Completeness;
 }
@@ -71,7 +71,6 @@ export function whyNoReport(
   return fromMs !== undefined && toMs !== undefined && fromMs >= toMs ? 'time' : undefined;
 }
 
-/** What its rows are searched with. */
 export function filterOf(asked: Pick<ReportAsked, 'mailbox' | 'fromMs' | 'toMs'>): TrailFilter {
   const { mailbox, fromMs, toMs } = asked;
   return { user: mailbox, sinceMs: fromMs, untilMs: toMs, isWithCounts: true };
@@ -134,7 +133,7 @@ export async function makeReport(journal: Reported | ReportedFleet, asked: Repor
 
 const known = { names: [], isNamed: true } as const;
 
-/** Readers must not take it for everything that happened to the mailbox. */
+/** Without this, readers may take a report for everything that happened to the mailbox. */
 const scopeNote =
   'note: of commands that went through dovegate; what mail programs do (IMAP, POP3), or root beside it, is not recorded';
 
@@ -147,7 +146,7 @@ function withDoubts(completeness: Completeness, more: readonly Doubt[]): Complet
   return { ...completeness, isComplete, doubts: [...completeness.doubts, ...more] };
 }
 
-/** As of the check: a running daemon continues to write. */
+/** Only touches up to the check: a running daemon continues to write. */
 export async function* touches(
   journal: Reported | ReportedFleet,
   filter: TrailFilter,

@@ -48,7 +48,7 @@ export interface GrantTold {
   readonly reason: string;
 }
 
-/** Reads rows that a search for this user found. `isFleet`: their field `host` is ours, and not of the record. */
+/** Reads rows that a search for this user found. `isFleet`: their field `host` was added, and is not of the record. */
 export function createTouchReader(
   mailbox: string,
   isFleet = false,
@@ -84,7 +84,7 @@ export function createTouchReader(
       policy: text('policy'),
       class: classOf(story, kind, showed, by === 'named' && fields['matches'] !== 0),
       kind,
-      /** As the client stated it; else of the request of its grant, or that it was counted for, where the journal has it; empty: none. */
+      /** As the client stated it; otherwise of the request for its grant, or of the request that it was counted for. Empty: none known. */
       reason: text('reason') || (told?.reason ?? ''),
       command: text('command'),
       args: text('args'),
@@ -95,13 +95,13 @@ export function createTouchReader(
       reached,
       /** Whether the client got content of mails, or an answer that depends on it: which mails have a word. */
       showed,
-      /** A word of the closed list, or `open`. */
+      /** A recorded outcome, or `open`. */
       outcome: ended.outcome,
-      /** Why it did not go well, as its client was told; empty: it did. */
+      /** Why it failed or was refused, in the words that its client got; empty if it succeeded. */
       why: causeWords(ended.cause),
       /** The exchange for which dovegate itself made this search; empty: a client sent it. */
       countedFor: text('for'),
-      /** The request for access that it was made for. */
+      /** The request for access for which dovegate made this search. */
       countedForRequest,
       /** Mails that its query matched, as dovegate counted them. */
       ...(asNumber(fields['matches']) !== undefined && { matches: asNumber(fields['matches']) }),
@@ -109,7 +109,7 @@ export function createTouchReader(
       session: text('session'),
       listener: text('listener'),
       backend: text('backend'),
-      /** The grant that allowed it; empty: a rule did. And who approved that, where the journal says so. */
+      /** The grant that allowed it, empty if a rule did; and who approved the grant, if the journal says so. */
       grant,
       approvedBy: grant === '' ? '' : (told?.approvedBy ?? ''),
       ...(told?.given !== undefined && { given: told.given }),
@@ -143,7 +143,7 @@ function classOf(
   return hasDeleted && sent === 'yes' && outcome === 'ok' ? 'deleted' : kind;
 }
 
-/** They make one side like the other, so they may delete what the other side lacks. */
+/** These commands make one side like the other, so they may delete what the other side lacks. */
 const mirrors = new Set<unknown>(['backup', 'dsync-server', 'sync']);
 
 function kindOf({ effect, command }: ExchangeRow['fields'], asked: ContentAsked): TouchKind {
@@ -269,12 +269,10 @@ export interface TouchGroup
     | 'grant'
     | 'approvedBy'
   > {
-  /**
-   * Searches that dovegate made by itself, to count mails for a command, or for a request for access. Undefined: a client sent them.
-   */
+  /** Searches that dovegate made to count mails for a command, or for a request for access. Undefined: a client sent them. */
   readonly countFor: CountFor | undefined;
   readonly count: number;
-  /** Mails that their queries matched, where each of them was counted. */
+  /** Mails that their queries matched. Undefined unless they were counted for each command. */
   readonly matches?: number | undefined;
   readonly firstTime: string;
   readonly lastTime: string;
@@ -293,7 +291,7 @@ export interface TouchDay {
 
 /** Groups of a day; later ones are counted without their reason. Stops a client that states another reason each time. */
 const groupsMax = 2000;
-/** Two commands that overlap midnight end within the next day, nearly always. */
+/** Commands that run over midnight nearly always end on the next day. */
 const daysHeld = 2;
 const namesMax = 50;
 const nameCharsMax = 120;
@@ -370,7 +368,7 @@ export function createDayBook(): { take(touch: Touch): TouchDay[]; finish(): Tou
   }
 }
 
-/** What deletes is named with its arguments, which say the folder. */
+/** Deleting commands are named with their arguments, which name the folder. */
 function nameOf({ kind, command, args }: Touch): string {
   const all = kind === 'destroyed' ? `${command} ${formatArguments(args)}`.trim() : command;
   return all.length > nameCharsMax ? `${all.slice(0, nameCharsMax)}…` : all;
@@ -392,7 +390,7 @@ export function countForOf({
   return countedFor === '' ? undefined : 'command';
 }
 
-/** In the order of time; what began at once, the gravest first. */
+/** In the order of time; of groups that began at the same time, the gravest first. */
 function compareGroups(one: TouchGroup, other: TouchGroup): number {
   return (
     compareTexts(one.firstTime, other.firstTime) ||

@@ -1,5 +1,5 @@
-// Whose mail content was shown, of the commands that a search finds: for each mail user how often, to whom, and when last. A fold over
-// rows, in any order; it holds the first mail users that it meets, and counts further ones. What one command showed is said in `touch`.
+// Whose mail content the commands of a search showed: for each mail user how often, to whom, and when last. A fold over rows, in any order.
+// It keeps the first mail users that it meets, and only counts further ones. `touch` decides what one command showed.
 
 import { countedForOf } from '../../gate/outcome/class.js';
 import { asList, isText } from '../../host/values/values.js';
@@ -72,13 +72,13 @@ export function createWhose() {
   }
 }
 
-/** As recorded: names, masks, what was cut. A record without a list has its own user only. */
+/** The users of a command as recorded: names, masks, cut values. Without a list, only its own user. */
 function namesOf(fields: ExchangeRow['fields']): readonly unknown[] {
   if (isForAll(fields)) return ['*'];
   return asList(fields['users']) ?? [fields['user']];
 }
 
-/** `user`: this one, and no other. */
+/** `user` is set only for the name of one mail user. */
 function ownerOf(name: unknown): Pick<OwnerShown, 'what' | 'user'> {
   if (!isText(name) || name === '') {
     const start = asCut(name);

@@ -14,11 +14,11 @@ import { formatValue, type Plain } from '../../rules/proposals/policy-text.js';
 export interface Change {
   readonly sign: '+' | '-' | '~';
   readonly words: string;
-  /** The policy whose text has it; absent: who gets which policy, and what decides beside them. */
+  /** The policy whose text changed. Absent: the change is about who gets which policy, or about other settings. */
   readonly policy?: string;
-  /** The key of its text, `shadow` for its candidate, `around` for what stands beside it there; absent: it is new or gone. */
+  /** The changed key of that text: `shadow` for its candidate, `around` for keys beside the policy. Absent: the policy is new or gone. */
   readonly key?: string;
-  /** Of the rules that are others now. */
+  /** The commands of the changed rules. */
   readonly commands?: readonly string[];
   /** The old and the new policy of requesters whose policy is another one now. */
   readonly moved?: readonly (readonly [from: string, to: string])[];
@@ -259,7 +259,7 @@ function changesOfListener(
 type Choices = ListedListener['policies'];
 type Peers = ListedListener['peers'];
 
-/** The first line that fits a peer decides, so whom a line no longer fits gets what a later line says. Undefined: nothing changed. */
+/** The first line that matches a peer decides, so a peer it no longer matches gets the policy of a later line. Undefined: no change. */
 function changeOfChoices(before: Choices, after: Choices): Pick<Change, 'sign' | 'moved'> | undefined {
   const isSame = (at: number): boolean => isSamePeers(before[at]?.peers, after[at]?.peers);
   const common = before.findIndex((each, at) => each.policy !== after[at]?.policy || !isSame(at));

@@ -39,7 +39,7 @@ export interface PolicyPeriod {
   readonly peer: StoredRecord | undefined;
   readonly deed: string | undefined;
   readonly files: readonly string[];
-  /** By name; undefined: the text of the list is missing. */
+  /** Undefined: the text of the list is missing. */
   readonly list: PolicyList | undefined;
   /** The list of `was`; undefined: there is none, or its text is missing. */
   readonly before: PolicyList | undefined;
@@ -50,7 +50,7 @@ export interface PolicyPeriod {
   readonly isOlder: boolean;
   /** RFC 3339 of the record that ended it; undefined: none did. */
   until: string | undefined;
-  /** Commands that were sent to be judged while it was in force. */
+  /** Commands that were judged while it was in force. */
   commands: number;
   /** Allowed commands that the previous policies would have denied: all of them, and their first kinds. */
   denied: number;
@@ -192,7 +192,7 @@ export function createPolicyPeriods(textOf: TextOf) {
   return { takeLine, takeRow, periods, faults };
 }
 
-/** No word behind the command's name could change the denial. */
+/** The command is denied whatever its arguments are. */
 function isDeniedWholly(
   judgement: Judgement,
   { denyByCommand }: Policy,

@@ -1,5 +1,5 @@
-// The command line of a row of a trail, restored to be judged again (`rules/answers/recorded-line`), with what became of it. A value
-// recorded as a digest marks the line.
+// The command line of a row of a trail, restored to be judged again (`rules/answers/recorded-line`), with what became of it. `isOpaque`
+// marks lines with values that were recorded as digests.
 
 import { type AddedCommands, ownCommands } from '../../doveadm/commands/catalog.js';
 import { isDigested } from '../../doveadm/meaning/canonical.js';
@@ -44,7 +44,7 @@ export function recordedLine(row: ExchangeRow, added?: AddedCommands): Recorded 
   };
 }
 
-/** By what refused it: what came in the way later is no policy. */
+/** The outcome by policy, whatever stopped the command later. */
 function doneOf({ decision }: Story['decided'], { outcome, denial, error }: Story['ended']): OutcomeKind {
   if (denial === 'no-reason' || denial === 'reason-short') return 'no-reason';
   if (error === 'on-request') return 'on-request';
@@ -52,8 +52,5 @@ function doneOf({ decision }: Story['decided'], { outcome, denial, error }: Stor
   return decision === 'deny' || outcome === 'denied' ? 'denied' : 'served';
 }
 
-/**
- * A client of Dovecot 2.3 requests a column of users with this option. It is removed before the arguments are recorded, and matters only if
- * the command was refused because of it.
- */
+/** A client of Dovecot 2.3 asks for a column of users with it. It is not recorded, and matters only if the command was refused for it. */
 const columnOption = '-A';

@@ -30,14 +30,14 @@ export interface ReplayChange {
   readonly to: ReplayWord | 'obstacle';
   readonly listener: string;
   readonly words: readonly string[];
-  /** The deciding line of that time, or the reason of the denial. */
+  /** The rule that decided then, or the reason of the denial. */
   readonly before: string;
   readonly reason: string;
-  /** The line that would decide, else the one that comes nearest to allowing it. */
+  /** The rule that would decide, or else the one that comes nearest to allowing it. */
   readonly rule: RulePlace | undefined;
-  /** Holds words that are known by their digest only, and may have been judged wrongly because of them. */
+  /** Some words are known only by their digests, so the command may have been judged wrongly. */
   readonly isOpaque: boolean;
-  /** How many records, of how many users, and one of them. */
+  /** How many records, of which mail users, and the principal of the first one. */
   count: number;
   readonly users: Set<string>;
   readonly principal: string;
@@ -81,13 +81,13 @@ export function createReplay(
     /** Records that were judged, and those of them that hold digests. */
     judged: 0,
     opaque: 0,
-    /** Records without the client's minor, judged as of a present client. */
+    /** Records without the client's minor version, judged as from a current client. */
     withoutClient: 0,
     allowToDeny: 0,
     denyToAllow: 0,
-    /** Refused then and now, and otherwise; or served then, and it would depend on how many mails match. */
+    /** Refused then and now, in another way; or served then, and now it would depend on how many mails match. */
     otherwise: 0,
-    /** Policy allowed them then as now, and something else would stand in their way that did not then. */
+    /** Allowed by policy then and now, but an obstacle would stop them that did not then. */
     toObstacle: 0,
     /** Changed records beyond the {@link changesMax} kinds that are kept. */
     untold: 0,
@@ -111,7 +111,7 @@ export function createReplay(
     if (line.client === undefined) counts.withoutClient += 1;
     const answer = answerOf(judged.assessment, line, policy, limiter);
     const before = wordOf(line.done);
-    // A recorded obstacle may have been a route of that moment.
+    // An obstacle then and now is no change: the recorded one may have been a route of that moment.
     if (answer.word === before || (answer.word === 'obstacle' && line.isObstructed)) return;
     if (answer.word === 'obstacle') counts.toObstacle += 1;
     else if (answer.word === 'allow') counts.denyToAllow += 1;
@@ -180,13 +180,13 @@ interface Answer {
   readonly rule: RulePlace | undefined;
 }
 
-/** What is no command that can be read is refused, too. */
+/** A line that cannot be parsed is refused, too. */
 function wordOf(kind: OutcomeKind): ReplayWord {
   if (kind === 'served') return 'allow';
   return kind === 'denied' || kind === 'unparsable' ? 'deny' : kind;
 }
 
-/** With the reason that was stated, the mails that were counted, and counts of the time of the record. */
+/** With the recorded reason, the recorded number of mails, and the counts of limits at the time of the record. */
 function answerOf(
   { judgement, obstacle }: Assessment,
   line: RecordedLine,

@@ -10,10 +10,10 @@ import type { SeenLine, Understood } from '../../rules/proposals/seen-line.js';
 import type { ExchangeRow } from '../trail/search.js';
 import { recordedLine } from './recorded.js';
 
-/** A row that is left out: it cannot be judged, or nobody's work sent it. */
+/** Why a row is left out: it cannot be judged, or `dovegate doctor` sent it. */
 export type LeftOutWhy = UnjudgeableWhy | 'probe';
 
-/** After a count. */
+/** Words that follow a count. */
 export const leftOutWords: Readonly<Record<LeftOutWhy, string>> = {
   unreadable: 'no command that could be read then',
   cut: 'too long to be recorded whole',
@@ -22,7 +22,7 @@ export const leftOutWords: Readonly<Record<LeftOutWhy, string>> = {
   probe: 'which `dovegate doctor` sent',
 };
 
-/** Kinds of lines that are kept: some 60 MB of them. */
+/** Limit of the kinds of lines that are kept: some 60 MB. */
 const linesMax = 200_000;
 const principalsMax = 100;
 
@@ -33,10 +33,7 @@ interface SightingsOf {
   readonly added?: AddedCommands | undefined;
 }
 
-/**
- * The lines seen at a listener, or of everybody under a policy. Memory holds kinds of lines, not records; beyond the limit this is
- * reported, and nothing is dropped.
- */
+/** The lines seen at a listener, or under a policy. Memory holds kinds of lines, not records; `isOverfull` says that kinds are missing. */
 export class Sightings {
   readonly passedOver = new Map<LeftOutWhy | 'failed', number>();
   taken = 0;

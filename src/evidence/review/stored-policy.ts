@@ -23,7 +23,7 @@ export function settingsOfText(
   const whole = text === undefined ? undefined : asObject(parse(text));
   if (whole === undefined) return undefined;
   const { policies: stored, limits, mail_users: users, catalog } = whole;
-  // It names other policies, which this text does not have, and decides about no command.
+  // `approve` names other policies, which this text does not have, and decides about no command.
   const { approve: _, ...own } = asObject(asObject(stored)?.[name]) ?? {};
   const policies = { [part?.as ?? name]: part?.shape(own) ?? own };
   const files = asTexts(catalog).map((hash) => [`/trial/${hash}.yaml`, textOf(hash) ?? ''] as const);

@@ -1,6 +1,6 @@
-// Owns the suggestion: the policy that is there, with the rules that it lacks to allow what was seen. It reads no journal and prints
-// nothing; the text is its result. Nothing that present policy denies in so many words comes back. What an operator wrote stays as it is.
-// What amounts to root, or concerns all users at once, is shown as a comment with a warning and never granted.
+// Suggests a policy: the present one, with the rules that it lacks to allow what was seen. It reads no journal and prints nothing. What an
+// operator wrote stays unchanged, and nothing that the policy explicitly denies is allowed. Rules that amount to root, or concern all users
+// at once, become comments with a warning and are never granted.
 
 import { parse } from 'yaml';
 import { allEffects } from '../../doveadm/commands/catalog.js';
@@ -58,13 +58,10 @@ export interface SuggestRequest {
 }
 
 export interface SuggestedKind {
-  /**
-   * `once`: seen a single time, and not harmless; `root`, `everybody`: never granted without a second look; `refused`: explicitly
-   * denied, or no rule passed the test.
-   */
+  /** `once`: seen a single time, not harmless; `root`, `everybody`: need a second look; `refused`: explicitly denied, or no rule fits. */
   readonly kind: 'rule' | 'once' | 'root' | 'everybody' | 'refused';
   readonly command: string;
-  /** With its comments; undefined: no rule would do, or it is one of a preset. */
+  /** The rule with its comments. Undefined: no rule would do, or it belongs to a preset. */
   readonly written: WrittenRule | undefined;
   readonly why: string | undefined;
   /** The rule of the present policy that allows them. */
@@ -159,7 +156,7 @@ interface Added {
   readonly rule: RuleText;
   readonly sights: readonly Sight[];
   readonly isOnce: boolean;
-  /** Of which words it takes any value. */
+  /** Names of words for which it allows any value. */
   readonly checks: readonly string[];
   readonly within: readonly Sight[];
 }
@@ -175,7 +172,7 @@ function withoutThoseWithin(rules: readonly Added[], trial: Trial): readonly Add
     const wider = [...left].find(([other, { isOnce: isComment, checks }]) => {
       const policy = policies[other];
       if (other === at || policy === undefined || typeof policy === 'string') return false;
-      // Whoever takes a rule out that is doubtful must not lose others by it.
+      // An operator who removes a doubtful rule must not lose other commands by that.
       if (isComment || checks.length > 0) return false;
       return whyNotAllowed(policy, sights, trial) === undefined;
     });
@@ -256,13 +253,13 @@ function add<Each>(groups: Map<string, Each[]>, key: string, each: Each): void {
 
 const attemptsOf = (sights: readonly Sight[]): Attempt[] => sights.flatMap(({ attempts }) => attempts);
 
-/** What one rule may allow: all that is harmless, and of the rest what differs in nothing that matters. */
+/** The sights that one rule may allow: all harmless ones, and others that differ in nothing that matters. */
 function apart(sights: readonly Sight[]): Sight[][] {
   const groups = groupBy(sights, ({ attempts }) => (mayWiden(attempts) ? '' : togetherKey(attempts)));
   return [...groups].flatMap(([key, group]) => (key === '' ? [group] : byDomains(group)));
 }
 
-/** Where two of them differ in a mailbox and in a domain, one rule would allow the mailbox of the one for the domain of the other. */
+/** If two sights differ in mailbox and in domain, one rule would allow the mailbox of one for the domain of the other. */
 function byDomains(sights: readonly Sight[]): Sight[][] {
   const same = groupBy(sights, ({ attempts }) => togetherKey(attempts, true));
   const domainsOf = (group: readonly Sight[]): string =>
@@ -277,7 +274,7 @@ function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest) {
   const root = new Map<string, Sight[]>();
   const everybody = new Map<string, Sight[]>();
   const refused: Refused[] = [];
-  /** Of `refused`: a user of theirs is not among the users of the policy. */
+  /** Of `refused`: those with a user whom the policy does not cover. */
   const outside: Sight[] = [];
   let unreadable = 0;
   const assessor = new RecordedAssessor(settings);
@@ -307,7 +304,7 @@ function sortOut({ lines }: Sightings, { settings, policy }: SuggestRequest) {
   return { allowed, wanted, root, everybody, refused, outside, unreadable };
 }
 
-/** Access for a time never becomes access for good. */
+/** Temporary access never becomes permanent. */
 const underGrant = 'it was allowed under a grant; on_request is kept';
 
 /** Denied by a line, not by the lack of one. */
@@ -317,7 +314,7 @@ function withPlace({ reason, rule }: { readonly reason: string; readonly rule?: 
   return rule === undefined ? reason : `${reason} (${rule.file}:${rule.line})`;
 }
 
-/** The harmless first, of equals the frequent. */
+/** The most harmless first; of equals, the most frequent. */
 function byEffect(wanted: ReadonlyMap<string, Sight[]>): Sight[][] {
   const rank = (sights: readonly Sight[]): number => allEffects.indexOf(effectOf(usesOf(sights)));
   return [...wanted.values()].toSorted((a, b) => rank(a) - rank(b) || countOf(b) - countOf(a));
@@ -345,7 +342,7 @@ function traitsOf(policy: Policy): Readonly<Record<string, Plain>> {
   );
 }
 
-/** Patterns of a comment: a principal can name users of any number of domains. */
+/** Limit of patterns in a comment: a principal can name users of any number of domains. */
 const patternsShown = 20;
 
 /** Comments below `users`: seen users that it does not cover; for a policy for everybody, all seen users. */
@@ -377,7 +374,7 @@ function countPatterns(sights: readonly Sight[], isCounted: (user: string) => bo
   );
 }
 
-/** The meaning of a rule is what YAML can say, though its type does not tell. */
+/** A rule's values come from YAML, though their type does not say so. */
 function plainOf(value: unknown): Plain {
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
   if (Array.isArray(value)) return value.map(plainOf);
@@ -396,7 +393,7 @@ function warnedRule(
   return { comments, rule, isCommentedOut: true };
 }
 
-/** As `explain` has it. */
+/** The rule that `explain` would show. */
 function permit(sights: readonly Sight[], trial: Trial): ReturnType<typeof ruleThatPermits> {
   const [decision] = sights.flatMap((sight) => (sight.decision.kind === 'deny' ? sight.decision : []));
   const isOffered = decision?.onRequest !== undefined;
@@ -462,11 +459,11 @@ function whereIn({ where }: RuleText): Readonly<Record<string, Plain>> {
   return typeof where === 'object' && !isList(where) ? where : {};
 }
 
-/** Names that differ in a number, as those of days: what tomorrow's would fit, too; whether it may is for a person to say. */
+/** Notes on names with a number or a day: the pattern that matches those of other days, too. A person decides whether to use it. */
 function shapeNotes(attempts: readonly Attempt[], rule: RuleText): string[] {
   if (mayWiden(attempts)) return [];
   const { query, ...others } = whereIn(rule);
-  // A query has no expressions for one of its keys.
+  // A key of a query takes no regular expression.
   return [
     ...shapesIn(others, (name) => `{ regex: ${formatValue(anyDay(name))} }`),
     ...shapesIn(query, (_name, shape) => formatValue(shape)),
@@ -488,7 +485,7 @@ function shapesIn(where: Plain | undefined, write: (name: string, shape: string)
   });
 }
 
-/** Of a name: the expression for it with any day. */
+/** The regular expression for a name with any day in it. */
 function anyDay(name: string): string {
   const { at = 0, text = '', any = '' } = dayIn(name) ?? {};
   const literal = (of: string): string => of.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');

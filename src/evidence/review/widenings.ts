@@ -1,6 +1,6 @@
-// What a start or a reload opened, in words: each change that lets somebody do more. One that cannot be decided counts, too.
-// In one policy `prove` compares the rules without their terms. The terms are compared here: limits, approvals, uses, times, reasons.
-// Left out, as the lists of policies do not have them: modes of sockets, networks and ends of keys.
+// What a start or a reload newly permits, in words: each change that lets somebody do more, or for which that cannot be decided. `prove`
+// compares the rules of a policy without their terms; limits, approvals, uses, times and reasons are compared here. Not compared, since the
+// lists of policies do not have them: modes of sockets, networks and ends of keys.
 
 import { parse } from 'yaml';
 import { asList, asObject, asTexts, type StoredRecord } from '../../host/values/values.js';
@@ -20,7 +20,7 @@ const idle: ReadonlySet<string | undefined> = new Set([
   'weight',
   'requests',
 ]);
-/** Keys of a rule that are its terms, without those that it needs to be one. */
+/** Keys of a rule that are its terms, without `approvals` and `uses`, which break-glass rules need to be valid. */
 const terms = 'reason limit max_matches emergency quiet scope expires deadline for'.split(' ');
 
 /** `was` and `now` are hashes of lists of policies. Empty: nobody may do more. */
@@ -41,7 +41,7 @@ export function wideningsBetween(
     ),
   );
   const known = new Map<string, Compared>();
-  /** Undefined: one of them is not there. */
+  /** Undefined: one of the two policies does not exist. */
   const compared = (from: string, to: string): Compared | undefined => {
     const [old, fresh] = [before.policies[from]?.version, after.policies[to]?.version];
     if (old === undefined || fresh === undefined) return undefined;
@@ -56,7 +56,7 @@ export function wideningsBetween(
     if (policy === undefined) return moved?.every(([from, to]) => isNarrower(compared(from, to))) !== true;
     if (!inUse.has(policy) && key !== 'approve') return false;
     const found = compared(policy, policy);
-    // That one is new is said of who gets it.
+    // A new policy is reported where somebody gets it.
     if (found === undefined) return false;
     if (key === 'limits') return found.isOftener;
     if (key === 'approve') return found.approvesMore;
@@ -75,13 +75,13 @@ export function wideningsBetween(
 }
 
 interface Compared {
-  /** By the rules without their terms; also where that is undecided. */
+  /** The rules without their terms permit more, or that is undecided. */
   readonly isMore: boolean;
-  /** By its own limits. */
+  /** Its own limits permit more. */
   readonly isOftener: boolean;
   readonly namesMore: boolean;
   readonly approvesMore: boolean;
-  /** Those whose rules have wider terms. */
+  /** Commands whose rules have wider terms. */
   readonly commands: ReadonlySet<string>;
 }
 
@@ -119,7 +119,7 @@ function compare(was: Version, now: Version, textOf: TextOf, options: ProofOptio
   };
 }
 
-/** Rules and users alone, under one name: how often, how long and how clearly it is said is not the proof's. */
+/** Only rules and users, under one name, for the proof: terms are compared elsewhere. */
 function plain(policy: StoredRecord): StoredRecord {
   const rulesOf = (list: unknown): unknown =>
     asList(list)?.map((rule) => {
@@ -138,7 +138,7 @@ function plain(policy: StoredRecord): StoredRecord {
   };
 }
 
-/** Neither at once nor by a grant. */
+/** The policy permits no more than before, neither at once nor by a grant. */
 function isNoMore(was: Version, now: Version, textOf: TextOf, options: ProofOptions): boolean {
   const [before, after] = [was, now].map(({ name, version }) =>
     settingsOfText(name, version, textOf, { as: 'one', shape: plain }),
@@ -150,7 +150,7 @@ function isNoMore(was: Version, now: Version, textOf: TextOf, options: ProofOpti
   });
 }
 
-/** As the stored text has them. */
+/** The names in `approve` of the stored text. */
 function approversIn({ name, version }: Version, textOf: TextOf): readonly string[] {
   const { policies } = asObject(parse(textOf(version) ?? '')) ?? {};
   return asTexts(asObject(asObject(policies)?.[name])?.['approve']);
@@ -165,8 +165,8 @@ function isOftener(old: Policy['limits'], fresh: Policy['limits']): boolean {
 }
 
 /**
- * The commands whose rules may demand less than before. The first rule that matches a line lends it its terms, so also what comes, goes or
- * moves beside others may change them; and each rule with a limit counts by itself. A command without a rule of before is the proof's.
+ * The commands whose rules may demand less than before. The first rule that matches a line sets its terms, so rules that are added, removed
+ * or moved may change them; and each rule with a limit counts by itself. The proof covers commands that had no rule before.
  */
 function widerTerms<R extends Rule>(
   before: readonly R[],

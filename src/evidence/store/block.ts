@@ -1,5 +1,5 @@
-// A block of a journal in a store: verbatim lines, compressed. What fits a name is a block in which every line's `prev`
-// and `hash` join, from FIRST to LAST: a later version with true ends and an altered middle does not.
+// A block of a journal in a store: verbatim lines, compressed. It fits its name only if `prev` and `hash` of all lines join, from FIRST to
+// LAST: a version with true ends and an altered middle does not.
 
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
@@ -9,11 +9,11 @@ import { systemCodeOf } from '../../host/ports/faults.js';
 import { readClaim, readLink } from '../../journal/records/ledger.js';
 import type { BlockName } from './names.js';
 
-/** What an object has of these lines. */
+/** The bytes of an object for these lines. */
 export const packBlock: (lines: Buffer) => Promise<Buffer> = promisify(gzip);
 const inflate = promisify(gunzip);
 
-/** The lines of an object's bytes; undefined: they are not compressed, are cut, or are more than a block has. */
+/** The lines of an object. Undefined: its bytes are not compressed, are cut off, or hold more than a block may. */
 export async function textOfBlock(bytes: Buffer): Promise<Buffer | undefined> {
   try {
     return await inflate(bytes, { maxOutputLength: bounds.storeTextBytes });
@@ -46,7 +46,7 @@ export function firstClaim(text: Buffer) {
   return readClaim(text.subarray(0, text.indexOf(0x0a)));
 }
 
-/** The lines of a block up to that record, which is one of its own, and their name. */
+/** The lines of a block up to one of its records, and the name of a block that has only these. */
 export function upTo(name: BlockName, text: Buffer, seq: number) {
   let [start, end] = [0, 0];
   for (let at = name.first; at <= seq; at += 1) {
@@ -57,7 +57,7 @@ export function upTo(name: BlockName, text: Buffer, seq: number) {
   return { name: { ...name, last: seq, hash }, text: text.subarray(0, end) };
 }
 
-/** Whether it is the content of that name. */
+/** Whether the lines are what the name stands for. */
 export function fitsName(text: Buffer, { first, last, hash }: BlockName): boolean {
   let seq = first;
   let prev: string | undefined;

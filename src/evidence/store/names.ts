@@ -5,8 +5,8 @@
 //   HOST/JOURNAL/SHARD/SEQ-HASH.forked              an empty mark: this gate has that record, and stopped
 //   _verifiers/NAME/SEQ-HASH.jsonl                  a line of a verifier's checkpoints.jsonl
 //
-// SHARD is FIRST (or SEQ) / 100,000, so that a folder stays small. Names of a list are other people's: what does not match exactly is no
-// name of ours, and never becomes a path.
+// SHARD is FIRST (or SEQ) / 100,000, so that a folder stays small. Names in a store may be made by others: one that does not match exactly
+// is not ours, and never becomes a path.
 
 import { hostWordForm as word } from '../../rules/config/fleet-names.js';
 
@@ -52,7 +52,7 @@ export function journalFolder(host: string, journal: string): string {
 
 const digits = (count: number, width = 16): string => String(count).padStart(width, '0');
 
-/** Sorts behind all names of earlier shards, and before those of the shard of this record. */
+/** Sorts after all names of earlier shards, and before those of the shard of this record. */
 export function shardFolder(host: string, journal: string, seq: number): string {
   return `${journalFolder(host, journal)}${digits(Math.floor(seq / recordsOfShard), 11)}/`;
 }
@@ -79,7 +79,6 @@ export function isVerifierName(name: ObjectName | undefined): name is VerifierNa
   return name?.kind === 'verifier';
 }
 
-/** Undefined: no name of a block. */
 export function parseBlockName(text: string): BlockName | undefined {
   const name = parseName(text);
   return isBlockName(name) ? name : undefined;
@@ -115,7 +114,7 @@ export function parseName(text: string): ObjectName | undefined {
             hash,
             isCopy: copy !== undefined,
           };
-  // Another shard, numbers that are not exact, an order that no block has.
+  // Refuses another shard, inexact numbers, and a last record before the first.
   if (name.kind === 'block' && (name.first > name.last || name.first === 0)) return undefined;
   return formatName(name) === text ? name : undefined;
 }

@@ -1,4 +1,4 @@
-// One command with everything that its records say beside its admission and completion: its session, its grant, its log lines, its lock.
+// One command with all its records: admission, completion, session, grant, log lines and lock.
 
 import { asObject, type StoredRecord } from '../../host/values/values.js';
 import { argumentCount, joinArguments, textIn } from '../../journal/records/stored.js';
@@ -6,7 +6,7 @@ import { foldGrant } from './grant.js';
 import { isLockMade } from './row.js';
 import { tell } from './story.js';
 
-/** The fold. `records`: those of the id in their order, with its session, its twins and the steps of its grant, as far as they are kept. */
+/** `records`: the kept records of the id in their order, with those of its session, its counting searches and its grant. */
 export function foldStory(records: readonly StoredRecord[], id: string, use?: number) {
   const own = records.filter((record) => record['id'] === id);
   const find = (from: readonly StoredRecord[], event: string): StoredRecord | undefined =>
@@ -29,12 +29,11 @@ export function foldStory(records: readonly StoredRecord[], id: string, use?: nu
       records.find(isLockMade),
       use,
     ),
-    /** Of the command, with those that others read beside it. */
+    /** The records of the command, for callers that need more than the story. */
     records: {
-      /** With all its arguments, where all their records are there. */
+      /** With all its arguments, if all argument records are there. */
       admission,
       completion,
-      /** Lines of the backend's log. */
       logs: lines,
       opened: find(records, 'session-open'),
       closed: find(records, 'session-close'),
@@ -54,7 +53,7 @@ function isDone({ event, outcome }: StoredRecord): boolean {
 
 const overdueOpening = 'no answer in time: the client got ';
 
-/** A remark of dovegate among the lines of the log, which names no upstream. */
+/** The remark of dovegate that the command is overdue: it is among the log lines, but names no upstream. */
 function overdueStatus(lines: readonly StoredRecord[]): string | undefined {
   for (const line of lines) {
     const text = textIn(line, 'text');
@@ -64,7 +63,7 @@ function overdueStatus(lines: readonly StoredRecord[]): string | undefined {
   return undefined;
 }
 
-/** The client as far as the kernel or TLS identified it, from the first of its records that has it. */
+/** The client as the kernel or TLS identified it, from the first record that has it. */
 export function peerOf({ records: { admission, completion, opened } }: FoldedStory): StoredRecord {
   const [found = {}] = [admission, opened, completion]
     .map((record) => asObject(record?.['peer']) ?? {})

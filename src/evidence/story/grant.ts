@@ -1,6 +1,6 @@
-// The story of a grant: what became of one request for access, from its first record to its last use, and its sentences. It reads the
-// records of one id, in their order, with the fold by which the gate itself decides (`AccessBook`), so nobody is shown an approval that did
-// not count. A trail may begin in the middle: what lived then stands at the head of each segment. What is not there any more is said.
+// The story of a grant: what became of one request for access, from its first record to its last use, in sentences. It folds the records of
+// one id with the code by which the gate itself decides (`AccessBook`), so it shows no approval that did not count. A trail may begin later
+// than the request: each segment begins with copies of what was open.
 
 import { endingWords, endWords, personWords, reviewWords } from '../../gate/access/ending-words.js';
 import { asTexts } from '../../host/values/values.js';
@@ -24,33 +24,33 @@ const others = '(others)';
 /** Texts are as recorded: callers must make them harmless. */
 export class GrantStory {
   readonly id: string;
-  /** As the gate has it. Undefined: its request, and with it who asked and who approved, is no longer in the kept records. */
+  /** As the gate has it. Undefined: the kept records no longer have its request, so who asked and who approved is not known. */
   entry: AccessEntry | undefined;
-  /** Commands that were sent, by name; those of segments that are not read are missing. */
+  /** Commands that were sent, by name, without those in segments that were not read. */
   readonly commands = new Map<string, number>();
   firstUse: string | undefined;
   lastUse: string | undefined;
-  /** Of its last step or use, copies at the head of a segment aside. */
+  /** Time of its last step or use, copies at the head of a segment not counted. */
   lastTime = '';
-  /** `by`: empty: nobody did it. Undefined: it lives, or waits. */
+  /** `by` is empty if nobody did it. Undefined: it is in force, or waits. */
   end:
     | { readonly action: string; readonly by: string; readonly time: string; readonly why: string }
     | undefined;
   readonly #book = new AccessBook();
   readonly #first: Followed;
-  /** Uses that the book does not count: of what it does not know, or no longer. */
+  /** Uses that the book does not count, since it does not know the grant, or no longer. */
   #usedBeside = 0;
-  /** Commands that came when it was over, and were denied. */
+  /** Commands that came after its end and were denied. */
   tried = 0;
   #isNamedGrant = false;
 
-  /** `first`: of its records the first that is there; it is followed, too. */
+  /** `first`: the first of its records that was read. It has to be passed to `follow`, too. */
   constructor(id: string, { to, principal, policy, users, command }: Followed) {
     this.id = id;
     this.#first = { to, principal, policy, users, command };
   }
 
-  /** `use`: the name of the command, where it is known. Returns the name by which it was counted. */
+  /** `use`: the name of the command, if known. Returns the name by which it was counted. */
   follow(record: Followed, use = ''): string | undefined {
     const text = (key: keyof Followed): string => textIn(record, key);
     const [event, action, time] = [text('event'), text('action'), text('time')];
@@ -63,7 +63,7 @@ export class GrantStory {
     this.entry = this.#book.find(this.id) ?? ended ?? this.entry;
     this.#isNamedGrant ||= text('grant') !== '';
     if (record.carried !== true && event !== 'completion') this.lastTime = time;
-    // A carried record says when it was written first.
+    // `at` of a copy is the time of the original.
     if (endings.has(action))
       this.end = {
         action,
@@ -72,7 +72,7 @@ export class GrantStory {
         why: text('reason') || text('text'),
       };
     if (event === 'completion' && record.sent === false) {
-      // It did not go to a mail server, so it was no use.
+      // Not sent to a mail server, so not a use.
       this.#count(use, -1);
       if (!isFollowed) this.#usedBeside -= 1;
     }
@@ -90,7 +90,7 @@ export class GrantStory {
     return name;
   }
 
-  /** The record of the request; else what is known of it from a later one. */
+  /** The record of the request; without it, what a later record says of it. */
   get requested(): Partial<AccessRecord> {
     const first = this.#first;
     return (
@@ -108,13 +108,12 @@ export class GrantStory {
     return to ?? principal;
   }
 
-  /** With its arguments. */
   get command(): string {
     const { command = '', args = [] } = this.requested;
     return formatCommand([command, ...args]);
   }
 
-  /** Persons who had to approve; undefined: unknown. */
+  /** How many persons had to approve. Undefined: unknown. */
   get needed(): number | undefined {
     return this.entry && (this.entry.requested.approvals ?? 1);
   }
@@ -132,7 +131,7 @@ export class GrantStory {
   }
 }
 
-/** From the steps of the grant among the records; undefined: none is there. */
+/** The story of a grant from its steps among the records. Undefined: there are none. */
 export function foldGrant(records: readonly Followed[], id: string): GrantStory | undefined {
   const steps = records.filter(
     ({ event, grant, request }) => event === 'access' && (grant ?? request) === id,
@@ -143,7 +142,7 @@ export function foldGrant(records: readonly Followed[], id: string): GrantStory 
   return story;
 }
 
-/** What is kept of a record. Of thousands of stories, each further text would fill the memory: a forged journal has long ones. */
+/** The keys that are kept of a record: with longer texts, thousands of stories of a forged journal would fill the memory. */
 const keysOfSteps =
   'time at event action principal policy by until uses used approvals quiet_ms request grant carried sent for duration_ms'.split(
     ' ',
@@ -157,10 +156,7 @@ function toldOf(record: Followed): Followed {
   return Object.fromEntries(Object.entries(record).filter(([key]) => keys.includes(key)));
 }
 
-/**
- * `approved by carol@leads, dave@leads`; `undefined`: no record of it was read. `isLimited`: only what a limited view shows was read. For
- * people; made harmless by callers.
- */
+/** `approved by carol@leads, dave@leads`. No story: no record was read; `isLimited`: in a limited view. Callers make it harmless. */
 export function approvedText(story: GrantStory | undefined, isLimited = false): string {
   const { entry, needed = 1, isGranted } = story ?? {};
   if (entry === undefined) return `approvers are ${whereNot(isLimited)}`;
@@ -174,7 +170,7 @@ export function approvedText(story: GrantStory | undefined, isLimited = false): 
   return `approved by ${names || 'nobody'}${needed === 1 ? '' : `, of ${needed} who must`}`;
 }
 
-/** What became of it, in sentences without their full stop: the first says how it is. */
+/** What became of it, in sentences without a full stop. The first one is its state. */
 export function grantSentences(story: GrantStory): string[] {
   const { to, command, requested, used, isGranted } = story;
   const { users = [], reason = '' } = requested;
@@ -190,7 +186,7 @@ export function grantSentences(story: GrantStory): string[] {
   ];
 }
 
-/** Before a grant: what the approvals so far would give, where that is less than what was asked for. */
+/** Before a grant: what the approvals so far would give, if that is less than what was asked for. */
 function givesText(story: GrantStory): readonly string[] {
   const terms = story.entry && accessTermsOf(story.entry, story.entry.approvals);
   return terms?.asked_for === undefined
@@ -198,13 +194,13 @@ function givesText(story: GrantStory): readonly string[] {
     : [`${approvedText(story)}, which would give ${givenWords(terms)}`];
 }
 
-/** `, for 30 min, 2 uses (1 h, 3 uses were asked for)`; '': before a grant, or it is not in the kept records. */
+/** `, for 30 min, 2 uses (1 h, 3 uses were asked for)`; '' before a grant, or if the kept records do not have it. */
 export function givenText({ entry }: GrantStory): string {
   if (entry?.granted === undefined) return '';
   return `, for ${givenWords(accessTermsOf(entry, entry.approvals))}`;
 }
 
-/** Of a request that concerns users that a limited view hides, too, or that is older than the journal. */
+/** Why a request is not known: it is older than the journal, or also concerns users that a limited view hides. */
 function whereNot(isLimited: boolean): string {
   return isLimited ? 'not shown in this view' : 'no longer in the kept records';
 }
@@ -232,6 +228,6 @@ export function usedText({ isGranted, used, usesMax, commands }: GrantStory): st
   if (!isGranted) return '';
   if (used === 0) return 'never';
   const names = [...commands].map(([name, count]) => (count === 1 ? name : `${name} (${count})`));
-  // The commands may stand in a segment that is not read.
+  // The commands may be in a segment that was not read.
   return `${used}${usesMax === undefined ? '' : ` of ${usesMax}`}${names.length === 0 ? '' : `: ${names.join(', ')}`}`;
 }

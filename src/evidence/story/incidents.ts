@@ -1,5 +1,5 @@
-// Outages, drains, restarts, reloads, kills, locks and what the journal could not take, folded from the records of them: when each began
-// and ended, why, by whom, and what it has cost, with its sentence. Pure. What no record says is left open: an end is not guessed.
+// Outages, drains, restarts, reloads, kills, locks and faults of the journal, folded from their records: when each began and ended, why, by
+// whom, and what it cost, with its sentence. Pure. An end that no record has is not guessed.
 
 import { lockSaying, lockSentence, type ShownLock } from '../../doveadm/codes/locks.js';
 import { drainWords, filesWords, notReplaced } from '../../gate/now/operator.js';
@@ -12,15 +12,15 @@ import { isLockMade, lockIn, type TrailContent } from './row.js';
 /** A record that an incident begins or ends with. */
 export interface Turn {
   readonly record: StoredRecord;
-  /** Of a start: the time of the record before it. */
+  /** For a start: the time of the record before it. */
   readonly before?: string | undefined;
-  /** Of a start: the commands that the run before left open, which it ended as unknown. */
+  /** For a start: the commands that the previous run left open, which this one ended as unknown. */
   readonly left?: readonly NamedCommand[] | undefined;
-  /** Of a start and a reload: what it opened, in words with mail users; empty: nobody may do more. Absent: the policies are the same. */
+  /** For a start and a reload: what they newly permit, in words with mail users; empty: nothing. Absent: the policies are the same. */
   readonly widens?: readonly string[] | undefined;
 }
 
-/** What everybody may know of a command: no arguments, no mail user. */
+/** The public facts of a command: no arguments, no mail user. */
 export interface NamedCommand {
   readonly id: string;
   readonly command?: string | undefined;
@@ -36,7 +36,7 @@ export interface Incident {
     | 'down'
     | 'stuck'
     | 'drained'
-    /** Of the journal: only its reserve was left; it took nothing. */
+    /** `reserve`: the journal had only its reserve left; `blind`: it took no records. */
     | 'reserve'
     | 'blind'
     | 'restarted'
@@ -46,26 +46,26 @@ export interface Incident {
     | 'locked'
     | 'held';
   readonly backend?: string;
-  /** Of a lock or a hold: its id; of one of a mail user also what those are told who may see that mail. */
+  /** For a lock or a hold: its id. `named`: for one of a mail user, the text for those who may see that user's mail. */
   readonly lock?: string;
   readonly named?: { readonly user: string; readonly text: string };
-  /** Absent: before the records that were read. */
+  /** Absent: it began before the records that were read. */
   readonly since?: string;
   /** Absent: no record says that it ended. */
   readonly until?: string;
-  /** An operator, and why: of a drain the reason; the first problem of a file that a reload or a start did not take. */
+  /** An operator, and why: the reason of a drain, or the first problem of a file that a reload or a start refused. */
   readonly by?: string;
   readonly reason?: string;
-  /** Of a reload and a restart: the files that had changed, with their owners and times. */
+  /** For a reload and a restart: the changed files, with their owners and times. */
   readonly files?: readonly string[];
-  /** Of a reload and a restart after which somebody may do more: in words, for those who may see all mail users. */
+  /** For a reload and a restart that permit more than before: what, in words for those who may see all mail users. */
   readonly widens?: readonly string[];
   readonly isWider?: true;
-  /** Of a restart without a stop: the commands that had not ended, of many the first; and what was killed. */
+  /** For a restart without a stop: the first of the commands that had not ended. For a kill: the killed command. */
   readonly left?: readonly NamedCommand[];
-  /** Of an outage and a drain: whose commands it has cost, the most first. */
+  /** For an outage and a drain: the requesters whose commands failed, the most affected first. */
   readonly hit?: readonly string[];
-  /** No record says that dovegate was stopped, so only a part of what was paid before is known. */
+  /** No record says that dovegate was stopped, so the cost before that is known only in part. */
   readonly isLost?: true;
   readonly text: string;
 }
@@ -73,11 +73,10 @@ export interface Incident {
 type Draft = Omit<Incident, 'text' | 'since'> &
   Partial<Omit<OpenTurn, 'kind'>> & {
     readonly locked?: ShownLock;
-    /** Who lifted it; undefined: nobody, its time was over. */
+    /** Who lifted it. Undefined: it expired. */
     readonly lifted?: { readonly by: string; readonly reason: string } | undefined;
   };
 
-/** Whether a record is one of these. */
 export function isTurn(record: StoredRecord): boolean {
   const { event, action, outcome } = record;
   if (event === 'operator') return action === 'reload' ? outcome !== undefined : outcome === 'ok';
@@ -89,12 +88,12 @@ export function isTurn(record: StoredRecord): boolean {
 
 const leftMax = 10;
 
-/** What has not ended comes first; of those, and of the others, what began last. `turns`: the oldest first. */
+/** Those that have not ended come first; within both groups, those that began last. `turns`: the oldest first. */
 export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
   const over: Draft[] = [];
   const rows = new OpenTurns();
   const locked = new Map<string, Draft>();
-  /** Of the last reload that was done: its operator's record follows. */
+  /** Of the last reload that was done; its operator's record comes after it. */
   let files: readonly string[] | undefined;
   let opened: Pick<Draft, 'widens' | 'isWider'> = {};
   for (const { record, before, left, widens = [] } of turns) {
@@ -105,7 +104,7 @@ export function foldIncidents(turns: readonly Turn[]): readonly Incident[] {
       case 'lock locked':
       case 'lock held': {
         const lock = lockIn(record);
-        // Again: more is known of whom it is for; or a copy of it; or a lift that is recorded took no effect.
+        // The lock is known already: more is known of whom it is for, this is a copy, or its recorded lift took no effect.
         const lifted = over.findLastIndex((each) => each.lock === lock.id);
         const [was] = lifted < 0 ? [] : over.splice(lifted, 1);
         const { since = textIn(record, 'at') || time } = locked.get(lock.id) ?? was ?? {};
@@ -208,7 +207,7 @@ function widensOf(widens: readonly string[]): Pick<Draft, 'widens' | 'isWider'> 
   return widens.length === 0 ? {} : { widens, isWider: true };
 }
 
-/** What began before the records that were read began first. */
+/** Those without a begin started before the records that were read, so they sort as the oldest. */
 function byStart(one: Draft, other: Draft): number {
   const [a, b] = [one, other].map(({ since = '', until = '' }) => `${since} ${until}`);
   return a === b ? 0 : (a ?? '') < (b ?? '') ? 1 : -1;
@@ -275,7 +274,7 @@ function textOf(draft: Draft): string {
   }
 }
 
-/** `isNamed`: to whom may see the mail of that user. */
+/** `isNamed`: the text is for those who may see the mail of that user. */
 function lockWords({ locked, lifted, until }: Draft, isNamed: boolean): string {
   if (locked === undefined) return '';
   const { values } = lockSaying(locked, isNamed);
@@ -286,7 +285,7 @@ function lockWords({ locked, lifted, until }: Draft, isNamed: boolean): string {
   return `${values.target} was${sentence.slice(`${values.target} is`.length)}. ${end}.`;
 }
 
-/** '': not known. Times are marked. */
+/** '' if the files are not known. Times are marked. */
 export function changedWords(files: readonly string[] | undefined): string {
   if (files === undefined) return '';
   const words = filesWords(files);
@@ -303,11 +302,11 @@ const restartWords = {
   over: 'before that was over',
 } as const;
 
-/** What was lost. Undefined: the records before are not kept. */
+/** The commands that were lost. Undefined: the records before the start are not kept. */
 function leftWords(left: readonly NamedCommand[] | undefined): string {
   if (left === undefined) return '';
   if (left.length === 0) return ' Each command on record has its end.';
-  // Without an effect in its record it may have done anything.
+  // A command without an effect in its record may have changed something.
   const changing = left.filter(({ effect }) => effect !== 'read').length;
   const most = changing === 0 ? 'none changes anything' : `${changing} of them may have changed something`;
   const they = left.length === 1 ? 'has no end on record: whether it' : 'have no end on record: whether they';
@@ -339,7 +338,7 @@ function hitIn({ requesters, by }: Cost): readonly string[] {
   return more > 0 && names.length > 0 ? [...names, `and ${plural(more, 'other')}`] : names;
 }
 
-/** '': not known. */
+/** '' if nobody is known. */
 export function hitWords(hit: readonly string[] = []): string {
   return hit.length === 0 ? '' : ` By requester: ${hit.join(', ')}.`;
 }

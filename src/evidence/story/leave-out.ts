@@ -1,5 +1,4 @@
-// Which rows of a search are left out: `-command:"quota get"`. The browser leaves them out of its rows, and the page's process out of its
-// bars, by the same code. Pure.
+// Which rows of a search are left out: `-command:"quota get"`. The browser uses it for rows, the page's process for the histogram. Pure.
 
 import { notOk } from '../../gate/outcome/class.js';
 import { isText } from '../../host/values/values.js';
@@ -40,7 +39,7 @@ export interface Exclusion {
   readonly value: string;
 }
 
-/** `-outcome:ok` is a search for `not-ok`, which the reader has to know: it finds refused requests for access, too. */
+/** Turns `-outcome:ok` into a search for `not-ok`: the reader of the journal has to know it, to find refused requests for access, too. */
 export function withoutOk(
   outcome: string | undefined,
   not: readonly Exclusion[],
@@ -49,7 +48,7 @@ export function withoutOk(
   return outcome === undefined && rest.length < not.length ? { outcome: notOk, not: rest } : { outcome, not };
 }
 
-/** Whether a row is left out. A command is meant with all that begin with its words, a name alone at every listener and on the page. */
+/** Whether a row is left out. A command also means those that begin with its words; a name alone, that at every listener and the page. */
 export function isLeftOut(row: StoryRow, not: readonly Exclusion[]): boolean {
   return not.some(({ key, value }) => {
     if (key === 'outcome' && hasOutcome(row, value)) return true;

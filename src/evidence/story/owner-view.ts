@@ -1,22 +1,18 @@
-// What the owner of a mailbox is shown of those who touched it: the team, the reason, and who approved it; never a name. What a grant
+// What the owner of a mailbox is shown of those who touched it: the team, the reason, and who approved it, but never a name. What a grant
 // keeps from the owner (`quiet_ms`) is shown after its end.
 
 import { asNumber } from '../../host/values/values.js';
 import { type AccessEntry, countedFor } from '../../journal/records/access-book.js';
 import { pagePrefix } from '../../journal/records/stored.js';
 
-/** What the owner is shown of a grant. */
 export interface GivenToOwner {
-  /**
-   * The team of each approver that counted for the last approval, as it is recorded; none: access without one. Undefined: not known any
-   * more.
-   */
+  /** The recorded team of each approver that counted for the last approval. Empty: access without approval. Undefined: no longer known. */
   readonly approvedBy: readonly string[] | undefined;
-  /** Unix ms: up to then it is kept from the owner. Undefined: it is not. */
+  /** Unix ms: hidden from the owner until then. Undefined: not hidden. */
   readonly quietUntilMs: number | undefined;
 }
 
-/** The one place where something is left out, or not. */
+/** The only place that decides what the owner does not see. */
 export function givenToOwner(entry: AccessEntry): GivenToOwner {
   const { granted } = entry;
   const quietMs = asNumber(granted?.quiet_ms);
@@ -26,7 +22,7 @@ export function givenToOwner(entry: AccessEntry): GivenToOwner {
 
 function approversOf({ approvals, granted }: AccessEntry): GivenToOwner['approvedBy'] {
   if (granted?.approvals === 0) return [];
-  // Of those that were given, the ones that counted for the last.
+  // The approvals that counted for the last one, and the last one itself.
   const last = approvals.at(-1);
   const counted = last === undefined ? [] : [...countedFor(last, approvals.slice(0, -1)), last];
   if (counted.length === 0) return undefined;
@@ -35,7 +31,7 @@ function approversOf({ approvals, granted }: AccessEntry): GivenToOwner['approve
   );
 }
 
-/** Who approved a grant, for its owner; `name` makes a name harmless. */
+/** Who approved a grant, in words for the owner. `name` makes a name harmless. */
 export function approvedWords(by: GivenToOwner['approvedBy'], name: (text: string) => string): string {
   if (by === undefined) return 'not in the kept records any more';
   if (by.length === 0) return 'nobody before it (emergency); it is reviewed afterwards';

@@ -1,4 +1,4 @@
-// A row of a search with the words of its cells, and a command as a screen shows it. Also for the browser, so nothing of Node is used.
+// A row of a search with the words of its cells, and a command as a screen shows it. The browser uses it too, so it uses nothing of Node.
 
 import { lockTarget } from '../../doveadm/codes/lock-target.js';
 import type { ShownLock } from '../../doveadm/codes/locks.js';
@@ -28,41 +28,41 @@ export interface StoryRow {
 }
 
 /**
- * The command asks for content of mails; `searched`: only which mails contain something; `maybe`: its record does not show it. Known in
- * pages of the newest commands, and where one command is shown.
+ * Whether a command asks for mail content. `searched`: only which mails contain something; `maybe`: its record does not show it. Set in
+ * pages of the newest commands, and for a single command.
  */
 export type TrailContent = 'yes' | 'searched' | 'maybe';
 
-/** What people are shown of what a command can do at most, and search for; weakest first. */
+/** The most that a command can do, in the words for people and for searches; the weakest first. */
 export const shownEffects = ['read', 'session', 'content', 'write', 'admin', 'destroy'] as const;
 
-/** In a text of a command: a word that no record holds. With groups, for `split`. */
+/** A word in the text of a command that records do not hold, since it may be secret. With groups, for `split`. */
 export const hiddenWordForm = /(\bhmac:[0-9a-f]{64}\b|\[secret\])/;
 const hiddenWords =
   'a hidden word ("hmac:" in records) is held by no record, since it may be a secret, or say what mails say';
 
-/** What stands in the place of some of its words, where there are such. */
+/** A sentence if some words of the command are hidden. */
 export function hiddenSentences(command: string): readonly string[] {
   return hiddenWordForm.test(command) ? [hiddenWords] : [];
 }
 
-/** Of what is recorded. Only commands that read can show content. */
+/** The shown effect for a recorded one. Only commands that read can show content. */
 export function shownEffect(effect: string, content: TrailContent | undefined): string {
   return effect === 'read' && content !== undefined ? 'content' : effect;
 }
 
-/** A row of a command, or of a search by which dovegate counted mails, which is nobody's command. */
+/** Whether a row is a command, or a search by which dovegate counted mails. */
 export function isExchange({ event }: StoredRecord): boolean {
   return event === undefined;
 }
 
-/** Of a search that dovegate made to count mails; '': a client sent it. */
+/** '' if a client sent it, and not dovegate to count mails. */
 export function countedWords({ countedFor }: Pick<Asked, 'countedFor'>): string {
   if (countedFor === undefined) return '';
   return `counted by dovegate for ${countedFor.kind === 'request' ? 'request ' : ''}${countedFor.id}`;
 }
 
-/** Undefined: nobody did it, or a view hides what it was. A row of a command has no event. */
+/** Undefined: nobody did it, or a view hides what it was. Rows of commands have no event. */
 export function kindOf(fields: StoredRecord): RowKind | undefined {
   const { event, action, session } = fields;
   if (isExchange(fields)) return countedForOf(fields) === undefined ? 'command' : 'count';
@@ -76,7 +76,7 @@ export function kindOf(fields: StoredRecord): RowKind | undefined {
   return action === 'explain' || action.startsWith('audit-') ? 'look' : 'operator';
 }
 
-/** Of other records than those of commands: `action`, or `event` where there is none. What is not here is a word by itself. */
+/** Words for records that are not commands, by `action`, or by `event` if they have none. Other actions are shown as they are. */
 const deeds: Readonly<Record<string, string>> = {
   'session-open': 'connected',
   'session-close': 'session over',
@@ -101,8 +101,8 @@ const deeds: Readonly<Record<string, string>> = {
 };
 
 /**
- * What somebody did beside commands and steps of access: `drain mail1`, `signed in to the page how=link`. Times are as recorded.
- * `closed`: of the end of a session, its `closedWords`.
+ * What somebody did, other than commands and steps of access: `drain mail1`, `signed in to the page how=link`. Times are as recorded.
+ * `closed`: for the end of a session, its `closedWords`.
  */
 export function deedOf(fields: StoredRecord, closed = ''): string {
   const event = textIn(fields, 'event');
@@ -124,7 +124,7 @@ export function deedOf(fields: StoredRecord, closed = ''): string {
     .join(' ');
 }
 
-/** What was looked for; of a search its bars and its further pages are looks of their own. */
+/** What a look asked for. The histogram and the further pages of a search are separate looks. */
 function lookedFor(args: unknown): string {
   const words = (asList(args) ?? [args]).map(valueText);
   return words
@@ -135,22 +135,19 @@ function lookedFor(args: unknown): string {
     .join(' ');
 }
 
-/**
- * `open`: it has no end. Of a step of access, what was done, and `unanswered` where a request expired without a grant; of a session and a
- * look, '' unless it was refused.
- */
+/** `open`: no end. For a step of access, what was done; `unanswered`: expired without a grant. For sessions and looks, '' or `refused`. */
 export function outcomeOf({ fields, completedSeq }: StoryRow): string {
   const kind = kindOf(fields);
   const action = textIn(fields, 'action');
   if (kind === 'access')
     return action === 'expired' && textIn(fields, 'grant') === '' ? 'unanswered' : action;
   if (!isExchange(fields) && kind !== 'operator') return action === 'page-refused' ? 'refused' : '';
-  // In force as soon as it is recorded.
+  // A lock is in force as soon as it is recorded.
   if (fields['event'] === 'lock') return 'ok';
   return completedSeq === undefined ? 'open' : textIn(fields, 'outcome');
 }
 
-/** Of a row of a search, as {@link backendMet}; of what an operator did, the backend that it was done to. */
+/** For a row of a search, as {@link backendMet}; for an operator's action, the backend that it concerns. */
 export function backendOf(row: StoryRow): string {
   const backend = textIn(row.fields, 'backend');
   return isExchange(row.fields)
@@ -158,7 +155,7 @@ export function backendOf(row: StoryRow): string {
     : backend;
 }
 
-/** The admissions among the records of a grant, each with the outcome that its completion has. */
+/** The admissions among the records of a grant, each with the outcome of its completion. */
 export function usesAmong(records: readonly StoredRecord[]): StoredRecord[] {
   const uses = new Map<string, StoredRecord>();
   for (const record of records) {
@@ -171,7 +168,7 @@ export function usesAmong(records: readonly StoredRecord[]): StoredRecord[] {
   return [...uses.values()];
 }
 
-/** Whether a command is no use of the grant that it names: it came when that was over, and was denied. */
+/** Whether a command that names a grant was not a use of it: it came after its end and was denied. */
 export function isTry({ event, grant }: { readonly event?: unknown; readonly grant?: unknown }): boolean {
   return (event === 'admission' || event === 'completion') && grant === undefined;
 }
@@ -180,20 +177,19 @@ export function triedWords(times: number): string {
   return `tried ${times === 1 ? 'once more' : `${countWords(times)} times more`} when it was over, denied`;
 }
 
-/** In the place of names. */
+/** Shown instead of names. */
 export const allUsers = 'all users';
 
-/** Whether a search for this outcome is meant for requests for access, too, where it names no kind. */
+/** Whether a search for this outcome also finds requests for access, if it names no kind. */
 export function isOfRequests(outcome: string | undefined): boolean {
   return outcome === notOk || outcome === 'refused' || outcome === 'unanswered';
 }
 
-/** Finds each command of which something else would have become. */
+/** Finds each command with an outcome of an observing policy, or of a candidate, that differs from its own. */
 export const anyWord = 'any';
-/** The words that a search takes for what would have become of a command. */
 export const besideWords: readonly string[] = [...policyOutcomeWords, anyWord];
 
-/** Of a record that counts a flood, by its `action`; what is not here went well. */
+/** Class of a record that counts a flood, by its `action`; others are `ok`. */
 const classesOfCounted: ReadonlyMap<string, OutcomeClass> = new Map([
   ['refused', 'denied'],
   ['unsent', 'failed'],
@@ -211,10 +207,7 @@ export function classOfRow(row: StoryRow): OutcomeClass {
   return 'ok';
 }
 
-/**
- * Beside an outcome: who took a step of a grant of somebody else; what the rules of a policy that observes, or its candidate, would have
- * done instead. '': nothing.
- */
+/** Beside an outcome: who took a step of another's grant; or what an observing policy, or a candidate, would have done. '' if none. */
 export function remarkOf(row: StoryRow): string {
   const { event, would, shadow, principal } = row.fields;
   if (event === 'access')
@@ -223,20 +216,20 @@ export function remarkOf(row: StoryRow): string {
   return told.filter((text) => text !== undefined).join('; ');
 }
 
-/** The request or grant that a step of access is about; undefined: the record is no such step. */
+/** The id of the request or grant of a step of access. Undefined: the record is not such a step. */
 export function requestOf(fields: StoredRecord): string | undefined {
   if (kindOf(fields) !== 'access') return undefined;
   return textIn(fields, 'grant') || textIn(fields, 'request') || undefined;
 }
 
-/** Of a record beside those of commands; of what an operator did there are two. */
+/** The row of a record that is not of a command; an operator's action has two records. */
 export function rowOfDeed(records: readonly StoredRecord[]): StoryRow {
   const [fields = {}] = records;
   const outcome = records.map((record) => record['outcome']).find(isText);
   return outcome === undefined ? { fields } : { fields: { ...fields, outcome }, completedSeq: 0 };
 }
 
-/** What it is, for its heading. */
+/** The heading for a record. */
 export function recordTitle(row: StoryRow): string {
   const { fields } = row;
   const kind = kindOf(fields);
@@ -261,14 +254,14 @@ export function recordTitle(row: StoryRow): string {
   }
 }
 
-/** Whose request or grant a step is about; else who did it. An approver acts on the access of somebody else. */
+/** For a step of access, the requester; an approver acts on the access of somebody else. Otherwise who did it. */
 export function requesterOf({ fields }: StoryRow): string {
   const { event } = fields;
   const key = event === 'operator' || event === 'lock' ? 'by' : 'principal';
   return (event === 'access' && textIn(fields, 'to')) || textIn(fields, key);
 }
 
-/** A name alone is meant at any listener, and on the page. */
+/** A name alone means that name at any listener, and on the page. */
 export function isPerson(name: string, wanted: string): boolean {
   if (isFitting(name, wanted)) return true;
   return isNameAlone(wanted) && (name === `page:${wanted}` || isFitting(name, `${wanted}@*`));
@@ -276,7 +269,7 @@ export function isPerson(name: string, wanted: string): boolean {
 
 export const isNameAlone = (wanted: string): boolean => !/[@*:]/.test(wanted);
 
-/** Whether a text fits a pattern of a search, in which `*` stands for any characters. */
+/** Whether a text matches a pattern of a search; `*` stands for any characters. */
 export const isFitting = (text: string, pattern: string): boolean => maskCovers(pattern, text, Object.is);
 
 export interface Asked {
@@ -284,11 +277,11 @@ export interface Asked {
   readonly time: string;
   readonly listener: string;
   readonly session: string;
-  /** Who sent it; of a search that dovegate made, for whom it was made. */
+  /** Who sent it. For a search that dovegate made: for whom it was made. */
   readonly principal: string;
-  /** What dovegate itself counted mails for: a command, or a request for access, by its id. Undefined: a client sent it. */
+  /** The command or the request for access, by its id, for which dovegate itself counted mails. Undefined: a client sent it. */
   readonly countedFor: ReturnType<typeof countedForOf>;
-  /** The reason as the client stated it; '': none. */
+  /** As the client stated it; '' if it stated none. */
   readonly reason: string;
   readonly command: string;
   readonly user: string;
@@ -298,12 +291,13 @@ export interface Asked {
   readonly effect: string;
 }
 
-/** A fact of a list: what, and its value as a record has it. */
+/** One line of a list: a label, and a value as recorded. */
 export interface Fact {
   readonly what: string;
   readonly value: string;
 }
 
+/** One step in the life of a command. */
 export interface LifeStep {
   readonly what: string;
   /** Milliseconds after the command came; undefined: in no record. */
@@ -324,7 +318,7 @@ export interface StoryTold {
   readonly uid: number | undefined;
   readonly outcome: string;
   readonly tookMs: number | undefined;
-  /** What became of it, in one sentence; then who can change that, and what else is to be said. */
+  /** What became of it, in one sentence; then who can change that, and further remarks. */
   readonly answer: string;
   readonly next: string | undefined;
   readonly remarks: readonly string[];
@@ -345,7 +339,7 @@ interface AccessStepTold {
   readonly time: string;
 }
 
-/** A request or grant with what became of it, for programs and tables; `report/access` makes it. What is not known is absent. */
+/** A request or grant with what became of it, for programs and tables; `report/access` makes it. Unknown values are absent. */
 export interface AccessTold {
   readonly id: string;
   readonly to: string;
@@ -365,7 +359,7 @@ export interface AccessTold {
   readonly until?: string | undefined;
   readonly uses?: number | undefined;
   readonly used: number;
-  /** Commands that came when it was over, and were denied. */
+  /** Commands that came after its end and were denied. */
   readonly tried?: number | undefined;
   readonly commands: Readonly<Record<string, number>>;
   readonly first_use?: string | undefined;
@@ -406,8 +400,8 @@ type Decided = Pick<AccessTold, 'to' | 'approved_by' | 'given_by' | 'granted' | 
 };
 
 /**
- * What this person decided about it, each with its time: approved or gave it, refused it, took it back, reviewed it. `by` undefined:
- * anybody. Who withdraws an own request decides nothing.
+ * What this person decided about a request, each with its time: approved or gave it, refused it, revoked it, reviewed it. `by` undefined:
+ * anybody. Withdrawing one's own request is not a decision.
  */
 export function decisionsOf(
   { to, approved_by = [], given_by, granted = '', reviewed_by, end }: Decided,
@@ -453,7 +447,7 @@ export function isOfTrouble(outcome: string | undefined): boolean {
   return outcome !== undefined && outcome !== 'ok';
 }
 
-/** The word of a class finds all that is counted as it. */
+/** The word of a class matches all outcomes of that class. */
 export function hasOutcome(row: StoryRow, wanted: string): boolean {
   const as = classOfRow(row);
   return outcomeOf(row) === wanted || as === wanted || (wanted === notOk && as !== 'ok');

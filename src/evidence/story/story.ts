@@ -1,5 +1,5 @@
-// What became of a command: one pure fold over the records of its id. It gives values; `words.ts` makes sentences of them. Screens, reports
-// and commands take the story and read no record for such a conclusion. What the records do not say is `unknown`, never guessed.
+// What became of a command: a pure fold over the records of its id. It returns values; `words.ts` makes sentences of them. Screens, reports
+// and commands use the story instead of reading records. What the records do not say is `unknown`, never guessed.
 
 import type { Drain } from '../../gate/now/operator.js';
 import { backendMet, countedForOf, givenOf } from '../../gate/outcome/class.js';
@@ -21,11 +21,11 @@ export interface Story {
 }
 
 export interface Decided {
-  /** What the rules said; undefined: it is not recorded. */
+  /** Undefined: no decision is recorded. */
   readonly decision: 'allow' | 'deny' | undefined;
   readonly policy: string;
   readonly right: Right;
-  /** Why the rules denied it; '': they did not. */
+  /** Why the rules denied it; '' if they did not. */
   readonly reason: string;
   /** The policy observes, and its rules would not have served it. */
   readonly isObserved: boolean;
@@ -39,51 +39,51 @@ export type Right =
       readonly id: string;
       /** The rule of `on_request`. */
       readonly place: string;
-      /** Who asked and who approved; undefined: no record of it is among those that were read. */
+      /** Undefined: no record of the grant was read. */
       readonly story: GrantStory | undefined;
-      /** Which use of it this is; undefined: unknown. */
+      /** Which use of the grant this is. Undefined: unknown. */
       readonly use: number | undefined;
     }
   | { readonly kind: 'none' };
 
 export interface Ended {
-  /** A word of the closed list of records, or `open`: no end is recorded. */
+  /** A recorded outcome, or `open`: no end is recorded. */
   readonly outcome: string;
   readonly cause: Cause;
-  /** The status line that the client got; '': none. */
+  /** The status line that the client got; '' if none. */
   readonly status: string;
   readonly error: string;
-  /** What policy refused it for; '': it was not policy. */
+  /** The code of the denial; '' if it was not denied by policy. */
   readonly denial: string;
-  /** From when on the same is within its limit, RFC 3339; '': it was no limit that ends. */
+  /** RFC 3339: when the same command is within the limit again; '' if no such limit stopped it. */
   readonly until: string;
   /** As `backendMet` says. */
   readonly backend: string;
   /** As `givenOf` says. */
   readonly givenBytes: number;
-  /** Who ended it, or had drained its backend, and why; undefined: nobody, or no record of it is among those that were read. */
+  /** The operator who ended it or had drained its backend, and why. Undefined: nobody, or no record of it was read. */
   readonly operator: Drain | undefined;
-  /** The record of the lock or the hold that stopped it; likewise. */
+  /** The record of the lock or the hold that stopped it. Undefined: none, or it was not read. */
   readonly lock: StoredRecord | undefined;
-  /** Who can change how it ended; undefined: it went well, or has not ended. */
+  /** Who can change how it ended. Undefined: it succeeded, or has not ended. */
   readonly owner: TroubleOwner | undefined;
 }
 
-/** Why it ended as it did. `words.ts` has the sentence of each, which is the one that the client got. */
+/** Why it ended this way. `words.ts` has the sentence of each, in the words that the client got. */
 export type Cause =
-  /** It went well, or ended as no record explains. */
+  /** It succeeded, or no record says why it ended. */
   | { readonly kind: 'none' }
-  /** It runs still, or its end was not recorded. `status`: what the client got when it was overdue. */
+  /** It is running, or its end was not recorded. `status`: what the client got when it was overdue. */
   | { readonly kind: 'open'; readonly status: string | undefined }
   | { readonly kind: 'denied'; readonly policy: string; readonly reason: string }
-  /** The words that the client got, as they were recorded. `code`: the key `error`; '': policy denied it, or several backends answered. */
+  /** The recorded words that the client got. `code`: the key `error`; '' if policy denied it, or several backends answered. */
   | { readonly kind: 'said'; readonly code: string; readonly sentence: string }
   /** The sentence of the code, with these values. */
   | { readonly kind: 'code'; readonly code: string; readonly backend: string; readonly reason: string }
-  /** The backend's own answer; `word`: of its status line. */
+  /** The backend's own answer. `word`: the first word of its status line. */
   | { readonly kind: 'backend'; readonly backend: string; readonly word: string };
 
-/** A search reads no steps of grants. */
+/** The story of a row of a search, which does not read steps of grants. */
 export function storyOfRow({ fields, completedSeq, said = '' }: StoryRow): Story {
   const completion = completedSeq === undefined ? undefined : { ...fields, text: said };
   return tell(fields, completion, undefined, undefined, undefined, undefined);
@@ -146,7 +146,7 @@ function decidedOf(
   };
 }
 
-/** The completion says it; without one, an allowed command may be running. */
+/** The completion says it; without one, an allowed command may have been sent. */
 function sentOf({ decision }: Decided, completion: StoredRecord | undefined): Certainty {
   const sent = completion?.['sent'];
   if (sent === true) return 'yes';

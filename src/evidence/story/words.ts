@@ -1,5 +1,5 @@
-// A story in words for a person. Every sentence about what became of a command is made here, with the words that its client got
-// (`doveadm/codes`). Texts are as recorded: callers make them harmless for where they are shown.
+// A story in words for people. Every sentence about what became of a command is made here, with the words that its client got
+// (`doveadm/codes`). Texts are as recorded: callers make them harmless for their output.
 
 import {
   codes,
@@ -38,7 +38,7 @@ import {
 } from './row.js';
 import { type Cause, type Right, type Story, storyOfRow } from './story.js';
 
-/** The sentence that the client got, or what stands in its place; '': it went well. */
+/** The sentence that the client got, or one that stands for it; '' if the command succeeded. */
 export function causeWords(cause: Cause): string {
   switch (cause.kind) {
     case 'none':
@@ -64,7 +64,7 @@ export function causeWords(cause: Cause): string {
   }
 }
 
-/** Why it ended as it did: a denial in those words, another end in those that the client got, unless a record knows more than they do. */
+/** Why it ended this way: for a denial, its words; otherwise the words that the client got, unless the record knows more. */
 function endedWords({ decided: { policy, right }, ended }: Pick<Story, 'decided' | 'ended'>): string {
   const { denial, error, cause, givenBytes } = ended;
   if (!isDecisionCode(denial)) return ranWords(causeWords(cause), givenBytes);
@@ -74,7 +74,7 @@ function endedWords({ decided: { policy, right }, ended }: Pick<Story, 'decided'
 
 const lookup = 'lookup-';
 
-/** By which right it was sent, or what refused it. */
+/** What permitted it: a rule or a grant; or that none did. */
 export function rightWords({ right, policy, decision, isObserved }: Story['decided']): string {
   const ofPolicy = policy === '' ? '' : ` of policy ${policy}`;
   if (right.kind === 'grant') return `grant ${right.id}: ${grantWords(right)}`;
@@ -90,7 +90,7 @@ function grantWords({ story, use }: Extract<Right, { readonly kind: 'grant' }>):
   return `${asked}${approvedText(story)}${use === undefined ? '' : `, use ${use}${of}`}`;
 }
 
-/** Of a row of a search: why a command ended as it did, a request for access came to nothing, or a session ended. '': nothing says it. */
+/** For a row of a search: why a command ended this way, why a request for access failed, or why a session ended. '' if no record says. */
 export function whyWords(row: StoryRow): string {
   if (isExchange(row.fields)) return endedWords(storyOfRow(row));
   const outcome = outcomeOf(row);
@@ -150,7 +150,7 @@ export function answerWords({ decided, ended }: Pick<Story, 'decided' | 'ended'>
   return ended.outcome === 'open' || cause.startsWith(ended.outcome) ? cause : `${ended.outcome}: ${cause}`;
 }
 
-/** What else is to be said of it, likewise. */
+/** Further remarks, each in one sentence without its full stop. */
 function remarksOf({ asked, decided, ended, sent, records }: Folded): string[] {
   const counted = countedWords(asked);
   const isTold = ended.outcome === 'ok' || decided.right.kind !== 'grant';
@@ -165,7 +165,7 @@ function remarksOf({ asked, decided, ended, sent, records }: Folded): string[] {
   ];
 }
 
-/** The answer, what to do next and who does it, and what else is to be said. */
+/** The answer, the next step with who can take it, and the remarks. */
 export function storySentences(story: Folded): string[] {
   const next = nextOf(story);
   return [answerWords(story), ...(next === undefined ? [] : [next]), ...remarksOf(story)];
@@ -180,7 +180,7 @@ function nextOf({
   if (owner === undefined) return undefined;
   const isNothingOpen = sent === 'no' || (effect === 'read' && givenBytes > 0);
   const look = isNothingOpen ? '' : 'look on the mail server whether it ran, and then ';
-  // Its end went with the process: who asked can find it out.
+  // The process ended without an answer of the backend: only the requester can look whether it ran.
   if (owner === 'gate' && outcome === 'unknown') return `next: the requester, who can ${look}send it again`;
   if (error === 'killed') {
     const who = operator === undefined ? 'an operator of dovegate' : `the operator ${operator.by}`;
@@ -203,7 +203,7 @@ function loggedLine(record: StoredRecord): LoggedLine {
   };
 }
 
-/** Why a session ended, in the words of its code; another reason as it is. */
+/** Why a session ended: the words of its code, or another reason as recorded. */
 export function closedWords(reason: string): string {
   return isCloseReason(reason) ? plain(closeReasons[reason][0]) : reason;
 }
@@ -212,7 +212,7 @@ function isCloseReason(text: string): text is CloseReason {
   return Object.hasOwn(closeReasons, text);
 }
 
-/** What its codes mean, each with its code as the client got it. */
+/** The error and the denial: what their codes mean, with the codes that the client got. */
 function codeFacts({ error, denial }: Story['ended']): Fact[] {
   const words = (code: string, means: string | undefined): string =>
     means === undefined ? code : `${plain(means)} [${code}]`;
@@ -272,7 +272,7 @@ function whyOf({ decided, ended, records: { admission } }: Folded): Fact[] {
   ].filter(({ value }) => value !== '');
 }
 
-/** What the rules said, and what refused it all the same. */
+/** What the rules decided, and what denied the command in spite of it. */
 function saidWords({ decision, right }: Story['decided'], { outcome, denial }: Story['ended']): string {
   if (decision !== 'allow') return decision === undefined ? '' : 'denied';
   if (outcome !== 'denied') return 'allowed';
@@ -280,7 +280,7 @@ function saidWords({ decision, right }: Story['decided'], { outcome, denial }: S
   return `denied: a ${right.kind === 'grant' ? 'grant' : 'rule'} allows it${why}`;
 }
 
-/** What the rules of a policy that observes, and a candidate, would have done instead, and why. */
+/** What an observing policy, and a candidate, would have done instead, and why. */
 function besides(admission: StoredRecord): Fact[] {
   return (['would', 'shadow'] as const).flatMap((key) => {
     const words = wouldWords(key, admission[key]);
@@ -289,7 +289,7 @@ function besides(admission: StoredRecord): Fact[] {
   });
 }
 
-/** The line of time. Times of records are whole milliseconds, durations are exact; a step is never before the one before it. */
+/** The timeline. Record times are whole milliseconds and durations are exact, so steps are clamped to stay in order. */
 function lifeOf({
   sent: isKnownSent,
   decided,

@@ -1,7 +1,6 @@
 // Where a run of the daemon ends and the next one begins: after `stop` and its checkpoint only a start may follow, and every start names
 // the last record of the run before. Before its own record a start writes checkpoints, a step of the clock, the ends of what a crash left
-// open, and what the memory of the run before held. After it, ends of temporary access. Anything else after a stop was written by another
-// program.
+// open, and what the memory of the run before held. After it, ends of temporary access. Anything else after a stop is another program's.
 
 import { isCount, isText, type StoredRecord } from '../../host/values/values.js';
 import type { Fault, Place } from '../../journal/records/checkpoints.js';
@@ -20,11 +19,11 @@ export const runStates = ['running', 'stopped', 'started'] as const;
 export interface RunState {
   /** `stopped`: the last run has ended, and no start came since. `started`: one came, and its checkpoint is due. */
   readonly at: (typeof runStates)[number];
-  /** Of the head of a segment: copies of live access that are to come. */
+  /** At the head of a segment: copies of live access that are still to come. */
   readonly carriesLeft: number;
 }
 
-/** `before`: of a reader that goes on. The records before are not known, and a start that names one of them is believed. */
+/** `before`: the state of a reader that goes on. Earlier records are not known then, so a start that names one of them is believed. */
 export function createRunEnds(before: RunState = { at: 'running', carriesLeft: 0 }) {
   let { at, carriesLeft } = before;
   /** The first record after a stop that only a start writes: a fault if no start follows it. */

@@ -56,10 +56,7 @@ export interface ExchangeRow {
 
 /** Exchanges without completion; a forged journal must not fill the memory. */
 const waitingMax = 200_000;
-/**
- * Bytes of those admissions and their argument records. Beyond the limit an admission is not found, or only the first and last of its
- * arguments are shown.
- */
+/** Bytes of these and their argument records. Beyond it an admission is not found, or only its first and last arguments are shown. */
 const keptBytesMax = 64 * 1024 ** 2;
 
 export type TrailSearch = ReturnType<typeof createSearch>;
@@ -119,10 +116,7 @@ export function createSearch(filter: TrailFilter) {
       here.clear();
       return rows;
     },
-    /**
-     * A piece of later records, of which only completions of waiting admissions count; `show` converts such a line for display. For readers
-     * that begin at the end of the trail.
-     */
+    /** Takes only the ends of waiting admissions from later records, for readers from the end of the trail. `show`: a line as displayed. */
     takeEnds(piece: Buffer, show: (line: Buffer) => Buffer): ExchangeRow[] {
       const rows: ExchangeRow[] = [];
       for (let at = 0; at < piece.length && before.size > 0; ) {
@@ -165,7 +159,7 @@ export function createSearch(filter: TrailFilter) {
     if (id !== undefined) here.set(id, at);
   }
 
-  /** `isHit`: it may match. What an operator did waits for the record of how it ended. */
+  /** `isHit`: the line may match. An operator's action waits for the record of its end. */
   function addDeed(
     piece: Buffer,
     at: number,
@@ -196,7 +190,7 @@ export function createSearch(filter: TrailFilter) {
     if (isWanted(fields)) rows.push(one);
   }
 
-  /** Those of other commands are skipped: their admission came before them. */
+  /** Argument records of other commands are skipped: an admission comes before its own. */
   function addPart(
     piece: Buffer,
     at: number,
@@ -208,7 +202,6 @@ export function createSearch(filter: TrailFilter) {
     const id = idAfter(piece, eventAt, end) ?? '';
     if ((!here.has(id) && !before.has(id)) || keptBytes > keptBytesMax) return;
     const line = piece.subarray(at, end);
-    // A copy: the caller reuses the piece.
     const part = copyOf(show === undefined ? line : withoutEnd(show(line)));
     const known = parts.get(id);
     // A later reading may reach the same lines again.
@@ -253,9 +246,7 @@ export function createSearch(filter: TrailFilter) {
     if (found !== undefined) rows.push(found);
   }
 
-  /**
-   * Undefined: it does not match, or is not what it seemed to be. A "no" of the bytes is final; a "yes" is checked on the parsed record.
-   */
+  /** Undefined: it does not match, or is not a command. A "no" of the bytes is final; a "yes" is checked on the parsed record. */
   function row(
     admission: Buffer,
     completion: Buffer | undefined,
@@ -312,12 +303,12 @@ export function createSearch(filter: TrailFilter) {
     if (record['event'] === 'admission' && !kinds.has(isOwnCount ? 'count' : 'command')) return false;
     if (user?.isWanted(record) === false) return false;
     if (principal !== undefined) {
-      // What is left of a name that was cut fits patterns only.
+      // The rest of a name that was cut can match only patterns.
       const rest = principal.includes('*') ? shown(record['principal']) : '';
       if (!isFitting(requesterOf({ fields: record }) || rest, principal)) return false;
     }
     if (by !== undefined) {
-      // What dovegate counted for a command or a request is nothing that a person did.
+      // A search by which dovegate counted mails is not done by a person.
       if (isOwnCount || ![record['by'], record['principal']].some((name) => isPerson(shown(name), by)))
         return false;
     }
@@ -332,7 +323,7 @@ export function createSearch(filter: TrailFilter) {
       const isFound = filter[key] === anyWord ? record[key] !== undefined : record[key] === filter[key];
       if (filter[key] !== undefined && !isFound) return false;
     }
-    // A count for a request names it too, and is no command of its history.
+    // A search that counts mails for a request names it, too, but is no command of its history.
     const request =
       record['event'] === 'access' || record['for'] === undefined ? record['request'] : undefined;
     if (filter.grant !== undefined && (record['grant'] ?? request) !== filter.grant) return false;
@@ -362,7 +353,6 @@ function joined(admission: StoredRecord, records: readonly Buffer[]): StoredReco
   return joinArguments(admission, parsed) ?? admission;
 }
 
-/** Of records that were parsed before. */
 function seqsOf(records: readonly Buffer[]): readonly number[] {
   return records.flatMap((line) => {
     const seq = parseLine(line.toString('utf8'))?.['seq'];
@@ -432,7 +422,7 @@ function memberOf(key: string, value: string): Buffer {
   return Buffer.from(`,"${key}":${quote(value)}`);
 }
 
-/** What a completion may say; undefined: anything, as words that are not known count as unknown. */
+/** The outcomes that a completion may have. Undefined: any, since unknown words count as `unknown`. */
 function outcomesOf(wanted: string | undefined): readonly string[] | undefined {
   if (wanted === undefined || wanted === 'unknown' || wanted === notOk) return undefined;
   return [wanted, ...outcomeWords.filter((word) => classOfOutcome(word) === wanted)];
@@ -447,7 +437,7 @@ export function kindsOf({ kind, by, grant, id, outcome, isWithCounts }: TrailFil
   return new Set(isWithAccess ? ['command', 'access', ...counts] : ['command', ...counts]);
 }
 
-/** The most specific first: the search goes from one hit to the next. A match has one of each list. */
+/** Texts of which a match has one of each list. The most specific list comes first: the search goes from one hit to the next. */
 function needlesOf(filter: TrailFilter): Buffer[][] {
   const needles: Buffer[][] = [];
   const { id, session, grant, by, principal, command, listener, policy } = filter;
@@ -576,18 +566,15 @@ export function createLikeNames(wanted: string): { take(name: string): void; nam
 }
 /** Limit of lines that contain the name without being about a user. */
 const parsedMax = 10_000;
-/** Time and event stand within so many bytes. */
+/** The time and the event of a record are within its first bytes. */
 const headBytes = 96;
 
-/**
- * Counts what a search without a hit looked through, and finds users with a similar name. `take`: the trail in its order, in pieces of
- * whole lines.
- */
+/** Counts what a search without a hit looked through, and finds similar user names. `take`: the trail in order, in whole lines. */
 export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'untilMs'>) {
   const since = asked.sinceMs === undefined ? '' : formatTime(asked.sinceMs);
   const until = asked.untilMs === undefined ? '~' : formatTime(asked.untilMs);
   const { user = '' } = asked;
-  // As it is recorded where the case of names is kept, and where it is not.
+  // As recorded by servers that keep the case of names, and by others.
   const wanted = user === '' || user.includes('*') ? [] : [...new Set([user, foldAscii(user)])];
   const needles = wanted.flatMap(likeNeedles);
   const likeTokens = wanted.flatMap(partsOfName).map(named);
@@ -618,7 +605,7 @@ export function createSurvey(asked: Pick<TrailFilter, 'user' | 'sinceMs' | 'unti
       for (const needle of needles) findNames(piece, needle);
       for (const exact of exacts) findExact(piece, exact);
     },
-    /** A part without its text; false: its text is needed. */
+    /** Takes a part by its sketch. False: its text is needed. */
     takeSketch({ lines, minMs, maxMs, mayHold }: Sketch): boolean {
       const [first, last] = [formatTime(minMs), formatTime(maxMs)];
       const isIn = first >= since && last < until;
@@ -663,7 +650,7 @@ function likeNeedles(wanted: string): Buffer[] {
   return texts.map((text) => Buffer.from(text));
 }
 
-/** What names like it begin with, and what they end with if it has a domain. */
+/** The beginning of similar names, and their end if the name has a domain. */
 function partsOfName(name: string): readonly string[] {
   const at = name.lastIndexOf('@');
   return at < 0 ? [`${name}@`] : [name.slice(0, at + 1), name.slice(at)];
@@ -690,7 +677,7 @@ export function createRetirements() {
 
 const startText = Buffer.from('"event":"start"');
 
-/** What starts found to be missing. */
+/** Sentences about the damage that starts found. */
 export function createStartDamages(sinceMs = 0) {
   const damages: string[] = [];
   return {

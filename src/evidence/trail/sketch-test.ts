@@ -5,7 +5,7 @@ import { foldAscii } from '../../host/words/text.js';
 import { anyUser, counts, named, ofGrant, requester, type Sketch } from '../../journal/records/sketch.js';
 import { isOfRequests } from '../story/row.js';
 
-/** Whether a search may find a command that was admitted in a part; `isCounting`: or a count of some that may fit. */
+/** Whether a search may find a command that was admitted in a part. `isCounting`: also if the part may have counts of commands. */
 export function createSketchTest(
   {
     user,
@@ -22,7 +22,7 @@ export function createSketchTest(
   const since = Math.floor(sinceMs);
   const names = user === undefined ? [undefined] : [user, foldAscii(user)].map(tokenOfPattern);
   const users = names.includes(undefined) ? undefined : [anyUser, ...names.flatMap((name) => name ?? [])];
-  // Other records name who asked in other keys.
+  // Other records name the requester in other keys.
   const isOfCommands =
     kind === 'command' && by === undefined && grant === undefined && !isOfRequests(outcome);
   const others = [
@@ -35,7 +35,7 @@ export function createSketchTest(
     ((users?.some(mayHold) !== false && others.every(mayHold)) || (isCounting && mayHold(counts)));
 }
 
-/** Undefined: the filter says nothing about names that fit the pattern. */
+/** Undefined: a sketch does not know whether names match the pattern. */
 function tokenOfPattern(pattern: string): string | undefined {
   const isKnown = !pattern.includes('*') || /^(\*@[^@*]*|[^@*]*@\*)$/.test(pattern);
   return isKnown ? named(pattern.replace('*', '')) : undefined;

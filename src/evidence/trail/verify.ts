@@ -1,6 +1,5 @@
-// Follows a trail from its first line to its last and reports its faults with their places. A decoder, fed with segments and their lines;
-// memory is bounded by the exchanges that are open at once. A fault is reported once, at the first line that shows it, and the trail is
-// followed on from there.
+// Follows a trail to its end and reports its faults with their places. A decoder, fed with segments and their lines; memory is bounded by
+// the exchanges that are open at once. A fault is reported once, at the first line that shows it, and the trail is followed on from there.
 
 import {
   asNumber,
@@ -59,7 +58,7 @@ export interface ClockStep {
   readonly from: string;
   readonly to: string;
   readonly seq: number;
-  /** Found at a start: ahead, it may be a long stop instead. */
+  /** Found at a start: a step ahead may be a long stop instead. */
   readonly isAtStart: boolean;
 }
 
@@ -100,7 +99,7 @@ export interface Verdict {
   readonly openCount: number;
   /** Starts that did not find everything from the memory of the previous run: records may be missing there, without anyone's fault. */
   readonly forgotten: readonly StartNote[];
-  /** Starts that did not find the beginning of the journal, which is there now, and chained; or, of a part, which was not looked at. */
+  /** Starts that did not find the beginning of the journal, which is there now and chained; in a check of a part it was not looked at. */
   readonly returned: readonly StartNote[];
   /** Steps of the wall clock by a minute and more: times around them may be wrong. */
   readonly steps: readonly ClockStep[];
@@ -124,7 +123,7 @@ export interface TrailOptions {
   readonly faultsMax: number;
 }
 
-/** The faults that a check of files lists. */
+/** Limit of the faults that a check of files lists. */
 export const checkedFaults = 20;
 /** Records may be a little older than the previous one: they are numbered in the order in which they were handed over. */
 const clockBackMsMax = 1000;
@@ -170,7 +169,7 @@ function appendedText(appended: unknown): string {
   return isOurs && isCount(bytes) ? `${found}; ${bytes} bytes lie in ${file}` : found;
 }
 
-/** The verdict with one more fault, as of a comparison with another store. `isLast`: behind the others, else before them. */
+/** The verdict with one more fault, as of a comparison with another store. `isLast`: after the others, else before them. */
 export function withFault(verdict: Verdict, fault: TrailFault, isLast = false): Verdict {
   const faults = isLast ? [...verdict.faults, fault] : [fault, ...verdict.faults];
   return { ...verdict, faults, faultCount: verdict.faultCount + 1 };
@@ -224,11 +223,11 @@ export function createVerifier(options: TrailOptions) {
   const forgotten: StartNote[] = [];
   const returned: StartNote[] = [];
   const steps: ClockStep[] = [];
-  /** Only ends of exchanges came after the last one. */
+  /** Since the last step only ends of exchanges came. */
   let isStepNew = false;
   const ends = createRunEnds();
   const retiredBy = new Map<RetiredRecords['by'], RetiredRecords>();
-  /** The order in which they came. */
+  /** Position of each file in the order of reading. */
   const files = new Map<string, number>();
   let fileCount = 0;
   let file = '';

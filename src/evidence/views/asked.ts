@@ -1,4 +1,4 @@
-// The bodies of requests to the journal: one schema for each part, and its type. A request is accepted whole or refused with a sentence.
+// The bodies of requests to the journal: a schema for each part, and its type. A request is accepted whole or refused with a sentence.
 
 import * as z from 'zod';
 import { textCharsMax, trailFilter } from '../../gate/door/filter-shape.js';
@@ -43,7 +43,7 @@ const exclusions = z
   .max(exclusionsMax, { error: exclusionsError })
   .readonly();
 
-/** Of rows, for all looks that have some; what another look takes is refused below. */
+/** For all looks that return rows; fields that a look does not take are refused below. */
 const rowsAsked = z.object({
   filter: trailFilter.default({}),
   cursor: cursor.optional(),
@@ -64,7 +64,6 @@ export type Asked =
   | ({ readonly look: Exclude<Look, 'me' | 'verify' | 'show'> } & RowsAsked)
   | { readonly look: 'show'; readonly wanted: string };
 
-/** The shape of the body of a look. */
 export function askedShape(look: Look): z.ZodType<Asked> {
   if (look === 'me' || look === 'verify') return z.unknown().transform(() => ({ look }));
   if (look === 'show') return shown.transform((one) => ({ look, ...one }));

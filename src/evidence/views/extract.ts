@@ -1,6 +1,6 @@
-// Extracts: what somebody was shown, signed by the key of the journal. A proof by the chain would hold every line between two records, and
-// so names of others; an extract proves that dovegate showed these records for this question, and nothing by itself about the chain. The
-// signed text names the view, the question and the range of records that were looked at, and cannot be taken for a record of the journal,
+// Extracts: the rows that somebody was shown, signed by the key of the journal. A proof by the chain would need every line between two
+// records, and so names of others. An extract proves that dovegate showed these records for this question, and nothing about the chain. The
+// signed text names the view, the question and the range of records that were searched. It cannot be taken for a record of the journal,
 // which begins with its seq.
 //
 //   # for people: proves nothing
@@ -8,7 +8,7 @@
 //   * {"time":"...", ... }                                   a row; `sha256` is over all of these texts, each with its LF
 //   ! BASE64                                                 Ed25519 signature
 //
-// A long answer has several such parts, each with a signature of its own; nothing says how many there were.
+// A long answer has several such parts, each with its own signature; nothing says how many there were.
 
 import { createHash, type Hash } from 'node:crypto';
 import * as z from 'zod';
@@ -29,7 +29,7 @@ export function createExtractDigest() {
   };
 }
 
-/** The same over lines that are no rows of a search. */
+/** The same digest for lines that are not rows of a search. */
 export function digestOfLines(lines: readonly string[]): string {
   return createHash('sha256')
     .update(lines.map((line) => `${line}\n`).join(''))
@@ -61,7 +61,7 @@ export function formatExtract(
   return formatSigned({ head, signature }, rows.map(formatJsonRow), extractNotes);
 }
 
-/** The report of a mailbox as its owner sees it; `lines`: the verdict, then its rows. As {@link formatExtract}. */
+/** The report of a mailbox as its owner sees it. `lines`: the verdict, then its rows. Undefined as with {@link formatExtract}. */
 export function formatOwnerExtract(signed: SignedExtract, lines: readonly string[]): string[] | undefined {
   return formatSigned(signed, lines, ownerNotes);
 }
@@ -76,7 +76,7 @@ function formatSigned(
   return [...notes, `@ ${head}`, ...lines.map((line) => `* ${line}`), `! ${signature}`];
 }
 
-/** Ed25519 in base64, in the one form that a writer makes. */
+/** Ed25519 in base64, in canonical form. */
 const signatureForm = /^[A-Za-z0-9+/]{85}[AQgw]==$/;
 const texts = z.array(text(bounds.longestLineBytes)).readonly();
 const headShape = z.object({
@@ -95,7 +95,7 @@ const headShape = z.object({
 
 export type ExtractVerdict = ReturnType<ReturnType<typeof createExtractChecker>['finish']>;
 
-/** `trusted`: public keys in base64; none: a signature of any one key counts, which proves nothing by itself. */
+/** `trusted`: public keys in base64. Without any, all parts must be signed by one key, whichever it is; that proves nothing by itself. */
 export function createExtractChecker(trusted: readonly string[]) {
   let part:
     | { readonly text: string; readonly head: z.output<typeof headShape>; readonly hash: Hash }
@@ -111,7 +111,7 @@ export function createExtractChecker(trusted: readonly string[]) {
   const counts = createCountsInFile();
 
   return {
-    /** The next line of the file, without LF. `isWhole`: it has an end. `line` may be used again by the caller afterwards. */
+    /** The next line of the file, without LF. `isWhole`: it ends in LF. The caller may reuse `line` afterwards. */
     take(line: Buffer, isWhole: boolean): void {
       number += 1;
       if (fault !== undefined) return;
@@ -126,16 +126,16 @@ export function createExtractChecker(trusted: readonly string[]) {
         fault,
         parts,
         rows,
-        /** The same in all parts. Undefined: there is no part. */
+        /** The same in all parts. Undefined if there is no part. */
         asked,
-        /** The records that were looked through; undefined: there is no part. */
+        /** The records that were searched; undefined if there is no part. */
         fromSeq,
         toSeq,
-        /** Places between the first record and the last that no part looked through. */
+        /** Gaps between the ranges of records that the parts searched. */
         gaps,
         /** Some lines of the journal could not be read. */
         isDamaged,
-        /** Among the rows. */
+        /** Counts among the rows. */
         counted: counts.finish(),
         keys: [...keys],
       };

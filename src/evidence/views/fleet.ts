@@ -1,11 +1,11 @@
-// What the page shows of the other gates: the part of what `fleet watch` writes (evidence/fleet) that everybody may see.
+// What the page shows of the other gates: the public part of what `fleet watch` writes (evidence/fleet).
 
 import * as z from 'zod';
 import { count, time } from '../../host/values/shape.js';
 
 const cutText = z.string().transform((each) => each.slice(0, 1_000));
 
-/** Absent: nothing came from it yet, or that is not known. */
+/** Absent fields: nothing came from this gate yet, or the value is not known. */
 const gate = z.object({
   host: cutText,
   /** By the clock of the server that has the copies. */
@@ -25,7 +25,7 @@ export const fleetStatus = z.object({
   store: cutText,
   records: count,
   gates: z.array(gate.readonly()).readonly(),
-  /** Of many the first ones. `text`: a sentence. */
+  /** Of many, the first ones. `text`: a sentence. */
   findings: z
     .array(z.object({ kind: cutText, host: cutText, seq: count.optional(), text: cutText }).readonly())
     .readonly(),
@@ -38,12 +38,9 @@ export type FleetSeen = Readonly<Omit<z.infer<typeof fleetStatus>, 'away'>> & {
   readonly findingCount: number;
 };
 
-/**
- * The verifier's results. Names of hosts and policies and numbers of records, no mail users and no text of a record, so everybody may see
- * it, an auditor with a limited view too.
- */
+/** The verifier's results: names of hosts and policies, numbers of records, no mail users, no text of records. So everybody may see it. */
 export interface FleetShown {
-  /** Why nothing is known, or why it may not hold any more; a sentence with marked times. Absent: `seen` is of now. */
+  /** Why nothing is known, or why it may be outdated; a sentence with marked times. Absent: `seen` is current. */
   readonly trouble?: string;
   /** Absent: nothing could be read. */
   readonly seen?: FleetSeen;

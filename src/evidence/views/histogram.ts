@@ -1,4 +1,4 @@
-// Counts commands by time: with as few seconds in a bucket as the times of all of them permit, which are not known before.
+// Counts commands by time. Buckets grow while it counts, since the range of times is not known before.
 
 import { outcomeClasses } from '../../gate/outcome/class.js';
 import { formatTime } from '../../host/words/instants.js';
@@ -8,14 +8,14 @@ import type { ExchangeRow } from '../trail/search.js';
 import type { Histogram, HistogramBucket } from './trail.js';
 
 const bucketsMax = 120;
-/** Seconds of a bucket; each is a multiple of the one before. Above the last one they double. */
+/** Bucket lengths in seconds, each a multiple of the one before. After the last one they double. */
 const steps = [1, 5, 10, 30, 60, 300, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 604_800];
 
 type Counts = { -readonly [Key in Exclude<keyof HistogramBucket, 'at'>]: HistogramBucket[Key] };
 
 export function createHistogram() {
   let step = steps[0] ?? 1;
-  /** By the number of steps since 1970. */
+  /** Keys are numbers of steps since 1970. */
   let buckets = new Map<number, Counts>();
   let first = Infinity;
   let last = -Infinity;
@@ -50,7 +50,7 @@ export function createHistogram() {
     },
   };
 
-  /** Makes buckets longer until there are few enough for this time, too. */
+  /** Makes buckets longer until there are few enough of them with this time included. */
   function cover(timeMs: number): void {
     const number = Math.floor(timeMs / 1000 / step);
     first = Math.min(first, number);

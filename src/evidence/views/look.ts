@@ -1,5 +1,4 @@
-// Requests to the journal over the socket of the page, by role, and what of them is recorded. Pure. Requests read and never change
-// anything.
+// Requests to the journal over the socket of the page, by role. Pure. Requests read and never change anything.
 
 import type { PageRole } from '../../rules/identity/roles.js';
 
@@ -25,14 +24,14 @@ export const mayLook: Readonly<Record<Look, readonly PageRole[]>> = {
   // Whether the newest part of the journal is whole: counts and times, no names.
   verify: ['view', 'operate', 'audit'],
   search: ['audit'],
-  // Numbers of what a search finds.
+  // How many commands a search finds, by time.
   histogram: ['audit'],
   export: ['audit'],
   // As an export, signed.
   extract: ['audit'],
-  // The rows of a report; the caller writes the report.
+  // The rows of a report, which the caller writes.
   report: ['audit'],
-  // The extent of a search without a hit.
+  // An overview of the journal for a search that found nothing.
   survey: ['audit'],
   // Requests for access and grants, with what became of them.
   requests: ['audit'],
@@ -41,7 +40,7 @@ export const mayLook: Readonly<Record<Look, readonly PageRole[]>> = {
 
 /** Bytes of a request's body: a filter, and a cursor with as many open admissions as a daemon has at once. */
 export const askedBytesMax = 64 * 1024;
-/** Further waiting admissions are not carried from one request to the next. */
+/** Further open admissions are not carried from one request to the next. */
 export const openMax = 4000;
 
 export function lookPath(look: Look): string {

@@ -1,6 +1,6 @@
-// What a flood left without records: `limit` records count commands and requests to the page that were refused, and commands that were not
-// sent for another reason. A count says who and when. Whether it fits what else a search asks for is unknown, and told as such.
-// A file that is handed on has these records among its rows, so that what covers the rows covers the counts.
+// In a flood, `limit` records only count refused commands, refused requests to the page, and commands that were not sent for another
+// reason. A count says who and when. Whether it matches the other fields of a search is unknown, and reported as such. An exported file has
+// these records among its rows, so its signature covers the counts, too.
 
 import type { TrailFilter } from '../../gate/door/trail-filter.js';
 import { notOk } from '../../gate/outcome/class.js';
@@ -15,20 +15,20 @@ import { type ExchangeRow, kindsOf, recordAround } from '../trail/search.js';
 import { createUserSearch } from '../trail/user-search.js';
 
 export interface OnlyCounted {
-  /** Those that fit: counted as denied, and not sent for another reason. */
+  /** Counts that match: `refused` ones were denied, `unsent` ones not sent for another reason. */
   readonly refused: number;
   readonly unsent: number;
-  /** Nobody can say whether they fit. */
+  /** The records do not say whether these match. */
   readonly unsure: number;
-  /** Of these counts. */
+  /** Number of `limit` records with these counts. */
   readonly records: number;
 }
 
 const limitText = Buffer.from('"event":"limit"');
-/** What is only counted has no id, and used no grant. */
+/** Counted commands have no id and used no grant. */
 const ofRecords = ['id', 'grant'] as const;
 const untold = ['backend', 'policy', 'effect', 'session', 'reason', 'text', 'would', 'shadow'] as const;
-/** By `action`: how what it counts may have ended, with the words of those classes. */
+/** By `action` of a count: the outcomes that its commands may have had, with the words of their classes. */
 const endsOf: ReadonlyMap<string, readonly string[]> = new Map([
   ['refused', ['denied', 'limited', 'unparsable', notOk]],
   ['unsent', ['failed', 'timeout', 'aborted', 'unknown', notOk]],
@@ -40,7 +40,7 @@ export type OnlyCounter = ReturnType<typeof createOnlyCounted>;
 export function createOnlyCounted(filter: TrailFilter, not: readonly Exclusion[] = []) {
   const sum = { refused: 0, unsent: 0, unsure: 0, records: 0 };
   return {
-    /** Whole lines, as a view shows them. Returns the records of those that fit, and of those of which nobody can say it. */
+    /** Whole lines, as a view shows them. Returns the records that match, and those that may match. */
     take(piece: Buffer): ExchangeRow[] {
       const rows: ExchangeRow[] = [];
       for (let at = piece.indexOf(limitText); at >= 0; at = piece.indexOf(limitText, at + 1)) {
@@ -63,13 +63,13 @@ export function createOnlyCounted(filter: TrailFilter, not: readonly Exclusion[]
       sum.unsent += unsent;
       sum.unsure += unsure;
     },
-    /** Undefined: all has records. */
+    /** Undefined: no counts. */
     finish: (): OnlyCounted | undefined =>
       sum.refused + sum.unsent + sum.unsure === 0 ? undefined : { ...sum },
   };
 }
 
-/** How many a record stands for; undefined: it is no such record. */
+/** How many commands a record counts. Undefined: it is not a count. */
 export function countIn(record: StoredRecord): number | undefined {
   return record['event'] === 'limit' ? asCount(record['count']) : undefined;
 }
@@ -78,7 +78,7 @@ function classOfCount(record: StoredRecord): 'refused' | 'unsent' {
   return record['action'] === 'unsent' ? 'unsent' : 'refused';
 }
 
-/** The rows of a search with those of counts among them, in the order of the journal; `counts` is emptied. */
+/** The rows of a search, with the rows of counts among them in the order of the journal. Empties `counts`. */
 export async function* withCounts(
   rows: AsyncIterable<ExchangeRow> | Iterable<ExchangeRow>,
   counts: ExchangeRow[],
@@ -90,7 +90,7 @@ export async function* withCounts(
   yield* counts.splice(0);
 }
 
-/** What the lines of a file say of counts, for those who check the file. */
+/** Counts in an exported file, for those who check it. */
 export interface CountsInFile {
   readonly records: number;
   readonly refused: number;
@@ -113,7 +113,7 @@ export function createCountsInFile() {
       sum[classOfCount(record)] += count;
       found = sum;
     },
-    /** Undefined: there is none. */
+    /** Undefined: no counts. */
     finish: (): CountsInFile | undefined => found,
   };
 }
@@ -131,7 +131,7 @@ export function countsInFileText(
   return `${are} (${where}) of ${refusedWords(refused, unsent)} that a flood limit only counted`;
 }
 
-/** `isOne`: what nobody can say of one; `areMany`: of several. */
+/** The last argument says what is unknown of one command, and of several. */
 export function onlyCountedText(
   { refused, unsent, unsure }: OnlyCounted,
   { by, principal = '' }: TrailFilter,
@@ -153,7 +153,7 @@ export function onlyCountedText(
   return texts.join('; and ');
 }
 
-/** By all commands that it counts, where it names them. */
+/** Compares with all commands that the record counts, if it names them. */
 function fitOfCommand({ args }: StoredRecord, { command }: TrailFilter): Certainty {
   if (command === undefined) return 'yes';
   const all = asList(args);
@@ -163,7 +163,7 @@ function fitOfCommand({ args }: StoredRecord, { command }: TrailFilter): Certain
   return fitting.length === 0 ? 'no' : fitting.length === all.length ? 'yes' : 'maybe';
 }
 
-/** By all users that its commands name; a mask, or what is missing of the list, may be anybody. */
+/** Compares with all users of the counted commands. A mask, or a list that was cut, may stand for anybody. */
 function fitOfUser(record: StoredRecord, { user }: TrailFilter): Certainty {
   if (user === undefined || /^\*+$/.test(user)) return user === undefined ? 'yes' : 'maybe';
   return record['users'] === undefined || createUserSearch(user).isWanted(record) ? 'maybe' : 'no';
@@ -175,13 +175,13 @@ function fitOf(record: StoredRecord, filter: TrailFilter, not: readonly Exclusio
   if (!kindsOf(filter).has(action === 'page-refused' ? 'session' : 'command')) return 'no';
   const ends = endsOf.get(action) ?? [];
   if (!ends.includes(outcome ?? notOk) || ofRecords.some((key) => filter[key] !== undefined)) return 'no';
-  // A search takes a backend for that of a refused command only where the command was sent.
+  // A search finds a backend only in commands that were sent to it, so not in refused ones.
   if (filter.backend !== undefined && action !== 'unsent') return 'no';
   const timeMs = parseTime(textIn(record, 'time')) ?? 0;
   if (timeMs < sinceMs || timeMs >= untilMs) return 'no';
   let isSure = untold.every((key) => filter[key] === undefined);
   isSure &&= [undefined, notOk, 'denied'].includes(outcome);
-  // Events of several names of one human have none, and those of the page no listener.
+  // Counts of a person with several names have no principal, and those of the page no listener.
   const who = textIn(record, 'principal');
   const isWho =
     (principal === undefined || isFitting(who, principal)) &&

@@ -1,4 +1,4 @@
-// What the screen Proof shows: the head of the journal, its last verification, and who gets its records.
+// What the screen Proof shows: the head of the journal, its last verification, and who receives its records.
 
 import type { ReceiverNow } from '../../gate/now/now.js';
 import type { FleetShown } from './fleet.js';
@@ -9,7 +9,7 @@ export interface Proof {
   readonly seq: number;
   /** The public key that signs, in base64. */
   readonly key: string;
-  /** The newest checkpoint that lies beside the journal; not checked. */
+  /** The newest checkpoint beside the journal; not verified. */
   readonly checkpoint?: { readonly seq: number; readonly at: string; readonly key?: string } | undefined;
   /** The last verification requested here since the start of the daemon (`started`). */
   readonly last?: Verified | undefined;
@@ -30,7 +30,7 @@ export interface NoticesNow {
   readonly delivered: number;
   readonly dropped: number;
   readonly state: 'up' | 'failing' | 'unknown';
-  /** Why it takes none. */
+  /** Why it takes no notices. */
   readonly text?: string;
 }
 
@@ -54,7 +54,7 @@ export interface VerifyResult {
   /** RFC 3339, of the first and the last record. */
   readonly fromTime?: string | undefined;
   readonly toTime?: string | undefined;
-  /** The last record under a signature of the key of this daemon, the time of that, and the key in base64. */
+  /** The last record that a signature of this daemon's key covers, the time of that signature, and the key in base64. */
   readonly signedSeq?: number | undefined;
   readonly signedTime?: string | undefined;
   readonly signedBy?: string | undefined;

@@ -1,4 +1,4 @@
-// The page's requests to the trail, and the answers: lines of JSON, each a TrailLine; and reports of one mailbox, in events.
+// The page's requests to the trail and the answers: JSON lines, each a TrailLine. Reports of one mailbox come as events.
 
 import type { AccessItem } from '../../gate/access/access-item.js';
 import type { TrailFilter } from '../../gate/door/trail-filter.js';
@@ -28,7 +28,7 @@ export interface TrailCursor {
 export interface TrailRow {
   readonly fields: StoredRecord;
   readonly admittedSeq?: number;
-  /** Absent: it has not ended. */
+  /** Absent: the command has not ended. */
   readonly completedSeq?: number;
   readonly completedTime?: string;
   /** The key `text` of the completion. */
@@ -36,7 +36,7 @@ export interface TrailRow {
 }
 
 export type TrailLine =
-  /** `why`: why it did not go well, as its client was told. */
+  /** `why`: why the command failed or was refused, in the words that its client got. */
   | { readonly row: TrailRow; readonly content?: TrailContent; readonly why?: string }
   | { readonly line: string }
   | { readonly found: { readonly record: StoredRecord; readonly file: string } }
@@ -48,10 +48,10 @@ export type TrailLine =
       readonly notes?: readonly string[];
     };
 
-/** What stands at the end of an answer; without it an answer is not whole. */
+/** The last line of an answer; an answer without it was cut off. */
 export interface TrailEnd {
   readonly rows: number;
-  /** Of an export and an extract: what of this part has no rows of its own. `records` of `rows` are the counts of it. */
+  /** For an export and an extract: the commands of this part that were only counted. `records`: how many of `rows` are such counts. */
   readonly counted?: Readonly<Record<'refused' | 'unsent' | 'unsure' | 'records', number>> | undefined;
   readonly cursor?: TrailCursor | undefined;
   /** For a page of the newest commands: the position of the next one; absent: this is the last one. */
@@ -72,41 +72,41 @@ export interface TrailEnd {
         readonly by?: string | undefined;
       }[]
     | undefined;
-  /** Of `show`: the id of the command. */
+  /** For `show`: the id of the command. */
   readonly id?: string | undefined;
   readonly story?: StoryTold | undefined;
-  /** Of `show` of a request or grant, whose steps and uses are the records; `item` is absent: its request is not kept, or not shown. */
+  /** For `show` of a request or grant, whose steps and uses are the records. `item` is absent if its request is not kept, or not shown. */
   readonly grant?: { readonly item?: AccessItem; readonly sentences: readonly string[] } | undefined;
-  /** Of `requests`: how many there are of which kind, and what is left out. */
+  /** For `requests`: how many there are of each kind, and how many are left out. */
   readonly sentences?: readonly string[] | undefined;
   /** Which use of its grant the command is. */
   readonly use?: number | undefined;
   readonly content?: TrailContent | undefined;
-  /** Of `show` in a whole view: admissions of the commands before and after it in its session, as far as they were near. */
+  /** For `show` in a whole view: admissions of the commands before and after it in its session, if they were near. */
   readonly around?:
     | {
         readonly before?: StoredRecord | undefined;
         readonly after?: StoredRecord | undefined;
       }
     | undefined;
-  /** Of `show` in a whole view: the first checkpoint after its records, if there is one yet. */
+  /** For `show` in a whole view: the first checkpoint after its records, if there is one yet. */
   readonly checkpoint?: { readonly seq: number; readonly time: string } | undefined;
-  /** Of `show` in a whole view: the hash of the policy, and its text as it was then. */
+  /** For `show` in a whole view: the hash of the policy, and its text at that time. */
   readonly policy?: { readonly version: string; readonly text?: string | undefined } | undefined;
-  /** Of `survey`: users with a name like the one that was looked for. */
+  /** For `survey`: users with a name similar to the one that was searched. */
   readonly surveyed?: { readonly names: readonly string[] } | undefined;
 }
 
-/** The commands that a filter finds, counted by the time of their admission. A command that the view hides is counted nowhere. */
+/** The commands that a filter finds, counted by the time of their admission. A hidden command is not counted. */
 export interface Histogram {
-  /** RFC 3339: the start of the first bucket, and the end of the last one. Equal where nothing was found. */
+  /** RFC 3339: the start of the first bucket, and the end of the last one. Equal if nothing was found. */
   readonly from: string;
   readonly to: string;
-  /** Seconds; a bucket has the times from `at` on and before `at` + `step`. */
+  /** Seconds. A bucket covers the times from `at` to before `at` + `step`. */
   readonly step: number;
-  /** The oldest first; also those with nothing in them. At most 120. */
+  /** The oldest first, empty ones included. At most 120. */
   readonly buckets: readonly HistogramBucket[];
-  /** What of it has no records of its own, in words, and beside the number of rows. */
+  /** Commands that were only counted: as a sentence, and as words beside the number of rows. */
   readonly counted?: string;
   readonly onlyCounted?: string;
   readonly causes: Causes;
@@ -116,11 +116,11 @@ export interface Histogram {
   readonly isWhole: boolean;
 }
 
-/** Why what was found did not go well: alike commands and requests for access in one row each. */
+/** Why commands and requests for access failed or were refused: similar ones in one row. */
 export interface Causes {
   /** The most frequent first. */
   readonly causes: readonly CauseShown[];
-  /** How many came of further causes: there is a bound. */
+  /** How many had other causes than these: their number is limited. */
   readonly further: number;
 }
 
@@ -128,13 +128,13 @@ export interface CauseShown {
   /** As a search finds it: `denied`, `failed`, `refused`. */
   readonly outcome: string;
   readonly command: string;
-  /** Of the last one; '': no record says it. */
+  /** Of the last one; '' if no record says it. */
   readonly why: string;
   readonly count: number;
   /** RFC 3339. */
   readonly firstTime: string;
   readonly lastTime: string;
-  /** The first ones. */
+  /** Of many, the first ones. */
   readonly requesters: readonly string[];
   readonly isMoreRequesters: boolean;
 }
@@ -142,16 +142,16 @@ export interface CauseShown {
 /** Whose mail content the commands showed. */
 export interface Whose {
   readonly owners: readonly OwnerShown[];
-  /** How often mail of further users was shown: there is a bound. */
+  /** How often mail of further users was shown: the number of owners is limited. */
   readonly further: number;
 }
 
 export interface OwnerShown {
   /** A mail user as recorded, or in words: a mask, all users, users that were not recorded. */
   readonly what: string;
-  /** Absent: no one mail user. */
+  /** Absent: not one single mail user. */
   readonly user?: string | undefined;
-  /** Commands, each in one of these; as in a report of a mailbox. */
+  /** Numbers of commands, each counted in one of these, as in a report of a mailbox. */
   readonly showed: number;
   readonly searched: number;
   readonly maybeShowed: number;
@@ -159,7 +159,7 @@ export interface OwnerShown {
   readonly granted: number;
   /** RFC 3339, of the last one. */
   readonly lastTime: string;
-  /** The first ones. */
+  /** Of many, the first ones. */
   readonly requesters: readonly string[];
   readonly isMoreRequesters: boolean;
 }
@@ -170,7 +170,7 @@ export interface HistogramBucket {
   readonly ok: number;
   /** Refused by policy or a limit, or not understood. */
   readonly denied: number;
-  /** Also in part, or by its deadline. */
+  /** Also failed in part, or by a deadline. */
   readonly failed: number;
   /** It may have run: its end is not known, its client left, or it has not ended. */
   readonly unknown: number;
@@ -181,7 +181,7 @@ export interface MailboxHead {
   readonly mailbox: string;
   /** `2026-11-01 to 2026-11-30`, in UTC. */
   readonly period: string;
-  /** RFC 3339; empty: there is no record. */
+  /** RFC 3339; empty if there is no record. */
   readonly from: string;
   readonly to: string;
   readonly isComplete: boolean;
@@ -195,10 +195,10 @@ export interface MailboxHead {
   readonly madeAt: string;
   /** The machine on which it was made. */
   readonly host: string;
-  /** `eve on mx1`, where a daemon made it. */
+  /** `eve on mx1`, if a daemon made it. */
   readonly madeBy?: string | undefined;
   readonly counts: MailboxCounts;
-  /** Every class that lines can have, the gravest first. */
+  /** All classes that a line can have, the gravest first. */
   readonly classes: readonly MailboxClass[];
 }
 
@@ -213,28 +213,28 @@ export interface MailboxCounts {
   readonly commands: number;
   readonly requesters: number;
   readonly showed: number;
-  /** Searched in content, and showed none. */
+  /** Searched mail content, and showed none. */
   readonly searched: number;
   readonly maybeShowed: number;
-  /** Later than the last signature, as is perhaps their end only; 0 also where nothing is signed. */
+  /** Recorded after the last signature, or perhaps only ended after it. Also 0 if nothing is signed. */
   readonly unsigned: number;
   /** Did not reach a mail server; not among `commands`. */
   readonly stopped: number;
-  /** Of `stopped`: policy or a limit said no. */
+  /** Of `stopped`: refused by policy or a limit. */
   readonly denied: number;
   /** Searches by which dovegate counted mails, for a command or a request; not among `commands`. */
   readonly counted: number;
-  /** Of `commands`: deleted what they named, and may have deleted something. */
+  /** Of `commands`: those that deleted what they named, and those that may have deleted something. */
   readonly deleted: number;
   readonly maybeDeleted: number;
-  /** Would have deleted something: denied, and failed. */
+  /** Commands that would have deleted something, but were denied, or failed. */
   readonly deleteDenied: number;
   readonly deleteFailed: number;
 }
 
-/** One line of a report for people: commands that are alike, in words. Harmless for a terminal. */
+/** One line of a report for people: similar commands, in words. Harmless for a terminal. */
 export interface MailboxLine {
-  /** In UTC; `2026-11-20 (more)`: a part of this day came before. */
+  /** In UTC; `2026-11-20 (more)`: earlier lines of this day came before. */
   readonly day: string;
   /** Only for a fleet. */
   readonly host?: string | undefined;
@@ -253,7 +253,7 @@ export interface MailboxLine {
     | 'denied';
   readonly what: string;
   readonly count: number;
-  /** One time, or the first and the last. */
+  /** The first and the last time; equal for one command. */
   readonly firstTime: string;
   readonly lastTime: string;
   readonly reason: string;

@@ -1,12 +1,11 @@
-// The journal as somebody may see it who answers for some mail users only: a decoder from lines as they are stored to lines as they are
-// shown. Search, show and count read what comes out of it and nothing else. A record is shown if all users that it touches are covered, and
-// else only its seq, time and event. A field is shown because a list names it, never because no list hides it. No answer may depend on what
-// is hidden, so every filter, count and order is made from the lines that come out of here: a hidden record is the same line for every
-// filter, and it has no field that a filter could ask for.
+// The journal as an auditor of only some mail users may see it: a decoder from stored lines to shown lines. Search, show and count read
+// only its output. A record is shown if all users that it touches are covered; otherwise only its seq, time and event are. A field is shown
+// only because a list names it. No answer may depend on hidden data, so every filter, count and order is made from the output: a hidden
+// record is the same line for every filter, and has no field that a filter could match.
 //
 //   {"seq":17,"time":"2026-11-20T08:22:34.123Z","event":"admission"}      a hidden record
 //
-// `prev` and `hash` are left out of shown records too: with the hash of a hidden line, a reader could check guesses of that line.
+// `prev` and `hash` are left out of shown records, too: with the hash of a hidden line, a reader could verify guesses of that line.
 
 import { GlobList, isMask, isWithin } from '../../doveadm/names/glob.js';
 import { asList, asText, isCount, isText, parseLine, type StoredRecord } from '../../host/values/values.js';
@@ -23,12 +22,12 @@ import {
 
 type Event = JournalRecord['event'];
 /**
- * The treatment of an event: its record is shown if the users of its exchange permit it; always hidden, because it may name anybody (an
- * operator, an address, a filter); or shown with these keys, which contain no name.
+ * How an event is treated: its record is shown if the users of its exchange permit it; always hidden, because it may name anybody (an
+ * operator, an address, a filter); or shown with these keys, which contain no names.
  */
 type Decision = 'by-users' | 'hidden' | readonly (keyof typeof harmless)[];
 
-/** The shown keys of records that concern no user, with the permitted values. */
+/** Keys of records that concern no user, with their permitted values. */
 const harmless = {
   program: (value: unknown) => /^dovegate [\w.+-]{1,40}$/.test(asText(value) ?? ''),
   segment: (value: unknown) => /^\d{8,15}\.jsonl$/.test(asText(value) ?? ''),
@@ -41,7 +40,7 @@ const harmless = {
   lost: (value: unknown) => isCount(value) || value === 'unknown',
 } as const;
 
-/** Complete: a new event does not compile until it has a row here. */
+/** Complete: a new event does not compile without a row here. */
 export const decisions: Readonly<Record<Event, Decision>> = {
   admission: 'by-users',
   arguments: 'by-users',
@@ -72,7 +71,7 @@ function events(): Event[] {
   return found;
 }
 
-/** All shown keys of the record of an exchange or of access; `prev` and `hash` are not among them. */
+/** All keys that may be shown in a record of an exchange or of access. `prev` and `hash` are not among them. */
 export const shownKeys: ReadonlySet<string> = new Set([
   'seq',
   'time',
@@ -85,7 +84,7 @@ export interface View {
   take(piece: Buffer): Buffer;
 }
 
-/** Exchanges of a daemon without completion; a forged journal must not fill the memory. */
+/** Limit of exchanges without a completion: a forged journal must not fill the memory. */
 const openMax = 200_000;
 /** Completed exchanges that may still get log lines. */
 const endedMax = 1000;
@@ -145,15 +144,15 @@ export function createView(users: readonly string[] | undefined): View {
       return id === undefined || (!open.has(id) && !ended.has(id));
     }
     const names = text.slice(at + usersOpening.length, text.indexOf('"]', at));
-    // Escapes, lists that were cut, bytes beyond ASCII.
+    // Names with escapes or bytes beyond ASCII, and lists that were cut, need the parser.
     if (!plainNames.test(names)) return false;
     return names.split('","').some((name) => !isMask(name) && !globs.matches(name));
   }
 
-  /** Completions, log lines and argument records: they follow their admission, and one whose admission was not seen is hidden. */
+  /** Completions, log lines and argument records follow their admission; without it they are hidden. */
   function isShown(record: StoredRecord): boolean {
     const { event, id } = record;
-    // Each step names the users of its request: a reader may begin at any of them.
+    // Each step names the users of its request, since a reader may begin at any of them.
     if (event === 'access') return covers(record);
     if (!isText(id)) return false;
     if (event === 'admission') {
