@@ -16,7 +16,7 @@ export type Repeat =
   | 'unsafe';
 
 export interface CodeRow {
-  /** Of the status line, without the dash; '': the backend's own, or none. `HTTP 400`: a refused request. */
+  /** Word of the status line, without the dash; '': the backend's own, or none. `HTTP 400`: a refused request. */
   readonly status:
     | 'NOPERM'
     | 'NOUSER'
@@ -33,22 +33,18 @@ export interface CodeRow {
   readonly ask: string;
 }
 
-/** Nothing ran, and the same command may succeed later. */
 function passing(sentence: string, means: string, ask = ''): CodeRow {
   return { status: 'TEMPFAIL', repeat: 'safe', sentence, means, ask };
 }
 
-/** Nothing ran, and the same command would fail again. */
 function refused(status: CodeRow['status'], sentence: string, means: string, ask = ''): CodeRow {
   return { status, repeat: 'useless', sentence, means, ask };
 }
 
-/** The command was not understood, so nothing was sent. */
 function unread(means: string, ask = readAgain): CodeRow {
   return refused('USAGE', 'not understood, so not sent: {reason}', means, ask);
 }
 
-/** It may have run. */
 function open(sentence: string, means: string, ask = '', status: CodeRow['status'] = 'TEMPFAIL'): CodeRow {
   return { status, repeat: 'unsafe', sentence, means, ask };
 }
@@ -496,7 +492,7 @@ const statusWords: ReadonlyMap<string, string> = new Map([
   ['PROTOCOL', 'protocol error'],
 ]);
 
-/** `status`: the word of a status line, without its dash. A word of no table could be anybody's, so it is not repeated. */
+/** `status`: the word of a status line, without its dash. An unknown word is not repeated, since it could be any text of the backend. */
 export function statusMeaning(status: string): string {
   return statusWords.get(status) ?? 'the command failed';
 }
@@ -531,7 +527,7 @@ export function saidOfStatus(status: string, lastLog: string): Said {
   return say('backend-failed', statusMeaning(status));
 }
 
-/** Behind the sentence of a denial, for its client alone. `can`: the command that lists what is allowed; `contact`: of the policy. */
+/** Text after the sentence of a denial, for its client alone. `can`: the command that lists what is allowed; `contact`: of the policy. */
 export function helpWith({
   can,
   contact,
@@ -555,7 +551,7 @@ export function isCode(text: unknown): text is Code {
   return typeof text === 'string' && Object.hasOwn(codes, text);
 }
 
-/** The tables of codes are written for Markdown. */
+/** Without the Markdown of the tables of codes. */
 export function plain(text: string): string {
   return text.replaceAll('`', '');
 }

@@ -1,5 +1,5 @@
-// What policy said to a command, in one table: the `code` of a decision, and the key `denial` of the completion of what it refused. Codes
-// are never renamed: journals hold them. The sentence is that of the code that the client got (`codes.ts`).
+// The decisions of policy, in one table: the `code` of a decision, and the key `denial` of the completion of a refused command. Codes are
+// never renamed: journals hold them. The client's sentence is that of the code that it got (`codes.ts`).
 
 export const decisionCodes = {
   allowed: ['a rule allows it'],
@@ -12,7 +12,7 @@ export const decisionCodes = {
   'deny-rule': ['a line of `deny`'],
   'no-rule': ['no rule names the command', 'add one'],
   'rule-misses': ['a rule allows this command, but not like this', 'see `missing`'],
-  // What a command meets only after a rule has allowed it.
+  // Reasons that apply only after a rule has allowed the command.
   'no-reason': [
     'its rule asks for a reason, and the client gave none',
     'say why: `dovegate send --reason TEXT`',

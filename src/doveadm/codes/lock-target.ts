@@ -1,6 +1,6 @@
-// What a lock stops, in one word. Apart from its sentence, since the first screen of the browser has rows and no codes.
+// The target of a lock in one word. A file without the sentences, because the first screen of the browser needs rows and no codes.
 
-/** What a lock stops, as `dovegate lock` takes it: `carol`, `key:panel`, `backend:mail1`. */
+/** As `dovegate lock` takes it: `carol`, `key:panel`, `backend:mail1`. */
 export function lockTarget(of: {
   readonly user?: string | undefined;
   readonly backend?: string | undefined;

@@ -1,9 +1,8 @@
-// What a lock or a hold is, in one sentence for everybody: the client that it stops, who approves, Now, the incidents, the story of a
-// command. Pure, and of nothing but texts, since the browser has it too.
+// The sentence about a lock or a hold, the same everywhere: for the client that it stops, for approvers, in Now, in the incidents, in the
+// story of a command. The browser loads this file, so it has texts only.
 
 import { sentenceOf } from './codes.js';
 
-/** A lock for people and programs. */
 export interface ShownLock {
   readonly id: string;
   readonly target: string;
@@ -11,14 +10,13 @@ export interface ShownLock {
   readonly reason: string;
   /** RFC 3339, as all times. */
   readonly since: string;
-  /** Absent: it has no end. */
   readonly until?: string;
-  /** It stops only what could change mail. */
+  /** A hold: it stops only what could change mail. */
   readonly hold: boolean;
   /** Who asked to lift it, and until when that counts. */
   readonly asked?: string;
   readonly asked_until?: string;
-  /** What is not known of who or what it is for, and asked again. */
+  /** What is still unknown about its target, and is asked again. */
   readonly doubt?: string;
   /** Its record is damaged, and does not say whom it stops. */
   readonly isUnread?: true;
@@ -27,10 +25,7 @@ export interface ShownLock {
 /** What a hold stops, where no command was asked for. */
 const whatIsHeld = { why: 'what could destroy, hide, move or change its mail is refused' };
 
-/**
- * The code of its sentence, with its values. `isNamed`: its reader may know whose mailbox it is, and why it is locked. The `why` of
- * `because` is read only when the sentence is made.
- */
+/** The code of its sentence, with its values. `isNamed`: the reader may know the mailbox and the reason. `why` is read only when used. */
 export function lockSaying(
   lock: ShownLock,
   isNamed: boolean,

@@ -1,5 +1,5 @@
-// What policy makes of one line: the kinds, which are the words of the keys `would` and `shadow` of a record. They are never renamed:
-// journals hold them. Beside each, what a policy would do, for sentences as `the candidate would deny it`.
+// The outcomes of policy for one line. The kinds are the words of the keys `would` and `shadow` of a record, and are never renamed:
+// journals hold them. Each has what a policy would do, for sentences as `the candidate would deny it`.
 
 export const policyOutcomes = {
   served: 'serve it',

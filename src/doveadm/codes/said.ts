@@ -1,4 +1,4 @@
-// The code in a sentence of ours, read back by clients.
+// Reads the code of a sentence of dovegate, for clients.
 
 import { isCode, type Said } from './codes.js';
 

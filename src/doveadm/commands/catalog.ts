@@ -68,7 +68,7 @@ export const userRoles: ReadonlySet<Parameter['role']> = new Set([
   'source-user',
 ]);
 
-/** Places of a server, or of another one: files, sockets, where mails lie. A pattern stands for names in them, see `glob.ts`. */
+/** Roles of locations on a server: files, sockets, mail locations, other hosts. Patterns for them follow the rules in `glob.ts`. */
 export const locationRoles: ReadonlySet<Parameter['role']> = new Set([
   'content-file',
   'dict-uri',
@@ -162,8 +162,8 @@ const allInputKinds = ['none', 'dot', 'duplex'] as const;
 const allGrants = ['normal', 'explicit', 'never'] as const;
 
 /**
- * What becomes of a command while a mailbox is held: `keeps`: it destroys, hides, moves and changes no mail. `named`: it may, of the users
- * that it names, those in its arguments too. `into`: it may, of the user of its line. `all`: it may, and whose cannot be known.
+ * Whose mail a command may destroy, hide, move or change, which a hold on the mailbox prevents. `keeps`: nobody's. `into`: that of the user
+ * of its line. `named`: that of all users it names, also in its arguments. `all`: unknown, so anybody's.
  */
 export const allHolds = ['keeps', 'into', 'named', 'all'] as const;
 
@@ -200,7 +200,7 @@ interface Table {
 
 const tables = new Map<Series, Table>();
 
-/** Read when it is asked for, and a command when that is: each start of a process or thread would pay for all, and few need many. */
+/** Tables and commands are parsed on demand: otherwise each start of a process or thread would parse all of them, and few need many. */
 function tableOf(series: Series): Table {
   const found = tables.get(series) ?? readTable(series, commandTable);
   tables.set(series, found);
@@ -208,8 +208,8 @@ function tableOf(series: Series): Table {
 }
 
 /**
- * Commands of plugins and other editions that files of the site add. Whoever makes them has checked that no name of the catalog equals one
- * of them, begins one, or begins with one: they can only add names. Every function that takes them knows the catalog alone without them.
+ * Commands of plugins and other editions that files of the site add. The caller has checked that no name of the catalog equals one of them,
+ * begins one, or begins with one, so they can only add names. Functions that take them use the catalog alone by default.
  */
 export class AddedCommands {
   /** As the rows of the catalog's own table. */
@@ -304,7 +304,7 @@ function parameterOf(word: string, command: string, scope: Command['scope']): Pa
   return Object.freeze({ ...plain, caution: plain.caution === 'free' ? 'named' : plain.caution, danger });
 }
 
-/** Of a parameter without a role nobody knows what it reaches. */
+/** It is unknown what a parameter without a role reaches, so a rule must name it. */
 function addedParameter(word: string, scope: Command['scope']): Parameter {
   const plain = readParameter(word, scope);
   return plain.role === undefined ? Object.freeze({ ...plain, caution: 'named' }) : plain;
@@ -345,10 +345,7 @@ export function mailParametersOf(series: Series): readonly Parameter[] {
 /** Makes a token with which the owner of a mailbox reads who looked: for keys of the HTTP API only. */
 export const reportCommand = 'dovegate mailbox-report';
 
-/**
- * The commands that dovegate answers itself. No server has them: they are in no series, no rule can name them, and they never go upstream.
- * `dovegate` as a first word is reserved for them.
- */
+/** dovegate's own commands: in no series, never named by rules or sent upstream. `dovegate` as a first word is reserved for them. */
 export const ownCommands: readonly Command[] = Object.freeze([
   commandOf('dovegate can', 'server session normal keeps none'),
   commandOf(reportCommand, 'server session normal keeps none', 'u/user:str=user'),
@@ -389,7 +386,9 @@ export function commandNamed(series: Series, name: string, added = noneAdded): C
   return command;
 }
 
-/** A command that only others know: nothing of it is known here, so it counts as one that may change anything. */
+/**
+ * A command outside of the catalog that a gate or server may have: nothing of it is known, so it counts as one that may change anything.
+ */
 export function commandOfOthers(name: string): Command {
   return commandOf(name, 'server admin explicit all none', '', '', true);
 }
@@ -428,10 +427,7 @@ export function optionName(parameter: Parameter): string {
   return parameter.short === undefined ? `--${parameter.name}` : `-${parameter.short}`;
 }
 
-/**
- * The list option of which a text positional is another spelling: `fetch` takes `--field uid --field flags` and `"uid flags"` before its
- * query. Undefined for every other parameter.
- */
+/** The list option of which a text positional is another spelling: `fetch "uid flags"` is `--field uid --field flags`; else undefined. */
 export function listOfText(command: Command, parameter: Parameter): Parameter | undefined {
   if (parameter.name !== 'fieldstr' && parameter.name !== 'flagstr') return undefined;
   return parameterNamed(command, parameter.name.slice(0, -'str'.length));
@@ -452,7 +448,7 @@ export interface ResolvedCommand {
 const localCommand =
   /^(?:config|dump|exec|help|pw|zlibconnect|compress-connect|auth (?:test|login|lookup|cache status)|mailbox mutf7)(?= |$)/;
 
-/** Of words that name a command of the real doveadm program alone: why none is sent. */
+/** Why words that name a command of the real doveadm program alone are not sent; undefined: they name no such command. */
 export function whyLocal(words: readonly string[]): string | undefined {
   const [name] = localCommand.exec(words.slice(0, 3).join(' ')) ?? [];
   return name === undefined ? undefined : `"${name}" works only on Dovecot's own machine: no server has it`;
@@ -532,11 +528,11 @@ export function fetchFieldClass(series: Series, field: string): 'plain' | 'conte
   return part.test(field) ? 'content' : undefined;
 }
 
-/** The fields of `mailbox status` in the order of the cells; `doveadm/protocol/minors` has those that older servers lack. */
+/** The fields of `mailbox status` in the order of the cells; `doveadm/protocol/releases` has those that older servers lack. */
 export const statusFields: readonly string[] =
   'messages recent deleted uidnext uidvalidity unseen highestmodseq vsize guid firstsaved'.split(' ');
 
-/** Those that can be summed up with `-t`. */
+/** Fields of `mailbox status` that `-t` can sum up. */
 export const statusTotals: readonly string[] = ['messages', 'recent', 'unseen', 'vsize'];
 
 const TAB = 0x09;
@@ -566,7 +562,7 @@ export function createCommandSpotter(added = noneAdded): CommandSpotter {
         const stop = tab < 0 ? piece.length : tab;
         const rest = piece.subarray(from, stop);
         const line = rest.indexOf(LF);
-        // Never more of a field than this, however it is cut.
+        // No more of a field than this is kept, however the text is cut.
         const stopOfHead = Math.min(line < 0 ? rest.length : line, headBytesMax - head.length);
         head += rest.toString('latin1', 0, stopOfHead);
         const isOver = line >= 0 || tab >= 0;

@@ -37,7 +37,7 @@ export interface Unparsable {
 export const boolGiven = 'true';
 
 const int64Max = 2n ** 63n - 1n;
-/** Numbers of which 2.4 takes 32 bits, or dies, and 2.3 cuts the rest off. */
+/** Numbers of at most 32 bits: for longer ones 2.4 refuses or its process ends, and 2.3 cuts off the rest. */
 const shortNumbers: readonly string[] =
   'lock-timeout max-recent min-first-recent-uid min-next-uid timeout trans-flags uid uid-validity'.split(' ');
 
@@ -61,9 +61,9 @@ export function unparsable(code: UnparsableCode, message: string): Unparsable {
 
 /**
  * The values of each parameter in the server's order. Options come first, wherever they are; a number is decimal without leading zeros.
- * `isTyped`: as the real program reads a person's words, before it writes them out for a server. It completes a long option that can be
- * but one, and a list given by `--field` or `--flag` takes the place of the positional for it (measured on 2.3.19.1; servers of 2.4 drop
- * that positional, so it is refused on the wire).
+ * `isTyped`: as the real program reads a person's words, before it writes them out for a server. It completes an unambiguous long option,
+ * and a list given by `--field` or `--flag` replaces the positional for it (measured on 2.3.19.1; servers of 2.4 drop that positional, so
+ * it is refused on the wire).
  */
 export function readArguments(
   command: Command,
@@ -182,7 +182,6 @@ function givenTwice(parameter: Parameter): Unparsable {
   return unparsable('repeated-option', `${optionName(parameter)} (${parameter.name}) is given twice`);
 }
 
-/** The numbers that a parameter takes. */
 export function numbersOf({ name, type, isUnsigned }: Parameter): {
   readonly least: bigint;
   readonly most: bigint;

@@ -115,7 +115,7 @@ export function readNamedCommand(
   return { kind: 'line', line, input };
 }
 
-/** Empty: there is none, or the command is for all users, or it is refused when judged. */
+/** The user of the line. Empty: there is none, or the command is for all users, or it is refused when judged. */
 function wireUser(value: JsonValue): string {
   const text = textOf(value);
   return text === undefined || isMask(text) ? '' : text;
@@ -219,7 +219,7 @@ export function readNamed(
       if (isMask(user)) mask = user;
       continue;
     }
-    // An empty list of flags is one, and takes all away.
+    // An empty list of flags is a value: it removes all flags.
     if (texts.length === 0 && textOfList(command, parameter) !== undefined) given.set(parameter, []);
     for (const text of texts) {
       const refusal = addValue(given, parameter, text);

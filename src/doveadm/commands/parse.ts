@@ -194,7 +194,7 @@ function joinTwins({ series, command, values }: Draft): Unparsable | undefined {
     // 2.3 reads a double blank as an empty flag, and fails; an empty text is an empty list (measured on 2.3.19.1).
     if (series === '2.3' && name === 'flag' && text !== '' && text?.split(' ').includes('') === true)
       return unparsable('fields-invalid', `the flags of "${command.name}" are separated by one blank each`);
-    // Measured on 2.3.19.1 and 2.4.5: the process of `mailbox status` dies of it, and `fetch` finds nothing to print.
+    // Measured on 2.3.19.1 and 2.4.5: it ends the process of `mailbox status`, and `fetch` finds nothing to print.
     if (words.length === 0 && command.name === 'mailbox status')
       return unparsable('argument-missing', `"${command.name}" is given an empty list of ${name}s`);
     values.delete(parameter.name);
@@ -220,7 +220,7 @@ function splitCacheFields({ command, values }: Draft): Unparsable | undefined {
 
 /**
  * `copy` and `move`. 2.3 parses the flat list of its positionals again: only if the word after the destination is `user`, in any case, is
- * the next one the source user. 2.4 did that by key. 2.4 clients write `source-user`.
+ * the next one the source user. For 2.4 the key of the parameter has settled that. 2.4 clients write `source-user`.
  */
 function readSourceUser({ series, command, values }: Draft): Unparsable | undefined {
   if (parameterNamed(command, 'source-user')?.isPositional !== true) return undefined;
@@ -254,10 +254,7 @@ function demandPositionals({ command, values }: Draft): Unparsable | undefined {
   return undefined;
 }
 
-/**
- * Values that the server folds get one spelling, so that another spelling cannot bypass a rule on their text: INBOX, keys of metadata,
- * system flags.
- */
+/** Values that servers fold get one spelling, so that no other one bypasses a rule: INBOX, keys of metadata, system flags. */
 function foldNames({ series, command, values }: Draft): Unparsable | undefined {
   for (const { name, role } of command.params) {
     const list = values.get(name);
@@ -332,7 +329,7 @@ function readQuery(line: Draft): Unparsable | undefined {
   }
   const query = parseSearchQuery(series, words);
   if (query.kind === 'unparsable') return query;
-  // Their servers end the process for a query that could empty an account by accident.
+  // Servers end the process for a query of these that could empty an account by accident.
   if ((command.name === 'expunge' || command.name === 'move') && !mayExpunge(query)) {
     return unparsable(
       'query-invalid',

@@ -4,7 +4,7 @@
 //   NOT seen                               the next key       ( mailbox A OR seen ) all     parentheses are words of their own
 //
 // The server makes one OR of everything in a list where it meets one (`a b OR c` is a OR b OR c), and ends its process without a status for
-// a key or value that it cannot read. What people and it read differently is refused: a list is either all AND or all OR.
+// a key or value that it cannot read. What people would read differently is refused: a list is either all AND or all OR.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { foldAscii } from '../../host/words/text.js';

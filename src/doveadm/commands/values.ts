@@ -157,7 +157,7 @@ function isFatal(series: Series, command: Command, parameter: Parameter, value: 
     return key.endsWith('ip') ? !isIp(info) : key.endsWith('port') && !isPort(info);
   }
   if (name === 'dest-host') return !isIp(value);
-  // The server's own standard input.
+  // `-` would be the server's own standard input.
   if (type === 'istream') return role === 'content-file' && value === '-';
   switch (command.name) {
     case 'mailbox create':

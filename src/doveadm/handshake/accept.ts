@@ -69,7 +69,7 @@ export class HandshakeAccept {
   /** Bytes of the transport, or of TLS once it has started. After the end of the handshake they are ignored. */
   push(chunk: Buffer): AcceptStep[] {
     if (this.#at === 'over') return [];
-    // After its start TLS gets the bytes; these were read too far.
+    // After start-tls the bytes belong to TLS; these were read too far.
     if (this.#at === 'tls') return this.#close('unexpected-input');
     if (this.#at === 'verify' && this.#lines.pendingBytes + chunk.length > this.#options.lineBytesMax) {
       return this.#close('line-too-long');
@@ -137,7 +137,7 @@ export class HandshakeAccept {
       return this.#close(isProxyHeader(start) ? 'proxy-header' : 'bad-version');
     }
     this.#clientMinor = version.minor;
-    // Before the go-ahead.
+    // The VERSION line comes before the go-ahead.
     const announced = ofMinor(version.minor).readsVersion
       ? formatVersion('doveadm-client', ownMinor).toString()
       : '';

@@ -80,7 +80,7 @@ export class HandshakeDial {
   push(chunk: Buffer): DialStep[] {
     if (this.#at === 'over') return [];
     if (this.#at === 'new') return this.#fail('version-unsupported', 'the server spoke first');
-    // After its start TLS gets the bytes; these were read too far.
+    // After start-tls the bytes belong to TLS; these were read too far.
     if (this.#at === 'tls') return this.#failInjected();
     this.#lines.push(chunk);
     const steps: DialStep[] = [];
@@ -198,7 +198,7 @@ export class HandshakeDial {
   }
 }
 
-/** Of the services of Dovecot, the one that greets so. None of its words is told. */
+/** What the server seems to be by its greeting, without any of its words. */
 function greetingOf(line: string): string {
   if (line.startsWith('HTTP/'))
     return 'it speaks another protocol, as an HTTP listener does (dovegate send --http URL)';
@@ -214,7 +214,7 @@ const services = [
   ["Dovecot's auth service", /^VERSION\t\d+\t\d+$/],
 ] as const;
 
-/** The demands on the server, and our data for it. */
+/** The demands on the server, and the data for it. */
 export interface HandshakeOptions {
   readonly minor: number;
   readonly tls: 'starttls' | 'implicit' | 'off';

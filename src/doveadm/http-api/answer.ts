@@ -2,7 +2,7 @@
 //
 //     [["doveadmResponse", [{"mailbox":"INBOX","messages":"4"}], "t1"], ["error", {"type":"exitCode","exitCode":67}, "t2"]]
 //
-// Defined by Dovecot in src/doveadm/client-connection-http.c. What stands between begin and end of a response: see rows.
+// Defined by Dovecot in src/doveadm/client-connection-http.c. rows.ts makes the text between begin and end of a response.
 import { quote } from './rows.js';
 
 /** The start and the end of a request's answers, and their separator. */

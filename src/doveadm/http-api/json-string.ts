@@ -35,7 +35,6 @@ export function joinSurrogates(high: number, low: number): number {
   return 0x10000 + ((high & 0x3ff) << 10) + (low & 0x3ff);
 }
 
-/** Reads the contents of strings, one after the other. */
 export class StringReader {
   /** Why the string is invalid; nothing is read after it. */
   error: string | undefined;

@@ -25,7 +25,7 @@ export interface JsonLimits {
   readonly stringBytesMax: number;
 }
 
-/** Digits of a number; longer ones have no use. */
+/** Longest number, in bytes; longer ones have no use. */
 const numberBytesMax = bounds.jsonNumberBytes;
 
 const COMMA = 0x2c;
@@ -36,7 +36,7 @@ const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 const MINUS = 0x2d;
 
-/** Kinds of values whose end is not reached. */
+/** Values that continue in the next byte. */
 type ValuePart = 'string' | 'literal' | 'number';
 
 /** The kind of the next byte. `value-or-end`: after `[`; `name-or-end`: after `{`; `after`: after a value. */

@@ -26,10 +26,7 @@ export type DecodedRequest =
 /** The levels: request, command, parameters, a parameter's list. */
 const depthMax = bounds.jsonDepth;
 export const stringBytesMax = bounds.jsonStringBytes;
-/**
- * The size of all texts of a request except `file`, with 64 bytes added for each value: a body of many short words takes memory and time
- * for every word.
- */
+/** The size of all texts of a request except `file`, plus 64 bytes for each value: many short words take memory and time for each. */
 export const heldBytesMax = bounds.jsonHeldBytes;
 const heldForEach = 64;
 /** The parameter with a value as large as a mail. */
@@ -156,7 +153,6 @@ export class RequestDecoder {
     }
   }
 
-  /** Counts a kept text. */
   #hold(text: string): string | undefined {
     this.#held += heldForEach + text.length * 2;
     return this.#held > heldBytesMax ? 'The request holds too much besides its file' : undefined;
@@ -166,7 +162,6 @@ export class RequestDecoder {
 const rootNoList = 'JSON parse error: Root is not an array';
 const commandNoList = 'Command must be a JSON array';
 
-/** The error for a missing or wrong element of a command. */
 function misplaced(element: number): string {
   switch (element) {
     case 1:
@@ -184,10 +179,7 @@ const BACKSLASH = 0x5c;
 const LETTER_U = 0x75;
 const nothing = Buffer.alloc(0);
 
-/**
- * Converts the content of a JSON string, from the offsets of a span, to its bytes in UTF-8. The decoder of the request has checked the
- * span; other bytes throw.
- */
+/** Converts the content of a JSON string (a span) to bytes in UTF-8. The request's decoder has checked the span; other bytes throw. */
 export class SpanReader {
   /** `digits`: the number of digits of `\uXXXX` so far. */
   #at: 'plain' | 'escape' | 'unicode' = 'plain';

@@ -1,10 +1,10 @@
-// The body of a reply, as it comes from a server, as the JSON of an answer: cells become objects, the JSON of `user` goes through.
+// Converts the body of a reply to the JSON of an answer: cells become objects, the JSON of `user` is passed on.
 //
 //     INBOX TAB 4 TAB Archive TAB 0 TAB      [{"mailbox":"INBOX","messages":"4"},{"mailbox":"Archive","messages":"0"}]
 //
 // Defined by Dovecot in src/doveadm/doveadm-print-json.c and lib-json/json-generator.c, whose escapes these are (of 2.4: 2.3 writes
-// hexadecimal digits in lower case). Bytes to bytes, one pass, nothing is kept but the beginning of a character or of a number. What was
-// not whole upstream is never made whole. What is called whole is valid JSON, whatever a server sends.
+// hexadecimal digits in lower case). One pass from bytes to bytes: only the beginning of a character or of a number is kept. A reply that
+// was cut off upstream never becomes a complete answer, and a complete answer is valid JSON, whatever a server sends.
 
 import { unescapeLenient } from '../protocol/lines.js';
 import { JsonReader, type JsonSink } from './json.js';
@@ -332,14 +332,11 @@ function characterBytes(bytes: Buffer, at: number): number {
   return count;
 }
 
-/** Depth of what servers print; a guard only. */
+/** Deepest JSON that is accepted from servers; only a guard. */
 const depthMax = 32;
 const nameBytesMax = 64 * 1024;
 
-/**
- * Passes on the JSON that `user` prints instead of cells. Complete only if it is one whole JSON text; each byte outside of UTF-8 becomes
- * U+FFFD.
- */
+/** Passes on the JSON that `user` prints. Complete only if it is one whole JSON text; each byte outside of UTF-8 becomes U+FFFD. */
 export function createJsonEncoder(): AnswerEncoder {
   const reader = new JsonReader(ignored, { depthMax, stringBytesMax: nameBytesMax });
   let held: Buffer = none;
@@ -370,10 +367,7 @@ export function createJsonEncoder(): AnswerEncoder {
   };
 }
 
-/**
- * For answers of dovegate itself whose rows are a word and an object as JSON: the objects, as a list or the only one. The JSON is ours, so
- * it is passed on as it is.
- */
+/** For dovegate's own rows of a word and an object as JSON: passes on the objects unchecked, as a list or a single one. */
 export function createObjectsEncoder(isList: boolean): AnswerEncoder {
   let held: Buffer = none;
   let cells = 0;

@@ -36,7 +36,7 @@ export function canonicalWords(parsed: ParsedArguments): CanonicalWord[] {
     const { name, short, type, isPositional } = parameter;
     const list = listOfText(command, parameter);
     const words = values.get((list ?? parameter).name);
-    // A list in one text.
+    // The protocol has this list as one text.
     const given = parameter.role === 'cache-fields' && words !== undefined ? [words.join(' ')] : words;
     if (given === undefined || textOfList(command, parameter) !== undefined) continue;
     if (list !== undefined) {
@@ -69,7 +69,7 @@ const secretRoles: readonly (Role | undefined)[] = [
   'value',
 ];
 
-/** Their values are paths or addresses that an auditor must read, but can contain credentials. */
+/** Roles whose values are paths or addresses that an auditor must read, but that can contain credentials. */
 const maybeSecretRoles: readonly (Role | undefined)[] = [
   'dict-uri',
   'fs-args',
@@ -78,7 +78,7 @@ const maybeSecretRoles: readonly (Role | undefined)[] = [
 ];
 const credential = /pass|secret|token|credential|key=|:[^/@]*@/i;
 
-/** Words of command names, which are shown for the sub-commands of a batch; these have a grammar of their own. */
+/** Words of command names: of a batch's sub-commands only these, short options and search keys are shown. */
 const commandWords = new Set<string>();
 
 /** For each value of the parameter, in order, whether it is secret. In search queries the search texts are secret, the keys are not. */
@@ -116,7 +116,7 @@ export function recordedWords(command: Command, args: readonly unknown[]): strin
     else if (option !== undefined)
       words.push(option.role === 'auth-info' ? `${factPrefix}${digest}` : digest);
     else if (isBehindOptions) words.push(digest);
-    // An option in one word with its value; no command has a secret one.
+    // An option and its value in one word: no command has a secret value in such an option.
     else return 'hidden';
     if (option !== undefined) option = undefined;
     else if (arg === '--') isBehindOptions = true;

@@ -18,7 +18,7 @@ export interface ReplyColumn {
   readonly isRightAligned: boolean;
   /** Always a number, in JSON too. */
   readonly isNumber: boolean;
-  /** Of each cell. Undefined: any text. */
+  /** The form of every cell. Undefined: any text. */
   readonly form: RegExp | undefined;
 }
 
@@ -139,8 +139,7 @@ export interface ReplyRows {
 }
 
 /**
- * Whether a reply has a form in JSON, where rows are objects with names: its columns are known, or are with its first cells, or it is JSON
- * already.
+ * Whether a reply has a form in JSON (objects with names): its columns are known, or follow from its first cells, or it is JSON already.
  */
 export function hasJsonForm(parsed: ParsedArguments): boolean {
   return parsed.command.name === 'user' || replyRows(parsed) !== undefined;
@@ -156,8 +155,8 @@ export interface RowsFrom {
 }
 
 /**
- * Undefined: unknown, or there are no rows (the JSON of `user`). Unknown are also the rows of a Dovecot that is newer than those known
- * here, unless the command names its columns, has none, or has one of a form by which another column would be seen.
+ * Undefined: unknown, or there are no rows (the JSON of `user`). The rows of a Dovecot newer than those known here are unknown too, unless
+ * the command names its columns, has none, or has a column whose form shows that another one was added.
  */
 export function replyRows(parsed: ParsedArguments, from: RowsFrom = {}): ReplyRows | undefined {
   const { server, isOfAnySeries = false, hasUsers = false } = from;
@@ -185,7 +184,7 @@ export function replyRows(parsed: ParsedArguments, from: RowsFrom = {}): ReplyRo
   };
 }
 
-/** Of the reply of a server that announced a minor (undefined: none). That of dovegate hides its backend, and so the release. */
+/** For the reply of a server that announced this minor (undefined: none). A dovegate hides the release of its backend. */
 export function replyRowsAt(serverMinor: number | undefined, parsed: ParsedArguments): ReplyRows | undefined {
   const isHidden = serverMinor === undefined || serverMinor === minorForClients;
   return replyRows(parsed, isHidden ? { isOfAnySeries: true } : { server: serverOf(serverMinor) });
@@ -197,7 +196,7 @@ export function replyShape(parsed: ParsedArguments): ReplyShape | undefined {
   return others.length === 0 ? shape : undefined;
 }
 
-/** By what a release may have of late columns. */
+/** The shapes for these possible sets of late columns. */
 function shapesOf(parsed: ParsedArguments, late: readonly LateColumns[]): readonly ReplyShape[] {
   const { command } = parsed;
   const isSame = everyLate.every((one) => one[command.name] === undefined) || namesColumns(parsed);
@@ -235,7 +234,7 @@ function shapeOfCommand(parsed: ParsedArguments, late: LateColumns): ReplyShape 
       return shapeOf('formatted', `timestamp${form} prefix type text`, template);
     }
     case 'dict iter': {
-      // A key begins with what was asked for. A dictionary may have several values, and only it knows how many.
+      // A key begins with the prefix that was asked for. A dictionary may have several values for it, and their number is unknown here.
       const prefix = values.get('prefix')?.[0] ?? '';
       const key = { ...plainColumn('key'), form: new RegExp(`^${prefix.replace(/\W/g, '\\$&')}`) };
       return shapeWith('tab', values.has('no-value') ? [key] : [key, plainColumn('value')]);
@@ -261,7 +260,7 @@ function withoutLate(shape: ReplyShape, name: string, late: LateColumns): ReplyS
   return { ...shape, columns: shape.columns.filter(({ key }) => !lacking.includes(key)) };
 }
 
-/** But for `mailbox status all`, which shows the fields that the release has. */
+/** Whether the command line names the columns. `mailbox status all` does not: it shows the fields that the release has. */
 function namesColumns({ command, values }: ParsedArguments): boolean {
   if (command.name !== 'mailbox status') return command.name === 'fetch' || command.name === 'stats dump';
   return values.has('total-sum') || values.get('field')?.includes('all') !== true;

@@ -118,7 +118,7 @@ function commandSet(names: string): ReadonlySet<string> {
   return new Set(names.split(', '));
 }
 
-/** Begins the id of an ACL that is a user. */
+/** The beginning of an ACL id that is a user. */
 export const userOfAcl = 'user=';
 
 /** Commands that affect all users unless their arguments name some. */
@@ -129,7 +129,7 @@ const allUnlessNamed = commandSet(
 /** Commands that show or affect all users, whatever their arguments are. */
 const alwaysAll = commandSet('director flush, log errors, replicator dsync-status');
 
-/** Their arguments do not show the affected users. */
+/** Commands whose arguments do not show the affected users. */
 const unknowable = commandSet(
   'batch, dict get, dict inc, dict iter, dict set, dict unset, fs copy, fs delete, fs get, fs iter, fs iter-dirs, ' +
     'fs metadata, fs put, fs stat, sis deduplicate, sis find',
@@ -182,7 +182,7 @@ export function touchedUsers(
   // Each result is written out: spreading a shared object would cost more than the rest of this function.
   if (unknowable.has(command.name) || values.has('user-file')) return { users, masks, kind: 'unknown' };
   if (values.has('all-users')) return { users, masks, kind: 'all', by: 'all-users' };
-  // What else a server command of a plugin touches is not known.
+  // It is unknown which other users a server command of a plugin touches.
   const mayBeAll = allUnlessNamed.has(command.name) || (command.isAdded && command.scope === 'server');
   const isEverybody = mayBeAll && users.length + masks.length === 0;
   if (isEverybody || listsPeople(parsed)) return { users, masks, kind: 'all', by: undefined };
@@ -281,7 +281,7 @@ export function openSharedReach(
   return command.params.find(({ role }) => role === 'search-query')?.name;
 }
 
-/** The other part: what names them. */
+/** The other part of {@link sharedReach}: values that name such mailboxes. */
 export function namedSharedReach(
   { command, values, query }: ParsedArguments,
   prefixes: readonly string[] = usualSharedPrefixes,

@@ -3,13 +3,13 @@
 //   *    any run of characters that holds no `@`, the empty run too
 //   **   any run of characters
 //   a pattern that is `*` alone (or `**`) matches every text, the empty one too
-// In the place of a location (`isLocation`: a file, a socket, a mail location, another host) a star, also one alone, stands for names only:
-// it takes no `:` and no `%`, behind which a server reads options and variables, and no pattern with a star matches a way out (`..`).
-// There `<user>`, a whole part of a path, is the user of the command; no variable of a server has that form (`%u`, `%{user}`). A star
-// before it stands within one part of the path and leaves none empty: else `/backup//mon` would be the folder of all for a user "mon".
-// Masks have `*` (any run of characters, `@` too) and `?` (any character). Case is the caller's matter. Matching a pattern looks at each
-// character of the text once: no backtracking, so that a hostile text costs no more than an honest one of its length. A comparison of a
-// mask that is not sure leads to a refusal: not within, and may overlap.
+// In a location (`isLocation`: a file, a socket, a mail location, another host) a star, even alone, stands for names only: it matches no
+// `:` and no `%`, after which a server reads options and variables, and a pattern with a star matches no text with a part `..`. There
+// `<user>`, a whole part of a path, is the user of the command; no variable of a server has that form (`%u`, `%{user}`). A star before it
+// stays within one part of the path, which is not empty: otherwise `/backup//mon` would be everybody's folder for a user "mon". Masks have
+// `*` (any run of characters, `@` too) and `?` (any character). Callers decide about case. Matching a pattern reads each character of the
+// text once, without backtracking, so a hostile text costs no more than any other of its length. A comparison of a mask that is not sure
+// leads to a refusal: not within, and may overlap.
 
 import { foldAscii } from '../../host/words/text.js';
 import { maskCovers } from './mask.js';
@@ -52,10 +52,7 @@ export class GlobList {
   readonly isAnyCase: boolean;
   readonly isLocation: boolean;
 
-  /**
-   * `isAnyCase`: for ASCII letters of either case, as what denies is compared; the patterns are in lower case. `isLocation`: the texts are
-   * locations.
-   */
+  /** `isAnyCase`: ASCII letters match in either case, as in a deny; patterns are in lower case. `isLocation`: the texts are locations. */
   constructor(texts: readonly string[] = [], { isAnyCase = false, isLocation = false } = {}) {
     this.isAnyCase = isAnyCase;
     this.isLocation = isLocation;
@@ -110,14 +107,14 @@ export function leadsOut(location: string): boolean {
   return /(?:^|[/:=])\.\.(?:$|[/:])/.test(location);
 }
 
-/** With as many of those signs as the pattern has, in their order, no star stands for one. */
+/** A star matches none of these signs: text and pattern must have the same ones in the same order. */
 function ofLocations(pattern: string): (text: string) => boolean {
   const matches = oneStar(pattern) ?? simulate(pattern);
   const signs = signsIn(pattern);
   return (text) => signsIn(text) === signs && !leadsOut(text) && matches(text);
 }
 
-/** Part by part up to the last `<user>`, behind which all is the user's own. */
+/** Compares part by part up to the last `<user>`; everything below is the user's own. */
 function ofUser(pattern: string): (text: string, user: string | undefined) => boolean {
   const at = pattern.lastIndexOf(userSign);
   const parts = pattern
@@ -203,7 +200,7 @@ function simulate(pattern: string): (text: string) => boolean {
   const none = new Int32Array(words);
   const lastWord = Math.floor(last / wordBits);
   const lastBit = 1 << (last % wordBits);
-  // Most texts lack it, which a search shows faster than the machine; a short one, to bound the search.
+  // Most texts lack this literal, which a search finds out faster than the machine; it is short, to bound the search.
   const [longest = ''] = pattern.split('*').toSorted((one, other) => other.length - one.length);
   const needed = longest.slice(0, 16);
 

@@ -6,8 +6,8 @@
 //   Private/ alias for it     Private/Sub is Mail/Sub, Private is the INBOX; Private/INBOX is the INBOX in 2.4 and another mailbox in 2.3
 //   shared/                   shared/bob is shared/bob/INBOX
 //
-// Nothing here asks a server. What the configuration does not say is doubted: a name may be several mailboxes then. A rule that allows must
-// match the name and all of its `readings`; a rule that denies counts when it matches one of its `spellings`.
+// No server is asked. What the configuration does not say is doubted: then a name may be several mailboxes. A rule that allows must match
+// the name and all of its `readings`; a rule that denies counts when it matches one of its `spellings`.
 import { foldAscii } from '../../host/words/text.js';
 import { maskCovers } from './mask.js';
 
@@ -208,7 +208,7 @@ export function createMailboxNames(
     return [foldAscii(name), ''];
   }
 
-  /** The INBOX of the user whose mailboxes are below a shared namespace's prefix; undefined: the name is more than that user's. */
+  /** The INBOX of the user whose mailboxes are below a shared namespace's prefix; undefined: the name is not just such a user. */
   function sharedOwnerOf(name: string): string | undefined {
     const folded = foldAscii(name);
     for (const prefix of shared) {

@@ -9,7 +9,7 @@ import { foldAscii } from '../../host/words/text.js';
 /** Whether a server takes names that differ in the case of ASCII letters for one user. */
 export type NameCase = 'fold' | 'keep';
 
-/** A pattern of something that allows, as names are compared with it. */
+/** Folds a pattern of a rule that allows in the way names are folded. */
 export function foldFor(nameCase: NameCase): (pattern: string) => string {
   return nameCase === 'keep' ? (pattern) => pattern : foldAscii;
 }

@@ -4,10 +4,9 @@
 //     Dx TAB proxy-ttl=5 TAB alice@example.org TAB mailbox list LF
 //        TAB TAB OPTION TAB log-passthrough LF                                        no reply comes to this
 //
-// Where the name ends and the arguments begin depends on the command (doveadm/commands). Defined by Dovecot in
-// doveadm's client connection (t_strsplit_tabescaped of the line). What Dovecot would read as something else than it looks
-// is refused. There a NUL ends the line or the field, `xx` takes two fields, and 2.4.0 to 2.4.4 read past the end of a
-// short line (measured).
+// Where the name ends and the arguments begin depends on the command (doveadm/commands). Defined by Dovecot in doveadm's client connection
+// (t_strsplit_tabescaped of the line). Lines that Dovecot does not read as they look are refused: there a NUL ends the line or the field,
+// `xx` takes two fields, and 2.4.0 to 2.4.4 read past the end of a short line (measured).
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { predicateOf } from '../../host/kinds/kinds.js';

@@ -170,8 +170,7 @@ export class LineSplitter {
   }
 
   /**
-   * The next line without its LF and without one CR before it, or undefined until more bytes come. Throws WireFault line-too-long, also at
-   * each later call.
+   * The next line without LF and one CR before it; undefined: more bytes must come. Throws WireFault line-too-long, also at later calls.
    */
   next(): Buffer | undefined {
     if (this.#isTooLong) this.#refuse();

@@ -1,5 +1,5 @@
-// The meaning of each minor of the doveadm protocol, one row for each; no other module names a minor but 0 (no VERSION line came), but for
-// the table of releases, which says who announces it. Measured on Dovecot 2.2.33 to 2.4.5.
+// The meaning of each minor of the doveadm protocol, one row for each. Other modules name no minor except 0 (no VERSION line came); the
+// table of releases has the minor that each announces. Measured on Dovecot 2.2.33 to 2.4.5.
 
 /** How a server marks the channels: not at all, by packets with a length, or by sequences in a stream. */
 export type Framing = 'none' | 'packet' | 'stream';

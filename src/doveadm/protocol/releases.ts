@@ -1,6 +1,6 @@
-// What a Dovecot can do, by its release: the one table of it. A server announces a minor of the protocol, and several releases announce the
-// same one, so a server is known as the releases that it may be. What a minor means within a session is in `minors.ts`. Sources: "measured"
-// on real servers (2.3.13, 2.3.19.1, 2.3.21.1, 2.4.1, 2.4.5), else a file of Dovecot's source at the tag of a release.
+// The abilities of Dovecot by its release, in the only such table. A server announces a minor of the protocol, and several releases
+// announce the same one, so a server is known as the releases that it may be. The meaning of a minor within a session is in `minors.ts`.
+// Sources: "measured" on real servers (2.3.13, 2.3.19.1, 2.3.21.1, 2.4.1, 2.4.5), else a file of Dovecot's source at the tag of a release.
 
 import { newestMinor } from './minors.js';
 
@@ -18,8 +18,8 @@ interface Release {
 }
 
 /**
- * By command: the columns of its rows that older releases lack. Those of `mailbox status` are its fields: `all` shows them, and a release
- * without a field dies of its name.
+ * By command: the columns of its rows that older releases lack. Those of `mailbox status` are its fields: `all` shows them, and the process
+ * of a release without a field ends when the field is named.
  */
 export type LateColumns = Readonly<Record<string, readonly string[]>>;
 
@@ -75,7 +75,7 @@ const rows: readonly Release[] = changes.reduce(
   [oldest],
 );
 
-/** What is known of a server. One object for each knowledge, so that it can be compared. */
+/** What is known of a server. Equal knowledge is the same object, so that it can be compared. */
 export interface Server {
   /** The releases that it may be; never empty. */
   readonly releases: readonly string[];
@@ -83,7 +83,7 @@ export interface Server {
   readonly hasStartTls: boolean;
   readonly hasOptions: boolean;
   readonly mayAnswerTwice: boolean;
-  /** What they have of late columns; several where these releases differ, the newest first. */
+  /** The late columns of these releases; several where the releases differ, the newest first. */
   readonly late: readonly LateColumns[];
   /** Its minor version is above those that are known. */
   readonly isNewer: boolean;
@@ -158,12 +158,10 @@ function isBeyond(release: string): boolean {
   return newest !== undefined && compare(release, newest.name) > 0;
 }
 
-/** Whether a release is that one or a newer one. */
 export function isSince(release: string, since: string): boolean {
   return compare(release, since) >= 0;
 }
 
-/** The minor that a server of this release announces. */
 export function minorOfRelease(release: string): number {
   return rowOf(release).minor;
 }
@@ -178,7 +176,7 @@ function distinct(found: readonly Release[]): readonly LateColumns[] {
   return [...new Set(found.map(({ late }) => late))].toReversed();
 }
 
-/** All that releases have of late columns, the newest first. */
+/** The late columns of all releases, the newest first. */
 export const everyLate: readonly LateColumns[] = distinct(rows);
 
 export const lateFields: ReadonlySet<string> = new Set(everyLate[0]?.['mailbox status']);

@@ -38,9 +38,7 @@ export class DotDecoder {
   #lineEnd: '' | '\n' | '\r\n' = '';
   #bytes = 0;
 
-  /**
-   * `inputBytesMax`: the limit of the text, without stuffing and final dot. Stops an input that fills the memory or disk of its receiver.
-   */
+  /** `inputBytesMax`: the limit of the text, without stuffing and final dot. Stops inputs that fill memory or disk of the receiver. */
   constructor({ inputBytesMax }: { inputBytesMax: number }) {
     this.#inputBytesMax = inputBytesMax;
   }

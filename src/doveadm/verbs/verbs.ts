@@ -1,6 +1,6 @@
-// The verbs of access on request, and what each of them is given: the only list of them. From it follow the commands on the wire, the paths
-// and members of HTTP, the calls of the page and of its door, the client library, the subcommands with their options, and the tools of
-// agents. A new argument is a row here, and the place that heeds it. Nothing is imported here that a client would have to load for it.
+// The verbs of access on request and their arguments, in the only such list. It determines the commands on the wire, the paths and members
+// of HTTP, the calls of the page and of its door, the client library, the subcommands with their options, and the tools of agents. A new
+// argument is a row here, and the code that uses it. This file imports nothing that a client would have to load for it.
 
 import { bounds } from '../../host/bounds/bounds.js';
 
@@ -8,13 +8,13 @@ interface ArgumentRow {
   /** As in the table of commands (doveadm/commands/catalog): the option on the command line, or `<` for the words after `--`. */
   readonly word: string;
   readonly shape: keyof ShapeTypes;
-  /** Undefined: between programs only. */
+  /** Undefined: the argument is for programs only. */
   readonly help?: string;
 }
 
-/** By the name that programs use; JSON has {@link memberOf}. In the order in which they stand in a line. */
+/** By the name that programs use ({@link memberOf} in JSON), in the order of a command line. */
 export const accessArguments = {
-  /** Of a list: the last id that is known. */
+  /** For a list: the last id that the caller knows. */
   after: { word: 'after:str?', shape: 'text' },
   to: { word: 'to:str?=name', shape: 'text', help: 'who gets it: NAME@LISTENER' },
   users: { word: 'u/user:array?=user', shape: 'texts', help: 'the mailbox user; may be given again' },
@@ -38,11 +38,11 @@ export type AccessArgument = keyof typeof accessArguments;
 interface VerbRow {
   readonly help: string;
   readonly takes: readonly AccessArgument[];
-  /** Those without which it is refused; ids and commands always are. */
+  /** The arguments without which it is refused; ids and commands are always needed. */
   readonly needs?: readonly AccessArgument[];
-  /** `end`: it takes a right away, at once, before its record; that is free, since it happens once, and else a question. */
+  /** `end`: it takes a right away, at once, before its record. No rate refuses it; one that ends nothing counts as a question. */
   readonly costs: 'question' | 'step' | 'end';
-  /** Whoever decides has it on the page too. */
+  /** Approvers have it on the page too. */
   readonly isOnPage?: true;
 }
 
@@ -51,7 +51,7 @@ const ask = { takes: wish, needs: ['reason'], costs: 'step' } as const;
 const give = { takes: ['to', ...wish], needs: ['to', 'reason'], costs: 'step' } as const;
 const end = { takes: ['reason', 'id'], costs: 'end', isOnPage: true } as const;
 
-/** Who may do each of them is judged by `gate/access`: everybody asks and sees their own, approvers the rest. */
+/** `gate/access` decides who may use each verb: everybody asks and sees their own, approvers the rest. */
 export const accessVerbs = {
   request: { help: 'ask for a command that the policy denies; another person decides', ...ask },
   grant: { help: 'permit a command to somebody who did not ask; counts as one approval', ...give },
@@ -75,7 +75,7 @@ export type AccessStep = {
   [Verb in AccessVerb]: Verbs[Verb] extends { readonly isOnPage: true } ? Verb : never;
 }[AccessVerb];
 
-/** Without the constants of the row. */
+/** The row, typed without its constants. */
 export function verbRow(verb: AccessVerb): VerbRow {
   return accessVerbs[verb];
 }
@@ -110,7 +110,7 @@ const isText = (value: unknown): value is string => typeof value === 'string';
 const isCount = (value: unknown, most: number): boolean =>
   Number.isSafeInteger(value) && Number(value) > 0 && Number(value) <= most;
 
-/** Of each shape: what it must be, in words, and whether a value of a program is so. */
+/** For each shape: the demand in words, and whether a value from a program meets it. */
 const shapes: Readonly<Record<keyof ShapeTypes, readonly [string, (value: unknown) => boolean]>> = {
   text: ['a text', isText],
   texts: ['a text, or a list of texts', (value) => Array.isArray(value) && value.every(isText)],
@@ -126,21 +126,21 @@ export type AccessValues = {
   readonly [Name in AccessArgument]?: ShapeTypes[(typeof accessArguments)[Name]['shape']] | undefined;
 };
 
-/** What a verb is given by programs. */
+/** The arguments that programs give with a verb. */
 export type ValuesOf<Verb extends AccessVerb> = Pick<AccessValues, Verbs[Verb]['takes'][number]>;
 
-/** What the value of an argument must be; undefined: it is so, or is not given. */
+/** What the value of an argument must be; undefined: it is valid, or not given. */
 export function wantedOf(name: AccessArgument, value: unknown): string | undefined {
   const [wanted, isRight] = shapes[accessArguments[name].shape];
   return value === undefined || isRight(value) ? undefined : wanted;
 }
 
-/** `user` of `--user`; of what stands after `--` its name. */
+/** The name of an option, `user` of `--user`; for words after `--` the name of the argument. */
 export function optionOf(name: AccessArgument): string {
   return accessArguments[name].word.replace(/^<|^\w\/|:.*$/g, '');
 }
 
-/** Of a JSON body. */
+/** The name of the argument in a JSON body. */
 export function memberOf(name: AccessArgument): string {
   return accessArguments[name].shape === 'texts' ? name : optionOf(name);
 }

@@ -3,9 +3,9 @@
 //
 //     [{"command":"mailboxStatus","parameters":[{"name":"user","type":"string"},{"name":"field","type":"array"}]}]
 //
-// Defined by Dovecot in src/doveadm/client-connection-http.c (doveadm_http_server_send_api_v1). It judges nothing. What a policy could
-// allow is in the list. What it cannot is left out as far as the names alone say so. A command whose reply has no form in JSON is not
-// listed.
+// Defined by Dovecot in src/doveadm/client-connection-http.c (doveadm_http_server_send_api_v1). Everything that the policy could allow is
+// in the list. Left out are commands and parameters that the policy excludes by their names alone, and commands whose reply has no JSON
+// form.
 
 import {
   allSeries,
@@ -54,7 +54,7 @@ export function listCommands(
       if (may === undefined) continue;
       mayRun = true;
       for (const parameter of command.params) {
-        // The other spelling of a list is not shown by Dovecot either.
+        // Dovecot does not show the second spelling of a list either.
         if (listOfText(command, parameter) !== undefined || !may(parameter)) continue;
         const listed = { name: jsonName(parameter.name), type: types[parameter.type] };
         if (!parameters.has(listed.name)) parameters.set(listed.name, listed);
@@ -86,7 +86,7 @@ function mayEver(
   command: Command,
   nowMs: number,
 ): ((parameter: Parameter) => boolean) | undefined {
-  // Both ways of a connection are nothing that JSON can carry.
+  // JSON cannot carry a duplex stream.
   if (command.input === 'duplex') return undefined;
   const isDenied = policy.denyByCommand.get(command.name)?.some(strikesAlways) === true;
   const rules = (policy.allowByCommand.get(command.name) ?? []).filter(
@@ -99,14 +99,14 @@ function mayEver(
     (!isDenied && rules.some((rule) => mayBeGiven(rule, command, parameter)));
 }
 
-/** As an observing policy lets commands through without a rule, see decide. */
+/** Whether an observing policy lets the parameter through without a rule, see `decide`. */
 export function mayBeObserved({ caution, role, danger }: Parameter, { input }: Command): boolean {
   if (role === 'content-file') return input === 'dot';
   if (caution !== 'named') return caution === 'free';
   return (role === undefined || role === 'output-fields') && danger?.effect !== 'session';
 }
 
-/** As rules are matched, see match: what must be named is named, and a `where` names every option. */
+/** Whether the rule could match with the parameter, see `matches`: cautious parameters need a test, and `where` must name every option. */
 export function mayBeGiven(rule: Rule, command: Command, parameter: Parameter): boolean {
   const { name, caution, role, isPositional } = parameter;
   // The user of the line, and its text: no rule treats them as parameters.

@@ -27,11 +27,11 @@ export function exampleOfRequest(rule: RequestRule, policy: Pick<Policy, 'users'
 function wordsOf(parameter: Parameter, { where = [], query }: RequestRule): readonly string[] {
   const { name, short, type, isPositional, isOptional, key, role } = parameter;
   if (role === 'search-query') return queryWords(query);
-  // The same list, as the protocol has it and as it is typed.
+  // `fieldstr` is the protocol's spelling of the list that people type as `field`.
   const meant = name === 'fieldstr' ? 'field' : name;
   const test = where.find((each) => each.parameter === meant)?.test;
   if (name === 'field' && !isPositional) return [];
-  // Without it the rule would not hold.
+  // Without the parameter the rule does not match.
   const isDemanded = test !== undefined && !passes(test, undefined);
   if (isOptional && !isDemanded) return [];
   const placeholder = meant.toUpperCase();
@@ -54,7 +54,7 @@ function queryWords(query: QueryTest | undefined): readonly string[] {
   return [...keys.flatMap((each) => wordsOfKey(each, fill, () => 'VALUE')[0] ?? []), ...all];
 }
 
-/** A pattern is no name. */
+/** A pattern is no value: the placeholder stands for it. */
 function plainText(text: string, placeholder: string): string {
   return /[*?\\]|<user>/.test(text) ? placeholder : text;
 }

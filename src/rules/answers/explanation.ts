@@ -1,5 +1,5 @@
-// Why a command line would be sent or refused, in words: the answer of `explain`, from the configuration or from the daemon. It judges
-// nothing itself. It describes rules by their content. Their places are only for readers of the files.
+// Why a command line would be sent or refused, in words: the answer of `explain`, from the configuration or from the daemon. It describes
+// rules by their content; their places are only for readers of the files.
 
 import { wouldWords } from '../../doveadm/codes/outcomes.js';
 import { conditionsIn } from '../../doveadm/commands/search-query.js';
@@ -64,7 +64,7 @@ export interface Explained {
   readonly policy: Policy;
   readonly principal: string;
   readonly judgement: Judgement;
-  /** What becomes of it by policy, with what is stated and counted; undefined: dovegate answers it. */
+  /** The outcome by policy, with the stated reason and the counts; undefined: dovegate answers the command itself. */
   readonly outcomes: Compared | undefined;
   readonly obstacle: Obstacle | undefined;
   /** Its possible backends; none if `noBackend` says why. */
@@ -82,7 +82,7 @@ export interface NearestRule extends RuleInWords {
 export interface Explanation {
   readonly decision: 'allow' | 'deny' | 'unparsable';
   readonly code: string;
-  /** What becomes of it by policy, and what its candidate would do instead: words of `policyOutcomes`. */
+  /** The outcome by policy, and that of its candidate if it differs: words of `policyOutcomes`. */
   readonly outcome: string | undefined;
   readonly shadow: string | undefined;
   /** For an allowed command with an obstacle: its code for machines; `noBackend` is for people. */
@@ -177,14 +177,14 @@ function sentOf({ attempt, args }: Judged): string[] {
 
 const requestLineMax = bounds.accessHintChars;
 
-/** What lists the rights of a listener, as it would be typed into a shell. */
+/** The shell command that lists the rights at a listener. */
 export function canLine(socket: string | undefined): string {
   return formatWords(canWords(socket));
 }
 
 /**
- * What asks for access to the command, as it would be typed into a shell, which runs nothing before the hidden words are put in again; a
- * reason is there as its pattern. Of a rule without approvals it says first that nobody has to be waited for.
+ * The shell command that asks for access. Secret words are placeholders, and the shell runs nothing before they are replaced; a demanded
+ * reason appears as its pattern. For a rule without approvals it begins with "at once, reviewed later".
  */
 export function requestLine({ attempt, args, decision: { onRequest } }: Judged, socket?: string): string {
   const { approvals, reason } = onRequest?.terms ?? {};
@@ -219,7 +219,7 @@ function concernOf({ attempt }: Judged): string {
   return `${people.length === 0 ? 'no mailbox' : people.join(', ')}${shared}${otherNamesOf(attempt)}`;
 }
 
-/** Mailboxes that are named otherwise than rules name them, as far as the backend's namespaces are known. */
+/** Other mailboxes that the names in the command may mean, as far as the backend's namespaces are known. */
 function otherNamesOf({ command, parsed, mailboxNames }: Judged['attempt']): string {
   const named = command.params
     .filter(({ role }) => role === 'mailbox' || role === 'mailbox-mask')

@@ -72,7 +72,7 @@ export function judgeOwn(
   };
 }
 
-/** Of an unparsed question only the command's name is known, as in every record. */
+/** The arguments of a question that cannot be parsed are left out, as in every record. */
 export function recordedWords(asked: CommandLine, judgement: Judgement): CanonicalWord[] {
   const around = (...texts: string[]): CanonicalWord[] => texts.map((text) => ({ text, isSecret: false }));
   const user = judgement.user === '' ? [] : around('-u', judgement.user);
@@ -91,7 +91,7 @@ export function explainQuestion(
 ): Explained {
   const own = readOwn(line);
   if (own === undefined) return explainLine(line, subject, table, nowMs, given);
-  // The line inside the inner question is not looked at, however deep it is nested.
+  // The command line in a nested question is not evaluated.
   const judgement = judgeOwn(subject, line, own, []);
   const { policy, principal } = subject;
   const noBackend = 'dovegate answers it';

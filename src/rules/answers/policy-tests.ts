@@ -32,10 +32,7 @@ export interface CoveredRule {
   readonly isExercised: boolean;
 }
 
-/**
- * Which rules decide, in tests or in records: a rule counts where it decided, not where it only came near. One of `on_request` counts where
- * it was available too.
- */
+/** Which rules decide, in tests or in records, not which come near. A rule of `on_request` also counts where it was available. */
 export class Coverage {
   readonly #policies: readonly Policy[];
   /** Places are compared by identity: a preset that two policies use stands in one place for both. */
@@ -54,7 +51,7 @@ export class Coverage {
     }
   }
 
-  /** Every rule of the policies, in the order of the file, of each policy the allowing, denying and requestable ones. */
+  /** Every rule of the policies in the order of the file; for each policy `allow`, then `deny`, then `on_request`. */
   rules(): CoveredRule[] {
     return this.#policies.flatMap((policy) =>
       (['allow', 'deny', 'on_request'] as const).flatMap((kind) =>
@@ -107,10 +104,7 @@ export function runTests(settings: Settings, nowMs: number): TestOutcome[] {
   });
 }
 
-/**
- * An obstacle is no denial: another series or route takes it away, and then the policy's yes counts. What is available on request is denied
- * until then.
- */
+/** An obstacle is not a denial: with another series or route the policy's yes counts. What is available on request counts as denied. */
 function isAsExpected(expect: PolicyTest['expect'], assessment: Assessment): boolean {
   const fate = fateOf(assessment);
   if (expect !== 'request') return fate === expect || (expect === 'deny' && fate === 'unparsable');

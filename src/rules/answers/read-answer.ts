@@ -95,10 +95,7 @@ function rightOfPart(part: AnswerPart): Right {
   return { command: part.value, effect: moreOf(part, 'effect')[0] ?? '', says: moreOf(part, 'if') };
 }
 
-/**
- * The answer in one sentence. `place`: FILE:LINE of the rule, for readers of the files; `meant`: the command that an unknown one was
- * nearly.
- */
+/** The answer in one sentence. `place`: FILE:LINE of the rule, for readers of the files; `meant`: a command similar to an unknown one. */
 export function sayExplanation(explanation: Explanation, place?: string, meant?: string): string {
   const { decision, reason, would, policy, obstacle, noBackend, command, rule, locked } = explanation;
   if (locked !== undefined) return `stopped: ${locked}`;
@@ -161,7 +158,6 @@ function ruleOfPart(part: AnswerPart): RuleInWords {
   return { command: part.value, says: moreOf(part, 'if') };
 }
 
-/** From the rows of an answer. */
 function shownTermsIn(find: (key: string) => string | undefined): ShownTerms {
   return shownBy((key) => {
     const text = find(key);

@@ -1,7 +1,7 @@
-// What a policy lets somebody do, in words: what `can` lists and `explain` names, and the replies of our own commands. It judges nothing. A
-// reply has rows of two cells, what and value, so that any doveadm client can print it; a row that says more of another follows it. It
-// holds nothing of other policies, other listeners or the machine. Values are as the configuration has them, so who shows them makes
-// visible what a terminal obeys. Who reads an answer skips rows that it does not know, since later versions may say more.
+// What a policy allows, in words: for `can`, `explain` and the replies of dovegate's own commands. A reply has rows of two cells, what and
+// value, so that any doveadm client can print it; details of a row follow it as rows. It contains nothing about other policies, other
+// listeners or the machine. Values are as the configuration has them, so they must be escaped for a terminal. Readers skip unknown rows,
+// since later versions may add some.
 
 import {
   type AddedCommands,
@@ -81,12 +81,12 @@ export function describeRequestable(
   };
 }
 
-/** With what a grant of it needs and is, first. */
+/** The terms of a grant first, then the conditions of the rule. */
 export function sayRequestable({ terms, says }: RequestableRule): string[] {
   return [sayRequestTerms(terms), ...says];
 }
 
-/** One of its rules in words; undefined: the place is not a rule but the users of the policy, or its exceptions. */
+/** The policy's rule at that place, in words; undefined: the place is that of the policy's users or exceptions. */
 export function ruleAt(policy: Policy, place: RulePlace): RuleInWords | undefined {
   const isThere = (rule: Rule): boolean => rule.place === place;
   const rule = policy.allow.find(isThere);
@@ -109,13 +109,13 @@ export interface Rights {
   /** `NAME@LISTENER`; undefined: no particular principal. */
   readonly principal: string | undefined;
   readonly policy: string;
-  /** Other ordinary commands are allowed too, and recorded. */
   /** The sentence of a lock that stops all of it; only a daemon knows it. */
   readonly locked?: string | undefined;
   /** Sentences of the holds of its users. */
   readonly held?: readonly string[];
+  /** Other ordinary commands are allowed too, and recorded. */
   readonly isObserving: boolean;
-  /** A candidate is judged beside it. */
+  /** A candidate policy is evaluated as well. */
   readonly hasCandidate: boolean;
   readonly users: readonly string[];
   readonly except: readonly string[];
@@ -227,10 +227,7 @@ function whereOf({ where, query }: Rule): string[] {
   return [...tests, ...(query === undefined ? [] : [`query: ${describeQuery(query)}`]), 'no other options'];
 }
 
-/**
- * The conditions for a rule of `deny` to apply, see {@link strikesRule}: other options change nothing, and what the command leaves open
- * counts as meant.
- */
+/** When a rule of `deny` applies, see {@link strikesRule}: other options change nothing; what the command leaves open counts as meant. */
 export function describeDeny(
   { command, where = [], query, users }: Rule,
   { added }: Pick<Policy, 'added'>,

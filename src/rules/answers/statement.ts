@@ -38,28 +38,28 @@ export const effectVerbs = {
 
 export type Deed =
   | { readonly kind: 'effect'; readonly verb: keyof typeof effectVerbs }
-  /** `isRead`: mail is shown by it. Else also what asks about it: a search, or a change of the mails that it finds. */
+  /** `isRead`: only commands that show mail. Otherwise also those that ask about it: a search, or a change of the mails found. */
   | { readonly kind: 'content'; readonly isRead: boolean }
   | { readonly kind: 'anything' }
   | { readonly kind: 'command'; readonly name: string };
 export const isDeed = predicateOf<Deed>();
 
 interface Approved {
-  /** What grants could add counts too. Without: only what needs no other person. */
+  /** Also counts what grants could add. Otherwise only what needs no other person. */
   readonly isWithApproval: boolean;
 }
 
 export interface NeverStatement extends Approved {
   readonly kind: 'never';
-  /** Of `nobody but`: those who may. */
+  /** For `nobody but`: those who may. */
   readonly who: readonly Who[];
   readonly isForOthers: boolean;
   readonly deeds: readonly Deed[];
-  /** Nothing else than these. */
+  /** For `only`: nothing but these deeds. */
   readonly isOnly: boolean;
   /** Patterns on the mailbox users; undefined: whatever it touches. */
   readonly users: readonly string[] | undefined;
-  /** Users whose name is one of these; else it may be an alias of one. */
+  /** Without it, users outside of the patterns may be aliases of users inside. */
   readonly isByName: boolean;
 }
 
@@ -79,7 +79,6 @@ export const isStatement = predicateOf<StatementResult>();
 /** Longest statement, in UTF-16 units. */
 const charsMax = bounds.statementChars;
 
-/** The names of a configuration that a statement can use. */
 export interface StatementNames {
   readonly policies: ReadonlyMap<string, unknown>;
   readonly persons: ReadonlyMap<string, unknown>;
@@ -240,7 +239,7 @@ class Parser {
     return found;
   }
 
-  /** `before`: in a list the kind of the one before holds on. */
+  /** `before`: the kind of the name before it in a list, for a name without a kind. */
   #who(before?: Who['kind']): Who | undefined {
     const token = this.#tokens[this.#next];
     if (token === undefined) return undefined;

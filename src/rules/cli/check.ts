@@ -33,7 +33,7 @@ export interface CheckOptions {
   readonly start: boolean;
 }
 
-/** Why a daemon would not start now; undefined: it would. The gate's part hands it in. */
+/** Why a daemon would not start now; undefined: it would. Provided by the gate. */
 export type WhyNoStart = (config: string, settings: Settings) => Promise<string | undefined>;
 
 /** Exit code 0; 78: an error. With `start` also 1, as a CommandFault that says why a start would fail now. */

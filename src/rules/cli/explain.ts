@@ -87,8 +87,8 @@ export async function explain(options: ExplainOptions, ask: AskDaemon): Promise<
 }
 
 /**
- * Each call of doveadm in a script, `-` being stdin. Exit code: 0: all are allowed; 1: there is none; 77: some are not; 64: or cannot be
- * asked about, or sent as they stand.
+ * Explains each call of doveadm in a script (`-`: stdin). Exit code: 0: all are allowed; 1: there is no call; 77: some are denied; 64: some
+ * cannot be asked about, or cannot be sent as written.
  */
 export async function explainLines({ file, ...options }: ExplainHere & { file: string }): Promise<number> {
   const { linesOfScript, withStars } = await import('./script-lines.js');
@@ -299,7 +299,7 @@ function formatExplanation({ explanation, ...places }: Shown, words: readonly st
   ];
   const headline = plain(sayExplanation(explanation, places.rule, commandMeant(words)));
   const parts = [headline, formatColumns(rows, '  ')];
-  // With the line, a reader can look the rule up.
+  // Where the place of the rule is shown, a reader can look it up.
   if (rule !== undefined && places.rule === undefined) parts.push(`the rule:\n${sayRule(rule)}`);
   if (nearest !== undefined) {
     const place = places.nearest === undefined ? '' : `, ${places.nearest}`;

@@ -20,10 +20,7 @@ export interface ListenerChoice extends Asker {
   readonly listener: string;
 }
 
-/**
- * Asks a daemon, at a socket or over HTTP, for the rows of one of dovegate's own commands, and reads them. The client's part can; it is
- * handed in. Rejects with a CommandFault.
- */
+/** Asks a daemon (socket or HTTP) for the rows of one of dovegate's own commands. Provided by the client. Rejects with a CommandFault. */
 export type AskDaemon = <Answer>(
   place: DaemonPlace,
   name: string,

@@ -14,7 +14,7 @@ import type { CheckOptions, WhyNoStart } from './check.js';
 import type { AskDaemon } from './named-listener.js';
 import type { ReplayOptions, WhyUnproven } from './test.js';
 
-/** What parts above the rules do for them; the program hands it in. */
+/** Functions of other parts of the program that these subcommands need. */
 export interface PolicyNeeds {
   readonly ask: AskDaemon;
   readonly whyNoStart: WhyNoStart;

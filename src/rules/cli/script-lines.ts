@@ -1,5 +1,5 @@
-// The calls of doveadm in a script or a crontab, for `dovegate explain --lines`. It splits words as a shell does, and runs nothing: a
-// variable stays open. A call that it cannot read, and one by a variable that is doveadm, is reported, never left out.
+// The calls of doveadm in a script or a crontab, for `dovegate explain --lines`. It splits words as a shell does and runs nothing, so the
+// values of variables stay open. A call that cannot be read, or that calls doveadm by a variable, is reported, never left out.
 
 import { readTypedCommand, type TypedCommand } from '../../doveadm/commands/typed-command.js';
 import { CommandFault } from '../../host/output/output.js';
@@ -7,26 +7,25 @@ import { exitCodes } from '../../host/ports/machine.js';
 import { isForRealDoveadm } from '../answers/read-answer.js';
 
 export interface ScriptLine {
-  /** Of its first line, from 1. */
+  /** Number of its first line, from 1. */
   readonly number: number;
   /** As it stands there, from `doveadm` on. */
   readonly text: string;
-  /** What to ask about. */
   readonly asked?: { readonly user: string; readonly words: readonly string[] };
   /** Why it cannot be asked about. */
   readonly fault?: string;
-  /** How it goes to dovegate, where `doveadm -S` cannot send it. */
+  /** How to send it to dovegate, if `doveadm -S` cannot. */
   readonly instead?: string;
-  /** Nor can anything else as it stands: it is asked about for one user. */
+  /** It is for several users, which nothing sends as it stands: it is asked about for one user. */
   readonly isOfMany?: true;
 }
 
-/** `user`: in the place of a variable behind `-u`. */
+/** `user`: replaces a variable after `-u`. */
 export function linesOfScript(script: string, user: string): readonly ScriptLine[] {
   const lines = script.split('\n');
   const found: ScriptLine[] = [];
   const names = new Set<string>();
-  // A function may call one that is given a value further down.
+  // Collected first: a function may use a variable that is assigned further down.
   for (const line of lines)
     for (const [text, name = ''] of line.matchAll(assigned))
       if (!/^\s*#/.test(line) && (isCalled.test(text) || calledIn(text, names).length > 0)) names.add(name);
@@ -66,7 +65,7 @@ export function linesOfScript(script: string, user: string): readonly ScriptLine
 /** NAME=VALUE, up to the end of the value; the value of `${NAME:=VALUE}`, too. */
 const assigned =
   /(?<![\w$-])(?:\$\{)?(\w+):?=(?:"(?:[^"\\]|\\.)*"|'[^']*'|\$\([^()]*\)|`[^`]*`|[^\s;&|)"'`]+)/g;
-/** Of an assignment: its value is doveadm, with options, as a command or behind sudo, or where it lies; not what it printed. */
+/** An assignment whose value is doveadm: with options, after sudo, or its path as `which` prints it; but not its output. */
 const isCalled =
   /=["'](?:\/[\w./-]*\/)?doveadm[ \t]|=["']?(?:[\w./-]+[ \t]+)*(?:\/[\w./-]*\/)?doveadm(?:[ \t]+-[^"']*)?["'}]?$|=["']?(?:\$\(|`)(?:command -v|which|type -P)[ \t]+(?:\/[\w./-]*\/)?doveadm/;
 
@@ -123,9 +122,9 @@ function withoutGlobals(words: readonly string[]): readonly string[] {
   return words.slice(at);
 }
 
-/** In the place of a variable, with its number: digits, since it may be a number or an age, and as days an age of this epoch. */
+/** Stands for a variable, with its number. Digits, since the variable may be a number or an age; as days, it is an age after 1970. */
 const variable = /187\d\d/g;
-/** In the place of the variable that is the user of `-u`. */
+/** Stands for the variable after `-u`. */
 const openUser = 'zzuserzz';
 
 /** A line of a rule for a call: a star where a variable stood, and `<user>` where that of `-u` is a part of a location. */

@@ -12,10 +12,10 @@ import { describeObstacle, fateOf } from '../policy/assess.js';
 import { isAllowed, type Judgement } from '../policy/judge.js';
 import { openSettings } from './named-listener.js';
 
-/** Why a statement does not hold, or is undecided; undefined: it holds. The part that proves hands it in. */
+/** Why a statement does not hold, or is undecided; undefined: it holds. Provided by the prover. */
 export type WhyUnproven = (statement: string, settings: Settings, config: string) => string | undefined;
 
-/** What `--replay` asks for; the part that reads records carries it out. */
+/** The options of `--replay`, which the part that reads records carries out. */
 export interface ReplayOptions {
   readonly config: string;
   readonly coverage: boolean;
@@ -92,7 +92,7 @@ function saidOf(outcome: TestOutcome | undefined): string[] {
   });
 }
 
-/** `check` reports the other causes: an account, or nobody, where somebody else is meant. */
+/** `check` reports the other causes: a test that names the wrong kind of client, or none. */
 function whyNoSession({ listener, as }: PolicyTest): string {
   const { name = 'a user', groups = [] } = as ?? {};
   const inGroups = groups.length === 0 ? '' : ` of ${groups.join(', ')}`;

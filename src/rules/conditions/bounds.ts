@@ -1,4 +1,4 @@
-// Every value lies in a range: of whole numbers, of ages in seconds, or of sizes in bytes. At least one of the bounds is there.
+// Every value lies in a range: of whole numbers, of ages in seconds, or of sizes in bytes. At least one of the bounds is set.
 
 import { formatDuration } from '../../host/words/durations.js';
 import type { Cursor } from '../config/cursor.js';

@@ -1,5 +1,5 @@
-// What each kind of comparison says of itself: matching, sentences, `explain`, `prove`, `suggest`, the schema and the reading of rules
-// take it from there. A kind is one object in a file of its own, and one line in the table of `value-test.ts` or `query-test.ts`.
+// The interface of a kind of comparison. Matching, sentences, `explain`, `prove`, `suggest`, the schema and the parser of rules all use it.
+// A kind is one object in a file of its own, and one line in the table of `value-test.ts` or `query-test.ts`.
 
 import type { GlobList } from '../../doveadm/names/glob.js';
 import type { Cursor } from '../config/cursor.js';
@@ -11,7 +11,7 @@ export interface WrittenMap {
   readonly [key: string]: Written;
 }
 
-/** Texts that a comparison takes one by one: a text alone, those that match patterns, and those that match an expression. */
+/** The texts that a comparison accepts: single texts, those that match patterns, and those that match an expression. */
 export type Language = readonly (string | GlobList | Regex)[];
 
 export interface Description<Test> {
@@ -24,7 +24,7 @@ export interface Description<Test> {
   examples(test: Test, fill: (pattern: string) => readonly string[]): readonly (readonly string[])[];
   /** The texts and patterns that it names, if that is how it compares. */
   texts?(test: Test): readonly string[];
-  /** Undefined: its values are no set of texts, and `isWithin` compares it. */
+  /** Absent: its values are no set of texts, and `isWithin` compares them. */
   language?(test: Test): Language;
   /** Whether each value that passes also passes another one of its kind. */
   isWithin?(test: Test, other: Test): boolean;

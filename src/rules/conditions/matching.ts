@@ -29,7 +29,6 @@ function mayMatch(regex: Regex, value: string): boolean {
   return regex.matches(value) || regex.matches(value.toLowerCase());
 }
 
-/** The expression of the key `regex`. */
 export function readRegex(cursor: Cursor): Matching | undefined {
   const result = createRegex(cursor.source('regex') ?? '');
   if (result.kind === 'regex') return result;

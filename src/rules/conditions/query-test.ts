@@ -68,7 +68,6 @@ export function describeKey({ key, test }: KeyCondition): string {
   return test.kind === 'absent' ? `no ${key}` : key;
 }
 
-/** As a configuration has it. */
 export function writtenQuery(query: QueryTest): Written {
   switch (query.kind) {
     case 'any':

@@ -51,7 +51,6 @@ export function textsOfTest(test: ValueTest | undefined): readonly string[] | un
   return comparesValues(test) ? kindOf(test).texts?.(test) : undefined;
 }
 
-/** As a configuration has it. */
 export function writtenTest(test: ValueTest): Written {
   if (!comparesValues(test)) return test.kind;
   const written = kindOf(test).write(test);
@@ -81,7 +80,7 @@ export function strikes(test: ValueTest, values: readonly string[] | undefined, 
 
 const inbox = 'INBOX';
 
-/** The name for which an `allow`, which passes the values as written, does not pass all possible mailboxes. */
+/** An `allow` passes for the values as written: returns another name of one of these mailboxes for which it does not pass. */
 export function nameThatFails(
   test: ValueTest,
   values: readonly string[] | undefined,
@@ -125,10 +124,7 @@ export function mayBeOneOf(value: string, globs: GlobList, names: MailboxNames):
   return isDoubtedInbox(value, names) && globs.texts.some((text) => endsInInbox(text));
 }
 
-/**
- * Whether a test of a `deny` applies to names of mailboxes. `isMask`: they can be masks. `withWhatIsBelow`: everything below them is
- * included.
- */
+/** Whether a test of a `deny` applies to names of mailboxes. `isMask`: they can be masks. `withWhatIsBelow`: all below them counts too. */
 export function strikesMailboxes(
   test: ValueTest,
   values: readonly string[],
@@ -143,7 +139,7 @@ export function strikesMailboxes(
   if (values.length === 0 || !comparesValues(test)) return strikes(test, values, isMask);
   const kind = kindOf(test);
   for (const value of values) {
-    // An expression has cases of its own.
+    // Expressions are case-sensitive, so they are compared with names that are not folded.
     const spelled = test.kind === 'regex' ? names.spellings(value) : names.folded(value);
     if (kind.strikes(test, spelled, isMask)) return true;
     const below = withWhatIsBelow ? spelled.map((name) => `${name}*`) : [];
@@ -157,7 +153,7 @@ function isMeant(value: string, wanted: string, names: MailboxNames): boolean {
   return isDoubtedInbox(value, names) && endsInInbox(wanted);
 }
 
-/** It may be the INBOX, and so may names outside of its spellings. */
+/** Whether the value may mean the INBOX where the INBOX may have further, unknown names. */
 function isDoubtedInbox(value: string, names: MailboxNames): boolean {
   return names.isInboxDoubted && names.spellings(value).includes(inbox);
 }
@@ -174,7 +170,6 @@ const presenceWords = {
   absent: 'not given',
 };
 
-/** What a value that fails must be. */
 export function describeDemand(name: string, test: ValueTest): string {
   if (!comparesValues(test)) return describeParameter(name, test);
   return `${name} must ${kindOf(test).demand?.(test) ?? `be ${describeComparison(test)}`}`;

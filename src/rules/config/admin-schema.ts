@@ -1,5 +1,5 @@
 // The shape of `admin` and of `admin.page`: their sockets, and people with their roles. A setting that could admit the wrong person, or no
-// person, is an error: a proof without verification, one that two people share, a person without one.
+// person, is an error: a proof without verification, a proof that two people share, a person without a proof.
 
 import type * as z from 'zod';
 import { isOfThisMachine } from '../../host/ports/peer.js';
@@ -284,7 +284,7 @@ function checkIssuer({ issuer }: { readonly issuer: string }, at: Cursor): void 
     at.error(['issuer'], 'must be the issuer itself, without /.well-known/openid-configuration');
 }
 
-/** Each proof can be shown, and belongs to one person. */
+/** Checks that the page can verify each proof, and that no two people share one. */
 function checkPeople(people: Readonly<Record<string, RawPerson>>, at: Cursor): void {
   for (const name of Object.keys(people)) {
     const person = at.down('people', name);

@@ -1,5 +1,5 @@
-// Findings for people who check a configuration, with `check`, `test`, `doctor` or `init`. They keep no gate from serving it, so a start
-// and a reload do not look for them.
+// Findings for people who check a configuration, with `check`, `test`, `doctor` or `init`. They do not prevent serving, so a start and a
+// reload skip these checks.
 
 import {
   type AddedCommands,
@@ -37,7 +37,7 @@ export function checkBeside(settings: Settings, written: Cursor, valid: Cursor):
   }
 }
 
-/** No gate runs them. Names in a test must exist, and it must name the client where it matters. `listeners`: the written names. */
+/** Policy tests, which the daemon does not run: names must exist, and the client be named where it matters. `listeners`: as written. */
 function checkTests(settings: Settings, valid: Cursor, listeners: readonly string[]): void {
   for (const [index, written] of settings.tests.entries()) {
     const at = valid.down('tests', index);
@@ -88,7 +88,7 @@ function checkRoutes(settings: Settings, written: Cursor, valid: Cursor): void {
         at.warning(['users', item], `no policy covers ${text} (routes: ${formatTarget(target)})`, 'unused');
     isForAll ||= users.isEverything;
   }
-  // An unknown name was reported; it may be the missing one.
+  // An unknown name was reported already; it may be a misspelt backend, so no backend is called unused.
   const { length } = settings.routes;
   if (length === 0 || written.size('routes') !== length) return;
   const reached = new Set(reachable(settings.routes, backends));
@@ -99,14 +99,14 @@ function checkRoutes(settings: Settings, written: Cursor, valid: Cursor): void {
   }
 }
 
-/** Mail users whose records people of the page see. */
+/** The mail users whose records people of the page may see. */
 function checkPeople({ admin, mailUsers }: Settings, valid: Cursor): void {
   const names = createUserNames(mailUsers);
   for (const { name } of admin?.page?.people ?? [])
     reportNobodies(names, valid.down('admin', 'page', 'people', name));
 }
 
-/** The places in the file of those patterns of `users` that match nobody. */
+/** Warns about the patterns of `users` that match nobody, and returns their indexes in the file. */
 function reportNobodies(names: UserNames, at: Cursor): ReadonlySet<number> {
   const found = new Set<number>();
   for (const [index, text] of at.words('users').entries()) {
@@ -130,7 +130,7 @@ function checkPolicies(settings: Settings, written: Cursor, valid: Cursor): void
     const at = valid.down('policies', name);
     if (areUsesKnown && !used.includes(name)) at.warning([], 'no listener uses this policy', 'unused');
     const writes = (key: string): number => written.size('policies', name, key);
-    // One that observes serves what no rule names.
+    // A policy that observes serves commands without a rule.
     if (
       policy.mode === 'enforce' &&
       ['allow', 'use', 'on_request', 'approve'].every((key) => writes(key) === 0)
@@ -235,7 +235,7 @@ function domainsIn(written: Cursor): ReadonlyMap<string, number> {
   return counts;
 }
 
-/** A route for all users takes a misspelt domain, too. Among hundreds of domains an alike name says nothing. */
+/** Warns of a probable slip in a domain, which a route for all users would accept. Among hundreds of domains similar names mean nothing. */
 function warnOfSlip(at: Cursor, index: number, domain: string, domains: ReadonlyMap<string, number>): void {
   if (domains.get(domain) !== 1 || domains.size > 500) return;
   const meant = [...domains.keys()].find((other) => isSlip(domain, other));
@@ -243,7 +243,7 @@ function warnOfSlip(at: Cursor, index: number, domain: string, domains: Readonly
     at.warning(['users', index], `no other place names ${domain}; was ${meant} meant?`);
 }
 
-/** One letter too many, too few or another one within a label, or two exchanged: first and last letters often tell sites apart. */
+/** One letter more, less or changed within a label, or two exchanged; not its first or last one, which often distinguish sites. */
 function isSlip(one: string, other: string): boolean {
   const least = Math.min(one.length, other.length);
   let from = 0;
@@ -338,7 +338,7 @@ function checkReach(policy: Policy, cursor: Cursor): void {
   }
 }
 
-/** The same for `on_request`: users of others, what no request can name, and what is allowed without a request. */
+/** The same for `on_request`: users outside of the policy, what no request can name, and what is allowed without a request. */
 function checkRequestable(policy: Policy, cursor: Cursor): void {
   for (const rule of policy.onRequest) {
     checkUsers(policy, rule, cursor, 'on_request');

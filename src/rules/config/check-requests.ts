@@ -13,7 +13,7 @@ import type { ListenerSettings, PeersSettings, Settings } from './settings.js';
 export function checkRequests(settings: Settings, written: Cursor, valid: Cursor): void {
   checkPersons(settings, written, valid);
   const names = written.keys('policies');
-  // A missing listener, person or policy may be the one that could approve.
+  // A listener, person or policy with errors may be the one that could approve.
   const isWhole = (['listeners', 'persons', 'policies'] as const).every(
     (key) => sizeOf(settings[key]) === written.size(key),
   );
@@ -41,7 +41,7 @@ function sizeOf(value: ReadonlyMap<string, unknown> | readonly unknown[]): numbe
   return 'size' in value ? value.size : value.length;
 }
 
-/** Rules with errors are in the list of the file only. */
+/** Finds the rule by its place: the list in the file also has the rules with errors. */
 function indexOf({ place }: RequestRule, at: Cursor): number {
   for (let index = 0; index < at.size('on_request'); index += 1) {
     const { line, column } = at.place('on_request', index);
@@ -52,7 +52,7 @@ function indexOf({ place }: RequestRule, at: Cursor): number {
 
 const dayMs = 86_400_000;
 
-/** The journal must hold a grant with all records about it. */
+/** The journal must keep a grant with all records about it. */
 function checkDuration(
   { audit }: Settings,
   { requests }: Policy,
@@ -60,7 +60,7 @@ function checkDuration(
   here: Cursor,
 ): void {
   const { quietMs } = terms;
-  // The owner is shown it afterwards, from the journal.
+  // The owner is shown the access afterwards, from the journal.
   if (quietMs !== undefined && quietMs + dayMs > audit.keepMinMs) {
     const needed = formatDuration(quietMs + dayMs);
     const message = `and a day to tell the owner are ${needed} together, more than audit.keep_min (${formatDuration(audit.keepMinMs)})`;
@@ -72,7 +72,7 @@ function checkDuration(
   here.error(here.has('for') ? ['for'] : [], message);
 }
 
-/** Who could use a set of policies, as far as the configuration says. */
+/** The possible requesters of a set of policies, as far as the configuration shows them. */
 interface Askers {
   /** Names in `persons`. */
   readonly persons: ReadonlySet<string>;
@@ -122,7 +122,7 @@ function pageApprovers({ admin, persons }: Settings): readonly string[] {
   );
 }
 
-/** `isApproving`: without root, whom the kernel does not tell apart. */
+/** `isApproving`: leaves out root, who may be anybody. */
 function askersOf(
   { listeners, persons }: Settings,
   policies: readonly string[],
@@ -155,7 +155,7 @@ function askersOf(
   return { persons: found, hasOthers };
 }
 
-/** A misspelt name would leave an identity out, under which its owner could approve a request of his own. */
+/** A misspelt name would miss an identity, with which its owner could approve his own request. */
 function checkPersons({ persons, listeners }: Settings, written: Cursor, valid: Cursor): void {
   const names = (key: 'accounts' | 'keys'): string[] =>
     listeners.flatMap((listener: ListenerSettings) => written.keys('listeners', listener.name, key));

@@ -55,7 +55,7 @@ function checkTargets(
   }
 }
 
-/** Patterns of denials that match nobody: their author relies on them. */
+/** Patterns of denials that match nobody are errors: their author relies on them. */
 function checkDenials({ policies, mailUsers }: Settings, valid: Cursor): void {
   const names = createUserNames(mailUsers);
   for (const [name, policy] of policies) {
@@ -70,14 +70,14 @@ function checkDenials({ policies, mailUsers }: Settings, valid: Cursor): void {
   }
 }
 
-/** Of the patterns of a rule on users, each that matches none. */
+/** Why patterns on users in a rule match nobody: one message for each such pattern. */
 export function whyNobody(names: UserNames, rule: Rule, policy: Policy, denies: boolean): readonly string[] {
   const covered = denies ? policy.users : undefined;
   const own = rule.users?.texts.map((text) => whyNoName(names, text, covered)) ?? [];
   return [...own, ...whyNoneInWhere(names, rule, policy, denies)].flatMap((why) => why ?? []);
 }
 
-/** The same of patterns in a `where` that stand for mail users, whose names are compared in normal form there, and masks as written. */
+/** The same for patterns in a `where` that stand for mail users: names are compared in normal form, masks as written. */
 function whyNoneInWhere(
   userNames: UserNames,
   { command, where = [] }: Rule,
@@ -108,7 +108,7 @@ function whyNoneInWhere(
   });
 }
 
-/** `covered`: the users from which a pattern takes some; undefined: it allows. `isAsWritten`: names there get no realm. */
+/** `covered`: the users of whom the pattern denies some; undefined: it allows. `isAsWritten`: no realm is added to the names. */
 export function whyNoName(
   names: UserNames,
   text: string,
@@ -118,7 +118,7 @@ export function whyNoName(
   const { why, write } = names.whyNobody(text, covered !== undefined) ?? {};
   if (isAsWritten && (why === undefined || write !== undefined)) return undefined;
   if (why !== undefined) return `matches nobody: ${why}${write === undefined ? '' : `; write ${write}`}`;
-  // As with a default realm: no single star crosses an @.
+  // A single star does not match an `@`, so the pattern matches no name with a realm.
   const isLocal = covered !== undefined && !/@|\*\*|^\*$/.test(text);
   return isLocal && covered.texts.length > 0 && covered.texts.every((each) => each.includes('@'))
     ? `matches nobody: all users here have a realm; write ${text}@*`

@@ -30,7 +30,7 @@ interface Point {
   readonly node: Node | undefined;
   /** The node with the place: the key, or the item of a list; if missing, that of the nearest point above. */
   readonly placed: Node;
-  /** The part to remove with it. */
+  /** The part that {@link Cursor.without} removes. */
   readonly part: Node | Entry | undefined;
   readonly path: string;
 }
@@ -129,7 +129,7 @@ export class Cursor {
     return this.kind(...path) !== undefined;
   }
 
-  /** Whether the key is in the file, also if its value was removed, so that nothing says that it is missing. */
+  /** Whether the key is in the file, also if its value was removed, so that it is not reported as missing. */
   isWritten(key: string): boolean {
     const { node } = this.#point;
     return isMap<Scalar, Node>(node) && entryOf(node, key) !== undefined;
@@ -197,7 +197,6 @@ export class Cursor {
   }
 }
 
-/** A cursor at the root of a tree. Its problems go to `problems`. */
 export function createCursor(root: MapNode, problems: ProblemList): Cursor {
   const tree = { root, problems, removed: new Set<Node>(), left: new Map<Node, Node[]>() };
   return new Cursor(tree, { node: root, placed: root, part: undefined, path: '' });

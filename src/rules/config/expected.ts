@@ -11,12 +11,12 @@ interface WrittenScalar {
 export type Spelling = (written: WrittenScalar) => unknown;
 export const spellings = z.registry<{ readonly spelling: Spelling }>();
 
-/** What a schema expects below it, within defaults, conversions and alternatives. */
+/** What a schema expects of its value, found through defaults, conversions and alternatives. */
 interface Expected {
   readonly spelling: Spelling | undefined;
-  /** Whether it is read at a start only; undefined: as what is above it. */
+  /** Whether it is read at a start only; undefined: as for the section above it. */
   readonly restart: boolean | undefined;
-  /** Of a map with certain keys. */
+  /** Of a map with fixed keys. */
   readonly keys: readonly string[];
   readonly at: (key: string) => z.core.$ZodType | undefined;
   readonly item: z.core.$ZodType | undefined;
@@ -37,7 +37,7 @@ export function expectedBy(schema: z.core.$ZodType): Expected {
     keys: map instanceof z.ZodObject ? Object.keys(map.def.shape) : [],
     at: (key: string) => {
       if (!(map instanceof z.ZodObject)) return map?.def.valueType;
-      // Objects of the language have members of their own: `constructor`.
+      // Own members only: a key in a file may be `constructor`.
       return Object.hasOwn(map.def.shape, key) ? map.def.shape[key] : map.def.catchall;
     },
     item: all.find((each) => each instanceof z.ZodArray)?.def.element,

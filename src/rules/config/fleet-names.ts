@@ -4,7 +4,7 @@
 export const hostWordForm = '[A-Za-z0-9-][A-Za-z0-9_-]{0,62}';
 const hostPattern = new RegExp(`^${hostWordForm}$`);
 
-/** Of hosts and verifiers: no dot, so no path; no `_` first, as `_verifiers` of a store has. */
+/** For hosts and verifiers: no dot, so no path; no `_` at the beginning, as `_verifiers` of a store has. */
 export function isHostWord(text: string): boolean {
   return hostPattern.test(text);
 }

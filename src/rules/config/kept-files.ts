@@ -5,7 +5,7 @@ import * as z from 'zod';
 import { parseLine } from '../../host/values/values.js';
 import type { ReadFiles } from './read-files.js';
 
-/** In `state`. */
+/** Name of the file in the `state` directory. */
 export const keptName = 'served-configuration.json';
 
 const pairs = <Value extends z.ZodType>(value: Value) => z.array(z.tuple([z.string(), value]));
@@ -63,7 +63,7 @@ export function changedFiles(
   return { changed: [...paths].filter((path) => old.get(path) !== fresh.get(path)), all };
 }
 
-/** The copy with the change that made it; undefined: no file had changed, and the change is that of the copy before. */
+/** The copy with the change that made it; `change` undefined: no file changed, so the copy keeps the change of the copy before. */
 export function withChange(copy: string, before: string | undefined, change: LastChange | undefined): string {
   const changed = change ?? lastChangeIn(before);
   return changed === undefined ? copy : JSON.stringify({ ...parseLine(copy), changed });
@@ -81,7 +81,7 @@ function textsIn(copy: string | undefined): ReadonlyMap<string, string> {
   ]);
 }
 
-/** What `keeping` kept; undefined: the text is none of it, or not whole. */
+/** Reads what `keeping` kept; undefined: the text is no such copy, or is damaged. */
 export function readKept(
   text: string,
 ): { readonly file: string; readonly readMs: number; readonly read: ReadFiles } | undefined {

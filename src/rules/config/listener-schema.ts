@@ -1,4 +1,4 @@
-// The shape of listeners: their sockets, and the accounts and keys of the clients that no kernel vouches for.
+// The shape of listeners: their sockets, and the accounts and keys of clients that the kernel cannot identify.
 
 import * as z from 'zod';
 import { bounds } from '../../host/bounds/bounds.js';
@@ -145,7 +145,7 @@ export function socketKindOf(values: Partial<Record<(typeof sockets)[number], un
   return second === undefined ? kind : undefined;
 }
 
-/** It is unknown here which of the two systemd passes: a listener with tls is for TCP. */
+/** It is unknown here whether systemd passes a UNIX or a TCP socket: a listener with tls is for TCP. */
 export function isTcp(values: Parameters<typeof socketKindOf>[0] & { readonly tls?: object }): boolean {
   const kind = socketKindOf(values);
   return kind === 'tcp' || (kind === 'systemd' && values.tls !== undefined);

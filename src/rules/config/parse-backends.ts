@@ -21,7 +21,7 @@ function backendOf(name: string, raw: RawBackend, at: Cursor): BackendSettings {
     ...without(raw, 'allowPlaintext'),
     name,
     tls: tlsOf(raw),
-    // No certificate has the zone of an address.
+    // No certificate contains the zone of an IPv6 address.
     serverName: raw.serverName ?? (address.kind === 'tcp' ? address.host.replace(/%.*/, '') : 'localhost'),
     ...namespacesOf(raw, at),
     idle: raw.idle ?? Math.min(1, connections),

@@ -1,6 +1,6 @@
-// Reads the files of `catalog`: commands of plugins and other editions of Dovecot, in the form of scripts/catalog/doveadm-SERIES.json.
-// The rules: a file only adds names; none of them can be read where a name of ours is meant, nor ours where one of them is, on the wire
-// or in JSON; a parameter that cannot be judged is a problem, and never taken as plain text.
+// Reads the files of `catalog`: commands of plugins and other editions of Dovecot, in the form of scripts/catalog/doveadm-SERIES.json. A
+// file only adds names. An added name and one of the shipped catalog cannot be mistaken for each other, on the wire or in JSON. A parameter
+// that cannot be judged is a problem, and is never treated as plain text.
 
 import * as z from 'zod';
 import {
@@ -68,7 +68,6 @@ const catalogSchema = strict('a catalog', {
 type RawCommand = z.infer<typeof command>;
 type RawParameter = z.infer<typeof parameter>;
 
-/** What the files of `catalog` say. */
 export interface CatalogSettings {
   readonly files: readonly CatalogFile[];
   readonly added: AddedCommands;
@@ -81,7 +80,7 @@ export interface CatalogFile {
   readonly text: string;
 }
 
-/** Of a command of an earlier file, or of an earlier place of this one. */
+/** A command that an earlier file, or an earlier part of this one, defined. */
 interface Earlier {
   readonly name: string;
   readonly series: Series;
@@ -109,7 +108,7 @@ export function parseCatalog(
     const root = sources.load(path, { place: at.place(), path: at.path() });
     const content = sources.texts.get(path);
     if (root === undefined || content === undefined) continue;
-    // A reload hands them to the main thread in one piece.
+    // A reload passes all of them to the main thread in one message.
     bytes += Buffer.byteLength(content);
     if (bytes > bounds.catalogBytes) {
       const most = `${bounds.catalogBytes / 1024} KiB`;
@@ -161,7 +160,7 @@ function readCommand(raw: RawCommand, series: Series, at: Cursor, earlier: Earli
   return [series, name, traits, params.map(wordOf).join(' ')].join(' | ').trimEnd();
 }
 
-/** Why the name cannot be added: on the wire or in JSON it would not be told from another one. */
+/** Why the name cannot be added: on the wire or in JSON it could be mistaken for another one. */
 function whyTaken(
   name: string,
   series: Series,
@@ -184,16 +183,16 @@ function whyTaken(
   return undefined;
 }
 
-/** One begins with all words of the other, or both are one name in JSON. */
+/** Whether one name begins with all words of the other, or both are one name in JSON. */
 function isConfused(one: string, other: string): boolean {
   const [short, long] = one.length < other.length ? [one, other] : [other, one];
   return long.startsWith(`${short} `) || one.replaceAll('-', ' ') === other.replaceAll('-', ' ');
 }
 
-/** Names that mean something of their own where arguments are read. */
+/** Names with a special meaning for the parser of arguments. */
 const reservedNames = new Set(['field', 'fieldstr', 'file', 'flag', 'flagstr', 'source-type', 'source-user']);
 
-/** Roles that only commands of the catalog have: what they do is known by the command. */
+/** Roles that only commands of the shipped catalog have: their effect depends on the command. */
 const ownRoles = new Set([
   'all-users',
   'content-file',
@@ -235,7 +234,7 @@ function whyBad(
       key: ['role'],
       text: `${role} is a role that only commands of the catalog have; leave the command out`,
     };
-  // To what reads arguments, that is -u of a mail command.
+  // The parser of arguments takes a parameter with this role for the -u of a mail command.
   if (role === 'user' && scope === 'user')
     return {
       key: ['role'],
@@ -264,7 +263,7 @@ function whyBad(
   );
 }
 
-/** As in the table of the catalog. */
+/** The parameter in the notation of the catalog's table. */
 function wordOf({ name, short, type, positional, optional, unsigned, role }: RawParameter): string {
   return [
     positional ? '<' : '',

@@ -25,7 +25,7 @@ export function parseClientSettings(
   return { settings: { ...without(raw, 'socket', 'address'), at }, problems };
 }
 
-/** client.yaml, the file of the drop-in doveadm. `address` is not looked at here. */
+/** client.yaml, the file of the drop-in doveadm. `address` is not checked here. */
 const clientSchema = section('the settings of a client', {
   socket: file('the path of a socket').optional(),
   address: text('HOST:PORT').optional(),

@@ -5,7 +5,7 @@ import type { Cursor } from './cursor.js';
 import type { RawListener } from './listener-schema.js';
 
 const dayMs = 86_400_000;
-/** The number of people and backups with a key grows each year. */
+/** Longest recommended life of a key: each year more people and backups have a copy. */
 const daysMax = 400;
 
 /** All keys of the listener at `at`; faults are reported. `nowMs`: for warnings about their end; undefined: no warnings. */
@@ -51,7 +51,7 @@ function checkHashes(
   }
 }
 
-/** A key that has expired is refused, and no error: the daemon must start without it. */
+/** An expired key is refused, but it is not an error: the daemon must start without it. */
 function warnOfEnd({ expiresMs }: Key, at: Cursor, nowMs: number): void {
   if (expiresMs === undefined) {
     // An unreadable `expires` is reported already.

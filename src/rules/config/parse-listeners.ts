@@ -47,7 +47,7 @@ function socketOf(raw: RawListener): ListenerSocket | undefined {
   return tcp && { kind: 'tcp', ...tcp };
 }
 
-/** Undefined: something is missing. */
+/** Undefined: the listener has no TLS, or its certificate or key is missing. */
 function tlsOf({ tls, protocol }: RawListener): ListenerTls | undefined {
   if (tls === undefined) return undefined;
   const { mode, certificate, key, clientCa } = tls;

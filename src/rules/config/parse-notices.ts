@@ -1,5 +1,5 @@
-// Reads `notices`: receivers of notices, each a webhook or a mail. A receiver whose notices could be read or written on their way is an
-// error, and so is one that nothing would send to.
+// Reads `notices`: receivers of notices, each a webhook or a mail. A receiver is an error if its notices could be read or changed on their
+// way, or if nothing would be sent to it.
 import { bounds } from '../../host/bounds/bounds.js';
 import type { Cursor } from './cursor.js';
 import type { RawConfiguration, RawNoticeReceiver } from './schema.js';
@@ -18,7 +18,7 @@ export function parseNotices(
   return receivers;
 }
 
-/** Two receivers of one channel, which gets an event twice. */
+/** Warns about webhooks with the same URL, which would get an event twice. */
 function warnOfSameUrls(receivers: readonly NoticeSettings[], at: Cursor): void {
   const webhooks = receivers.filter((each) => each.kind === 'webhook');
   for (const [index, { name, url, events }] of webhooks.entries()) {

@@ -1,5 +1,5 @@
-// Reads `persons`: which identities are the same human.
-// The rule: an identity belongs to one person; a person who could approve his own request under another name is an error.
+// Reads `persons`: which identities are the same human. An identity belongs to one person: otherwise a person could approve his own request
+// under another name.
 import { identitiesOf } from '../identity/person.js';
 import type { Cursor } from './cursor.js';
 import type { RawHuman } from './policy-schema.js';

@@ -199,7 +199,7 @@ function valueOf(source: string): string | number | boolean {
   return source === 'true' || source === 'false' ? source === 'true' : source;
 }
 
-/** A candidate for the policy, as the file of it has it. */
+/** The candidate for the policy, from its file. */
 function parseShadow(name: string, tree: MapNode, reading: PolicyReading): Policy | undefined {
   const valid = validate(policySchema, tree, reading.problems);
   if (valid?.value.shadow !== undefined) {
@@ -236,7 +236,7 @@ function effectiveText(
   const text = {
     version: 1,
     mail_users: mailUsersSection(mailUsers),
-    // What a rule for such a command permits depends on the file.
+    // The meaning of a rule for an added command depends on the file.
     catalog: catalog?.files.map(({ hash }) => hash),
     limits: mailUsers.perLineMax === usersPerLine ? undefined : { users: mailUsers.perLineMax },
     policies: { [name]: writtenOf(policySchema, { ...policy, allow, deny, onRequest }) },

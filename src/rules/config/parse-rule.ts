@@ -80,7 +80,7 @@ function parseRequestRule(
     uses: uses ?? (scope === 'command' ? 1 : undefined),
     reason: typeof reason === 'object' ? reason.regex : undefined,
   };
-  // One of a list of commands is a rule of its own.
+  // Each command of a list makes a rule of its own.
   const { meaning: written } = rule;
   const meaning = typeof written === 'object' ? { ...written, command: raw.command } : written;
   return { ...rule, meaning, terms, hash: sha256Hex(JSON.stringify(meaning)) };
@@ -92,7 +92,7 @@ function only<Value extends object>(value: Value, isKept: (key: string) => boole
   return kept;
 }
 
-/** An approver sees the whole of what is granted. */
+/** Refuses commands with input: an approver must see all that is granted. */
 function checkRequest(command: string, commands: readonly Command[], cursor: Cursor): void {
   if (commands.every(({ input }) => input === 'none')) return;
   const message = `"${command}" takes input, which no approver could see: it cannot be requested`;
@@ -163,7 +163,7 @@ function parseRule(
   };
 }
 
-/** What allows is compared as users are, and what denies in any case. */
+/** Users of an allow are compared as user names are, those of a deny in any case. */
 function usersOf(users: readonly string[], kind: RuleKind | 'request', { mailUsers }: RuleReading): GlobList {
   if (kind !== 'deny') return new GlobList(users.map(foldFor(mailUsers.case)));
   return new GlobList(users.map(foldAscii), { isAnyCase: true });
@@ -203,7 +203,7 @@ function checkAllow(
     const message = `can never match: "${command}" cannot be given without ${unnamed}, so where must name it`;
     cursor.error([], message);
   }
-  // Dovecot answers USAGE without the one and without the other.
+  // Dovecot answers USAGE if neither of the two is given.
   const isCopying = parameters.filter(({ name }) => destinations.includes(name)).length > 1;
   if (isCopying && !named.some((name) => destinations.includes(name))) {
     const message = `never matches what a Dovecot runs: "${command}" goes to a ${destinations.join(' or ')}, so where must name one of them`;
@@ -236,13 +236,13 @@ const terms = new Set([
   ...requestTermKeys,
 ]);
 
-/** In the one spelling of a rule all scalars are texts, but for these: a text of policies must be one that can be read. */
+/** All other scalars of a rule are spelled as texts; these stay numbers, so that the text of a policy can be parsed again. */
 const counts = new Set(['max_matches', 'approvals', 'uses']);
 
 /** The rule in one spelling, and the key of its counter: the same without its terms. */
 function meaningOf(cursor: Cursor, kind: RuleKind | 'request'): { meaning: unknown; limitKey: string } {
   const plain = cursor.plain();
-  // A limit of `allow` and one of `on_request` count apart.
+  // A limit of `allow` and one of `on_request` are counted separately.
   const about = kind === 'request' ? 'on_request ' : '';
   if (typeof plain !== 'object' || plain === null)
     return { meaning: plain, limitKey: `${about}${String(plain)}` };
@@ -252,7 +252,7 @@ function meaningOf(cursor: Cursor, kind: RuleKind | 'request'): { meaning: unkno
   ]);
   const isName = entries.length === 1;
   const text = stringify(Object.fromEntries(entries.filter(([key]) => !terms.has(key))), { lineWidth: 0 });
-  // A rule may be as long as its list of users, and its counter is looked for at each command.
+  // Hashed: a rule may have a long list of users, and its counter is looked up for each command.
   return {
     meaning: isName ? entries[0]?.[1] : Object.fromEntries(entries),
     limitKey: sha256Hex(about + text),

@@ -126,7 +126,6 @@ function targetOf(text: string): ServerTarget {
 
 /** Mapped memory consists of whole pages, and words must fit into it. */
 const pageBytes = 4096;
-/** The ring's header. */
 const ringHeaderBytes = pageBytes;
 
 function wholePages(bytes: number): number {
@@ -151,7 +150,7 @@ export function parseAudit({ audit, state, limits }: RawConfiguration, cursor: C
   };
 }
 
-/** `fold`: of the mail users that a person of the page may see. */
+/** `fold`: puts the `users` of people of the page into normal form. */
 export function adminOf({ page: written, ...rest }: RawAdmin, fold: (user: string) => string): AdminSettings {
   if (written === undefined) return rest;
   const { unix: path, mode, group, people, ...plain } = written;
@@ -167,7 +166,6 @@ export function adminOf({ page: written, ...rest }: RawAdmin, fold: (user: strin
   };
 }
 
-/** People with their names, in the order of the file. */
 function peopleOf(
   people: Readonly<Record<string, RawPerson>>,
   fold: (user: string) => string,

@@ -45,7 +45,7 @@ interface ParseOptions {
   readonly nowMs?: number;
   /** Policies without the rest, so whether somebody could approve, and how long the journal is kept, is not known. */
   readonly isPart?: boolean;
-  /** What else is checked, for a person: as `checkBeside`. */
+  /** Further checks for a person, as `checkBeside`. */
   readonly checkBeside?: CheckBeside | undefined;
 }
 
@@ -85,7 +85,6 @@ export interface ProblemReport {
   readonly problems: readonly string[];
 }
 
-/** The problems of a configuration and those of `inspected`. */
 export function reportProblems(parsed: ParsedSettings, inspected: readonly Finding[]): ProblemReport {
   const placed = inspected.map((problem) => ({ ...problem, ...parsed.placeAt(problem.path) }));
   const found = [...parsed.problems, ...placed];
@@ -122,7 +121,7 @@ function build(
   return { ...settings, places, hash: hashOf(settings) };
 }
 
-/** Parts that others than the parser find problems with, by the path above them. */
+/** Paths whose entries have places in the settings: problems with them may be found after parsing. */
 const placedBelow = [
   'listeners',
   'backends',
@@ -142,7 +141,7 @@ function placesOf(file: string, root: MapNode | undefined): Places {
   ]);
 }
 
-/** One text for one meaning: without places, keys in order, policies and their candidates by their version. */
+/** Equal settings have equal hashes: without places and tests, keys in order, policies and candidates by version. */
 function hashOf(settings: Omit<Settings, 'hash' | 'places'>): string {
   const { policies, catalog, tests: _, ...rest } = settings;
   const plain = {
@@ -163,7 +162,7 @@ function canonical(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1)));
 }
 
-/** What can be read of a configuration with errors: for asking, looking and finding the journal, never for serving. */
+/** The readable part of a configuration with errors: for questions and for finding the journal, never for serving. */
 export interface FoundSettings {
   /** Parts with errors are missing, or have their defaults. Undefined: the file is not a map. */
   readonly settings: Settings | undefined;
@@ -177,7 +176,7 @@ export interface FoundSettings {
 /** Keys of `audit` that find the journal; a problem with another one does not matter to its readers. */
 const journalKeys = ['audit', 'audit.directory', 'audit.hmac_key', 'audit.sign_key'];
 
-/** The reader for all that answers while a file is broken. Reports no problems but those that hide the journal. */
+/** Reads a broken configuration for commands that must answer nevertheless. Reports only problems that hide the journal. */
 export function findSettings(file: string, read: ReadFiles): FoundSettings {
   const problems = new ProblemList();
   const sources = new Sources(read, problems, true);
@@ -186,7 +185,7 @@ export function findSettings(file: string, read: ReadFiles): FoundSettings {
   const { texts } = sources;
   const errors = problems.sorted().filter(({ severity }) => severity === 'error');
   if (valid === undefined) return { settings: undefined, hiding: errors, isStateSaid: false, texts };
-  // What is not said has its default only if every file was read: it may be in an unread one.
+  // A missing key has its default only if every file was read: an unread file may set it.
   const unread = errors.filter(({ code }) => code === 'not-yaml' || code === 'unreadable-file');
   const ofJournal = errors.filter(({ path }) => journalKeys.includes(path));
   const { cursor } = valid;

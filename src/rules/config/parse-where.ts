@@ -29,7 +29,7 @@ import type { Cursor } from './cursor.js';
 import { meantBy } from './problem.js';
 import { parseSize, sizeForm } from './schema-parts.js';
 
-/** The parameters of a command by name; `commands`: it in each series, oldest first. If series differ, those of the newest. */
+/** The parameters of a command by name. `commands`: the command in each series, oldest first; where series differ, the newest counts. */
 export function parametersOf(commands: readonly Command[]): ReadonlyMap<string, Parameter> {
   const all = commands.flatMap(({ params }) => params);
   return new Map(all.map((parameter) => [parameter.name, parameter]));
@@ -89,7 +89,7 @@ export function parseWhere(
     } else if (parameter.role === 'search-query') query = parseQuery(at, kind);
     else {
       const fold = comparedAs(command, parameter, kind, nameCase);
-      // What denies holds wherever it may be meant.
+      // Patterns of a deny are not restricted as those of locations: a deny applies wherever it may be meant.
       const isPlace = locationRoles.has(parameter.role);
       const globs = (texts: readonly string[]): GlobList =>
         new GlobList(texts.map(fold), { isLocation: kind === 'allow' && isPlace });

@@ -33,8 +33,8 @@ const origins = new WeakMap<object, { readonly file: string; readonly counter: L
 const depthMax = 32;
 
 /**
- * Whether the parser, which calls itself at each level, might come near the end of its stack: there a process can end at once, since the
- * engine treats a regular expression that it cannot compile as a lack of memory. Far beyond depthMax, which is looked at in the tree.
+ * Whether the recursive parser might come near the end of its stack. There the process can end at once: the engine treats a regular
+ * expression that it cannot compile as a lack of memory. The limit is far beyond depthMax, which is checked in the tree.
  */
 function nests(text: string): boolean {
   const indents: number[] = [];
@@ -111,7 +111,7 @@ export function parseYaml(
       uniqueKeys: (one, other) => isScalar(one) && isScalar(other) && one.source === other.source,
       version: '1.2',
     });
-    // All else that is wrong may come from a tab.
+    // A tab may be the cause of all other faults.
     const tab = document.errors.find(({ code }) => code === 'TAB_AS_INDENT');
     const faults = tab === undefined ? [...document.errors, ...document.warnings] : [tab];
     for (const { code, message, pos } of faults)
@@ -134,7 +134,7 @@ export function parseYaml(
     if (isMap<Scalar, Node>(root)) return root;
     refuse(document.contents.range?.[0], '', 'the file must be a map of keys, `KEY: VALUE` a line');
   } catch (error) {
-    // Deeper than depthMax.
+    // Thrown for nesting deeper than depthMax.
     if (!(error instanceof RangeError)) throw error;
     refuse(0, '', `more than ${depthMax} levels of nesting`);
   }

@@ -47,7 +47,6 @@ export type PolicyList = z.infer<typeof listShape>;
 export type ListedListener = z.infer<typeof listener>;
 export type ListedBackend = z.infer<typeof backend>;
 
-/** The settings that the list describes. */
 export type ListedSettings = Pick<
   Settings,
   'policies' | 'listeners' | 'backends' | 'routes' | 'serverCommands' | 'persons'

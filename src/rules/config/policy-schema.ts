@@ -28,7 +28,7 @@ import {
   word,
 } from './schema-parts.js';
 
-/** Persons who may have to approve one request. */
+/** Most persons whose approval one request may need. */
 const approvalsMax = 5;
 const usesMax = 10_000;
 /** Undecided requests that one principal may have. */
@@ -84,7 +84,7 @@ const users = userPatterns('["*@example.com"]');
 
 const commandName = text('the full name of a command');
 
-/** Of rules of every list that allows. */
+/** Keys of the rules in every list that allows. */
 const ruleKeys = {
   command: commandName,
   where: where
@@ -281,7 +281,6 @@ export const policy = section(
   },
 );
 
-/** The identities of one human. */
 export const person = section(
   'a person',
   {

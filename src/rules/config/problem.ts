@@ -30,7 +30,7 @@ export interface Placed {
   readonly place: Place;
 }
 
-/** A problem that somebody else finds in the settings: its path says where it stands. */
+/** A problem that is found outside of the parser; its path says where it is. */
 export type Finding = Omit<Problem, keyof Place>;
 
 /** Where the parts of a configuration stand, by their paths; '': the file. */
@@ -86,7 +86,7 @@ export function formatProblem(problem: Problem, text?: string): string {
   const head = `${where}: ${kind}${path}${printable(problem.message)}`;
   const written = text?.split(/\r?\n/)[problem.line - 1];
   if (written === undefined || written.trim() === '') return head;
-  // Before the line is cut: a part of a secret would not be recognized.
+  // Secrets are removed before the line is cut: a part of a secret would not be recognized.
   const line = withoutSecrets(written);
   const at = Math.min(withoutSecrets(written.slice(0, problem.column - 1)).length, line.length);
   const from = line.length > lineShownMax ? Math.max(0, at - lineShownMax / 2) : 0;
@@ -182,7 +182,6 @@ function isCode(text: string): text is ProblemCode {
   return Object.hasOwn(problemCodes, text);
 }
 
-/** Codes of warnings only. */
 export const warningCodes: ReadonlySet<ProblemCode> = new Set<ProblemCode>([
   'no-effect',
   'never-reached',

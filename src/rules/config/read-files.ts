@@ -13,7 +13,7 @@ export interface ReadFiles {
   glob(pattern: string): string[];
   /** The text of the shipped preset of that name (`support-desk`); undefined: there is none. */
   presetText?(name: string): string | undefined;
-  /** Their names, for "did you mean". */
+  /** Names of the shipped presets, for "did you mean". */
   presetNames?(): readonly string[];
 }
 

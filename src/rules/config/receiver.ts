@@ -1,16 +1,16 @@
-// The reports of receivers, as the process that sends to them makes them and everybody shows them; and of receivers of notices what they
-// may be told of, and the secret by which they know them.
+// Reports about receivers, made by the process that sends to them and shown by others; and the events and the secret of receivers of
+// notices.
 
 import * as z from 'zod';
 import { bounds } from '../../host/bounds/bounds.js';
 import { count, spanMs, text } from '../../host/values/shape.js';
 import { noticeFaultCodes } from './fault.js';
 
-/** What a receiver may be told of; the values of `events`. */
+/** The events that a receiver may get: the values of `events`. */
 export const noticeEvents = ['requested', 'granted', 'refused', 'revoked', 'break-glass'] as const;
 export type NoticeEvent = (typeof noticeEvents)[number];
 
-/** One address without a name, quotes or comments: nothing of it can be anything else in a header. */
+/** One address without a name, quotes or comments, so that it can mean nothing else in a header. */
 export const mailAddressForm =
   /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/;
 
@@ -28,7 +28,7 @@ export function parseSecret(written: string): Buffer | undefined {
 
 const receiver = z.object({
   name: z.string().regex(/^[A-Za-z0-9._-]{1,256}$/, { error: 'must be a name of the configuration' }),
-  /** Since the page was started: notices that were delivered, attempts that failed, notices that were dropped for their age. */
+  /** Since the process started: notices that were delivered, attempts that failed, notices that were dropped for their age. */
   delivered: count,
   failed: count,
   dropped: count,
@@ -38,7 +38,7 @@ const receiver = z.object({
   fault: z
     .object({
       code: z.enum(noticeFaultCodes),
-      /** Of an answer of HTTP, or of a mail server. */
+      /** Status of an HTTP response, or of a mail server's reply. */
       status: z.int().min(100).max(999).optional(),
       forMs: spanMs,
     })
@@ -62,14 +62,13 @@ const sinkReport = z.object({
   state: z.enum(['connecting', 'connected', 'away', 'forked']),
   /** Why it is away or forked: a code of `ship-away` or `audit-forked`, and a text that may quote the receiver. */
   fault: z.object({ code: text(bounds.doorNameChars), text: text(bounds.doorTextChars) }).optional(),
-  /** The last record that was sent. */
   sentSeq: count,
   /** Records that a collector refused for good, since the start of the process; undefined: there is no such answer. */
   refused: count.optional(),
   /** After the last record that the receiver certainly has; undefined: it has none. */
   safe: safePosition.optional(),
 });
-/** A receiver of records, as what sends to it makes it, and as it is shown. */
+/** The state of a receiver of records, as its sender reports it and as it is shown. */
 export type SinkReport = Readonly<z.infer<typeof sinkReport>>;
 
 export const forkedTodo =

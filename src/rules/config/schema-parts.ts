@@ -1,5 +1,5 @@
-// The parts of the schema: each with the sentence for values that do not fit, with the conversion of quantities (durations, sizes, rates)
-// and with its default. A number without a unit is never guessed.
+// The parts of the schema. Each has the sentence for values that do not fit, the conversion of quantities (durations, sizes, rates) and its
+// default. A number without a unit is never guessed.
 
 import * as z from 'zod';
 import { whyNoUserPattern } from '../../doveadm/names/glob.js';
@@ -30,7 +30,6 @@ const ratePeriods: Readonly<Record<string, number>> = {
   day: 86_400_000,
 };
 
-/** What a message says of a size. */
 export const sizeForm = 'a whole number and B, KiB, MiB, GiB or TiB';
 const sizePattern = /^(\d{1,9})(B|KiB|MiB|GiB|TiB)$/;
 const ratePattern = /^(\d{1,6})\/(second|minute|hour|day)$/;
@@ -99,8 +98,8 @@ type Section<Shape> = {
 type Fixed<Value> = Value extends readonly (infer Item)[] ? readonly Item[] : Value;
 
 /**
- * What must not be between the keys of a section: sentences by the code of their problem, and when each is true. `KEY: SENTENCE` stands at
- * that key, where it is written; several keys have a blank between, and `.` is the section itself.
+ * Which keys of a section exclude or need one another: sentences by the code of their problem, with a test for each. `KEY: SENTENCE` is
+ * reported at that key, if it is written; several keys have a blank between, and `.` is the section itself.
  */
 type Conflicts<Values> = {
   readonly [Code in ProblemCode]?: Readonly<
@@ -108,7 +107,7 @@ type Conflicts<Values> = {
   >;
 };
 
-/** As {@link Conflicts}, for what a table cannot say. `at` stands at the section. */
+/** As {@link Conflicts}, for checks that do not fit into the table. `at` stands at the section. */
 type Check<Values> = (values: Values, at: Cursor) => void;
 
 /** The checks of a section, by its values. */
@@ -154,8 +153,8 @@ function nameOf(schema: z.core.$ZodType, key: string): string {
 }
 
 /**
- * Values of a section as a configuration has them, in the order of its keys: in one spelling, so that equal values are equal texts. Lists,
- * maps and numbers that are as usual are left out.
+ * The values of a section in the order of its keys and in one spelling, so that equal values are equal texts. Lists, maps and numbers with
+ * their default value are left out.
  */
 export function writtenOf(schema: z.core.$ZodType, values: object): Readonly<Record<string, unknown>> {
   const { keys, at } = expectedBy(schema);
@@ -175,7 +174,7 @@ export function writtenOf(schema: z.core.$ZodType, values: object): Readonly<Rec
   return written;
 }
 
-/** The paths of settings that differ, of those that are read at a start only: `restart` in the schema, or above it. */
+/** Paths of the settings that differ and that are read at a start only (`restart` in the schema, for the setting or a section above it). */
 export function changedAtStart(
   schema: z.core.$ZodType,
   [before, now]: readonly [object, object],
@@ -203,7 +202,7 @@ function isRate(value: unknown): value is Rate {
   return typeof value === 'object' && value !== null && 'windowMs' in value;
 }
 
-/** As {@link strict}, for settings under their names: keys in camel case, times with Ms, and what {@link as} says. */
+/** As {@link strict}, with values under the names of settings: camel case, `Ms` after times, or the name given by {@link as}. */
 export function section<Shape extends z.core.$ZodLooseShape>(
   what: string,
   shape: Shape,
@@ -226,7 +225,6 @@ export function section<Shape extends z.core.$ZodLooseShape>(
   });
 }
 
-/** The settings of a section but for those that decisions replace. */
 export function without<Values extends object, Name extends keyof Values>(
   values: Values,
   ...omitted: Name[]
@@ -236,9 +234,8 @@ export function without<Values extends object, Name extends keyof Values>(
   return rest;
 }
 
-/** The sentence for a key that is not known here. */
 function unknownKey(key: string, known: readonly string[]): string {
-  // What beginners write for a shipped preset.
+  // A common mistake for a shipped preset.
   if (/^presets?$/.test(key) && known.includes('use'))
     return `${JSON.stringify(key)} is not a key here; write use: [presets/NAME]`;
   const others = `; known are: ${known.toSorted().join(', ')}`;
@@ -255,7 +252,7 @@ export function text(what: string) {
 /** A public key as text; 32 bytes in base64 are not a plausible path. */
 export const publicKeyText = /^[A-Za-z0-9+/]{43}=$/;
 
-/** A path, absolute in the settings. `unless`: texts that are none. */
+/** A path, made absolute in the settings. `unless`: texts that are not paths. */
 export function file(what: string, unless?: RegExp) {
   return text(what)
     .meta({ form: 'a path, relative to the file that names it' })
@@ -269,7 +266,7 @@ export const ca = as('caFile', file('a file of CA certificates (PEM)').optional(
   "file with the accepted authorities (PEM); default: the system's",
 );
 
-/** Text that `parse` takes; a text instead of a value says what is wrong. */
+/** Text that `parse` converts; a string from `parse` is the error, `undefined` means `error`. */
 export function parsed<Value extends object | number>(
   what: string,
   parse: (written: string) => Value | string | undefined,
@@ -283,7 +280,7 @@ export function parsed<Value extends object | number>(
   });
 }
 
-/** A URL of HTTP without a user and a password; a text: why it is none. `instead`: of the password. */
+/** A URL of HTTP without a user and a password, or the error. `instead`: what to use instead of a password in the URL. */
 export function urlOf(written: string, example: string, instead: string): URL | string {
   const url = URL.canParse(written) ? new URL(written) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === '')
@@ -339,7 +336,7 @@ export const logins = {
     .describe('hash of their password, as `dovegate hash-password` prints it'),
 };
 
-/** TLS of a socket that clients come to by TCP. */
+/** TLS of a TCP socket that clients connect to. */
 export const tlsFiles = {
   certificate: file('a file with the certificate and its chain (PEM)'),
   key: file('a file with the private key of the certificate (PEM)').describe(
@@ -348,7 +345,7 @@ export const tlsFiles = {
   client_ca: file('a file with the authorities whose client certificates count (PEM)').optional(),
 };
 
-/** Text of one spelling; one sentence for all that is not of it. */
+/** Text that matches a pattern; `error` also covers values that are no text. */
 export function matching(pattern: RegExp, error: string) {
   return z.string({ error }).regex(pattern, { error });
 }
@@ -358,7 +355,7 @@ const durationText = matching(
   `must be a duration: ${durationForm}, as 500ms, 10m, 30d or 52w`,
 ).meta({ form: 'a duration: 500ms, 5s, 10m, 2h, 7d, 2w' });
 
-/** A duration in milliseconds; `unless`: where the key is not given. */
+/** A duration in milliseconds; `unless`: its default. */
 export function duration(unless: string) {
   return inMs(durationText.transform((written) => parseDuration(written) ?? 0).prefault(unless));
 }
@@ -372,7 +369,7 @@ function timerText(usual = '') {
     .refine((ms) => ms >= 1 && ms <= timerMsMax, { error: `must be from 1ms to 24d${usual}` });
 }
 
-/** As `timer`, of a key that may be absent. */
+/** As `timer`, for a key without a default. */
 export function optionalTimer() {
   return inMs(timerText().optional());
 }
@@ -388,7 +385,7 @@ export function quietTime() {
   );
 }
 
-/** A duration that a timer is set to, in milliseconds; `below`: what else must hold. */
+/** A duration for a timer, in milliseconds. `unless`: its default; `below`: an upper bound. */
 export function timer(unless: string, below?: { readonly ms: number; readonly error: string }) {
   const usual = formatDuration(parseDuration(unless) ?? 0);
   return inMs(
@@ -411,7 +408,7 @@ export function size(unless: string, within: { least: number; most: number; erro
     .prefault(unless);
 }
 
-/** A rate; none for a count of 0. */
+/** A rate; undefined for a count of 0. */
 export const rate = z
   .string({ error: 'must be a rate, as 20/hour' })
   .regex(ratePattern, { error: 'must be a rate: a number and second, minute, hour or day, as 20/hour' })
@@ -430,7 +427,6 @@ export function instant(example: string) {
   );
 }
 
-/** A regular expression. */
 export const expression = text('a regular expression').transform((written, context): Regex => {
   const result = createRegex(written);
   if (result.kind === 'regex') return result.regex;
@@ -497,7 +493,6 @@ export const word = z
   .transform(String)
   .register(spellings, { spelling: asWritten });
 
-/** A list of patterns on users, as they are written. */
 export function userPatterns(example: string) {
   return listOf(
     word.superRefine((pattern, context) => {
@@ -536,7 +531,7 @@ export const pins = listOf(
   'pins',
 );
 
-/** A certificate that we show to servers has its key, and stands in the place of credentials. */
+/** A certificate for servers needs its key, and excludes credentials. */
 export const certificateConflicts = {
   'key: needs certificate as well': hasNone('certificate'),
   'certificate: needs key as well': hasNone('key'),

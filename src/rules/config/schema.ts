@@ -64,7 +64,7 @@ const sharedPrefix = word.superRefine((prefix, context) => {
   else if (/\p{Cc}/u.test(prefix)) context.addIssue('contains a control character');
 });
 
-/** TLS of upstreams: what is written, or what is usual for such an address. */
+/** TLS of upstreams: as written, else the default for the kind of address. */
 export function tlsOf({ tls, address: to }: Dialed): NonNullable<Dialed['tls']> {
   return tls ?? (to.kind === 'unix' ? 'off' : 'starttls');
 }
@@ -87,7 +87,7 @@ const backend = section(
       .describe('name or IP address in its certificate; default: the host of the address'),
     key_pins: pins.default([]).describe('accepted keys, besides chain and name: `sha256:...`'),
     allow_plaintext: flag().describe('permits `tls: off` beyond loopback'),
-    // It goes into the PLAIN answer between NUL bytes.
+    // The PLAIN line has the name between NUL bytes.
     username: text('a user name')
       .refine((name) => !/\p{Cc}/u.test(name), { error: 'contains a control character' })
       .prefault('doveadm')
@@ -271,7 +271,7 @@ const audit = section('the audit settings', {
     .describe('receivers of every record'),
 });
 
-/** All segments together: bytes, or a share of the file system (above 0, at most 1). */
+/** Limit of all segments together: bytes, or a share of the file system (above 0, at most 1). */
 type SizeMax = { readonly bytes: number } | { readonly share: number };
 
 function parseSizeMax(written: string): SizeMax {
@@ -311,7 +311,7 @@ function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[(.*)\]$/, '$1');
 }
 
-/** Of mail servers that begin with TLS. */
+/** The port of mail servers that begin with TLS. */
 const smtpsPort = 465;
 
 const noticeReceiver = section(
@@ -380,7 +380,7 @@ const noticeReceiver = section(
 const limits = section(
   'the limits',
   {
-    // A backend takes lines of up to 1 MiB with what surrounds them: 1,000,000 bytes worked, 1,100,000 did not.
+    // A backend takes lines of up to 1 MiB, including what dovegate adds: 1,000,000 bytes worked, 1,100,000 did not.
     line: as(
       'lineBytesMax',
       size(asWritten.commandLineBytes, {
@@ -444,7 +444,7 @@ const limits = section(
   },
 );
 
-/** From which level on our own log is written, the most severe first. */
+/** Levels of dovegate's own log, the most severe first. */
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
 
 const catalogFile = file('a file of commands, as those of scripts/catalog');
@@ -464,12 +464,12 @@ const mailUsers = section('the settings of user names', {
     .describe("socket of Dovecot's auth service that resolves aliases"),
 });
 
-/** As the section `mail_users` of a text has it, for texts that are read again. */
+/** The section `mail_users` with these values, for texts that are parsed again. */
 export function mailUsersSection(values: RawMailUsers): Readonly<Record<string, unknown>> {
   return writtenOf(mailUsers, values);
 }
 
-/** The whole file. Settings from several files are merged before they meet it. */
+/** The whole file. Several files are merged before the schema is applied. */
 export const configurationSchema = section('a configuration', {
   version: z
     .literal(1, { error: 'must be 1; a newer configuration needs a newer dovegate' })
@@ -528,7 +528,7 @@ export const configurationSchema = section('a configuration', {
   }).prefault({}),
 });
 
-/** A configuration, and its parts, as the schema gives them: nothing is checked against anything else yet. */
+/** A configuration and its parts as the schema returns them; sections are not checked against each other yet. */
 export type RawConfiguration = z.infer<typeof configurationSchema>;
 export type RawMailUsers = RawConfiguration['mailUsers'];
 export type RawBackend = z.infer<typeof backend>;

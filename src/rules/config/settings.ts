@@ -1,5 +1,5 @@
-// The settings: what a configuration means once it was read. Most of them are values of the schema; declared here is only what follows from
-// several keys. Times are in milliseconds, sizes in bytes, paths absolute; a `host` is a name or an address without brackets.
+// The settings: the meaning of a configuration. Most of them are values of the schema; only what follows from several keys is declared
+// here. Times are in milliseconds, sizes in bytes, paths absolute; a `host` is a name or an address without brackets.
 
 import type { Series } from '../../doveadm/commands/catalog.js';
 import {
@@ -34,17 +34,16 @@ export interface Settings extends Pick<RawConfiguration, 'state' | 'limits' | 'l
   readonly policies: ReadonlyMap<string, Policy>;
   /** By name; no two have an identity in common. */
   readonly persons: ReadonlyMap<string, HumanPerson>;
-  /** In the order of the file; no part of the hash. */
+  /** In the order of the file; not part of the hash. */
   readonly tests: readonly (PolicyTest | StatementTest)[];
   readonly mailUsers: MailUserSettings;
   readonly audit: AuditSettings;
-  /** Absent: no command is added. */
+  /** Absent: no file adds commands. */
   readonly catalog?: CatalogSettings;
   /** Absent: nothing listens. */
   readonly admin?: AdminSettings;
-  /** Absent: there is none. */
   readonly notices?: readonly NoticeSettings[];
-  /** Of listeners, backends, receivers and people; no part of the hash. */
+  /** Places of listeners, backends, receivers and people; not part of the hash. */
   readonly places: Places;
   /** SHA-256 of the whole meaning; equal settings have equal hashes. */
   readonly hash: string;
@@ -58,15 +57,15 @@ export interface ListenerSettings
   readonly socket: ListenerSocket;
   /** The first one applies that has no peers, or whose peers include the person; other people may not connect. Empty with accounts. */
   readonly policies: NonNullable<RawListener['policies']>;
-  /** Of a TCP socket, and only there. */
+  /** Only for TCP sockets. */
   readonly tls: ListenerTls | undefined;
   /** The accounts for logins; empty on a UNIX socket, where the kernel identifies the peer. */
   readonly accounts: readonly AccountSettings[];
-  /** Of a TCP socket whose protocol is http; none has the name of an account. */
+  /** Only for TCP sockets with protocol http; no key has the name of an account. */
   readonly keys: readonly Key[];
 }
 
-/** A socket that the daemon makes, or one that systemd hands over, by its FileDescriptorName. */
+/** A socket that the daemon creates, or one from systemd, by its FileDescriptorName. */
 export type ListenerSocket =
   | UnixSocket
   | { readonly kind: 'systemd'; readonly name: string }
@@ -74,12 +73,11 @@ export type ListenerSocket =
 
 export const isSocket = predicateOf<ListenerSocket>();
 
-/** A socket that the daemon makes. */
 export interface UnixSocket {
   readonly kind: 'unix';
   readonly path: string;
   readonly mode: number;
-  /** Names or ids; the daemon's own when absent. */
+  /** Names or ids; absent: those of the daemon. */
   readonly owner?: string;
   readonly group?: string;
 }
@@ -106,7 +104,7 @@ export function formatListenerSocket(socket: ListenerSocket): string {
 export type ListenerTls =
   | {
       readonly mode: 'starttls' | 'implicit';
-      /** Files: the certificate with its chain, its key, and the authorities of clients' certificates. */
+      /** Paths of files: the certificate with its chain, its key, and the authorities of client certificates. */
       readonly certificate: string;
       readonly key: string;
       readonly clientCa: string | undefined;
@@ -135,20 +133,19 @@ export interface BackendSettings
   readonly serverName: string;
   /** Undefined: not configured, so the usual prefixes count. */
   readonly sharedNamespaces: readonly string[] | undefined;
-  /** All of them, the shared ones too; undefined: not configured. */
+  /** All namespaces, including the shared ones; undefined: not configured. */
   readonly namespaces: readonly Namespace[] | undefined;
   readonly idle: number;
 }
 
 export interface RouteSettings extends Route, Placed {}
 
-/** Who asks in a test. Without a name: an account, or a member of these groups. */
+/** The client of a policy test. Without a name: an account, or a member of these groups. */
 export type Person = NonNullable<RawPolicyTest['as']>;
 
 /** Without `as`: any client that may connect to the listener. `deny` includes unparsable lines. */
 export type PolicyTest = RawPolicyTest & Placed;
 
-/** A statement that must hold. */
 export type StatementTest = RawStatementTest & Placed;
 
 export function isStatementTest(test: PolicyTest | StatementTest): test is StatementTest {
@@ -159,7 +156,7 @@ export function policyTestsOf({ tests }: Pick<Settings, 'tests'>): readonly Poli
   return tests.flatMap((test) => (isStatementTest(test) ? [] : [test]));
 }
 
-/** How the names of mail users are read; see identity/user-name. */
+/** How names of mail users are read; see doveadm/names/user-name. */
 export interface MailUserSettings extends RawMailUsers {
   /** `limits.users`: users that one command line may name. */
   readonly perLineMax: number;
@@ -183,17 +180,14 @@ export interface PageSettings extends Omit<RawPage, 'unix' | 'mode' | 'group' | 
   readonly people: readonly PagePerson[];
 }
 
-/**
- * A person with access, as the records name them, and at least one proof: a user of this host, a client certificate, a password, an
- * identity at the issuer.
- */
+/** A person with access, named as in records, with at least one proof: a user of this host, a certificate, a password, OpenID Connect. */
 export interface PagePerson extends Omit<RawPerson, 'role' | 'roles'> {
   readonly name: string;
   /** At least one. */
   readonly roles: readonly PageRole[];
 }
 
-/** A receiver of notices, of the process that ships. */
+/** A receiver of notices; `dovegate ship` sends to it. */
 export type NoticeSettings = WebhookSettings | MailSettings;
 export const isNoticeSettings = predicateOf<NoticeSettings>();
 
@@ -236,13 +230,13 @@ export function routingTableOf(
   });
 }
 
-/** Undefined: it announces it. */
+/** Undefined: the backend announces its series. */
 function seriesIn({ series, release }: BackendSettings): Series | undefined {
   if (series !== 'auto') return series;
   return release === undefined ? undefined : serverOfRelease(release).series;
 }
 
-/** Which mailboxes a name may be to a backend. */
+/** The mailboxes that a name may mean at a backend. */
 export function mailboxNamesOf({ namespaces, sharedNamespaces }: BackendSettings): MailboxNames {
   if (namespaces === undefined && sharedNamespaces === undefined) return doubtedNames;
   return createMailboxNames(namespaces, sharedNamespaces ?? usualSharedPrefixes);

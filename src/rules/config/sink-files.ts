@@ -1,4 +1,4 @@
-// The files and libraries that a receiver of records needs, for what checks them and for `dovegate ship`.
+// The files and libraries that a receiver of records needs, for checks of the configuration and for `dovegate ship`.
 
 import type { SinkSettings } from './sinks.js';
 
@@ -18,7 +18,6 @@ export function sinkLibraryOf(sink: SinkSettings) {
   return sink.kind === 'store' && sink.place.kind === 'folder' ? undefined : libraries[sink.kind];
 }
 
-/** Its files, by the key that names each. */
 export function sinkFilesOf(
   sink: SinkSettings,
 ): readonly (readonly [key: string, file: string | undefined])[] {
@@ -33,7 +32,7 @@ export function sinkFilesOf(
 function ownFilesOf(sink: SinkSettings): ReturnType<typeof sinkFilesOf> {
   switch (sink.kind) {
     case 'syslog':
-    // The file of a receiver is written, not read.
+    // The file of a `file` receiver is written, not read.
     case 'file':
       return [];
     case 'otlp':

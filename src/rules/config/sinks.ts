@@ -131,7 +131,7 @@ export const sinkSchema = section(
   },
 );
 
-/** Of another kind, and of one only: what is of two kinds is a problem of its own. */
+/** Whether the receiver is of another kind. Receivers of several kinds are reported separately. */
 function isNot(of: (typeof kinds)[number]) {
   return (_: object, at: Cursor): boolean =>
     !at.isWritten(of) && kinds.filter((each) => at.isWritten(each)).length === 1;
@@ -145,7 +145,7 @@ export const isSinkOf = predicateOf<SinkSettings>();
 /** `name`: `HOST:PORT` (of the first server), or the path of a file, as in logs, metrics and the file of its position. */
 interface AnySinkSettings extends Pick<RawSink, 'caFile'> {
   readonly name: string;
-  /** Our certificate for the receiver; both or none. */
+  /** dovegate's certificate for the receiver. */
   readonly client?: { readonly certificateFile: string; readonly keyFile: string };
 }
 
@@ -172,7 +172,7 @@ export interface FileSinkSettings extends AnySinkSettings {
   readonly path: string;
 }
 
-/** `cursor` is at the list. `own`: directories of the daemon with the keys that name them: a file that grows there would damage them. */
+/** `cursor` is at the list. `own`: the daemon's directories by the keys that name them; a receiver's file there would damage them. */
 export function sinksOf(
   raw: readonly RawSink[],
   cursor: Cursor,
@@ -202,13 +202,13 @@ function pathOf(sink: SinkSettings): string | undefined {
   return sink.kind === 'file' ? sink.path : undefined;
 }
 
-/** Undefined: it is of no kind, or of several. */
+/** Undefined: the receiver is of no kind, or of several. */
 function sinkOf(raw: RawSink): SinkSettings | undefined {
   const [made, another] = kinds.map((kind) => settingsOf[kind](raw)).filter((each) => each !== undefined);
   return another === undefined ? made : undefined;
 }
 
-/** Undefined: it is not of that kind. */
+/** Undefined: the receiver is not of that kind. */
 const settingsOf: {
   readonly [Kind in (typeof kinds)[number]]: (
     raw: RawSink,

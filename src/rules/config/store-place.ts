@@ -1,4 +1,5 @@
-// Where a store is, as a configuration writes it: the URL of a bucket or a folder, and a prefix. Of a gate's receiver, and of the verifier.
+// The place of a store as a configuration writes it: the URL of a bucket or a folder, and a prefix. For a gate's receiver and for the
+// verifier.
 
 import { isOfThisMachine } from '../../host/ports/peer.js';
 import type { StorePlace } from '../../host/store/open-store.js';
@@ -6,7 +7,7 @@ import { count, parsed, text, urlOf } from './schema-parts.js';
 
 export const storeExample = 'https://s3.example.com/audit-trail or file:///srv/trail';
 
-/** The URL of a bucket, without a slash behind it; or of a folder. */
+/** The URL of a bucket without a trailing slash, or of a folder; or the error. */
 function storeOf(written: string): URL | string {
   if (/^file:\/\/\/[^?#]*[^?#/]/.test(written) && URL.canParse(written)) return new URL(written);
   const url = urlOf(written, storeExample, 'use credentials');
@@ -26,7 +27,7 @@ export const storePrefix = text('a folder of the store')
   })
   .prefault('dovegate');
 
-/** The credit of a gate, and what its verifier expects. */
+/** Objects a day that a gate may send, and that its verifier expects. */
 export const dailyObjects = count(24, 8640).prefault(288);
 
 export function isFolderUrl(url: URL): boolean {

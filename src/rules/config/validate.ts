@@ -1,4 +1,4 @@
-// The value of a tree by its schema, and every problem at once: with the shape of a part, and between the keys of a section.
+// Validates a tree by its schema and reports every problem at once: of single parts, and between the keys of a section.
 import type { core, ZodType } from 'zod';
 import { type Cursor, createCursor, type Path } from './cursor.js';
 import type { MapNode } from './parse-yaml.js';
@@ -31,7 +31,7 @@ export function validate<Value>(
   return undefined;
 }
 
-/** `bad`: paths to remove. `reported`: earlier reports (their keys, after the place of their map). */
+/** `bad`: paths to remove. `reported`: keys of earlier reports, each after the place of its map. */
 interface Reporting {
   readonly bad: Path[];
   readonly reported: Set<string>;
@@ -71,7 +71,7 @@ function report(issue: core.$ZodIssue, above: Path, root: Cursor, reporting: Rep
     if (meant === undefined) at(path, issue.message);
     else for (const inner of meant) report(inner, path, root, reporting);
   } else if (issue.code === 'too_small' && root.isShortened(...path)) {
-    // What it lacks was reported.
+    // The missing items were removed earlier, and reported then.
     bad.push(path);
     reported.add(nameOf(path));
   } else {
@@ -79,7 +79,7 @@ function report(issue: core.$ZodIssue, above: Path, root: Cursor, reporting: Rep
   }
 }
 
-/** Of several maps the one that the value differs from least; undefined: several do. */
+/** The alternative with the fewest faults; undefined: several have as few. */
 function nearestOf(
   alternatives: readonly (readonly core.$ZodIssue[])[],
 ): readonly core.$ZodIssue[] | undefined {

@@ -25,11 +25,11 @@ function behind(path: string, text: string): string {
   return text.startsWith(path) ? text.slice(path.length) : '';
 }
 
-/** Sections whose errors say nothing about the others. */
+/** Sections whose errors do not affect other sections. */
 const ownSections =
   /^(?:catalog|listeners|mail_users|backends|routes|policies|shadow|persons|server_commands|tests|state|audit|limits|admin|notices|log)(?:[.[]|$)/;
 
-/** A file that was not read to its end, or a misplaced key: it may belong to any backend. */
+/** A file that was not read to its end, or a misplaced key, may belong to any backend. */
 function mayBePartOfAnother({ path, code }: Pick<Problem, 'path' | 'code'>): boolean {
   if (code === 'not-yaml' || !ownSections.test(path)) return true;
   return /^backends(?:\.[^.[]*)?$/.test(path) && code !== 'missing-key';

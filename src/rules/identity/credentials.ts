@@ -1,10 +1,9 @@
-// What proves an identity and must not be shown: secrets that cannot be printed, digests, the password hashes and client certificates of
-// accounts.
+// Proofs of identity: secrets that cannot be printed, keyed digests, and the password hashes and client certificates of accounts.
 //
 //     scrypt$32768$8$1$c2l4dGVlbiBieXRlcyEh$GJv...        scrypt, N, r, p, salt and hash in base64 with its padding
 //
-// A password is bytes without a NUL (scrypt takes one with NULs at its end for the one without), and is compared whole. The cost of a hash
-// is bounded, because its author decides what every guess costs us.
+// A password is bytes without a NUL (scrypt computes the same hash with and without NULs at the end) and is compared whole. The cost of a
+// hash is bounded: dovegate pays it for every guess.
 
 import { createHmac, randomBytes, type ScryptOptions, scrypt, timingSafeEqual } from 'node:crypto';
 import { sha256, sha256Hex } from '../../host/values/digest.js';
@@ -59,10 +58,7 @@ export class Secret {
 /** One text for equal lists of parts, 32 base64 digits; different lists have different texts. */
 export type KeyedDigest = (parts: readonly (string | Buffer)[]) => string;
 
-/**
- * Digests under a key that is made here and never leaves the process: a dump of a table with such keys reveals nothing, and values that
- * collide cannot be chosen.
- */
+/** Digests under a key of this process: a dump of a table with such keys reveals nothing, and collisions cannot be chosen. */
 export function createKeyedDigest(): KeyedDigest {
   const key = randomBytes(32);
   return (parts) => {
@@ -92,7 +88,7 @@ export interface ScryptCost {
   readonly p: number;
 }
 
-/** An account of a listener. At least one of the two proofs is there. */
+/** An account of a listener, with a password hash, a certificate name or both. */
 export interface Account {
   readonly name: string;
   readonly policy: string;
@@ -101,11 +97,11 @@ export interface Account {
 }
 
 export interface Login {
-  /** Its name, or that of the key. */
+  /** Name of the account or of the key. */
   readonly account: string;
-  /** {@link stampOf} the account at the login, or that of the key; if it differs now, the proof is not valid any more. */
+  /** Stamp of the account ({@link stampOf}) or of the key at the login; if it differs now, the login is not valid any more. */
   readonly stamp: string;
-  /** The same of the account with the certificate that it showed; undefined: it showed none. What is bound to a proof is bound to it. */
+  /** The stamp with the fingerprint of the client's certificate, for {@link Proof}; undefined: no certificate was shown. */
   readonly shown?: string;
   /** The authorities that its client certificate was verified under, PEM of each; undefined: another proof was used. */
   readonly authorities: readonly string[] | undefined;
@@ -114,9 +110,9 @@ export interface Login {
 
 /** 2^15: 32 MiB and some 0.1 s on present machines. */
 export const costDefault = 15;
-/** The least of `hash-password`: below it a guess costs too little. */
+/** Lowest cost of `hash-password`: below it a guess is too cheap. */
 export const costMin = 14;
-/** The most of `hash-password`: above it a login costs too much. */
+/** Highest cost of `hash-password`: above it a login is too slow. */
 export const costMax = 17;
 
 /** Most memory of one hash: one is computed at a time. */
@@ -201,7 +197,7 @@ function parseBase64(text: string): Buffer | undefined {
 }
 
 function derive(password: Buffer, salt: Buffer, { n, r, p }: ScryptCost, length: number): Promise<Buffer> {
-  // Memory beside the function's main table is far less than a second table.
+  // Beside its main table scrypt needs far less memory than a second such table.
   const options: ScryptOptions = { N: n, r, p, maxmem: 2 * 128 * n * r + 1024 ** 2 };
   return new Promise((resolve, reject) => {
     scrypt(password, salt, length, options, (fault, key) => {

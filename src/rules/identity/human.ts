@@ -1,7 +1,7 @@
-// The human behind a connection, an act at the admin socket, or an act on the page: one value, made once from all that is known, which
-// locks, holds and approvals compare. Its words: `uid:1001` (of the process, of its login, and of the owner of a range of subordinate uids
-// that has one of them), `account:anna`, `key:anna`, `page:anna`, `oidc:anna@example.com`, and `name:anna` for each name: an account, a key
-// and a UNIX user of one name are taken for one human. Behind sudo these are the words of two, and both are asked for.
+// The human behind a connection, an act at the admin socket or an act on the page: a list of identities that locks, holds and approvals
+// compare. The identities: `uid:1001` (of the process, of its login, and of the owner of a range of subordinate uids that contains one of
+// them), `account:anna`, `key:anna`, `page:anna`, `oidc:anna@example.com`, and `name:anna` for each name: an account, a key and a UNIX user
+// with the same name count as one human. Under sudo the identities of both users are in the list.
 
 import { ownersOf, type Peer } from '../../host/ports/peer.js';
 import { identityOfUser } from '../../host/words/user-word.js';
@@ -9,13 +9,13 @@ import type { Persons } from './person.js';
 
 export interface Human {
   readonly identities: readonly string[];
-  /** Those that prove a person, where others only forbid; undefined: all but those of the login. */
+  /** The identities that prove a person, while the others only forbid; undefined: all but `loginIdentities`. */
   readonly proving?: readonly string[] | undefined;
-  /** Those of the login and of the owner of the range alone, where they are not that of the process: they only forbid. */
+  /** Uids of the login and of range owners, where they differ from the uid of the process: they only forbid. */
   readonly loginIdentities?: readonly string[] | undefined;
-  /** The kernel says who it is, and the name service did not answer for one of these uids: its names are unknown now. */
+  /** The name service did not answer for one of the uids, so some names are unknown. */
   readonly isUnanswered?: boolean | undefined;
-  /** Why nobody knows which one person this is; undefined: `persons` decides. */
+  /** Why this human may not approve anything; undefined: `persons` decides. */
   readonly whyNotApprove?: string | undefined;
 }
 
@@ -28,7 +28,7 @@ export type Proof =
 type Facts = Omit<Peer, 'listener'>;
 const byKernel = { kind: 'kernel' } as const;
 
-/** `origin`: that of the connection, by which a person keeps what `persons` takes from its entry. */
+/** `origin`: of the connection. A `person:` origin stays an identity even if `persons` changes. */
 export function humanOf(peer: Facts, proof: Proof, hasDirectory: boolean, origin = ''): Human {
   const words = wordsOf(peer, proof);
   return {
@@ -39,7 +39,7 @@ export function humanOf(peer: Facts, proof: Proof, hasDirectory: boolean, origin
   };
 }
 
-/** At the admin socket root may be anybody: it is who logged in, and nobody without a login. */
+/** At the admin socket root may be anybody: the identities are those of its login, and none without a login. */
 export function humanOfOperator(peer: Facts, hasDirectory: boolean): Human {
   const { uid, loginUid, loginUser, loginAccount, loginOwners } = peer;
   if (uid === 0 && loginUid === 0) return noHuman;
@@ -48,11 +48,11 @@ export function humanOfOperator(peer: Facts, hasDirectory: boolean): Human {
   return { ...human, proving: human.identities };
 }
 
-/** What the process of the page says of who acts: it may have been taken over, so each word adds somebody, and none takes one away. */
+/** What the page's process reports about the person. That process may be compromised, so each word only adds identities. */
 export interface SeenOnPage {
   /** `oidc=`, `uid=` and `user=` among others. */
   readonly from: readonly string[];
-  /** The process at the socket of the page that asks, or that got the link of the session. */
+  /** The process at the page's socket that asks, or that got the session's link. */
   readonly opener?: (Facts & Pick<Human, 'isUnanswered'>) | undefined;
 }
 
@@ -62,7 +62,7 @@ interface PageEntry {
   readonly oidc?: { readonly email?: string | undefined; readonly sub?: string | undefined } | undefined;
 }
 
-/** The first word is that of the entry of the page. */
+/** The first identity is that of the page's entry. */
 export function humanOnPage(
   { name, user, oidc }: PageEntry,
   { from, opener }: SeenOnPage = { from: [] },
@@ -89,7 +89,7 @@ export function humanOnPage(
 
 const openPrefix = 'unanswered:';
 
-/** Among the words of who is locked: in force for that name, or number of a container, alone, until the name service says the rest. */
+/** Marks a name (or the uid of a container) that the name service did not resolve yet: until then the lock covers that name alone. */
 export function openWord(name: string): string {
   return `${openPrefix}${name}`;
 }
@@ -133,12 +133,12 @@ export function loginIdentitiesOf({
   );
 }
 
-/** Of the range of its uid, and of that of its login. */
+/** Owners of the range of its uid and of the range of its login uid. */
 function allOwnersOf({ rangeOwners, loginOwners }: Pick<Peer, 'rangeOwners' | 'loginOwners'>) {
   return [rangeOwners, loginOwners].flatMap((each) => ownersOf({ rangeOwners: each }));
 }
 
-/** A directory that is away may also answer that there is no account. An owner of a range without a uid may be anybody. */
+/** A directory that is down may also answer that there is no account. A range owner without a uid may be anybody. */
 function isUnanswered(peer: Facts, proof: Proof, hasDirectory: boolean): boolean {
   if (proof.kind !== 'kernel') return false;
   const { account, loginAccount, rangeOwners, loginOwners } = peer;

@@ -1,12 +1,12 @@
-// The origin of a client: the one somebody whom every limit counts that protects others, such as sessions, turns, rates and shares of the
-// journal. One human with many names is one origin: all uids of a range of subordinate uids are those of its owner, and all identities of
-// an entry of `persons` are that person.
+// The origin of a client: whom the limits that protect others count (sessions, turns, rates and shares of the journal). One human with many
+// names is one origin: all uids of a range of subordinate uids count as their owner, and all identities of an entry of `persons` as that
+// person.
 //
 //   person:carol        an identity of `persons`
 //   uid:1001            the uid of the peer of a UNIX socket, or of the owner of its range
 //   user:anna           the owner of its range, while that name has no uid
-//   uids:65536          uids from 65536 to 131071 without an account, which nothing names: whoever made one can make all of them
-//   uids:65536 new      those of them that the name service was not asked for yet: whoever connects with many at once chooses that state
+//   uids:65536          uids from 65536 to 131071 without an account or a known name: the creator of one can create all of them
+//   uids:65536 new      such uids before the name service was asked: a client that connects with many at once can cause this state
 //   account:anna        after a login, whichever the address
 //   key:panel           after a key
 //   192.0.2.1           an address before the login; of an IPv6 one the /64
@@ -42,7 +42,7 @@ function wordOf(peer: Peer, login: ProvenLogin | undefined, { isNamed }: OriginF
     const owners = ownersOf(peer);
     const owner = owners.find((each) => each.uid !== undefined) ?? owners[0];
     if (owner !== undefined) return owner.uid === undefined ? `user:${owner.user}` : `uid:${owner.uid}`;
-    // Without an answer it keeps a share of its own: a directory that is away puts nobody into a stranger's share.
+    // Without an answer the uid keeps its own share: a directory that is down puts nobody into a stranger's share.
     if (uid < blockSize || account === 'found' || account === 'unanswered' || isNamed(uid))
       return `uid:${uid}`;
     return `uids:${uid - (uid % blockSize)}${account === 'none' ? '' : ' new'}`;

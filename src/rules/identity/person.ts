@@ -1,7 +1,7 @@
 // Persons: which identities are the same human. An identity is a word, as in records: `uid:1001` (of the process and of the login),
 // `account:carol`, `key:backup`, `page:carol`, `oidc:carol@example.com`; `name:carol` for each name that an account, key or UNIX user has.
-// A user of `persons` counts by its uids, because a directory that is away takes names from peers, and never their uids. What is not known
-// to be two humans counts as one where one human would be too few.
+// A user of `persons` counts by its uids, because a directory that is down removes names from peers but never uids. Where two humans are
+// required, identities that are not known to be two humans count as one.
 import { foldAscii } from '../../host/words/text.js';
 import { identityOfUser, numberIn } from '../../host/words/user-word.js';
 
@@ -43,19 +43,16 @@ const prefix = 'person:';
 
 const noUids: UserUids = { uidsOf: () => [], isUnknown: () => false, uidOf: () => undefined };
 
-/**
- * The persons of one configuration, indexed by their words: a question costs the words of those that are compared, however many persons
- * there are.
- */
+/** The persons of one configuration, indexed by identity: the cost of a comparison does not depend on the number of persons. */
 export class Persons {
   readonly #persons: ReadonlyMap<string, Person>;
   readonly #byWord = new Map<string, Set<string>>();
   readonly #byName = new Map<string, Set<string>>();
-  /** Words that prove a person: without uids that a name had once. */
+  /** Identities that prove a person: without uids that a name had earlier. */
   readonly #proofs = new Map<string, Set<string>>();
   #unknown: readonly string[] = [];
   #users: UserUids = noUids;
-  /** Of lists that were compared before: each approval is compared with each command of its grant's owner. */
+  /** Cache of {@link #humansOf} by list: each approval is compared with each command of the grant's owner. */
   #compared = new WeakMap<readonly string[], ReadonlySet<string>>();
 
   constructor(persons: ReadonlyMap<string, Person>, users: UserUids = noUids) {
@@ -91,28 +88,21 @@ export class Persons {
     this.#unknown = [...unknown];
   }
 
-  /** Users of persons whose uid was never known: nobody knows whether a peer is one of them. */
+  /** Users of persons whose uid was never known: any peer may be one of them. */
   get unknownUsers(): readonly string[] {
     return this.#unknown;
   }
 
-  /** Those of one person. */
   unknownUsersOf(person: string): readonly string[] {
     return (this.#persons.get(person)?.users ?? []).filter((user) => this.#unknown.includes(user));
   }
 
-  /**
-   * Name of the one person with any of these identities; undefined: no person has one of them, or several persons have (as under `su`), so
-   * that it is unknown who acts.
-   */
+  /** The one person with any of these identities; undefined: none, or several (as under `su`), so that it is unknown who acts. */
   personOf(identities: readonly string[]): string | undefined {
     return onlyOf(this.#personsOf(identities, [this.#byWord]));
   }
 
-  /**
-   * The same, for whoever approves: each person that one of them may be counts, and it takes a word that proves it. A uid that a name had
-   * once may be somebody else's now.
-   */
+  /** As {@link personOf}, for approvals: an identity must prove that person. A uid that a name had earlier may be somebody else's now. */
   provenBy(identities: readonly string[]): string | undefined {
     const proven = onlyOf(this.#personsOf(identities, [this.#proofs]));
     return proven === this.personOf(identities) ? proven : undefined;
@@ -128,7 +118,7 @@ export class Persons {
     return [...new Set([`${prefix}${person}`, ...words, ...identitiesOf(found)])];
   }
 
-  /** These words, then those of each person who may be meant: in a record they are the same human after `persons` was changed, too. */
+  /** These identities, then those of each person they may mean: a record still names the same human after `persons` changed. */
   withPersons(identities: readonly string[]): readonly string[] {
     const persons = this.#personsOf(identities, [this.#byWord, this.#byName]);
     for (const word of identities) if (word.startsWith(prefix)) persons.add(word.slice(prefix.length));

@@ -9,7 +9,6 @@ export interface People {
   readonly gids: ReadonlySet<number>;
 }
 
-/** Whether a peer is among them: by its uid, by its own group, or by a supplementary one. */
 export function isAmong(people: People, peer: Peer): boolean {
   const { uid, gid, groups = [] } = peer;
   if (uid !== undefined && people.uids.has(uid)) return true;
@@ -79,8 +78,8 @@ function nameOf(peer: Peer, account: string | undefined): string {
 }
 
 /**
- * Whether a process of this machine may be the principal of that name, as far as its form says. `userName`: of a uid, as far as it is
- * known; a uid with a name is no principal.
+ * Whether a process of this machine can have the principal with that name, judged by the form of the name. `userName`: the known name of a
+ * uid; a uid with a name is not a principal.
  */
 export function canBeProcess(name: string, userName: (uid: number) => string | undefined): boolean {
   const number = numberIn(name);
@@ -89,7 +88,7 @@ export function canBeProcess(name: string, userName: (uid: number) => string | u
   return uid !== undefined && nameOf({ listener: '', uid, user: userName(uid) }, undefined) === name;
 }
 
-/** The fields of /etc/passwd end at a colon; the others are characters that nobody sees. */
+/** A colon ends a field of /etc/passwd; the other characters are invisible. */
 const neverInNames = /[:\p{Default_Ignorable_Code_Point}]/u;
 
 function isUnmistakable(name: string): boolean {

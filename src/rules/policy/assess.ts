@@ -183,9 +183,9 @@ export function assess<Backend extends RoutedBackend>(
 }
 
 /**
- * Judges the line for all these backends; for both series if there is none, or if one's series is unknown. If there is one backend, its
- * series is unknown, and only one series can read the line, it is judged for that one: the upstream that it gets shows the series, and the
- * line is judged again before it is sent. A replicator of 2.3 may be the only client, and nothing else would ever connect.
+ * Judges the line for all these backends; for both series if there is none, or if one's series is unknown. For a single backend of unknown
+ * series, a line that only one series can read is judged for that one: the connection then shows the series, and the line is judged again
+ * before it is sent. Otherwise no connection would ever be made if a replicator of 2.3 is the only client.
  */
 export function judgeFor(
   line: CommandLine,
@@ -310,7 +310,7 @@ function homeOfLine<Backend extends RoutedBackend>(
   return homeOf(user.name, table, answers);
 }
 
-/** Undefined: it may get the command. */
+/** Why this backend must not get the command; undefined: it may. */
 export function whyUnfit(
   { attempt: { command, effect, parsed } }: Pick<Judged, 'attempt'>,
   { name, server, newer = 'reads' }: Pick<RoutedBackend, 'name' | 'server' | 'newer'>,

@@ -27,15 +27,13 @@ export interface Attempt {
   readonly principal: string;
   readonly series: Series;
   readonly command: Command;
-  /**
-   * The arguments as judged and sent: users in them are in normal form, and ids of an ACL as written, since servers compare their bytes.
-   */
+  /** The arguments as judged and sent: users in normal form, ids of an ACL as written, since servers compare their bytes. */
   readonly parsed: ParsedArguments;
   /** Ids of an ACL, with the users in them in normal form: a `deny` holds for every spelling. */
   readonly aclIds: readonly string[];
   readonly effect: Effect;
   readonly user: string | undefined;
-  /** The user, unless it may concern more of them: one location would be for all of these. */
+  /** The user, if the command concerns nobody else: several users would share one location. */
   readonly soleUser: string | undefined;
   /** Every user that is named literally, the wire user included, in normal form. */
   readonly users: readonly string[];
@@ -50,7 +48,7 @@ export interface Attempt {
   readonly shared: string | undefined;
   /** The backend does not declare its shared namespaces, so the usual prefixes counted. */
   readonly isSharedUnsaid: boolean;
-  /** It names a mailbox there, or a mask for some; else `shared` is of a query without a mailbox. */
+  /** The command names a mailbox there, or a mask for some; otherwise `shared` comes from a query without a mailbox. */
   readonly isSharedNamed: boolean;
   readonly mailboxNames: MailboxNames;
   /** The parameters that read the content of mails, for people: `field hdr`, `key text`; for `user`: the userdb fields that it shows. */
@@ -75,7 +73,7 @@ export interface AttemptContext {
   /** Its rules may say how many users one line may name. */
   readonly policy: Pick<Policy, 'allowByCommand' | 'onRequestByCommand'>;
   readonly userNames: UserNames;
-  /** Those of the destination; undefined: not declared. */
+  /** Prefixes at the destination; undefined: not declared. */
   readonly sharedNamespaces: readonly string[] | undefined;
   readonly mailboxNames?: MailboxNames | undefined;
   /** Other names of the users of this line, in normal form, as far as they were looked up. */
@@ -159,7 +157,7 @@ export function attemptOf(
 
 const none: readonly never[] = [];
 
-/** Nothing is known of what a command shows that a site added. */
+/** It is unknown what a command that the site added shows, so it counts as content. */
 export function readsContent({ effect, content, command }: Attempt): boolean {
   return effect === 'read' && (content.length > 0 || command.isAdded);
 }
@@ -200,7 +198,7 @@ function maskOf(parsed: ParsedArguments, { parameter, value }: UserArgument, nam
   // With passdb-field the mask is for the values of a field, which are not user names.
   const isUserMask =
     isMask(value) &&
-    // Servers compare masks in any case, so they can reach users whose names are others here.
+    // Servers ignore the case of masks, so with case-sensitive names a mask can reach users that it does not match here.
     names.nameCase === 'fold' &&
     names.holdsOnly(value, 'mask') &&
     !isAddress(value) &&

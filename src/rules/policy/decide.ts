@@ -24,7 +24,7 @@ export interface Decision {
   /** Under `mode: observe`: the decision of enforce, where it denies or makes demands. */
   readonly would?: Decision;
   readonly obligations?: Obligations;
-  /** For code `granted`: id of the grant; empty: as under a grant of its rule. */
+  /** For code `granted`: id of the grant; empty: a grant of its rule was only supposed, as in policy tests. */
   readonly grant?: string;
   /** For a denial: the rule of `on_request` that a grant would need. */
   readonly onRequest?: RequestRule;
@@ -54,7 +54,7 @@ export function decide(policy: Policy, attempt: Attempt, nowMs: number, grants?:
 
 const noObligations: Obligations = { reason: false, limitKey: '', emergency: false };
 
-/** Observing refuses nothing by its rules; a deadline and what an emergency may do are no refusals. */
+/** An observing policy refuses nothing by its rules; a deadline and `emergency` stay, since they refuse nothing. */
 function withoutDemands(verdict: Decision): Decision {
   const { reason, limit, maxMatches, deadlineMs, emergency } = verdict.obligations ?? noObligations;
   if (!reason && limit === undefined && maxMatches === undefined) return verdict;
@@ -159,9 +159,9 @@ function refuseUsers(policy: Policy, attempt: Attempt): Decision | undefined {
 }
 
 /**
- * Why observing does not serve it without a rule, for people; undefined: it does. What a file of the site added, what reaches beyond the
- * mailboxes of users named one by one, and what has hidden effects: a duplex stream (`dsync-server`) reads, writes and deletes without a
- * line that could be recorded.
+ * Why an observing policy does not serve the command without a rule, for people; undefined: it does. Not served are commands that the site
+ * added, commands that reach beyond the mailboxes of users named one by one, and hidden effects: a duplex stream (`dsync-server`) reads,
+ * writes and deletes without a line that could be recorded.
  */
 function whyBeyond(attempt: Attempt): string | undefined {
   const { command, parsed, masks } = attempt;
@@ -186,7 +186,7 @@ function whyBeyond(attempt: Attempt): string | undefined {
   return attempt.user === undefined && command.scope === 'user' ? beyondObserving.nobody : undefined;
 }
 
-/** What a policy that observes does not serve without a rule. The guide for moving lists all of it. */
+/** What an observing policy does not serve without a rule. The guide for migrating lists all of these. */
 export const beyondObserving = {
   root: 'it amounts to root on the mail server',
   added: 'a file of this site added the command',

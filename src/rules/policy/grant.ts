@@ -1,6 +1,5 @@
-// A grant: one rule of `on_request` that a second person opened to a principal for a time. Who holds one, and until when, is known to the
-// caller. A grant never allows more than its rule, and nothing to other users. A command with input, for masks or for all users has no
-// grant.
+// A grant: one rule of `on_request` that a second person opened to a principal for a time. The caller knows who holds one, and until when.
+// A grant never allows more than its rule, or other users. Commands with input, for masks or for all users have no grant.
 import { type CanonicalWord, canonicalWords } from '../../doveadm/meaning/canonical.js';
 import type { Attempt } from './attempt.js';
 import { type Asked, matches } from './match.js';
@@ -53,9 +52,9 @@ export function requestableAmong(asked: Asked): RequestRule | undefined {
 
 export interface Granted {
   readonly rule: RequestRule;
-  /** Empty: as under a grant of the rule. */
+  /** Empty: a grant of the rule was only supposed. */
   readonly id: string;
-  /** Those of the rule; no more mails than were counted at approval. */
+  /** The obligations of the rule, and no more mails than were counted at the approval. */
   readonly obligations: Obligations;
 }
 
@@ -77,7 +76,7 @@ export function grantFor(asked: Asked, at: GrantsAtHand): Granted | undefined {
     return rule && { rule, id: '', obligations: rule.obligations };
   }
   const { aliases, parsed, command } = asked.attempt;
-  // The mailbox is that of the alias: it may be another one than when the grant was approved.
+  // An alias may lead to another mailbox than when the grant was approved, so the grant must cover it too.
   const users = [...asked.attempt.users, ...aliases];
   let digest: string | undefined;
   for (const { id, rule: hash, scope, users: granted, line, maxMatches } of at.grants) {

@@ -116,10 +116,7 @@ interface CacheBounds<Answer> {
 /** Longest key that is kept, in UTF-16 units. Stops long lines from pushing out everything else. */
 const keyMax = 1024;
 
-/**
- * Cached answers by key, each until its time (Unix milliseconds; undefined: for the life of its policy). The least recently used are
- * dropped first.
- */
+/** Answers by key, each until its time (Unix ms; undefined: for the life of its policy). The least recently used are dropped first. */
 export class AnswerCache<Answer extends { readonly holdsUntilMs?: number | undefined }> {
   readonly #answers: LRUCache<string, Answer>;
   readonly #bytesOf: CacheBounds<Answer>['bytesOf'];
@@ -156,7 +153,7 @@ export class AnswerCache<Answer extends { readonly holdsUntilMs?: number | undef
   }
 }
 
-/** Earlier judgements; for one set of settings, because the key has no names of realms or characters. */
+/** Cached judgements for one set of settings: the key does not contain the realms and characters of user names. */
 export type JudgementCache = Pick<AnswerCache<Judged>, keyof AnswerCache<Judged>>;
 
 /**
@@ -190,7 +187,7 @@ export function judgeOnce(
   return judgement;
 }
 
-/** Whether a grant could lift this denial. A rule that allows a line stands before every grant. */
+/** Whether a grant could lift this denial. A rule that allows a line comes before every grant. */
 function mayBeLifted({ decision, attempt, series }: Judged, { grants, policy }: JudgeContext): boolean {
   if (!hasGrants(grants) || decision.kind !== 'deny' || decision.onRequest === undefined) return false;
   // Each series may have users of its own.
@@ -243,7 +240,7 @@ function judgeAll(line: CommandLine, series: readonly Series[], context: JudgeCo
     const decision = decide(policy, attempt, nowMs, grants);
     holdsUntilMs = lesser(holdsUntilMs, decision.holdsUntilMs);
     if (policy.shadow !== undefined) {
-      // A rule that both have keeps its grants.
+      // Grants count for the candidate too: a rule that both policies have keeps its grants.
       const beside = decide(policy.shadow, attempt, nowMs, grants);
       candidate = candidate === undefined ? beside : stricterDecision(candidate, beside);
       holdsUntilMs = lesser(holdsUntilMs, beside.holdsUntilMs);
@@ -338,13 +335,13 @@ function stricterOf(one: Judged, other: Judged): Judged | undefined {
   return { ...base, args, attempt, unable: base.unable ?? second.unable, decision };
 }
 
-/** In observe mode the record names the denial. A grant that either needs is used up. */
+/** The base is the observed decision, so that the record names its denial; else the one with a grant, so that the grant is used. */
 function isBase(one: Decision, other: Decision): boolean {
   const isOther = one.code !== 'observed' && other.code === 'observed';
   return !isOther && (one.grant !== undefined || other.grant === undefined);
 }
 
-/** If either of two may count: the denial, or else the terms of both. */
+/** The stricter of two decisions that may both apply: a denial, or else the terms of both. */
 export function stricterDecision(one: Decision, other: Decision): Decision {
   if (one.kind === 'deny') return denialOf(one, other);
   if (other.kind === 'deny') return denialOf(other, one);
@@ -449,7 +446,7 @@ export function followingInput(line: CommandLine, series: readonly Series[]): Fo
   for (const one of series) {
     const found = resolveCommand(one, line.words);
     if (found === undefined) {
-      // In another case, or with extra blanks, it is not a command; but its sender may well send the command's input.
+      // In another case, or with extra blanks, it is not a command, but the client may still send the command's input.
       const meant = resolveCommand(one, firstWords(line));
       if (meant !== undefined && meant.command.input !== 'none') return 'unknown';
       continue;

@@ -217,7 +217,7 @@ function missesTest({ parameter, test }: ParameterTest, attempt: Attempt): Miss 
   if (!passes(test, values.get(parameter), attempt.soleUser))
     return () => [describeMiss(parameter, test, values.has(parameter))];
   const role = parameterNamed(attempt.command, parameter)?.role;
-  // Patterns of locations take none, and a text that the rule has is meant.
+  // Patterns of locations never match "..", and a literal text that has it is intended: this is for the other tests.
   const isOpen = comparesValues(test) && textsOfTest(test) === undefined;
   if (isOpen && locationRoles.has(role) && values.get(parameter)?.some(leadsOut) === true)
     return `${parameter} must have no ".." in it`;

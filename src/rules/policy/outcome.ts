@@ -1,6 +1,6 @@
-// What becomes of one line under one policy, given what the client stated and the counts so far. The daemon carries it out; observing, the
-// shadow, `explain`, policy tests, replay and suggest say the same, because they ask here. Obstacles that are no policy (a route, a full
-// disk) are not its business.
+// The outcome of one line under one policy, given what the client stated and the counts so far. The daemon, observing, the shadow,
+// `explain`, policy tests, replay and suggest all use it, so they agree. Obstacles outside of the policy (a route, a full disk) are not
+// considered.
 
 import type { DecisionCode } from '../../doveadm/codes/decisions.js';
 import { predicateOf } from '../../host/kinds/kinds.js';
@@ -9,7 +9,7 @@ import type { Judgement, UnjudgeableCode } from './judge.js';
 import type { Policy, RequestRule, RulePlace } from './policy.js';
 import { type LimitAsk, type LimitVerdict, limitAsks, mostMatches, whyNoReason } from './terms.js';
 
-/** Its kinds have their words in `language/codes/outcomes`. */
+/** The kinds are the words of `doveadm/codes/outcomes`. */
 export type Outcome =
   | { readonly kind: 'unparsable'; readonly code: UnjudgeableCode; readonly reason: string }
   | { readonly kind: 'served'; readonly rule: RulePlace | undefined }
@@ -30,7 +30,7 @@ export type Outcome =
 interface Denial {
   readonly code: DecisionCode;
   readonly reason: string;
-  /** What decided; for `denied`, else what came nearest to allowing it. */
+  /** The deciding rule; for `denied` without one, the rule that came nearest to allowing it. */
   readonly rule: RulePlace | undefined;
 }
 
@@ -41,7 +41,7 @@ export type OutcomeKind = Outcome['kind'];
 export interface Given {
   /** As the client stated it. */
   readonly reason: string | undefined;
-  /** Whose counts they are. */
+  /** The origin whose counts apply. */
   readonly origin: string;
   /** Takes the counts, or refuses them. Undefined: nothing is counted, and so nothing is over a limit. */
   readonly count?: Count | undefined;
@@ -74,7 +74,7 @@ export function outcomesOf(judgement: Judgement, policy: Policy, given: Given): 
   return { done: isLenient ? { kind: 'served', rule: decision.rule } : rules, rules };
 }
 
-/** What the candidate beside the policy would do in its place. A full table of its counts says nothing of it. */
+/** The outcome of the policy's candidate in its place. */
 export function candidateOf(judgement: Judgement, { shadow }: Policy, given: Given): Outcome | undefined {
   if (shadow === undefined || judgement.kind === 'unparsable' || judgement.shadow === undefined)
     return undefined;
@@ -82,7 +82,7 @@ export function candidateOf(judgement: Judgement, { shadow }: Policy, given: Giv
   return outcomesOf({ ...judgement, decision: judgement.shadow }, shadow, { ...given, count }).done;
 }
 
-/** Counts beside those of the daemon: that their table is full says nothing of a policy. */
+/** For counts beside the daemon's own: that their table is full says nothing about a policy. */
 export function exceptFull(count: Count): Count {
   return (asks) => {
     const verdict = count(asks);
@@ -132,7 +132,7 @@ function byRules(
   return most === undefined ? { kind: 'served', rule } : { kind: 'depends', rule, most };
 }
 
-/** Once it is known how many mails match; `reason`: in the words of who counted. */
+/** The outcome once the number of matching mails is known. */
 export function withMatches(outcome: Outcome, matches: number | undefined): Outcome {
   if (outcome.kind !== 'depends' || matches === undefined) return outcome;
   const { rule, most } = outcome;
@@ -142,7 +142,7 @@ export function withMatches(outcome: Outcome, matches: number | undefined): Outc
     : { kind: 'denied', code: 'too-many-matches', reason, rule };
 }
 
-/** Whether a client sees a difference. */
+/** Whether a client sees no difference between the two. */
 export function areSame(one: Outcome, other: Outcome): boolean {
   if (one.kind === 'depends' && other.kind === 'depends') return one.most === other.most;
   return one.kind === other.kind;

@@ -25,10 +25,7 @@ export interface Obligations extends Pick<RawRule, ObligationKey> {
   readonly limitKey: string;
   /** The limit of a second rule: a command judged in two series is counted by the rules of both. */
   readonly alsoLimit?: { readonly limit: Rate; readonly limitKey: string };
-  /**
-   * As `maxMatches`: the number counted at the approval of its grant. Only for approvers: whoever holds the grant could ask questions about
-   * content by it.
-   */
+  /** As `maxMatches`: the number counted at the approval. Only for approvers: the holder could learn about content from it. */
   readonly approvedMatches?: number;
 }
 
@@ -53,14 +50,14 @@ export interface RequestTerms extends Omit<RawRequestRule, keyof RawRule | 'uses
   readonly reason: Regex | undefined;
 }
 
-/** Persons who approve at least what is kept from the owner for a time. */
+/** Fewest approvals for access that is kept from the owner for a time. */
 export const quietApprovals = 2;
 
 /** By their keys in a configuration. */
 export type ShownTerms = Readonly<Record<string, string | number>>;
 type Shown = ShownTerms[string];
 
-/** Each in answers, `can`, `explain` and tools of agents: its key, its value, its words. `reason` is a condition, as in other rules. */
+/** The terms as `can`, `explain` and tools of agents show them: key, value, words. `reason` is a condition instead, as in other rules. */
 const requestTerms: Readonly<
   Record<
     Exclude<keyof RequestTerms, 'reason'>,
@@ -90,7 +87,7 @@ const termRows = Object.values(requestTerms);
 
 export const requestTermKeys: readonly string[] = termRows.map(([key]) => key);
 
-/** Of the keys of a parsed rule: whether the rules of `allow` have it not. */
+/** Whether rules of `on_request` have this key and rules of `allow` do not. */
 export function isRequestTerm(name: string): boolean {
   return Object.hasOwn(requestTerms, name);
 }
@@ -117,7 +114,7 @@ export interface RequestRule extends Rule {
   readonly hash: string;
 }
 
-/** The settings of a policy whose values are those of its declaration. */
+/** The settings of a policy that are taken unchanged from its declaration. */
 type PolicyTraits = Omit<RawPolicy, 'users' | 'except' | 'use' | 'shadow' | 'allow' | 'deny' | 'onRequest'>;
 
 /** How a list stands in the file: `block` with dashes, `flow` in brackets; `empty`: nothing in the brackets. */
@@ -140,7 +137,7 @@ export interface Policy extends PolicyTraits {
   /** Shipped presets, as they are written; their rules are among the others. */
   readonly use?: readonly unknown[];
   readonly allow: readonly Rule[];
-  /** For who edits the file. Absent: its file has no such key. */
+  /** For tools that edit the file; a list is absent if the file has no such key. */
   readonly written?: { readonly allow?: WrittenList | undefined; readonly users?: WrittenList | undefined };
   readonly deny: readonly Rule[];
   readonly onRequest: readonly RequestRule[];
@@ -220,7 +217,6 @@ export function reachable(routes: readonly Route[], backends: readonly string[])
   return backends.filter((name) => named.has(name));
 }
 
-/** Those that it names. */
 export function backendsOf(target: RouteTarget): readonly string[] {
   if (target.kind === 'passdb') return [];
   return target.kind === 'spread' ? target.backends : [target.backend];

@@ -99,7 +99,7 @@ function otherWordings({ words, tree, mailboxNames }: JudgedQuery): string[][] |
   return places.length > 1 ? [...each, all] : each;
 }
 
-/** Each condition that does not hold, so that the rule that comes nearest is the one that lacks least of the query, too. */
+/** Every condition that does not hold: the nearest rule is the one with the fewest. */
 export function missingInQuery(test: QueryTest, query: JudgedQuery): readonly string[] {
   if (isQueryTest(test, 'regex')) return [`query must match ${test.regex.source}`];
   if (!isQueryTest(test, 'keys') || query.tree === undefined) return [`query must be ${describeQuery(test)}`];

@@ -1,4 +1,4 @@
-// What limits how often: rates, and the requests that are open at once.
+// Limits on frequency: rates, and the requests that are open at once.
 
 /** A number of events in any span of `windowMs`. */
 export interface Rate {

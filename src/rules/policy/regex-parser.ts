@@ -1,9 +1,9 @@
-// Owns the grammar of the regular expressions of policies, and what an expression is made of: positions, each of which takes one character,
-// and which of them can follow which (Glushkov's construction). It does not match anything.
+// Parses the regular expressions of policies into positions, each of which takes one character, and the positions that can follow each of
+// them (Glushkov's construction). The grammar:
 //   literals, `.` (any character), [a-z] [^a-z], \d \w \s \D \W \S, \n \r \t, \ before any other sign makes it literal,
-//   ( ) and (?: ), |, * + ? {n} {n,} {n,m}; a `^` at the very beginning and a `$` at the very end say what holds anyway
-// No captures, no back references, no look-around, no flags. What is not in the list is a fault, never taken as text. Another engine might
-// read it as something else.
+//   ( ) and (?: ), |, * + ? {n} {n,} {n,m}; a `^` at the very beginning and a `$` at the very end, which change nothing
+// No captures, no back references, no look-around, no flags. Anything else is a fault, never literal text: another engine might read it
+// differently.
 
 /** An expression as a set of positions. */
 export interface RegexProgram {

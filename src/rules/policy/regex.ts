@@ -1,6 +1,5 @@
-// Matches regular expressions: always anchored at both ends, in bounded time. A match keeps one set of positions, of fixed and small size.
-// Each character of the text costs the same number of steps, whatever the expression and the characters before, so that no value can block
-// the daemon.
+// Matches regular expressions: always anchored at both ends, in bounded time. A match keeps one small set of positions of fixed size. Every
+// character costs the same number of steps, whatever the expression and the text, so no value can block the daemon.
 import { bounds } from '../../host/bounds/bounds.js';
 import { parseRegex, RegexFault, type RegexProgram } from './regex-parser.js';
 
@@ -27,13 +26,13 @@ export function createRegex(source: string): RegexResult {
   }
 }
 
-/** In words for who has to write such a text: `matches ticket [0-9]+.*, as "ticket 1"`. */
+/** In words, for a person who must write such a text: `matches ticket [0-9]+.*, as "ticket 1"`. */
 export function regexWords({ source }: Pick<Regex, 'source'>): string {
   const example = exampleOf(source);
   return `matches ${source}${example === undefined ? '' : `, as ${JSON.stringify(example)}`}`;
 }
 
-/** Longer ones say less than the expression. */
+/** A longer example is less clear than the expression. */
 const exampleMax = 40;
 const usualCodes = Array.from('1aA -', (point) => point.codePointAt(0) ?? 0);
 

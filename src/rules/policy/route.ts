@@ -1,7 +1,7 @@
-// Where commands go under one configuration, as far as it decides alone: routes of mail users, and the lines for commands that name no
+// Where commands go as far as the configuration alone decides: routes of mail users, and `server_commands` for commands that name no
 // mailbox user. Pure: a passdb look-up is returned as a question. The first matching route counts, and users are compared in their normal
-// form. Without a line, only reading commands go to all backends; a command about users by name goes to the one backend that has them all;
-// a mask needs a line that names the backend.
+// form. Without a line in `server_commands`, only reading commands go to all backends; a command about users by name goes to the one
+// backend that has them all; a mask needs a line that names the backend.
 
 import type { Effect, Series } from '../../doveadm/commands/catalog.js';
 import { GlobList } from '../../doveadm/names/glob.js';
@@ -212,7 +212,7 @@ export function homeOfServerCommand<Backend extends RoutedBackend>(
   const line = `server_commands has no line "${name}: BACKEND"`;
   const target =
     serverCommands.byCommand.get(name) ??
-    // It is about users, and their rows cannot be joined.
+    // `user` is about users, and its rows from several backends cannot be joined.
     (name === 'user'
       ? { kind: 'by-user' }
       : effect === 'read' && !isAdded

@@ -45,10 +45,10 @@ export function mostMatches(terms: Obligations | undefined): number | undefined 
   return lesser(terms?.maxMatches, terms?.approvedMatches);
 }
 
-/** They copy a whole account, whatever their options are. */
+/** Commands that copy a whole account, whatever their options are. */
 const copiesOfAccounts: ReadonlySet<string> = new Set(['sync', 'backup']);
 
-/** From sending it to the first byte of its reply: by its rule, else by its effect. */
+/** Time from sending the command to the first byte of its reply: from its rule, else from its effect. */
 export function deadlineMsOf(
   { attempt: { command, effect }, decision }: Timed,
   byEffect: Readonly<Record<Effect, number>>,

@@ -1,5 +1,5 @@
 // Reads policies alone: candidates, texts of the page, trials of a rule. They are parsed as the included file of a configuration that has
-// nothing else, so no other file is needed, nor within their reach.
+// nothing else, so they need no other file and can read none.
 
 import { parse } from 'yaml';
 import { asObject } from '../../host/values/values.js';

@@ -1,7 +1,7 @@
-// From attempts of one command to the conditions of a rule that permits them: few values become lists, users become their domains, ages
-// become the least of them. Callers test the rule. A condition is one that every attempt meets. Search keys must be in each query at a
-// place where nothing bypasses them. A word of which only the digest is known is never written. What only reads may become wider than what
-// was seen; what changes something, or shows what mails say, keeps its mailbox, age and options together.
+// Makes the conditions of a rule from attempts of one command: few values become lists, users become their domains, ages become the least
+// of them. Every attempt meets each condition; callers test the rule. A search key counts only where each query has it and nothing bypasses
+// it. A word of which only the digest is known is never written. A rule for commands that only read may be wider than what was seen; one
+// for commands that change something, or show what mails say, keeps its mailbox, age and options together.
 
 import {
   type Effect,
@@ -40,7 +40,7 @@ export type Narrowness = 'tight' | 'narrow' | 'named' | 'none';
 export const allNarrowness: readonly Narrowness[] = ['narrow', 'named', 'none'];
 
 const few = 8;
-/** Of names that must not become "any name". */
+/** Most names in a list that must not become "any name". */
 const many = 256;
 /** Fields of `fetch` are words of Dovecot, so longer lists are readable. */
 const fewFields = 40;
@@ -49,7 +49,7 @@ export function effectOf(uses: readonly Use[]): Effect {
   return uses.map(({ attempt }) => attempt.effect).reduce(strongerEffect, 'read');
 }
 
-/** Whether a rule for them may be wider than they are: nothing changes by them, and no mail is shown. */
+/** Whether a rule may be wider than these attempts: they change nothing and show no mail. */
 export function mayWiden(attempts: readonly Attempt[]): boolean {
   return attempts.every(
     ({ effect, content, shared }) =>
@@ -122,7 +122,7 @@ export function dayIn(
   return { at, text, any: /\d/.test(text) ? digits : anyWeekday(text) };
 }
 
-/** As long as this one, and in the case of it: `(?:Mon|Tue|...)`. */
+/** An expression for any weekday in the length and the case of this one: `(?:Mon|Tue|...)`. */
 function anyWeekday(text: string): string {
   const whole = 'monday tuesday wednesday thursday friday saturday sunday'.split(' ');
   const days = /day$/i.test(text) ? whole : whole.map((day) => day.slice(0, 3));
@@ -136,13 +136,13 @@ function anyWeekday(text: string): string {
   return `(?:${cased.join('|')})`;
 }
 
-/** A job that names the day does one thing every day. The star is none of a pattern yet. */
+/** The name with a star for its day, since a daily job does the same every day. The star is not a pattern yet. */
 export function withoutDay(name: string): string {
   return name.replace(dateInName, '*').replace(weekdayInName, '*');
 }
 
 const mailboxRoles: ReadonlySet<Parameter['role']> = new Set(['mailbox', 'mailbox-mask']);
-/** A rule compares their values. */
+/** Keys whose values a rule compares. */
 const comparedKeys: ReadonlySet<string> = new Set(['keyword', 'unkeyword', 'larger', 'smaller']);
 
 /** Whether conditions on keys can say all that the query demands of a mail. */
@@ -154,7 +154,7 @@ function isNameable(query: SearchNode): boolean {
   );
 }
 
-/** Of what must not become wider: `query subject`, whose words a rule of that `where` leaves open. */
+/** What a rule with this `where` leaves open although it must not become wider: `query subject`, for any words. */
 export function leftOpen(uses: readonly Use[], where: Readonly<Record<string, Plain>> = {}): string[] {
   const names = uses.flatMap(({ attempt: { command, parsed } }) =>
     command.params.flatMap(({ name, type, role }) => {
@@ -176,10 +176,7 @@ export function leftOpen(uses: readonly Use[], where: Readonly<Record<string, Pl
 
 const isOpen = (condition: Plain): boolean => condition === 'present' || condition === 'any';
 
-/**
- * What a rule allows beyond what was seen, as `2 users to *@example.com`; what {@link leftOpen} names is not among it. `users`: for whom
- * the rule holds.
- */
+/** What a rule allows beyond what was seen, as `2 users to *@example.com`, without {@link leftOpen}. `users`: for whom the rule holds. */
 export function widenings(
   uses: readonly Use[],
   { where, users }: { readonly where: Readonly<Record<string, Plain>>; readonly users: readonly string[] },
@@ -203,7 +200,7 @@ export function widenings(
   return wide;
 }
 
-/** `isOfUsers`: an expression is wider than what was seen; elsewhere it is what was seen. */
+/** `isOfUsers`: only there an expression is wider than the values that were seen. */
 function patternsIn(condition: Plain | undefined, isOfUsers: boolean): readonly string[] {
   if (typeof condition === 'string') return [condition];
   if (typeof condition !== 'object') return [];
@@ -310,7 +307,7 @@ function conditionFor(
 
 const maskRoles: ReadonlySet<Parameter['role']> = new Set(['user-mask', 'user-mask-or-ip']);
 
-/** A pattern of a domain would allow that mask, too, and with it the list of all who are there; an expression allows single users only. */
+/** A pattern for a domain would also allow itself as a mask, and so the list of all users there; an expression allows single users only. */
 function usersOrMasks(values: readonly string[], isAlways: boolean): Plain {
   const isSingle = (value: string): boolean => !/[*?]/.test(value);
   if (values.length <= few || !values.every(isSingle)) return listOf(values, isAlways);
@@ -320,7 +317,7 @@ function usersOrMasks(values: readonly string[], isAlways: boolean): Plain {
   return isAlways ? { regex } : { regex, optional: true };
 }
 
-/** With `<user>`, where the location of each line has the user of that line; undefined: not all of them do. */
+/** The values with `<user>`, if each location contains the user of its line; undefined: some do not. */
 function withUsers(given: readonly Attempt[], name: string): readonly string[] | undefined {
   const signed = given.flatMap(({ soleUser, parsed }) =>
     (parsed.values.get(name) ?? []).map((value) => withUserSign(value, soleUser)),
@@ -329,7 +326,7 @@ function withUsers(given: readonly Attempt[], name: string): readonly string[] |
   return found.length === signed.length ? distinct(found) : undefined;
 }
 
-/** Any day, and any user of a domain, in the places that were seen; undefined: they have no such form. */
+/** Patterns of these locations, for any day and any user of a domain; undefined: they have no such form. */
 function placePatterns(values: readonly string[]): readonly string[] | undefined {
   if (values.some((value) => value.includes('*') || leadsOut(value))) return undefined;
   return distinct(values.map((value) => withoutDay(value).replaceAll(/[^/:=]+@/g, '*@')));
@@ -355,7 +352,7 @@ function exactly(values: readonly string[], isAlways: boolean): Plain {
   return isAlways ? { regex } : { regex, optional: true };
 }
 
-/** They do not restrict mails, or have no name in a rule. */
+/** Keys that do not restrict mails, or that a rule cannot name. */
 const idleKeys: ReadonlySet<string> = new Set([
   'all',
   'oldestonly',
@@ -373,7 +370,7 @@ interface Leaf {
   readonly mailboxNames: Attempt['mailboxNames'];
 }
 
-/** Word for word, where conditions on keys would allow more than the query; undefined: they would not, or its words are not known. */
+/** The query word for word, if conditions on keys would allow more; undefined: they would not, or its words are not known. */
 function exactQuery(uses: readonly Use[], name: string): Plain | undefined {
   const [first] = uses;
   const words = first?.attempt.parsed.values.get(name) ?? [];
@@ -477,10 +474,10 @@ function boundOf(
   return bounds.map((each) => strictest(...each)).reduce((one, other) => loosest(one, other));
 }
 
-/** The location with `<user>` in the place of this one; undefined: it has no such part, or is none to be generalized. */
+/** The location with `<user>` in place of this user; undefined: it has no such part, or must not be generalized. */
 export function withUserSign(location: string, user: string | undefined): string | undefined {
   if (user === undefined || !isFolder(user) || location.includes('*') || leadsOut(location)) return undefined;
-  // An option stands behind the last part, and a star would not take its value.
+  // Options follow a name after a colon, and a star would not match their values.
   const signed = location
     .split('/')
     .map((part, at) => {

@@ -1,6 +1,6 @@
-// The lines for a policy that would permit a denied command, and their side effects. The same rule as in a suggestion. Explicit denials
-// (`deny`, `except`) get no such lines, and a rule is shown only after the configuration's own parser accepted it and a test passed. No
-// rule loses a condition of the nearest existing rule.
+// The lines for a policy that would permit a denied command, with their side effects. Rules are found as for a suggestion. Explicit denials
+// (`deny`, `except`) get no such lines. A rule is shown only after the configuration's own parser accepted it and a test passed, and it
+// keeps every condition that the nearest existing rule has and the command meets.
 
 import { GlobList, isWithin, mayOverlap } from '../../doveadm/names/glob.js';
 import { describeRule } from '../answers/rights.js';
@@ -69,7 +69,7 @@ export function remedyFor(denied: DeniedCommand): Remedy {
   return grants.length === 0 ? { grants, ...more } : { grants: [grant, ...grants] };
 }
 
-/** The rule that would permit a command for which there is none: what it demands less than the rule that comes nearest; or why not here. */
+/** The rule that would permit a command, with the nearest rule and its unmet conditions; or why this policy cannot have one. */
 export function ruleThatPermits({ policy, mailUsers, attempts, decision, nowMs }: DeniedCommand):
   | {
       readonly rule: RuleText;
@@ -147,7 +147,7 @@ function editOf(
     case 'empty':
       return { into, place, edit: `replace "${key}: []" of ${into} (${place}) with`, lines: withKey };
     case undefined:
-      // The rules of presets stand in other files.
+      // The rules of presets are in other files.
       return { into, place, edit: `add to ${into} (${place}), in line with its other keys`, lines: withKey };
     default:
       return form satisfies never;
@@ -167,7 +167,7 @@ function withoutUsers(rule: RuleText): RuleText {
   return Object.fromEntries(Object.entries(rule).filter(([key]) => key !== 'users'));
 }
 
-/** A command for all users that only a 2.3 would get. */
+/** Whether the command is for all users and would go to Dovecot 2.3 only. */
 export function isForAllOf23(attempts: readonly Attempt[]): boolean {
   return attempts.every(({ everybody, series }) => everybody === 'option' && series === '2.3');
 }

@@ -31,7 +31,7 @@ export interface KeptRule {
   readonly unmet: readonly string[];
 }
 
-/** Untested. The sights are of one command, at least one. */
+/** The rule is not tested yet. `sights`: at least one, all of one command. */
 export function keepConditions(
   near: Rule,
   sights: readonly TriedLine[],

@@ -1,4 +1,4 @@
-// A line that was seen in the records, and what it means: what a rule is written for.
+// A command line that was seen in the records, and its meaning: suggested rules are made from these.
 
 import type { RestoredLine } from '../answers/recorded-line.js';
 import type { Attempt } from '../policy/attempt.js';
@@ -19,11 +19,10 @@ export interface RecordedLine extends RestoredLine {
   readonly isFailed: boolean;
   /** `dovegate doctor` sent it. */
   readonly isProbe: boolean;
-  /** Whose counts it used; the reason that was stated; how many mails matched, where they were counted. */
+  /** The origin whose counts it used; the stated reason; the number of mails that matched, if they were counted. */
   readonly origin: string;
   readonly reason: string | undefined;
   readonly matches: number | undefined;
-  /** What became of it by policy. */
   readonly done: OutcomeKind;
   /** Some words are digests: rules on them cannot be evaluated. */
   readonly isOpaque: boolean;

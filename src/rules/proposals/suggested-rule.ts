@@ -37,8 +37,8 @@ export type Found =
   | { readonly kind: 'none'; readonly why: string };
 
 /**
- * The narrowest rule that permits all of them, then and now; where that could hurt, none that is wider than they are. The sights are of one
- * command, at least one.
+ * The narrowest rule that permits all these lines, at their time and now; where a wider rule could hurt, only one that is as narrow as they
+ * are. `sights`: at least one, all of one command.
  */
 export function findRule(sights: readonly TriedLine[], trial: Trial): Found {
   let why = '';
@@ -119,7 +119,7 @@ export function tryOut(rule: RuleText, sights: readonly TriedLine[], trial: Tria
   return typeof policy === 'string' ? policy : whyNotAllowed(policy, sights, trial);
 }
 
-/** By a policy that was parsed; undefined: it permits all of them, then and now. */
+/** Why a parsed policy does not permit all these lines; undefined: it does, at their time and now. */
 export function whyNotAllowed(
   policy: Policy,
   sights: readonly TriedLine[],

@@ -1,6 +1,6 @@
-// The certificates of the listeners, read at start and reload and again when their files change, and the warnings before a
-// certificate ends: ours, those of backends and receivers, and those that we show to receivers. Unusable files change nothing
-// and are reported once; a session keeps the certificate of its handshake.
+// The certificates of the listeners, read at start and reload and again when their files change, and the warnings before a certificate
+// ends: those of listeners, backends and receivers, and those that dovegate shows to receivers. Unusable files change nothing and are
+// reported once; a session keeps the certificate of its handshake.
 
 import { type BigIntStats, statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -22,7 +22,7 @@ export interface NamedTlsFiles extends TlsFiles {
 }
 
 export interface CertificateExpiry {
-  /** `client-ca`: the first of a listener's to end. `backend`, `receiver`: the last one shown. `receiver-client`: ours for it. */
+  /** `client-ca`: the first authority to end. `backend`, `receiver`: the last one shown. `receiver-client`: dovegate's own for it. */
   readonly role: 'listener' | 'client-ca' | 'backend' | 'receiver' | 'receiver-client';
   readonly name: string;
   /** Below 0: it has ended. */
@@ -56,7 +56,7 @@ interface CertificateParts {
 
 const lookMs = 10_000;
 const dayMs = 86_400_000;
-/** From then on the end is reported every day. */
+/** Time before its end from which a certificate is reported every day. */
 export const warnMs = 14 * dayMs;
 
 interface Shown {
@@ -292,7 +292,6 @@ export function receiverCertificatesOf(ship: Settings['audit']['ship']): readonl
   );
 }
 
-/** The files of the listeners that have TLS, and of the admin endpoints. */
 export function tlsFilesOf({
   listeners,
   admin,

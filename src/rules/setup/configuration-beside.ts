@@ -1,5 +1,5 @@
-// Reads a configuration in a thread, for a process that serves clients: the reading of 2 MiB takes seconds, to take the settings over a
-// small part of it, and the parser and its memory are gone with the thread. Files with secrets are read on the main thread only.
+// Reads a configuration in a thread, for a process that serves clients: parsing 2 MiB takes seconds, taking over the settings a small part
+// of that, and the thread's memory is freed at its end. Files with secrets are read on the main thread only.
 
 import assert from 'node:assert/strict';
 import type { Clock } from '../../host/ports/machine.js';
@@ -36,8 +36,8 @@ export function isReading(): boolean {
 const answerMs = 30_000;
 
 /**
- * Its steps here are short: the longest one makes the settings of their text. Rejects when the thread dies, as for lack of memory, or
- * misses `deadlineMs`.
+ * Work on the calling thread comes in short steps: the longest makes the settings from their text. Rejects if the thread ends early, as for
+ * lack of memory, or misses `deadlineMs`.
  */
 export async function loadBeside(
   file: string,

@@ -15,7 +15,7 @@ export type ThreadOrder =
   | { readonly kind: 'read'; readonly file: string; readonly nowMs: number }
   | { readonly kind: 'report'; readonly inspected: readonly Finding[] };
 
-/** Its answer to each order; of the first the files with the settings that name them, and the settings, if there are any. */
+/** The answer to each order. `files`: each file with the reference to it; `text`: the settings, if there are any. */
 export type ThreadAnswer =
   | {
       readonly kind: 'read';
@@ -35,7 +35,7 @@ type Tagged =
   | { readonly $: 'map'; readonly of: readonly (readonly [unknown, unknown])[] }
   | { readonly $: 'set'; readonly of: readonly unknown[] }
   | { readonly $: 'regex' | 'bigint' | 'commands'; readonly of: string }
-  /** Those with that number: they are in every policy, and cross once. */
+  /** The added commands with that number: all policies share them, so they are sent once. */
   | { readonly $: 'same'; readonly of: number }
   | { readonly $: 'policy'; readonly of: PolicyParts };
 
@@ -80,7 +80,7 @@ function partsOfPolicy(policy: Policy): PolicyParts {
     onRequestByCommand: _onRequest,
     ...head
   } = more;
-  // The plain meaning of a rule is for commands only, and may be as long as the rule.
+  // Only subcommands show the plain meaning of a rule, which can be as long as the rule.
   const plain = <Each extends object>(rules: readonly Each[]): Each[] =>
     rules.map((rule) => ({ ...rule, meaning: undefined }));
   return {

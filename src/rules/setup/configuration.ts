@@ -1,5 +1,5 @@
-// Reads a configuration from the disk in one go, with what this machine says of it: for commands, and for a daemon that serves nobody. It
-// loads the parser; who serves clients reads beside (configuration-beside.ts).
+// Reads a configuration from the disk in one go, with the findings about this machine: for commands, and for a daemon that serves nobody
+// yet. It loads the parser; a process that serves clients uses configuration-beside.ts.
 
 import { systemClock } from '../../host/machine/clock.js';
 import { readFromDisk } from '../../host/machine/process.js';

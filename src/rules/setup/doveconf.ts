@@ -5,7 +5,7 @@ import type { Series } from '../../doveadm/commands/catalog.js';
 import type { NameCase } from '../../doveadm/names/user-name.js';
 import { runProgram } from '../../host/machine/programs.js';
 
-/** The names of sockets in its base directory: ours, and that of Dovecot itself, for `doveadm` of root. */
+/** Names of sockets in Dovecot's base directory: the one for dovegate, and Dovecot's own for root's `doveadm`. */
 export const [socketName, ownSocketName] = ['dovegate-doveadm', 'doveadm-server'] as const;
 
 export interface DoveadmSocket {
@@ -43,11 +43,11 @@ export interface DovecotFacts {
   readonly allowedCommands: string;
 }
 
-/** Which names are one mailbox to it. Its userdb may add aliases, of which its settings say nothing. */
+/** Which names mean the same mailbox by Dovecot's settings. Its userdb may add aliases, which the settings do not show. */
 export interface NamesOfMailbox {
-  /** Those that differ in case: `auth_username_format`. */
+  /** Names that differ in case: `auth_username_format`. */
   readonly case: NameCase;
-  /** Those that differ in more, by these settings, as words; undefined: none. */
+  /** Why names that differ in more mean the same mailbox, in words; undefined: they do not. */
   readonly merged: string | undefined;
 }
 
@@ -88,9 +88,9 @@ export function parseDoveconf(text: string): DovecotFacts | undefined {
 }
 
 /**
- * By default Dovecot makes names lower case: `%Lu` in 2.3, `%{user | lower}` in 2.4. Empty: names are as given. Names are one
- * user in any case where each part is made lower or upper; `%n@%Ld` is of the other kind. `translation`: each character at an even
- * place becomes the next one.
+ * By default Dovecot makes names lower case: `%Lu` in 2.3, `%{user | lower}` in 2.4. Empty: names stay as given. Names that differ in case
+ * are one user if every part is made lower or upper, which is not so for `%n@%Ld`. `translation`: pairs of characters; the first of each
+ * pair becomes the second.
  */
 function namesOf(format = '%Lu', translation: string): NamesOfMailbox {
   const parts = [...format.replaceAll('%%', '').matchAll(/%([-\d.]*[A-Z]*)(?:\{([^}]*)\}|([a-z]))/g)].map(
@@ -100,7 +100,7 @@ function namesOf(format = '%Lu', translation: string): NamesOfMailbox {
     }),
   );
   const isDropped = format !== '' && !parts.some(({ hasDomain }) => hasDomain);
-  // Of the default characters of names: names with others are refused.
+  // Only the default characters of names matter: names with others are refused.
   const isTranslated = /^(?:..)*?([A-Za-z0-9._+=@-])(?!\1)./.test(translation);
   return {
     case: parts.length > 0 && parts.every(({ isMade }) => isMade) ? 'fold' : 'keep',
@@ -133,7 +133,7 @@ function parseBlocks(text: string): Block | undefined {
       open.pop();
     } else if (key !== undefined) {
       const end = value.startsWith('<<') ? lines.indexOf(value.slice(2), at + 1) : -1;
-      // Without an end, as all releases print a text that begins with `<<`.
+      // Without an end line the value is a text that begins with `<<`, as all releases print it.
       block.settings.set(key, end < 0 ? unquoted(value) : lines.slice(at + 1, end).join('\n'));
       at = Math.max(at, end);
     }
@@ -153,7 +153,7 @@ function socketOf({ name, settings }: Block, baseDirectory: string): DoveadmSock
   return [{ path: unquoted(whole), mode, user: settings.get('user') ?? '' }];
 }
 
-/** `address` in 2.3, `listen` in 2.4; else that of all services. */
+/** `address` in 2.3, `listen` in 2.4; else the addresses of all services. */
 function portOf({ name, settings }: Block, usual: readonly string[]): DoveadmPort[] {
   const port = Number(settings.get('port') ?? 0);
   if (!/^inet_listener\b/.test(name) || !(port > 0)) return [];
@@ -170,10 +170,7 @@ function hasNamespaceWithin({ blocks }: Block): boolean {
   return blocks.some((each) => /^namespace\b/.test(each.name) || hasNamespaceWithin(each));
 }
 
-/**
- * A prefix ends where the owner's name begins: `%%u` in 2.3, `$user` in 2.4. Virtual mailboxes show mail of shared and public ones, where
- * there are any.
- */
+/** Prefixes end before the owner's name (`%%u` in 2.3, `$user` in 2.4). Virtual mailboxes may show mail of shared and public ones. */
 function sharedOf(blocks: readonly Block[]): readonly string[] | undefined {
   const namespaces = blocks.filter(({ name }) => /^namespace\b/.test(name));
   const isOfOthers = ({ settings }: Block): boolean => !['private', ''].includes(settings.get('type') ?? '');
@@ -192,7 +189,7 @@ function isVirtual({ settings }: Block): boolean {
 
 export const askLimits = { timeoutMs: 5_000, bytesMax: 1 << 20 } as const;
 
-/** What this machine's Dovecot says of itself; a text: why that is unknown. */
+/** The facts about this machine's Dovecot, or why they are unknown. */
 export async function askDovecot(): Promise<DovecotFacts | string> {
   const ended = await runProgram('doveconf', ['-n'], askLimits);
   switch (ended.kind) {

@@ -48,7 +48,7 @@ export function* inspectBeside(parts: BesideParts): Generator<readonly Finding[]
 
 function checksHere(files: BesideParts['files'], daemon: Account | undefined): OtherChecks {
   const isPackaged = files.has(packaged.file);
-  // Root can act as others, and its own daemon reads everything.
+  // Only root can check as another user, and a daemon of root can read everything.
   const other = ourselves().isRoot && daemon !== undefined && daemon.uid !== 0 ? daemon : undefined;
   const accountOf = (user: string): Account | undefined => {
     const uid = uidOf(user);
@@ -58,11 +58,11 @@ function checksHere(files: BesideParts['files'], daemon: Account | undefined): O
     isInstalled,
     whyUnreadable,
     whyUnsafe(path, isSecret, user) {
-      // Without that user, its process runs as the daemon's.
+      // If that user does not exist, its process runs as the daemon's user.
       const account = (user === undefined ? undefined : accountOf(user)) ?? daemon;
       return whyUnsafe(path, isSecret, trustedByUs(account === undefined ? [] : [account]));
     },
-    // Its user exists where its service does.
+    // The user of a process exists only where its service is installed.
     whyClosed(process, path, isSecret) {
       const account = isPackaged ? accountOf(process.user) : undefined;
       return account && (whyHidden(process, path, isSecret) ?? whyClosed(path, account, files, process.of));
@@ -73,7 +73,7 @@ function checksHere(files: BesideParts['files'], daemon: Account | undefined): O
       try {
         return readIfThere(path, bounds.secretFileBytes);
       } catch {
-        // It is reported with the other files.
+        // An unreadable file is reported with the others.
         return undefined;
       }
     },
@@ -95,10 +95,10 @@ function inspectModesOfPolicies({ policies }: Settings): readonly Finding[] {
     }));
 }
 
-/** The name by which Dovecot's own clients log in unless `doveadm_username` says another: with one password, it is everybody. */
+/** The name that Dovecot's own clients log in with unless `doveadm_username` differs: with one password for all, it can be anybody. */
 const sharedLogin = 'doveadm';
 
-/** For a person, as above: a port that was taken over from Dovecot, after its policy has begun to enforce. */
+/** Only for people who check: a port that was taken over from Dovecot, once its policy enforces. */
 function inspectSharedLogins({ listeners, policies }: Settings): readonly Finding[] {
   return listeners.flatMap(({ name, accounts }) =>
     accounts
@@ -115,7 +115,7 @@ function inspectSharedLogins({ listeners, policies }: Settings): readonly Findin
 /** The first release that does not take stored mail for commands of dsync (CVE-2026-33606). */
 const safeForDsync = '2.4.5';
 
-/** For a person, as above: only an update of Dovecot helps. */
+/** Only for people who check: nothing but an update of Dovecot helps. */
 function inspectReleases({ policies, backends }: Settings): readonly Finding[] {
   const granting = [...policies.values()].find(mayGrantDsync);
   if (granting === undefined) return [];
@@ -136,7 +136,7 @@ function mayGrantDsync({ allow, onRequest, denyByCommand }: Policy): boolean {
   return !isDenied && (allow.some(isDsync) || onRequest.some(isDsync));
 }
 
-/** What is wrong where a Dovecot and the file take the case of names otherwise; undefined: they agree. */
+/** What is wrong if Dovecot and the file treat the case of names differently; undefined: they agree. */
 export function whyOtherCase(ofDovecot: NameCase, ofFile: NameCase): string | undefined {
   if (ofDovecot === ofFile) return undefined;
   const what =
@@ -146,7 +146,7 @@ export function whyOtherCase(ofDovecot: NameCase, ofFile: NameCase): string | un
   return `${what}; write mail_users: { case: ${ofDovecot} }`;
 }
 
-/** The same of names that differ in more than case. */
+/** The same for names that differ in more than case. */
 export function whyOneMailbox({ merged }: NamesOfMailbox): string | undefined {
   return (
     merged &&
@@ -154,7 +154,7 @@ export function whyOneMailbox({ merged }: NamesOfMailbox): string | undefined {
   );
 }
 
-/** Compares with the Dovecot of this machine; of one on another machine, and of a second one here, nothing is known. */
+/** Compares the file with the Dovecot of this machine; one on another machine, or a second one here, is unknown. */
 function inspectNames(
   { backends, mailUsers }: Settings,
   { names, sockets, ports, sharedNamespaces = [] }: DovecotHere,
@@ -191,18 +191,18 @@ function unlistedNamespaces(
 }
 
 export interface FolderChecks {
-  /** The closed folder above it, and the one to make. */
+  /** The folder above it that the daemon may not write to, and the folder to create there. */
   readonly where: (path: string) => { readonly above: string; readonly missing: string } | undefined;
   /** What is there instead of a folder. */
   readonly inTheWay: (path: string) => string | undefined;
 }
 
-/** That of the unit, which makes it. */
+/** The directory that the shipped unit creates (StateDirectory=). */
 const ownFolder = '/var/lib/dovegate';
 
 const isWithin = (above: string, path: string): boolean => `${path}/`.startsWith(`${above}/`);
 
-/** What is missing is no error: the unit of systemd makes `/var/lib/dovegate`. */
+/** A missing folder is only a warning: the systemd unit creates `/var/lib/dovegate`. */
 export function inspectFolders(
   { audit, state, places }: Settings,
   { where, inTheWay }: FolderChecks,
@@ -220,7 +220,7 @@ export function inspectFolders(
       return [{ path, message, severity: 'error', code: 'invalid-value' }];
     }
     const closed = where(folder);
-    // One command makes what both need.
+    // Both may need the same folder, which one command creates.
     if (closed === undefined || told.has(closed.missing)) return [];
     told.add(closed.missing);
     const makes = formatWords(['install', '-d', '-o', daemonName, '-m', '0711', closed.missing]);
@@ -235,7 +235,7 @@ export function inspectFolders(
   });
 }
 
-/** The nearest part of a path that is there, and is no directory where one is needed; undefined: none, or it is not visible. */
+/** The part of a path that exists and is not a directory; undefined: there is none, or it is not visible. */
 export function whatIsNoFolder(path: string): string | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false })?.isDirectory() === false ? path : undefined;

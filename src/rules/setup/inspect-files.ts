@@ -34,8 +34,8 @@ export interface NamedFile {
 }
 
 /**
- * For each file: the problem if it is not readable now. `credentials`: our folder, if this process is a service with credentials; otherwise
- * a missing credential is only a warning, because only the service sees it.
+ * For each file: the problem if it is not readable now. `credentials`: the folder of this service's credentials; undefined: a missing
+ * credential is only a warning, because only its service sees it.
  */
 export function* inspectFiles(
   files: readonly NamedFile[],
@@ -189,7 +189,7 @@ export function inspectSignKey(settings: Settings, read: ReadIfThere): readonly 
     const text = read(path);
     now = text === undefined ? undefined : parseSignKey(text).key;
   } catch {
-    // Not readable for us, or not a key: an unusable key is reported by its users.
+    // Unreadable, or not a key: whatever uses the key reports that.
     return [];
   }
   if (known === undefined || now === known) return [];
@@ -202,7 +202,7 @@ export function inspectSignKey(settings: Settings, read: ReadIfThere): readonly 
   return [{ path: 'audit.sign_key', message, severity: 'warning', code: 'doubtful' }];
 }
 
-/** A warning if records cannot survive a crash in memory, or if that may be slow; nothing is less safe then. */
+/** A warning if the memory file cannot keep records over a crash, or may be slow; records are as safe as before. */
 export function inspectMemory(
   { audit }: Settings,
   why: (path: string, bytes: number) => PoorMemory | undefined,
@@ -221,10 +221,7 @@ const sections: ReadonlyMap<string, string> = new Map([
   [pageName, 'admin.page'],
 ]);
 
-/**
- * The problems of each listener, and of the admin endpoints. `credentials` as with inspectFiles: elsewhere than in the service its
- * credentials are not there. `advice`: what stands behind the problem of a file, such as a command.
- */
+/** `credentials`: as for inspectFiles. `advice`: text after the problem of a file, such as a command. */
 export function* inspectCertificates(
   all: readonly NamedTlsFiles[],
   nowMs: number,

@@ -1,5 +1,5 @@
-// Problems of the files that other processes than the daemon read, the page's and that of `dovegate ship`, as each of them will find them:
-// seen and readable for its user, for nobody else where they are secret, with what they must hold, and with the libraries that they need.
+// Problems of the files that processes other than the daemon read, the page's and `dovegate ship`: whether that process can see and read
+// them, whether secrets are closed to others, whether their content is valid; and missing libraries.
 
 import { basename } from 'node:path';
 import type { Unsafe } from '../../host/machine/files.js';
@@ -33,13 +33,13 @@ const page: OtherProcess = { of: 'page', user: packaged.pageUser, filesOf: pageF
 const ship: OtherProcess = { of: 'ship', user: packaged.shipUser, filesOf: receiverFiles };
 const processes: readonly OtherProcess[] = [page, ship];
 
-/** What this machine says. */
+/** Checks that depend on this machine. */
 export interface OtherChecks {
   readonly isInstalled: (name: OptionalPackage) => boolean;
   readonly whyUnreadable: WhyUnreadable;
-  /** For that user, who may own it. */
+  /** `user`: may own the file. */
   readonly whyUnsafe: (path: string, isSecret: boolean, user?: string) => Unsafe | undefined;
-  /** Why that user cannot read a file that we can; undefined: it can, or it is not known. */
+  /** Why that user cannot read a file that this process can; undefined: it can, or that is unknown. */
   readonly whyClosed: (
     process: Pick<OtherProcess, 'of' | 'user'>,
     path: string,
@@ -47,7 +47,7 @@ export interface OtherChecks {
   ) => string | undefined;
   /** Whether the daemon, which needs none of them, can read it. */
   readonly isOpenToDaemon: (path: string) => boolean;
-  /** The text of a file that we can read; undefined: we cannot. */
+  /** The text of a file; undefined: it is unreadable here. */
   readonly read: (path: string) => string | undefined;
   readonly listFile: string | undefined;
   readonly nowMs: number;
@@ -90,7 +90,7 @@ function inspectOne(
   ];
 }
 
-/** What cannot be read at all is told of each file. */
+/** Files that cannot be read at all are reported elsewhere. */
 function closedTo(
   process: OtherProcess,
   { path, file }: NamedFile,
@@ -119,7 +119,7 @@ export function whyHidden(
   const copy = `${own}/${basename(path)}`;
   const run = [
     ['install', '-d', '-g', user, '-m', '0750', own],
-    // The daemon is in the group, so that it may give it the door.
+    // A secret belongs to the user alone: the daemon is in the group, so that it can give the door's socket to it.
     isSecret
       ? ['install', '-o', user, '-m', '0400', path, copy]
       : ['install', '-g', user, '-m', '0640', path, copy],
@@ -127,10 +127,10 @@ export function whyHidden(
   return `${user}.service does not see ${path}: ${hidden} is hidden from it; run: ${run.map((words) => formatWords(words)).join(' && ')}; then write ${copy}, and remove the other one if nobody else needs it`;
 }
 
-/** The daemon is the process that strangers talk to. */
+/** The daemon serves unauthenticated clients, so it should not be able to read secrets that it does not need. */
 function openToDaemon({ user }: OtherProcess, path: string, file: string): Finding {
   const run = [
-    // The daemon is in its group.
+    // Not readable for the group: the daemon is in it.
     ['chown', `${user}:`, file],
     ['chmod', '0400', file],
   ];
@@ -138,7 +138,7 @@ function openToDaemon({ user }: OtherProcess, path: string, file: string): Findi
   return { path, message, severity: 'warning', code: 'unsafe-file' };
 }
 
-/** What only the page's process reads, but for its TLS. */
+/** Files that only the page's process reads, without its TLS. */
 function pageFiles({ admin }: Settings): readonly NamedFile[] {
   const { oidc } = admin?.page ?? {};
   if (oidc === undefined) return [];
@@ -148,7 +148,6 @@ function pageFiles({ admin }: Settings): readonly NamedFile[] {
   ];
 }
 
-/** What only `dovegate ship` reads. */
 function receiverFiles({ audit, notices = [] }: Settings): readonly NamedFile[] {
   return [
     ...audit.ship.flatMap((sink, index) =>
@@ -176,7 +175,6 @@ function inspectReceiverTrust(
   );
 }
 
-/** Optional libraries that are needed, and not installed. */
 function inspectLibraries(
   { admin, audit, notices = [] }: Pick<Settings, 'admin' | 'audit' | 'notices'>,
   { isInstalled }: Pick<OtherChecks, 'isInstalled'>,
@@ -205,7 +203,7 @@ function inspectLibraries(
     }));
 }
 
-/** Secrets that are none. */
+/** Secrets that are empty, or not of the required form. */
 function inspectSecrets(
   { admin, notices = [] }: Settings,
   { read }: Pick<OtherChecks, 'read'>,
@@ -253,7 +251,7 @@ function inspectClient(file: string, path: string, nowMs: number): readonly Find
   }
 }
 
-/** The URL of a chat is its password. */
+/** Warns if others can read the URL of a webhook without a secret: the URL permits writing to the channel. */
 function inspectUrls(
   { notices = [], places }: Settings,
   { whyUnsafe }: Pick<OtherChecks, 'whyUnsafe'>,
@@ -263,7 +261,7 @@ function inspectUrls(
     const { pathname, search } = new URL(each.url);
     const path = `notices.${each.name}.webhook`;
     const { file } = placeIn(places, path);
-    // What others can change is reported with the configuration.
+    // A file that others can change is reported with the configuration.
     if (pathname + search === '/' || whyUnsafe(file, false) !== undefined) return [];
     const open = whyUnsafe(file, true);
     if (open === undefined || open.isDoubtful) return [];

@@ -1,4 +1,4 @@
-// What only this machine can tell of a configuration: its files, their owners and rights, certificates, accounts; and the results as text.
+// The checks of a configuration that need this machine: files, their owners and rights, certificates, accounts; and their results as text.
 
 import { accountFiles } from '../../host/machine/account-files.js';
 import {
@@ -53,7 +53,7 @@ export interface LoadedConfiguration {
   readonly errors: number;
   /** The copy of its files (`rules/config/kept-files`), if there is no error. */
   readonly kept?: string | undefined;
-  /** It was read from that copy, at that time: the files have these errors. */
+  /** Present if the settings were read from that copy, which was made at that time, because the files have these errors. */
   readonly last?: { readonly problems: readonly string[]; readonly readMs: number } | undefined;
 }
 
@@ -62,9 +62,9 @@ export interface LoadOptions {
   readonly asksForAccounts?: boolean;
   /** Whether to check the files that the settings name, such as passwords; default true. Evaluating policies needs none. */
   readonly asksForFiles?: boolean;
-  /** For a person who checks: the daemon may run as another user (`daemonUidOf`), and what concerns others than it is looked at, too. */
+  /** For a person who checks: the daemon may run as another user (`daemonUidOf`), and files of other processes are checked too. */
   readonly beside?: InspectBeside;
-  /** Also for a person, who may ask for no file. */
+  /** Also for a person, and also without `asksForFiles`. */
   readonly checkBeside?: CheckBeside;
   readonly unitUid?: number | undefined;
   readonly dovecot?: DovecotHere | undefined;
@@ -80,7 +80,7 @@ export interface BesideParts extends Pick<LoadOptions, 'dovecot'> {
   readonly advice: (path: string) => string;
 }
 
-/** What stops no gate, so that a start does not look at it; as `inspectBeside` does. */
+/** Findings that do not stop a start, and that a start does not look for: `inspectBeside`. */
 export type InspectBeside = (parts: BesideParts) => Generator<readonly Finding[]>;
 
 export function loadedOf(
@@ -93,7 +93,7 @@ export function loadedOf(
   return { ...(isGood ? { settings, kept } : { settings: undefined }), problems, found, errors };
 }
 
-/** With the package's group of the journal where the file names none, as far as we can give files to it. */
+/** With the package's group for the journal, if the file names none and this process may give files to that group. */
 export function withJournalGroup(settings: Settings): Settings {
   const { journalGroup: group } = packaged;
   const gid = settings.audit.group === undefined ? accountFiles.gidOf(group) : undefined;
@@ -130,7 +130,7 @@ export function* inspect(
   };
   yield* inspectFiles(namedFiles(settings), whyNot, credentialsFolder());
   yield* inspectCertificates(tlsFilesOf(settings), systemClock.wallMs(), credentialsFolder(), advice);
-  // What root can read and give away says nothing of the daemon.
+  // Root can read and give away everything, so the daemon's user is checked.
   const other = ourselves().isRoot && daemon.uid !== 0 ? daemon : undefined;
   if (other !== undefined) yield inspectRights(files, settings, (path) => whyClosed(path, other, files));
   if (!asksForAccounts) return;
@@ -138,7 +138,7 @@ export function* inspect(
     settings,
     other === undefined ? ourselves() : { ...other, isRoot: false, isElsewhere: true },
   );
-  // A start continues: groups change outside of the file, and mail servers need their gate.
+  // Only a warning at a start: groups change outside of the file, and mail servers need their gate.
   yield inspectReaders(settings, isForDaemon ? 'error' : 'warning', {
     gidsOf,
     daemonUid: isForDaemon ? daemons[0]?.uid : ourselves().uid,
@@ -152,7 +152,7 @@ export interface Account {
 
 export type OwnFiles = { has(path: string): boolean };
 
-/** Why the user of the daemon, or of another process, cannot read a file that we can; undefined: it can, nobody can, or it is not known. */
+/** Why the user of the daemon (or other process) cannot read a file that this process can; undefined: it can, or that is unknown. */
 export function whyClosed(
   path: string,
   account: Account,
@@ -168,7 +168,7 @@ export function whyClosed(
   });
 }
 
-/** Empty: rights are not the cause, or not for us to run. The daemon owns its secrets; its group reads the configuration. */
+/** The command that permits reading; empty: none is known to help. The daemon owns its secrets; its group reads the configuration. */
 export function howToPermit(path: string, { uid, gids }: Account, files: OwnFiles): string {
   const denied = whatDenies(path);
   if (denied === undefined) return '';

@@ -90,9 +90,9 @@ export interface Ourselves {
 }
 
 /**
- * Problems with accounts: unknown names, and owners that we may not give to a file. `serve` does not start without an owner or
- * a group, so an unknown name is an error. If another user checks, the rights of the daemon are not certain, so the rest are
- * warnings. A running daemon knows its rights: then a wrong group of a listener's socket is an error.
+ * Problems with accounts: unknown names, and owners that this process may not give to a file. `serve` does not start without an owner or a
+ * group, so an unknown name is an error. If another user checks, the rights of the daemon are not certain, so the rest are warnings. A
+ * running daemon knows its rights: then a wrong group of a listener's socket is an error.
  */
 export function inspectAccounts(
   settings: Settings,
@@ -120,12 +120,9 @@ export function inspectAccounts(
   ];
 }
 
-/**
- * One user by its name in one person and by its uid in another is two persons in one: it could approve for itself. One whom nobody knows
- * could be anybody.
- */
+/** A user of two persons, by name and by uid, could approve its own request: an error. An unknown user is a warning. */
 function inspectPersons({ persons }: Settings, numbers: NameNumbers): Finding[] {
-  // The directory is not asked here: one that is away would hold up a start for each name.
+  // The directory is not asked here: while it is down, a start would wait for each name.
   const uidOf = (user: string): number | undefined =>
     numberIn(user)?.id ??
     accountFiles.uidOf(user) ??
@@ -183,7 +180,7 @@ export interface ReaderFacts {
   readonly daemonUid: number | undefined;
 }
 
-/** Who sees a part on the page but can read all files: by the group of the files, `audit.group`, root, or the daemon's user. */
+/** Finds people who see a part on the page but can read all files: by the files' group, `audit.group`, root, or the daemon's user. */
 export function inspectReaders(
   settings: Settings,
   severity: Severity,
@@ -285,7 +282,7 @@ function inspectGroup(
     ];
   if (isRoot || gids.includes(meant)) return [];
   if (isRunning === true) {
-    // Without a question to a directory: it serves clients.
+    // The name comes from this machine's files: the daemon serves clients, and a directory could block it.
     const todo = `usermod -aG ${name} ${localUserName(uid) ?? uid}; systemctl restart dovegate`;
     const message = `dovegate runs without group ${name}, and gets new groups only at a start: ${todo}`;
     return [tell('group', isUsedAtReload ? 'error' : 'warning', message)];
@@ -302,7 +299,7 @@ function inspectGroup(
   return [tell('group', 'warning', `cannot be set by this user: ${why}`)];
 }
 
-/** Mode and owners of a socket that we make; the unit sets them for systemd's sockets. */
+/** Mode and owners of a socket that the daemon creates; the unit sets them for systemd's sockets. */
 function ownersOf({ socket }: ListenerSettings): Partial<UnixSocket> {
   return isSocket(socket, 'unix') ? socket : {};
 }

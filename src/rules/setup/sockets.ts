@@ -12,7 +12,7 @@ import { folderCommand } from './unit.js';
 
 export type SocketFamily = 'unix' | 'tcp';
 
-/** Throws a ListenFault for an owner or a group that the system does not have; `what` has the socket. */
+/** Throws a ListenFault for an owner or a group that the system does not have. `what`: what the socket is for, for the message. */
 export function placeOf(
   what: string,
   { path, mode, owner, group }: UnixSocket,
@@ -99,16 +99,16 @@ export class PassedSockets {
     return this.#native.duplicate(found.descriptor);
   }
 
-  /** Names of those that nobody took, each once. */
+  /** Names of passed sockets that were not taken, each once. */
   unused(): readonly string[] {
     return [...new Set(this.#passed.map((each) => each.name))].filter((name) => !this.#taken.has(name));
   }
 }
 
-/** What the endpoints show to clients that want TLS; undefined: nothing (any more). */
+/** The TLS offer of the endpoints at present; undefined: none (any more). */
 export type OfferOf = () => TlsOffer | undefined;
 
-/** A reload may take the setting away, which counts at the next start only: until then the last certificate is shown. */
+/** A reload may remove the setting, which has effect at the next start only: until then the last certificate is shown. */
 export function acceptWith(
   offerNow: OfferOf,
 ): (plain: Parameters<typeof acceptTls>[0]) => ReturnType<typeof acceptTls> {

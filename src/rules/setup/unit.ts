@@ -1,4 +1,5 @@
-// What the unit of the daemon lets it write, read as systemd reads it: the installed file, and the drop-ins of all folders by their names.
+// What the unit of the daemon permits it to write, read as systemd does: the installed file, and the drop-ins of all folders by their
+// names.
 
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -22,12 +23,12 @@ const folders = [
   '/usr/lib/systemd/system',
   '/lib/systemd/system',
 ];
-/** For what the service may write beside its own folders. */
+/** The drop-in for further folders that the service may write to. */
 export const dropIn = { folder: `/etc/systemd/system/${serviceUnit}.d`, name: 'paths.conf' };
 /** Where the unit takes the secrets of the service from: it does not start without that folder. */
 export const secretsFolder = '/etc/dovegate/credentials';
 
-/** A unit by its name, that of an instance included, with all that counts of its file and drop-ins. */
+/** A unit by its name, with the instance if it has one, and the lines of its file and drop-ins. */
 export interface Unit {
   readonly name: string;
   readonly lines: readonly Line[];
@@ -40,7 +41,7 @@ interface Line {
   readonly place: string;
 }
 
-/** From a package or `npm run install:system`; undefined: there is none. */
+/** The path of the unit from a package or `npm run install:system`; undefined: there is none. */
 export function installedUnit(exists: (path: string) => boolean = existsSync): string | undefined {
   return folders.map((folder) => `${folder}/${serviceUnit}`).find(exists);
 }
@@ -69,7 +70,7 @@ function linesOf(path: string): readonly Line[] {
 
 /** The unit that serves one of these configurations: that of the package, or another one of this machine; undefined: none. */
 export function unitFor(files: readonly string[], at: readonly string[] = folders): Unit | undefined {
-  // Those of the distribution serve nothing of ours.
+  // Only the first three folders: units of the distribution do not run dovegate.
   const others = at.slice(0, 3).flatMap((folder) => (existsSync(folder) ? readdirSync(folder) : []));
   for (const name of new Set([serviceUnit, ...others.filter((each) => each.endsWith('.service'))])) {
     const written = readUnit(name, at);
@@ -193,7 +194,7 @@ export function whyUnitDenies(
   const above = dropIn.folder.replace(serviceUnit, name);
   const add = `printf '[Service]\\nReadWritePaths=-%s\\n' ${formatWords([folder])} >> ${join(above, dropIn.name)}`;
   const run = `mkdir -p ${above} && ${add} && systemctl daemon-reload`;
-  // A folder that is not there keeps no unit from starting: the daemon says so better.
+  // With `-` a missing folder does not stop the unit: the daemon reports it more clearly.
   return { text, todo: `let it: ${run}`, run, lines: `[Service]\nReadWritePaths=-${folder}\n` };
 }
 
@@ -231,8 +232,7 @@ export function inspectUnit(
 }
 
 /**
- * Why root should not run the daemon by hand: it belongs to another user, who could not read what a start of root makes and wants.
- * Undefined: it should, or this is no root.
+ * Why root should not start the daemon by hand: its user could not read the files of a start as root. Undefined: it may, or is not root.
  */
 export function whyNotAsRoot(config: string): string | undefined {
   if (!ourselves().isRoot || unitAround(config) !== undefined) return undefined;
@@ -254,7 +254,7 @@ export function folderCommand(folder: string, user: string): string {
     : formatWords(['install', '-d', '-o', user, '-m', '0755', folder]);
 }
 
-/** Where links lead, as far as it is there. */
+/** The path with links resolved, as far as it exists. */
 function realOf(path: string): string {
   try {
     return realpathSync(path);
