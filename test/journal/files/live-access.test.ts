@@ -1,6 +1,7 @@
-// Goal: what lives of temporary access after each kind of restart, crash and forgery, with the real writer. What must not happen: a grant
-// that lives on without this host's signature over the end of the journal; a reader of the newest segment that comes to another book than
-// one of the whole journal; a start that reads old segments.
+// Goal: what lives of temporary access, and which locks are in force, after each kind of restart, crash and forgery, with the real writer.
+// What must not happen: a grant that lives on without this host's signature over the end of the journal; a lock that ends by what became of
+// `state`, by the clock, or by a record without this host's signature behind it, or that was lifted and comes back after a stop or a crash; a
+// reader of the newest segment that comes to another book than one of the whole journal; a start that reads old segments.
 
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -12,8 +13,11 @@ import { parseLine } from '../../../src/host/values/values.js';
 import { AccessBook, LastEnds } from '../../../src/journal/records/access-book.js';
 import { encodeBody } from '../../../src/journal/records/encode.js';
 import { sealLine } from '../../../src/journal/records/ledger.js';
+import { LockBook } from '../../../src/journal/records/lock-book.js';
 import type { AuditRecord, JournalRecord } from '../../../src/journal/records/record.js';
 import { approved, granted, grantRecords, over, requested } from '../../kit/plain/access-records.js';
+import { compareStories } from '../../kit/plain/approved.js';
+import { held, lockExpired, locked, unlockAsked, unlocked } from '../../kit/plain/lock-records.js';
 import {
   append,
   checkpoint,
@@ -27,6 +31,7 @@ import {
   placeFor,
   placeIn,
   type Run,
+  restoreState,
   startRun,
   stop,
   write,
@@ -36,7 +41,6 @@ import { type StoredRecord, segmentFiles } from './reading.js';
 const t0 = Date.UTC(2026, 10, 20);
 const minute = 60_000;
 const hour = 60 * minute;
-const year = 365 * 24 * hour;
 
 /** What lives according to a start: ids with state, uses and the minutes left. */
 function livesAt({ found }: Run, nowMs: number): string[] {
@@ -93,6 +97,36 @@ function completionOf(grant: string, sent: boolean, time = t0): AuditRecord {
 
 const filler = (time: number): AuditRecord => ({ time, event: 'log', text: 'x'.repeat(500) });
 
+/** What may happen to a journal: records of an id, or something of the run. */
+const recordsFor: Readonly<Record<string, (id: string, time: number, count: number) => JournalRecord[]>> = {
+  grant: (id, time) => grantRecords(id, time),
+  request: (id, time) => [requested(id, time)],
+  glass: (id, time) => [requested(id, time, { approvals: 0 }), granted(id, time)],
+  use: (id, time) => [admissionOf(id, time)],
+  unsent: (id, time) => [completionOf(id, false, time)],
+  revoke: (id, time) => [over('revoked', id, time)],
+  review: (id, time) => [over('reviewed', id, time)],
+  step: (_, time, count) => [{ time, event: 'clock', step_ms: count % 2 === 0 ? -2000 : 2000 }],
+  fill: (_, time) => Array.from({ length: 9 }, () => filler(time)),
+};
+
+/** What only stories have. */
+const recordsOfStories: typeof recordsFor = {
+  ...recordsFor,
+  approve: (id, time) => [approved(id, time)],
+  granted: (id, time) => [granted(id, time)],
+  refuse: (id, time) => [over('refused', id, time, 'request', { reason: 'ask anna herself' })],
+  admit: (id, time) => [{ time, event: 'admission', id, decision: 'allow' }],
+  complete: (id, time) => [{ time, event: 'completion', id, outcome: 'ok' }],
+  lock: (id, time) => [locked(id, time)],
+  'lock-2h': (id, time) => [locked(id, time, { until: new Date(time + 2 * hour).toISOString() })],
+  hold: (id, time) => [held(id, time)],
+  'ask-lift': (id, time) => [unlockAsked(id, time)],
+  lift: (id, time) => [unlocked(id, time)],
+  expire: (id, time) => [lockExpired(id, time)],
+  log: (_, time) => [filler(time)],
+};
+
 /** A run with a live grant and a request, under a checkpoint. */
 function granting(place: Place, options: Parameters<typeof startRun>[1] = {}): Run {
   const run = startRun(place, { wallMs: t0, ...options });
@@ -105,55 +139,150 @@ const live = ['G1 granted 3 50m', 'R1 requested 3 1430m'];
 /** Ten minutes later. */
 const later = t0 + 10 * minute;
 
-/** Starts again, checks what lives and that the journal is right, and stops. */
-async function assertLives(
-  place: Place,
-  lives: readonly string[],
-  ended: number,
-  options: Parameters<typeof startRun>[1] = {},
-): Promise<void> {
-  const wallMs = options.wallMs ?? later;
-  const run = startRun(place, { wallMs, ...options });
-  assert.deepEqual(livesAt(run, wallMs), lives);
-  assert.equal(run.found.access.ended, ended);
+/** Locks in force according to a start: ids with the minutes left. */
+function locksAt({ found }: Run, nowMs: number): string[] {
+  const book = new LockBook();
+  for (const record of found.access.records) book.follow(record);
+  return [...book.entries].map(({ id, untilMs, asked }) => {
+    const end = Number.isFinite(untilMs) ? `${Math.round((untilMs - nowMs) / minute)}m` : 'held';
+    return `${id} ${end}${asked === undefined ? '' : `, ${asked.record.by ?? ''} asked`}`;
+  });
+}
+
+/** What lives, the locks, and how what a start did not find any more ended. */
+function toldBy(run: Run, nowMs: number): string {
+  const [book, ends] = [new AccessBook(), new LastEnds()];
+  for (const record of run.found.access.records) ends.add(book.follow(record));
+  const told = [...ends.entries].map(
+    ({ id, ended, used, approvals }) =>
+      `${id} ${ended?.action}: ${ended?.reason ?? ended?.text ?? '-'}, used ${used}, approvals ${approvals.length}`,
+  );
+  const lives = [...livesAt(run, nowMs), ...locksAt(run, nowMs)].join('; ') || 'nothing lives';
+  return [lives, `ended by the start: ${run.found.access.ended}`, ...told].join('\n');
+}
+
+/** Milliseconds of a sum as `365d-10m`. */
+function msOf(text: string): number {
+  const units: Readonly<Record<string, number>> = { m: minute, h: hour, d: 24 * hour };
+  const terms = [...text.matchAll(/(-?\d+)([mhd])/g)];
+  return terms.reduce((sum, [, count, unit = '']) => sum + Number(count) * (units[unit] ?? NaN), 0);
+}
+
+/** Runs over one place, one after another. */
+interface Story extends Place {
+  run: Run;
+  time: number;
+}
+
+function begin(place: Place, wallMs: number, json = '{}'): Run {
+  const { key, ...options } = JSON.parse(json);
+  const named = key === undefined ? {} : { secretPem: fixedKey(key).secretPem };
+  return startRun(place, { wallMs, ...named, ...options });
+}
+
+/** A start, and a stop; what it found. */
+function beginAndStop(place: Place, wallMs: number, json?: string): string {
+  const run = begin(place, wallMs, json);
   stop(run, wallMs);
   const [all, last] = books(place);
   assert.deepEqual(all, last);
-  assert.equal(all.length, lives.length);
+  return toldBy(run, wallMs);
 }
 
-void test('an orderly stop: requests and grants live on', async (t) => {
-  const place = placeFor(t);
-  stop(granting(place), t0 + minute);
-  await assertLives(place, live, 0);
-  // Nothing was written in between, and they do not live longer by it.
-  await assertLives(place, ['G1 granted 3 49m', 'R1 requested 3 1429m'], 0, { wallMs: later + minute });
-  assert.deepEqual(await faultsOf(place, place.state), []);
-});
+/** `grant G1 request R1`: the records of each id, with the time of the step. */
+function recordsNamed(words: string, time: number): JournalRecord[] {
+  const pairs = [...words.matchAll(/(\S+) (\S+)/g)];
+  return pairs.flatMap(
+    ([, kind = '', id = '']) => recordsOfStories[kind]?.(id, time, 0) ?? assert.fail(kind),
+  );
+}
+
+/** Each line of the newest segment sealed again, with more uses in the body of one. */
+function sealedAgain(lines: readonly string[]): string[] {
+  let prev = String(parseLine(lines[0] ?? '')?.['prev']);
+  return lines.map((line) => {
+    const body = line.slice(line.indexOf(',') + 1, line.indexOf(',"prev":"')).replace('"uses":3', '"uses":9');
+    const sealed = sealLine(Number(parseLine(line)?.['seq']), body, prev);
+    prev = sealed.hash;
+    return sealed.line;
+  });
+}
+
+/** The last record is a grant, with a right hash. */
+function endsInGrant(lines: readonly string[]): string[] {
+  const { seq, prev } = parseLine(lines.at(-1) ?? '') ?? {};
+  return [...lines.slice(0, -1), sealLine(Number(seq), encodeBody(granted('R1', t0)), String(prev)).line];
+}
+
+const edits: Readonly<Record<string, (lines: string[]) => readonly string[]>> = {
+  cut: (lines) => lines.slice(0, -1),
+  'cut behind the checkpoint': (lines) =>
+    lines.slice(0, lines.findLastIndex((line) => line.includes('"event":"checkpoint"')) + 1),
+  'end in a grant': endsInGrant,
+  'more uses': (lines) => [lines.join('').replace('"uses":3', '"uses":9')],
+  'more uses; all sealed again': sealedAgain,
+};
+
+/** The checkpoint of another key, as the next record of the journal. */
+function appendForeign(place: Place): void {
+  const other = placeIn(join(place.elsewhere, 'foreign'));
+  stop(startRun(other, { wallMs: t0, secretPem: fixedKey(3).secretPem }), t0);
+  const line = readFileSync(join(other.directory, 'checkpoint.json'), 'utf8').trimEnd();
+  const body = line.slice(line.indexOf(',') + 1, line.indexOf(',"prev":"'));
+  const { seq, hash } = parseLine(lastLine(place)) ?? {};
+  editLast(place, (lines) => [...lines, sealLine(Number(seq) + 1, body, String(hash)).line]);
+}
+
+const keptOf = ({ elsewhere }: Place, name: string): string => join(elsewhere, name);
+
+/** Steps of live-access.txt; what a string says is shown. */
+const steps: Readonly<Record<string, (story: Story, words: string, json: string) => unknown>> = {
+  at: (story, words) => (story.time = t0 + msOf(words)),
+  wait: (story, words) => (story.time += msOf(words)),
+  start: (story, _, json) => (story.run = begin(story, story.time, json)),
+  again: (story, _, json) => beginAndStop(story, story.time, json),
+  checkpoint: ({ run, time }) => checkpoint(run, time),
+  stop: ({ run, time }) => stop(run, time),
+  kill: ({ run }) => kill(run),
+  fill({ run, time }, count) {
+    for (let left = Number(count); left > 0; left -= 1) write(run, filler(time));
+  },
+  write: ({ run, time }, words) => write(run, ...recordsNamed(words, time)),
+  publish: ({ run, time }, words) => run.publish(...recordsNamed(words, time)),
+  append: (story, words) => void append(story, recordsNamed(words, story.time)),
+  foreign: appendForeign,
+  edit: (story, words) => editLast(story, edits[words] ?? assert.fail(words)),
+  step(story, words) {
+    story.time += msOf(words);
+    write(story.run, { time: story.time, event: 'clock', step_ms: msOf(words) });
+  },
+  keep: (story, name) => cpSync(story.state, keptOf(story, name), { recursive: true }),
+  restore: (story, name) => restoreState(story, keptOf(story, name)),
+  lose: loseState,
+  copy: (story) => cpSync(story.directory, keptOf(story, 'copy'), { recursive: true }),
+  back(story) {
+    rmSync(story.directory, { recursive: true });
+    cpSync(keptOf(story, 'copy'), story.directory, { recursive: true });
+  },
+  events: (story) => eventsOf(story).join('\n').replaceAll(story.state, 'STATE'),
+  faults: async (story) => `faults: ${(await faultsOf(story, story.state)).join(' ')}`,
+};
 
 // bounds.accessOver
-void test('a start hands over how requests and grants ended since the last head, for their requesters', async (t) => {
-  for (const end of [(run: Run) => stop(run, t0 + minute), kill]) {
-    const place = placeFor(t);
-    const run = granting(place);
-    const refusal = { ...over('refused', 'R1', t0 + 5, 'request'), reason: 'ask anna herself' };
-    write(run, refusal, admissionOf('G1', t0 + 6), over('revoked', 'G1', t0 + 7));
-    write(run, ...grantRecords('G2', t0 + 8));
-    end(run);
-    const next = startRun(place, { wallMs: t0 + 2 * hour });
-    assert.deepEqual(livesAt(next, t0), []);
-    const book = new AccessBook();
-    const ends = new LastEnds();
-    for (const record of next.found.access.records) ends.add(book.follow(record));
-    const told = ['R1', 'G1', 'G2', 'G3'].map((id) => {
-      const { ended, used, approvals } = ends.find(id) ?? {};
-      return `${ended?.action} ${ended?.reason ?? '-'} ${used} ${approvals?.length}`;
-    });
-    const refused = 'refused ask anna herself 0 0';
-    assert.deepEqual(told, [refused, 'revoked - 1 1', 'expired - 0 1', 'undefined - undefined undefined']);
-    stop(next, t0 + 2 * hour);
-  }
-});
+void test('what lives after each kind of restart, crash and forgery, as live-access.txt has it', (t) =>
+  compareStories('test/journal/files/live-access.txt', () => {
+    const story: Story = { ...placeFor(t), run: Object.create(null), time: t0 };
+    return async (line) => {
+      const told: unknown[] = [];
+      for (const each of line.split(', ')) {
+        const [, verb = '', words = '', json = '{}'] = /^(\S+) ?(.*?) ?(\{.*\})?$/.exec(each) ?? [];
+        told.push(await (steps[verb] ?? assert.fail(verb))(story, words, json));
+        // Records of one step have one time, and those of the next another.
+        story.time += 1;
+      }
+      return told.filter(isText).join('\n');
+    };
+  }));
 
 // bounds.accessDecided, bounds.accessUnreviewedMs
 void test('what ended stays known over rotations and restarts: the newest, for a month', async (t) => {
@@ -193,169 +322,6 @@ void test('what ended stays known over rotations and restarts: the newest, for a
   assert.deepEqual(await faultsOf(place, place.state), []);
 });
 
-void test('a crash: what a checkpoint covers lives on, and later records only take away', async (t) => {
-  const place = placeFor(t);
-  const run = granting(place);
-  write(run, ...grantRecords('G2', t0 + 1), requested('R2', t0 + 1), ...grantRecords('G3', t0 + 2));
-  write(run, admissionOf('G3', t0 + 3), completionOf('G3', false, t0 + 3));
-  checkpoint(run, t0 + 5);
-  const used = [admissionOf('G1', t0 + 6), completionOf('G1', false, t0 + 6), admissionOf('G1', t0 + 7)];
-  write(run, ...used, over('revoked', 'G2', t0 + 8), approved('R2', t0 + 9), ...grantRecords('G4', t0 + 9));
-  kill(run);
-  // The use is not given back: that record might be forged.
-  await assertLives(place, ['G1 granted 1 50m', 'R1 requested 3 1430m', 'G3 granted 3 50m'], 2);
-  assert.deepEqual(eventsOf(place).slice(-2), [
-    'ended R2 no signed checkpoint covers it',
-    'ended G4 no signed checkpoint covers it',
-  ]);
-  assert.deepEqual(await faultsOf(place, place.state), []);
-});
-
-void test('a crash before any checkpoint covers access: nothing lives on, and the journal is not said to differ', async (t) => {
-  for (const hasRing of [false, true]) {
-    const place = placeFor(t);
-    const run = startRun(place, { wallMs: t0, hasRing });
-    write(run, requested('R1', t0));
-    kill(run);
-    await assertLives(place, [], 1, { hasRing });
-    assert.deepEqual(eventsOf(place), ['requested R1', 'ended R1 no signed checkpoint covers it']);
-    assert.deepEqual(await faultsOf(place, place.state), []);
-  }
-});
-
-void test('SIGKILL, and the records after the last checkpoint are cut off: the ring shows it, and nothing comes back', async (t) => {
-  const place = placeFor(t);
-  const run = granting(place, { hasRing: true });
-  write(run, { time: t0 + 6, event: 'admission', id: 'E', decision: 'allow' }, over('revoked', 'G1', t0 + 7));
-  run.publish({ time: t0 + 8, event: 'completion', id: 'E', outcome: 'ok' });
-  kill(run);
-  const isCheckpoint = (line: string): boolean => line.includes('"event":"checkpoint"');
-  editLast(place, (lines) => lines.slice(0, lines.findLastIndex(isCheckpoint) + 1));
-  await assertLives(place, [], 2, { hasRing: true });
-  assert.match(eventsOf(place).at(-1) ?? '', /^ended R1 the journal ends before the ring of records/);
-});
-
-void test('steps of the clock by a year, while running and across a restart', async (t) => {
-  const step = (time: number, ms: number): JournalRecord => ({ time, event: 'clock', step_ms: ms });
-  const expired: string[] = [];
-  for (const [name, steps, wallMs, lives] of [
-    ['forward while running', [year], later + year, expired],
-    ['back while running', [-year], later - year, live],
-    ['forward and back', [year, -year], later, expired],
-    ['back and forward', [-year, year], later, expired],
-    ['forward across a restart', [], later + year, expired],
-    ['back across a restart', [], t0 - year, ['G1 granted 3 59m', 'R1 requested 3 1439m']],
-    ['back by an hour across a restart', [], t0 - hour, ['G1 granted 3 59m', 'R1 requested 3 1439m']],
-  ] as const) {
-    const place = placeFor(t);
-    const run = granting(place);
-    let time = t0;
-    for (const ms of steps) {
-      time += ms;
-      write(run, step(time, ms));
-    }
-    stop(run, time + minute);
-    await assertLives(place, lives, lives.length === 0 ? 2 : 0, { wallMs });
-    assert.deepEqual(await faultsOf(place, place.state), [], name);
-  }
-});
-
-/** Each line of the newest segment sealed again, with more uses in the body of one. */
-function sealedAgain(lines: readonly string[]): string[] {
-  let prev = String(parseLine(lines[0] ?? '')?.['prev']);
-  return lines.map((line) => {
-    const body = line.slice(line.indexOf(',') + 1, line.indexOf(',"prev":"')).replace('"uses":3', '"uses":9');
-    const sealed = sealLine(Number(parseLine(line)?.['seq']), body, prev);
-    prev = sealed.hash;
-    return sealed.line;
-  });
-}
-
-/** The last record is a grant, with a right hash. */
-function endsInGrant(lines: readonly string[]): string[] {
-  const { seq, prev } = parseLine(lines.at(-1) ?? '') ?? {};
-  return [...lines.slice(0, -1), sealLine(Number(seq), encodeBody(granted('R1', t0)), String(prev)).line];
-}
-
-/** Each changes the files, or the configuration, between two runs. */
-type Change = (place: Place) => Parameters<typeof startRun>[1] | void;
-const changes: readonly (readonly [what: string, Change, why: RegExp])[] = [
-  ['no key', () => ({ isSigned: false }), /not signed/],
-  ['another key', () => ({ secretPem: fixedKey(2).secretPem }), /another key/],
-  ['state is lost', loseState, /audit-end.json/],
-  [
-    'records at the end are gone',
-    (place) => editLast(place, (lines) => lines.slice(0, -1)),
-    /journal was changed .*cut/,
-  ],
-  [
-    'a record at the end is another one',
-    (place) => editLast(place, endsInGrant),
-    /journal was changed .*rewritten/,
-  ],
-  [
-    'lines after the stop',
-    (place) => void append(place, grantRecords('G9', t0)),
-    /journal was changed .*appended/,
-  ],
-  [
-    'a record in the middle is another one',
-    (place) => editLast(place, (lines) => [lines.join('').replace('"uses":3', '"uses":9')]),
-    /differs from what was signed/,
-  ],
-  [
-    'all the hashes are right again, too',
-    (place) => editLast(place, sealedAgain),
-    /journal was changed|differs/,
-  ],
-];
-
-for (const [name, change, text] of changes)
-  void test(`all ends: ${name}`, async (t) => {
-    const place = placeFor(t);
-    stop(granting(place), t0 + minute);
-    await assertLives(place, [], 2, change(place) ?? {});
-    const ends = eventsOf(place).slice(-2);
-    for (const [at, id] of ['G1', 'R1'].entries()) {
-      assert.match(ends[at] ?? '', new RegExp(`^ended ${id} `));
-      assert.match(ends[at] ?? '', text);
-    }
-  });
-
-void test('a grant that somebody appended after a crash, with a right chain, does not live', async (t) => {
-  const place = placeFor(t);
-  kill(granting(place));
-  append(place, [granted('R1', t0 + 1), ...grantRecords('G9', t0 + 1)]);
-  await assertLives(place, ['G1 granted 3 50m'], 2);
-});
-
-void test('a checkpoint of another key covers nothing', async (t) => {
-  const place = placeFor(t);
-  const other = placeFor(t);
-  kill(granting(place));
-  const foreign = startRun(other, { wallMs: t0, secretPem: fixedKey(3).secretPem });
-  stop(foreign, t0);
-  const line = readFileSync(join(other.directory, 'checkpoint.json'), 'utf8').trimEnd();
-  append(place, [...grantRecords('G9', t0 + 1)]);
-  const body = line.slice(line.indexOf(',') + 1, line.indexOf(',"prev":"'));
-  const { seq, hash } = parseLine(lastLine(place)) ?? {};
-  editLast(place, (lines) => [...lines, sealLine(Number(seq) + 1, body, String(hash)).line]);
-  await assertLives(place, [], 3);
-});
-
-void test('a copy of the directory from an earlier day: all ends', async (t) => {
-  const place = placeFor(t);
-  const run = granting(place);
-  stop(run, t0 + 1);
-  cpSync(place.directory, join(place.elsewhere, 'copy'), { recursive: true });
-  const second = startRun(place, { wallMs: t0 + minute });
-  write(second, over('revoked', 'G1', t0 + minute));
-  stop(second, t0 + minute);
-  rmSync(place.directory, { recursive: true });
-  cpSync(join(place.elsewhere, 'copy'), place.directory, { recursive: true });
-  await assertLives(place, [], 2);
-});
-
 void test('each segment begins with what lives', async (t) => {
   const place = placeFor(t);
   const run = granting(place, { segmentBytes: 16_384 });
@@ -379,7 +345,7 @@ void test('each segment begins with what lives', async (t) => {
   stop(started, later);
 });
 
-void test('a crash within the head of a new segment: the segment before is read as well', async (t) => {
+void test('a crash within the head of a new segment: the segment before is read as well', (t) => {
   const place = placeFor(t);
   const run = granting(place, { segmentBytes: 16_384 });
   for (let at = 0; at < 40; at += 1) write(run, filler(t0 + at));
@@ -401,7 +367,7 @@ void test('a crash within the head of a new segment: the segment before is read 
       join(copy.state, 'audit-end.json'),
       [known, (more[0] ?? '').replace(place.directory, copy.directory), ...more.slice(1)].join('\n'),
     );
-    await assertLives(copy, live, 0);
+    assert.equal(beginAndStop(copy, later), `${live.join('; ')}\nended by the start: 0`);
   }
 });
 
@@ -448,18 +414,6 @@ void test('old segments are not read at a start', async (t) => {
   stop(started, later);
 });
 
-/** What may happen to a journal: records of an id, or something of the run. */
-const recordsFor: Readonly<Record<string, (id: string, time: number, count: number) => JournalRecord[]>> = {
-  grant: (id, time) => grantRecords(id, time),
-  request: (id, time) => [requested(id, time)],
-  glass: (id, time) => [requested(id, time, { approvals: 0 }), granted(id, time)],
-  use: (id, time) => [admissionOf(id, time)],
-  unsent: (id, time) => [completionOf(id, false, time)],
-  revoke: (id, time) => [over('revoked', id, time)],
-  review: (id, time) => [over('reviewed', id, time)],
-  step: (_, time, count) => [{ time, event: 'clock', step_ms: count % 2 === 0 ? -2000 : 2000 }],
-  fill: (_, time) => Array.from({ length: 9 }, () => filler(time)),
-};
 const anyEvent = fc.oneof(
   fc.tuple(fc.constantFrom(...Object.keys(recordsFor)), fc.integer({ min: 0, max: 3 })),
   fc.tuple(fc.constantFrom('checkpoint', 'stop', 'kill'), fc.constant(0)),
