@@ -1,7 +1,7 @@
 // Goal: what lives of temporary access, and which locks are in force, after each kind of restart, crash and forgery, with the real writer.
 // What must not happen: a grant that lives on without this host's signature over the end of the journal; a lock that ends by what became of
-// `state`, by the clock, or by a record without this host's signature behind it, or that was lifted and comes back after a stop or a crash; a
-// reader of the newest segment that comes to another book than one of the whole journal; a start that reads old segments.
+// `state`, by the clock, or by a record without this host's signature behind it, or that was lifted and comes back after a stop or a
+// crash; a reader of the newest segment that comes to another book than one of the whole journal; a start that reads old segments.
 
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
