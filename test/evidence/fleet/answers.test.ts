@@ -4,11 +4,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Findings } from '../../../src/evidence/fleet/findings.js';
-import { Fleet, type FleetOptions } from '../../../src/evidence/fleet/fleet.js';
-import type { ExpectedHead } from '../../../src/evidence/fleet/saved.js';
+import { Fleet } from '../../../src/evidence/fleet/fleet.js';
 import { type FleetFinding, findingKinds } from '../../../src/evidence/fleet/shapes.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
-import { type Asked, compareAnswers, compareStories } from '../../kit/plain/approved.js';
+import { compareAnswers, compareStories } from '../../kit/plain/approved.js';
 import {
   block,
   blocks,
@@ -84,110 +83,67 @@ void test('each kind of finding is in the answers', () => {
   assert.deepEqual(others, ['too-much', 'mirror-full', 'not-mirrored']);
 });
 
-type Step = (fleet: Fleet) => Fleet | void;
-
-const of =
-  (objects: readonly PaperObject[]): Step =>
-  (fleet) =>
-    void takeAll(fleet, objects);
-
-/** What is said after the steps. */
-function reportAfter(steps: readonly Step[], more?: Partial<FleetOptions>): string {
-  let fleet = new Fleet(optionsOf(undefined, more));
-  for (const step of steps) fleet = step(fleet) ?? fleet;
-  const { isReread } = saved(fleet);
-  const heads = fleet.heads().map(({ host, seq, storedMs }) => [host, seq, storedMs]);
-  const text = `${report(fleet, [])}\nread again ${json(isReread)}, heads ${json(heads)}`;
-  return text.replaceAll(/[0-9a-f]{64}/g, '<H>');
-}
-
-void test('what is read again', () => {
+void test('what is read again', async () => {
   const gate = makeGate();
   const all = blocks(gate.lines);
-  const later = (messages: readonly PaperObject[], ms = 1000): PaperObject[] =>
-    messages.map((one) => ({ ...one, storedMs: started + ms }));
-  const elsewhere = blocks(makeGate(undefined, 'ef'.repeat(16)).lines, 8, 'gate1', 'ef'.repeat(16));
+  const open = new PaperGate();
+  open.admit('OPEN');
+  open.checkpoint();
+  const named: Readonly<Record<string, readonly PaperObject[]>> = {
+    elsewhere: blocks(makeGate(undefined, 'ef'.repeat(16)).lines, 8, 'gate1', 'ef'.repeat(16)),
+    mark: [mark(3, 'e'.repeat(64))],
+    open: [block(open.lines)],
+  };
+  /** `1 3-4 +500`: these blocks of the journal, stored so much later. */
+  const objectsOf = (words: readonly string[]): PaperObject[] => {
+    const ms = Number(words.find((word) => word.startsWith('+')) ?? 0);
+    const objects = words.flatMap((word) => {
+      const [from = '', to = from] = word.split('-');
+      return word.startsWith('+') ? [] : (named[word] ?? all.slice(Number(from) - 1, Number(to)));
+    });
+    return objects.map((one) => ({ ...one, storedMs: started + ms }));
+  };
   const head = { host: 'gate1', journal: gate.id, seq: 16, hash: gate.ledger.hash, storedMs: started };
-  const again =
-    (expected: readonly ExpectedHead[] = []): Step =>
-    (fleet) =>
-      fleet.rewind(expected);
-  const restart: Step = (fleet) => new Fleet(optionsOf(), JSON.parse(json(fleet.save())));
-  const judged: Step = (fleet) => void fleet.judge(started);
-  const accepted: Step = (fleet) => void fleet.accept(started);
-  const two = of(all.slice(0, 2));
-  const elseHash = 'e'.repeat(64);
-  const open = of([block([...openGate().lines])]);
-  const rows: Readonly<Record<string, readonly Step[]>> = {
-    'what was taken comes again': [of(all), of(all)],
-    'the beginning is gone': [of(all.slice(1))],
-    'read again': [of(all), again()],
-    'read again, and all is there': [of(all), again(), of(all)],
-    'read again, and the end is gone': [of(all), again(), of(all.slice(0, 2))],
-    'read again, over a restart': [of(all), again(), of(all.slice(0, 2)), restart, of(all.slice(2))],
-    'read again: a later record than those that are missing': [
-      two,
-      again(),
-      of([at(all, 0), ...all.slice(2)]),
-    ],
-    'a head that was never read': [again([head])],
-    'a head that was never read, and comes': [again([head]), of(all)],
-    'a head that was never read, and is another record': [again([{ ...head, hash: elseHash }]), of(all)],
-    'a head that was read': [of(all), again([{ ...head, seq: 12, hash: hashOf(gate.lines[11]) }]), of(all)],
-    'a head of another host': [again([{ ...head, host: 'gate9' }])],
-    'read again, and accepted at once': [of(all), again(), accepted, of(all.slice(0, 2))],
-    'read again, judged and accepted': [of(all), again(), of(all.slice(0, 2)), judged, accepted],
-    'missing, accepted, and it goes on': [of([at(all, 0), at(all, 2)]), accepted, of([at(all, 3)])],
-    'only a mark': [of([mark(3, elseHash)])],
-    'read again, and only a mark came, later than the records': [
-      of(all),
-      again(),
-      of(later([mark(3, elseHash)])),
-    ],
-    'open, accepted in the present journal': [open, accepted],
-    'open, accepted in an old journal': [open, of(later(elsewhere, 5)), accepted],
+  const act = (fleet: Fleet, verb: string, rest: string): Fleet => {
+    if (verb === 'restart') return new Fleet(optionsOf(), JSON.parse(json(fleet.save())));
+    if (verb === 'again') {
+      const text = rest.replace(/#(\d+)/, (_, line) => hashOf(gate.lines[line - 1]));
+      fleet.rewind(rest === '' ? [] : [{ ...head, ...JSON.parse(text) }]);
+    } else if (verb === 'judge') fleet.judge(started);
+    else if (verb === 'accept') fleet.accept(started);
+    // More journals than are kept.
+    else if (verb === 'take-many')
+      for (let id = 0; id < bounds.fleetChains; id += 1)
+        takeOne(
+          fleet,
+          renamed(
+            { ...at(all, 0), storedMs: started + 1000 },
+            { journal: id.toString(16).padStart(32, '0') },
+          ),
+        );
+    else if (verb === 'take') takeAll(fleet, objectsOf(rest.split(' ')));
+    else assert.fail(verb);
+    return fleet;
   };
-  const fresh = 82_800_000;
-  const retained: typeof rows = {
-    'the beginning is gone': [of(all.slice(1))],
-    'the beginning is gone, and what is there is an hour old': [of(later(all.slice(1), fresh))],
-    'read again, and it is gone': [of(all), again(), of(later(elsewhere, fresh))],
-    'read again, and what is an hour old is gone': [
-      of(later(all, fresh)),
-      again(),
-      of(later(elsewhere, fresh)),
-    ],
-    'read again, and the beginning is gone': [of(all.slice(0, 3)), again(), of(later(all.slice(3), 1000))],
-  };
-  const dropped = (): unknown => {
-    const fleet = new Fleet(optionsOf());
-    of(all)(fleet);
-    fleet.rewind([]);
-    of(all.slice(0, 2))(fleet);
-    const ids = Array.from({ length: bounds.fleetChains }, (_, each) => each.toString(16).padStart(32, '0'));
-    of(later(ids.map((id) => renamed(at(all, 0), { journal: id }))))(fleet);
-    const missed = fleet.judge(started).filter(({ kind }) => kind === 'cut-in-store');
-    return [fleet.heads().length, ...listed(missed)];
-  };
-  const keeps = { keepMs: 86_400_000, wallMs: () => started + 86_400_000 };
-  const forDay = 'where the store keeps records for a day';
-  const droppedText = () => json(dropped()).replaceAll(gate.id, '<J>');
-  compareAnswers(file('places'), [
-    ...Object.entries(rows).map(([what, steps]): Asked => [what, () => reportAfter(steps)]),
-    ...Object.entries(retained).map(
-      ([what, steps]): Asked => [`${what}, ${forDay}`, () => reportAfter(steps, keeps)],
-    ),
-    ['read again, and the journal is dropped for many others', droppedText],
-  ]);
+  await compareStories(file('places'), (withs) => {
+    const keeps = { keepMs: 86_400_000, wallMs: () => started + 86_400_000 };
+    return (steps) => {
+      let fleet = new Fleet(optionsOf(undefined, withs.includes('a day') ? keeps : {}));
+      for (const step of steps.split(', ')) {
+        const [, verb = '', rest = ''] = /^(\S+) ?(.*)$/.exec(step) ?? [];
+        fleet = act(fleet, verb, rest);
+      }
+      if (steps.endsWith('take-many')) {
+        const missed = fleet.judge(started).filter(({ kind }) => kind === 'cut-in-store');
+        return json([fleet.heads().length, ...listed(missed)]).replaceAll(gate.id, '<J>');
+      }
+      const { isReread } = saved(fleet);
+      const heads = fleet.heads().map(({ host, seq, storedMs }) => [host, seq, storedMs]);
+      const text = `${report(fleet, [])}\nread again ${json(isReread)}, heads ${json(heads)}`;
+      return text.replaceAll(/[0-9a-f]{64}/g, '<H>');
+    };
+  });
 });
-
-/** A journal with an exchange that has no end. */
-function openGate(): PaperGate {
-  const gate = new PaperGate();
-  gate.admit('OPEN');
-  gate.checkpoint();
-  return gate;
-}
 
 void test('findings that are kept, counted and accepted', () => {
   type More = Partial<FleetFinding> & { readonly key?: string; readonly line?: string };
