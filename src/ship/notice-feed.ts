@@ -1,7 +1,7 @@
-// One receiver of notices: follows the journal from a stored place, and sends what the receiver wants to hear of, one at a time. The queue
+// One receiver of notices: follows the journal from a stored place, and sends the notices that the receiver wants, one at a time. The queue
 // is the journal, so nothing piles up while a receiver is down. A notice is sent again until the receiver has taken it or it is too old.
-// The place is stored after each, so that a notice may come twice, with the same id, and none is lost. One that a mail server has whole and
-// does not answer for is set aside, and the later ones go on: if its end stays unknown, it is repeated once.
+// The place is stored after each, so a notice may come twice, with the same id, and none is lost. If a mail server has all of a notice and
+// does not answer, the notice is set aside and the later ones go on; it is repeated once if its end stays unknown.
 
 import { noticeCodes } from '../gate/telemetry/codes.js';
 import type { DaemonEvent } from '../gate/telemetry/log.js';
@@ -34,7 +34,7 @@ export interface NoticeFeedParts
   readonly events: readonly NoticeEvent[];
   readonly host: string;
   readonly place: PlaceFile;
-  /** Rejects with a NoticeFault, or with the reason of the abort. `onSlow`: the end of it may take minutes. */
+  /** Rejects with a NoticeFault, or with the reason of the abort. `onSlow`: called when its end may take minutes. */
   readonly send: (notice: Notice, signal: AbortSignal, onSlow: () => void) => Promise<void>;
 }
 
@@ -61,11 +61,11 @@ export function startNoticeFeed(parts: NoticeFeedParts): Sending<NoticeReceiver>
   let pauses = 0;
   let waitMs = 0;
   let position: Position = beginning;
-  /** Records up to this one were settled before the start, but for these, whose end was not known. */
+  /** Records up to this one were settled before the start, except those in `unknown`, whose end was not known. */
   let reachedSeq = 0;
   let unknown: readonly number[] = [];
   let sinceMs = 0;
-  /** Later records were never sent: `sinceMs` is not of them, also if the clock was ahead when it was set. */
+  /** Later records were never sent: `sinceMs` does not apply to them, even if the clock was ahead when it was set. */
   let maybeSentSeq = 0;
   let dropped: Dropped | undefined;
   let savedMs = -Infinity;
@@ -173,7 +173,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): Sending<NoticeReceiver>
         if (isDue) await save();
       }
     } catch (cause) {
-      // What the follower gave out already comes again.
+      // The follower repeats the records after `position`.
       await follower.seek(position);
       throw cause;
     }
@@ -190,7 +190,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): Sending<NoticeReceiver>
     );
   }
 
-  /** Resolves when it is settled or set aside. Rejects at the end only. */
+  /** Resolves when it is settled or set aside. Rejects only when the feed ends. */
   async function deliver(notice: Notice, seq: number): Promise<void> {
     while (works.size >= bounds.noticesAside) await Promise.race(works);
     const before = position;
@@ -208,7 +208,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): Sending<NoticeReceiver>
     if (!(await Promise.race([work, slow]))) throw signal.reason;
   }
 
-  /** False: the feed ends before it was taken, too old, or twice received whole without an answer. Never rejects. */
+  /** False: the feed ended before it was taken, too old, or received whole twice without an answer. Never rejects. */
   async function settle(notice: Notice, seq: number, setAside: () => void): Promise<boolean> {
     const isAside = (): boolean => open.get(notice)?.aside !== undefined;
     let isRepeat = seq <= reachedSeq;
@@ -229,7 +229,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): Sending<NoticeReceiver>
           isUnknown = isUnanswered(cause);
           throw cause;
         }
-        // It takes notices, and not that one.
+        // The receiver takes notices, except for the one about dropped ones.
         if (!isAside()) await forgetDropped();
         return true;
       });
@@ -255,7 +255,7 @@ export function startNoticeFeed(parts: NoticeFeedParts): Sending<NoticeReceiver>
   async function tellDropped(): Promise<void> {
     if (dropped === undefined) return;
     await send(droppedNotice(dropped, source)).catch((cause: unknown) => {
-      // The log tells of them, too.
+      // The log has them, too.
       if (!isUnanswered(cause)) throw cause;
     });
     await forgetDropped();

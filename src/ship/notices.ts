@@ -12,7 +12,7 @@ import { mailOf } from './notices/forms.js';
 import type { JournalHead, Sending } from './receiver-set.js';
 
 export interface NoticeParts extends Pick<NoticeFeedParts, 'clock' | 'chance' | 'log' | 'untilSeq'> {
-  /** The directory of the places. */
+  /** The directory of the place files. */
   readonly state: string;
   readonly lookup: LookupFunction;
 }

@@ -3,10 +3,9 @@
 
 import type { ShipHead } from '../gate/door/ship.js';
 
-/** Whose records and notices are sent. */
+/** The journal whose records and notices are sent. */
 export type JournalHead = Pick<ShipHead, 'directory' | 'journal' | 'key' | 'host'>;
 
-/** Sends to one receiver. */
 export interface Sending<Report> {
   readonly report: Report;
   /** Call when there may be more on disk. */
@@ -43,7 +42,7 @@ export function createReceiverSet<Settings extends { readonly name: string }, Re
     nudge(): void {
       for (const { sending } of running.values()) sending.nudge();
     },
-    /** The reports stay as they are then. */
+    /** The reports keep their last state. */
     async close(): Promise<void> {
       isClosed = true;
       const before = [...running.values()];

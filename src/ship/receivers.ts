@@ -1,5 +1,5 @@
-// The receivers of records: a row for each kind, from its settings to the carrier that reaches it; and a shipper for each, which goes on
-// where the receiver stood.
+// The receivers of records: a row for each kind, from its settings to the carrier that reaches it; and a shipper for each, which continues
+// at the receiver's position.
 
 import type { DaemonEvent } from '../gate/telemetry/log.js';
 import { readText } from '../host/machine/files.js';
@@ -50,7 +50,7 @@ export function carrierOf(sink: SinkSettings, parts: CarrierParts): Carrier {
 export interface ReceiverParts
   extends Pick<ShipperParts, 'clock' | 'chance' | 'log' | 'untilSeq'>,
     Pick<CarrierParts, 'connect' | 'onCertificate'> {
-  /** The directory of the positions. */
+  /** The directory of the position files. */
   readonly state: string;
   readonly processId: number;
 }

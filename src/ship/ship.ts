@@ -1,6 +1,5 @@
-// `dovegate ship`: records and notices on their way to receivers, in a process of their own. What is to
-// be sent, and where, it is told at `audit.door`; of the disk it reads the journal, the files of the receivers, and its own state. It goes
-// on without the gate.
+// `dovegate ship`: sends records and notices to receivers, in a process of its own. `audit.door` tells it what to send, and where. On the
+// disk it reads only the journal, the files of the receivers, and its own state. It goes on while the gate is away.
 
 import { existsSync } from 'node:fs';
 import { Opened, openProcess, watchFatalErrors } from '../gate/daemon/life.js';
@@ -37,7 +36,7 @@ import { carrierOf, startReceiver } from './receivers.js';
 
 const tellMs = 1_000;
 const retryMs = 500;
-/** Time for the end, beyond that of the receivers. */
+/** Time for closing, beyond that of the receivers. */
 const endMs = 10_000;
 const flushMsMax = 1_000;
 const goneMs = 5_000;
@@ -91,7 +90,7 @@ async function run(door: string, state: string): Promise<number> {
     code = exitCodes.configuration;
   }
   await opened.close(pause(systemClock, endMs).then(() => `not within ${endMs / 1000} s`));
-  // Nothing else keeps the process alive now. systemd looks at the door when it ends: one that is still there would start it again.
+  // Keeps the process alive until the door is gone: systemd would start it again if the door were still there at its end.
   const release = holdProcess();
   for (let leftMs = isDone ? goneMs : 0; leftMs > 0 && existsSync(door); leftMs -= lookMs)
     await pause(systemClock, lookMs);
@@ -104,7 +103,7 @@ async function run(door: string, state: string): Promise<number> {
 
 interface OpenedShip {
   readonly status: () => string;
-  /** Resolves when there is no receiver any more, and those that were removed have what was theirs. */
+  /** Resolves when there is no receiver any more, and sending to the removed ones has ended. */
   readonly finished: Promise<void>;
 }
 
@@ -122,7 +121,7 @@ function open(door: string, state: string, log: Log, opened: Opened): OpenedShip
   });
   const client = createDoorClient({ path: door, calls: shipCalls }, clock, randomFraction);
   const following = new AbortController();
-  /** What receivers showed when they were reached last. */
+  /** Certificates that receivers showed when they were reached last. */
   const shown = new Map<string, { readonly name: string; readonly validTo: string }>();
   const certificates = createCertificates({
     clock,
@@ -159,7 +158,7 @@ function open(door: string, state: string, log: Log, opened: Opened): OpenedShip
   tell();
   return { status, finished };
 
-  /** Until the end. Never rejects. What was told last holds while the gate is away, so what is on disk goes on its way. */
+  /** Until the end. Never rejects. The last head holds while the gate is away, so records on disk are still sent. */
   async function follow(): Promise<void> {
     const { signal } = following;
     let told: string | undefined;
@@ -172,7 +171,7 @@ function open(door: string, state: string, log: Log, opened: Opened): OpenedShip
       } catch (fault) {
         const code = fault instanceof DoorFault ? fault.code : 'away';
         away = messageOf(fault);
-        // How a gate that is gone does not answer changes from one attempt to the next.
+        // Compared by code: the text about a gate that is gone changes between attempts.
         if (told !== code) log.report({ event: 'door-away', level: 'warn', text: away });
         told = code;
       }
@@ -210,7 +209,7 @@ function open(door: string, state: string, log: Log, opened: Opened): OpenedShip
       : undefined;
   }
 
-  /** Takes the receivers that were told last. */
+  /** Takes the receivers of the last head. */
   function change(): void {
     if (head === undefined || seq === undefined) return;
     const now = head;

@@ -7,7 +7,7 @@ export const accessEnds = [
   'refused',
   /** Taken back by an approver, by the requester, or by the operators. */
   'revoked',
-  /** Its time is over: without a decision, or of the grant. */
+  /** The request expired undecided, or the time of the grant is over. */
   'expired',
   'used-up',
   /** The policy or the requester's credential changed, or a start could not prove the grant. */
@@ -31,12 +31,12 @@ export interface AccessItem {
   /** Where the rule is written: FILE:LINE. Absent for those who only ask. */
   readonly place?: string | undefined;
   readonly effect: string;
-  /** What it permits shows mail content, or may. */
+  /** It permits commands that show mail content, or may. */
   readonly content?: boolean | undefined;
   readonly reason: string;
   /** Persons who must approve; 0: break-glass. */
   readonly approvals: number;
-  /** With the time and the uses that it allows, where that is less than what was asked for. */
+  /** `gives`: the time and uses that this approval allows, where that is less than what was asked for. */
   readonly approved_by: readonly {
     readonly principal: string;
     readonly time: string;
@@ -47,26 +47,26 @@ export interface AccessItem {
   /** Of an undecided request: when it expires; of a grant: its end. */
   readonly until: string;
   readonly for_ms: number;
-  /** What was asked for, where its approvals gave less, or would by those so far. */
+  /** What was asked for, where the approvals (so far) give less. */
   readonly asked_for?: { readonly for_ms: number; readonly uses?: number | undefined } | undefined;
   /** How often a grant may be used. Absent: as often as its time permits. */
   readonly uses?: number | undefined;
   readonly used: number;
-  /** Kept from the owner of the mailbox for so long after the grant. Absent: it is not. */
+  /** How long after the grant it is hidden from the owner of the mailbox; absent: not hidden. */
   readonly quiet_ms?: number | undefined;
-  /** Mails that its query matches, as counted last; for approvers. */
+  /** Mails that its query matched when they were counted last; for approvers only. */
   readonly matches?: number | undefined;
   readonly break_glass: boolean;
-  /** Of a grant without approval; absent: no approver has reviewed it. */
+  /** The review of a grant without approval; absent: no approver has reviewed it. */
   readonly reviewed_by?: { readonly principal: string; readonly time: string } | undefined;
   /** When it ended, and who ended it; `ended_by` is absent if nobody did. */
   readonly ended?: string | undefined;
   readonly ended_by?: string | undefined;
-  /** What stops it whatever is approved: the locks of its requester, and those and the holds of its mail users, in sentences. */
+  /** The locks of its requester, and the locks and holds of its mail users, in sentences: they stop it even when it is approved. */
   readonly locked?: readonly string[] | undefined;
   readonly mine: boolean;
   readonly may: readonly AccessStep[];
-  /** For an approver: why they may not approve or review what waits for that, as a sentence; absent: they may, or nothing waits. */
+  /** Why this approver may not approve or review it, as a sentence; absent: they may, or nothing waits for that. */
   readonly why_not?: string | undefined;
   readonly why?: string | undefined;
 }
@@ -74,10 +74,10 @@ export interface AccessItem {
 /** A list of requests for access; after a step, the one request that it changed. */
 export interface AccessListed {
   readonly items: readonly AccessItem[];
-  /** Of a list: how many follow that are not in it. */
+  /** In a list: the number of those that follow. */
   readonly more?: number;
-  /** Of a list: those that are over, the newest first. */
+  /** In a list: those that are over, the newest first. */
   readonly decided?: readonly AccessItem[];
-  /** Of a list: why this person may approve nothing, as a sentence; absent: it may. */
+  /** In a list: why this person may approve nothing, as a sentence; absent: they may. */
   readonly whyNone?: string;
 }

@@ -9,15 +9,15 @@ import type { AuditRecord } from '../../journal/records/record.js';
 
 export type StepJournal = Pick<Journal, 'append' | 'appendDurable' | 'checkpoint'>;
 
-/** Undefined: done. A text: why not. */
+/** Undefined: recorded. A text: why not. */
 export type Recorded = Promise<string | undefined>;
 
 export class AccessJournal {
   readonly #journal: StepJournal;
   readonly #clock: Pick<Clock, 'wallMs' | 'now'>;
-  /** Ends that are in force and not in the journal yet; at most one for each request and grant. `offsetMs`: of the wall clock then. */
+  /** Ends in force, not in the journal yet; at most one for each request and grant. `offsetMs`: wall minus monotonic clock. */
   #waiting: { readonly record: AuditRecord; readonly offsetMs: number }[] = [];
-  /** What the next checkpoint must cover, and whether one is under way. */
+  /** Records wait for the next checkpoint. */
   #isUnsigned = false;
   #isSigning = false;
 
@@ -30,7 +30,7 @@ export class AccessJournal {
     return this.#waiting.length > 0;
   }
 
-  /** On disk, with a signed checkpoint behind them: a start counts nothing else. */
+  /** Resolves when the records are on disk and a signed checkpoint covers them: a start accepts nothing else. */
   async record(records: readonly AuditRecord[]): Recorded {
     try {
       await Promise.all(records.map((record) => this.#journal.appendDurable(record)));
@@ -41,7 +41,7 @@ export class AccessJournal {
     }
   }
 
-  /** An end that somebody waits for. */
+  /** Records an end whose caller waits for the result. */
   async recordEnd(record: AuditRecord): Recorded {
     try {
       await this.#journal.appendDurable(record);
@@ -53,16 +53,16 @@ export class AccessJournal {
     }
   }
 
-  /** An end by itself. */
+  /** Records an end that nobody waits for. */
   appendEnd(record: AuditRecord): void {
     if (this.#journal.append(record) === undefined) this.signSoon();
     else this.#keep(record);
   }
 
   /**
-   * A signed checkpoint behind what was appended, soon. After a crash, a use is not given back by a record that anybody may have written;
-   * and whoever cuts off the end of the journal then would bring back what ended or was used: without the checkpoint, a start sees it.
-   * However many there are, one is made at a time.
+   * Makes a signed checkpoint after the appended records, soon, and one at a time. After a crash, a record without a signature gives no use
+   * back. Without the checkpoint, a start could not see that somebody cut off the end of the journal to bring back what had ended or was
+   * used.
    */
   signSoon(): void {
     this.#isUnsigned = true;
@@ -77,7 +77,7 @@ export class AccessJournal {
         await this.#journal.checkpoint();
       }
     } catch {
-      // The next one covers it.
+      // The next checkpoint covers these records, too.
     } finally {
       this.#isSigning = false;
     }
@@ -89,7 +89,7 @@ export class AccessJournal {
     const [time, offsetMs] = [this.#clock.wallMs(), this.#offsetMs];
     for (const { record, offsetMs: before } of waiting) {
       const endMs = parseTime(record.until ?? '');
-      // By the clock of now: the record of a step since then is already in the journal.
+      // In times of the clock as it is now: the record of a clock step since then is already in the journal.
       const until = endMs === undefined ? {} : { until: formatTime(endMs + offsetMs - before) };
       const at = record.at ?? formatTime(record.time + offsetMs - before);
       this.appendEnd({ ...record, ...until, time, at });

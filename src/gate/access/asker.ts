@@ -17,7 +17,7 @@ export interface Asker extends Human {
   readonly session?: string | undefined;
   readonly listener: string | undefined;
   readonly principal: string;
-  /** Whom limits count: see `identity/origin`. */
+  /** The origin that limits count: see rules/identity/origin. */
   readonly origin: string;
   /** Further origins that the same client can have had, or will have: see {@link countsFor}. */
   readonly otherOrigins?: readonly string[] | undefined;
@@ -31,9 +31,9 @@ export interface Asker extends Human {
 }
 
 /**
- * The origins that a client has without an entry of `persons`, whatever is known of its names. While the name of an owner has no uid,
- * `user:anna` is the origin of her range: `owner:anna` is that of a client with her name, and `named:anna` her own, seen from her range. A
- * name alone is no origin: two users may have it.
+ * The origins that a client can have without an entry of `persons`, whatever is known about its names now. While the name of a range's
+ * owner has no uid, the range has the origin `user:anna`. `owner:anna` then matches it for a client with her name, and `named:anna` matches
+ * her own requests for a client from her range. A name alone is no origin: two users may have it.
  */
 export function otherOriginsOf(peer: Peer, proof: Proof): readonly string[] {
   if (proof.kind !== 'kernel') return [`${proof.kind}:${proof.name}`];
@@ -52,9 +52,9 @@ export function otherOriginsOf(peer: Peer, proof: Proof): readonly string[] {
 }
 
 /**
- * Whether a request counts for whoever asks now: one of the same origin, or of the same client while it had another one, because an entry
- * of `persons` came or went, or because the name of a range's owner had no uid. Not by the login: a process without one can set that of
- * anybody.
+ * Whether a request counts for this client: it has the client's origin, or one that the same client had before. The origin changes when an
+ * entry of `persons` comes or goes, and when the name of a range's owner gets a uid. Logins are not compared: a process without a login can
+ * set anybody's.
  */
 export function countsFor(
   { origin, otherOrigins = [] }: Pick<Asker, 'origin' | 'otherOrigins'>,
@@ -98,8 +98,8 @@ function recordedLoginWords({ peer, principal }: AuditRecord): readonly string[]
 }
 
 /**
- * The one person whose words these are, but for the login; undefined: none, or several. A process without a login can set that of anybody,
- * so a login is no proof of a person: it only forbids, where it is another's, as behind sudo and su.
+ * The one person whom these words prove, without the words of the login; undefined: none, or several. A login proves nobody, since a
+ * process without one can set anybody's: it only forbids if it is another person's, as after sudo and su.
  */
 export function personBehind(human: Human, persons: Persons): string | undefined {
   return persons.provenBy(provingOf(human));
@@ -109,15 +109,15 @@ function provingOf({ identities, loginIdentities = [], proving }: Human): readon
   return proving ?? identities.filter((word) => !loginIdentities.includes(word));
 }
 
-/** Whether all of the words are of that one person, also those that only forbid. */
+/** Whether all words are of one person, including those that only forbid. */
 export function isOnePerson(words: Human, persons: Persons): boolean {
   const person = personBehind(words, persons);
   return person !== undefined && persons.provenBy(words.identities) === person;
 }
 
 /**
- * Why it is not known now which human asks, or whether it is another one than who asked before: a name service does not answer, or never
- * told the uid of a user in `persons`. Undefined: it is known. `isOverKernel`: the kernel named the peer of this step or of its request.
+ * Why it is unknown now which human asks, or whether they differ from the requester: a name service does not answer, or never gave the uid
+ * of a user in `persons`. Undefined: it is known. `isOverKernel`: the kernel named the peer of this step or of its request.
  */
 export function whyUnsure(asker: Asker, isOverKernel: boolean, persons: Persons): string | undefined {
   if (asker.isUnanswered === true)
@@ -165,7 +165,7 @@ export function whyNoApproval(asker: Asker, asked: Approvable, persons: Persons)
   return undefined;
 }
 
-/** The keys of an entry of `persons` by the kinds of identities, and which of them is proposed first. */
+/** Kinds of identities with their keys in an entry of `persons`; the first kind that the human has is proposed. */
 const keysOfPersons = [
   ['page', 'page'],
   ['key', 'keys'],
@@ -174,7 +174,7 @@ const keysOfPersons = [
   ['uid', 'users'],
 ] as const;
 
-/** The uids of a user count for its person, and none proves it. */
+/** For a user of `persons` with several uids, or none: each counts as the person's, but none proves it. */
 function unconfirmed(person: string): string {
   return `a user of "${person}" in \`persons\` has had several uids, or has none now; ask an operator (dovegate status, dovegate confirm)`;
 }
@@ -192,13 +192,13 @@ function noPerson({ peer, ...human }: Human & Pick<Asker, 'peer'>): string {
   return `you may approve nothing, since no one entry of persons names you: ask an operator to add ${entry} to yours`;
 }
 
-/** Why somebody whose policy approves sees nothing of others; undefined: they do, or their policy approves nothing. */
+/** Why an approver sees no requests of others; undefined: they do, or their policy approves nothing. */
 export function whyBlind(asker: Asker, persons: Persons): string | undefined {
   const isBlind = asker.policy.approve.length > 0 && personBehind(asker, persons) === undefined;
   return isBlind ? whyNobody(asker, persons) : undefined;
 }
 
-/** A uid of a user of `persons` that has another name by now: it may have been given to somebody else. */
+/** Why this uid does not stand for the person any more: this host calls it by another name, so it may be somebody else's by now. */
 function whyOther(
   { listener, credential, peer }: Asker,
   person: string,
@@ -221,7 +221,7 @@ export function whyNobody(asker: Asker, persons: Persons): string | undefined {
   }
   const renamed = whyOther(asker, person, persons);
   if (renamed !== undefined) return renamed;
-  // Another human may have become this user. A password, key or certificate says itself who it is.
+  // After su or sudo the login is another human's. A password, key or certificate proves by itself who it is.
   const login = credential === undefined ? persons.personOf(loginIdentities) : person;
   const isOther = loginIdentities.length > 0 && login !== person;
   if (isOther || !isOnePerson(asker, persons))
@@ -249,14 +249,14 @@ export function ownerOfRequest({ to, principal }: AuditRecord): string {
   return to ?? principal ?? '';
 }
 
-/** The kernel says that this process belongs to no login, or to root's, which is anybody's; and nothing else says who is behind it. */
+/** The kernel says that this process belongs to no login, or to root's, which may be anybody's, and no credential says who is behind it. */
 export function lacksLogin({ login, credential }: Pick<Asker, 'login' | 'credential'>): boolean {
   return credential === undefined && (login === noLogin || login === rootLogin);
 }
 
 /**
- * Whether the login and credential are those of a grant; one that is not bound yet is for each that is known. Without a request nobody
- * showed who asks, and its approver may be behind the cron of its owner: then a process without a login, or in root's, has none of it.
+ * Whether a grant is for this login and credential; one that is not bound yet is for any known one. A grant that was given without a
+ * request is not for a process without a login, or in root's: its approver may be behind a cron job of the owner.
  */
 export function belongsTo({ requested }: AccessEntry, asker: Asker): boolean {
   const { login, credential } = asker;
@@ -267,7 +267,7 @@ export function belongsTo({ requested }: AccessEntry, asker: Asker): boolean {
   return (bound?.login ?? login) === login && (bound?.credential ?? credential) === credential;
 }
 
-/** Whether the same human asked for it, or gave it to another principal, as whomever. */
+/** Whether this human asked for it, or gave it to another principal, under any name. */
 export function isMadeBy(
   { identities }: Pick<Asker, 'identities'>,
   { requested, approvals }: AccessEntry,
@@ -276,7 +276,7 @@ export function isMadeBy(
   const { by } = requested;
   const makers = [requested.identities ?? []];
   if (by !== undefined) {
-    // The name too: a crash may have come between the request and the approval of whoever gave it.
+    // The name of the giver, too: a crash may have come between the request and their approval.
     makers.push([by.startsWith(pagePrefix) ? by : `name:${by.slice(0, by.lastIndexOf('@'))}`]);
     for (const each of approvals) if (each.principal === by) makers.push(each.identities ?? []);
   }
@@ -300,8 +300,8 @@ export interface ApprovalRights {
 }
 
 /**
- * The approvals that count by this configuration: of approvers, each of another person than the requester and than those before, and of
- * nobody who is locked now. After the grant they are those that counted for it.
+ * The approvals that count by this configuration: of approvers who are not locked now, each a different person from the requester and the
+ * other approvers. After the grant: those that counted for it.
  */
 export function countingApprovals(
   entry: Pick<AccessEntry, 'state' | 'requested'> & { readonly approvals: readonly AuditRecord[] },

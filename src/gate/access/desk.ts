@@ -1,7 +1,7 @@
-// Access on request: undecided requests, live grants, and every step between them, each recorded before it takes effect. The journal is the
-// database: a start hands over what its records say, and the same fold (`AccessBook`) follows what is recorded here. A step is on disk
-// before it takes effect or is answered, and a grant also has a signed checkpoint behind it. An end takes effect at once, even where its
-// record fails. A grant ends by the wall clock or by the monotonic one, whichever comes first.
+// Access on request: undecided requests, live grants, and every step between them. The journal is the database: a start hands over what its
+// records say, and the same fold (`AccessBook`) follows what is recorded here. A step is on disk before it takes effect or is answered, and
+// a grant also has a signed checkpoint after it. An end takes effect at once, even if its record fails. A grant ends by the wall clock or
+// by the monotonic one, whichever comes first.
 
 import type { DecisionCode } from '../../doveadm/codes/decisions.js';
 import { commandsNamed } from '../../doveadm/commands/catalog.js';
@@ -76,15 +76,15 @@ import {
 export interface AccessRights extends ApprovalRights {
   readonly policies: ReadonlyMap<string, Policy>;
   readonly policiesAt: (listener: string) => readonly string[];
-  /** Whether a principal of that name may be there: an account, a key, or a user of this machine. Never rejects. */
+  /** Whether the listener can have a principal of that name: an account, a key, or a user of this machine. Never rejects. */
   readonly isNamedAt: (listener: string, name: string) => Promise<boolean>;
-  /** Whether users of this machine can be elsewhere than in its files. */
+  /** Whether users of this machine can be defined outside of its files. */
   readonly hasDirectory: () => boolean;
-  /** The policy of a key that may ask for reports for owners; undefined: it may not, or is not the same or not valid any more. */
+  /** The policy of a key that may ask for owner reports; undefined: the key may not, was changed, or is not valid any more. */
   readonly reportPolicyOf: (key: ReportKey, nowMs: number) => Policy | undefined;
 }
 
-/** What people do to take a right away: before it is given, and afterwards. */
+/** How people take access away: before the grant, or after it. */
 export type AccessEnding = 'refused' | 'revoked';
 
 const endings: Readonly<Record<'refuse' | 'revoke', AccessEnding>> = { refuse: 'refused', revoke: 'revoked' };
@@ -99,7 +99,7 @@ export interface DeskParts {
 }
 
 const dayMs = 86_400_000;
-/** How often ends by the clocks are looked for while anything lives. */
+/** Interval of the check for ends by the clocks, while anything is open. */
 const sweepMs = 1_000;
 
 export class AccessDesk {
@@ -125,7 +125,7 @@ export class AccessDesk {
     reportPolicyOf: () => undefined,
   };
 
-  /** `records`: what lives at the end of the journal, and what ended last, as the start found it. */
+  /** `records`: the open requests, grants and locks at the end of the journal, and those that ended last, as the start found them. */
   constructor(parts: DeskParts, records: readonly AuditRecord[]) {
     this.#parts = parts;
     this.#journal = new AccessJournal(parts.journal, parts.clock);
@@ -152,7 +152,7 @@ export class AccessDesk {
     this.#sweepSoon();
   }
 
-  /** The configuration in force. Requests and grants of rules that are gone end. Returns as `Locks.turnTo`. */
+  /** Puts a configuration in force. Requests and grants of rules that are gone end. Returns the sentences of `Locks.turnTo`. */
   turnTo(rights: AccessRights): readonly string[] {
     this.rights = rights;
     const stay = this.locks.turnTo(rights.persons);
@@ -180,9 +180,9 @@ export class AccessDesk {
         continue;
       }
       if (entry.usesLeft === 0 || !belongsTo(entry, asker)) continue;
-      // Nobody asked for it as this human, and whether it is its approver is not known now.
+      // Given without a request: while the name service does not answer, this client may be its approver.
       if (requested.by !== undefined && asker.isUnanswered === true) continue;
-      // Whoever approved it may have become its owner by su or sudo.
+      // An approver may have become its owner by su or sudo.
       const isOwn = ({ identities = [] }: AuditRecord): boolean =>
         this.rights.persons.sharesHuman(identities, asker.identities);
       if (entry.approvals.some(isOwn)) continue;
@@ -191,7 +191,7 @@ export class AccessDesk {
     return grants.length === 0 ? undefined : { grants, digest: this.#parts.digest };
   }
 
-  /** The id of a live grant of that rule for these users, which this session has not for want of a login; undefined: there is none. */
+  /** The id of a live grant of that rule for these users that this session lacks for want of a login; undefined: there is none. */
   withheldFrom(asker: Asker, rule: string, users: readonly string[]): string | undefined {
     if (!lacksLogin(asker)) return undefined;
     return [...(this.#byOwner.get(asker.principal) ?? [])].find((id) => {
@@ -201,7 +201,7 @@ export class AccessDesk {
     });
   }
 
-  /** The last grant for this, with how it ended in words; undefined: none is known. `line`: its {@link lineOf}. */
+  /** The last grant for this command that is over, with how it ended; undefined: none is known. `line`: its {@link lineOf}. */
   lastOver(asker: Asker, rule: string, users: readonly string[], line: string): GrantOver | undefined {
     let last: AccessEntry | undefined;
     let digest: string | undefined;
@@ -256,7 +256,7 @@ export class AccessDesk {
     if (entry !== undefined && isUsedUp) this.#end(entry, 'used-up');
   }
 
-  /** `end` is called when the grant ends while a command runs under it. Returns what takes it back. */
+  /** Calls `end` if the grant ends while a command runs under it. Returns a function that unregisters it. */
   whileRunning(id: string, end: () => void): () => void {
     const running = this.#live.get(id)?.running;
     running?.add(end);
@@ -266,7 +266,7 @@ export class AccessDesk {
   async request(asker: Asker, wish: AccessWish, count: CountMails): Promise<AccessResult> {
     if (asker.whyNotAsk !== undefined) return denied(asker.whyNotAsk);
     const isKernels = asker.credential === undefined;
-    // Access without approval needs no other human, and emergencies are when directories are away.
+    // Access without approval compares no humans, and must work in an emergency while directories are away.
     const whyNot = (): AccessResult | undefined =>
       wish.rule.terms.approvals === 0 ? this.#whyLocked(asker) : this.#whyUnsure(asker, isKernels);
     const early = whyNot() ?? this.#overRate(asker) ?? this.#whyNoRequest(asker, wish);
@@ -287,7 +287,7 @@ export class AccessDesk {
     );
   }
 
-  /** An approver gives access without a request; it counts as one approval. `owner`: as far as it is known without a connection. */
+  /** An approver gives access without a request; it counts as one approval. `owner`: what is known of them without a connection. */
   async grant(asker: Asker, owner: Asker, wish: AccessWish, count: CountMails): Promise<AccessResult> {
     const { policy, principal: to, identities } = owner;
     const asked = { policy: policy.name, users: wish.users, identities, approvers: [] };
@@ -316,7 +316,6 @@ export class AccessDesk {
     });
   }
 
-  /** A step of somebody who decides, wherever it comes from. */
   async decide(
     asker: Asker,
     step: AccessStep,
@@ -400,7 +399,7 @@ export class AccessDesk {
     this.#forget(entry, record);
     const why = await this.#journal.recordEnd(record);
     this.#sweepSoon();
-    // In force all the same; the record is tried again.
+    // The end is in force all the same; its record is tried again.
     if (why !== undefined)
       return refused('access-unrecorded', `it is ${action}, and not recorded yet: ${why}`);
     return { kind: 'done', items: [{ ...this.#itemOf(asker, entry), may: [] }] };
@@ -443,8 +442,8 @@ export class AccessDesk {
   }
 
   /**
-   * Own requests and grants, and those that somebody may approve or review; the oldest first. A page of them, from the one after that id
-   * on: an item takes some 50 us.
+   * A page of the asker's own requests and grants and of those that they may approve or review, the oldest first, from the one after the id
+   * `after` on: an item takes some 50 us.
    */
   list(asker: Asker, after = ''): { readonly items: readonly AccessItem[]; readonly more: number } {
     const items: AccessItem[] = [];
@@ -457,7 +456,7 @@ export class AccessDesk {
     return { items, more };
   }
 
-  /** Those that somebody may approve and that are over: what became of them, the newest first. */
+  /** Ended requests and grants that this approver could decide on, the newest first. */
   decided(asker: Asker): readonly AccessItem[] {
     const over = [...this.#ended.entries, ...[...this.#book.entries].filter(isOver)];
     return over
@@ -477,7 +476,7 @@ export class AccessDesk {
     return this.#whyLocked(asker) ?? { kind: 'done', items: [this.#itemOf(asker, entry)] };
   }
 
-  /** One that is over: its requester learns how it ended. */
+  /** Shows one that has ended, so that its requester learns how. */
   #showOver(asker: Asker, id: string): AccessResult {
     const entry = this.#ended.find(id);
     if (entry === undefined || !this.#isVisible(asker, entry))
@@ -509,7 +508,7 @@ export class AccessDesk {
     this.#journal.flush();
   }
 
-  /** `rights`: those that the step was read under. A reload while it waits may take what it needs. */
+  /** `rights`: the configuration that the step was checked under. A reload while the step waits for its turn refuses it. */
   #inTurn(rights: AccessRights, run: () => Promise<AccessResult>): Promise<AccessResult> {
     const step = (): AccessResult | Promise<AccessResult> => (this.rights === rights ? run() : reloaded());
     const next = this.#last.then(step, step);
@@ -524,7 +523,7 @@ export class AccessDesk {
     return why === undefined ? undefined : refused('access-identity', why);
   }
 
-  /** Asked again where something was awaited. */
+  /** To be checked again after each await. */
   #whyLocked(asker: Asker): AccessResult | undefined {
     const lock = this.locks.on({ human: asker });
     return lock && denied(this.locks.sentence(lock));
@@ -588,7 +587,7 @@ export class AccessDesk {
     const granted = isEnough ? grantedRecord(asker, entry, all, nowMs) : undefined;
     const fault = await this.#record(granted === undefined ? more : [...more, granted]);
     if (fault !== undefined) {
-      // The record of a grant may be on disk all the same: without a signature behind it a start does not take it.
+      // The record of the grant may be on disk all the same; without a signature after it, a start ignores it.
       if (granted !== undefined && this.#book.find(id) === entry)
         this.#end(entry, 'ended', 'its approval could not be recorded');
       return fault;
@@ -665,7 +664,7 @@ export class AccessDesk {
       if (entry.state !== 'unreviewed' && !this.#isInTime(entry)) this.#end(entry, 'expired');
   }
 
-  /** Neither its requester, as whomever, nor who made it for another: the number would answer questions about content. */
+  /** Not for its requester under any name, nor for an approver who gave it: the number would answer questions about content. */
   #seesMatches(asker: Asker, entry: AccessEntry): boolean {
     return !isMadeBy(asker, entry, this.rights.persons) && this.#isApprover(asker, entry);
   }
@@ -728,7 +727,7 @@ export class AccessDesk {
     });
   }
 
-  /** In sentences, what would stop it whatever is approved. `policy`: of whom reads them. */
+  /** Sentences about the locks and holds that would stop it even when approved. `policy`: that of the reader. */
   #stopsOf({ requested, ended }: AccessEntry, policy: Lockable['policy']): readonly string[] {
     if (this.locks.size === 0 || ended !== undefined) return [];
     const { identities = [], users = [] } = requested;
@@ -762,7 +761,7 @@ function isOverKernel({ requested: { bound } }: AccessEntry): boolean {
 
 export interface GrantOver {
   readonly id: string;
-  /** What a denial of the same is recorded for. */
+  /** Recorded for a later denial of the same command. */
   readonly code: DecisionCode;
   readonly words: string;
 }
@@ -772,7 +771,6 @@ const overs: Readonly<Partial<Record<string, readonly [code: DecisionCode, words
   revoked: ['grant-revoked', 'was revoked'],
 };
 
-/** As its records have it. */
 function countedLast({ approvals, requested }: AccessEntry): number | undefined {
   return approvals.at(-1)?.matches ?? requested.matches;
 }

@@ -3,7 +3,7 @@
 import { durationWords } from '../../host/words/words.js';
 import { pagePrefix } from '../../journal/records/stored.js';
 
-/** Of a grant without approval. */
+/** The review of a grant without approval. */
 export function reviewWords(by: string | undefined = ''): string {
   return by === '' ? 'not reviewed' : `reviewed by ${personWords(by)}`;
 }
@@ -21,17 +21,17 @@ export function personWords(principal: string): string {
 export interface AccessEnd {
   readonly action: string;
   readonly by?: string | undefined;
-  /** As somebody gave it. */
+  /** The typed reason. */
   readonly why?: string | undefined;
   readonly isGranted: boolean;
-  /** Approvals that count, of those that it needed. */
+  /** Approvals that count, and how many it needed. */
   readonly approved: number;
   readonly needed: number;
-  /** How long it waited for a decision at most, and how long the access lasted. */
+  /** The time for a decision, and the duration of the access. */
   readonly waitMs: number;
   readonly forMs: number;
   readonly policy: string;
-  /** What else is to be said: `; used 1 of 5`. It comes before a typed reason, so that nobody reads it as a part of that. */
+  /** An addition such as `; used 1 of 5`. It comes before a typed reason, so that nobody reads it as a part of the reason. */
   readonly more?: string | undefined;
 }
 

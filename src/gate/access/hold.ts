@@ -1,6 +1,6 @@
-// Whether a hold of a mail user stops a command: one that could destroy, hide, move or change mail of theirs. `hold` of the catalog says
-// what a command can do, and the attempt whom it may reach; what cannot be known counts as reaching them. A client that does not name the
-// held user does not read who that is.
+// Whether a hold of a mail user stops a command: one that could destroy, hide, move or change their mail. `hold` of the catalog says what a
+// command can do, and the attempt whose mail it may reach; an unknown reach counts as theirs. A client that does not name the held user is
+// not told who it is.
 
 import { parameterNamed, whyNotKept } from '../../doveadm/commands/catalog.js';
 import { GlobList } from '../../doveadm/names/glob.js';
@@ -14,7 +14,7 @@ interface HoldRefusal {
   readonly lock: LockEntry;
   /** Whether the line names the held user, or everybody. */
   readonly isNamed: boolean;
-  /** For people; made when it is read, which most refusals are not. */
+  /** A sentence; made on first read, since most refusals are never shown. */
   readonly why: string;
 }
 
@@ -32,7 +32,7 @@ type Holdable = Pick<
   | 'isSharedUnsaid'
 >;
 
-/** By the first of these holds that names the user, else by the first one. `policy`: whose users a list may say. */
+/** The refusal by the first hold that names one of the users, else the first one. `policy`: limits the proposed users. */
 export function refusalOfHolds(
   holds: readonly LockEntry[],
   attempt: Holdable,
@@ -44,7 +44,7 @@ export function refusalOfHolds(
   const what = `"${command.name}" ${whyNotKept(command)}`;
   const userMasks = masks.filter(({ isUserMask }) => isUserMask);
   const isForAll = everybody === 'option';
-  // The mail that is copied stays. Which of the aliases are of the user who gets it is not known.
+  // Copying keeps the source mail, so only the receiving user counts. Which aliases are theirs is not known.
   const users = command.hold === 'into' && attempt.user !== undefined ? [attempt.user] : attempt.users;
   const meant = {
     ...attempt,
@@ -69,7 +69,7 @@ export function refusalOfHolds(
     const why = `${what}, and by ${shared} it may reach mailboxes of others${unsaid}`;
     return { lock: first, isNamed: false, why };
   }
-  // The ids of an ACL are not those whose mail it is.
+  // The ids in an ACL do not name the owner of the mail.
   const isOpen =
     everybody !== 'none' ||
     masks.some(
@@ -78,7 +78,7 @@ export function refusalOfHolds(
   return isOpen ? { lock: first, isNamed: false, why: `${what}, and of whom cannot be known` } : undefined;
 }
 
-/** What a flag adds stays with the mail, but for the one that hides it and lets the next expunge delete it. */
+/** Adding a flag keeps the mail, except for \Deleted, which hides it and lets the next expunge delete it. */
 function onlyAddsFlags({ command, parsed }: Holdable): boolean {
   const flags = parsed.values.get('flag') ?? [];
   return (
@@ -111,7 +111,7 @@ function othersOf(
 
 const names = new WeakMap<LockEntry['locked'], GlobList>();
 
-/** All names of the mail user that were known when it was locked or held, in any case: Dovecot may take them for one. */
+/** All names of the mail user that were known when it was locked or held; case is ignored, since Dovecot may ignore it. */
 export function heldNames({ locked }: LockEntry): GlobList {
   const known = names.get(locked);
   if (known !== undefined) return known;

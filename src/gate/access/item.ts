@@ -15,7 +15,7 @@ export interface AccessView {
   readonly isMine: boolean;
   readonly seesPlace: boolean;
   readonly may: readonly AccessStep[];
-  /** Of an approver, why they may not approve; `undefined`: they may. */
+  /** Why this approver may not approve; undefined: they may. */
   readonly whyNot?: string | undefined;
   readonly matches: number | undefined;
   readonly rule: readonly string[] | undefined;
@@ -76,12 +76,12 @@ function stateOf({ state, ended }: AccessEntry): AccessState {
   return end ?? (state === 'requested' ? 'requested' : 'granted');
 }
 
-/** A reviewed grant that has ended is kept for its number a day alone. */
+/** An ended grant that was reviewed; it is kept only for the daily number of grants without approval. */
 export function isOver({ state, reviewed }: AccessEntry): boolean {
   return state === 'unreviewed' && reviewed !== undefined;
 }
 
-/** A reason against an approval, about a review. */
+/** Rewords a reason against an approval for a review. */
 export function whyNoReview(why: string): string {
   return why.replaceAll('approves', 'reviews').replaceAll('approve', 'review');
 }

@@ -18,7 +18,7 @@ export type CountMails = (
   command: CountedCommand,
 ) => Promise<number | undefined | { readonly failed: string }>;
 
-/** Before the request is recorded; for who would have the access. */
+/** Counts before the request is recorded, for the principal who would have the access. */
 export function countFirst(
   request: string,
   { principal, policy }: Asker,
@@ -34,7 +34,7 @@ export class LiveEntry {
   matches: number | undefined;
   /** The number that each approver was shown last, by principal. */
   readonly shown = new Map<string, number>();
-  /** Of the command; undefined: it was asked for before the start, and the journal has digests in place of some. */
+  /** Words of the command; undefined: the request is older than this start, and the journal has digests for some of them. */
   readonly #words: readonly string[] | undefined;
 
   constructor(endsMs: number, matches: number | undefined, words: readonly string[] | undefined) {
@@ -52,7 +52,7 @@ export class LiveEntry {
     return found;
   }
 
-  /** Why an approver must look again: more mails of a command that deletes match than were shown. The new number counts as shown. */
+  /** Why an approver must look again: a command that deletes matches more mails than they were shown. The new number counts as shown. */
   async whyLookAgain(
     approver: string,
     requested: AuditRecord,
@@ -64,7 +64,7 @@ export class LiveEntry {
     return this.whyUnseen(approver, requested);
   }
 
-  /** The same by the number that was counted last, whoever asked for it. */
+  /** The same check by the number that was counted last. */
   whyUnseen(approver: string, { effect }: AuditRecord): string | undefined {
     const { matches: now } = this;
     const before = this.shown.get(approver);

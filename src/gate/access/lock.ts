@@ -39,7 +39,7 @@ export function stopOn(
   return hold && { lock: hold.lock, hold, isNamed: hold.isNamed && mayName(what.policy, hold.lock) };
 }
 
-/** Undefined: the policy of nobody. */
+/** Whether a reader with this policy may read the name; `policy` undefined: no limit. */
 export function mayName(policy: Lockable['policy'], { locked: { user } }: LockEntry): boolean {
   if (user === undefined || policy === undefined) return true;
   return policy.users.matches(user) && !policy.except.matches(user);
@@ -65,7 +65,7 @@ function lockOn(
   return stopping.find((lock) => mayName(policy, lock)) ?? stopping[0];
 }
 
-/** A key is locked alone, without its human. While a lock is in force for a name alone, whoever has none now may be meant. */
+/** A lock of a key is for the key alone, not for its human. A lock by name alone also stops clients whose names are unknown now. */
 function isBound(
   { to = '', identities: held = [] }: LockRecord,
   { identities, isUnanswered = false }: Human,

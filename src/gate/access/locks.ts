@@ -1,6 +1,6 @@
-// The locks and holds in force. One is in force as soon as it is made, and recorded then: its record is kept and tried again until the
-// journal takes it. A lift, and the first of the two steps of one of a hold, take effect once their record is on disk, under a signed
-// checkpoint. A lock ends by the time that the gate runs: no step of the wall clock ends or prolongs one.
+// The locks and holds in force. A lock is in force as soon as it is made; its record is tried again until the journal takes it. A lift, and
+// the first of the two steps that lift a hold, take effect once their record is on disk under a signed checkpoint. A lock ends by the
+// monotonic clock: no step of the wall clock ends or prolongs it.
 
 import { lockTarget } from '../../doveadm/codes/lock-target.js';
 import { lockSaying, lockSentence, type ShownLock } from '../../doveadm/codes/locks.js';
@@ -29,7 +29,7 @@ type LockWish = Pick<
   readonly isHold?: boolean;
 };
 
-/** Who lifts one, and why. `identities`: of the first who lifts a hold. */
+/** `identities`: of the first of the two who lift a hold. */
 type LockLift = Pick<AuditRecord, 'by' | 'peer' | 'args' | 'reason' | 'identities'>;
 
 /** Smaller steps of the wall clock are not recorded either. */
@@ -39,7 +39,7 @@ interface LocksParts {
   readonly clock: Clock;
   readonly journal: AccessJournal;
   readonly newId: () => string;
-  /** One was made, so there are ends to look for. */
+  /** Called after a lock was made, since its end must be watched for. */
   readonly onMade: () => void;
 }
 
@@ -51,13 +51,13 @@ export class Locks {
   readonly #book = new LockBook();
   /** When each ends, by the monotonic clock. */
   readonly #endsMs = new Map<string, number>();
-  /** The end as people were told it last, by the wall clock; only where the record has another one. */
+  /** The last end shown to people, by the wall clock; only where it differs from the record's. */
   readonly #toldEndsMs = new Map<string, number>();
-  /** The same of who asked to lift a hold. */
+  /** When a request to lift a hold expires, by the monotonic clock. */
   readonly #asksEndMs = new Map<string, number>();
   #lastLift: Promise<unknown> = Promise.resolve();
 
-  /** `records`: as a start found them in the journal, each with the time at which it was read: by that clock it has its end. */
+  /** `records`: as a start found them in the journal; `time` of each is when it was read, on the wall clock that its end refers to. */
   constructor(parts: LocksParts, records: readonly AuditRecord[]) {
     this.#parts = parts;
     for (const record of records) {
@@ -74,7 +74,7 @@ export class Locks {
     return this.#book.size;
   }
 
-  /** In force, the oldest first; `asked` where it counts: not too long ago, by nobody who is locked now. */
+  /** The locks in force, the oldest first. `asked` is left out if it expired or if the one who asked is locked now. */
   get entries(): readonly LockEntry[] {
     return this.#inForce.map((lock) => {
       const { identities = [] } = lock.asked?.record ?? {};
@@ -84,7 +84,7 @@ export class Locks {
     });
   }
 
-  /** Also those whose time is over, until the next look. */
+  /** Includes those whose time is over, until the next sweep. */
   get all(): readonly LockEntry[] {
     return [...this.#book.entries];
   }
@@ -109,7 +109,7 @@ export class Locks {
     return lockSentence(this.shown(lock), isNamed, hold);
   }
 
-  /** The holds of users whom a policy lets name, in sentences. */
+  /** Sentences about the holds of users whom the policy lets name. */
   heldFor(policy: Pick<Policy, 'users' | 'except'>): string[] {
     return this.entries.flatMap((lock) => {
       const isNamed = mayName(policy, lock);
@@ -139,7 +139,7 @@ export class Locks {
     };
   }
 
-  /** Stays the same to the millisecond unless a step of the clock moves it: the two clocks differ by fractions of one. */
+  /** Stays the same until the wall clock steps: the difference of the two clocks varies by fractions of a millisecond. */
   #endOf(lock: LockEntry): number {
     const endMs = this.#parts.clock.wallMs() + this.#leftMs(lock);
     const known = this.#toldEndsMs.get(lock.id) ?? lock.untilMs;
@@ -148,7 +148,7 @@ export class Locks {
     return endMs;
   }
 
-  /** In force when this returns, where fewer than `most` are. `count`: of what it ended. */
+  /** In force when this returns; undefined: there are `most` already. `count`: what `kill` ended. */
   lock(
     { forMs, isHold: holds = false, ...wish }: LockWish,
     most: number,
@@ -178,7 +178,7 @@ export class Locks {
     return { lock, count, recorded: journal.recordEnd({ ...record, count }) };
   }
 
-  /** At a start: this in place of what the journal says of it, with its time again, or until later as that says. False: it has no place. */
+  /** At a start: replaces the journal's record of this lock, and restarts its time; the later end counts. False: there is no place. */
   restore({ until: _until, duration_ms, ...locked }: LockRecord): boolean {
     const { clock, journal, onMade } = this.#parts;
     const { lock: id = '' } = locked;
@@ -199,7 +199,7 @@ export class Locks {
     return true;
   }
 
-  /** At a start: it stops nobody any more, as others need its place. */
+  /** At a start: ends a lock because others need its place. */
   drop(lock: LockEntry): void {
     const record = this.#recordOf(lock, 'expired', {});
     this.#forget(record);
@@ -209,7 +209,7 @@ export class Locks {
     });
   }
 
-  /** More is known of who or what it is for. Whoever awaits something before it reads the entry again. */
+  /** Adds users or identities to a lock. The entry is read again, since the caller may have awaited something. */
   learn({ id }: LockEntry, more: Pick<AuditRecord, 'users' | 'identities'>): void {
     const lock = this.#book.find(id);
     if (lock === undefined) return;
@@ -221,8 +221,8 @@ export class Locks {
   }
 
   /**
-   * One after the other. `whyNot` is asked before the record is written, and again right before the lift takes effect. Returns its answer,
-   * or as a text why it cannot be recorded; undefined: it is lifted.
+   * Lifts run one after the other. `whyNot` is checked before the record is written, and again right before the lift takes effect. Resolves
+   * to its answer, or to a text why it cannot be recorded; undefined: it is lifted.
    */
   lift<No extends { readonly text: string }>(
     { id }: LockEntry,
@@ -245,7 +245,7 @@ export class Locks {
     return next;
   }
 
-  /** The record of a lift that takes no effect is on disk, or may be. */
+  /** Records the lock again where the record of a lift is, or may be, on disk, and the lift takes no effect. */
   #recordAgain(id: string, text: string): void {
     const lock = this.entries.find((each) => each.id === id);
     if (lock === undefined) return;
@@ -255,12 +255,12 @@ export class Locks {
     if (lock.asked !== undefined) this.#again({ ...lock.asked.record, until: asked_until }, time);
   }
 
-  /** It stays locked since it was. */
+  /** `at`: it stays locked since the time of the first record. */
   #again(record: LockRecord, time: number): void {
     this.#parts.journal.appendEnd({ ...record, time, at: formatTime(record.time) });
   }
 
-  /** The first of the two who lift a hold. */
+  /** The first of the two steps that lift a hold. */
   async askLift(lock: LockEntry, lift: LockLift): Recorded {
     const { clock, journal } = this.#parts;
     const long = whyTooLong(lift);
@@ -277,8 +277,8 @@ export class Locks {
   }
 
   /**
-   * The persons of another configuration. Who is locked keeps every word of before, and gets those of now: only a lift frees. Returns, in
-   * sentences, who stays locked by words that `persons` has no more, and who is locked by words that it gives to somebody.
+   * Puts the persons of another configuration in force. A locked human keeps all earlier words and gets the new ones: only a lift frees.
+   * Returns sentences about those who stay locked by words that `persons` has no more, and those who are locked by words that it adds.
    */
   turnTo(next: Persons): readonly string[] {
     const before = this.persons;
@@ -318,7 +318,7 @@ export class Locks {
     });
   }
 
-  /** Every human who is locked, as others compare them: with all words of today. */
+  /** Every locked human with all current words, for comparison elsewhere. */
   get ofPeople(): readonly {
     readonly words: readonly string[];
     readonly isForName: boolean;
@@ -333,7 +333,6 @@ export class Locks {
     });
   }
 
-  /** Those whose time is over end. */
   sweep(): void {
     for (const lock of this.#book.entries) {
       if (this.#leftMs(lock) > 0) continue;
@@ -379,7 +378,7 @@ function doubtOf(lock: LockEntry): string | undefined {
   return `in force for the name alone: ${what}; until then clients without a known name are refused`;
 }
 
-/** Whether nobody knows the other names of the mail user that it is for. */
+/** Whether only one name of the locked mail user is known. */
 export function isByOneName({ locked: { user, users } }: LockEntry): boolean {
   return user !== undefined && users === undefined;
 }

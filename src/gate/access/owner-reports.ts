@@ -12,7 +12,7 @@ import type { Policy } from '../../rules/policy/policy.js';
 import type { Lockable } from './lock.js';
 import { type Refused, refused } from './result.js';
 
-/** A key as it proved itself: it must still be this one, and valid at this address. */
+/** The key that asked for the token; at each use it must be unchanged, and valid at this address. */
 export interface ReportKey {
   readonly listener: string;
   readonly name: string;
@@ -73,7 +73,7 @@ export class OwnerReports {
     return { token, until };
   }
 
-  /** Takes a reading. Undefined: there is no such token, or it is over. */
+  /** Uses up one reading. Undefined: the token is unknown, used up, or over. */
   open(token: string): OpenedReport | undefined {
     const found = this.#tokens.get(sha256Hex(token));
     if (found === undefined || found.readsLeft === 0 || !this.isOpen(token)) return undefined;
@@ -82,7 +82,7 @@ export class OwnerReports {
     return { user, by: key.principal, until };
   }
 
-  /** Whether its time and the right of its key go on, whatever its readings. */
+  /** Whether its time and the right of its key still hold, regardless of readings. */
   isOpen(token: string): boolean {
     const { key, user, endsMs = 0 } = this.#tokens.get(sha256Hex(token)) ?? {};
     const isInTime = this.#parts.clock.now() < endsMs;

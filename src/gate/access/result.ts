@@ -1,4 +1,4 @@
-// What becomes of a step: done, shown, or refused with one of the codes of access on request, and the words of each refusal.
+// The result of a step: done, or refused with one of the codes of access on request; and the words of each refusal.
 
 import type { AccessCode } from '../outcome/outcome.js';
 import type { AccessItem } from './access-item.js';
@@ -30,12 +30,12 @@ export function uncounted(why: string): AccessResult {
   return refused('access-changed', `the mails could not be counted: ${why}`);
 }
 
-/** Of two configurations the stricter one counts: who asks again is judged by the new one. */
+/** A reload during a step refuses it; asked again, the step is checked by the new configuration. */
 export function reloaded(): Refused {
   return refused('access-changed', 'the configuration was reloaded meanwhile; ask again');
 }
 
-/** `whyBlind`: why somebody sees nothing of others, so that it may be there all the same. */
+/** `whyBlind`: why the asker sees no requests of others; the id may exist then. */
 export function unknownId(whyBlind?: string): AccessResult {
   if (whyBlind !== undefined) return denied(`no request of your own has this id; ${whyBlind}`);
   return refused('access-unknown', 'no request or grant of that id that you may see');

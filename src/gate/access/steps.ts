@@ -23,7 +23,7 @@ export interface AccessWish {
   readonly reason: string;
   readonly forMs: number;
   readonly uses: number | undefined;
-  /** Kept from the owner for so long. */
+  /** How long it is hidden from the owner of the mailbox. */
   readonly quietMs?: number | undefined;
   /** Digest of the canonical line. */
   readonly line: string;
@@ -34,13 +34,13 @@ export interface AccessWish {
 /** An approval may give less than was asked for. */
 export type Shorter = Pick<AccessValues, 'forMs' | 'uses'>;
 
-/** Undefined: it may be recorded as the reason of that step. */
+/** Why the text cannot be the reason of that step; undefined: it can. */
 export function whyNoReason(verb: AccessVerb, reason: string | undefined): string | undefined {
   if (reason === undefined && verbRow(verb).needs?.includes('reason') !== true) return undefined;
   return whyNotSaid(reason ?? '');
 }
 
-/** Undefined: it can be recorded as a reason. */
+/** Why the text cannot be recorded as a reason; undefined: it can. */
 export function whyNotSaid(text: string): string | undefined {
   if (Buffer.byteLength(text) > bounds.reasonBytes) return `a reason has at most ${bounds.reasonBytes} bytes`;
   if (/\p{Cc}/u.test(text)) return 'a reason is one line of text';
@@ -93,7 +93,7 @@ export function requestedRecord(
   };
 }
 
-/** `before`: those of the approvals so far that count. */
+/** `before`: the earlier approvals that count. */
 export function approvedRecord(
   asker: Asker,
   { requested, approvals }: Pick<AccessEntry, 'requested' | 'approvals'>,
@@ -104,7 +104,7 @@ export function approvedRecord(
 ): AuditRecord {
   const { request, to, principal, command, users } = requested;
   const isWhole = approvals.every((each) => before.includes(each));
-  // What is shown is signed: no more than would be granted now.
+  // The approver signs for what is shown: no more than would be granted now.
   const signed = leastTerms([requested, ...before, { duration_ms: shorter.forMs, uses: shorter.uses }]);
   return {
     time,
@@ -124,8 +124,8 @@ export function approvedRecord(
 }
 
 /**
- * The least that the request and each approval allow. For a destroying command the mails counted last are the most that it may affect.
- * `approvals`: those that count.
+ * The grant allows the least of what the request and each approval allow. A destroying command may affect at most the lowest counted number
+ * of mails. `approvals`: those that count.
  */
 export function grantedRecord(
   asker: Asker,
@@ -163,8 +163,8 @@ export function grantedRecord(
 }
 
 /**
- * Why a further approval would give a grant that cannot be used: of a command that deletes, more mails match than an approver before
- * consented to. `approvals`: those that count.
+ * Why the grant of a further approval could not be used: a command that deletes matches more mails now than an earlier approver consented
+ * to. `approvals`: those that count.
  */
 export function whyTooMany(
   { requested }: AccessEntry,

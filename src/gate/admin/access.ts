@@ -33,7 +33,7 @@ export interface Credentials {
 
 export type AccessRefusal =
   | ForeignSource
-  | 'no-token-set' // this door has no token, so it never opens for this
+  | 'no-token-set' // no token is configured, so this is never permitted here
   | 'token-needed'; // none was given, or a wrong one
 
 /** Undefined: access is permitted. `isHarmless`: health and metrics. */
@@ -44,14 +44,14 @@ export function refuseAccess(
 ): AccessRefusal | undefined {
   if (door.kind === 'unix') return foreignSource({ hasTls: false }, host, origin);
   const { hasTls, isRemote, token } = door;
-  // From elsewhere it has names that are not known here, and a page that makes one of its names point here has no token.
+  // Other machines may use names that are unknown here; a page whose own name resolves to this address still has no token.
   const names = isRemote ? {} : { isOwnName: (name: string) => name === door.host.toLowerCase() };
   const foreign = foreignSource({ hasTls, ...names }, host, origin);
   if (foreign !== undefined) return foreign;
   if (!isRemote && isHarmless) return undefined;
   if (token === undefined) return 'no-token-set';
   const given = /^Bearer +(\S+) *$/i.exec(authorization ?? '')?.[1];
-  // Compared by Secret in a time that says nothing about the token.
+  // Secret compares in a time that does not depend on the token.
   return given !== undefined && token.equals(Buffer.from(given)) ? undefined : 'token-needed';
 }
 
@@ -62,7 +62,7 @@ export type OperatorAction =
   | { readonly kind: 'enable'; readonly backend: string }
   /** Of the uids that this user of `persons` had, only the newest counts from now on. */
   | { readonly kind: 'confirm'; readonly user: string }
-  /** What is wrong and degrades nothing, by its key, is known until that time (RFC 3339). */
+  /** Acknowledges a problem that degrades nothing, by its key, until that time (RFC 3339). */
   | { readonly kind: 'acknowledge'; readonly text: string; readonly until: string }
   /** Stops a person, key, listener, backend or mail user at once; a hold stops only what could change the mail of that user. */
   | {
@@ -85,7 +85,7 @@ export const isOperatorAction = predicateOf<OperatorAction>();
 export interface Operator extends Pick<Peer, 'uid' | 'gid' | 'pid' | 'user' | 'loginUid' | 'address'> {
   /** The user's name, else the uid; for the record's key `by`. */
   readonly by: string;
-  /** For the record: where a person of the page is, whose process is the peer. */
+  /** For the record of a person of the page: where they are. The peer is the page's process then. */
   readonly from?: readonly string[];
   /** `noHuman` for a token, a signal, and root without a login. */
   readonly human: Human;
@@ -94,7 +94,7 @@ export interface Operator extends Pick<Peer, 'uid' | 'gid' | 'pid' | 'user' | 'l
 /** Carries an action out. Rejects only where its record could not be written; nothing was done then. */
 export type Act = (action: OperatorAction, operator: Operator) => Promise<ActionResult>;
 
-/** The time is in milliseconds; of a hold, `-` is none. */
+/** `forMs`: milliseconds; `-`: a hold without an end. */
 function lockOf({ isHold = false, kills = false }) {
   return (target: string, forMs = '', reason = ''): OperatorAction => ({
     kind: 'lock',

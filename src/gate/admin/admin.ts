@@ -1,5 +1,5 @@
-// The admin endpoints over HTTP: a server for each socket, and who may ask it for what. A GET asks, and a POST changes something. A
-// connection has one request, small and soon over, whatever the other side does.
+// The admin endpoints over HTTP: a server for each socket, with the access rules of each path. A GET reads, and a POST changes something.
+// Each connection serves one request, with limits on its size and time.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { TokenBuckets } from '../../host/concurrency/limits.js';
@@ -40,7 +40,7 @@ export interface AdminOptions extends PageSources {
   readonly act: Act;
   /** The operator at the other end of a connection; undefined: not known, so changes are refused. */
   readonly whoIs: (connection: AdminConnection, door: Door) => Promise<Operator | undefined>;
-  /** Says why an operator sees only health and metrics. It gives undefined while nobody is locked; then no operator is looked up. */
+  /** Why an operator sees only health and metrics. Returns undefined while nobody is locked, so that no operator is looked up. */
   readonly whyNotShown?: (() => ((operator: Operator) => string | undefined) | undefined) | undefined;
   readonly onError: (text: string) => void;
   /** Called for requests without the token or with a wrong one: for one address ten at once, then one a second. */
@@ -49,7 +49,7 @@ export interface AdminOptions extends PageSources {
 
 export type Admin = Closable;
 
-/** Requests of one network without the right token. Above it they are not reported, and answered with 429. */
+/** Limits requests of one network without the right token. Above the limit they are answered with 429 and not reported. */
 const refusals = { burst: bounds.adminRefusals, refillMs: 1_000, sourcesMax: 1024 };
 
 export const adminLimits = shortLimits(bounds.adminConnectionMs);

@@ -1,5 +1,5 @@
-// What each admin endpoint answers: views of the snapshot of the gate, and the metrics. Nothing is changed here. A part of the status that
-// cannot be made takes no other with it.
+// The answers of the admin endpoints: views of the snapshot of the gate, and the metrics. They change nothing. If one part of the status
+// cannot be made, the others are shown.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { plainAnswer, type TextAnswer } from '../../host/http/server.js';
@@ -11,7 +11,7 @@ import { type FoundProblem, failedReload, findProblems, keyOf } from '../now/pro
 import { isUp, noticeState, type Running, stateOfRoute, whyNotReady, whyNotUp } from '../now/running.js';
 
 export interface Page {
-  /** Of no use to a stranger: may be seen over TCP without the token. */
+  /** Useless to a stranger, so it may be seen over TCP without the token. */
   readonly isHarmless: boolean;
   answer(): TextAnswer | Promise<TextAnswer>;
 }
@@ -125,7 +125,7 @@ const statusParts: Readonly<Record<string, (running: Running) => unknown>> = {
 
 /** Times of the snapshot; all its other numbers in `Ms` are durations. */
 const times = new Set(['atMs', 'sinceMs', 'countedMs', 'lastUsedMs', 'lastReadMs']);
-/** What sentences are made of, and where secrets lie. */
+/** Parts of sentences, and places of secrets. */
 const unshown = new Set(['why', 'passwordFiles', 'caFile']);
 
 /**
@@ -151,7 +151,7 @@ function jsonOf(value: unknown): unknown {
   );
 }
 
-/** It serves, but not by the file. */
+/** The gate serves, but not with the configuration in the file. */
 const readyParts: typeof statusParts = {
   problems(running) {
     const problem = failedReload(running.reload);

@@ -12,7 +12,7 @@ import type { Machine } from './machine.js';
 /** As typed; undefined: not given. */
 export interface InitOptions {
   readonly directory?: string;
-  /** Each with `=` and the patterns of its mail users, where there are several. */
+  /** Each with `=` and the patterns of its mail users, if there are several. */
   readonly backend?: readonly string[];
   /** Each a name, or NAME=MEMBERS. */
   readonly team?: readonly string[];
@@ -20,7 +20,7 @@ export interface InitOptions {
   readonly members?: string;
   readonly observe?: boolean;
   readonly preset?: string;
-  /** NAME=VALUE. */
+  /** Each NAME=VALUE. */
   readonly with?: readonly string[];
   readonly mailUsers?: string;
   readonly journal?: string;
@@ -28,7 +28,7 @@ export interface InitOptions {
   readonly tls?: 'starttls' | 'implicit';
   readonly ca?: string;
   readonly serverName?: string;
-  /** One for all, or one for each. */
+  /** One for all backends, or one for each. */
   readonly passwordFile?: readonly string[];
   /** `none`, or the prefixes. */
   readonly sharedNamespaces?: string;
@@ -41,20 +41,20 @@ const systemPlaces = {
   run: '/run/dovegate',
 } as const;
 
-/** A question with its default answer; undefined: an answer is required. */
+/** A question with its default answer; `fallback` undefined: an answer is required. */
 export interface Question {
   readonly option: 'directory' | 'backend' | 'team' | 'preset' | 'journal';
   readonly text: string;
   readonly help: readonly string[];
   readonly fallback: string | undefined;
-  /** Without a default: why there is none, and what to answer. */
+  /** Why there is no default, and what to answer. */
   readonly whyNone?: string;
 }
 
 const wrong = (text: string): CommandFault => new CommandFault(exitCodes.usage, text);
 const wordsOf = (text: string): string[] => text.split(/[\s,]+/).filter((word) => word !== '');
 
-/** The five questions in their order; `directory`: the answer to the first one, if known. */
+/** The five questions in order. `directory`: the answer to the first one, if known. */
 export function questionsFor(machine: Machine, directory: string | undefined): readonly Question[] {
   const { dovecot, noDovecot, isRoot, mailUsers, presets } = machine;
   const at = directory ?? (isRoot ? systemPlaces.directory : resolve('dovegate'));
@@ -105,7 +105,7 @@ export function questionsFor(machine: Machine, directory: string | undefined): r
   ];
 }
 
-/** The users of a policy are never guessed: the obvious guess, all users, would permit most. */
+/** The users of a policy are never guessed: the obvious guess, all users, would permit the most. */
 function whoseMailboxes({ noMailUsers }: Pick<Machine, 'noMailUsers'>): string {
   const why = noMailUsers === undefined ? '' : ` (${noMailUsers})`;
   return `in whose mailboxes? The domains of the mail users are not known${why}; name patterns (--mail-users), as *@example.com, or * for all users`;
@@ -116,7 +116,7 @@ function defaultTeam({ gidOf, person }: Machine): string | undefined {
   return person === undefined ? undefined : `support ${person}`;
 }
 
-/** Options as lines of answers, in the form that a person would type. Without a team or a preset, the usual one is meant. */
+/** Options as typed lines. `members` alone implies the team `support`; mail users or parameters the preset `support-desk`. */
 export function linesOf(options: InitOptions): Partial<Record<Question['option'], string>> {
   const { directory, backend, journal, members, mailUsers } = options;
   const parameters = options.with;
@@ -138,7 +138,7 @@ export function linesOf(options: InitOptions): Partial<Record<Question['option']
 
 export function parseDirectory(text: string): string {
   const path = resolve(text.trim());
-  // Each character becomes part of a printed shell command.
+  // The path becomes part of printed shell commands.
   if (text.trim() === '' || !/^\/[\w./+@:,-]*$/.test(path))
     throw wrong('a directory is a path of letters, digits and ._+@:,- only');
   return path;
@@ -150,7 +150,7 @@ const wrongPattern = 'a pattern of mail users has letters, digits and ._+=@*?- o
 /** Without the password. */
 export type BackendAsked = UnixBackend | Omit<TcpBackend, 'passwordFile' | 'password'>;
 
-/** WHERE, or WHERE=PATTERN,PATTERN for each of several. */
+/** Each word is WHERE, or WHERE=PATTERN,PATTERN if there are several. */
 export function parseBackends(
   text: string,
   options: InitOptions,
@@ -184,7 +184,7 @@ export function parseBackends(
 
 const wrongBackend = 'a backend is "local", unix:PATH or HOST:PORT, as mail1.example.com:24245';
 
-/** Undefined: not known. */
+/** `none`: an empty list. Undefined: not known. */
 export function parseShared(text: string | undefined): readonly string[] | undefined {
   const words = wordsOf(text ?? '');
   return words.length === 0 ? undefined : words.join() === 'none' ? [] : words;
@@ -229,7 +229,7 @@ function localBackend(
 ): Omit<UnixBackend, keyof BackendPlace> {
   const base = dovecot?.baseDirectory ?? '/run/dovecot';
   const sockets = dovecot?.sockets ?? [];
-  // Dovecot requires no password on a socket of exactly this mode.
+  // Dovecot requires no password on a socket with this mode.
   const ready = sockets.find(
     (each) =>
       (path === undefined || each.path === path) &&
@@ -240,7 +240,7 @@ function localBackend(
   return {
     kind: 'unix',
     path: chosen,
-    // Dovecot 2.4 complains of its own directory in the name of a listener.
+    // Dovecot 2.4 warns about a listener name that contains its own base directory.
     listenerName: chosen.startsWith(`${base}/`) ? chosen.slice(base.length + 1) : chosen,
     series: dovecot?.series,
     nameCase: dovecot?.names.case ?? 'fold',
@@ -248,7 +248,7 @@ function localBackend(
   };
 }
 
-/** Teams, with a semicolon between them. */
+/** Teams are separated by semicolons. */
 export function parseTeams(text: string, machine: Machine, daemonUser: string): Answers['teams'] {
   const [first = '', ...others] = text.split(';');
   const all: Answers['teams'] = [
@@ -260,7 +260,7 @@ export function parseTeams(text: string, machine: Machine, daemonUser: string): 
   return all;
 }
 
-/** NAME USER... %GROUP...; without members, the group of that name if it exists. */
+/** NAME USER... %GROUP...; without members, the group of the same name if it exists. */
 function parseTeam(text: string, machine: Machine, daemonUser: string): Team {
   const [team = '', ...members] = wordsOf(text);
   if (!/^[a-zA-Z0-9][\w.-]{0,63}$/.test(team))
@@ -276,12 +276,12 @@ function parseTeam(text: string, machine: Machine, daemonUser: string): Team {
   for (const group of groups)
     if (machine.gidOf(group) === undefined)
       throw wrong(`this machine has no group "${group}"; make it with: groupadd NAME`);
-  // The person who sets it up must be able to try it, and doctor too, under their own names in the records.
+  // The person who installs the gate, and doctor, must be able to use it, under their own names in the records.
   const operator = machine.isRoot ? 'root' : daemonUser;
   return { team, users: [...new Set([operator, ...users])], groups: [...new Set(groups)] };
 }
 
-/** PRESET NAME=VALUE... PATTERN... */
+/** `PRESET NAME=VALUE... PATTERN...` */
 export function parsePreset(
   text: string,
   { presets, mailUsers, noMailUsers }: Pick<Machine, 'presets' | 'mailUsers' | 'noMailUsers'>,
@@ -308,7 +308,7 @@ export function parsePreset(
   };
 }
 
-/** PATTERN... of policies that observe. */
+/** `PATTERN...` for policies that only observe. */
 export function parseObserved(
   text: string,
   { mailUsers, noMailUsers }: Pick<Machine, 'mailUsers' | 'noMailUsers'>,

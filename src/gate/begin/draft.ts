@@ -1,6 +1,5 @@
-// The output of `dovegate init`, as pure functions: the text of a configuration with a policy and its tests, and the lines for
-// Dovecot. Text of an answer is written in JSON quotes, which YAML reads unchanged, unless it has only letters, digits and
-// `._/-`.
+// The output of `dovegate init`, as pure functions: a configuration with a policy and its tests, and the lines for Dovecot. Text of an
+// answer is written in JSON quotes, which YAML reads unchanged, unless it has only letters, digits and `._/-`.
 
 import { join } from 'node:path';
 import { allSeries, commandsOf, type Series } from '../../doveadm/commands/catalog.js';
@@ -10,7 +9,7 @@ import type { PolicyTest, Settings } from '../../rules/config/settings.js';
 
 export interface BackendPlace {
   readonly name: string;
-  /** Patterns of the mail users that are there. */
+  /** Patterns of the mail users that it serves. */
   readonly users: readonly string[];
   /** The prefixes of its shared namespaces; undefined: not known. */
   readonly sharedNamespaces: readonly string[] | undefined;
@@ -19,11 +18,10 @@ export interface BackendPlace {
 export type UnixBackend = BackendPlace & {
   readonly kind: 'unix';
   readonly path: string;
-  /** The local Dovecot's series; undefined: nothing is known about it. */
   readonly series: Series | undefined;
   readonly nameCase: NameCase;
   readonly listenerName: string;
-  /** Dovecot already listens there with the right settings. */
+  /** Dovecot already listens there with the settings that we need. */
   readonly isReady: boolean;
 };
 
@@ -36,13 +34,13 @@ export type TcpBackend = BackendPlace & {
   readonly serverName: string;
   /** Relative to the configuration, or absolute. */
   readonly passwordFile: string;
-  /** The password, if its file is to be written. */
+  /** The password, if `init` writes its file. */
   readonly password: string | undefined;
 };
 
 export type BackendAnswer = UnixBackend | TcpBackend;
 
-/** Who may use one socket. */
+/** The people who may use one socket. */
 export interface Team {
   readonly team: string;
   readonly users: readonly string[];
@@ -54,18 +52,18 @@ export interface Answers {
   readonly directory: string;
   /** At least one. */
   readonly backends: readonly BackendAnswer[];
-  /** At least one; each has a socket. */
+  /** At least one; each gets its own socket. */
   readonly teams: readonly [Team, ...Team[]];
-  /** Undefined: the policies only observe, and stand in a file of their own, which what `suggest --all` prints replaces. */
+  /** Undefined: the policies only observe, and are in a file of their own, which the output of `suggest --all` replaces. */
   readonly preset: string | undefined;
-  /** Parameters of the preset; one value is a text, several are a list. */
+  /** Parameters of the preset; one value is written as a text, several as a list. */
   readonly parameters: ReadonlyMap<string, readonly string[]>;
   /** Patterns of the mail users that the team may name. */
   readonly mailUsers: readonly string[];
   readonly journal: string;
-  /** The place for data besides records that must survive restarts. */
+  /** The directory for data other than records that must survive restarts. */
   readonly stateDirectory: string;
-  /** The place for sockets, and for records on their way to the disk. */
+  /** The directory for sockets, and for records that are not on disk yet. */
   readonly runDirectory: string;
   readonly daemonUser: string;
 }
@@ -74,10 +72,10 @@ export const configurationName = 'dovegate.yaml';
 export const policiesName = 'policies.yaml';
 export const snippetName = 'dovecot-snippet.conf';
 
-/** Words that some version of YAML does not read as a text. */
+/** Words that some version of YAML does not read as text. */
 const yamlWords = new Set('y n yes no on off true false null nan inf'.split(' '));
 
-/** Without quotes if every reader takes it for a text. */
+/** Without quotes if every YAML reader takes it for text. */
 function quote(text: string): string {
   const isPlain = /^[a-zA-Z/][\w./-]*$/.test(text) && !yamlWords.has(text.toLowerCase());
   return isPlain ? text : JSON.stringify(text).replaceAll('\u007f', '\\u007f');
@@ -85,15 +83,13 @@ function quote(text: string): string {
 
 const list = (texts: readonly string[]): string => `[${texts.map(quote).join(', ')}]`;
 
-/** What is not known before the preset is read. */
+/** Parts of a draft that are known only once the preset was read. */
 export interface DraftParts {
-  /** Lines from `testsFor`. */
   readonly tests?: readonly string[];
-  /** From `serverCommandsOf`. */
   readonly serverCommands?: readonly string[];
 }
 
-/** Without the policies where these observe. */
+/** Policies that observe are left out: `draftPolicies` writes them to their own file. */
 export function draftConfiguration(
   answers: Answers,
   { tests = [], serverCommands = [] }: DraftParts = {},
@@ -169,8 +165,8 @@ export function adminSocket({ runDirectory }: Answers): string {
 }
 
 /**
- * The commands of the policy that name no mailbox user and change something: with several Dovecots each needs a line that says where it
- * goes.
+ * The commands of the policies that name no mail user and change something: with several backends each needs a route in `server_commands`.
+ * Empty for one backend.
  */
 export function serverCommandsOf({ backends, policies }: Settings): readonly string[] {
   if (backends.length < 2) return [];
@@ -184,12 +180,12 @@ export function serverCommandsOf({ backends, policies }: Settings): readonly str
 
 function draftServerCommands(names: readonly string[]): string {
   if (names.length === 0) return '';
-  // Connections of an address may be on every Dovecot.
+  // The connections from one address may be on every Dovecot, so a kick goes to all.
   const lines = names.map((name) => `  ${quote(name)}: ${/\bkick$/.test(name) ? 'all' : 'by_user'}`);
   return `\n# Where these go: to each Dovecot, or to that of the user whom they name.\nserver_commands:\n${lines.join('\n')}\n`;
 }
 
-/** Only where Dovecot keeps the case of names. */
+/** Empty unless Dovecot keeps the case of user names. */
 function draftNames(backends: readonly BackendAnswer[]): string {
   const isKept = backends.some((backend) => backend.kind === 'unix' && backend.nameCase === 'keep');
   return isKept ? '\nmail_users: { case: keep } # as auth_username_format of this Dovecot\n' : '';
@@ -217,7 +213,7 @@ function draftTcp({ host, port, tls, caFile, serverName, passwordFile }: TcpBack
   ];
 }
 
-/** The lines for the Dovecots, with their place, once for those that listen alike; undefined: nothing is missing there. */
+/** The lines for each Dovecot, with its host, once for those with equal settings; undefined: nothing is missing. */
 export function draftSnippet({ backends, daemonUser }: Answers): string | undefined {
   const here = backends.some(({ kind }) => kind === 'tcp') ? 'this machine' : '';
   const hostsByLines = new Map<string, string[]>();
@@ -297,7 +293,7 @@ const candidates: readonly { readonly user: string; readonly words: readonly str
 
 const eachMax = 4;
 
-/** Of the policy's present decisions, some of each kind. `parse` reads a configuration without errors. */
+/** Tests of the decisions that the policy makes now, at most {@link eachMax} of each kind. `parse` reads a configuration without errors. */
 export function testsFor(
   answers: Answers,
   nowMs: number,
@@ -305,7 +301,7 @@ export function testsFor(
   serverCommands: readonly string[] = [],
 ): readonly string[] {
   if (answers.preset === undefined) return [];
-  // The role may be for one user only.
+  // The preset may be limited to one user.
   const [user] = answers.parameters.get('user') ?? answers.parameters.get('probe') ?? [];
   const named = user ?? userOf(answers.mailUsers[0] ?? '*');
   const lineOf = (each: (typeof candidates)[number], expect: PolicyTest['expect']): string => {

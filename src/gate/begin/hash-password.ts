@@ -1,5 +1,5 @@
-// `dovegate hash-password`: the hash that a configuration holds instead of a password. The password is never an argument: every
-// user of the machine can see those.
+// `dovegate hash-password`: prints the hash that a configuration holds instead of a password. The password is never an argument, since
+// every user of the machine can see arguments.
 
 import { readStdin, stderr, stdout } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
@@ -8,7 +8,7 @@ import { hashPassword } from '../../rules/identity/credentials.js';
 /** With a name, its base64 form must fit into the line of an unauthenticated client. */
 const passwordBytesMax = 4096;
 
-/** Exit code 0; 1: no password was given, or the two differ; 64: a password that cannot be used to log in. */
+/** Exit code 0; 1: no password was given, or the two differ; 64: the password cannot be used to log in. */
 export async function hashPasswordCommand({ cost }: { readonly cost: number }): Promise<number> {
   const password = process.stdin.isTTY ? await askTwice() : await readPassword();
   if (password === undefined) return exitCodes.failed;
@@ -49,7 +49,7 @@ async function askTwice(): Promise<Buffer | undefined> {
   }
 }
 
-/** Reads a line from the terminal without echo; undefined: the user gave up. `before` was typed already. */
+/** Reads a line from the terminal without echo; undefined: canceled. `before`: keys that were typed already. */
 function ask(
   prompt: string,
   before: Buffer,
@@ -73,7 +73,7 @@ function ask(
   });
 }
 
-/** After some keys: no line yet; a line, and the keys typed after it; or the user gave up. */
+/** The result after some keys: no line yet; a line, and the keys typed after it; or canceled. */
 export type HiddenLineStep =
   | { readonly kind: 'more' }
   | { readonly kind: 'line'; readonly bytes: Buffer; readonly rest: Buffer }
@@ -89,7 +89,7 @@ const key = {
   delete: 0x7f,
 } as const;
 
-/** One line that a terminal sends key by key; beyond `bytesMax` keys are ignored. */
+/** One line that a terminal sends key by key; keys beyond `bytesMax` are ignored. */
 export class HiddenLine {
   readonly #typed: Buffer;
   #length = 0;
@@ -98,7 +98,7 @@ export class HiddenLine {
     this.#typed = Buffer.alloc(bytesMax);
   }
 
-  /** Overwrites the bytes that it takes. No more calls after a line was returned. */
+  /** Overwrites `chunk`. Not to be called again after it returned a line. */
   push(chunk: Buffer): HiddenLineStep {
     for (const [at, byte] of chunk.entries()) {
       const kind = this.#take(byte);
@@ -124,7 +124,7 @@ export class HiddenLine {
         return this.#length === 0 ? 'given-up' : 'line';
       case key.backspace:
       case key.delete:
-        // The last character: in UTF-8 all bytes from its first one on.
+        // Removes the last character: in UTF-8, all bytes from its first one on.
         while (this.#length > 0 && ((this.#typed[this.#length - 1] ?? 0) & 0xc0) === 0x80) this.#length -= 1;
         this.#length = Math.max(0, this.#length - 1);
         return 'more';

@@ -1,6 +1,6 @@
-// `dovegate init`: five answers, from a terminal or from options, become a configuration with a policy and its tests. It writes
-// everything or nothing, overwrites nothing (`--replace` keeps what was there under another name), and prints the lines for Dovecot
-// instead of changing its files.
+// `dovegate init`: turns five answers, from a terminal or from options, into a configuration with a policy and its tests. It writes
+// everything or nothing. It overwrites nothing (`--replace` renames existing files), and prints the lines for Dovecot instead of changing
+// Dovecot's files.
 
 import { dirname, join } from 'node:path';
 import { gidsOf, ourselves, userNameOf } from '../../host/machine/accounts.js';
@@ -68,13 +68,13 @@ import { lookAtMachine, type Machine } from './machine.js';
 import { nextSteps } from './next-steps.js';
 
 export type InitFlags = InitOptions & {
-  /** Uses the default for everything that is not given, and asks nothing. */
+  /** Uses the default of every answer that is not given, and does not ask. */
   readonly defaults: boolean;
   readonly json: boolean;
   readonly replace: boolean;
 };
 
-/** Exit code 0; 1: canceled, or the disk refused; 64: an answer is missing or invalid; 77: not permitted; 78: a file is there. */
+/** Exit code 0; 1: canceled, or a disk error; 64: an answer is missing or invalid; 77: not permitted; 78: a file exists already. */
 export async function init(flags: InitFlags): Promise<number> {
   const release = holdProcess();
   const interview = process.stdin.isTTY && !flags.defaults ? openInterview() : undefined;
@@ -130,7 +130,7 @@ async function gather(
             })),
           },
     );
-  // Whose Dovecots are named by their mail users has said whom the policy is about.
+  // Patterns given for each backend are the mail users of the policy, too.
   const there = [...new Set(asked.flatMap(({ users }) => users))];
   if (!there.includes('*')) known = { ...machine, mailUsers: there };
   const teams = await take(2, directory, (text) => parseTeams(text, machine, daemonUser));
@@ -141,7 +141,7 @@ async function gather(
     backends,
     journal: join(directory, 'audit'),
   };
-  // The roles define their parameters and their form.
+  // Parsing the draft checks the parameters, which only the preset defines.
   const role = await take(3, directory, (text) => {
     const parsed = flags.observe === true ? parseObserved(text, known) : parsePreset(text, known);
     const all = { ...partly, ...parsed };
@@ -158,13 +158,13 @@ async function gather(
   return { ...partly, ...role, journal };
 }
 
-/** Whether systemd would run it: what the package's unit permits counts. */
+/** Whether systemd would run it; then the restrictions of the installed unit apply. */
 function isOfService(directory: string, daemonUser: string): boolean {
   const isStandard = join(directory, configurationName) === packaged.file;
   return isStandard && daemonUser === packaged.user && installedUnit() !== undefined;
 }
 
-/** A daemon run by root would differ from the unit's, which runs as another user. Throws a CommandFault. */
+/** Throws a CommandFault where a unit is installed but its user is missing: root would run a daemon that differs from the unit's. */
 function refuseHalfInstalled({ isRoot, daemonUser }: Machine): void {
   const unit = isRoot && daemonUser === 'root' ? installedUnit() : undefined;
   if (unit === undefined) return;
@@ -193,7 +193,7 @@ function demandAll(given: ReturnType<typeof linesOf>, machine: Machine): void {
   throw usage(`${head}\n${lines.join('\n')}${defaults}`);
 }
 
-/** The answer from the option, else from the terminal, where an invalid one is asked again; else the default. */
+/** The answer from the option, else from the terminal, which asks again after an invalid answer; else the default. */
 async function answerTo<Value>(
   question: Question | undefined,
   given: ReturnType<typeof linesOf>,
@@ -230,7 +230,7 @@ async function answerTo<Value>(
   }
 }
 
-/** If a file exists already, nothing is written unless the person wants it. Throws a CommandFault. */
+/** Throws a CommandFault if a file exists already, unless the person wants to replace it. */
 async function mayReplace(
   directory: string,
   isWanted: boolean,
@@ -248,12 +248,12 @@ async function mayReplace(
 
 const isYes = (text: string): boolean => /^y(?:es)?$/i.test(text);
 
-/** `check` would take the owner of existing folders for the daemon. Throws a CommandFault. */
+/** Throws a CommandFault if another user owns an existing folder: `check` takes the owner of these folders for the daemon's user. */
 function refuseForeign({ daemonUser, journal, stateDirectory, runDirectory }: Answers, uid: number): void {
   for (const path of [stateDirectory, journal, runDirectory]) {
     const found = modeOf(path);
     if (found === undefined || found.uid === uid) continue;
-    // Sockets need only the right to write.
+    // Creating sockets needs only write permission.
     if (path === runDirectory && (found.mode & 0o022) !== 0) continue;
     const owner = userNameOf(found.uid) ?? found.uid;
     const todo = `chown -R ${formatWords([`${daemonUser}:`])} ${path}`;
@@ -264,7 +264,7 @@ function refuseForeign({ daemonUser, journal, stateDirectory, runDirectory }: An
   }
 }
 
-/** Not known where nobody can be asked. */
+/** Undefined: not known, for example without a terminal. */
 async function askShared(
   host: string,
   interview: Interview | undefined,
@@ -273,7 +273,7 @@ async function askShared(
   return parseShared(await interview?.ask(prompt));
 }
 
-/** One file for all, or one for each, in their order. Throws a CommandFault. */
+/** One file for all remote backends, or one for each, in order. Throws a CommandFault. */
 function passwordFilesFor(
   asked: readonly BackendAsked[],
   files: readonly string[] = [],
@@ -296,7 +296,7 @@ interface PasswordPlace {
 
 const rootAlone = { owners: [0], writers: [0], readers: [0] };
 
-/** The origin of a backend's password. Throws a CommandFault. */
+/** The password file of a backend, and the password if the file must be written. Throws a CommandFault. */
 async function passwordFor(
   { name, host }: { readonly name: string; readonly host: string },
   { directory, file, daemonUser, machine, interview }: PasswordPlace,
@@ -307,7 +307,7 @@ async function passwordFor(
     if (why !== undefined) throw new CommandFault(exitCodes.configuration, `--password-file ${path}: ${why}`);
     const prompt = `          ${path} belongs to root, and the daemon runs as ${daemonUser}. Give it to ${daemonUser} (chown)? [yes] `;
     const daemon = daemonOf(daemonUser, machine);
-    // Elsewhere another file could be in its place meanwhile.
+    // In a folder that others can write to, another file could take its place before the chown.
     const isOurs = modeOf(path)?.uid === 0 && whyUnsafe(path, true, rootAlone) === undefined;
     if (interview !== undefined && daemon !== undefined && isOurs) {
       const typed = await interview.ask(prompt);
@@ -329,7 +329,7 @@ async function passwordFor(
   }
 }
 
-/** The settings of a text without a file. Throws a CommandFault with its problems. */
+/** The settings of a text that is not on disk yet. Throws a CommandFault with all problems. */
 function parseDraft(text: string, answers: Answers): Settings {
   const { directory } = answers;
   const file = join(directory, configurationName);
@@ -347,7 +347,7 @@ function parseDraft(text: string, answers: Answers): Settings {
   throw new CommandFault(exitCodes.usage, ['these answers make no configuration:', ...lines].join('\n'));
 }
 
-/** The certificate of a network server, in words; empty: there is no server to ask. */
+/** The certificate of a network server, in words; empty: the connection uses no TLS. */
 async function certificateOf(backend: BackendSettings): Promise<readonly string[]> {
   if (backend.tls === 'off') return [];
   const seen = await lookAtCertificate(backend, systemClock);
@@ -361,7 +361,7 @@ interface Written {
   readonly backends: readonly BackendSettings[];
   readonly configuration: string;
   readonly made: readonly string[];
-  /** In words: what was there before, and where it is. */
+  /** For each file that was there before, where it is now. */
   readonly kept: readonly string[];
   readonly warnings: readonly string[];
   readonly verdict: string;
@@ -369,7 +369,7 @@ interface Written {
   readonly snippet: string | undefined;
 }
 
-/** Writes and checks everything, or leaves nothing behind. Throws a CommandFault. */
+/** Writes and checks everything; after a fault it removes what it wrote. Throws a CommandFault. */
 function write(answers: Answers, machine: Machine): Written {
   const { directory, backends, daemonUser, journal, stateDirectory, runDirectory, preset } = answers;
   const nowMs = systemClock.wallMs();
@@ -381,7 +381,7 @@ function write(answers: Answers, machine: Machine): Written {
   const snippet = draftSnippet(answers);
 
   const daemon = daemonOf(daemonUser, machine);
-  // Files that root writes are readable by the daemon's group only.
+  // Root owns these files; only the daemon's group may read them.
   const readers = daemon === undefined ? undefined : { uid: 0, gid: daemon.gid };
   const files = new NewFiles();
   try {
@@ -472,7 +472,7 @@ function attempt<Result>(run: () => Result): Result {
   }
 }
 
-/** Undefined: the daemon runs as the user of this process. */
+/** Undefined: the daemon runs as the user of this process, or the user does not exist. */
 function daemonOf(name: string, machine: Machine): Owner | undefined {
   const uid = machine.uidOf(name);
   if (uid === undefined || name === machine.ownName) return undefined;
@@ -561,7 +561,7 @@ function report(
   stdout(lines.join('\n'));
 }
 
-/** A mail user of the local Dovecot whom the policy covers. */
+/** A mail user of the local Dovecot whom the policy covers, for the commands to try. */
 function knownUser({ backends, mailUsers }: Answers, { mailUser }: Machine): string | undefined {
   const covering = ['*', mailUser, mailUser?.replace(/^[^@]*/, '*')];
   return backends.some(({ kind }) => kind === 'unix') && mailUsers.some((each) => covering.includes(each))

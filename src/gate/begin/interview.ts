@@ -1,5 +1,4 @@
-// Asks a person at a terminal, one line a question, on stderr; stdout is for results. The end of the input and Ctrl-C cancel any
-// question.
+// Asks a person at a terminal, one line a question, on stderr; stdout is for results. Ctrl-C or the end of the input cancels a question.
 
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
@@ -25,7 +24,7 @@ export function openInterview(
   const typed: string[] = [];
   let waiting: { take(line: string): void; giveUp(): void } | undefined;
   let isOver = false;
-  // Pasted lines may arrive before their questions, and answer them.
+  // Pasted lines can arrive before their questions; they answer them in order.
   lines.on('line', (line) => {
     if (waiting === undefined) typed.push(line.slice(0, lineMax));
     else waiting.take(line.slice(0, lineMax));
@@ -56,7 +55,6 @@ export function openInterview(
     });
   return {
     ask,
-    /** The same without echo. */
     async askHidden(prompt: string): Promise<string> {
       isHidden = true;
       try {

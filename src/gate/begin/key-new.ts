@@ -1,5 +1,5 @@
-// `dovegate key new`: a key for a program that uses HTTP, and its lines for a configuration. The key is printed once, on stdout;
-// the configuration gets only its hash.
+// `dovegate key new`: makes a key for a program that uses HTTP, and prints its lines for a configuration. The key is printed once, on
+// stdout; the configuration gets only its hash.
 
 import { randomBytes, systemClock } from '../../host/machine/clock.js';
 import { CommandFault, stderr, stdout } from '../../host/output/output.js';
@@ -11,7 +11,7 @@ import { hashKey, keyBytes, makeKey } from '../../rules/keys/key.js';
 
 export interface KeyNewOptions {
   readonly policy?: string;
-  /** A day, a time, or `never`; a year from now when absent. */
+  /** A day, a time, or `never`; default: a year from now. */
   readonly expires?: string;
   readonly from?: readonly string[];
   readonly json: boolean;
@@ -20,7 +20,7 @@ export interface KeyNewOptions {
 const dayMs = 86_400_000;
 const daysDefault = 365;
 
-/** Exit code 0. Throws a CommandFault for a name, a policy, a day or a network that no configuration accepts. */
+/** Exit code 0. Throws a CommandFault for a name, a policy, a day or a network that no configuration would accept. */
 export function keyNew(name: string, options: KeyNewOptions): number {
   const { policy = name, from = [], json } = options;
   checkName('name of a key', name);
@@ -66,7 +66,7 @@ function checkNetwork(text: string): void {
   throw wrong(`--from ${JSON.stringify(text)} ${why}`);
 }
 
-/** In the form of a configuration; undefined: never. */
+/** The time as a configuration has it; undefined: never. */
 function expiryOf(text: string | undefined): string | undefined {
   const nowMs = systemClock.wallMs();
   if (text === 'never') return undefined;

@@ -1,5 +1,5 @@
-// Reads the facts of this machine before the first question: the user, the accounts, and an installed Dovecot. It changes
-// nothing in Dovecot; a Dovecot program that hangs or prints something unexpected costs a few seconds and a sentence.
+// Reads the facts of this machine before the first question: the user, the accounts, and an installed Dovecot. It changes nothing in
+// Dovecot. If a Dovecot program hangs or prints something unexpected, the facts are unknown after a few seconds, and a sentence says why.
 
 import { gidOf, ourselves, uidOf, userNameOf } from '../../host/machine/accounts.js';
 import { isMissing } from '../../host/machine/files.js';
@@ -9,7 +9,7 @@ import { askDovecot, askLimits, type DovecotFacts } from '../../rules/setup/dove
 
 export interface Machine {
   readonly isRoot: boolean;
-  /** The user of this process; behind sudo, the user who called it. */
+  /** The user of this process; under sudo, the user who called it. Undefined for root itself. */
   readonly person: string | undefined;
   readonly ownName: string;
   readonly uidOf: (name: string) => number | undefined;
@@ -18,11 +18,11 @@ export interface Machine {
   readonly dovecot: DovecotFacts | undefined;
   /** Why no Dovecot is known, as a sentence. */
   readonly noDovecot: string | undefined;
-  /** Patterns of its mail users; empty: not known. */
+  /** Patterns of Dovecot's mail users; empty: not known. */
   readonly mailUsers: readonly string[];
-  /** One of its mail users, to try it with. */
+  /** One mail user of Dovecot, for the commands to try. */
   readonly mailUser: string | undefined;
-  /** Why they are not known, as a sentence without its dot; undefined: they are known, or there is no Dovecot. */
+  /** Why the mail users are not known, as a sentence without its dot; undefined: they are known, or there is no Dovecot. */
   readonly noMailUsers: string | undefined;
   readonly presets: readonly Preset[];
 }
@@ -32,14 +32,14 @@ export interface Preset {
   readonly about: string;
 }
 
-/** Above this number of domains their patterns are too long for a default. */
+/** With more domains, the list of patterns is too long for a default. */
 const domainsMax = 5;
 
 export async function lookAtMachine(): Promise<Machine> {
   const { isRoot, uid } = ourselves();
   const ownName = userNameOf(uid) ?? String(uid);
   const behind = process.env['SUDO_USER'];
-  // Root behind sudo will not use the gate.
+  // Root, who called sudo as another user, does not use the gate afterwards.
   const isBehindSudo = isRoot && behind !== undefined && (uidOf(behind) ?? 0) !== 0;
   const asked = await askDovecot();
   return {
@@ -65,11 +65,11 @@ async function askMailUsers({
   const ended = await runProgram('doveadm', ['user', '*'], askLimits);
   const isAnswered = isProgramEnd(ended, 'ended') && ended.exitCode === 0;
   const names = isAnswered ? ended.stdout.split('\n') : [];
-  // It becomes a word of a printed command.
+  // The name becomes a word of a printed command.
   const mailUser = names.find((name) => /^[\w.+-]+@[\w.-]+$/.test(name));
   const mailUsers = patternsOf(names, defaultRealm);
   if (mailUsers.length > 0) return { mailUsers, mailUser, noMailUsers: undefined };
-  // Its first process removes the file when it ends.
+  // Dovecot's master process removes the file when it ends.
   const isRunning = !isMissing(`${baseDirectory}/master.pid`);
   const noMailUsers = isAnswered
     ? `"doveadm user '*'" lists users without a domain, or of more than ${domainsMax} domains`
@@ -94,7 +94,7 @@ export function patternsOf(names: readonly string[], defaultRealm: string | unde
   return isPlain && domains.size <= domainsMax ? [...domains].toSorted().map((domain) => `*@${domain}`) : [];
 }
 
-/** The beginning of the second sentence of a preset's file; the first says what its rules cannot enforce. Each goes on after `#  `. */
+/** The beginning of the second sentence of a preset's file; the first is about what its rules cannot enforce. Each continues with `#  `. */
 function aboutOf(text: string | undefined): string {
   const [, about = ''] = /^# Not enforced: .*\n(?:# {3}.*\n)*# ([^.:;]*)/.exec(text ?? '') ?? [];
   return about.replaceAll(/\n# +/g, ' ');

@@ -1,5 +1,5 @@
-// What a person does after `dovegate init`, in order: commands to paste, or a sentence where Dovecot is not on this machine. Paths were
-// checked: they need no quotes in a shell.
+// The steps after `dovegate init`, in order: commands to paste, or a sentence if Dovecot is on another machine. The paths were checked:
+// they need no shell quotes.
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,17 +10,17 @@ import { type Answers, snippetName, teamSocket } from './draft.js';
 export interface Situation {
   readonly configuration: string;
   readonly isRoot: boolean;
-  /** Dovecot must first listen for us. */
+  /** Dovecot must be configured to listen for dovegate. */
   readonly hasSnippet: boolean;
-  /** A mail user whose mailboxes the team may list, which every Dovecot can do; undefined: none is known. */
+  /** A mail user whose mailboxes the team may list; undefined: none is known. */
   readonly mailUser: string | undefined;
-  /** A daemon may run with the file that was there before. */
+  /** A daemon may be running with the configuration that was replaced. */
   readonly isReplaced: boolean;
-  /** Systemd must read the unit again. */
+  /** systemd must reload the unit. */
   readonly hasDropIn?: boolean;
 }
 
-/** The Dovecot of Debian and Fedora reads every file with this suffix there. */
+/** Dovecot of Debian and Fedora reads every `.conf` file in this folder. */
 const dovecotFolder = '/etc/dovecot/conf.d';
 const standardFile = '/etc/dovegate/dovegate.yaml';
 

@@ -20,7 +20,7 @@ const askMs = 5_000;
 const pageMs = 6_000;
 const againMs = 500;
 
-/** As `askStatus`, but right after a start of the daemon it is asked again until the page and what ships have found it. */
+/** As `askStatus`, but a daemon that has just started is asked again until its page and its shipping process are connected. */
 export async function askSettled(config: string, socket: string | undefined): Promise<Told> {
   for (;;) {
     const told = await askStatus(config, socket);
@@ -29,7 +29,7 @@ export async function askSettled(config: string, socket: string | undefined): Pr
   }
 }
 
-/** The daemon has just started, and its page, or what ships its records, has not asked it yet. */
+/** The daemon has just started, and its page or its shipping process is not connected yet. */
 export function isLate(told: Told, wallMs: number): boolean {
   if ('why' in told) return false;
   const { status } = told;
@@ -38,7 +38,7 @@ export function isLate(told: Told, wallMs: number): boolean {
   return isMissing && ageMs >= 0 && ageMs < pageMs;
 }
 
-/** `socket`: of the daemon; undefined: as the file says. */
+/** `socket`: the daemon's admin socket; undefined: as the file says. */
 export async function askStatus(config: string, socket: string | undefined): Promise<Told> {
   const ask = async (): Promise<Told> => {
     try {

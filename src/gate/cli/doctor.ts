@@ -121,7 +121,7 @@ function initFor(config: string): string {
 /** Groups whose members may usually run everything with sudo. */
 const sudoGroups = ['sudo', 'wheel'] as const;
 
-/** For who may not read the file or ask the daemon: sudo for members of its group, else the page, a command of a team, or sudo. */
+/** Without the right to read the file or ask the daemon: sudo for members of its group, else the page, a team's command, or sudo. */
 function commandOfAnybody(config: string, settings: Settings | undefined): string {
   const asRoot = `sudo ${commandFor('doctor', config)}`;
   const { gids } = ourselves();
@@ -153,7 +153,7 @@ function socketsIn(folder: string): readonly string[] {
   }
 }
 
-/** With the prefix that it needs on this machine. */
+/** The subcommand for this file: with `--config` unless it is the standard one. */
 function commandFor(subcommand: string, config: string): string {
   return `dovegate ${subcommand}${config === standardFile ? '' : ` --config ${formatWords([config])}`}`;
 }
@@ -188,14 +188,14 @@ function commandsFor(
   };
 }
 
-/** The socket units of listeners from systemd: after the service, systemd starts none of them. */
+/** The socket units of listeners; systemd starts none of them while the service runs. */
 function socketUnitsOf(settings: Settings | undefined): readonly string[] {
   return (settings?.listeners ?? []).flatMap(({ socket }) =>
     isSocket(socket, 'systemd') ? [formatWords([`dovegate@${socket.name}.socket`])] : [],
   );
 }
 
-/** For a folder of sockets that is gone. A socket unit keeps the removed one until it is stopped, and starts only before the service. */
+/** Makes a lost folder of sockets again. A socket unit keeps the removed socket until it is stopped, and starts only before the service. */
 function remakeCommand(settings: Settings | undefined, unit: string): string {
   const page = settings?.admin?.page === undefined ? [] : ['dovegate-page.socket', 'dovegate-page.service'];
   const sockets = [...socketUnitsOf(settings), ...page.slice(0, 1)];

@@ -1,4 +1,4 @@
-// The subcommands of whoever runs a gate: init, doctor, serve, status and what is told to a daemon, hash-password, key.
+// The subcommands for operators of a gate: init, doctor, serve, status, orders to a daemon, hash-password, key.
 
 import { Argument, type Command, Option } from 'commander';
 import { configOption, type End, numberParser, parseWait, several } from '../../host/output/run-commands.js';
@@ -13,7 +13,7 @@ import type { ReloadOptions, WhichDaemon } from './operate.js';
 import { addServe } from './serve-command.js';
 import type { StatusOptions } from './status.js';
 
-/** What parts above the gate do for it; the program hands it in. */
+/** Parts that the gate may not import; the program hands them in. */
 export interface GateNeeds {
   readonly looks: OtherLooks;
 }

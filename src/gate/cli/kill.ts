@@ -25,7 +25,7 @@ interface Running {
   readonly duration_ms: number;
 }
 
-/** What this program could not end is left out. */
+/** Empty for an entry that this program could not end. */
 function runningIn(told: unknown): readonly Running[] {
   const { id, principal = '-', user = '', command = '-', backend = '', duration_ms } = asObject(told) ?? {};
   if (!isText(id) || !isText(principal) || !isText(user) || !isText(command) || !isText(backend)) return [];

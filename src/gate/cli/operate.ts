@@ -23,7 +23,7 @@ export interface ReloadOptions extends WhichDaemon {
 export async function reload(options: ReloadOptions): Promise<number> {
   const { config, socket } = options;
   if (socket !== undefined) return post(options, '/reload');
-  // systemd gives it to ExecReload=.
+  // systemd sets it for ExecReload=.
   const pid = options.pid ?? process.env['MAINPID'];
   refuseUnreadable(config);
   const { findSettings } = await import('../../rules/config/parse-settings.js');
@@ -41,7 +41,7 @@ export async function reload(options: ReloadOptions): Promise<number> {
 }
 
 async function checkAndSignal(config: string, pid: string | undefined): Promise<number> {
-  // systemd 252 names the folder of the service's credentials to ExecReload= too, which cannot read them.
+  // systemd 252 sets it for ExecReload= too, which cannot read the service's credentials.
   delete process.env['CREDENTIALS_DIRECTORY'];
   const { loadConfiguration } = await import('../../rules/setup/configuration.js');
   const { summarise } = await import('../../rules/setup/inspect.js');
@@ -74,7 +74,7 @@ export function pathOf(...words: readonly string[]): string {
   return words.map((word) => `/${encodeURIComponent(word)}`).join('');
 }
 
-/** Here, and not only by the daemon: a long one would not fit into its path. */
+/** Checked here and not only by the daemon: a long reason would not fit into the path of the request. */
 export function refuseUnsaid(reason: string): void {
   const why = whyNotSaid(reason);
   if (why !== undefined) throw new CommandFault(exitCodes.usage, why);
@@ -139,7 +139,7 @@ function refuseUnreadable(config: string): void {
     throw notForThisUser(`${config} cannot be read: permission denied; run it as root (sudo)`);
 }
 
-/** `refused`: the file's first error, for which a start does not serve it. */
+/** `refused`: the first error of the file; no start serves such a file. */
 type Where = Pick<AdminSettings, 'unix' | 'tcp' | 'tls' | 'tokenFile' | 'page'> & {
   readonly refused?: string;
 };

@@ -118,7 +118,7 @@ export function formatStatus(told: unknown, screen: Pick<Screen, 'columns' | 'pa
   return lines.join('\n');
 }
 
-/** Users of `persons` of whom it is not certain who they are. */
+/** Users of `persons` whose uid is unknown or not certain. */
 function personsOf(told: unknown, screen: Pick<Screen, 'paint'>): string[][] {
   const { unknown_users: unknown, moved_users: moved } = valuesOf(told);
   const names = texts(unknown);
@@ -243,7 +243,7 @@ function accessStateOf(row: Values): string {
   if (state === 'requested')
     return `waits, ${asList(by)?.length ?? 0} of ${plural(number(approvals), 'approval')}`;
   const count = uses === undefined ? `used ${number(used)}x` : `used ${number(used)} of ${number(uses)}`;
-  // Of those that are over, only the ones without a review are among them.
+  // Of ended grants, only those without a review are shown.
   return state === 'granted' ? `granted, ${count}` : `over, ${reviewWords()}`;
 }
 
@@ -294,13 +294,13 @@ const exchangeColumns: readonly Column<Values>[] = [
   { name: 'SECONDS', text: (row) => (number(row['duration_ms']) / 1000).toFixed(1) },
 ];
 
-/** Up to the time of the start of its process. A daemon without a reachable backend is not serving. */
+/** The state, up to the time of the start. Without a reachable backend the daemon is "not serving". */
 function stateWords({ state, reasons }: Values, { paint }: Pick<Screen, 'paint'>): string {
   const isReachable = listOf(reasons).every(({ code }) => code !== 'backends-down');
   return `${isReachable ? text(state) : paint('bad', 'not serving')}, started`;
 }
 
-/** The problems, those that degrade first, and what to try, or who knows of it. */
+/** The problems, those that degrade first, each with what to try or who acknowledged it. */
 function foundOf(problems: unknown, { paint }: Pick<Screen, 'paint'>): string[] {
   const found = listOf(problems).flatMap(({ text: what, try: hint, degrading, acknowledged }) => {
     if (what === undefined) return [];
@@ -319,9 +319,9 @@ function isDrained({ health }: Values): boolean {
 }
 
 function stateOf(backend: Values): string {
-  // By whom and why is in its sentence at the top.
+  // The problem at the top says by whom and why.
   if (isDrained(backend)) return 'drained';
-  // The code alone, as long as the others: its sentence is there, too.
+  // Only the code, which fits into the column: the problem at the top has the sentence.
   if (backend['up'] !== true)
     return `down (${text(valuesOf(backend['fault'])['code']) || text(backend['health'])})`;
   const { newer } = backend;
@@ -383,7 +383,7 @@ function memoryOf(journal: Values, { paint }: Pick<Screen, 'paint'>): readonly s
   return shown === '' ? [] : [['memory', shown]];
 }
 
-/** Parts that the daemon could not make: that they are not below says nothing. */
+/** Parts that the daemon could not make; their absence below says nothing. */
 function missingOf(missing: unknown, { paint }: Pick<Screen, 'paint'>): readonly string[][] {
   const names = texts(missing);
   if (names.length === 0) return [];

@@ -1,8 +1,7 @@
-// What the page's process may ask of the daemon at `admin.door`: HTTP/1.1 over a UNIX socket, bodies and lines in JSON. The table is
-// closed, and the only place that says how a call is written, what it costs and who may make it. The page may have been taken over: nothing
-// of a call is believed before its shape, its lengths and the range of each number were looked at, and each one that is recorded or changes
-// something names the person, a role of theirs and the generation of the settings that the page has. The daemon checks all three, and
-// composes by itself whatever it writes or signs.
+// The calls that the page's process may make at `admin.door`: HTTP/1.1 over a UNIX socket, bodies and lines in JSON. This table is closed,
+// and the only place that says how a call is written, what it costs and who may make it. The page may have been taken over, so the shape,
+// the lengths and the ranges of each call are checked first. A call that is recorded or changes something names the person, a role of
+// theirs and the generation of the page's settings. The daemon checks all three, and composes by itself whatever it writes or signs.
 
 import * as z from 'zod';
 import { accessSteps } from '../../doveadm/verbs/verbs.js';
@@ -34,7 +33,7 @@ const from = z
   .max(bounds.doorPlaceWords)
   .readonly();
 
-/** A word of a record; the daemon writes a digest for a secret one. */
+/** A word of a record; the daemon writes a digest instead of a secret one. */
 export type DoorWord = string | { readonly secret: string };
 
 function isWord(value: unknown): value is DoorWord {
@@ -45,27 +44,27 @@ function isRecordedAction(value: unknown): value is RecordedAction {
   return isText(value) && Object.hasOwn(recordedActions, value);
 }
 
-/** Of a range of subordinate uids. */
+/** The owners of the ranges of subordinate uids that contain the uid. */
 const owners = z
   .array(z.object({ uid: uid.optional(), user: nameText.optional() }))
   .max(bounds.subUidOwners)
   .readonly()
   .optional();
-/** The process that got the link of a session, or asks, at the socket of the page: what the kernel said of it to the page's process. */
+/** The process at the page's socket that asks, or that received the link of the session: what the kernel told the page about it. */
 const opener = z.object({
   uid,
   user: nameText.optional(),
-  /** Undefined: it belongs to no login, or that is unknown. */
+  /** Undefined: the process belongs to no login, or the login is unknown. */
   loginUid: uid.optional(),
   loginUser: nameText.optional(),
   rangeOwners: owners,
   loginOwners: owners,
-  /** The name service did not say one of its names. */
+  /** The name service did not answer for at least one of its names. */
   isUnanswered: z.boolean().optional(),
 });
 export type LinkOpener = Readonly<z.infer<typeof opener>>;
 
-/** Each call that a person makes. What it says beside the entry of the page adds a human to be asked for, and takes none away. */
+/** The keys of each call of a person. `from` and `opener` add humans whom locks and approvals consider, and remove none. */
 const personCall = z.object({ as: caller, from, opener: opener.optional() });
 export type PersonCall = Readonly<z.infer<typeof personCall>>;
 
@@ -77,7 +76,7 @@ const recordCall = personCall.extend({
   rows: count.optional(),
 });
 
-/** The facts of an extract; the rest of what is signed the daemon knows. It is recorded first. */
+/** The facts of an extract; the daemon adds the rest of what it signs. The call is recorded before it is signed. */
 const extractCall = personCall
   .extend({
     facts: z.object({
@@ -87,13 +86,13 @@ const extractCall = personCall
       sha256: z.string().regex(/^[0-9a-f]{64}$/, { error: 'must be a digest in hex' }),
     }),
     filter: trailFilter,
-    /** Where an earlier part ended: words for the record. */
+    /** Where an earlier part of the extract ended; these words are recorded. */
     after: z
       .array(z.string().regex(/^(?:after|before)=\d{1,16}$/, { error: 'must be numbers of records' }))
       .max(bounds.doorPlaceWords)
       .readonly(),
     rows: count,
-    /** The rows are what the owner of the mailbox is shown. */
+    /** The rows are the view for the owner of the mailbox. */
     shown: z.literal('owner').optional(),
   })
   .refine(({ facts: { fromSeq, toSeq }, rows }) => rows <= Math.max(0, toSeq - fromSeq + 1), {
@@ -104,20 +103,20 @@ export type DoorExtract = Readonly<z.infer<typeof extractCall>>;
 
 const actionCall = personCall.extend({
   kind: z.enum(['kill', 'drain', 'enable', 'acknowledge', 'lock', 'unlock']),
-  /** Its id or name. */
+  /** The id or name of the target. */
   what: nameText,
-  /** Of a drain, a lock and its lift. */
+  /** For a drain, a lock, and the lift of a lock. */
   reason: argument('reason'),
-  /** Of a lock, as is whether it ends what runs and is a hold, which may have no end. */
+  /** For a lock, like `kills` (ends what runs) and `isHold` (a hold, which needs no end). */
   forMs: count.optional(),
   kills: z.boolean().optional(),
   isHold: z.boolean().optional(),
-  /** For how long what is wrong is acknowledged. */
+  /** How long a problem stays acknowledged. */
   hours: z.number().int().min(1).max(720).optional(),
 });
 export type DoorAction = Readonly<z.infer<typeof actionCall>>;
 
-/** A look at requests for access, or a step of one; each step is recorded by what it does. */
+/** Lists requests for access, or takes a step on one; the step itself writes the record. */
 const accessCall = personCall.extend({
   ...decision.shape,
   step: z.enum(['list', ...accessSteps]),
@@ -134,7 +133,7 @@ const refusedCall = z.object({
   address: nameText.optional(),
   person: nameText.optional(),
   what: longText,
-  /** How many more there were since the last one that was told. */
+  /** Refusals since the last one that was reported. */
   more: count,
 });
 export type DoorRefused = Readonly<z.infer<typeof refusedCall>>;
@@ -157,32 +156,30 @@ const pageCall = z.object({
 export type DoorPage = Readonly<z.infer<typeof pageCall>>;
 
 interface CallRow {
-  /** `METHOD PATH`. */
   readonly route: string;
-  /** Its kind of budget: gate/daemon/door-budget. */
+  /** The kind of budget that pays for it; see gate/daemon/door-budget. */
   readonly costs: 'call' | 'stream' | 'decision';
-  /** The shape of its body. */
   readonly asks: z.ZodType;
-  /** Bytes of its body; {@link bounds.doorBriefBytes} where it does not say. */
+  /** Maximum bytes of the body; default {@link bounds.doorBriefBytes}. */
   readonly bytesMax?: number;
-  /** Roles of the person that permit it; those of a record are its action's. */
+  /** Roles of the person that permit the call; for `record`, the action decides. */
   readonly roles?: readonly PageRole[];
 }
 
 const brief = bounds.httpAccessBytes;
 
 export const doorCalls = {
-  /** -> lines: a DoorHead, the lines of the settings, an empty line; again after each reload; a DoorBeat each second. */
+  /** -> lines: a DoorHead, the lines of the settings, an empty line; all of them again after each reload; a DoorBeat each second. */
   settings: { route: 'GET /settings', costs: 'stream', asks: nothing },
-  /** -> lines of DoorNow, 1 a second, at most 5 while the daemon gets better or worse. */
+  /** -> lines of DoorNow, one a second, up to five while the state of the daemon gets better or worse. */
   now: { route: 'GET /now', costs: 'stream', asks: nothing },
   /** -> DoorFacts. */
   facts: { route: 'GET /facts', costs: 'call', asks: nothing },
   /** -> DoorTraffic. */
   traffic: { route: 'GET /traffic', costs: 'stream', asks: nothing },
-  /** All records so far are on disk when it is answered. */
+  /** Answered once all records so far are on disk. */
   flush: { route: 'POST /flush', costs: 'call', asks: nothing },
-  /** It is on disk when it is answered. A question of the playground may be as long as a line of a client. */
+  /** Answered once the record is on disk. A question of the playground may be as long as a client's line. */
   record: { route: 'POST /record', costs: 'call', asks: recordCall, bytesMax: bounds.doorBodyBytes },
   /** -> SignedExtract, after a record. */
   sign: { route: 'POST /sign', costs: 'call', asks: extractCall, roles: ['audit'] },
@@ -196,9 +193,9 @@ export const doorCalls = {
   },
   /** -> DoorAccessed. */
   access: { route: 'POST /access', costs: 'decision', asks: accessCall, bytesMax: brief, roles: ['approve'] },
-  /** -> DoorOpened, after a record: takes a reading of the token. */
+  /** -> DoorOpened, after a record. Uses up one of the readings that the token permits. */
   report: { route: 'POST /report', costs: 'call', asks: reportCall },
-  /** Recorded as often as strangers may have something recorded. */
+  /** Rate-limited like failed logins; where the person is known, for each person. */
   refused: { route: 'POST /refused', costs: 'call', asks: refusedCall },
   /** -> {}. */
   page: { route: 'POST /page', costs: 'call', asks: pageCall },
@@ -206,10 +203,10 @@ export const doorCalls = {
 export type DoorCall = keyof typeof doorCalls;
 
 type Rows = typeof doorCalls;
-/** By call, what its body says. */
+/** The body of each call. */
 export type DoorAsked = { readonly [Call in DoorCall]: Readonly<z.output<Rows[Call]['asks']>> };
 
-/** Without the constants of the row. */
+/** The row as its interface, without its literal types. */
 export function callRow(call: DoorCall): CallRow {
   return doorCalls[call];
 }

@@ -1,4 +1,4 @@
-// The arguments of access on request in bodies of JSON, and what a person adds to a step of it on the page.
+// The arguments of access on request in JSON bodies, and the ones that a person adds to a step on the page.
 
 import * as z from 'zod';
 import {
@@ -9,7 +9,7 @@ import {
   wantedOf,
 } from '../../doveadm/verbs/verbs.js';
 
-/** What a person adds to a step: every argument of one of them but the id. */
+/** What a person adds to a step: the arguments of all steps, without the id. */
 export const decision = z.object({
   forMs: argument('forMs'),
   uses: argument('uses'),

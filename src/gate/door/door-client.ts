@@ -1,5 +1,5 @@
-// Asks the daemon at one of its doors, over a UNIX socket. Connections are kept for the next call. Whatever the other side does, a call
-// ends: after its time, or with the connection. A call that comes too early for a budget is made again after the time that the daemon says.
+// Client of the daemon's doors, over a UNIX socket. Connections are kept for the next call. Every call ends: at its timeout, or when the
+// connection closes. A call that is over its budget is repeated after the time that the daemon names.
 
 import { Agent, type IncomingMessage, type RequestOptions } from 'node:http';
 import { bounds } from '../../host/bounds/bounds.js';
@@ -11,9 +11,9 @@ import type { Clock, Timer } from '../../host/ports/machine.js';
 import { type DoorRefusal, doorVersion, doorVersionHeader } from './door.js';
 
 export class DoorFault extends Error {
-  /** `away`: it does not answer; `version`: it speaks another one; `refused`: a stream; else the code of its refusal. */
+  /** `away`: no answer; `version`: another version of the door; `refused`: a refused stream; else the code of the {@link DoorRefusal}. */
   readonly code: string;
-  /** The call came so many milliseconds too early, and nothing was done. */
+  /** The call was over its budget and did nothing; it may be repeated after this time. */
   readonly waitMs: number | undefined;
 
   constructor(code: string, text: string, cause?: unknown, waitMs?: number) {
@@ -26,27 +26,27 @@ export class DoorFault extends Error {
 export interface DoorClient<Call extends string> {
   /** The text of the answer. Rejects with a DoorFault. */
   call(call: Call, body?: unknown): Promise<string>;
-  /** The lines of a stream, without their ends, up to the abort. Rejects with a DoorFault; also where nothing came for `silentMs`. */
+  /** The lines of a stream without their line ends, until the abort. Rejects with a DoorFault, also if nothing arrives for `silentMs`. */
   lines(call: Call, signal: AbortSignal): AsyncGenerator<string, void, undefined>;
   close(): void;
 }
 
 export interface Door<Call extends string> {
   readonly path: string;
-  /** Each `METHOD PATH`. */
+  /** The route of each call: `METHOD PATH`. */
   readonly calls: Readonly<Record<Call, { readonly route: string }>>;
 }
 
 /** Longer than a reload keeps the daemon busy. */
 const callMs = 15_000;
 const silentMs = 4_000;
-/** The daemon keeps them longer. */
+/** Shorter than the time for which the daemon keeps an idle connection. */
 const keptMs = 20_000;
 const socketsMax = bounds.doorConnections / 4;
-/** The settings of one configuration are one line: of 2 MiB, some 20 MB. */
+/** The settings are one line: some 20 MB for a configuration of 2 MiB. */
 const lineCharsMax = 64 * 1024 ** 2;
 const bytesMax = 4 * 1024 ** 2;
-/** How often a call that comes too early is made again, and for how long. */
+/** Limits for repeating a call that is over its budget. */
 const againMax = 20;
 const againMs = 5_000;
 
@@ -76,7 +76,7 @@ export function createDoorClient<Call extends string>(
     };
   };
 
-  /** Calls that are too early wait in turn: the budget has room for one after the other. */
+  /** Repeats calls that are over the budget, one at a time: the budget refills for one after the other. */
   const inTime = async <T>(call: Call, signal: AbortSignal, attempt: () => Promise<T>): Promise<T> => {
     let leave: (() => void) | undefined;
     let endMs: number | undefined;

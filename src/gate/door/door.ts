@@ -1,17 +1,17 @@
-// What the daemon answers at `admin.door`; the calls are in ./calls.
+// The answers of the daemon at `admin.door`; ./calls has the calls.
 
 import type { NoticeReceiver } from '../../rules/config/receiver.js';
 import type { PageRole } from '../../rules/identity/roles.js';
 import type { AccessListed } from '../access/access-item.js';
 import type { JournalNow, Now, TroubleFacts } from '../now/now.js';
 
-/** Raised by a change that the other side cannot work with: a page works with a daemon of the same version. */
+/** Raised by every incompatible change: a page works with a daemon of the same version only. */
 export const doorVersion = 1;
 
 export const doorVersionHeader = 'dovegate-door';
 
 export interface DoorHead {
-  /** Counts up with each reload of this daemon. */
+  /** Increases with each reload, and with each start of the daemon. */
   readonly generation: number;
   readonly host: string;
   readonly version: string;
@@ -26,34 +26,34 @@ export interface DoorHead {
 export interface DoorBeat {
   readonly beat: 1;
   /**
-   * Every human who is locked, with all words of today: whoever has one of them is out, and of `isForName` whoever has no name now. Absent:
-   * as before.
+   * Every locked human, with all current words of that human: a person with one of these words is locked out, and for `isForName` also a
+   * person whose name is unknown now. Absent: unchanged.
    */
   readonly locked?:
     | readonly { readonly words: readonly string[]; readonly isForName: boolean; readonly why: string }[]
     | undefined;
 }
 
-/** As the door tells it: sentences about troubles are the page's to make. */
+/** `Now` as the door sends it: the page makes the sentences about troubles. */
 export interface DoorNow extends Omit<MadeNow, 'now'> {
   readonly now: Omit<Now, 'troubles'> & { readonly troubles: readonly TroubleFacts[] };
 }
 
-/** What is shown now, without mail users, and whom the rows named: one for each, `''` for nobody. */
+/** The current state without names of mail users, and beside it the user of each row; `''`: the row names none. */
 export interface MadeNow {
   readonly now: Now;
   readonly runningUsers: readonly string[];
   readonly troubleUsers: readonly string[];
-  /** Problems as they are told to those who may see that user, by their keys. */
+  /** The texts of problems that name a mail user, by the keys of the problems; only for people who may see that user. */
   readonly namedProblems: readonly { readonly key: string; readonly user: string; readonly text: string }[];
 }
 
-/** What the daemon knows beside its settings. Times are milliseconds of the wall clock. */
+/** State of the daemon that is not part of its settings. Times are milliseconds of the wall clock. */
 export interface DoorFacts {
   readonly atMs: number;
   readonly seq: number;
   readonly receivers: JournalNow['receivers'];
-  /** What `dovegate ship` said of receivers of notices. */
+  /** As `dovegate ship` reported the receivers of notices. */
   readonly notices: readonly NoticeReceiver[];
   readonly series: Readonly<Record<string, string>>;
   readonly certificates: readonly { readonly role: string; readonly name: string; readonly leftMs: number }[];
@@ -69,11 +69,11 @@ export interface DoorFacts {
 }
 
 export interface DoorTraffic {
-  /** Another one after a restart, when all counts begin again. */
+  /** Changes when the daemon restarts; all counts start at 0 then. */
   readonly run: string;
-  /** Upper bounds of the buckets in seconds; a list of counts has one more, above all of them. */
+  /** Upper bounds of the buckets in seconds; each list of counts has one more, for everything above. */
   readonly bounds: readonly number[];
-  /** Those in service; a team is a listener. */
+  /** The listeners in service; a team is a listener. */
   readonly teams: readonly (TrafficCounts & { readonly name: string })[];
 }
 
@@ -81,11 +81,11 @@ export interface TrafficCounts {
   readonly ended: number;
   readonly denied: number;
   readonly failed: number;
-  /** Those that were allowed and had a backend, by how long they took; each bucket alone. */
+  /** Allowed commands that had a backend, by duration; the buckets are not cumulative. */
   readonly buckets: readonly number[];
 }
 
-/** What the page may have recorded of a person, and the roles that permit it; undefined: every role. */
+/** The actions of a person that the page may have recorded, and the roles that permit each; undefined: every role. */
 export const recordedActions = {
   'page-open': undefined,
   'page-sign-in': undefined,
@@ -93,12 +93,12 @@ export const recordedActions = {
   'audit-verify': undefined,
   'audit-search': ['audit'],
   'audit-export': ['audit'],
-  // Without a signature; one that is signed is recorded by `sign`.
+  // An unsigned extract; `sign` records a signed one.
   'audit-extract': ['audit'],
   'audit-report': ['audit'],
   'audit-survey': ['audit'],
   'audit-access': ['audit'],
-  // An approver sees the uses of what is theirs to decide.
+  // An approver sees the uses of the grants that they may decide on.
   'audit-show': ['audit', 'approve'],
   'audit-suggest': ['audit'],
   'audit-replay': ['audit'],
@@ -107,7 +107,7 @@ export const recordedActions = {
 } as const satisfies Readonly<Record<string, readonly PageRole[] | undefined>>;
 export type RecordedAction = keyof typeof recordedActions;
 
-/** Looks whose rules and records name other mail users: only for people who may see all of them. */
+/** Their answers name other mail users, so they are only for people who may see all users. */
 export const unlimitedActions: readonly RecordedAction[] = [
   'audit-suggest',
   'audit-replay',
@@ -115,16 +115,16 @@ export const unlimitedActions: readonly RecordedAction[] = [
   'explain',
 ];
 
-/** `unrecorded`: the record could not be written, so nothing was done. `undone`: recorded, and then it failed. */
+/** `unrecorded`: the record could not be written, so nothing was done. `undone`: recorded, but the action failed. */
 export type ActionFailure = 'unrecorded' | 'undone';
 
-/** The text is a sentence. `unknown`: there is no such thing. `already`: done before, so no record. `refused`: not by this operator. */
+/** `text`: a sentence. `unknown`: no such target. `already`: done before, so not recorded. `refused`: not permitted to this operator. */
 export interface ActionResult {
   readonly kind: 'done' | 'already' | 'unknown' | 'refused' | 'failed' | ActionFailure;
   readonly text: string;
 }
 
-/** The mailbox that a token opens the report of, in its normal form, and until when. */
+/** The mailbox whose report the token opens, in its normal form, and the end of the token. */
 export interface DoorOpened {
   readonly user: string;
   readonly until: string;
@@ -132,13 +132,13 @@ export interface DoorOpened {
 
 export type DoorAccessed =
   | AccessListed
-  /** Why not, as a sentence, and whether it may be asked again. `code`: of doveadm/codes. */
+  /** Why it was refused, as a sentence; `isPassing`: trying again later can help; `code`: of doveadm/codes. */
   | { readonly text: string; readonly isPassing: boolean; readonly code: string };
 
 export interface DoorRefusal {
-  /** `stale`: the page has other settings; `person`: not there, or not with this role; `busy`: too much within a time; `unrecorded`. */
+  /** `stale`: the page has other settings; `person`: unknown, or without the role; `busy`: over a rate limit; `unrecorded`: no record. */
   readonly code: 'stale' | 'person' | 'busy' | 'unrecorded' | 'malformed' | 'version';
   readonly text: string;
-  /** The call came so many milliseconds too early; undefined: a person alone has used up what is theirs, or it is not known. */
+  /** Milliseconds after which the call may be repeated; undefined: unknown, or this person has used up their own share. */
   readonly waitMs?: number | undefined;
 }

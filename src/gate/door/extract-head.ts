@@ -3,12 +3,12 @@
 import { formatTime } from '../../host/words/instants.js';
 
 export interface ExtractFacts {
-  /** The examined records; `fromSeq` after `toSeq`: none. */
+  /** The range of examined records; `fromSeq` above `toSeq`: none. */
   readonly fromSeq: number;
   readonly toSeq: number;
   /** Some lines were unreadable, so rows may be missing. */
   readonly isDamaged: boolean;
-  /** Over the rows in the form of `formatJsonRow`, each with an LF; hex. */
+  /** SHA-256 in hex over the rows, each in the form of `formatJsonRow` and with an LF. */
   readonly sha256: string;
 }
 
@@ -21,12 +21,12 @@ export interface ExtractTitle extends ExtractFacts {
   readonly timeMs: number;
   readonly by: string;
   readonly users: readonly string[] | undefined;
-  /** In the form of `formatFilter`. */
+  /** Words of `formatFilter`. */
   readonly filter: readonly string[];
   readonly rows: number;
   /** The public key, in base64. */
   readonly key: string;
-  /** What the rows are, where they are no records: what the owner of the mailbox is shown. */
+  /** `owner`: the rows are the view for the owner of the mailbox instead of records. */
   readonly shown?: 'owner' | undefined;
 }
 

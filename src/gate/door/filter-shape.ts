@@ -1,4 +1,4 @@
-// A search's filter as it comes over a socket, by its shape.
+// The schema of a search filter that arrives over a socket.
 
 import * as z from 'zod';
 import { distanceMs, text } from '../../host/values/shape.js';

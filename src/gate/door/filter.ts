@@ -1,4 +1,4 @@
-// A search's filter as it comes over a socket: its keys, and its words in the record of the look. No schema: each subcommand loads this.
+// The keys of a search filter, and its words for a record. Without a schema, since each subcommand loads this file.
 
 import { formatTime } from '../../host/words/instants.js';
 import type { TrailFilter } from './trail-filter.js';

@@ -1,5 +1,5 @@
-// What the process that ships records may ask of the daemon at `audit.door`: HTTP/1.1 over a UNIX socket, as `admin.door`, with two
-// calls. What it says of its receivers is a claim. The daemon shows it, and believes a position once its own journal has that record.
+// The calls that the shipping process may make at `audit.door`: HTTP/1.1 over a UNIX socket, as `admin.door`, with two calls. What it
+// reports about its receivers is unproven: the daemon only shows it, and accepts a position once its own journal has that record.
 
 import * as z from 'zod';
 import { bounds } from '../../host/bounds/bounds.js';
@@ -8,7 +8,6 @@ import { noticeReceivers, sinkReports } from '../../rules/config/receiver.js';
 import type { NoticeSettings, Settings } from '../../rules/config/settings.js';
 import type { SinkSettings } from '../../rules/config/sinks.js';
 
-/** What is to be sent, and where to. */
 export interface ShipHead {
   readonly host: string;
   readonly version: string;
@@ -24,12 +23,12 @@ export interface ShipHead {
 
 export type ShipLine =
   | { readonly head: ShipHead }
-  /** The last record that is certainly on disk: up to it records may be sent. */
+  /** The last record that is certainly on disk; records up to it may be sent. */
   | { readonly seq: number };
 
 const claims = z.object({
   version: text(bounds.doorNameChars),
-  /** Of another head: the claims of the settings before are not taken. */
+  /** The id of the journal in the {@link ShipHead}: claims that name another journal are refused. */
   journal: text(bounds.doorNameChars),
   sinks: sinkReports,
   notices: noticeReceivers,
@@ -47,7 +46,6 @@ const claims = z.object({
 });
 export type ShipClaims = Readonly<z.infer<typeof claims>>;
 
-/** Every call. */
 export const shipCalls = {
   /** -> lines of {@link ShipLine}, at least one a second: the receivers, again after each reload, and how far records are on disk. */
   receivers: { route: 'GET /receivers', asks: nothing },

@@ -175,7 +175,7 @@ function adviceFor(
   }
 }
 
-/** Where the server shows no certificate in the way that is written, and does in the other one. */
+/** The other kind of TLS, where the server shows a certificate only with that one. */
 async function otherTlsOf(
   backend: BackendSettings,
   { phase }: UpstreamFault,
@@ -186,7 +186,7 @@ async function otherTlsOf(
   return (await lookAtCertificate({ ...backend, tls }, clock)) === undefined ? undefined : tls;
 }
 
-/** The certificate of a server; undefined: it shows none in time. Nothing is sent inside, and nothing of it is trusted. */
+/** The certificate of a server; undefined: none was shown in time. Nothing is sent to the server, and the certificate is not trusted. */
 export async function lookAtCertificate(
   backend: BackendSettings,
   clock: Clock,

@@ -110,7 +110,7 @@ export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCom
   ];
 }
 
-/** A file with errors starts no daemon, and neither does a journal that is not writable. */
+/** For a daemon that does not answer. A start is no advice while the file has errors or the journal is not writable: it would fail. */
 function lookAtStart(
   why: string,
   { hash, isJournalShut, unit = 'its unit', isRunning, refuses, isFolderGone }: Expected,
@@ -195,7 +195,7 @@ function noticesIn(notices: readonly Values[]): Look[] {
   });
 }
 
-/** What receivers showed the daemon last. What they are shown is a problem of the configuration. */
+/** Certificates that receivers showed last, and that end soon. Checks of the configuration cover those that receivers are shown. */
 function endingIn(metrics: string, { audit }: Expected): Look[] {
   return audit.ship.flatMap(({ name }) => {
     const label = `dovegate_certificate_expiry_seconds{role="receiver",name="${name}"} `;

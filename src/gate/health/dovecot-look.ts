@@ -8,7 +8,7 @@ import { type Look, ok, warning } from './look.js';
 
 const name = "Dovecot's own port";
 
-/** Empty: it takes all. */
+/** Empty: Dovecot accepts all commands. */
 export function lookAtAllowedCommands({ allowedCommands }: DovecotFacts): readonly Look[] {
   if (allowedCommands === '') return [];
   const what = 'the Dovecot of this machine takes only the commands of doveadm_allowed_commands';

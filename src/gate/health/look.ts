@@ -46,5 +46,4 @@ export function within<Result>(
   });
 }
 
-/** The reason that `dovegate doctor` states. */
 export const doctorsReason = 'dovegate doctor';

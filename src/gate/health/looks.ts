@@ -25,7 +25,7 @@ import { lookAtListener } from './listener-look.js';
 import { type Look, ok, warning } from './look.js';
 import { lookAtNames } from './names-look.js';
 
-/** Looks of other parts; the program hands them in. */
+/** Checks of other parts; the program hands them in. */
 export interface OtherLooks {
   /** A harmless command the whole way to each backend. */
   readonly ways: (settings: Settings, users: readonly string[], clock: Clock) => Promise<readonly Look[]>;
@@ -39,7 +39,7 @@ export interface OtherLooks {
 export interface JournalLookOptions {
   readonly clock: Clock;
   readonly daemonUid: number | undefined;
-  /** By which it is run. */
+  /** The unit that runs the daemon. */
   readonly unit?: Unit | undefined;
   /** The daemon's report about its journal; undefined: there is no daemon to ask. */
   readonly told: Values | undefined;
@@ -58,7 +58,7 @@ export interface LookOptions {
   readonly hasJournal: boolean;
   readonly service: Service | undefined;
   readonly daemonUid: number | undefined;
-  /** Of this machine; undefined: there is none, or it does not say. */
+  /** The Dovecot of this machine; undefined: there is none, or its settings cannot be read. */
   readonly dovecot: DovecotFacts | undefined;
   readonly commands: DaemonCommands & {
     readonly verify: string;
@@ -149,7 +149,6 @@ export interface Service {
 
 export const noService: Omit<Service, 'unit'> = { uid: undefined, isFailing: false, isRunning: false };
 
-/** As people write it. */
 export const shortOf = (unit: string): string => unit.replace(/\.service$/, '');
 
 /** Undefined: systemd does not run here, or no unit of it serves this file. */

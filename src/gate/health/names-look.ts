@@ -1,5 +1,5 @@
-// Whether Dovecot takes the case of names as the file says: its auth service is asked for a user in another spelling, by the code that the
-// daemon asks with.
+// Whether Dovecot folds or keeps the case of user names as the file says: its auth service is asked for a user in another case, by the
+// daemon's own lookup code.
 
 import type { NameCase } from '../../doveadm/names/user-name.js';
 import { createConnect } from '../../host/net/dial.js';
@@ -41,7 +41,7 @@ export async function lookAtNames(
 }
 
 const name = 'mail users';
-/** That it answers is known by any answer. */
+/** Any answer shows that the service works. */
 const nobody = 'dovegate-doctor';
 
 const told: Readonly<Record<NameCase, string>> = {
@@ -49,7 +49,7 @@ const told: Readonly<Record<NameCase, string>> = {
   keep: 'keeps the case of names',
 };
 
-/** Undefined: it knows neither spelling, or both as other users. */
+/** Undefined: neither spelling is known, or the answer is a different name. */
 async function caseOf(
   lookup: Lookup,
   user: string,
@@ -64,7 +64,7 @@ async function caseOf(
       return 'user' in asGiven ? 'keep' : undefined;
     }
     case 'found': {
-      // Any other name is one of a table of its own. A Dovecot may add the domain, or drop it.
+      // A different name comes from a mapping in the userdb. Only local parts are compared, as Dovecot may add or drop the domain.
       const [found, written] = [localPart(asOther.user), localPart(other)];
       return found === written ? 'keep' : foldAscii(found) === foldAscii(written) ? 'fold' : undefined;
     }

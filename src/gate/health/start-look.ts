@@ -1,4 +1,4 @@
-// Whether a daemon could open its journal now. A package asks before it restarts one that runs: the new one would turn all clients away.
+// Whether a daemon could open its journal now. A package asks before it restarts a running one: the new one would turn all clients away.
 
 import { statSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
@@ -16,7 +16,7 @@ import { within } from './look.js';
 const startBytes = 128 * 1024;
 const statMs = 3_000;
 
-/** As a sentence with what to do; undefined: no known obstacle. `told`: by the daemon that runs, if one does. */
+/** Why it could not, as a sentence with what to do; undefined: no known obstacle. `told`: the answer of a running daemon. */
 export async function whyNoStart(
   { audit: { directory } }: { readonly audit: Pick<Settings['audit'], 'directory'> },
   told: Told | undefined,
@@ -24,7 +24,7 @@ export async function whyNoStart(
 ): Promise<string | undefined> {
   const journal = told !== undefined && 'status' in told ? valuesOf(told.status['journal']) : {};
   const fault = valuesOf(journal['fault']);
-  // Only a restart helps against a writer that is gone.
+  // A writer that died is no obstacle: only a restart helps against it.
   if (journal['state'] === 'failed' && fault['code'] !== 'writer-died')
     return `the daemon cannot write its journal: ${textOf(fault['text'])}; repair or free the disk: ${dfOf(directory)}`;
   let folder = directory;
@@ -33,14 +33,14 @@ export async function whyNoStart(
   const look = async (): Promise<string | undefined> => {
     const { bavail, bsize, blocks } = await statfs(folder);
     const free = bavail * bsize + reserveOf(directory);
-    // Without any blocks it is a file system in memory that has no limit.
+    // Zero blocks: a file system in memory without a limit.
     if (blocks === 0 || free >= startBytes) return undefined;
     return `${bytesWords(free)} are free for the journal in ${directory}, and the records of a start want ${bytesWords(startBytes)}; free the disk: ${dfOf(folder)}`;
   };
   return within(statMs, clock, look(), () => `the file system of ${folder} does not answer`);
 }
 
-/** A start on a full disk takes its room from there. */
+/** Bytes of the journal's reserve: a start on a full disk uses them. */
 function reserveOf(directory: string): number {
   try {
     return statSync(join(directory, reserveName)).size;

@@ -29,7 +29,7 @@ export class KeyUses {
     usage.lastFrom = from;
   }
 
-  /** A command of somebody who may have signed in long ago. Whoever has not signed in uses no key. */
+  /** A command of a principal that may have signed in long ago; one that has not signed in uses no key. */
   ran(principal: string, nowMs: number): void {
     const usage = this.#byKey.get(principal);
     if (usage?.lastUsedMs !== undefined) usage.lastUsedMs = nowMs;

@@ -26,7 +26,7 @@ export const failureLimits = {
 } as const;
 
 export class LoginHistory {
-  /** When a login succeeded; the oldest one first. Nobody gets in here without a right login. */
+  /** When a login succeeded, the oldest one first. Only a successful login makes an entry. */
   readonly #succeeded = new Map<string, number>();
   /** The number of the last turn, counted from 1; the oldest one first. */
   readonly #turns = new Map<string, number>();
@@ -39,7 +39,7 @@ export class LoginHistory {
     return this.#succeeded.size + this.#turns.size + this.#failures.size + this.#failed.size;
   }
 
-  /** Whether somebody logged in from there within the last hour; with a name: as that one. */
+  /** Whether a login from there succeeded within the last hour; with `name`: under that name. */
   isKnown(network: string, nowMs: number, name?: string): boolean {
     return nowMs - (this.#succeeded.get(idOf(network, name)) ?? -Infinity) < knownMs;
   }
@@ -49,7 +49,7 @@ export class LoginHistory {
     put(this.#succeeded, idOf(network, name), nowMs);
   }
 
-  /** Whether somebody logged in from there lately, and nobody failed since a minute: a crowd of guessers is no better than strangers. */
+  /** Whether a login from there succeeded lately and none failed within a minute: guessers of a known network count as strangers. */
   isTrusted(network: string, nowMs: number): boolean {
     return this.isKnown(network, nowMs) && nowMs - (this.#failed.get(network) ?? -Infinity) > guessedMs;
   }
@@ -66,7 +66,7 @@ export class LoginHistory {
     return this.#failures.waitMs(this.#payerOf(source, nowMs), nowMs);
   }
 
-  /** A password from there was checked, or left without that, which counts for the network only: names cost an attacker nothing. */
+  /** After a password was checked. A try that left unchecked counts for the network only, since names cost an attacker nothing. */
   tookTurn({ network, name }: LoginSource, isChecked: boolean): void {
     this.#turn += 1;
     put(this.#turns, idOf(network), this.#turn);
@@ -93,7 +93,7 @@ function idOf(network: string, name?: string): string {
   return name === undefined ? network : `${network} ${name}`;
 }
 
-/** As the newest entry; the oldest one makes room. */
+/** Makes it the newest entry; a full table drops the oldest one. */
 function put(table: Map<string, number>, key: string, value: number): void {
   table.delete(key);
   if (table.size >= sourcesMax) {
@@ -208,7 +208,7 @@ export class LoginQueue {
     this.#next();
   }
 
-  /** Drops one where too many wait: of networks without a success first, there of the network with most, there the last in the order. */
+  /** Drops one if too many wait: first of networks without a success, among these of the network with most, there the last in the order. */
   #makeRoom(network: string): void {
     const all = [...this.#waiting.values()];
     const waitingAt = (place: string): Waiter[] => all.filter(({ login }) => login.source.network === place);
@@ -252,12 +252,11 @@ function sorted(waiters: readonly Waiter[], placeOf: (waiter: Waiter) => readonl
 /** Clients that wait for their turn, by network; the network that was served last stands last. No set is empty. */
 type Round = Map<string, Set<() => void>>;
 
-/** Peers of other ranks are served after so many. */
+/** Clients served in each turn of the event loop; then all other work is served. */
 const perTurn = 4;
 /**
- * While clients keep arriving, those of networks without a recent success are served this often only. A turn of the event loop accepts one
- * connection (libuv 1.46), so the last one to connect would wait for as many turns as connected before, each as long as what is served in
- * it.
+ * While clients keep arriving, those of networks without a recent success are served only this often. A turn of the event loop accepts one
+ * connection (libuv 1.46), so each client served in a turn delays everybody who still has to be accepted.
  */
 const arrivalPauseMs = 20;
 
@@ -269,7 +268,7 @@ export class UnauthenticatedTurns {
   readonly #isKnown: (network: string) => boolean;
   readonly #nextTurn: () => Promise<void>;
   readonly #now: () => number;
-  /** Of networks with a recent success, of others, and of clients that come last. */
+  /** For networks with a recent success, for others, and for clients that come last. */
   readonly #rounds: readonly [Round, Round, Round] = [new Map(), new Map(), new Map()];
   #isServing = false;
   /** A client came since the last turn of the loop. */
@@ -293,8 +292,8 @@ export class UnauthenticatedTurns {
   }
 
   /**
-   * Resolves when it is the turn of a client from there. After `signal` it takes no turn and resolves at once: connections that are closed
-   * as fast as they come must not stand before those that are open. `isLast`: it comes after all others, and no other one is paused for it.
+   * Resolves when it is the turn of a client of that network. An abort gives the turn up and resolves at once: connections that are closed
+   * as fast as they come must not stand before open ones. `isLast`: after all others, and no other one is paused for it.
    */
   take(network: string, signal?: AbortSignal, isLast = false): Promise<void> {
     if (signal?.aborted === true) return Promise.resolve();

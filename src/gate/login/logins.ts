@@ -157,7 +157,7 @@ export class Logins {
     }
   }
 
-  /** A right key is answered at once. A wrong one is, too, while its network has tokens for that, and later without. */
+  /** A right key is answered at once; a wrong one too, while its network has tokens, and then only after a wait. */
   async byKey({ text, name, address, signal }: KeyTry): Promise<LoginAnswer> {
     const { clock, history, wrongKeys, keyUses } = this.#guard;
     const nowMs = clock.wallMs();
@@ -257,7 +257,7 @@ interface Remembered {
 }
 
 const holdsMs = 300_000;
-/** Of one account from one place. Guesses that are checked are three hundred in that time, once the tokens of their network are used up. */
+/** For one account from one network. Only some 300 checked guesses fit into that time once the tokens of the network are used up. */
 const missesMax = 1024;
 const loginsMax = 4096;
 

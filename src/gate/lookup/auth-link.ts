@@ -43,7 +43,7 @@ export interface LinkLimits extends AuthLimits {
   readonly lateMax: number;
 }
 
-/** Without a question it is closed. An open connection keeps a stopped service alive, which answers with outdated data. */
+/** An idle connection is closed after this time: an open one keeps a stopped service alive, which answers with outdated data. */
 const idleTimeoutMs = 60_000;
 
 /** The opener of the link. Called at any time between the calls of the link's methods, and never before its constructor returned. */
@@ -155,7 +155,7 @@ export class AuthLink<Q extends LinkQuestion> {
       this.#transport = transport;
       if (this.#state.at !== 'dialing') return transport.close('dial-failed', true);
       this.#state = { at: 'greeting', timer: this.#state.timer };
-      // The wrong type of listener of 2.4 shows itself only after this.
+      // A 2.4 listener of the wrong type shows it only after this line.
       this.#write(Buffer.from(versionLine));
       const dialogue = new AuthDialogue(this.#limits);
       for (;;) {

@@ -247,7 +247,7 @@ export class Lookup implements LinkOwner<Asking> {
       this.#current = new AuthLink<Asking>(address, connect, clock, limits, this);
       this.#links.add(this.#current);
     }
-    // Last: it may call back at once, for another link.
+    // Called last: it may call back at once, for another link.
     old?.retire('lifetime');
     return this.#current;
   }

@@ -85,7 +85,7 @@ const certificateNames: Readonly<Record<CertificateRole, (name: string) => strin
 
 /** `isWritten`: a configuration says when it ends, often as a day. */
 function endOf(nowMs: number, leftMs: number, isWritten = false): string {
-  // The clock was read at another moment for what is left than for now, and ends are whole seconds.
+  // Ends are whole seconds; rounding removes what the two readings of the clock differ by.
   const endMs = Math.round((nowMs + leftMs) / 1000) * 1000;
   const written = isWritten ? formatEnd(endMs) : '';
   // A day of the configuration is shown as that day, in every time zone.

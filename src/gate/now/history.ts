@@ -4,20 +4,20 @@
 import { classOfOutcome } from '../outcome/class.js';
 import type { NowTiles } from './now.js';
 
-/** Ten minutes, and the second that runs. */
+/** Ten minutes, and the current second. */
 const secondsKept = 601;
 const stepSeconds = 5;
 
 export type CountedAs = 'other' | 'failed' | 'denied';
 
-/** A client that left is no failure; what may have run is one. */
+/** A client that left does not count as a failure; a command that may have run does. */
 export function countedAs(outcome: string): CountedAs {
   const as = classOfOutcome(outcome);
   if (as === 'ok' || outcome === 'aborted') return 'other';
   return as === 'denied' ? 'denied' : 'failed';
 }
 
-/** How many of something there were in each of the last seconds. Times are milliseconds of a clock that never goes back. */
+/** Counts of something in each of the last seconds. Times are milliseconds of a clock that never goes back. */
 export class PerSecond {
   readonly #counts: Uint32Array;
   #second = 0;
@@ -32,7 +32,7 @@ export class PerSecond {
     this.#counts[at] = (this.#counts[at] ?? 0) + 1;
   }
 
-  /** From one second to another, without that; default: all that are kept. */
+  /** From one second up to, but not including, another; default: all that are kept. */
   sum(nowMs: number, from = 0, to = from + this.#counts.length): number {
     this.#goTo(nowMs);
     let all = 0;
@@ -40,7 +40,7 @@ export class PerSecond {
     return all;
   }
 
-  /** Seconds in which nothing was are emptied when the next one begins. */
+  /** Clears the seconds that passed without a count. */
   #goTo(nowMs: number): void {
     const second = Math.floor(nowMs / 1000);
     if (second <= this.#second) return;

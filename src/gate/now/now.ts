@@ -11,12 +11,12 @@ export interface Now {
   readonly tiles: NowTiles;
   /** Oldest first, at most 200; `runningCount` has them all. */
   readonly running: readonly RunningCommand[];
-  /** Those that wait are among them. */
+  /** Includes waiting commands. */
   readonly runningCount: number;
   readonly waitingCount: number;
   /** Newest first, at most 60. */
   readonly troubles: readonly Trouble[];
-  /** From then on all of them are counted; RFC 3339. */
+  /** All of them since this time are counted; RFC 3339. */
   readonly troublesSince: string;
   readonly backends: readonly BackendNow[];
 }
@@ -27,10 +27,10 @@ export interface NowHead {
   /** `blind`: nothing can be recorded, or nothing is known. `not serving`: no backend can be reached. */
   readonly state: 'serving' | 'degraded' | 'not serving' | 'draining' | 'blind';
   readonly since: string;
-  /** Of the process. */
+  /** The start of the process. */
   readonly started: string;
   readonly configHash: string;
-  /** Without files. */
+  /** Without `files`. */
   readonly loaded: Loaded;
   /** The first UNIX socket where commands are taken; absent: there is none. */
   readonly socket?: string | undefined;
@@ -46,7 +46,7 @@ export interface Problem {
   /** "systemctl status dovecot on mail1" */
   readonly try?: string | undefined;
   readonly backend?: string | undefined;
-  /** Commands suffer from it now: it makes the state. */
+  /** Commands suffer from it now, so it decides the state. */
   readonly isDegrading: boolean;
   /** Stays the same while the sentence changes. */
   readonly key: string;
@@ -54,9 +54,9 @@ export interface Problem {
 }
 
 export interface NowTiles {
-  /** Commands that ended in the last 5 s, a second. */
+  /** Commands per second that ended in the last 5 s. */
   readonly perSecond: number;
-  /** The same of ten minutes, one for each 5 s, oldest first: at most 120. */
+  /** The same over ten minutes, one for each 5 s, oldest first: at most 120. */
   readonly history: readonly number[];
   /** In the last ten minutes. */
   readonly failed: number;
@@ -94,7 +94,7 @@ export interface RunningCommand {
   /** Only for `audit`, and only if the view covers it. */
   readonly user?: string;
   readonly backend?: string | undefined;
-  /** For an upstream of its backend: nothing of it runs there yet. */
+  /** It waits for an upstream: nothing of it runs at the backend yet. */
   readonly isWaiting?: true | undefined;
   /** Its client has been answered at the deadline, and its backend has not replied yet. */
   readonly isOverdue?: true | undefined;
@@ -106,15 +106,15 @@ export interface RunningCommand {
 }
 
 export interface Trouble {
-  /** Of several that are the same: of the last one. */
+  /** The last one's, where several are the same. */
   readonly at: string;
-  /** How many are the same; absent: it is one. */
+  /** How many are the same; absent: one. */
   readonly count?: number;
-  /** Of several: the number with a record of their own; absent: all of them. */
+  /** How many of several have a record of their own; absent: all. */
   readonly recorded?: number;
-  /** When the first of several was. */
+  /** The first one's, where several are the same. */
   readonly since?: string;
-  /** Of several that are the same: of the last one that is recorded, as is the user. Absent: none is; of a flood most are only counted. */
+  /** The last recorded one's, like `user`; absent: none is recorded. In a flood most are only counted. */
   readonly id?: string;
   readonly kind: 'denied' | 'failed' | 'login';
   readonly principal: string;
@@ -130,7 +130,7 @@ export interface Trouble {
   readonly policy?: string;
 }
 
-/** A trouble as the gate tells it: the sentence and the next step of a command's are made of its codes by who shows it. */
+/** A trouble as the gate sends it: the program that shows it makes the sentence and the next step of a command from its codes. */
 export type TroubleFacts = Omit<Trouble, 'text' | 'next' | 'user' | 'policy'> &
   ({ readonly text: string } | { readonly ended: EndedFacts });
 
@@ -142,9 +142,9 @@ export interface EndedFacts {
   /** The lock or hold that stopped it. */
   readonly lock?: string | undefined;
   readonly policy: string;
-  /** Of the rule that decided; '': no rule did. */
+  /** FILE:LINE of the rule that decided; '': no rule did. */
   readonly place: string;
-  /** As `givenOf` says. */
+  /** The value of `givenOf`. */
   readonly givenBytes: number;
 }
 

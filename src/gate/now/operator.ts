@@ -8,23 +8,23 @@ export interface Drain {
   readonly reason?: string | undefined;
 }
 
-/** Of a reload that was refused; the first problem follows. */
+/** Begins the sentence of a refused reload; the first problem follows. */
 export const notReplaced = 'the configuration is not replaced';
 
-/** How the configuration that is served came to be: by the start, or by whose reload. */
+/** How the served configuration was loaded: by the start, or by whose reload. */
 export interface Loaded {
   /** RFC 3339. */
   readonly since: string;
   readonly by?: string | undefined;
-  /** Those that had changed, with their owners and times; absent: they are not told. */
+  /** The changed files, with their owners and times; absent: not shown. */
   readonly files?: readonly string[] | undefined;
-  /** The last change before it: of a start, and of a reload for which no file had changed. */
+  /** The last change before it; only for a start, and for a reload for which no file had changed. */
   readonly before?: Omit<Loaded, 'before'> | undefined;
 }
 
 /**
- * `loaded {TIME} by a reload by anna; changed: dovegate.yaml: of uid 0, changed TIME`; a start is not who changed it, so the last change
- * before it follows: `loaded {TIME} by the start; no file had changed; the change before: loaded {TIME} by a reload by anna; ...`
+ * `loaded {TIME} by a reload by anna; changed: dovegate.yaml: of uid 0, changed TIME`. A start changes no file, so the last change follows:
+ * `loaded {TIME} by the start; no file had changed; the change before: loaded {TIME} by a reload by anna; ...`
  */
 export function loadedWords({ since, by, files, before }: Loaded): string {
   const who = by === undefined ? 'the start' : `a reload ${drainWords({ by })}`;

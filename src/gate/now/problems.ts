@@ -24,16 +24,16 @@ import {
 export type NowState = NowHead['state'];
 
 export interface FoundProblem {
-  /** Of readiness, or of a line of the log where there is one. */
+  /** The code of readiness, or of a log line if there is one. */
   readonly code: FoundCode;
   /** Times in it are marked: `{2026-11-21T02:14:00.000Z}`. */
   readonly text: string;
   readonly try?: string;
   readonly backend?: string;
-  /** Whose it is, where it is no backend's. */
+  /** What it is about, if not a backend. */
   readonly about?: string;
   readonly isDegrading: boolean;
-  /** For those who may know of that mail user. */
+  /** The text with the name of a mail user, for those who may see that user. */
   readonly named?: { readonly user: string; readonly text: string };
   /** Since when, in Unix milliseconds; undefined: not known. */
   readonly sinceMs?: number;
@@ -51,17 +51,17 @@ const slowNamesMax = 3;
 const stuckMsMin = 10_000;
 /** The time after which a client gets the first "still waiting" notice. */
 const waitMsMax = 5_000;
-/** A key that its own program says wrong once or twice is no theft. */
+/** One or two refusals are a mistake of the key's own program, not a theft. */
 const refusalsMin = 3;
-/** In a minute. A team that mistypes has fewer. */
+/** In a minute. A team that mistypes its passwords has fewer. */
 const failedLoginsMin = 30;
 
-/** What degrades first, then the worst; empty: nothing is wrong. */
+/** Those that degrade first, then the worst; empty: nothing is wrong. */
 export function findProblems(running: Running): readonly FoundProblem[] {
   return problemsOf(running).toSorted((one, other) => Number(other.isDegrading) - Number(one.isDegrading));
 }
 
-/** A gate that stops drains its backends, and that is no problem of theirs. */
+/** A gate that stops drains its backends, so their states are no problems then. */
 function problemsOf(running: Running): readonly FoundProblem[] {
   const { journal, sinks, ship, lookups, refusedKeys, atMs } = running;
   const backends = running.state === 'draining' ? [] : running.backends;
@@ -124,7 +124,7 @@ export class Standing {
 
   judge(state: NowState, problems: readonly FoundProblem[], nowMs: number): void {
     if (state !== this.state) {
-      // It is not looked at all the time: a backend that is down says since when it is.
+      // The state is not judged all the time, so the problems' own times say when it began.
       const known = problems.flatMap(({ isDegrading, sinceMs }) => (isDegrading ? (sinceMs ?? nowMs) : []));
       const isWorse = (state === 'degraded' || state === 'not serving') && this.state === 'serving';
       const sinceMs = isWorse ? Math.min(nowMs, ...known) : nowMs;
@@ -138,7 +138,7 @@ export class Standing {
 function journalFailure({ state, fault, freeBytes, directory }: RunningJournal): FoundProblem | undefined {
   if (state !== 'failed') return undefined;
   const [why, ask] = fault?.why ?? ['it failed'];
-  // The disk may be in order.
+  // Without the right to write, the disk may be in order.
   const isDenied = fault?.code === 'no-rights';
   return {
     code: 'audit-failed',
@@ -152,7 +152,7 @@ function freeOf(freeBytes: number | undefined): string {
   return freeBytes === undefined ? '' : ` (${bytesWords(freeBytes)} free)`;
 }
 
-/** Commands do not suffer from it, but no record of these can be shown until the files are back. */
+/** Commands do not suffer from it, but the missing records cannot be shown until the files are back. */
 function missingRecords({ missing, directory }: RunningJournal): FoundProblem | undefined {
   if (missing === undefined) return undefined;
   const { seq, sinceMs } = missing;
@@ -171,7 +171,7 @@ function journalReserve({ state, space, freeBytes, directory }: RunningJournal):
   return {
     code: 'audit-reserve',
     text: `The disk of the audit records is full but for its reserve${freeOf(freeBytes)}. Only rules with emergency: true are served.`,
-    // The reserve is small: with more than a few of it free, it is the records that have reached their size.
+    // The reserve is small: with much more space free, the records have reached their maximum size.
     try:
       freeBytes === undefined || freeBytes < diskFullBytes
         ? `free the disk: df -h ${directory}`
@@ -234,7 +234,7 @@ function touched({ isDamaged, isAppended, directory }: RunningJournal): FoundPro
   ];
 }
 
-/** Several of them. */
+/** Only for several backends. */
 function allDown(down: readonly RunningBackend[]): FoundProblem {
   const sinceMs = Math.max(...down.map((backend) => backend.sinceMs));
   const longer = down.every(({ mayBeLonger }) => mayBeLonger) ? orLonger : '';
@@ -273,7 +273,7 @@ export function hangingAt(name: string, exchanges: Running['exchanges']): Runnin
   );
 }
 
-/** Its workers are stopped or hang: the system accepts connections for them, so it is not down, and nothing ends there. */
+/** Its workers are stopped or hang. The system still accepts connections for them, so it is not down, but no command ends. */
 function backendStuck(
   backend: RunningBackend,
   { exchanges }: Pick<Running, 'exchanges'>,
@@ -349,15 +349,15 @@ const orLonger = ' or longer (it was not reached since dovegate started, or chan
 
 type DownFault = NonNullable<RunningBackend['fault']>;
 
-/** Without a word of the backend. */
+/** Contains no text of the backend. */
 export function whyDown({ code, system = '', tlsCause, isSilent, why: [why] }: DownFault): string {
   if (tlsCause !== undefined) return tlsWords[tlsCause];
-  // The error of another fault is about something else, as a file that could not be read.
+  // For other codes, `system` may be about something else, such as a file that could not be read.
   if (code === 'dial-refused') return systemWords[system] ?? why;
   if (code === 'auth-rejected' && (system === 'ENOENT' || system === 'EACCES'))
     return `the file of its password cannot be read (${system})`;
   if (code === 'dial-timeout') return isSilent === true ? silentWords : 'no connection in time';
-  // It is no command that failed, so there was no status to come.
+  // The general sentence is about a command without a status; here a dial failed.
   if (code === 'closed-early') return 'it ended the connection before it greeted';
   return why;
 }
@@ -442,7 +442,7 @@ function isUnserved({ backends: names }: Route, backends: readonly RunningBacken
   return !backends.some((backend) => names.includes(backend.name) && isUp(backend));
 }
 
-/** Only for routes with several backends: of a single one `backendDown` tells. */
+/** Only for routes with several backends: `backendDown` reports a single one. */
 function routeDown(route: Route, backends: readonly RunningBackend[]): FoundProblem | undefined {
   const { place, backends: names } = route;
   const all = backends.filter(({ name }) => names.includes(name));
@@ -569,7 +569,7 @@ function stalled(stall: Running['stall']): FoundProblem | undefined {
   };
 }
 
-/** Also a start with what was served before. */
+/** Includes a start that serves the configuration from before. */
 export function failedReload(reload: Running['reload']): FoundProblem | undefined {
   if (reload === undefined || reload.isSuccess) return undefined;
   const { atMs, problems, lastReadMs } = reload;
@@ -593,7 +593,7 @@ export function failedReload(reload: Running['reload']): FoundProblem | undefine
   };
 }
 
-/** Of `DIRECTORY/FILE:LINE`. */
+/** FILE:LINE of `DIRECTORY/FILE:LINE`. */
 function fileOf(place: string): string {
   return place.slice(place.lastIndexOf('/') + 1);
 }

@@ -35,12 +35,12 @@ const minuteMs = 60_000;
 const keyMs = 10 * minuteMs;
 
 export class RefusedLogins {
-  /** The last minute, and the second that runs. */
+  /** The last minute, and the current second. */
   readonly #failures = new PerSecond(61);
   readonly #sources: Source[] = [];
   readonly #keys: RefusedKey[] = [];
 
-  /** One more. `network`: a place on the network. */
+  /** Counts a failed login from a network. */
   failed(nowMs: number, listener: string, network: string): void {
     this.#failures.add(nowMs);
     const before = this.#sources.find((each) => each.network === network && each.listener === listener);
@@ -48,7 +48,7 @@ export class RefusedLogins {
     put(this.#sources, before, { network, listener, count, lastMs: nowMs });
   }
 
-  /** The same of a key that the listener has, by its name. */
+  /** Counts a refusal of a key of this listener. */
   refused(nowMs: number, listener: string, key: string, why: KeyRefusal, network: string): void {
     const known = this.#keys.find(
       (each) => each.key === key && each.listener === listener && each.why === why,
@@ -78,13 +78,13 @@ export class RefusedLogins {
     return { count, most: { network, listener, count: Math.min(most.count, count) } };
   }
 
-  /** Those of the last ten minutes. */
+  /** The keys that were refused in the last ten minutes. */
   keys(nowMs: number): readonly RefusedKey[] {
     return this.#keys.filter(({ lastMs }) => nowMs - lastMs <= keyMs);
   }
 }
 
-/** In the place of what it was, or of the one that was longest ago where there is no more room. */
+/** Replaces `before`, else the oldest one if there is no more room. */
 function put<Of extends { readonly lastMs: number }>(list: Of[], before: Of | undefined, next: Of): void {
   const isFull = list.length >= bounds.failedLoginsListed;
   const gone =

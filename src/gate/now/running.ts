@@ -10,7 +10,7 @@ import type { BackendHealth } from './now.js';
 import type { Drain, Loaded } from './operator.js';
 import type { FailedLogins, RefusedKey } from './refused-logins.js';
 
-/** Of a code: its meaning, and the advice if there is one, as in its table. */
+/** The meaning of a code, and the advice if its table has one. */
 export type Meaning = readonly [means: string, ask?: string];
 
 /** `text` may quote another program: for the log and operators only. `why` holds no word but ours. */
@@ -22,10 +22,9 @@ export interface Fault {
 
 /** Times in `Ms` that are no durations are Unix milliseconds. */
 export interface Running {
-  /** Of the program, and of its runtime. */
   readonly version: string;
   readonly runtime: string;
-  /** What the process uses. Undefined descriptors: unknown, and no limit. */
+  /** Resources of the process. `openDescriptors` undefined: unknown; `descriptorsMax` undefined: no limit. */
   readonly usage?: {
     readonly cpuSeconds: number;
     readonly residentBytes: number;
@@ -52,7 +51,7 @@ export interface Running {
   /** In the order in which they are tried; `place`: FILE:LINE. */
   readonly routes: readonly { readonly place: string; readonly backends: readonly string[] }[];
   readonly journal: RunningJournal;
-  /** Access on request: how many wait, live, and were granted without an approval and not reviewed; the first of them. */
+  /** Access on request: numbers of undecided requests, live grants, and unreviewed grants without approval; `list`: the first of them. */
   readonly access?: {
     readonly requests: number;
     readonly grants: number;
@@ -67,25 +66,25 @@ export interface Running {
   readonly certificates: readonly RunningCertificate[];
   readonly keys: readonly RunningKey[];
   readonly exchanges: readonly RunningExchange[];
-  /** Of the page's process; undefined: the settings name no page. */
+  /** The page's process; undefined: the settings name no page. */
   readonly page?:
     | {
-        /** What it last said of itself; undefined: it is not there. */
+        /** Its last report; undefined: it is not connected. */
         readonly told: PageTold | undefined;
       }
     | undefined;
-  /** Of the process that ships records and notices; undefined: the settings name no receivers. */
+  /** The process that ships records and notices; undefined: the settings name no receivers. */
   readonly ship?:
     | {
         readonly isConnected: boolean;
-        /** For longer than a restart of it takes. */
+        /** It is not connected for longer than its restart takes. */
         readonly isAbsent: boolean;
-        /** How old what it said is. */
+        /** The age of its last report. */
         readonly ageMs: number;
         readonly problem?: string | undefined;
-        /** All receivers, who get nothing while it is not there. */
+        /** All receivers; they get nothing while it is not connected. */
         readonly names: readonly string[];
-        /** What each of them said `ageMs` ago. */
+        /** The state of each of them `ageMs` ago. */
         readonly notices: readonly RunningNotices[];
       }
     | undefined;
@@ -104,9 +103,9 @@ export interface Running {
   readonly lookups: readonly { readonly socket: string; readonly sinceMs: number; readonly why: Meaning }[];
   readonly refusedKeys: readonly RefusedKey[];
   readonly failedLogins: FailedLogins;
-  /** Who has looked at a problem that degrades nothing, by its key, and until when (RFC 3339) it is known. */
+  /** Who acknowledged a problem that degrades nothing, by its key, and until when (RFC 3339). */
   readonly acknowledged: (key: string) => { readonly by: string; readonly until: string } | undefined;
-  /** The longest of the last minute. */
+  /** The longest stall of the event loop in the last minute. */
   readonly stall: { readonly atMs: number; readonly durationMs: number } | undefined;
   readonly log: {
     readonly dropped: number;
@@ -129,7 +128,7 @@ export interface RunningBackend extends Omit<PoolSnapshot, 'isNewer' | 'fault'> 
   readonly address: string;
   /** Undefined: this host. */
   readonly host: string | undefined;
-  /** What it gets, being newer than dovegate knows: the setting of that name. Undefined: it is not. */
+  /** The setting of this name, if the backend is newer than dovegate knows; else undefined. */
   readonly newer: string | undefined;
   /** Why it is down. `system`: the system's code, such as ECONNREFUSED. */
   readonly fault:
@@ -173,9 +172,9 @@ export interface RunningJournal
   extends Pick<OpenJournal, 'state' | 'space' | 'seq' | 'lost' | 'unsyncedMs' | 'filling' | 'missing'> {
   readonly fault: Fault | undefined;
   readonly directory: string;
-  /** Of its file system; undefined: not known yet. */
+  /** Free bytes of its file system; undefined: not known yet. */
   readonly freeBytes: number | undefined;
-  /** The start found that it is not what its last checkpoint says, or lines that no run wrote. */
+  /** The start found that the journal differs from its last checkpoint (`isDamaged`), or has lines that no run wrote (`isAppended`). */
   readonly isDamaged: boolean;
   readonly isAppended: boolean;
   /** Where records survive a crash until they are on disk; undefined: nowhere, so every command waits for the disk. */
@@ -188,10 +187,10 @@ export const forkedMeans: Meaning = ['the store holds another journal under the 
 /** A receiver of records, by its own report. `forked`: as `forkedMeans`. */
 export interface RunningSink extends Omit<SinkReport, 'fault' | 'sentSeq' | 'safe'> {
   readonly fault?: Fault | undefined;
-  /** Records on disk that were not sent yet, and for how long this run knows the oldest of them to be there. */
+  /** Records on disk that were not sent yet, and how long this run has known the oldest of them. */
   readonly lagRecords: number;
   readonly lagMs: number;
-  /** The last one that it certainly has: the journal here has it, too. */
+  /** The last record that the receiver certainly has; this journal has it, too. */
   readonly safeSeq: number;
 }
 
@@ -225,7 +224,6 @@ export interface PageTold {
   readonly signIns: number;
   readonly refusedSignIns: number;
   readonly problem?: string | undefined;
-  /** How old this is. */
   readonly ageMs: number;
 }
 

@@ -4,7 +4,7 @@ import type { StoredRecord } from '../../host/values/values.js';
 import type { RecordedOutcome } from '../../journal/records/record.js';
 import { textIn } from '../../journal/records/stored.js';
 
-/** What people do, as a search tells it apart: one row for a command, and for each record of something else. */
+/** Kinds of rows of a search: a command is one row, and so is each record of another kind. */
 export const rowKinds = ['command', 'access', 'operator', 'session', 'look', 'count'] as const;
 export type RowKind = (typeof rowKinds)[number];
 
@@ -13,7 +13,7 @@ export type OutcomeClass = (typeof outcomeClasses)[number];
 
 /**
  * `denied`: refused by policy, a limit or an approver, not answered, or not understood; nothing ran. `unknown`: it may have run. Other
- * steps of access went well.
+ * steps of access count as `ok`.
  */
 const classes: Readonly<Record<RecordedOutcome | 'open' | RefusedStep, OutcomeClass>> = {
   ok: 'ok',
@@ -30,7 +30,7 @@ const classes: Readonly<Record<RecordedOutcome | 'open' | RefusedStep, OutcomeCl
   open: 'unknown',
 };
 
-/** What a request for access came to, where nobody got anything by it. */
+/** Ends of a request for access by which nobody got anything. */
 type RefusedStep = 'refused' | 'unanswered';
 
 /** Finds everything that somebody did not get: each command and request whose class is another one than `ok`. */
@@ -47,7 +47,7 @@ export function isKnown(outcome: string): outcome is keyof typeof classes {
   return Object.hasOwn(classes, outcome);
 }
 
-/** What dovegate itself counted mails for: a command, or a request for access. Undefined: a client sent it. */
+/** The command or request for access that dovegate itself counted mails for; undefined: a client sent it. */
 export function countedForOf(
   record: StoredRecord,
 ): { readonly kind: 'command' | 'request'; readonly id: string } | undefined {
@@ -64,10 +64,10 @@ export function backendMet(
   return sent !== true && classOfOutcome(outcome) === 'denied' ? '' : backend;
 }
 
-/** What dovegate itself says in an answer is shorter, and is counted with it. */
+/** More than dovegate itself ever says in an answer, which `bytesOut` includes. */
 const ownBytesMax = 4096;
 
-/** Bytes of a backend's answer that went to the client, so it ran; 0: nothing shows that some did. */
+/** Bytes of a backend's answer that went to the client, so the command ran; 0: nothing shows that it did. */
 export function givenOf({
   bytesIn,
   bytesOut,

@@ -52,10 +52,10 @@ export interface ExchangeEnded {
   readonly outcome: RecordedOutcome;
   /** The status line that the client got, without LF. */
   readonly status: string;
-  /** Undefined: one of a flood of refusals, of which `flood` says how many. */
+  /** Undefined: not logged, as one of a flood of refusals; `flood` says how many. */
   readonly level: LogLevel | undefined;
   readonly error: ErrorCode | undefined;
-  /** The client's sentence, or the one that stands in its place. */
+  /** The sentence for the client, or for the log alone if the client gets none. */
   readonly text: string | undefined;
   /** The sentence repeats words of a client or a backend, which not everybody may read. */
   readonly isQuoting: boolean;
@@ -85,7 +85,7 @@ export const loginFailures = {
 } as const;
 export type LoginFailure = keyof typeof loginFailures;
 
-/** How a login attempt ended. It is right by its hash, by a recent login, or by a client certificate; or why it was refused. */
+/** Accepted by its hash, by a recent login, or by a client certificate; or why a login was refused. */
 export type LoginResult = 'ok' | 'remembered' | 'certificate' | LoginFailure;
 
 /** A line of the log: `kind` is its code, and all keys but `level` and `text` are its keys, as fixed as those of records. */

@@ -10,7 +10,7 @@ import type { AuditRecord, RecordRoom } from '../../journal/records/record.js';
 import { countedCommand } from '../../journal/records/stored.js';
 import { type FloodKind, floodKinds, type Observe } from './events.js';
 
-/** Whether the journal never gets the record that it did not take with this fault. */
+/** Whether the record that the journal refused with this fault never reaches it. */
 export function isLost(fault: unknown): boolean {
   return fault instanceof JournalFault && (fault.code === 'overflow' || fault.code === 'closed');
 }
@@ -65,12 +65,12 @@ export type FloodSource =
     }
   | { readonly network: string; readonly listener: string };
 
-/** The unauthenticated peers of a network at a listener. A character between the two occurs in neither. */
+/** The unauthenticated peers of a network at a listener. Neither part contains the separator. */
 export function networkKey(network: string, listener: string): string {
   return `${network}\n${listener}`;
 }
 
-/** Commands, and users, that a count names; of more it names none. */
+/** A count names its commands, and its users, only up to this number. */
 export const countedNamesMax = 16;
 
 const tellAfterMs = 1000;
@@ -84,7 +84,7 @@ const gateLimits: FloodLimits = {
   sourcesMax: 4096,
   namedMax: 16,
 };
-/** Of commands of a known requester: a burst of them is mostly one script, whose records are wanted. */
+/** For commands of a known requester: a burst of them is mostly one script, whose records are wanted. */
 const commandLimits: FloodLimits = { ...gateLimits, burstMax: bounds.floodBurst };
 
 /** Has a timer only while there is a count to write. */
@@ -205,9 +205,8 @@ interface Window<Source> {
   source: Source;
   startedMs: number;
   lengthMs: number;
-  /** In this window. */
   admitted: number;
-  /** What it may still have recorded. */
+  /** Records that the source may still get. */
   left: number;
   swallowed: number;
 }

@@ -1,10 +1,10 @@
-// How a command ended, in the sentence that its client got, and the next step, from the codes of its end. For readers: no gate makes it.
+// A command's end in the sentence that its client got, and the next step, from its codes. For programs that show records: no gate loads it.
 
 import { codes, isCode, plain, sentenceOf } from '../../doveadm/codes/codes.js';
 import { type DecisionCode, decisionCodes, isDecisionCode } from '../../doveadm/codes/decisions.js';
 import { ownerWords, type TroubleOwner } from './owner.js';
 
-/** Why policy denied a command: the same words wherever people look at it, none of which is of a client. `place`: of the rule; '': none. */
+/** Why policy denied a command, in the same words everywhere, without text of a client. `place`: of the rule; '': none. */
 export function denialWords(
   denial: DecisionCode,
   {
@@ -18,7 +18,7 @@ export function denialWords(
   return `${sentenceOf('denied', { policy, reason })}${isOffered ? '; available on request' : ''}`;
 }
 
-/** A sentence of `codes`, also where its client got a part of the answer, which shows that it ran. */
+/** The sentence, corrected if the client got a part of the answer, which shows that the command ran. */
 export function ranWords(sentence: string, givenBytes: number): string {
   const ran = 'it ran, in part: some of its answer went to the client';
   return givenBytes === 0 ? sentence : sentence.replace(isUnknownRun, ran);

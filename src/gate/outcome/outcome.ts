@@ -31,7 +31,7 @@ export interface Verdict {
   readonly lock?: string;
 }
 
-/** Every value of the key; `lookup-` is followed by the code of the look-up. */
+/** Every value of the key `error`; `lookup-` is followed by the code of the look-up. */
 export type ErrorCode = Code | `lookup-${string}`;
 
 export type Ending =
@@ -67,13 +67,13 @@ export type Ending =
       readonly kind: 'locked';
       readonly code: 'locked' | 'held' | 'lock-unread';
       readonly lock: string;
-      /** Whether it says whose mailbox it is, where it is of a mail user. */
+      /** Whether the sentence may say whose mailbox it is, for a lock of a mail user. */
       readonly isNamed: boolean;
       readonly values: Readonly<Record<string, string>>;
     }
   | { readonly kind: 'access'; readonly code: AccessCode; readonly reason: string }
   | { readonly kind: 'unparsable'; readonly code: UnjudgeableCode | ObstacleCode; readonly reason: string }
-  /** `limit`: which one, and how much. `retryAfterMs`: the time until it is within it again; undefined: the tables are full. */
+  /** `limit`: its name and size. `retryAfterMs`: the time until the command is within the limit again; undefined: the tables are full. */
   | { readonly kind: 'limited'; readonly limit: string; readonly retryAfterMs: number | undefined }
   | { readonly kind: 'unroutable'; readonly reason: string }
   | { readonly kind: 'unresolved'; readonly code: string }
@@ -110,13 +110,13 @@ export type Ending =
       readonly text: string | undefined;
       readonly isQuoting?: boolean;
     }
-  /** The daemon stops and the time for running commands is over, or an operator ended this one. */
+  /** The daemon stops and the time for running commands is over; or an operator, or the end of its grant, ended this one. */
   | { readonly kind: 'cut-off'; readonly isSent: boolean; readonly by?: 'operator' | 'grant' }
   | { readonly kind: 'client-gone'; readonly isSent: boolean }
   | { readonly kind: 'client-stall' }
   /** Others waited for the backend, and the client read less than the minimum rate. */
   | { readonly kind: 'client-slow' }
-  /** Others had waited long for the backend, and its principal held more than its share. `isSent` false: the search before it was ended. */
+  /** Others had waited long for the backend, and its principal had more than its share. `isSent` false: the search before it was ended. */
   | { readonly kind: 'over-share'; readonly isSent?: false }
   /** The client's text will never be complete: the part that went upstream has no end. `command-like`: it would not be safe to send it. */
   | { readonly kind: 'input-ended'; readonly why: InputEnd }

@@ -1,6 +1,6 @@
-// Who can change that a command was denied or failed: the first thing that somebody on call has to know. Also for the browser.
+// Who can help where a command was denied or failed: the first thing that a person on call has to know. Also for the browser.
 
-/** People who write policies, the requester, who drains, kills, locks and holds, the people of the mail server, or of dovegate's host. */
+/** Writers of policies, the requester, operators who drain, kill, lock and hold, the people of the mail server, or of dovegate's host. */
 export type TroubleOwner = 'policy' | 'requester' | 'operator' | 'server' | 'gate';
 
 /**
@@ -22,7 +22,7 @@ const ofRequester = new Set(
 );
 const ofPolicy = new Set(['denied', 'over-limit']);
 const ofOperator = new Set(['killed', 'backend-drained', 'locked', 'held']);
-/** Of the status of a backend: what was asked for is not there, or cannot be. */
+/** Codes of a backend's status: the thing that was asked for does not exist, or cannot. */
 const statusesOfRequester = new Set(['NOUSER', 'NOTFOUND', 'DATAERR', 'USAGE', 'EXPIRED', 'CHANGED']);
 
 export function ownerWords(

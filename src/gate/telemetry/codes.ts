@@ -120,7 +120,7 @@ export const noticeCodes: Table<NoticeFaultCode> = {
   internal: ['a bug of ours', 'tell us'],
 };
 
-/** For people. A code that no table has is not shown: it could be anybody's word. */
+/** For people. An unknown code is not shown: it could be anybody's word. */
 export function meaningIn(table: Readonly<Record<string, Meaning>>, code: string): Meaning {
   const [means, ask] = (Object.hasOwn(table, code) ? table[code] : undefined) ?? ['it failed'];
   return ask === undefined ? [plain(means)] : [plain(means), plain(ask)];

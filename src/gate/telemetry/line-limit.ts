@@ -17,7 +17,7 @@ const byReload = 'a reload, which an operator asks for';
 const byFiles = 'files that an operator replaces';
 const byClock = 'by the clock: once a day';
 
-/** Why nobody outside can cause its lines without end, or which other limit holds. All other lines are limited. */
+/** Codes without this limit, and why: nobody outside can cause their lines without end, or another limit holds. */
 export const unlimited: Readonly<Partial<Record<LogCode, string>>> = {
   flood: 'at most 17 a second of each `type` (gate/outcome/journal.ts)',
   suppressed: 'one a second for each code and listener, backend or receiver',

@@ -5,10 +5,8 @@ import type { Meaning } from '../now/running.js';
 import type { EngineEvent, ExchangeCode } from '../outcome/events.js';
 import type { LogLevel } from '../outcome/outcome.js';
 
-/** The possible levels of its lines, and its meaning. */
 type EventMeaning = readonly [levels: readonly LogLevel[], ...Meaning];
 
-/** Codes of the engine under their own name. */
 type EngineCode = Exclude<EngineEvent['kind'], 'exchange-ended' | 'login' | 'http-request'> | ExchangeCode;
 
 const listed = {

@@ -1,4 +1,4 @@
-// How late the event loop is: by timers, and by none while nothing happens.
+// Measures how late the event loop is: with timers, which pause while nothing happens.
 
 import type { Clock, Timer } from '../../host/ports/machine.js';
 

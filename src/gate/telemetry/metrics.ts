@@ -15,7 +15,7 @@ export interface MetricsOptions {
   readonly commands: Pick<ReadonlySet<string>, 'has'>;
   /** The present values; called at each `render`, must not wait. Reading one may throw, and then what is made of it is absent. */
   readonly snapshot: () => Running;
-  /** Told of values that could not be made; a bug of ours. */
+  /** Called for values that could not be made; a bug of ours. */
   readonly onError: (text: string) => void;
 }
 
@@ -194,13 +194,13 @@ export function createMetrics(options: MetricsOptions) {
   };
 }
 
-/** The values of its labels, and its own. */
+/** The values of the labels, then the number. */
 type Labelled = readonly [...labels: readonly string[], value: number];
 /** Undefined, or no row: unknown, so absent. */
 type Values = number | undefined | readonly Labelled[];
 type Rows = Readonly<Record<string, readonly [help: string, of: (running: Running) => Values]>>;
 
-/** By the part of the snapshot that they are made of; `NAME{LABEL,...}`. A name that ends in `_total` is a counter. */
+/** By the part of the snapshot that they need; `NAME{LABEL,...}`. A name that ends in `_total` is a counter. */
 const gauges: Readonly<Record<string, Rows>> = {
   backends: {
     'upstreams{backend,state}': [
@@ -360,7 +360,7 @@ const gauges: Readonly<Record<string, Rows>> = {
     ],
     page_people: ['People who are signed in to the page.', ({ page }) => page && (page.told?.people ?? 0)],
   },
-  // `dovegate ship` tells of them; without it they are down, and nothing else is known.
+  // Reported by `dovegate ship`; without it they are down, and nothing else is known.
   notices: {
     'notices_up{receiver}': [
       '1: the last notice was taken. 0: it was not. Absent before the first since the start of `dovegate ship`, and without it.',
@@ -415,7 +415,7 @@ function secondsOf(labels: readonly string[], ms: number | undefined): readonly 
   return ms === undefined ? [] : [[...labels, Math.round(ms / 1000)]];
 }
 
-/** Registers them; returns the function that sets them from a snapshot. What cannot be set is absent, and told. */
+/** Registers all gauges; returns the function that sets them from a snapshot. A value that cannot be made is absent, and reported. */
 export function createGauges(registry: Registry, onError: (text: string) => void): (now: Running) => void {
   const steps = Object.entries(gauges).flatMap(([part, rows]) =>
     Object.entries(rows).map(([series, [help, of]]) => {

@@ -44,7 +44,7 @@ export class Durations<const L extends readonly string[]> {
     return this.#bounds;
   }
 
-  /** Each series: its labels, which are good within the call, and the counts of each bucket alone. */
+  /** Each series: its labels, which are valid only during the call, and the counts of each bucket alone. */
   each(visit: (values: readonly string[], counts: readonly number[]) => void): void {
     const keys: string[] = [];
     visitLeaves(this.#root, this.#labelNames.length, keys, ({ counts }) => visit(keys, counts));
@@ -85,7 +85,7 @@ export class Durations<const L extends readonly string[]> {
   }
 }
 
-/** Calls `visit` for each leaf of maps of maps. `keys` lead to it, and are those of the next leaf after the call. */
+/** Calls `visit` for each leaf of maps of maps. `keys` is the path to the leaf, and changes after the call. */
 function visitLeaves<Level extends { readonly below: ReadonlyMap<string, Level> }>(
   level: Level,
   depthLeft: number,
@@ -129,7 +129,7 @@ export class Tally<const L extends readonly string[]> {
     }
   }
 
-  /** Each combination of labels that was counted; the labels are good within the call. */
+  /** Each combination of labels that was counted; the labels are valid only during the call. */
   each(visit: (values: readonly string[], count: number) => void): void {
     const keys: string[] = [];
     visitLeaves(this.#root, this.#depth, keys, ({ count }) => visit(keys, count));

@@ -50,13 +50,13 @@ export function listAside(directory: string, segments: readonly string[]): reado
   return readdirSync(directory).filter((file) => names.has(asidePattern.exec(file)?.[1] ?? ''));
 }
 
-/** The first of them, with the total of bytes. */
+/** Joins them to one report: the first, with the total of bytes. */
 export function joinAside(parts: readonly (TornTail | undefined)[]): TornTail | undefined {
   const [first, ...others] = parts.filter((part) => part !== undefined);
   return first && { ...first, bytes: others.reduce((sum, { bytes }) => sum + bytes, first.bytes) };
 }
 
-/** Cuts a segment off at a position. Undefined: nothing follows it. Bytes beyond the limit are dropped; the hash covers them. */
+/** Moves a segment's end to a file. Undefined: nothing follows the position. Bytes beyond the limit are dropped; the hash covers them. */
 export function putEndAside(directory: string, name: string, from: number, kind: Kind): TornTail | undefined {
   return withFile(openSegment(directory, name), (source) => {
     const { size } = fstatSync(source);
@@ -114,19 +114,19 @@ export function putSegmentAside(directory: string, segment: Segment): TornTail {
   // Fails if the name is taken; rename(2) would replace that file.
   if (file !== undefined) linkSync(path, join(directory, `${file}.new`));
   unlinkSync(path);
-  // With the mode of our own files, if the file is ours.
+  // Gives it the mode of our own files, if the file is ours.
   if (file !== undefined && statSync(join(directory, `${file}.new`)).uid === process.geteuid?.())
     closeSync(openIn(directory, `${file}.new`, constants.O_RDONLY));
   return { file: file ?? '', ...found };
 }
 
-/** What is no regular file, and what is too long for a segment: a FIFO would block a start. Undefined: there are none. */
+/** Puts aside what is no regular file (a FIFO would block a start), and cuts what is too long for a segment. Undefined: there was none. */
 export function putForeignAside(directory: string, segmentMax: number): TornTail | undefined {
   const found: (TornTail | undefined)[] = [];
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
     const { name } = entry;
     const own = ownName.exec(name);
-    // An operator may keep that key elsewhere; a link's target is checked when it is read.
+    // An operator may keep `hmac.key` elsewhere; the target of a link is checked when it is read.
     const isRight = name === 'policies' ? entry.isDirectory() : entry.isFile();
     if (own === null || (name === 'hmac.key' && entry.isSymbolicLink())) continue;
     if (!isRight) found.push(moveForeign(directory, name));
@@ -148,7 +148,7 @@ function moveForeign(directory: string, name: string): TornTail {
 function cutLong(directory: string, name: string, segmentMax: number): TornTail | undefined {
   const { size } = lstatSync(join(directory, name));
   if (size <= segmentMax) return undefined;
-  // Such a compressed file cannot be inflated.
+  // A compressed file that is cut could not be inflated.
   if (name.endsWith('.gz')) return { ...moveForeign(directory, name), bytes: size };
   withFile(openSegment(directory, name), (descriptor) => {
     ftruncateSync(descriptor, segmentMax);
@@ -172,7 +172,7 @@ function measure(directory: string, file: string): TornTail {
   return withFile(openRegular(path), (source) => ({ file: name, bytes: size, sha256: hashOf(source, 0) }));
 }
 
-/** Call when all of it is reported, on disk. A file that cannot be renamed is reported again by the next start. */
+/** Call when the start record that reports them is on disk. A file that cannot be renamed is reported again by the next start. */
 export function nameReported(directory: string): void {
   const files = readdirSync(directory).filter((file) => unreported.test(file));
   for (const file of files) {

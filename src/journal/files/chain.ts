@@ -1,5 +1,5 @@
-// The chain of a journal as the threads read it that write it, start it and keep it: the lines of a segment in either form, the first
-// record of one, and where the journal begins. `verify` follows the chain by itself, so that a mistake here is not repeated there.
+// Reads the chain of a journal for the journal's own threads: the lines of a segment in either form, the first record of one, and where the
+// journal begins. `verify` follows the chain with its own code, so that a mistake here is not repeated there.
 
 import { fstatSync, readSync } from 'node:fs';
 import { join } from 'node:path';
@@ -85,7 +85,7 @@ export function firstTimeIn(directory: string, segment: Segment): number | undef
   return asTimeMs(parseLine(firstLine(directory, segment))?.['time']);
 }
 
-/** Undefined: none is. A number without a segment may never have had one: the next first record names the one before it. */
+/** The last record missing between segments; undefined: none is. An unused number is no gap: the next first record shows that. */
 export function missingBetween(directory: string, segments: readonly Segment[]): number | undefined {
   let last: number | undefined;
   for (const [index, segment] of segments.entries()) {

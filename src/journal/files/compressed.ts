@@ -76,7 +76,7 @@ export async function* inflated(path: string, place = Infinity, wants?: Wants): 
   }
 }
 
-/** Returns where the rest begins that is not in members of ours; Infinity: there is none. */
+/** Returns where our members end and the rest begins; Infinity: there is no rest. */
 async function* wantedMembers(file: FileHandle, path: string, wants: Wants): AsyncGenerator<Buffer, number> {
   const head = Buffer.alloc(memberHeadBytes);
   const { size } = await file.stat();

@@ -52,7 +52,7 @@ export interface DriverOptions {
   readonly openThread: () => DrivenThread;
   readonly lock: (descriptor: number) => boolean;
   readonly deadlineMs: number;
-  /** A text that the thread keeps beside the segments at its end. */
+  /** The counts of `Shares`, which the thread keeps beside the segments when it stops. */
   readonly shares?: () => string;
   readonly observe: (event: DriverEvent) => void;
 }
@@ -74,14 +74,14 @@ interface Waiter {
   readonly reject: (fault: JournalFault) => void;
 }
 
-/** Waits until everything published at its start is on disk; its wait is not a deadline of the disk. */
+/** Waits until everything published at its start is on disk. The disk's deadline does not apply. */
 interface Flush {
   readonly end: number;
   readonly resolve: () => void;
   readonly reject: (fault: JournalFault) => void;
 }
 
-/** A bell costs more than ten records, and a Dovecot answers some hundred commands a second: below this each would wake the thread. */
+/** Delay of the bell where nobody waits: it costs more than ten records, and each of some hundred commands a second would ring it. */
 const lingerMsMax = 20;
 /** Pauses between attempts to heal: the first attempt at once, then the pause doubles up to the longest. */
 const healDelayMsMin = 250;
@@ -123,7 +123,7 @@ export class Driver {
   /** As in the order `limit`; healing passes it to a new thread. */
   #isFull = false;
   #isTurnAwaited = false;
-  /** Not canceled by other bells: under load it would be armed again for each group. */
+  /** The timer survives other bells: under load it would be armed again for each group. */
   #lingerTimer: Timer | undefined;
   #watchTimer: Timer | undefined;
   #watchedMs = Infinity;
@@ -155,7 +155,7 @@ export class Driver {
     return this.#unsyncedSince === Infinity ? 0 : this.#clock.now() - this.#unsyncedSince;
   }
 
-  /** Survives a crash of the process when this returns. False: above `usedMax` bytes are not on disk; it was not taken. */
+  /** True: it survives a crash of the process from now on. False: not taken, as more than `usedMax` bytes would not be on disk. */
   add(bodies: readonly string[], usedMax: number): boolean {
     if (!this.#ring.publish(bodies, usedMax)) return false;
     this.#published += bodies.length;
@@ -262,7 +262,7 @@ export class Driver {
     this.#ask();
   };
 
-  /** Not while the disk is slow or being healed, nor for records that an order took along: the thread answers only after a write. */
+  /** Rings for new records. Not while the disk is slow or healed, nor for records of an order: the thread answers only after a write. */
   #ask(): void {
     const { head } = this.#ring;
     if (this.state.at === 'writable' && head > this.#askedHead && head > this.mark.position)

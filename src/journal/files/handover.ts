@@ -31,7 +31,7 @@ export interface WriterOptions {
   readonly policies?: string | undefined;
   /** `changed`: the files that changed since the previous run, with owner and time; `all`: all files, likewise. */
   readonly files?: { readonly changed: readonly string[]; readonly all: readonly string[] } | undefined;
-  /** Why that is not what the files say; undefined: it is. */
+  /** Why this is not the configuration in the files; undefined: it is. */
   readonly reason?: string | undefined;
   /** PEM of the Ed25519 key that signs checkpoints; undefined: they are not signed. */
   readonly signKey: string | undefined;
@@ -174,7 +174,7 @@ export interface Found {
   readonly recovered: number;
   /** The fault of that ring, in words for the log; undefined: none, or there was no ring. */
   readonly ring: string | undefined;
-  /** That the ring of another journal lay in the place of the new one, and where it is now, likewise. */
+  /** Where the ring of another journal is now that lay in the place of the new one, in words for the log; undefined: there was none. */
   readonly ringKept: string | undefined;
   readonly access: {
     /** What ended since the last head, each with its end, so that requesters still see it; then what lives after the start. */
@@ -334,7 +334,7 @@ interface Gone {
   readonly isDiskFull: false;
 }
 
-/** What the journal's thread says without an order; `synced`: only the mark is new. */
+/** Messages of the journal's thread without an order; `synced`: only the mark is new. */
 export type OwnMessage = 'synced' | BellReport;
 
 /** A thread of the journal. Its file is beside this one, so that it is found in a checkout, in a package and under any path. */

@@ -17,7 +17,7 @@ import { carryOutSlowly, type KeeperOrder } from './keeper.js';
 import { RingReader } from './ring.js';
 import { createWriter } from './writer.js';
 
-// Only handover.ts starts a thread here, with exactly this.
+// Only handover.ts starts a thread here, always with a task.
 const task: ThreadTask = workerData;
 if (parentPort !== null) await begin(parentPort);
 

@@ -77,7 +77,7 @@ export async function openJournal(options: JournalOptions): Promise<OpenJournal>
     timer = clock.setTimer(openDeadlineMs, () => resolve({ kind: 'failed', code: 'deadline', message }));
   });
   const ask = (lock: number | undefined): Promise<Report> =>
-    // Repeated for each try: the previous daemon may have written until the lock was free.
+    // The time is read for each try: the previous daemon may have written until the lock was free.
     Promise.race([thread.ask({ do: 'open', lock, wallMs: clock.now() + clockOffsetMs }), late]);
   let report = await ask(undefined);
   let holder: string | undefined;

@@ -214,9 +214,9 @@ function readShelf(directory: string, order: KeeperOrder & { readonly do: 'look'
 }
 
 /**
- * Retired segments that came back, as the compressed form of one of which only the plain file was removed. A checkpoint at the head of the
- * newest segment says which record is the oldest left; they stand before the segment that begins with that record, and begin with an older
- * one. Both heads must be signed by this daemon's key: what no checkpoint calls retired is never removed here.
+ * Retired segments that came back, such as a compressed form that stayed when only the plain file was removed. A checkpoint at the head of
+ * the newest segment says which record is the oldest left; they stand before the segment that begins with that record, and begin with an
+ * older one. Both heads must be signed by this daemon's key: what no checkpoint calls retired is never removed here.
  */
 function findLeftovers(
   directory: string,

@@ -1,9 +1,9 @@
-// The live requests and grants of temporary access, and the locks, beside the chain that is written: the writer follows each record, and
-// copies what lives to the head of each segment and after each start, behind what ended last. A start reads the last head and what
-// follows it, so one segment, or two after a crash. After a start, only what a checkpoint covers that this host signed is alive. Records
-// after it can end access, not give it: so without the key, nobody who can write to the directory grants anything. Locks are the
-// other way round: each that is found is in force, and only what such a checkpoint covers lifts one, or one that `state` names: so
-// another key brings no lifted lock back.
+// The live requests and grants of temporary access, and the locks, followed while the chain is written. The writer copies them, after the
+// last ended ones, to the head of each segment and after each start. A start reads the last head and what follows it: one segment, or two
+// after a crash. After a start, access is alive only if a checkpoint that this host signed covers it. Records after that checkpoint can end
+// access, not give it, so nobody without the key grants anything by writing to the directory. Locks are the other way round: each that is
+// found is in force. Only a record lifts one that such a checkpoint covers, or the checkpoint that `state` names, so another key brings no
+// lifted lock back.
 //
 //   checkpoint, "carries":2    access, "carried":true    lock, "carried":true    checkpoint      a head
 
@@ -39,11 +39,11 @@ export class LiveAccess {
   readonly #books: Books;
   #pending: Line[] = [];
   #start: StartAccess | undefined;
-  /** What does not live on is in the book yet. */
+  /** The book still has entries that this start ends. */
   #isOpening: boolean;
   #isRecovering: boolean;
 
-  /** `start`: a start found it, and the ring of the previous run comes next. */
+  /** `start`: the books come from a start, and the records in the ring of the previous run follow. */
   constructor(books = new Books(), start?: StartAccess) {
     this.#books = books;
     this.#start = start;
@@ -70,7 +70,7 @@ export class LiveAccess {
     this.#pending = [];
   }
 
-  /** `endsMost`: of what ended. */
+  /** `endsMost`: the maximum number of ended entries. */
   carried(nowMs: number, endsMost: number = bounds.accessDecided): AuditRecord[] {
     const books = this.#pending.length === 0 ? this.#books : this.#books.copy();
     for (const record of this.#pending) books.follow(record);
@@ -83,7 +83,7 @@ export class LiveAccess {
     ];
   }
 
-  /** Time in which the gate did not run, or by which its clock was set ahead: a lock lasts that much longer. */
+  /** Time in which the gate did not run, or by which its clock was set ahead: locks last that much longer. */
   pauseLocks(ms: number): void {
     this.#books.locks.shift(ms);
   }
@@ -98,7 +98,7 @@ export class LiveAccess {
     if (this.#start !== undefined) this.#start = { ...this.#start, why: this.#start.why ?? why };
   }
 
-  /** The chain from the last head on is not what was signed, nor what leads to the checkpoint that `state` knows. */
+  /** The chain from the last head on is neither what was signed nor what leads to the checkpoint that `state` knows. */
   get isChanged(): boolean {
     return this.#start?.isChanged === true;
   }
@@ -138,7 +138,7 @@ export class LiveAccess {
     return ends;
   }
 
-  /** The records of all ends were noted: everything else lives, and what comes is this run's. */
+  /** The records of all ends were noted: everything else lives, and later records are this run's. */
   endOpening(): void {
     this.settle();
     this.#isOpening = false;
@@ -164,7 +164,7 @@ export interface StartAccess {
   readonly uncounted: Set<string>;
 }
 
-/** What a journal's records say is in force: access, its last ends, locks; and what is out of order, which needs no signature. */
+/** What a journal's records say is in force: access, its last ends, locks; and open outages and drains, which need no signature. */
 export class Books {
   readonly access: AccessBook;
   readonly over: LastEnds;
@@ -187,7 +187,7 @@ export class Books {
     return new Books(this.access.copy(), this.over.copy(), this.locks.copy(), this.turns.copy());
   }
 
-  /** Whether they could change by an encoded record. `more`: so many entries may come before it. */
+  /** Whether an encoded record could change them. `more`: the number of entries that records before it may add. */
   concerns(body: Buffer, more: number): boolean {
     const { access, locks } = this;
     return (
@@ -230,7 +230,7 @@ type Head = readonly [Item, ...Item[]];
 /** In the segments up to a number; undefined: there is none, and nothing lives. */
 function findHead(directory: string, number: number): Head | undefined {
   let items: readonly Item[] = [];
-  // The newest has one, unless a crash interrupted it, or it is damaged. Where none is left, all that is there counts.
+  // The newest segment has a head, unless a crash interrupted it, or it is damaged. Without any head, all records count that are there.
   for (const segment of listSegments(directory).toReversed()) {
     if (segment.number > number) continue;
     if (segment.isCompressed) break;
@@ -258,7 +258,7 @@ function itemOf(bytes: Buffer, segment: Segment, at: number): Item | undefined {
   const body = bytes.subarray(bytes.indexOf(0x2c) + 1);
   const isCheckpoint = isEvent(body, 'ch');
   const isOurs = isCheckpoint || concernsAccess(body, 1) || concernsLocks(body, 1) || concernsTurns(body);
-  // A line whose head is damaged may be of a lock.
+  // A line with a damaged head may be a lock's.
   if (!isOurs && isFormed(body)) return undefined;
   const record = parseLine(bytes.toString('utf8'));
   return record === undefined ? undefined : { segment, at, record, isCheckpoint };
@@ -307,11 +307,11 @@ export interface AccessEnd {
   readonly hash: string;
   readonly journal: string;
   readonly key: string | undefined;
-  /** Of the last checkpoint that `state` knows: it vouches for the records before it also where another key signed them, or none. */
+  /** Hash of the last checkpoint that `state` knows: the records before it count even if another key, or none, signed them. */
   readonly hashInState: string | undefined;
   /** Why nothing may live on, according to the start. */
   readonly doubt: string | undefined;
-  /** `state` has a copy of locks: the journal is checked also where it shows none. */
+  /** `state` has a copy of locks: the journal is checked even if it shows none. */
   readonly hasKeptLocks: boolean;
 }
 
@@ -334,7 +334,7 @@ export function readLiveAccess(directory: string, end: AccessEnd): LiveAccess {
     return new LiveAccess(books, start);
   }
   for (const { record } of head) {
-    // Their ends are recorded.
+    // Followed so that their ends are recorded.
     books.access.follow(record);
     books.turns.follow(record);
     // A lost `state` ends no lock. Where no key is known, nothing was ever signed, and the lines count as they are.
@@ -375,7 +375,7 @@ function prove(
     });
     if (!isRight) return undefined;
   }
-  // A signature covers the copies of its head, or it is that of an empty one.
+  // The signature must cover all copies of the head.
   if (before !== hash || covered === undefined || covered < Number(first.record['carries'])) return undefined;
   return { covered: records.slice(0, covered), rest: records.slice(covered) };
 

@@ -1,4 +1,4 @@
-// The lock of a journal, in its thread: it opens the file, and the main thread takes the kernel's lock, for which it has the function.
+// The lock of a journal, in its thread: it opens the file, and the main thread, which has the function for it, takes the kernel's lock.
 
 import { closeSync } from 'node:fs';
 import { join } from 'node:path';

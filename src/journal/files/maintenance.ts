@@ -10,7 +10,7 @@ import type { Identity, KeeperOrder, KeeperReport, Retired, Shelf, Shelved } fro
 import type { UsedPolicies } from './past-policies.js';
 import type { Filling, Shares } from './shares.js';
 
-/** `size`: the segments have their size, and none is old enough to go; `small`: the disk is not larger than the reserve. */
+/** `size`: the segments have their maximum size, and none is old enough to go; `small`: the disk is not larger than the reserve. */
 export type NoSpace = 'full' | 'size' | 'small';
 
 export type MaintenanceEvent =
@@ -82,7 +82,7 @@ export class Maintenance {
   #isFull = false;
   /** The counts of the previous run were read. */
   #hasShares = false;
-  /** The count when the counts were last kept. */
+  /** The count of `startLook` when the shares were written last. */
   #keptAdded = 0;
   #roundedMs = -Infinity;
   readonly #offsetMs: number;
@@ -253,7 +253,7 @@ export class Maintenance {
     this.#isFull = isFull;
   }
 
-  /** Determines the share of young records in the size, and their principals. `added`: as before the check. */
+  /** Determines the share of young records in the size, and their principals. `added`: from `startLook` before the check. */
   async #judgeShares(shelf: Shelf, added: number): Promise<void> {
     const shares = this.#shares;
     const limits = this.#options.limits();
@@ -298,7 +298,7 @@ export class Maintenance {
   }
 }
 
-/** In a thread of its own, as a journal does it with its own segments. Resolves to what failed; undefined: nothing. */
+/** Compresses segments in a thread, as a journal does with its own. Resolves to what failed; undefined: nothing. */
 export async function compressSegments(
   directory: string,
   names: readonly string[],

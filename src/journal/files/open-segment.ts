@@ -132,7 +132,7 @@ export class OpenSegment {
     return isDiskFull(error) && this.#releasePiece() > 0;
   }
 
-  /** While it is full, writes use the reserve, as if the disk were full. */
+  /** While the journal is full, writes use the reserve, as if the disk were full. */
   setFull(isFull: boolean): void {
     this.#roomBytes = isFull ? (this.#roomBytes ?? 0) : undefined;
   }

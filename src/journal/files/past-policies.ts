@@ -14,14 +14,14 @@ const textName = /^([0-9a-f]{16,128})\.yaml$/;
 
 export interface UsedPolicies {
   readonly versions: readonly string[];
-  /** The last record before any of its commands. */
+  /** The last record before the commands of this run. */
   readonly startSeq: number;
 }
 
 /** The policies that no configuration uses, each with the last record that may name it. */
 type Unused = Map<string, number>;
 
-/** An existing file was synced when it was made, and a full disk has no space for it twice. */
+/** Does not write an existing file again: it was synced when it was made, and a full disk has no space for it twice. */
 export function keepPolicyText(
   directory: string,
   groupId: number | undefined,

@@ -1,4 +1,4 @@
-// The journal from its newest records back: pieces of whole lines, the last first, without inflating what stands before.
+// Reads a journal back from its newest records: pieces of whole lines, the last first, without inflating what comes before.
 
 import { gunzipSync } from 'node:zlib';
 import { readRegular } from '../../host/machine/regular-file.js';

@@ -329,7 +329,7 @@ export function foundKeys(
     ...(isBeginningRemoved ? ['journal-removed'] : []),
     ...(appended === undefined ? [] : [isGap ? 'journal-gap' : 'journal-appended']),
   ];
-  // If that end is missing, the known one is used.
+  // If the end of the journal is missing or differs, the known checkpoint is named.
   const last = damage === 'cut' || damage === 'rewritten' ? (known ?? tail) : tail;
   const named = last.seq === 0 ? {} : { last_seq: last.seq, last_hash: last.hash };
   return { appended, ...named, error: codes.join(' ') || undefined };

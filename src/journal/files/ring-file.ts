@@ -57,8 +57,9 @@ interface Note extends RingIdentity {
 }
 
 /**
- * All records are in segments. What lies there and is no old ring of this journal is kept: the ring of another journal as `NAME.left-...`,
- * where a start of that journal finds it, and told; everything else as `NAME.damaged-...`. Throws an Error that says why there is no ring.
+ * Makes the file of a ring. Call it when all records of the old ring are in segments. A file in its place that is no old ring of this
+ * journal is kept: the ring of another journal as `NAME.left-...`, where a start of that journal finds it, and `tell` gets a text; anything
+ * else as `NAME.damaged-...`. Throws an Error that says why there is no ring.
  */
 export function createRing(
   directory: string,
@@ -93,7 +94,7 @@ export function createRing(
     renameSync(made, path);
     writeNote(directory, path, { bytes, journal, generation });
   } catch (error) {
-    // Not the room of half a ring either.
+    // A part of a ring must not take up space.
     remove(made);
     forgetRing(directory);
     throw new Error(`audit.memory: ${path} cannot be made: ${messageOf(error)}`, { cause: error });
@@ -107,7 +108,7 @@ export function keepNote(directory: string, path: string, identity: RingIdentity
   writeNote(directory, path, identity);
 }
 
-/** The next start finds no ring, and misses none. */
+/** Removes the name of the ring's file: the next start looks for no ring. */
 export function forgetRing(directory: string): void {
   const path = join(directory, noteName);
   if (!existsSync(path)) return;
@@ -190,7 +191,7 @@ export class LeftRing {
     /** Lines that belong to the frames above, and to no others. */
     const taken = new Set<number>();
     const bySeq = new Map<number, Frame>();
-    /** It is unknown which lines they have, if any. */
+    /** Frames whose line, if there is one, is not known by its number. */
     const unsure = this.#frames.filter((frame) => {
       if (frame.seq === undefined || bySeq.has(frame.seq)) return true;
       if (frame.seq > 0 && frame.seq <= lastSeq) bySeq.set(frame.seq, frame);
@@ -255,7 +256,7 @@ export class LeftRing {
   /** For a ring whose records are all on disk. Keeps a damaged or foreign file as `NAME.damaged-...`. Throws the system's error. */
   putAside(): void {
     const { path, generation } = this.#note ?? {};
-    // The file at the path of the next ring may be the missing one.
+    // Without a note the place of the ring is unknown; the file at the path of the next ring may be it.
     if (path === undefined || generation === undefined) return;
     const aside = asideName(path, generation);
     forgetRing(this.#directory);
@@ -316,9 +317,9 @@ function isOurs(found: Stats): boolean {
 }
 
 interface Unknown {
-  /** Its next name. */
+  /** The name under which it is kept. */
   readonly aside: string;
-  /** What the log says of it; undefined: nothing. */
+  /** A text for the log; undefined: none. */
   readonly text: string | undefined;
 }
 
@@ -370,7 +371,7 @@ function asideName(path: string, generation: bigint): string {
   return `${path}.damaged-${hex(generation)}`;
 }
 
-/** Of an intact ring that another journal has found in its place. */
+/** The name of an intact ring that another journal has found in its place. */
 function leftName(path: string, generation: bigint): string {
   return `${path}.left-${hex(generation)}`;
 }

@@ -4,7 +4,7 @@
 //
 // Header, 4,096 bytes, little endian: magic (8), u32 version, u32 bytes of the file, journal id (32), u64 generation, at 60 a
 // CRC-32 of all that; at 64 the `head` word, at 128 the `tail` word, each in a cache line of its own.
-// Behind it, frames at positions that only grow (place in the file: 4096 + position mod data bytes), aligned to 8, never split:
+// After it, frames at positions that only grow (place in the file: 4096 + position mod data bytes), aligned to 8, never split:
 // u64 position, u32 bytes of the body, u32 CRC-32 (of the 12 bytes before and the body, seeded with the generation), `seq` word,
 // u64 zero, body. Fewer than 32 bytes before the end are skipped by both sides.
 // A word is a u64: 48 bits of value, above them a CRC-16 of it; stored at once, so it is never half written.
@@ -53,7 +53,6 @@ export interface Frame {
 export interface Leftovers {
   /** In order; the journal may have the first ones. */
   readonly frames: readonly Frame[];
-  /** Some part is not as it was written. */
   readonly isDamaged: boolean;
   /** Damaged stretches, each of one record or more. */
   readonly lost: number | 'unknown';

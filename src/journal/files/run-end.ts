@@ -1,6 +1,6 @@
-// The end of the previous run, and later changes of the directory. After an orderly stop nothing may follow: such lines are
-// moved to `SEGMENT.appended` and never signed. After a crash the records count that are chained after the last checkpoint, up
-// to the first one that should be signed and is not.
+// The end of the previous run, and later changes of the directory. After an orderly stop nothing may follow: such lines are moved to
+// `SEGMENT.appended` and never signed. After a crash, records count that are chained to the last checkpoint, up to the first one that
+// should be signed and is not.
 
 import { syncDirectory } from '../../host/machine/regular-file.js';
 import { asText, isCount, parseLine } from '../../host/values/values.js';
@@ -187,7 +187,7 @@ function findRecord(
   return undefined;
 }
 
-/** The daemon never compresses the last segment: further lines may follow in it. False: it is unreadable. */
+/** Inflates a segment, since further lines may follow in it: the daemon never compresses the last one. False: it is unreadable. */
 function makePlain(directory: string, segment: Segment, plainMax: number): boolean {
   try {
     writeWhole(directory, segment.name, inflateSegment(directory, segment, plainMax));

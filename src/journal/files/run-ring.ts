@@ -14,7 +14,7 @@ export class RunRing {
   readonly #directory: string;
   readonly #memory: WriterOptions['memory'];
   #file: { readonly path: string; readonly identity: RingIdentity } | undefined;
-  /** In a thread that has not made the file. */
+  /** The attached ring, in a thread that has not made its file. */
   #mapped: Pick<RingIdentity, 'bytes' | 'generation'> | undefined;
 
   constructor({ directory, memory }: Pick<WriterOptions, 'directory' | 'memory'>) {
@@ -67,7 +67,7 @@ export class RunRing {
     this.note = noRing;
   }
 
-  /** Writes the note again, in a directory that may be another one. */
+  /** Writes the note again, in a directory that may have been replaced. */
   keep(journal: string): void {
     const { path } = this.#memory;
     if (this.#mapped !== undefined && path !== undefined) {

@@ -179,7 +179,7 @@ export function openIn(directory: string, name: string, flags: number): number {
 const readable =
   /^(\d{8,15}\.jsonl(\.gz|\.torn(-\d+)?(\.new)?)?|\d{8,15}\.jsonl(\.gz)?\.appended(-\d+)?(\.new)?|checkpoint(-\d+)?\.json|key\.pub|[0-9a-f]{16,128}\.yaml)$/;
 
-/** `audit.group` may have changed since they were made. Leaves files of other users alone. Throws as `makeDirectory`. */
+/** Gives existing files the present `audit.group` and mode. Leaves files of other users alone. Throws as `makeDirectory`. */
 export function shareFiles(directory: string, groupId: number | undefined): void {
   const ourselves = process.geteuid?.();
   for (const name of readdirSync(directory)) {
@@ -197,7 +197,7 @@ function fileMode(groupId: number | undefined): number {
   return groupId === undefined ? 0o600 : 0o640;
 }
 
-/** Set explicitly, independent of the umask and the group of new files. A refusal names the responsible setting. */
+/** Sets group and mode, independent of the umask and the group of new files. A refusal names the responsible setting. */
 function share(path: string, descriptor: number, groupId: number | undefined, mode: number): void {
   const found = fstatSync(descriptor);
   try {
@@ -293,7 +293,7 @@ export function holdFile(descriptor: number): Held {
   return { descriptor, device: found.dev, inode: found.ino };
 }
 
-/** For readers of a journal that is written: readable after its removal. Bytes may be cut off again: compare seqs if that matters. */
+/** Reads a segment of a journal that is being written, even after its removal. Bytes may be cut off again: compare seqs if that matters. */
 export interface SegmentReader {
   readonly segment: Segment;
   /** Fewer bytes at its present end. Valid until the next call. Rejects with the system's error, or with the decoder's. */

@@ -28,7 +28,7 @@ export interface Filling extends JournalFill {
 }
 
 interface Counted {
-  /** Of its last record; absent: it has written nothing since the start. */
+  /** The principal of its last record; absent: it has written nothing since the start. */
   principal?: string | undefined;
   bytes: number;
   current: number;

@@ -22,7 +22,7 @@ const chunkBytes = 1 << 20;
 const firstChunkBytes = 1 << 16;
 
 export interface RawLine {
-  /** Without LF; valid only until the next line is read. A part of a line that is too long. */
+  /** Without LF; valid only until the next line is read. Only a part of a line that is too long. */
   readonly bytes: Buffer;
   /** The position after its LF in the file. */
   readonly end: number;
@@ -73,7 +73,7 @@ export interface Trail {
   readonly kept: readonly KeptCheckpoint[];
 }
 
-/** In their order, or single files as given. Reads the checkpoints first, `state`'s too, so that none is ahead. Throws a JournalFault. */
+/** The files of journals, or single files as given. Checkpoints are read first, so that none is ahead. Throws a JournalFault. */
 export function findTrail(paths: readonly string[], state?: string): Trail {
   const files: TrailFile[] = [];
   const kept: KeptCheckpoint[] = [];
@@ -124,7 +124,7 @@ export function eachLine({ bytes, endsInLine }: Piece, take: (line: Buffer, isWh
 
 /** Cuts chunks into pieces of whole lines; each chunk is copied before the next one is requested. */
 export async function* cutPieces(chunks: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<Piece> {
-  // Most files are small: it grows with the first chunk.
+  // Most files are small: the buffer grows with the first chunk.
   let buffer = Buffer.alloc(0);
   let filled = 0;
   for await (const chunk of chunks) {
@@ -178,7 +178,7 @@ export async function firstSeqOf(file: TrailFile): Promise<number | undefined> {
   return readClaim(await firstLineOf(file))?.seq;
 }
 
-/** A line of the journal has at most 7 KiB; behind the head of a member, that size of a compressed file contains it as well. */
+/** A line of the journal has at most 7 KiB; so many bytes of a compressed file contain it after the head of a member. */
 const headBytes = 24_576;
 
 export async function firstLineOf(file: TrailFile): Promise<Buffer> {

@@ -64,7 +64,7 @@ const lookIntervalMs = 100;
 
 export type Writer = ReturnType<typeof createWriter>;
 
-/** If the policies changed but no file did, the copy is newer than the previous run (a crash during a reload): names all files. */
+/** Names all files if the policies changed and no file did: the kept copy is newer than the last run (a crash during a reload). */
 function whatChanged(
   { policies, files }: WriterOptions,
   was: string | undefined,
@@ -129,7 +129,7 @@ export function createWriter(options: WriterOptions, journal: string) {
       ring = reader;
     },
 
-    /** Up to `head`, by the main thread's clock. Only the mark if nothing else is new; undefined: nothing to do. Never throws. */
+    /** Writes records up to `head`, at the main thread's `nowMs`. A mark if nothing else is new; undefined: nothing to do. Never throws. */
     flush(head: number, nowMs: number): Mark | BellReport | undefined {
       if (isBroken) return undefined;
       try {
@@ -288,11 +288,11 @@ export function createWriter(options: WriterOptions, journal: string) {
       key: ledger.signer?.key,
       hashInState: end.hashInState,
       doubt: doubtOf(end, tail.key, ledger.signer?.key, damage ?? appended?.file),
-      // Without any it is an empty list.
+      // Without locks the file is an empty list.
       hasKeptLocks:
         stateDirectory !== undefined && readIn(stateDirectory, keptLocksName)?.includes('"lock":') === true,
     });
-    /** Lost, and perhaps put back later: its name is not used again. */
+    /** A lost segment may be put back later: its name is not used again. */
     const lostNumber = damage === 'cut' ? (end.segment ?? 0) : 0;
     const { key } = ledger.signer ?? {};
     const isOtherKey = tail.key !== undefined && key !== undefined && tail.key !== key;
@@ -320,7 +320,7 @@ export function createWriter(options: WriterOptions, journal: string) {
       !isStopped && end.ring !== noRing ? readLeftRing(directory, ledger.journal, end.ring) : undefined;
     const recovered = left === undefined ? { count: 0, lack: undefined } : recover(left, tail);
     access.endRecovery();
-    // Who cut off the end of the journal took ends and uses from it.
+    // If the end of the journal was cut off, ends and uses are missing.
     if (recovered.lack !== undefined) access.distrust(recovered.lack.text);
     const aheadMs = tail.timeMs === undefined ? 0 : wallMs - ledger.timeMs;
     if (aheadMs < -clockBackMsMin || aheadMs > clockAheadMsMin) {
@@ -378,7 +378,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     };
     const mark = lookForMissing(carry(wallMs, carried, change));
     nameReported(directory);
-    // From here on the one beside the segments counts: `state` must not name a ring that is gone.
+    // From here on the note beside the segments counts: `state` must not name a ring that is gone.
     runRing.note = undefined;
     if (checkpointLine !== undefined) keepEnd(checkpointLine, false);
     // Not before all of the old ring is on disk.
@@ -386,7 +386,7 @@ export function createWriter(options: WriterOptions, journal: string) {
     return { kind: 'opened', found: { ...found, ringKept: runRing.kept }, ring: made, ...written(mark) };
   }
 
-  /** On disk when this returns. `lack`: records before them are in neither, as with segments of an older copy. */
+  /** Writes what segments lack to disk. `lack`: records before them are missing there and in the ring, as with older copies of segments. */
   function recover(left: LeftRing, tail: Tail): { readonly count: number; readonly lack: Lack | undefined } {
     const frames = left.unwritten(tail);
     let lack: Lack | undefined;

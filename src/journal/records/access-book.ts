@@ -22,8 +22,8 @@ export interface AccessEntry {
   /** The end of an unreviewed grant, and of an entry that the book has dropped. */
   readonly ended: AccessRecord | undefined;
   /**
-   * Unix ms, after steps of the clock back: an undecided request expires, a grant ends, an unreviewed one is forgotten. The keys `until` of
-   * the records do not follow the clock.
+   * Unix ms, corrected for backward steps of the clock: when an undecided request expires, a grant ends, or an unreviewed one is forgotten.
+   * The keys `until` of the records are not corrected.
    */
   readonly untilMs: number;
   readonly usesLeft: number | undefined;
@@ -44,10 +44,9 @@ export const accessPlaces: AccessPlaces = {
 };
 /** No rule needs nearly as many; a forged journal must not fill the memory. */
 const approvalsMax = bounds.accessApprovals;
-/** A reviewed one is kept as long as it counts against its owner's number a day. */
+/** A reviewed grant is kept while it counts against its owner's daily number. */
 const countedMs = 86_400_000;
 
-/** The actions after which nothing of it lives. */
 export const endings: ReadonlySet<string> = new Set(['refused', 'revoked', 'expired', 'used-up', 'ended']);
 
 type Terms = Pick<AuditRecord, 'duration_ms' | 'uses' | 'quiet_ms'>;
@@ -60,13 +59,12 @@ export function leastTerms(all: readonly Terms[]) {
   };
 }
 
-/** Undefined: there is none. */
 export function least(values: readonly (number | undefined)[]): number | undefined {
   const numbers = values.filter((value) => value !== undefined);
   return numbers.length === 0 ? undefined : Math.min(...numbers);
 }
 
-/** What a grant gives, or would give by `counting`, the approvals so far that count; and what was asked for, where that was more. */
+/** What a grant gives, or would give by the approvals in `counting`; `asked_for`: what was asked for, if that was more. */
 export function accessTermsOf(
   { requested, granted }: { readonly requested: Terms; readonly granted?: Terms | undefined },
   counting: readonly Terms[],
@@ -82,7 +80,7 @@ export function accessTermsOf(
   return { ...given, quiet_ms: requested.quiet_ms, asked_for: isSame ? undefined : asked };
 }
 
-/** Who ended it; '': nobody, and its record names the owner. */
+/** The person who ended it; '': nobody did, and its record names the owner. */
 export function enderOf({ action, principal, by }: Followed): string {
   if (action !== 'refused' && action !== 'revoked') return '';
   const name = principal || by;
@@ -168,8 +166,8 @@ export class AccessBook {
   }
 
   /**
-   * The records from which another book becomes equal, with this time. Forgets unreviewed grants that are over. `isLeft`: leaves out
-   * entries of which it returns false.
+   * The records from which another book becomes equal, written with this time. Drops unreviewed grants that are over. `isLeft` false: the
+   * entry is left out.
    */
   carried(nowMs: number, isLeft: (entry: AccessEntry) => boolean = () => true): AuditRecord[] {
     const records: AuditRecord[] = [];
@@ -187,7 +185,7 @@ export class AccessBook {
     const isCarried = raw.carried === true;
     const entry = this.#entries.get(id);
     const lacks = requiredOf(record).some((key) => record[key] === undefined);
-    // What is damaged gives nothing. An end is one whatever else it says.
+    // A damaged record gives nothing, but an end counts whatever else it says.
     if ((lacks || faults.length > 0) && !endings.has(record.action ?? '')) {
       if (this.#damaged.size < bounds.accessRequests) this.#damaged.add(id);
       return undefined;
@@ -196,7 +194,7 @@ export class AccessBook {
     if (record.action === 'requested' || entry === undefined) return undefined;
     const { action = '' } = record;
     if (action === 'approved') {
-      // One that did not count when another one arrived never counts again: else a request could have enough of them, and no grant.
+      // One that did not count when a later one arrived never counts again: else a request could have enough approvals, and no grant.
       const before = countedFor(record, entry.approvals);
       if (entry.state === 'requested' && before.length < approvalsMax) entry.approvals = [...before, record];
     } else if (action === 'granted') this.#grant(entry, record);
@@ -270,7 +268,7 @@ export class AccessBook {
     entry.untilMs = parseTime(until ?? '') ?? untilMs;
   }
 
-  /** The first command under a grant that an approver gave says to whom it belongs from then on. */
+  /** The first command under a grant that an approver gave binds the grant to its login or credential. */
   #bind({ grant: id, bound }: Followed): void {
     const entry = this.#entries.get(asText(id) ?? '');
     if (entry?.state !== 'granted' || isBound(entry.requested) || !isObject(bound)) return;
@@ -328,7 +326,7 @@ export class LastEnds {
     return other;
   }
 
-  /** As `carried` of a book: the newest, as long as a grant may wait for its review. */
+  /** As `carried` of a book: the newest ones, for as long as a grant may wait for its review. */
   carried(nowMs: number, most: number): AuditRecord[] {
     return [...this.entries]
       .slice(-most)
@@ -342,7 +340,7 @@ export function carriedRecord(record: AuditRecord, nowMs: number, change: Partia
   return { ...record, ...change, time: nowMs, at: formatTime(record.time), carried: true };
 }
 
-/** The records from which another book gets an entry, with this time; of a dropped one, the last record ends it again. */
+/** The records from which another book gets an entry, written with this time; the last one ends an entry that has ended. */
 export function carriedOf(entry: AccessEntry, nowMs: number): AuditRecord[] {
   const records: AuditRecord[] = [];
   const { state, requested, approvals, granted, reviewed, ended, used } = entry;
@@ -378,7 +376,7 @@ export function isBound({ bound }: AccessRecord): boolean {
   return bound?.login !== undefined || bound?.credential !== undefined;
 }
 
-/** Of the longest `bound`: a grant keeps its size when it is bound. */
+/** The longest `bound`: a grant does not grow when it is bound. */
 const boundBytes = 300;
 
 /** The event's position in a body: its time has always the same length. */
@@ -395,7 +393,7 @@ export function concernsAccess(body: Buffer, size: number): boolean {
   return isEvent(body, 'cl');
 }
 
-/** Whether what is out of order could change by it: `start`, `stop`, `backend`, `operator`, `journal`. */
+/** Whether an encoded record could change `OpenTurns`: `start`, `stop`, `backend`, `operator`, `journal`. */
 export function concernsTurns(body: Buffer): boolean {
   return isEvent(body, 'st') || isEvent(body, 'ba') || isEvent(body, 'op') || isEvent(body, 'jo');
 }

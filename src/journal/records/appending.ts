@@ -1,4 +1,4 @@
-// What the journal offers to those who append records: the engine waits for it, and nothing else.
+// The journal for those who append records. The engine awaits nothing else.
 
 import type { JournalFault } from '../../host/ports/faults.js';
 import type { AuditRecord, RecordRoom } from './record.js';
@@ -36,7 +36,7 @@ export interface Journal {
 export type JournalSpace = 'normal' | 'reserve';
 
 export interface WriterShare {
-  /** The last one of its origin; the origin, while it has written nothing since the start. */
+  /** The last principal of its origin; the origin itself, if it has written nothing since the start. */
   readonly principal: string;
   readonly share: number;
 }

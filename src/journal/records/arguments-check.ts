@@ -16,7 +16,7 @@ const between: ReadonlySet<string> = new Set(['checkpoint', 'retire', 'access', 
 /** Records of a start before its own record. */
 const ofStart: ReadonlySet<string> = new Set(['clock', 'completion']);
 
-/** Follows a journal, record by record; memory holds one admission. `before`: of one that followed the records before. */
+/** Follows a journal, record by record; memory holds one admission. */
 export function createArgumentsCheck() {
   let open:
     | { readonly seq: number; readonly id: string; readonly announced: string; left: number }

@@ -1,7 +1,7 @@
 // Argument records: all arguments and users of an allowed command that may change something or reads content, where its admission has no
-// room for them. Makes the records; `joinArguments` (stored.ts) puts them together again, `createArgumentsCheck` (ledger.ts) finds what is
-// wrong with them. They stand directly after their admission, in their order. Only records of the journal itself stand between. The ring
-// takes them together with the admission or not at all. Values are redacted before they are split.
+// room for them. This file makes them; `joinArguments` (stored.ts) puts them together again, `createArgumentsCheck` (arguments-check.ts)
+// checks them. They stand directly after their admission, in their order. Only records of the journal itself stand between. The ring takes
+// them together with the admission or not at all. Values are redacted before they are split.
 //
 //   {"seq":17, ... "event":"admission", "args":["--","a1",{"more":58, ...},"z"], ... "argument_records":2,"argument_hash":"<64 hex>"}
 //   {"seq":18,"time":"...","event":"arguments","session":"...","id":"...","principal":"...","command":"...",
@@ -15,7 +15,7 @@ import { formatTime } from '../../host/words/instants.js';
 import { withoutKeys } from '../../host/words/text.js';
 import { type AuditRecord, eventOpening, type RecordedArgument, timeOpening } from './record.js';
 
-/** A value is not split where less than this is left of a record. */
+/** A value is not split if less than this is left in a record. */
 const pieceBytesMin = 512;
 /** For the principal and the command's name, which only show the origin of the arguments. */
 const nameCharsMax = 256;
@@ -23,7 +23,7 @@ const nameCharsMax = 256;
 const framingBytes = 32;
 const pieceFraming = '{"part":""}'.length + 1;
 
-/** `bodyBytesMax`: of each. `quote`: a string as harmless JSON. */
+/** `bodyBytesMax`: limit of each body. `quote`: makes harmless JSON of a string. */
 export function argumentBodies(
   record: AuditRecord,
   bodyBytesMax: number,

@@ -49,12 +49,12 @@ interface Expected extends Pick<KeptCheckpoint, 'file'> {
   readonly key?: string | undefined;
 }
 
-/** Kept by a start that found records missing or different from this checkpoint. The last one, `checkpoint.json`, is never so old. */
+/** Kept by a start that found records missing or different. Its records may be retired by now; those of `checkpoint.json` are not. */
 const evidenceFile = /^checkpoint-\d+\.json$/;
 
 /**
  * Fed while the trail is followed. `trusted`: public keys in base64 that a person trusts. `ownKey`: that of the host itself, which counts
- * too, but a change to it is a fault. Without any of them signatures are only tested to be right.
+ * too, but a change to it is a fault. Without any key, signatures are only tested for being right.
  */
 export function createCheckpointVerifier(
   trusted: readonly string[],
@@ -66,7 +66,7 @@ export function createCheckpointVerifier(
   const trust = new Set(ownKey === undefined ? trusted : [...trusted, ownKey]);
   /** In the order in which they first signed. */
   const keys = new Set<string>();
-  /** Several files may name one record, and not the same. */
+  /** Several files may name one seq, with different hashes. */
   const expected = new Map<number, Expected[]>();
   let signedSeq: number | undefined;
   let signedTime: string | undefined;

@@ -119,7 +119,7 @@ function lockBodies({ identities, users, ...record }: AuditRecord): readonly str
   );
 }
 
-/** Each as long as every budget leaves room for beside the texts of a lock. */
+/** Maximum bytes of a list, so that under every budget it fits beside the texts of a lock. */
 const lockListBytes = 1536;
 
 function listsOf(values: readonly string[] | undefined): readonly (readonly string[])[] {
@@ -185,7 +185,7 @@ function attempt(r: JournalRecord, budget: Budget, added: string): string {
   return body;
 }
 
-/** The first record about somebody has it, unless it is the uid of the peer beside it. */
+/** Written in records with a peer and in `limit` records, and only where neither the peer nor, in `limit`, the principal shows it. */
 function originText({ event, origin, principal, peer }: JournalRecord, budget: Budget): string {
   if (origin === undefined || (peer === undefined && event !== 'limit')) return '';
   const isShown =
@@ -259,7 +259,6 @@ function encodeWord(value: string, bytesMax: number): string {
   const text = encodeText(value, bytesMax);
   // A text that begins with a brace was cut, and may be whole in another record.
   if (value.length <= cutOverheadBytes && text[0] === '"' && Buffer.byteLength(text) <= cutOverheadBytes) {
-    // Above the limit the cache is emptied.
     if (words.size >= wordsMax) words.clear();
     words.set(value, text);
   }
@@ -321,7 +320,7 @@ function encodeText(value: string, bytesMax: number): string {
     if (Buffer.byteLength(text) <= Math.max(bytesMax, cutOverheadBytes)) return text;
   }
   isCut = true;
-  // Before the cut, because a key that is cut in the middle could not be found any more.
+  // Before the cut: half of a key would not be recognized as one.
   const text = withoutKeys(value);
   const endMax = Math.floor(bytesMax / 4);
   const end = endMax === 0 ? '' : `"end":"${quotedEnd(text, endMax)}",`;

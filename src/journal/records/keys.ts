@@ -12,8 +12,8 @@ import type {
 } from './record.js';
 
 /**
- * How a value is written, for its JSON Schema; absent: a text, or an object with `members`. `ms`: a number with up to three digits behind
- * the point. `digest`: lower-case hex of SHA-256.
+ * How a value is written, for its JSON Schema; absent: a text, or an object with `members`. `ms`: a number with up to three decimals.
+ * `digest`: lower-case hex of SHA-256.
  */
 export type Form =
   | 'count'

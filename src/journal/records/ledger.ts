@@ -85,7 +85,7 @@ export function readLink(line: Buffer): (Link & { readonly isIntact: boolean }) 
   return { seq: link.seq, prev: link.prev, hash: link.hash, isIntact: digest === link.hash };
 }
 
-/** A record whose own hash is right, behind the record with the hash `before` if there is one; undefined: the line is none. */
+/** The link of a line whose own hash is right and that follows the record with the hash `before`, if given; else undefined. */
 export function readNext(line: Buffer, before?: string): Link | undefined {
   const link = readLink(line);
   return link?.isIntact === true && (before === undefined || link.prev === before) ? link : undefined;
@@ -138,9 +138,9 @@ export interface OpenExchange {
   readonly line: string;
 }
 
-/** What is said of an open exchange in the completion that a start writes in the place of its own. */
+/** The keys of an open exchange for the completion that a start writes in place of the missing one. */
 export function namesOfOpen({ line }: OpenExchange) {
-  // A name may have quotes, which a reader of words does not undo.
+  // Parsed as JSON: a name may contain escaped quotes, which `readWord` does not decode.
   const admission = parseLine(line) ?? {};
   const [session, principal, command, effect, backend] = (
     ['session', 'principal', 'command', 'effect', 'backend'] as const
@@ -325,17 +325,17 @@ export function isSignedBy(key: string, text: string, signature: string): boolea
   }
 }
 
-/** In the one spelling of its 64 bytes. */
+/** Base64 of 64 bytes, in its only canonical spelling. */
 const signatureText = ',"signature":"([A-Za-z0-9+/]{85}[AQgw]==)"';
-/** The one place of a signature: in records directly behind the key, in checkpoints of the fleet behind all other members. */
+/** The only place of a signature: in records directly after the key, in checkpoints of the fleet after all other members. */
 const signatureAt = {
   record: new RegExp(`(?<=,"key":"[A-Za-z0-9+/]{43}=")${signatureText}`),
   fleet: new RegExp(`${signatureText}(?=,"prev":"[0-9a-f]{64}","hash":"[0-9a-f]{64}"}$)`),
 };
 
 /**
- * The signed text of a line (without LF); undefined: the line has no signature, or not as it is written: who has not the key could then
- * change bytes of the line, and its signature would stay right.
+ * The signed text of a line (without LF). Undefined: it has no signature in the canonical place and spelling. Otherwise somebody without
+ * the key could change bytes of the line, and its signature would stay right.
  */
 export function unsignedLine(
   line: string,

@@ -1,5 +1,5 @@
-// The locks in force, folded from the records of the journal, which is their database, as that of access on request (`access-book.ts`). The
-// difference is what counts in doubt: a grant ends, and a lock stays.
+// The locks in force, folded from the records of the journal, as the book of access on request is (`access-book.ts`). In doubt a grant ends
+// there, and a lock stays here.
 
 import { hash } from 'node:crypto';
 import { bounds } from '../../host/bounds/bounds.js';
@@ -16,13 +16,13 @@ export interface LockEntry {
    * Unix ms, after all steps of the clock, forward too; infinite: it has no end. The key `until` of the record does not follow the clock.
    */
   readonly untilMs: number;
-  /** Of a hold: the first of the two who lift it, and until when the second can, as `untilMs`. */
+  /** For a hold: the first of the two who lift it, and until when the second can, as `untilMs`. */
   readonly asked?:
     | { readonly record: LockRecord; readonly untilMs: number; readonly left?: number }
     | undefined;
-  /** So many records with more of its words are still to come. */
+  /** The number of records with more of its words that are still to come. */
   readonly left?: number;
-  /** Whom it stops cannot be read: what changes or destroys waits for everybody, until somebody lifts it. */
+  /** Whom it stops cannot be read: it stops every command that changes or destroys, of everybody, until it is lifted. */
   readonly isUnread?: true;
   /** No signature covers the record that made it. */
   readonly isUnproven?: true;
@@ -50,8 +50,8 @@ export class LockBook {
   #moreDamages = 0;
 
   /**
-   * Follows a record, as it was appended or as parsed from its line; ignores those that do not concern locks. `isProven`: false: nobody
-   * vouches for it. It can lock, hold, or prolong either, and neither lift, shorten nor change one.
+   * Follows a record, as it was appended or as parsed from its line; ignores those that do not concern locks. `isProven` false: no
+   * signature covers it. Such a record can lock, hold or prolong, but not lift, shorten or change a lock.
    */
   follow(record: Followed, isProven = true): void {
     if (record.event === 'clock') {
@@ -60,7 +60,7 @@ export class LockBook {
     } else if (record.event === 'lock') this.#followLock(record, isProven);
   }
 
-  /** All ends come so much later: the clock was set ahead, or the gate did not run. */
+  /** Moves all ends: the clock was set ahead, or the gate did not run. */
   shift(ms: number): void {
     for (const [id, { asked, ...entry }] of this.#entries) {
       const later = asked && { ...asked, untilMs: asked.untilMs + ms };
@@ -81,7 +81,6 @@ export class LockBook {
     return this.#entries.size;
   }
 
-  /** What was damaged among the records so far. */
   get damages(): readonly LockDamage[] {
     const partly = [...this.#entries.values()].filter(({ left = 0, asked }) => left + (asked?.left ?? 0) > 0);
     const missing = partly.map(({ id }) => ({
@@ -104,7 +103,7 @@ export class LockBook {
     return other;
   }
 
-  /** The records from which another book becomes equal, with this time. */
+  /** The records from which another book becomes equal, written with this time. */
   carried(nowMs: number): AuditRecord[] {
     return [...this.#entries.values()].flatMap(({ locked: record, untilMs, asked }) => [
       carriedRecord(record, nowMs, { until: endText(untilMs) }),
@@ -138,7 +137,7 @@ export class LockBook {
     this.#lock(id ?? `unread-${unreadOf(raw)}`, raw, { record, faults }, isProven);
   }
 
-  /** `action` may be damaged: then it locks, unless it is about a lock that is known. */
+  /** A record with a damaged `action` locks, unless it is about a known lock. */
   #lock(id: string, raw: Followed, { record, faults }: ReadState<'lock'>, isProven: boolean): void {
     const known = this.#entries.get(id);
     const { action, until } = record;
@@ -162,7 +161,7 @@ export class LockBook {
     if (known === undefined && this.#entries.size >= bounds.locks)
       return this.#note(id, `${bounds.locks} are in force already`, !isProven);
     const { parts: left = 0, ...locked } = target ?? { ...record, ...nobody, lock: id };
-    // Once more: the other names of a mail user are known now.
+    // A hold that is recorded again, with other names of its mail user, keeps the request to lift it.
     const asked = target?.action === 'held' ? known?.asked : undefined;
     this.#entries.set(id, {
       id,
@@ -178,7 +177,7 @@ export class LockBook {
   #ask(entry: LockEntry, { parts: left = 0, ...record }: LockRecord, faults: readonly string[]): void {
     const untilMs = parseTime(record.until ?? '');
     if (!isHold(entry)) return;
-    // It lifts nothing by itself: the first of the two asks again.
+    // Without it nothing is lifted: the first of the two asks again.
     if (untilMs === undefined || faults.length > 0)
       return this.#note(entry.id, 'who asked to lift it cannot be read', false);
     const asked = { record, untilMs, ...(left > 0 && { left }) };
@@ -196,7 +195,7 @@ function wordsOf(faults: readonly string[]): string {
   return faults.length === 0 ? '' : `of another form: ${faults.join(', ')}`;
 }
 
-/** The same for the same record, also where it is copied. */
+/** An id from the record's own values, the same for its copies. */
 function unreadOf({ time, at = time, action, reason }: Followed): string {
   return hash('sha256', JSON.stringify([at, action, reason]), 'hex').slice(0, 12);
 }
@@ -210,13 +209,13 @@ const nobody = {
   listener: undefined,
 };
 
-/** Nobody locks root: what such words say is forged. */
+/** Nobody locks root: records with such words are forged. */
 const rootWords: ReadonlySet<string> = new Set(['uid:0', 'name:root', 'user:root']);
 
 /** The record with a target that can be compared; undefined: whom it stops cannot be read. */
 function targetOf(record: LockRecord, raw: Followed): LockRecord | undefined {
   const { users: all = textsLeft(raw.users), ...rest } = record;
-  // The words of a hold are of the owner, who may not lift it.
+  // The words of a hold are those of the mailbox owner, who may not lift it.
   const given = rest.identities ?? textsLeft(raw.identities);
   const words = given.some((each) => rootWords.has(each))
     ? given.filter((each) => !rootWords.has(each))
@@ -224,7 +223,7 @@ function targetOf(record: LockRecord, raw: Followed): LockRecord | undefined {
   const known = all.filter(isOneUser);
   const [first] = known;
   const user = record.user === undefined || !isOneUser(record.user) ? first : record.user;
-  // A list that is not whole is asked for again.
+  // An incomplete list is left out, so that the names are looked up again.
   const users = record.users !== undefined && known.length === all.length ? { users: known } : {};
   const identities = words.length === 0 ? {} : { identities: words };
   if (user !== undefined) return { ...rest, ...users, ...identities, user };
@@ -240,12 +239,12 @@ function isChanged(record: LockRecord, target: LockRecord | undefined): boolean 
   return target !== undefined && (record.user !== target.user || record.identities !== target.identities);
 }
 
-/** A mask is no name: it would stop everybody. No lock is made of a longer name, which nothing could be compared with. */
+/** A mask would stop everybody. No lock is made of a longer name. */
 function isOneUser(user: string): boolean {
   return user !== '' && !/[*?]/.test(user) && Buffer.byteLength(user) <= bounds.lockWordBytes;
 }
 
-/** Infinite: it has none, or that is not known. */
+/** Infinite: it has no end, or an unreadable one. */
 function endOf({ action, until, time, duration_ms: forMs = bounds.lockMs }: LockRecord): number {
   const isOver = action === 'locked' && until === undefined && time > 0;
   return parseTime(until ?? '') ?? (isOver ? time + forMs : Number.POSITIVE_INFINITY);
@@ -281,7 +280,7 @@ export function whyTooLong(record: Partial<LockRecord>): string | undefined {
   return `more than ${bounds.lockWords} words stand for it`;
 }
 
-/** Undefined: there is none. */
+/** Undefined: no end. */
 export function endText(untilMs: number): string | undefined {
   return Number.isFinite(untilMs) ? formatTime(untilMs) : undefined;
 }

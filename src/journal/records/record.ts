@@ -20,10 +20,10 @@ type AuditEvent =
   | 'log'
   | 'limit'
   /**
-   * `action` `down` with the fault as `error`, and as `reason` that it was not up since the start, or `stuck` with how long commands have
-   * hung there; `up` with how long it was so, and the `count` of commands of so many `requesters` that failed there. `cost`: what has
-   * been paid so far, each time that it has doubled, and `stop`: when dovegate stops or, with that as `reason`, when a reload took it
-   * out of the configuration; for the outage or, with the `error` `backend-drained`, for the drain.
+   * By `action`: `down`: with the fault as `error`; `reason`: not up since the start. `stuck`: with how long commands have hung there.
+   * `up`: with how long it was down or stuck, and the `count` of commands of so many `requesters` that failed. `cost`: the commands that
+   * failed so far, each time that they have doubled. `stop`: when dovegate stops or, if `reason` says so, when a reload took the backend
+   * out of the configuration. About the outage or, with the `error` `backend-drained`, about the drain.
    */
   | 'backend'
   /**
@@ -34,14 +34,14 @@ type AuditEvent =
   /** A request for temporary access, or what became of one. */
   | 'access'
   /**
-   * A lock, or its end. It stops `user` (`users` has all names of that mailbox), `backend` or `listener`; without these, the human
-   * with these `identities`, whose name or key is `to`. Of `action`: `held`: a hold of a mail user, which
-   * stops only what could change the mail, and need not end. `unlock-asked`: the first of the two who lift a hold, with their
-   * `identities`. `words`: more `identities` and `users` of the record before it, for which that had no room.
+   * A lock, or its end. It stops `user` (`users` has all names of that mailbox), `backend` or `listener`; without these, the human with
+   * these `identities`, whose name or key is `to`. By `action`: `held`: a hold of a mail user, which stops only what could change the mail,
+   * and need not end. `unlock-asked`: the first of the two who lift a hold, with their `identities`. `words`: more `identities` and `users`
+   * that had no room in the record before.
    */
   | 'lock';
 
-/** Other than usual: `brief`: at most 2 KiB; `whole`: with all arguments and users, also of a read. */
+/** `brief`: at most 2 KiB; `whole`: with all arguments and users, also of a read. */
 export type RecordRoom = 'brief' | 'whole';
 
 export type RecordedOutcome =
@@ -126,7 +126,7 @@ export interface AuditRecord {
   readonly event: AuditEvent;
   readonly session?: string | undefined;
   readonly id?: string | undefined;
-  /** The exchange that a search twin was made for. */
+  /** In a search that counts mails: the exchange that it counts for. */
   readonly for?: string | undefined;
   /** The client's protocol; absent: the doveadm protocol. */
   readonly protocol?: 'http' | undefined;
@@ -135,18 +135,18 @@ export interface AuditRecord {
   readonly listener?: string | undefined;
   readonly peer?: RecordedPeer | undefined;
   readonly principal?: string | undefined;
-  /** Whom limits and shares count: see `identity/origin`. Written only where the peer does not show it. */
+  /** The origin that limits and shares count: see rules/identity/origin. Written only where the peer does not show it. */
   readonly origin?: string | undefined;
   readonly policy?: string | undefined;
-  /** Of the policy; in start, reload and checkpoint the hash of the configuration. */
+  /** Hash of the policy; in start, reload and checkpoint, of the configuration. */
   readonly version?: string | undefined;
   readonly rule?: string | undefined;
   readonly series?: string | undefined;
   readonly decision?: 'allow' | 'deny' | undefined;
-  /** What the rules of a policy that observes would have made of it: a word of `language/codes/outcomes`. Absent: what was done. */
+  /** The decision of an observing policy's rules: a word of doveadm/codes/outcomes. Absent: the same as what was done. */
   readonly would?: string | undefined;
   readonly would_why?: string | undefined;
-  /** What the candidate beside the policy would have made of it, likewise. */
+  /** The decision of the candidate beside the policy, likewise. */
   readonly shadow?: string | undefined;
   readonly shadow_why?: string | undefined;
   readonly reason?: string | undefined;
@@ -162,7 +162,7 @@ export interface AuditRecord {
   readonly backends?: readonly (string | RecordedPart)[] | undefined;
   readonly matches?: number | undefined;
   readonly action?: string | undefined;
-  /** What an operator did: the same in the record before it and in the one that says how it ended. */
+  /** A random id of what an operator did: the same in the record before it and in the one that says how it ended. */
   readonly deed?: string | undefined;
   readonly by?: string | undefined;
   readonly count?: number | undefined;
@@ -171,7 +171,7 @@ export interface AuditRecord {
   readonly text?: string | undefined;
   readonly status?: string | undefined;
   readonly outcome?: RecordedOutcome | undefined;
-  /** What policy refused it for: a code of `language/codes/decisions`. Absent: it was not policy. */
+  /** Why policy refused it: a code of doveadm/codes/decisions. Absent: it was not policy. */
   readonly denial?: string | undefined;
   readonly sent?: boolean | undefined;
   readonly rows?: number | undefined;
@@ -190,8 +190,10 @@ export interface AuditRecord {
   readonly users?: readonly string[] | undefined;
   /** Beside `users`: the server keeps the case of names, so those that differ in case only are two users. Absent: they are one. */
   readonly case?: 'keep' | undefined;
-  /** RFC 3339. In retire: all records before it are gone. In access: when an undecided request expires, or a grant ends.
-   * In lock: when it ends. In a completion: from when on the same is within its limit. */
+  /**
+   * RFC 3339. In retire: all records before it are gone. In access: when an undecided request expires, or a grant ends. In lock: when it
+   * ends. In a completion: from when on the same command is within its limit.
+   */
   readonly until?: string | undefined;
   /** NAME@LISTENER of the owner of a request or grant, or of a command, in records of what others do with it. */
   readonly to?: string | undefined;
@@ -203,9 +205,9 @@ export interface AuditRecord {
   /** The id of a grant: in `granted` and all later access records, and in admissions and completions under it. */
   readonly grant?: string | undefined;
   readonly scope?: 'command' | 'user' | undefined;
-  /** The id of a lock: in its own records, and in the completions of what it stopped. */
+  /** The id of a lock: in its own records, and in the completions of commands that it stopped. */
   readonly lock?: string | undefined;
-  /** So many records `words` of that lock follow. */
+  /** The number of records `words` of that lock that follow. */
   readonly parts?: number | undefined;
   /** The number of approvals that a request needs; 0: break-glass. */
   readonly approvals?: number | undefined;
@@ -224,9 +226,9 @@ export interface AuditRecord {
   readonly error?: string | undefined;
   /** In start and reload: the hash of the command tables, and of each file that adds commands. */
   readonly catalog?: string | undefined;
-  /** In start, reload and checkpoint: the hash of the list of all policies and of who has which (`config/policy-list`). */
+  /** In start, reload and checkpoint: the hash of the list of all policies and of who has which (rules/config/policy-list). */
   readonly policies?: string | undefined;
-  /** In start and reload: that of the start or reload before. Absent: there was none. */
+  /** In start and reload: `policies` of the start or reload before. Absent: there was none. */
   readonly was?: string | undefined;
 }
 

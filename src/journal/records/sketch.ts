@@ -19,17 +19,17 @@ export interface Sketch {
 }
 
 const headBytes = 32;
-/** A seventieth of the text that it stands for; of a short one, a little more. */
+/** Bytes of the text for each byte of the filter; a short text gets a little more. */
 const filterShare = 70;
 const shortBytes = 128;
 const bitsForToken = 14;
 const probes = 7;
-/** In place of names that the records do not tell: masks, and lists and names that were cut. */
+/** Stands for users that the records do not show: masks, and lists and names that were cut. */
 export const anyUser = 'any';
 
 /**
- * Of whole lines. Empty, which stands for parts that are always read: they are not all records in their order, tell of a retirement, hold
- * too many names, or names that are not plain to see.
+ * Makes the sketch of whole lines. It is empty, so that the part is always read, if records are missing or not in order, one is a
+ * retirement, or their names are too many or not plain to see.
  */
 export function makeSketch(text: Buffer): Buffer {
   const all = text.toString('latin1');
@@ -58,7 +58,6 @@ export function makeSketch(text: Buffer): Buffer {
   return sketch;
 }
 
-/** Undefined: it is none. */
 export function readSketch(bytes: Buffer): Sketch | undefined {
   if (bytes.length <= headBytes) return undefined;
   const [firstSeq = 0, lines = 0, minMs = 0, maxMs = 0] = [0, 8, 16, 24].map((at) => bytes.readDoubleLE(at));
@@ -73,15 +72,15 @@ export function readSketch(bytes: Buffer): Sketch | undefined {
   };
 }
 
-/** A mail user by its name, by what stands up to an @ in it, or from its last @ on. */
+/** A mail user by the whole name, by the part up to an @, or by the part from the last @ on. */
 export const named = (text: string): string => `u${text}`;
 export const requester = (text: string): string => `p${text}`;
 export const ofGrant = (id: string): string => `g${id}`;
-/** It counts commands that have no records, of whichever users. */
+/** Stands for counts of commands without records of their own, whose users are not known. */
 export const counts = 'counts';
 const countsText = /"event":"limit",[^\n]*"action":"(?:refused|unsent)"/;
 
-/** The values of these keys, wherever they stand; each text is looked at once. Undefined: one is not plain. */
+/** The values of these keys anywhere in the text; each is decoded once. Undefined: one is not plain. */
 function tokensIn(all: string): ReadonlySet<string> | undefined {
   const found = { u: new Set<string>(), p: new Set<string>(), g: new Set<string>() };
   const lists = new Set<string>();
@@ -106,7 +105,7 @@ function tokensIn(all: string): ReadonlySet<string> | undefined {
   return tokens;
 }
 
-/** Of a text that was read as latin1. */
+/** Decodes UTF-8 in a text that was read as latin1. */
 function decoded(text: string): string {
   return /[\x80-\xff]/.test(text) ? Buffer.from(text, 'latin1').toString('utf8') : text;
 }
@@ -134,7 +133,7 @@ function eachBit(token: string, filter: Buffer, take: (at: number, bit: number) 
   return true;
 }
 
-/** Each bit depends on each: names that differ in one character share no bits by that. */
+/** Mixes the bits, so that names that differ in one character do not share bits of the filter. */
 function mixed(bits: number): number {
   const first = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b);
   const second = Math.imul(first ^ (first >>> 13), 0xc2b2ae35);

@@ -1,5 +1,5 @@
-// Records that are a database, read back: each key by its form in the table of keys. A journal may have been damaged, or be of somebody who
-// writes to the disk, so a value of another form is left out and named; whoever folds the records decides what stands then.
+// Reads back the records that serve as a database, each key by its form in the table of keys. A journal may be damaged or forged, so a
+// value of another form is left out and named; the book that follows the records decides what that means.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { isCount, isObject } from '../../host/values/values.js';
@@ -10,13 +10,13 @@ import { type AuditRecord, asTimeMs, isDistanceMs } from './record.js';
 export type Followed = Readonly<Partial<Record<RecordKey | 'time' | 'event', unknown>>>;
 
 export interface ReadState<Event extends AuditRecord['event']> {
-  /** A carried record is the one that was carried. */
+  /** For a carried record: the original, with its own time. */
   readonly record: AuditRecord & { readonly event: Event };
   /** Keys whose values are of another form, or cut where they must be whole. */
   readonly faults: readonly RecordKey[];
 }
 
-/** The value as it counts; undefined: it is of another form. */
+/** Returns the usable value; undefined: it has another form. */
 type Shape = (value: unknown) => unknown;
 
 const where =
@@ -55,7 +55,7 @@ const forms: Readonly<Record<Form, Shape>> = {
   lost: (value) => (value === 'unknown' ? value : where(isCount)(value)),
 };
 
-/** What one is found, judged or compared by. */
+/** Keys by which records are found, judged or compared: they must be whole. */
 const names: readonly RecordKey[] = [
   ...(['lock', 'to', 'user', 'backend', 'listener', 'request', 'grant', 'policy', 'principal'] as const),
   ...(['action', 'by'] as const),
@@ -86,7 +86,7 @@ export function readState<Event extends AuditRecord['event']>(raw: Followed, eve
     if (value === undefined || key === 'carried' || key === 'at') continue;
     const found = shape(value);
     if (found !== undefined) kept[key] = found;
-    // Arguments may be cut: who needs them looks whether they are there.
+    // Arguments may be cut: code that needs them looks whether they are there.
     else if (key !== 'args' || !Array.isArray(value)) faults.push(key);
   }
   const time = raw.at ?? raw.time;
@@ -94,7 +94,7 @@ export function readState<Event extends AuditRecord['event']>(raw: Followed, eve
   return { record: { ...kept, time: isDistanceMs(timeMs) ? timeMs : 0, event }, faults };
 }
 
-/** The texts of a list that is damaged. */
+/** The readable texts of a damaged list. */
 export function textsLeft(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.filter(isWhole) : [];
 }

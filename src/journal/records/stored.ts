@@ -44,7 +44,7 @@ export function valueText(value: unknown): string {
     .join(' ');
 }
 
-/** Who chooses a value may not add another key: a program can be called `/tmp/a uid=0`. */
+/** A value must not look like another key: a program can be called `/tmp/a uid=0`. */
 function quotedPart(text: string): string {
   return /[\s"]/.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : text;
 }
@@ -93,8 +93,8 @@ function joinList(records: readonly StoredRecord[], key: 'args' | 'users'): unkn
   return pieces.length === 0 ? joined : undefined;
 }
 
-/** Before the name of a person of the page. */
-/** Before the name of a command, in `args` of a record that counts commands. */
+/** Prefix of the name of a command, in `args` of a record that counts commands. */
 export const countedCommand = 'command=';
 
+/** Prefix of the name of a person of the page. */
 export const pagePrefix = 'page:';

@@ -1,5 +1,5 @@
-// What is out of order and lasts: outages, drains, and what the journal did not take, folded from the records of their turns, with their
-// costs. Each head carries what is open (`carried`), so that a reader that begins there comes to the same.
+// What is wrong and lasts: outages, drains, and times in which the journal took no records, with their costs, folded from their records.
+// Each head of a segment carries the open ones (`carried`), so that a reader that begins there comes to the same.
 
 import { asTexts, type StoredRecord } from '../../host/values/values.js';
 import { formatTime } from '../../host/words/instants.js';
@@ -14,7 +14,7 @@ export const takenOut = 'a reload took it out of the configuration';
 
 const requestersNamed = 20;
 
-/** Whose commands an outage or a drain has cost most, as its records have it in `args`. */
+/** The requesters with the most failed commands of an outage or a drain, as words for `args`. */
 export function requesterWords(by: ReadonlyMap<string, number>): readonly string[] {
   return mostOf(by).map(([name, count]) => `requester=${name} ${count}`);
 }
@@ -26,13 +26,13 @@ export function mostOf(by: ReadonlyMap<string, number>): readonly (readonly [nam
 export interface Cost {
   readonly count: number;
   readonly requesters: number;
-  /** Commands of those with the most. */
+  /** Failed commands by requester, for those with the most. */
   readonly by: ReadonlyMap<string, number>;
-  /** Of several runs, whose requesters may be the same ones. */
+  /** The cost is of several runs, which may share requesters: there are at least `requesters`. */
   readonly isLeast?: true;
 }
 
-/** One that lasts, or is over. Times are RFC 3339. */
+/** An outage, a drain or a fault of the journal, open or over. Times are RFC 3339. */
 export interface OpenTurn {
   readonly kind: 'down' | 'stuck' | 'drained' | 'reserve' | 'blind';
   readonly backend?: string;
@@ -43,22 +43,22 @@ export interface OpenTurn {
   readonly by?: string;
   readonly reason?: string;
   readonly why?: string;
-  /** In the runs that are over. */
+  /** In earlier runs. */
   readonly cost?: Cost | undefined;
-  /** In the run that goes on, so far as it is recorded. */
+  /** In this run, as far as it is recorded. */
   readonly paid?: Cost | undefined;
-  /** The time of the record of `paid`; of an end without a stop, from when on nothing is counted until then. */
+  /** `paidAt`: the time of the record of `paid`. `lostFrom`: for an end without a stop, the time after which nothing is counted. */
   readonly paidAt?: string | undefined;
   readonly lostFrom?: string | undefined;
-  /** No record says that the run was stopped, so only a part of what was paid before is known. */
+  /** No record says that the run was stopped, so its cost is known only in part. */
   readonly isLost?: true;
-  /** Of a backend: commands that were there when dovegate ended without a stop. */
+  /** For a backend: commands that were there when dovegate ended without a stop. */
   readonly hung?: number;
   /** Ended with a run, not by itself; `went on`: and not over by it, since the next run found it so at its first attempt. */
   readonly restart?: 'cut' | 'went on' | 'over';
 }
 
-/** What a head carries at most: the newest. */
+/** The most that a head carries: the newest. */
 const carriedMax = 1_000;
 const ofDrain = 'backend-drained';
 /** Instead of a code: the run was stopped in order. */
@@ -71,9 +71,9 @@ export class OpenTurns {
   stopped: string | undefined;
   readonly #down: Turns = new Map();
   readonly #drained: Turns = new Map();
-  /** Of the journal, by its code. */
+  /** Faults of the journal, by their codes. */
   readonly #untold: Turns = new Map();
-  /** Those that were down at the last start: the run finds out by itself what still is. */
+  /** Down at the last start: the run finds out which still are. */
   readonly #cut: Turns = new Map();
 
   copy(): OpenTurns {
@@ -89,13 +89,13 @@ export class OpenTurns {
     return other;
   }
 
-  /** Those that were down at the last start are over unless the run finds them so. */
+  /** `cut`: those that were down at the last start; they are over unless the run finds them so. */
   get all(): { readonly open: readonly OpenTurn[]; readonly cut: readonly OpenTurn[] } {
     const open = [this.#down, this.#drained, this.#untold].flatMap((map) => [...map.values()]);
     return { open, cut: [...this.#cut.values()] };
   }
 
-  /** Returns those that it ends. `left`: of a start, the commands that the run before left open. */
+  /** Returns those that the record ends. `left`: of a start, the commands that the run before left open. */
   follow(record: StoredRecord, left: readonly Named[] = []): readonly OpenTurn[] {
     const [time, backend, error] = [
       textIn(record, 'time'),
@@ -120,7 +120,7 @@ export class OpenTurns {
     return [];
   }
 
-  /** The records from which others become equal. */
+  /** The records from which another object becomes equal. */
   carried(nowMs: number): AuditRecord[] {
     const all = [this.#cut, this.#down, this.#drained, this.#untold].flatMap((map) => [...map]);
     const { stopped: at } = this;
@@ -139,7 +139,7 @@ export class OpenTurns {
       case 'stuck':
       case 'down': {
         if (textIn(record, 'reason') === notUpBefore) this.#goOn(backend);
-        // Nothing hangs any more when it is down at last.
+        // A stuck backend that goes down stays one outage, from its beginning on.
         const before = { since: sinceIn(record), ...this.#down.get(backend) };
         this.#down.set(backend, { ...before, ...aboutIn(record) });
         return [];
@@ -161,7 +161,7 @@ export class OpenTurns {
     }
   }
 
-  /** What it began with may have had no room. */
+  /** The record of the beginning may be missing, for want of room. */
   #followJournal(record: StoredRecord): readonly OpenTurn[] {
     const [time, error] = [textIn(record, 'time'), textIn(record, 'error')];
     const { kind } = aboutIn(record);
@@ -209,7 +209,7 @@ export class OpenTurns {
     return over;
   }
 
-  /** Of what is known it says nothing new, but perhaps when it began. */
+  /** A copy says nothing new about a known one, except perhaps when it began. */
   #followCopy(record: StoredRecord): void {
     const [event, action, error] = [
       textIn(record, 'event'),
@@ -327,7 +327,7 @@ function costIn(record: StoredRecord): Cost {
   return { count: count ?? 0, requesters: requesters ?? 0, by: new Map(by) };
 }
 
-/** After a run, with what was paid before it. */
+/** The cost after a run: that of earlier runs, and its own. */
 function costAfter(
   { cost }: Pick<OpenTurn, 'cost'>,
   paid: Cost | undefined,

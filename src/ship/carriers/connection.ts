@@ -1,4 +1,4 @@
-// What connections to receivers share: who is trusted in TLS, when to ask again, and errors as codes.
+// Shared by connections to receivers: whom TLS trusts, when to ask again, and errors as codes.
 
 import { type Trust, trustIn } from '../../host/net/receivers.js';
 import { systemCodeOf, UpstreamFault } from '../../host/ports/faults.js';
@@ -14,7 +14,7 @@ export async function trustOf(caFile: string | undefined): Promise<Trust> {
   }
 }
 
-/** Of `Retry-After`: seconds, or a date; 0: it does not say. */
+/** Milliseconds of `Retry-After`: seconds, or a date; 0: there is none. */
 export function waitMsOf(text: string | undefined, nowMs: number): number {
   if (text === undefined) return 0;
   const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs;

@@ -14,14 +14,14 @@ import type { NoticeMail } from '../notices/forms.js';
 import { NoticeFault } from '../notices/notice-fault.js';
 import { noticeFaultOf, trustOf } from './connection.js';
 
-/** How often it is looked how much a server has sent over TLS. */
+/** Interval of the check how much a server has sent over TLS. */
 const lookMs = 50;
-/** A server that has not answered for so long after the dot keeps the later notices waiting. */
+/** A server that has not answered for so long after the dot is slow: later notices must not wait for it. */
 const slowMs = 5_000;
 
 /**
- * Resolves when the server has taken it for at least one address. Rejects with a NoticeFault, or with the reason of the abort.
- * `onSlow`: the server has all of it, and thinks about it for longer than others need.
+ * Resolves when the server has taken it for at least one address. Rejects with a NoticeFault, or with the reason of the abort. `onSlow`:
+ * the server has the whole mail, and does not answer soon.
  */
 export async function sendMail(
   { to, from, host, port, caFile }: Pick<MailSettings, 'to' | 'from' | 'host' | 'port' | 'caFile'>,
@@ -35,12 +35,12 @@ export async function sendMail(
   const tls = isLocal ? undefined : await trustOf(caFile);
   signal.throwIfAborted();
   const socket = connect({ host, port, lookup });
-  // Stays: a late error of a dying socket must not end the process.
+  // Stays: a late error of the socket must not end the process.
   socket.on('error', () => undefined);
   let given: NoticeFault | undefined;
   const giveUp = (fault: NoticeFault): void => {
     given ??= fault;
-    // Without it: the library writes into the error that ends its socket.
+    // Without an error: the library would write into it.
     socket.destroy();
   };
   let isWhole = false;
@@ -48,7 +48,7 @@ export async function sendMail(
   function late(): void {
     giveUp(new NoticeFault('timeout'));
   }
-  // The only word of the library about where it is: each command that it sends, and the end of the message. RFC 5321, 4.5.3.2.
+  // The library's log alone shows its progress: each command that it sends, and the end of the message. RFC 5321, 4.5.3.2.
   function onWord({ tnx }: { readonly tnx?: unknown }): void {
     if (isWhole || (tnx !== 'client' && tnx !== 'message')) return;
     timer.cancel();
@@ -60,7 +60,7 @@ export async function sendMail(
         })
       : clock.setTimer(bounds.noticeMailStepMs, late);
   }
-  // The library bounds one answer, and not how many it holds. Below TLS a socket gives no data, so that its bytes are counted now and then.
+  // The library limits one answer, not their number. Under TLS the socket emits no data, so its bytes are counted now and then.
   let look = clock.setTimer(lookMs, lookAgain);
   function lookAt(): void {
     if (socket.bytesRead > 128 * 1024) giveUp(new NoticeFault('mail-refused'));
@@ -73,7 +73,7 @@ export async function sendMail(
   signal.addEventListener('abort', onAbort, { once: true });
   try {
     await connected(socket);
-    // The library lets it flow.
+    // The library resumes it.
     socket.on('data', lookAt).pause();
     timer.cancel();
     timer = clock.setTimer(bounds.noticeMailStepMs, late);
@@ -88,7 +88,7 @@ export async function sendMail(
             requireTLS: true,
             tls: { ...tls, servername: isIP(host) === 0 ? host : '', rejectUnauthorized: true },
           }),
-      // The times are ours.
+      // Our own timers decide.
       greetingTimeout: bounds.noticeMailEndMs,
       socketTimeout: bounds.noticeMailEndMs,
       transactionLog: true,
@@ -130,12 +130,12 @@ function connected(socket: Socket): Promise<void> {
   });
 }
 
-/** Of the library's errors: the words of the server stay in the cause. */
+/** The fault for an error of the library; the words of the server stay in the cause. */
 function faultOf(cause: unknown): NoticeFault {
   if (!(cause instanceof Error) || cause instanceof NoticeFault) return noticeFaultOf(cause);
   const { responseCode, originalCode } = asObject(cause) ?? {};
   const code = systemCodeOf(cause);
-  // Where it refuses the command STARTTLS, there is an answer; else TLS was begun.
+  // A server that refuses STARTTLS has answered; otherwise TLS was begun.
   if (code === 'ETLS')
     return new NoticeFault(responseCode === undefined ? 'tls-failed' : 'no-starttls', undefined, cause);
   if (isCount(responseCode)) return new NoticeFault('mail-refused', responseCode, cause);

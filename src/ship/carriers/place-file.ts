@@ -1,5 +1,5 @@
-// How far a receiver of notices is, in a file of the page's own state. A notice is on its way until the place after it is stored, so that
-// one may be sent twice and none is lost. A file that is not exactly what was written here counts for nothing.
+// How far a receiver of notices is, in a file of the state of `dovegate ship`. A notice is on its way until the place after it is stored,
+// so that one may be sent twice and none is lost. A file that is not exactly what was written here counts for nothing.
 //
 //   {"receiver":"chat","journal":"<32 hex>","segment":12,"bytes":4711,"seq":90210,"hash":"<64 hex>","sinceMs":0,"reached":90210,"aside":[]}
 
@@ -19,10 +19,10 @@ const place = z.object({
   hash: z.string().regex(/^(?:[0-9a-f]{64})?$/),
   /** Older records are passed over, by their time: the receiver had them, or was not there yet. */
   sinceMs: spanMs,
-  /** Records up to this one are settled, also behind the position, but for those in `aside`: notices whose end was not known. */
+  /** Records up to this one are settled, even after the position, except those in `aside`: notices whose end was not known. */
   reached: count,
   aside: z.array(count).max(bounds.noticesAside),
-  /** Of which the receiver was not told yet. */
+  /** Dropped notices that the receiver was not told of yet. */
   dropped: z.object({ count, fromMs: spanMs, toMs: spanMs, seq: count }).optional(),
 });
 

@@ -1,5 +1,5 @@
 // Posts a notice to a URL as Standard Webhooks says (https://www.standardwebhooks.com): the headers webhook-id, webhook-timestamp and
-// webhook-signature, an HMAC-SHA256 over `ID.TIMESTAMP.BODY`. Only the status of the answer counts, and nothing behind its head is read. No
+// webhook-signature, an HMAC-SHA256 over `ID.TIMESTAMP.BODY`. Only the status of the answer counts, and nothing after its head is read. No
 // redirect is followed. One time limit holds for the whole attempt, whatever the receiver does.
 
 import { createHmac } from 'node:crypto';

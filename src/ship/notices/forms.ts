@@ -13,7 +13,7 @@ const headlines: Readonly<Record<Notice['event'], string>> = {
   dropped: 'notices were not delivered in time and were dropped',
 };
 
-/** Of Standard Webhooks: `type`, `timestamp`, `data`. */
+/** As in Standard Webhooks: `type`, `timestamp`, `data`. */
 export function jsonOf(notice: Notice): string {
   const { id, event, timeMs, host, facts } = notice;
   const [journal = '', seq] = id.split('.');

@@ -8,7 +8,7 @@ export class NoticeFault extends Error {
   /** The status of an HTTP answer, or the code of a mail server; undefined: there is none of three digits. */
   readonly status: number | undefined;
 
-  /** No attempt is wanted earlier; 0: the receiver did not say. */
+  /** The receiver wants no attempt earlier; 0: it did not say. */
   readonly waitMs: number;
 
   constructor(code: NoticeFaultCode, status?: number, cause?: unknown, waitMs = 0) {
@@ -18,7 +18,7 @@ export class NoticeFault extends Error {
     this.status = status !== undefined && status >= 100 && status <= 999 ? status : undefined;
   }
 
-  /** Whether the receiver will not have this notice, as far as it says: one of another text may be taken. */
+  /** Whether the receiver refuses this very notice: one with another text may be taken. */
   get isRefusal(): boolean {
     const { code, status = 0 } = this;
     if (code === 'mail-refused') return status >= 500;
@@ -26,5 +26,5 @@ export class NoticeFault extends Error {
   }
 }
 
-/** Of HTTP: too slow, and too many. */
+/** HTTP: request timeout, and too many requests. */
 const laterStatuses: ReadonlySet<number> = new Set([408, 429]);

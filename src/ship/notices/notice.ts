@@ -1,6 +1,6 @@
 // A notice: one record of temporary access, as a person outside of dovegate may read it. It is made of the keys that are listed here and of
-// nothing else, so arguments, mail content and secrets have no way into it. No link, no button and no word of a receiver. Every text has
-// passed `plainText`.
+// nothing else, so arguments, mail content and secrets have no way into it. It has no link, no button and no text of a receiver. Every text
+// has passed `plainText`.
 
 import { asCount, asList, asNumber, isCount, isText, parseLine } from '../../host/values/values.js';
 import { formatDuration } from '../../host/words/durations.js';
@@ -53,7 +53,7 @@ export const accessMark = '","event":"access"';
 const textMax = 1000;
 const nameMax = 256;
 
-/** Of a line of the journal; undefined: it is none that anybody is told of. */
+/** The notice of a line of the journal; undefined: nobody is notified of it. */
 export function noticeOf(line: string, { journal, host }: NoticeSource): Notice | undefined {
   if (readHead(line)?.event !== 'access') return undefined;
   const record = parseLine(line) ?? {};
@@ -100,7 +100,7 @@ function factsOf(record: Readonly<Record<string, unknown>>): Facts {
     scope: name('scope'),
     command: textOf(record['command'], (text) => plainText(text, textMax)),
     reason: textOf(record['reason'], (text) => plainSentence(text, textMax)),
-    // Of a request the length is asked for, and `until` in its record is when it lapses.
+    // In a request, the length is what is asked for, and `until` is when the request lapses.
     for: isRequest && isDistanceMs(length) && length > 0 ? formatDuration(length) : undefined,
     // Nobody decides about break-glass.
     decide_by: isRequest && record['approvals'] !== 0 ? end : undefined,
@@ -123,20 +123,20 @@ function usersOf(values: readonly unknown[]): readonly string[] {
   return all.length > shown.length ? [...shown, `and ${all.length - shown.length} more`] : shown;
 }
 
-/** Of a text, or of the beginning of a long one, which the journal has cut. */
+/** A text in plain form; of a long one, the beginning that the journal kept. */
 function textOf(value: unknown, plain: (text: string) => string): string | undefined {
   if (isText(value)) return plain(value);
   const cut = asCut(value);
   return cut === undefined ? undefined : `${plain(cut)}…`;
 }
 
-/** Without what somebody who asks for access chooses freely. */
+/** Without the texts that the requester chooses freely. */
 export function withoutChosenTexts(notice: Notice): Notice {
   const { users: _, ...facts } = notice.facts;
   return { ...notice, facts: { ...facts, reason: 'left out, with the users: the receiver refused them' } };
 }
 
-/** Notices that were not delivered in time, of which their receiver is told in one. */
+/** Notices that were not delivered in time; one notice reports them to the receiver. */
 export interface Dropped {
   readonly count: number;
   /** Times of the first and the last, and the seq of the last. */

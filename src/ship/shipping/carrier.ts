@@ -5,7 +5,6 @@ import type { Connect } from '../../host/ports/transport.js';
 import type { Batch, BatchLimits, Follower, Position } from './follow.js';
 import type { Sender } from './syslog.js';
 
-/** What each carrier may need of the journal and the daemon. */
 export interface CarrierParts {
   readonly journal: string;
   /** The public key that signs its checkpoints, in base64. */
@@ -19,7 +18,7 @@ export interface CarrierParts {
   readonly restarted: (text: string) => void;
   /** The receiver refused so many records for good; `text` has its words. */
   readonly rejected: (count: number, text: string) => void;
-  /** What is there is not of this journal, and records go on even so. */
+  /** Other content is where records should be; sending goes on. */
   readonly conflict: (text: string) => void;
   /** The name of the receiver or `HOST:PORT`, and the expiry of its certificate. */
   readonly onCertificate: (name: string, validTo: string) => void;

@@ -1,4 +1,4 @@
-// How many objects a store gets in a day: so many are earned, and some are saved for a busy hour.
+// Limits the objects that a store gets in a day: credit is earned evenly, and some is saved for a busy hour.
 
 import type { Clock } from '../../host/ports/machine.js';
 
@@ -14,7 +14,7 @@ export function createCredit(perDay: number, clock: Pick<Clock, 'now'>) {
     atMs = clock.now();
   };
   return {
-    /** 0: there is one. */
+    /** 0: there is credit. */
     waitMs(): number {
       earn();
       return saved >= 1 ? 0 : Math.ceil((1 - saved) * everyMs);

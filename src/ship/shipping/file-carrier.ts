@@ -1,8 +1,8 @@
-// Records appended to a file of this machine, as they lie in the journal, for an agent that sends it on. The file says itself how far it
-// is: the last whole line names its record, so nothing is lost or doubled by a kill. A torn end is cut off. The file may be renamed or
-// truncated at any time: the next record goes to the file of that name.
+// Appends records to a file of this machine, unchanged, for an agent that sends it on. The file itself shows how far it is: the last whole
+// line names its record, so a kill loses or doubles nothing. A torn end is cut off. The file may be renamed or truncated at any time: the
+// next record goes to the file of that name.
 //
-// What is not ours is never changed: a file that ends in another line than a record is refused.
+// Foreign content is never changed: a file that ends in another line than a record is refused.
 
 import { constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
@@ -18,7 +18,7 @@ export interface FileOptions extends Pick<CarrierParts, 'position' | 'restarted'
 }
 
 const flags = constants.O_RDWR | constants.O_APPEND | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-/** Of a file that is made here; the umask of the service would close it to agents. */
+/** Mode of a file that is made here; the umask of the service would close it to agents. */
 const mode = 0o640;
 const lineStart = Buffer.from('{"seq":');
 
@@ -51,7 +51,7 @@ export function createFileCarrier({ path, position, restarted, untilSeq }: FileO
             file = await orFault(openFile(path));
             const before = follower.position;
             if (await isUsed(file)) await place(file, follower);
-            // It was moved: the batch comes again, or does not.
+            // The follower was moved, which decides whether the batch comes again.
             if (follower.position !== before) return;
           }
           await orFault(append(file, text));
@@ -64,7 +64,7 @@ export function createFileCarrier({ path, position, restarted, untilSeq }: FileO
     },
   };
 
-  /** Moves the follower behind the last record of the file. An empty file goes on where the last one ended. */
+  /** Moves the follower to the end of the file's last record. For an empty file it continues where the last one ended. */
   async function place(file: FileHandle, follower: Follower): Promise<void> {
     const last = await orFault(lastLine(file, path));
     if (last === undefined || (last.seq === safe.seq && last.hash === safe.hash)) return follower.seek(safe);
@@ -134,7 +134,7 @@ async function lastLine(
   return claim;
 }
 
-/** All of it, on disk, or nothing of it. */
+/** Appends all of it, on disk, or nothing of it. */
 async function append(file: FileHandle, text: Buffer): Promise<void> {
   const { size } = await file.stat();
   try {

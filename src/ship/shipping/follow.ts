@@ -16,7 +16,7 @@ import { findRecord } from './find-record.js';
 
 export type Position = SafePosition;
 
-/** Before the oldest existing record. */
+/** The position before the oldest existing record. */
 export const beginning: Position = { segment: -1, bytes: 0, seq: 0, hash: '' };
 
 /** Records in their order; their bytes are valid until the next call. */
@@ -69,8 +69,8 @@ export function createFollower(
   /** The position was just found by reading, so it is not compared with the file. */
   let isFound = false;
   /**
-   * The position is behind a record of the open segment. The end of a plain one may be cut off and written again meanwhile; a compressed
-   * one is not looked at again, since a step back inflates it from its start.
+   * The position is after a record of the open segment. The end of a plain one may be cut off and written again meanwhile; a compressed one
+   * is not looked at again, since a step back inflates it from its start.
    */
   let isRead = false;
   /** Reported already, so not reported again when the same records are read again. */
@@ -87,7 +87,7 @@ export function createFollower(
       isFirst = to.hash !== '';
       isFound = false;
     },
-    /** Or with the next existing one, unless that record has another hash. The journal must have reached it. Rejects as `next`. */
+    /** Moves to after that record, even if it is gone, unless it has another hash. The journal must have reached it. Rejects as `next`. */
     async goBehind(seq: number, hash: string): Promise<Comparison> {
       const found = await findRecord(directory, seq);
       const isThere = found.seq === seq;
@@ -99,7 +99,7 @@ export function createFollower(
       isFound = true;
       return isThere ? 'same' : 'gone';
     },
-    /** After that record, without moving; undefined: it is not there. Rejects with the system's error. */
+    /** The position after that record; undefined: it is not there. Rejects with the system's error. */
     async positionOf(seq: number): Promise<Position | undefined> {
       try {
         const found = await findRecord(directory, seq);
@@ -109,7 +109,7 @@ export function createFollower(
       }
       return undefined;
     },
-    /** Up to a seq that is on disk; undefined: no more. Rejects with the system's error; the next call tries again. */
+    /** The next batch up to a seq that is on disk; undefined: no more. Rejects with the system's error; the next call tries again. */
     async next(untilSeq: number): Promise<Batch | undefined> {
       if (position.seq > untilSeq) {
         await rewind(`the journal ends with record ${untilSeq}, and ${position.seq} was shipped already`);

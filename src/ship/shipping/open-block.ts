@@ -53,7 +53,7 @@ export function createOpenBlock(clock: Clock) {
       bytes += text.copy(room, bytes);
       position = after;
     },
-    /** Reads its new lines, each once; what it says of urgent and own records is of these. */
+    /** Examines its new lines, each once; `urgentSinceMs` and `isOwn` are about examined lines. */
     look(): void {
       lookedMs = clock.now();
       for (const line of linesOf(this.text.subarray(lookedBytes))) {

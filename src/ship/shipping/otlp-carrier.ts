@@ -1,8 +1,8 @@
 // Records on their way to a collector of OpenTelemetry: requests of OTLP over HTTP in JSON, one at a time, each answered. An answer of
-// success is the acknowledgement. What the protocol says of answers holds: 429, 502, 503 and 504 are asked again, after what `Retry-After`
-// says; records that a partial success refuses are never sent again, and are counted and reported. After any other answer the protocol
-// drops the request. A trail must lose nothing, so this stops there, says so, and asks again once a minute;
-// what waits is bounded by `audit.unshipped_max`.
+// success is the acknowledgement. The protocol's rules hold: 429, 502, 503 and 504 are asked again, after the time of `Retry-After`;
+// records that a partial success refuses are never sent again, and are counted and reported. After any other answer the protocol drops the
+// request. A trail must lose nothing, so sending stops there, reports it, and asks again once a minute; `audit.unshipped_max` bounds what
+// waits.
 
 import { Agent as PlainAgent } from 'node:http';
 import { Agent as SecureAgent } from 'node:https';
@@ -41,7 +41,7 @@ export function createOtlpCarrier(options: OtlpOptions): Carrier {
   let refused = 0;
   let untold = { count: 0, text: '' };
   let toldMs = -Infinity;
-  /** The collector wants no request before. */
+  /** The collector wants no request before this time. */
   let notBeforeMs = -Infinity;
 
   return {
@@ -109,7 +109,7 @@ export function createOtlpCarrier(options: OtlpOptions): Carrier {
       throw new ReceiverFault('refused', 'its answer is not of OTLP; the URL may be of another program');
     }
     const partial = asObject(answer['partialSuccess']);
-    // Of 64 bits, as a number or as text.
+    // JSON may have a 64-bit number as text.
     const wanted =
       asNumber(partial?.['rejectedLogRecords']) ?? Number(asText(partial?.['rejectedLogRecords']));
     const count = wanted > 0 ? Math.min(Math.ceil(wanted), sent) : 0;

@@ -39,7 +39,7 @@ export function createOverlap(limits: { readonly ms: number; readonly bytes: num
         marks.push({ beganMs: nowMs, position, sentMs: nowMs, bytes: sentBytes });
       } else Object.assign(last, { position, sentMs: nowMs, bytes: sentBytes });
     },
-    /** After the last safe record. */
+    /** The position after the last safe record. */
     safe(nowMs: number): Position {
       const isSafe = ({ sentMs, bytes }: Mark): boolean =>
         nowMs - sentMs >= limits.ms && sentBytes - bytes >= limits.bytes;
@@ -63,7 +63,6 @@ function markOf(position: Position): Mark {
   return { beganMs: -Infinity, position, sentMs: -Infinity, bytes: 0 };
 }
 
-/** A position in the journal of that id. */
 export interface KeptPosition {
   readonly journal: string;
   readonly position: Position;
@@ -100,7 +99,7 @@ export function createPositionFile(directory: string, sink: string) {
 
 const wordOf = (text: string): string => text.replaceAll(/[^A-Za-z0-9.-]/g, '_');
 
-/** Its end, for people, and a hash: other paths look alike without their slashes, and a long one is no name of a file. */
+/** The end of the path, for people, and a hash: without slashes paths look alike, and a long one is no name of a file. */
 function wordOfPath(path: string): string {
   return `${wordOf(path).slice(-64)}-${createHash('sha256').update(path).digest('hex').slice(0, 16)}`;
 }

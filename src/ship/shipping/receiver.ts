@@ -124,7 +124,7 @@ export function createOutlet(transport: Transport, clock: Clock, over: () => voi
   }
 }
 
-/** Of a receiver that is no connection: an answer, or a file. What it says is cut and made visible. */
+/** A fault of a receiver that is not of its connection: an answer, or a file. Its text is cut and made printable. */
 export class ReceiverFault extends Error {
   override readonly name = 'ReceiverFault';
   readonly code: ShipFaultCode;

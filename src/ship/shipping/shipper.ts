@@ -84,7 +84,7 @@ export function startShipper(options: ShipperParts) {
         fault: shown,
         sentSeq,
         refused,
-        // Also after a restart.
+        // A position from before a restart counts, too.
         safe: safe.seq > 0 ? safe : undefined,
       };
     },

@@ -1,10 +1,11 @@
-// Records on their way to a store: blocks of verbatim lines, each put once under a name that fixes its content. Where to go on is read from
-// the store itself: the highest LAST that this journal has. A block that was tried stays as it is, until it is stored or the store has
-// more. A block closes after some seconds while there is credit, so that a day has a bounded number of objects; one with a record that
-// somebody will want to see soon has a credit of its own.
+// Records on their way to a store: blocks of verbatim lines, each put once under a name that fixes its content. The store itself shows
+// where to go on: after the highest LAST that this journal has. A block that was tried stays as it is, until it is stored or the store has
+// more. A block closes after some seconds while there is credit, so that a day has a bounded number of objects; one with an urgent record
+// has a credit of its own.
 //
-// A name is no evidence against this journal: whoever has the credential can put one. Forked it is when an object was read, its lines join,
-// and one that this journal lacks is signed with this journal's key. Other names are reported, and records go on behind the last good one.
+// A name is no evidence against this journal: anybody with the credential can put one. The journal is forked if an object was read, its
+// lines join, and one that this journal lacks is signed with this journal's key. Other names are reported, and records go on after the last
+// good one.
 
 import { createHash } from 'node:crypto';
 import {
@@ -34,7 +35,7 @@ type Parts = Pick<
 export interface StoreOptions extends Parts {
   readonly openStore: () => ObjectStore;
   readonly host: string;
-  /** Of usual blocks, and of urgent ones. */
+  /** For usual blocks; as many again for urgent ones. */
   readonly objectsPerDay: number;
 }
 
@@ -44,9 +45,9 @@ const urgentMs = 5_000;
 const blockMs = 10_000;
 const ownMs = 300_000;
 const lookMs = 1_000;
-/** How often the end of the store is looked for while records go there. */
+/** Interval of the search for the end of the store while records go there. */
 const foundAgainMs = 3_600_000;
-/** Of names that this journal does not have: how far back they are looked at, and how many are read. */
+/** Limits for names that this journal does not have: shards that are searched, and objects that are read. */
 const shardsMax = 16;
 const readsMax = 64;
 
@@ -54,7 +55,7 @@ interface Block {
   readonly name: BlockName;
   readonly prev: string;
   readonly bytes: Buffer;
-  /** Of its lines: two compressions of the same lines may differ. */
+  /** Digest of its lines: two compressions of the same lines may differ. */
   readonly digest: string;
   readonly position: Position;
 }
@@ -125,7 +126,7 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
       return 0;
     }
 
-    /** Milliseconds until it is due; undefined: there is none. */
+    /** Puts the open block if it is due. Milliseconds until then; undefined: there is none. */
     async function putIfDue(): Promise<number | undefined> {
       if (block.bytes === 0) return undefined;
       const ms = isFull() ? 0 : dueMs();
@@ -134,7 +135,7 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
       return undefined;
     }
 
-    /** Puts the open block, which has all that was read. A clone of this machine that goes on is found by the one that is behind. */
+    /** Puts the open block, which has all that was read, and at times looks for a clone of this machine that is ahead. */
     async function putAll(): Promise<void> {
       await put();
       if (clock.now() - foundMs < foundAgainMs) return;
@@ -142,7 +143,7 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
       await follower.seek(safe);
     }
 
-    /** Moves the follower behind the last record that the store has of this journal. */
+    /** Moves the follower to after the last record that the store has of this journal. */
     async function place(): Promise<void> {
       isDoubted = false;
       block.clear();
@@ -164,11 +165,11 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
       const isNext = frozen?.name.first === safe.seq + 1 && (safe.hash === '' || frozen.prev === safe.hash);
       if (isNext) await putFrozen();
       frozen = undefined;
-      // What was found it is behind already, also where the journal has the record no more.
+      // Otherwise the search for the end has moved it there, even if the journal has the record no more.
       if (isNext || end === undefined) await follower.seek(safe);
     }
 
-    /** The folder is there, but this journal's folder in it is gone. Who removes objects leaves it, so the disk is missing or another. */
+    /** The folder is there without this journal's folder, which no removal of objects removes: the disk is missing, or another. */
     async function isOther(): Promise<boolean> {
       if ((await store.describe(signal)).kind !== 'folder') return false;
       for await (const page of store.list(`${host}/`, { isLevel: true, signal }))
@@ -201,7 +202,7 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
       } as const;
       const bytes = await packBlock(lines);
       const digest = digestOf(lines);
-      // The object itself, before it leaves: what was stored once stays.
+      // Checked before it is sent: a stored object stays.
       if ((await digestInBlock(bytes)) !== digest) throw new Error('a block is not what was compressed');
       return { name, prev: first.prev, bytes, digest, position };
     }
@@ -237,7 +238,7 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
       return lines !== undefined && digestOf(lines) === digest;
     }
 
-    /** Its lines; undefined: it is no block, whatever else it is. */
+    /** The lines of a block; undefined: the object is none. */
     async function read(name: BlockName): Promise<Buffer | undefined> {
       try {
         const { bytes } = await store.read(formatName(name), { bytesMax: bounds.storeBlockBytes, signal });
@@ -248,7 +249,7 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
       }
     }
 
-    /** After the last record in the store that this journal has. Undefined: there is none. Rejects with a ForkedFault. */
+    /** The position after the last record in the store that this journal has. Undefined: there is none. Rejects with a ForkedFault. */
     async function findEnd(): Promise<Position | undefined> {
       foundMs = clock.now();
       const shards: string[] = [];
@@ -279,7 +280,7 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
       for (const each of blocks) {
         const found = each.last > untilSeq() ? undefined : await follower.goBehind(each.last, each.hash);
         const isOurs = found === 'same' || found === 'gone';
-        // A name is no proof: its answer was lost perhaps, and somebody else has put other bytes.
+        // A name is no proof: perhaps the answer was lost, and somebody else has put other bytes.
         if (isOurs && (await isThere(each))) return follower.position;
         if (isOurs) tellConflict(`other bytes are under ${formatName(each)}`);
         else strange.push(each);
@@ -324,7 +325,7 @@ export function createStoreCarrier(options: StoreOptions): Carrier {
       return signed !== undefined && isSignedBy(key, signed.text, signed.signature);
     }
 
-    /** For whoever reads the store: what this journal had when it stopped. */
+    /** For readers of the store: the last record of this journal when it stopped. */
     async function mark(): Promise<void> {
       const head = await follower.positionOf(untilSeq());
       if (head === undefined) return;

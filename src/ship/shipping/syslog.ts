@@ -3,7 +3,7 @@
 //
 //   412 <110>1 2026-11-20T08:22:34.123Z gate1 dovegate 812 admission [dovegate@32473 seq="17" event="admission" ...] {"seq":17, ... }
 //
-// No byte order mark stands before MSG: it is MSG-ANY of the grammar, and the JSON text stays JSON for who stores it bare.
+// No byte order mark stands before MSG: it is MSG-ANY of the grammar, and the JSON text stays JSON where it is stored alone.
 
 import { type Severity, severityOf } from '../../evidence/formats/severity.js';
 import { asText, isCount, parseLine } from '../../host/values/values.js';
@@ -69,7 +69,7 @@ export function formatHead(line: Buffer, { hostName, processId }: Sender): strin
   return `<${priority}>1 ${timestamp} ${names} [${structuredId} ${data.join(' ')}] `;
 }
 
-/** The text of a value; for a value that the journal cut, its rest. */
+/** The text of a value; of a value that the journal cut, its beginning. */
 function textOf(value: unknown): string | undefined {
   const cut = asCut(value);
   return cut === undefined ? asText(value) : `${cut}...`;
