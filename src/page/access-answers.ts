@@ -1,6 +1,6 @@
 // The page's answers about policies: what would become of a command (the playground), who may do what, and the accounts, keys and
-// certificates. What is asked here is judged by what is served now, with the code and within the limits of a client's line. A question is
-// recorded before it is answered, with its secrets as digests.
+// certificates. Questions are evaluated with the policies served now and the daemon's own code, within the limits of a client's line. A
+// question is recorded before it is answered, with its secrets as digests.
 
 import type { DoorFacts } from '../gate/door/door.js';
 import { localUserName, type NameNumbers } from '../host/machine/accounts.js';

@@ -1,5 +1,4 @@
-// The access rights in the settings: one row for each listener, account and key, and their policies with the rules in words.
-// Pure.
+// The access rights in the settings: a row for each listener, account and key, and their policies with the rules in words. Pure.
 
 import { allEffects, commandNames, type Effect } from '../doveadm/commands/catalog.js';
 import { contentAtMost } from '../evidence/story/content.js';

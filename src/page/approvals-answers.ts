@@ -1,4 +1,4 @@
-// Requests for access on the page: the list, and each step of one. The daemon decides; here only the form of a step is looked at.
+// Requests for access on the page: the list, and each step of one. The daemon decides; here only the form of a step is checked.
 
 import { type AccessStep } from '../doveadm/verbs/verbs.js';
 import { usesAmong } from '../evidence/story/row.js';
@@ -32,11 +32,11 @@ export function createApprovalHandlers(parts: ApprovalParts): PageHandlers {
     revoke: take('revoke'),
     review: take('review'),
     approvals: async ({ who }) => jsonReply(200, await ask(who, { step: 'list', id: '' })),
-    // Of what the gate lists to this person, and nothing else of the journal.
+    // Only uses of a request that the daemon lists to this person; nothing else of the journal.
     async uses({ params, who, isStill, signal }) {
       const { items, decided = [] } = await ask(who, { step: 'list', id: '' });
       const item = [...items, ...decided].find(({ id }) => id === params[0]);
-      // The screen asks for its uses beside the list, and the list says whether there is such a request.
+      // No error: the screen asks for the list at the same time, and sees there that the request does not exist.
       if (item === undefined) return jsonReply(200, { uses: [] } satisfies Uses);
       const asked = { look: 'show', wanted: item.id } as const;
       const text = await lookInto(parts, { asked, person: who, seen: item.users, isStill, signal });
@@ -65,7 +65,7 @@ function usesIn(text: string): StoredRecord[] {
     .map((use) => Object.fromEntries(keysOfUses.map((key) => [key, use[key]])));
 }
 
-/** By the code of the desk. */
+/** HTTP statuses by the code that the daemon refuses a step with. */
 const statuses: Readonly<Partial<Record<string, number>>> = {
   'access-invalid': 400,
   'access-denied': 403,

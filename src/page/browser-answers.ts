@@ -1,6 +1,6 @@
-// Who comes to the page, and what they may ask: sign-ins, sessions, the table of roles and endpoints, and the record of what was refused.
-// An endpoint is answered only to a session whose role the table has. Who sees records is signed in only with a record of that. Strangers
-// cannot fill the journal: beyond ten refusals a second they are only counted.
+// Sign-ins to the page, sessions, the table of roles and endpoints, and the record of what was refused. An endpoint is answered only to a
+// session whose role the table has. A person who may see records is signed in only after the sign-in was recorded. Strangers cannot fill
+// the journal: beyond ten refusals a second they are only counted.
 
 import * as z from 'zod';
 import type { DoorAction, LinkOpener } from '../gate/door/calls.js';
@@ -54,22 +54,19 @@ export interface BrowserParts {
 /** Why a request was refused; values of the key `type`, never renamed. */
 export type PageRefusal =
   | Parameters<PageServerOptions['onRefused']>[0]
-  | 'no-token' // none was sent, or not as it is sent
-  | 'wrong-token' // nobody's
-  | 'session-ended' // of a session that is over, or of a person who is gone or not the same any more
+  | 'no-token' // none was sent, or it is malformed
+  | 'wrong-token' // of no session
+  | 'session-ended' // the session is over, or the person was removed or changed
   | 'wrong-role' // the role may not ask for this
   | 'wrong-view' // it names mail users whom this person may not see
-  | 'wrong-link' // nobody's
+  | 'wrong-link' // of nobody
   | 'late-link' // older than a minute, or taken back
-  | 'used-link' // a second time
+  | 'used-link'
   | 'wrong-password'
-  | 'wrong-certificate' // none, nobody's, or of several people
-  | 'wrong-oidc'; // an answer of the issuer that does not count, or of nobody
+  | 'wrong-certificate' // none, or of nobody, or of several people
+  | 'wrong-oidc'; // the issuer's answer is invalid, or names nobody of the page
 
-/**
- * Requests of one session at once: an open page has one stream and a few other requests. Those that take a right away have as many places
- * again.
- */
+/** Requests of one session at once: a stream and a few others. Those that take a right away have as many places of their own. */
 const requestsMax = 12;
 const textCharsMax = 256;
 
@@ -105,12 +102,12 @@ export function createBrowserAnswers(parts: BrowserParts) {
   }
 
   function refuse(why: PageRefusal, { address }: HttpPeer, name: string | undefined, whole: string): void {
-    // What a stranger or an issuer chose may be long.
+    // A stranger or an issuer may have chosen a long text.
     const what = whole.slice(0, refusedCharsMax);
     const text = `${why} from ${address ?? 'an unknown address'}${name === undefined ? '' : `, ${name}`}: ${what}`;
     log.report({ event: 'page-refused', level: 'warn', listener: pageName, address, type: why, text });
     if (signInRefusals.has(why)) counts.refusedSignIns += 1;
-    // Strangers cannot make more than so many calls wait.
+    // Bounds how many calls strangers can have waiting.
     if (telling >= tellingMax) {
       untold += 1;
       return;
@@ -118,7 +115,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
     const more = untold;
     untold = 0;
     telling += 1;
-    // One after another: the journal has them in their order.
+    // One after another, so that the journal keeps their order.
     told = told
       .then(() => daemon.refused({ why, address, person: name, what, more }))
       .catch(() => void (untold += more + 1))
@@ -229,14 +226,14 @@ export function createBrowserAnswers(parts: BrowserParts) {
 
   function enter(proved: Login, address: string | undefined, how: SignInWay): Promise<PageReply> | PageReply {
     const person = people.byName(proved.account);
-    // A reload came in between.
+    // A reload removed the person in the meantime.
     if (person === undefined) return refusedReply(401, signInText);
     const { name } = person;
     const human = humanOnPage(person);
     const locked = people.whyLocked(human);
     if (locked !== undefined) return refusedReply(403, locked);
     const isStill = watchOf(person, human, proved);
-    // A connection may be older than what its certificate counts under now.
+    // The connection may be older than a reload that changed what its certificate is valid for.
     if (!isStill()) {
       refuse(
         how === 'certificate' ? 'wrong-certificate' : 'wrong-password',
@@ -267,7 +264,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
     const locked = people.whyLocked(human);
     if (locked !== undefined) return refusedReply(403, locked);
     const isSame = watchOf(person, human);
-    // Nobody is there for the token; or a reload came in between.
+    // The client has gone, or a reload changed the person in the meantime.
     if (signal.aborted || !isSame()) return refusedReply(401, signInText);
     const ended = new AbortController();
     const entered = sessions.enter({
@@ -313,7 +310,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
     return jsonReply(200, { text: 'signed out' });
   }
 
-  /** Answers when it was done: also to who may not come again, as somebody who locks their own name. */
+  /** Answers once it is done, even to a person whom it shuts out, such as one who locks their own name. */
   async function operate(
     kind: DoorAction['kind'],
     what: string,
@@ -341,7 +338,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
   }
 
   async function answerStranger(call: PageCall): Promise<PageReply> {
-    // Many strangers at once must not delay who is signed in.
+    // Many strangers at once must not delay people who are signed in.
     await loginsNow().turnOf(call.peer.address, call.signal);
     const body = parseBody(await call.readBody());
     if (body === undefined) return refusedReply(400, 'the request must be a JSON object, and short');
@@ -376,9 +373,9 @@ export function createBrowserAnswers(parts: BrowserParts) {
     }
     const { session } = found;
     const person = people.byName(session.name);
-    // It was found just now, so this cannot be.
+    // Cannot happen: the session was found a moment ago, which checks the person.
     if (person === undefined) return unauthorized(signInText);
-    // The members of a group are as many people.
+    // The members of a group are different people with one name.
     call.known(session.how === 'oidc-group' ? `${person.name} ${session.oidc?.[0]}` : person.name);
     if (!isAmong(person.roles, those)) {
       refuse('wrong-role', peer, person.name, [endpoint, ...params].join(' ').slice(0, 200));
@@ -398,7 +395,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
       end();
       done();
     };
-    // It is aborted at the end of each answer.
+    // The signal is aborted at the end of each answer.
     call.signal.addEventListener('abort', onDone, { once: true });
     if (call.signal.aborted) onDone();
     const reply = await serve(call, session, person, running.signal);
@@ -431,7 +428,7 @@ export function createBrowserAnswers(parts: BrowserParts) {
     const who = callerOf(person, session, peer.address);
     const isStill = (): boolean => sessions.isLive(session);
     const reply = await replyOf(handlers, { endpoint, params, body, who, isStill, signal }, log);
-    // Pieces end by themselves; a whole answer may have been made, or recorded, for longer than the session held.
+    // Pieces end with the session. A whole answer may have taken longer to make or to record than the session lasted.
     if (endpoint in acts || 'pieces' in reply) return reply;
     if (!isStill()) return unauthorized(`the session has ended; ${signInText}`);
     // A report has a record of its own.
@@ -469,7 +466,7 @@ const signInRefusals: ReadonlySet<PageRefusal> = new Set([
 const tellingMax = 16;
 const refusedCharsMax = 900;
 
-/** For records, the address and the identities at the issuer, since the name of a group does not say which person it was. */
+/** For records: the address and the identities at the issuer, since the name of a group does not say which person it was. */
 function callerOf(
   { name, roles, users }: PagePerson,
   { how, opener, oidc = [] }: Partial<Pick<PageSession, 'how' | 'opener' | 'oidc'>>,
@@ -486,7 +483,7 @@ function unauthorized(text: string): PageReply {
   return { ...refusedReply(401, text), headers: { 'WWW-Authenticate': 'Bearer' } };
 }
 
-/** People as accounts of a listener, so that all logins have one pace and one rule for names. */
+/** People as accounts of a listener, so that logins here have the same rate limits and the same rule for names. */
 function loginsOf(page: PageSettings | undefined, guard: LoginGuard): Logins {
   const accounts = (page?.people ?? []).map(({ name, certificateName, passwordHash: written }) => {
     const passwordHash = written === undefined ? undefined : parsePasswordHash(written);

@@ -1,6 +1,6 @@
-// The daemon, as the page's process sees it through `admin.door`: its settings, which come again after each reload, and what is asked of
-// it. Without the daemon nothing is recorded, so nothing of records is shown. What was told last is kept, so sessions go on when it is
-// back. A daemon of a version that is not known is not asked.
+// The daemon, as the page's process sees it through `admin.door`: its settings, which are sent again after each reload, and calls to it.
+// Without the daemon nothing can be recorded, so no records are shown. The last settings are kept, so sessions continue when it is back. A
+// daemon of an unknown version is not called.
 
 import {
   type DoorAccess,
@@ -46,11 +46,11 @@ import { troubleOf } from './trouble-words.js';
 export interface Told {
   readonly head: DoorHead;
   readonly settings: Settings;
-  /** Of all names in the settings; undefined while the system is asked. */
+  /** The uids and gids of all names in the settings; undefined while the system is asked. */
   readonly numbers: NameNumbers | undefined;
 }
 
-/** Who asks: an entry of the page, and who that is beyond it. */
+/** The person who asks: the entry of the page, and where the request comes from. */
 export type Asking = Pick<PageCaller, 'name' | 'roles' | 'from' | 'opener'>;
 
 export interface Note {
@@ -70,7 +70,7 @@ export interface DaemonParts {
 
 const retryMs = 500;
 
-/** What is asked of it rejects with a DoorFault: a daemon that is too old refuses a call as unknown. */
+/** Calls reject with a DoorFault, also where the daemon is too old to know them. */
 export class Daemon {
   readonly #parts: DaemonParts;
   #told: Told | undefined;
@@ -87,7 +87,7 @@ export class Daemon {
     return this.#told;
   }
 
-  /** Why somebody may do nothing, as the daemon said within the last second; undefined: no lock stops them. */
+  /** The lock that stops a person, in words, as the daemon reported it within the last second; undefined: none. */
   whyLocked({ identities, isUnanswered = false }: Human): string | undefined {
     const own = new Set(identities.map(folded));
     const lock = this.#locked.find(({ words, isForName }) =>
@@ -96,7 +96,7 @@ export class Daemon {
     return lock?.why;
   }
 
-  /** Why it cannot be asked now, as a sentence; undefined: it can. */
+  /** Why the daemon cannot be asked now, as a sentence; undefined: it can. */
   get away(): string | undefined {
     return this.#away?.message;
   }
@@ -111,7 +111,7 @@ export class Daemon {
       } catch (fault) {
         const away = fault instanceof DoorFault ? fault : new DoorFault('away', messageOf(fault), fault);
         const { code, message: text } = away;
-        // How a daemon that is gone does not answer changes from one attempt to the next.
+        // Once the daemon has answered, only the code is compared: while it is gone, messages differ from one attempt to the next.
         const isKnown = this.#told === undefined ? this.#away?.message === text : this.#away?.code === code;
         if (!isKnown) log.report({ event: 'door-away', level: 'warn', text });
         this.#away = away;
@@ -150,7 +150,7 @@ export class Daemon {
     return this.#call('sign', { ...this.#as(who, rolesFor('sign')), ...extract });
   }
 
-  /** Takes a reading of a token for the report of one mailbox, which is recorded. */
+  /** Uses up one reading of a token for the report of one mailbox; the daemon records it. */
   openReport(token: string, address: string, generation: number): Promise<DoorOpened> {
     return this.#call('report', { token, address, generation });
   }
@@ -205,7 +205,7 @@ export class Daemon {
         if (locked === undefined) continue;
         const isOther = whoIn(locked) !== whoIn(this.#locked);
         this.#locked = locked;
-        // Ends what they have open.
+        // Ends open sessions of people who are locked now.
         if (isOther) await onSettings();
         continue;
       }
@@ -223,7 +223,7 @@ export class Daemon {
   }
 }
 
-/** Without why, which has a time. */
+/** Without the reason, which contains a time. */
 function whoIn(locked: NonNullable<DoorBeat['locked']>): string {
   return JSON.stringify(locked.map(({ words, isForName }) => [words, isForName]));
 }

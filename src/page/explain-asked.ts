@@ -51,7 +51,7 @@ export interface Judging {
   policyOf(peer: Peer): string | undefined;
 }
 
-/** As the daemon judges now. `series`: of the backends, where it is known. */
+/** Evaluates with the current settings of the daemon. `series`: the Dovecot series of the backends, where known. */
 export function judgingBy(
   settings: Settings,
   numbers: NameNumbers,
@@ -78,7 +78,7 @@ interface Answer {
   readonly recorded: readonly DoorWord[];
 }
 
-/** Does no I/O except for the groups of a uid, which the system is asked for. Rejects with a Refusal for what is no question. */
+/** Does no I/O except to ask the system for the groups of a uid. Rejects with a Refusal for an invalid question. */
 export async function explainAsked(
   asked: Explain,
   now: Judging,
@@ -219,7 +219,7 @@ async function whoAsks(
   };
 }
 
-/** By names of the configuration only: a test does not know the groups of this machine. */
+/** Only groups that the configuration names: a test does not know the groups of this machine. */
 function personOf(
   listener: ListenerSettings,
   policy: string,
@@ -235,7 +235,7 @@ function personOf(
   return found === undefined ? 'nobody' : { name: user, groups: found };
 }
 
-/** A case for `dovegate test` that passes today; undefined: there is none, as for what only JSON can say. */
+/** A case for `dovegate test` that passes today; undefined: there is none, as for a command that only JSON can express. */
 function testOf(
   { user = '', words }: Explain,
   listener: ListenerSettings,
@@ -256,7 +256,7 @@ function testOf(
   const [outcome] = runTests({ ...settings, tests: [test] }, nowMs);
   if (outcome?.assessment === undefined || outcome.policy !== policy) return undefined;
   const expect = fateOf(outcome.assessment);
-  // In words it may mean something else than in JSON.
+  // In words the command may be evaluated differently than in JSON.
   return words === undefined && expect !== fate ? undefined : formatTest({ ...test, expect });
 }
 

@@ -1,5 +1,5 @@
-// Answers the page about the other gates: what the file says that `dovegate audit fleet watch` writes, and how far it can be relied on.
-// Nothing of it is believed before its shape was checked, and no path is shown. A look never fails: it says what is wrong.
+// Answers the page about the other gates: the contents of the file that `dovegate audit fleet watch` writes, and how far they can be relied
+// on. The file is used only if its shape is right, and no path is shown. A look never fails: it says what is wrong.
 
 import { type FleetSeen, type FleetShown, fleetStatus } from '../evidence/views/fleet.js';
 import { bounds } from '../host/bounds/bounds.js';
@@ -75,7 +75,6 @@ function whyNot(found: Exclude<SmallFile, { readonly kind: 'text' }>): string {
   }
 }
 
-/** Undefined: it is recent. */
 function whyOld(at: string, nowMs: number): string | undefined {
   const ageMs = nowMs - (parseTime(at) ?? 0);
   if (ageMs > freshMs)
@@ -85,7 +84,6 @@ function whyOld(at: string, nowMs: number): string | undefined {
   return undefined;
 }
 
-/** Undefined: it is not a status of ours. */
 function parseStatus(
   text: string,
 ): { readonly seen: FleetSeen; readonly away: string | undefined } | undefined {
@@ -93,7 +91,7 @@ function parseStatus(
   if (status === undefined) return undefined;
   const { findings, away, ...seen } = status;
   const counted = seen.gates.reduce((sum, gate) => sum + gate.findings, 0);
-  // Of many faults of one chain the first ones stand there, and all are counted.
+  // The file lists only the first faults of a chain, but counts all of them.
   const findingCount = Math.max(counted, findings.length);
   return {
     seen: { ...seen, findingCount, findings: findings.slice(0, findingsShown) },

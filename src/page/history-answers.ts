@@ -11,7 +11,7 @@ import { jsonReply, type PageReply, type PageRequest, Refusal } from './http/pag
 import { seesOwnOnly } from './now-answers.js';
 import { stepMs, TrafficHistory } from './traffic-history.js';
 
-/** Until a daemon that was not there yet is asked again. */
+/** How soon to ask again a daemon that has not answered yet. */
 const retryMs = 1_000;
 
 export function createHistoryAnswers(clock: Clock, daemon: Pick<Daemon, 'traffic' | 'away'>) {
@@ -27,7 +27,7 @@ export function createHistoryAnswers(clock: Clock, daemon: Pick<Daemon, 'traffic
       const long = spans.find((each) => each === span);
       if (long === undefined) throw new Refusal(404, `there is a history of ${spans.join(', ')}`);
       const { times, body } = answerNow(long);
-      // As on Now, who sees some mail users only does not see the names of teams.
+      // As on the screen Now, a person with a limited view does not see the names of teams.
       if (seesOwnOnly(who))
         return jsonReply(200, { ...times, series: [], trouble: ownOnlyText } satisfies History);
       return { status: 200, type: 'application/json; charset=utf-8', body };

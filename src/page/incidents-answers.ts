@@ -28,7 +28,7 @@ export function createIncidentsAnswers(
   /** The oldest first. */
   let turns: readonly Turn[] = [];
   let toSeq = 0;
-  /** Where the first reading goes on back; undefined: it is through. */
+  /** Where the first reading, which goes back in time, continues; undefined: it is complete. */
   let before: number | undefined;
   let readMs = Number.NEGATIVE_INFINITY;
   let reading: Promise<void> | undefined;
@@ -74,7 +74,7 @@ export function createIncidentsAnswers(
     const task = { directory: head.directory, incidentsSinceMs: clock.wallMs() - dayMs, timeMs: partMs };
     try {
       const newer = await looks.incidents({ ...task, before: undefined, after: toSeq }, ownName, signal);
-      // What is not read up to what is known leaves a gap, which is read like everything at first.
+      // If reading stopped before the known records, there is a gap: begin again, as at first.
       const known = newer.isThrough ? turns : [];
       turns = [...known, ...newer.turns].slice(-turnsMax);
       toSeq = Math.max(toSeq, newer.toSeq);
@@ -94,5 +94,5 @@ export function createIncidentsAnswers(
   }
 }
 
-/** No person's: a name of a person has no blank. */
+/** No person can have this name: it has a blank. */
 const ownName = 'the page';

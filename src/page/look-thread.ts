@@ -24,7 +24,7 @@ function begin(port: MessagePort): void {
   let taken = (): void => undefined;
   port.on('message', (task: SearchTask | IncidentsTask | LongTask | ReviewTask | 'taken') => {
     if (task === 'taken') taken();
-    // What it rejects with ends the thread, and the look with it.
+    // A rejection ends the thread, and the look with it.
     else void answer(task);
   });
 
@@ -32,7 +32,7 @@ function begin(port: MessagePort): void {
     if ('long' in task) await readLong(task, systemClock, tell);
     else if ('incidentsSinceMs' in task) post({ part: await readIncidents(task, systemClock) });
     else if ('kind' in task) {
-      // Only then: it takes three times as long to load as all that a search needs.
+      // Loaded on demand: it takes three times as long to load as all that a search needs.
       const { review } = await import('./review-task.js');
       post({ part: await review(task, systemClock) });
     } else {

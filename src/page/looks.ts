@@ -1,6 +1,6 @@
-// Looks at the journal for people, each in a thread: searches and reviews of policies, checks of all of it, and reports.
-// A person has a few at once; further ones wait. A thread has bounded memory, and ends when nobody waits for it any more. What all of them
-// together may take of the machine is the cgroup of the page's unit (CPUWeight=, MemoryMax=).
+// Looks at the journal for people, each in a thread: searches and reviews of policies, checks of all of it, and reports. A person has a few
+// at once; further ones wait. A thread has bounded memory, and ends when nobody waits for it any more. The cgroup of the page's unit
+// (CPUWeight=, MemoryMax=) bounds all of them together.
 
 import { on } from 'node:events';
 import { Worker } from 'node:worker_threads';
@@ -17,7 +17,9 @@ import type { ReviewAnswer, ReviewTask } from './review-task.js';
 /** How long an idle thread is kept: people ask several times in a row. */
 const idleMs = 30_000;
 
-/** Abort the signal when the asker has gone or the answer was taken. Reject with a Refusal, a JournalFault, or its reason. */
+/**
+ * Abort the signal when the client has gone or the answer was taken. Reject with a Refusal, a JournalFault, or the reason of the signal.
+ */
 export interface Looks {
   read(task: SearchTask, person: string, signal: AbortSignal): Promise<TrailAnswer>;
   incidents(task: IncidentsTask, person: string, signal: AbortSignal): Promise<IncidentsRead>;
@@ -51,7 +53,7 @@ export function createLooks(clock: Clock, entry = new URL('./look-thread.js', im
     const signal = AbortSignal.any([gone, stopping.signal]);
     signal.throwIfAborted();
     const leave = await places.take(person, 4, signal);
-    // Until the answer was taken: one that nobody reads takes memory. Perhaps nobody asks for the next part.
+    // The place is kept until the signal: an answer that nobody reads takes memory, and perhaps nobody asks for the next part.
     signal.addEventListener('abort', leave, { once: true });
     if (signal.aborted) leave();
     signal.throwIfAborted();
@@ -90,13 +92,13 @@ export function createLooks(clock: Clock, entry = new URL('./look-thread.js', im
 
   function start(): Worker {
     const worker = new Worker(entry, {
-      // Whatever flags and variables the program was started with are not for this thread.
+      // The thread gets none of the flags and variables that the program was started with.
       env: {},
       execArgv: [],
       name: 'looks',
       resourceLimits: { maxOldGenerationSizeMb: 384 },
     });
-    // One that ends while it is idle is not used again.
+    // A thread that ends while it is idle is not used again.
     return worker
       .on('error', () => undefined)
       .on('exit', () => {

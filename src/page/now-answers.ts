@@ -1,5 +1,5 @@
-// What `/api/now` and `/api/backends.csv` show, and to whom. A mail user's name is only in what an `audit` view covers. Somebody with a
-// limited view and no other role sees no exchange and nobody's name: one user of a command is known here, and it may touch others.
+// What `/api/now` and `/api/backends.csv` show, and to whom. A mail user's name is only in what an `audit` view covers. A person with a
+// limited view and no other role sees no exchange and no name: only one user of a command is known here, and the command may touch others.
 // Sentences are made of codes and names of the configuration, never of what a client or a backend said.
 
 import { changedWords, hitWords, type Incident } from '../evidence/story/incidents.js';
@@ -63,7 +63,7 @@ function sightOf(who: PageCaller): Sight {
   });
 }
 
-/** Whose names an `audit` view covers. */
+/** Whether the `audit` view of a person covers a mail user. */
 function isShownTo({ roles, users }: Pick<PageCaller, 'roles' | 'users'>): (user: string) => boolean {
   if (!roles.includes('audit')) return () => false;
   const covers = users === undefined ? () => true : createCover(users);
@@ -109,7 +109,7 @@ function narrow(now: Now): Now {
   };
 }
 
-/** What is wrong with records: all that somebody who sees some mail users only can use. Their sentences hold no names of people. */
+/** Problems with records: the only ones shown in a limited view. Their sentences hold no names of people. */
 const ofRecords: ReadonlySet<string> = new Set<FoundCode>([
   'audit-failed',
   'audit-missing',
@@ -120,11 +120,11 @@ const ofRecords: ReadonlySet<string> = new Set<FoundCode>([
   'journal-appended',
 ]);
 
-/** As somebody may see it: no lock where a limited view shows no record of one, and of a mail user what may be known of that user. */
+/** An incident as this person may see it: no locks in a limited view, and the text about a mail user only if the view covers that user. */
 export function shownIncident(row: Incident, who: Pick<PageCaller, 'roles' | 'users'>): readonly Incident[] {
   if (seesOwnOnly(who)) return row.lock === undefined ? [narrowIncident(row)] : [];
   const { named, widens, ...others } = row;
-  // They name mail users of any domain.
+  // `widens` names mail users of any domain.
   const isWhole = who.roles.includes('audit') && who.users === undefined;
   const shown = { ...others, ...(isWhole && widens !== undefined && { widens }) };
   if (named === undefined || !isShownTo(who)(named.user)) return [shown];
@@ -137,7 +137,7 @@ export function narrowIncident(row: Incident): Incident {
   const shown = { ...others, text: others.text.replace(changedWords(files), '').replace(hitWords(hit), '') };
   if (by === undefined) return { ...shown, text: shown.text.replace(` (${reason})`, '') };
   const said = row.kind === 'not reloaded' ? { by } : { by, reason };
-  // Without a reason the first colon is one of the sentence.
+  // Without a reason, the first colon belongs to the sentence.
   const told = reason === undefined || reason === '' ? shown.text : shown.text.replace(`: ${reason}`, '');
   const text = told.replace(drainWords(said), () => 'by an operator');
   return { ...shown, by: 'an operator', text };

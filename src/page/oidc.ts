@@ -1,6 +1,6 @@
-// Sign-in at an issuer of OpenID Connect: who of the page's people somebody is by its word, and for how long. What a sign-in begins with
-// stays in the browser, so a stolen address of the way back opens nothing. Tokens are in memory only. A sign-in holds for an hour, and
-// longer only if the issuer renews it.
+// Sign-in at an issuer of OpenID Connect: which of the page's people the issuer says that somebody is, and for how long. The secrets of a
+// sign-in stay in the browser, so a stolen address of the way back opens no session. Tokens are in memory only. A sign-in holds for an
+// hour, and longer only if the issuer renews it.
 
 import * as z from 'zod';
 import type { Log } from '../gate/telemetry/log.js';
@@ -233,7 +233,7 @@ export function createOidc({ clock, log, people }: OidcParts) {
       }
     },
 
-    /** Renews a sign-in until its session ends. Resolves with why it must end, or with undefined when it has. Never rejects. */
+    /** Renews a sign-in until its session ends. Resolves to why the session must end, or to undefined once it has ended. Never rejects. */
     async keep(
       { person, signIn, sub, refreshToken: first, isStill }: OidcProved,
       signal: AbortSignal,
@@ -248,7 +248,7 @@ export function createOidc({ clock, log, people }: OidcParts) {
           if (signal.aborted || page === undefined || !isStill()) return undefined;
           try {
             const next = await renewed(page, refreshToken);
-            // A new token is the only one that counts from now on; without one the old one goes on.
+            // A new token replaces the old one; without a new one the old one stays valid.
             refreshToken = next?.refreshToken ?? refreshToken;
             const isSame = next?.sub === sub && next.person.name === person.name;
             if (!isSame || next.signIn.how !== signIn.how)
@@ -288,7 +288,7 @@ function needsGroups({ people }: PageSettings): boolean {
   return people.some((each) => each.oidc?.group !== undefined);
 }
 
-/** By the id before the address, by both before a group; of several groups, the person who stands first. */
+/** The id decides before the address, and both before a group; of several groups, the person listed first. */
 function personBy(
   people: readonly PagePerson[],
   { sub, email, groups }: Identity,

@@ -23,14 +23,14 @@ export interface OwnerParts {
   readonly daemon: Pick<Daemon, 'told' | 'flush' | 'openReport'>;
   readonly looks: Pick<Looks, 'readLong'>;
   readonly guard: Pick<LoginGuard, 'turns' | 'wrongKeys'>;
-  /** A token that opens nothing. */
+  /** Called for a token that opens nothing. */
   readonly refused: (peer: HttpPeer) => void;
 }
 
 export function createOwnerAnswers(parts: OwnerParts): (call: OwnerCall) => Promise<PageReply> {
   const { clock, log, daemon, looks, guard } = parts;
   let running = 0;
-  /** Reports that are made for a token; only those that are. */
+  /** How many reports are being made for a token; no entry if none is. */
   const byToken = new Map<string, number>();
 
   return async (call) => {
@@ -39,7 +39,7 @@ export function createOwnerAnswers(parts: OwnerParts): (call: OwnerCall) => Prom
     const fromMs = sinceOf(query, nowMs);
     if (fromMs === undefined) return refusedReply(400, 'since must be a day as 2026-11-20, and before now');
     const network = networkOf(peer.address ?? '-');
-    // Many strangers at once must not delay who has a token.
+    // Many strangers at once must not delay people with a token.
     await guard.turns.take(network, signal);
     if (!isKey(token, reportTokenPrefix)) return refuseToken(call, network);
     if (daemon.told === undefined)
@@ -61,7 +61,7 @@ export function createOwnerAnswers(parts: OwnerParts): (call: OwnerCall) => Prom
       await daemon.flush().catch(() => undefined);
       const task = { long: 'owner', directory, ownKey, asked } as const;
       const made = await withinTime(signal, (given) => partOf(looks.readLong(task, 'owners', given)));
-      // The key may be gone, and names may not be shown any more.
+      // The key may have been removed, or names may not be shown any more.
       if (daemon.told?.head.generation !== head.generation)
         return refusedReply(409, 'the configuration was changed meanwhile; ask again');
       if (isHtmlAsked(accept))
@@ -81,7 +81,7 @@ export function createOwnerAnswers(parts: OwnerParts): (call: OwnerCall) => Prom
     }
   };
 
-  /** As for wrong keys: at once while the network has tries left, and later without. */
+  /** As for wrong keys: at once while the network has tries left, then delayed. */
   async function refuseToken({ peer, signal }: OwnerCall, network: string): Promise<PageReply> {
     parts.refused(peer);
     const waitMs = guard.wrongKeys.take(network, clock.now());
@@ -101,7 +101,7 @@ export function createOwnerAnswers(parts: OwnerParts): (call: OwnerCall) => Prom
   }
 }
 
-/** Whoever weighs it with 0 does not want it. */
+/** A weight of 0 (`q=0`) excludes HTML. */
 function isHtmlAsked(accept: string): boolean {
   return /\btext\/html\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))/i.test(accept);
 }
@@ -115,7 +115,7 @@ async function partOf(parts: ReturnType<Looks['readLong']>): Promise<OwnerFacts>
   return made;
 }
 
-/** Undefined: it is no time before now. */
+/** Undefined: it is not a time before now. */
 function sinceOf(query: string, nowMs: number): number | undefined {
   const written = new URLSearchParams(query).get('since');
   if (written === null) return nowMs - 7_776_000_000;

@@ -1,5 +1,5 @@
-// `dovegate page`, the page's own process; and `dovegate page open`, which asks it for a link that signs the user who runs this in to the
-// page, once. Only the link goes to stdout.
+// `dovegate page`, the page's own process; and `dovegate page open`, which asks it for a link that signs the user who runs the command in
+// to the page, once. Only the link goes to stdout.
 
 import { exitCodeOf, findDaemon } from '../gate/cli/operate.js';
 import { packaged } from '../host/machine/packaged.js';

@@ -59,7 +59,7 @@ export interface PageProcessOptions {
 /** Runs until a signal ends it; resolves to the exit code. */
 export async function page({ door }: PageProcessOptions): Promise<number> {
   nameProcess('page');
-  // Commands come before people who look at them.
+  // The gate's commands have priority over people who look at them.
   yieldToOthers();
   const log = await createLog('info', process.stdout.isTTY, systemClock);
   const fatal = watchFatalErrors(log);
@@ -160,7 +160,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
   });
   const files = createPageFiles();
 
-  /** What a socket was made for, as text, with its close function, or why it could not be made. */
+  /** What a socket was made for, as text; its close function, or why it could not be made. */
   type Served = { readonly meant: string; readonly close?: () => Promise<unknown>; readonly fault?: string };
   const served: Partial<Record<'unix' | 'tcp', Served>> = {};
   let hasServed = false;
@@ -179,7 +179,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
     await Promise.all([served.unix?.close?.(), served.tcp?.close?.()]);
   });
 
-  // Whoever asks at a socket of systemd's is answered also while there is no daemon.
+  // A socket passed by systemd is served even while there is no daemon.
   if (passed.has(passedNames.unix)) await serveAt('unix', 'passed', () => listenForPeople(undefined));
   void daemon.follow();
   tell();
@@ -205,7 +205,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
     if (served.unix?.close !== undefined && path !== undefined && whyNoRight(path, 'write') === 'ENOENT')
       return `admin.page.unix is gone (${path}): restart dovegate-page.socket and dovegate-page.service`;
     const fault = served.unix?.fault ?? served.tcp?.fault;
-    // The certificate from before is still shown.
+    // The earlier certificate is still in use.
     return fault ?? (tlsFault === undefined ? undefined : `admin.page.tls: ${tlsFault}`);
   }
 
@@ -273,7 +273,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
     });
   }
 
-  /** `meant`: undefined for none. */
+  /** `meant`: what the socket is for, as text; undefined: there must be none. */
   async function serveAt(
     what: 'unix' | 'tcp',
     meant: string | undefined,

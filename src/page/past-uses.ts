@@ -1,4 +1,4 @@
-// When keys and accounts were last used before the daemon started, which remembers its own run alone: from the journal. What was found
+// When keys and accounts were last used before the daemon started, from the journal: the daemon remembers only its own run. What was found
 // does not change until the next start, so it is kept.
 
 import type { AnswerLine } from '../evidence/reading/read-trail.js';
@@ -15,15 +15,15 @@ export interface PastUse {
   readonly lastFrom?: string;
 }
 
-/** By principal; undefined: the journal has none. One that is not there was not found in time; the next question goes on. */
+/** By principal; undefined: the journal has no use. A missing principal was not reached in time; the next call continues with it. */
 export type FindPastUses = (
   head: Head,
   principals: readonly string[],
 ) => Promise<ReadonlyMap<string, PastUse | undefined>>;
 
-/** Somebody waits: no further search begins after it, and each has a time of its own. */
+/** No further search begins after this time, since a person waits. Each search has its own limit of time. */
 const patienceMs = 3_000;
-/** No person's: a name of a person has no blank. */
+/** No person can have this name: it has a blank. */
 const ownName = 'the page';
 
 export function createPastUses(clock: Pick<Clock, 'now'>, looks: Pick<Looks, 'read'>): FindPastUses {

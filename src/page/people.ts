@@ -24,7 +24,7 @@ export class People {
     return this.#daemon.whyLocked(human);
   }
 
-  /** Two names of one number were refused when the daemon read the settings. */
+  /** Unique: the daemon refuses settings in which two names have one uid. */
   byUid(uid: number): PagePerson | undefined {
     const { numbers } = this.#daemon.told ?? {};
     return this.page?.people.find(({ user }) => user !== undefined && numbers?.uidOf(user) === uid);

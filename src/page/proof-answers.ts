@@ -1,6 +1,6 @@
 // Answers the page about the journal as a whole: what is known of it, a check of all of it with its progress, and the report of one
-// mailbox, which begins with such a check. Nothing is answered without a record. What somebody without a right to names may ask for has
-// none, and a report in a limited view is never complete.
+// mailbox, which begins with such a check. Checks and reports are answered only with a record of them. Answers for everybody hold no names
+// of mail users, and a report in a limited view is never complete.
 
 import { GlobList } from '../doveadm/names/glob.js';
 import { foldFor } from '../doveadm/names/user-name.js';
@@ -163,7 +163,7 @@ export function createProofHandlers(
               'are hidden; a person without "users" in admin.page.people can make a complete report',
           };
     const task = { long: 'report', directory, ownKey, report: full, form, users, limits } as const;
-    // Whatever fails here fails at the record of the look, too, which decides.
+    // A failure here also fails the record of the look, which decides.
     await daemon.flush().catch(() => undefined);
     const read = looks.readLong(task, name, signal);
     return eventReply(request, steps(read), () => undefined);
@@ -224,7 +224,7 @@ export function createProofHandlers(
           yield eventText('failed', { text: refusalOf(fault, request.endpoint, log).message });
       } finally {
         leave();
-        // Nobody may have asked for more than the first one.
+        // The client may have left after the first event.
         await steps.return(undefined);
       }
     }

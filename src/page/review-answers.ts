@@ -30,14 +30,14 @@ type Reviewed = 'suggest' | 'check' | 'replay' | 'policies' | 'mailbox' | 'prove
 type Found = Exclude<ReviewAnswer, { readonly kind: 'refused' }>;
 
 export function createReviewHandlers({ daemon, looks }: ReviewParts): Pick<PageHandlers, Reviewed> {
-  /** `action` and `args`: of the record; none of a text that was checked. */
+  /** `action` and `args`: of the record; without them nothing is recorded, as for the check of a text. */
   const look = async (
     { who, signal }: PageRequest,
     task: ReviewTask,
     action?: RecordedAction,
     args: readonly string[] = [],
   ): Promise<Found> => {
-    // Of a change just now. Whatever fails here fails at the record of the look, too, which decides.
+    // So that a command of a moment ago is found. A failure here also fails the record of the look, which decides.
     if (action !== undefined) await daemon.flush().catch(() => undefined);
     const found = await looks.review(task, who.name, signal);
     if (found.kind === 'refused') throw new Refusal(409, found.text);
@@ -57,7 +57,7 @@ export function createReviewHandlers({ daemon, looks }: ReviewParts): Pick<PageH
     if (one.yaml === '') throw new Refusal(400, 'yaml: must be the text of a policy');
     return { ...one, mailUsers: mailUsersSection(toldBy(daemon).settings.mailUsers) };
   };
-  /** What a look at the journal needs: the settings as a text are long, so a check of a text alone makes none. */
+  /** What a look at the journal needs. Not for the check of a text alone: the settings as text are long. */
   const inJournal = () => {
     const { settings, head } = toldBy(daemon);
     return { settings: settingsText(settings), directory: head.directory };
@@ -105,7 +105,7 @@ const csvColumns = [
   ...(['redacted', 'unjudged', 'unlisted', 'seq'] as const),
 ];
 
-/** A spreadsheet takes a cell that begins with a sign for a formula. */
+/** A spreadsheet takes a cell that begins with `+` or `-` for a formula. */
 const signWords = { '+': 'wider', '-': 'narrower', '~': 'either' } as const;
 
 function csvOf({ periods }: PolicyHistory): string {

@@ -1,6 +1,6 @@
-// Reviews policies by the journal, for the page: what was seen under one and which rules would allow that, whether a text is a policy,
-// what the policy of that text would have decided, and what was changed in the policies. Runs in a thread; reading ends after a while and
-// says how far it came. The text of somebody's page is parsed alone, with no file of this machine within its reach. Nothing is written.
+// Reviews policies by the journal, for the page: what was seen under a policy and which rules would allow it, whether a text is a policy,
+// what the policy of that text would have decided, and what was changed in the policies. Runs in a thread; reading stops after a while and
+// reports how far it came. A text from the page is parsed alone: it cannot include files of this machine. Nothing is written.
 
 import { isDigest } from '../doveadm/meaning/canonical.js';
 import { createUserNames } from '../doveadm/names/user-name.js';
@@ -67,14 +67,14 @@ export type ReviewTask =
       readonly yaml: string;
       readonly mailUsers: MailUsers;
       readonly sinceMs: number;
-      /** Empty: none. */
+      /** Empty: no statement. */
       readonly statement: string;
     }
   | { readonly kind: 'policies'; readonly directory: string; readonly sinceMs: number | undefined }
   | { readonly kind: 'mailbox'; readonly settings: string; readonly user: string }
   | { readonly kind: 'prove'; readonly settings: string; readonly statement: string };
 
-/** A sentence: it cannot be done. */
+/** `refused`: a sentence why it cannot be done. */
 export type ReviewAnswer =
   | { readonly kind: 'suggested'; readonly value: Suggested }
   | { readonly kind: 'checked'; readonly value: Checked }
@@ -84,7 +84,7 @@ export type ReviewAnswer =
   | { readonly kind: 'proved'; readonly value: Proved }
   | { readonly kind: 'refused'; readonly text: string };
 
-/** How long the journal is read at most. What follows takes a fraction of it. */
+/** Limit for reading the journal. The rest takes a fraction of it. */
 const readMsMax = 4_000;
 /** Kinds of commands that are reviewed: each is judged, and rules are tried on it. */
 const kindsMax = 5000;
@@ -156,7 +156,7 @@ function proved(
 
 const reachMsMax = 5_000;
 
-/** Who reaches a mailbox, and what is not known of that. */
+/** Who reaches a mailbox, with notes on what is not known. */
 function mailboxAsked(
   asked: string,
   settings: Settings,
@@ -201,7 +201,7 @@ function mailboxAsked(
   return { kind: 'mailbox', value: { user, rows: rows.filter(isReaching), others, notes } };
 }
 
-/** What an observing policy serves without a rule is one entry. */
+/** All that an observing policy serves without a rule becomes one entry. */
 function shownRules(rules: readonly FoundRule[], policy: Policy): ReachingRule[] {
   const shown = ({ way, rule, command, deeds, doubts }: FoundRule): ReachingRule => ({
     ...(rule === undefined
@@ -325,7 +325,7 @@ async function replayed(
   };
 }
 
-/** What `dovegate audit policies` says. Where time runs out, the changes are complete for longer than what ran under them. */
+/** The same as `dovegate audit policies`. If time runs out, changes are read further than the commands that ran under them. */
 async function policiesIn(
   { directory, sinceMs }: Extract<ReviewTask, { kind: 'policies' }>,
   clock: Pick<Clock, 'now'>,
@@ -384,8 +384,8 @@ function cutTo(text: string, charsMax: number): string {
 }
 
 /**
- * Reads what was judged by a policy, or by any, since a time, as far as time permits. `hear` gets each piece before its rows, and for as
- * long again those without rows. Rejects with a JournalFault.
+ * Reads what a policy, or any, decided since `sinceMs`, as far as time permits. `hear` gets each piece before its rows, and pieces alone
+ * for as long again. Rejects with a JournalFault.
  */
 async function readUnder(
   {
@@ -450,7 +450,7 @@ async function readUnder(
   };
 }
 
-/** Of the last record of whole lines: no text of a record holds this key with its quotes as they are. */
+/** The time of the last record in whole lines: in a text of a record the quotes of this key would be escaped. */
 function lastTimeIn(lines: Buffer): number | undefined {
   const key = '"time":"';
   const at = lines.lastIndexOf(key);
@@ -472,7 +472,7 @@ function parseText({
   const { settings, problems } = parseAlone({ file: policyFile, yaml, policy: name, mailUsers, presetText });
   const shown = problems.filter(({ file, severity }) => file === policyFile || severity === 'error');
   const told = shown.slice(0, problemsMax).map(({ severity, file, line, column, path, message }) => {
-    // One that is not in the text is of what the text lacks.
+    // A problem outside of the text is about something that the text lacks.
     if (file !== policyFile) return { severity, line: 1, column: 1, text: message };
     return { severity, line, column, text: path === '' ? message : `${path}: ${message}` };
   });

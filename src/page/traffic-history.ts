@@ -1,6 +1,6 @@
 // The traffic of the last 24 hours, from samples of the daemon's counts: differences of two samples, in steps of 10 s for an hour and of a
 // minute for a day. Pure; times are milliseconds of a clock that never goes back. A step without a sample stays empty, and so does one in
-// which counts began again: no rate is ever made of them. The memory is the same after a year, however many teams there are.
+// which the counts began again: no rate is made of them. Memory does not grow with time or with the number of teams.
 
 import type { DoorTraffic } from '../gate/door/door.js';
 import { formatTime } from '../host/words/instants.js';
@@ -15,7 +15,7 @@ const minutesKept = spanSteps['24h'].count + 1;
 /** The series for teams without one of their own. */
 const otherName = 'other';
 
-/** The numbers of one step. `seconds`: how long it was measured; 0: there is no sample. Then counts, and buckets. */
+/** Indexes into the numbers of one step. `seconds`: how long it was measured; 0: no sample. Then come the counts, and the buckets. */
 const at = {
   seconds: 0,
   ended: 1,
@@ -51,7 +51,7 @@ export class TrafficHistory {
   #sampledMs: number;
   #run: string;
 
-  /** Begins with a first sample, from which differences are made. */
+  /** Needs a first sample to compute differences from. */
   constructor(first: DoorTraffic, nowMs: number) {
     this.#bounds = first.bounds;
     this.#width = at.buckets + first.bounds.length + 1;
@@ -73,7 +73,7 @@ export class TrafficHistory {
     return sum;
   }
 
-  /** Whether samples of this daemon can be compared with the earlier ones. */
+  /** Whether the daemon's buckets are the same as those of earlier samples. */
   fits({ bounds: others }: DoorTraffic): boolean {
     return (
       others.length === this.#bounds.length && others.every((each, index) => each === this.#bounds[index])
@@ -82,7 +82,7 @@ export class TrafficHistory {
 
   take(traffic: DoorTraffic, nowMs: number): void {
     const step = Math.round((nowMs - this.#startMs) / stepMs);
-    // One that came late stands for the step of the next one, too.
+    // The sample of the step before came late and was counted for this step.
     if (step <= this.#sampledStep) return;
     const isNext = step === this.#sampledStep + 1 && traffic.run === this.#run;
     const seconds = (nowMs - this.#sampledMs) / 1000;
@@ -104,7 +104,7 @@ export class TrafficHistory {
     this.#goTo(lastStep);
     const stepsIn = (seconds * 1000) / stepMs;
     const isMinutes = stepsIn > 1;
-    // Whole minutes only; a minute has the number of those before it.
+    // Only whole minutes. The number of a minute is how many came before it.
     const last = Math.floor(lastStep / stepsIn);
     const count = Math.min(steps, last);
     const label = (ms: number): string => formatTime(Math.round(wallMs - (nowMs - ms)));
@@ -174,7 +174,7 @@ export class TrafficHistory {
     };
   }
 
-  /** `seconds`: since the sample before; undefined: no differences can be made. */
+  /** `seconds`: since the previous sample; undefined: no differences can be computed. */
   #takeAll({ teams }: DoorTraffic, seconds: number | undefined): void {
     const [kept, sampled] = [this.#kept, this.#sampled];
     const now = new Map<string, Sampled>();
@@ -197,7 +197,7 @@ export class TrafficHistory {
     this.#exchange();
   }
 
-  /** Undefined: no place is left; one place is reserved for `other`. */
+  /** Undefined: no place is left. One place is reserved for `other`. */
   #add(name: string): Kept | undefined {
     const own = this.#kept.size - (this.#kept.has(otherName) ? 1 : 0);
     return own < Math.max(1, this.#seriesMax - 1) ? this.#make(name) : undefined;
@@ -212,7 +212,7 @@ export class TrafficHistory {
     return made;
   }
 
-  /** Gives the series of the smallest one to the largest without a series; the past of the smallest is added to `other`. */
+  /** Gives the place of the smallest series to the largest team without one; the past of the smallest is added to `other`. */
   #exchange(): void {
     const [kept, sampled] = [this.#kept, this.#sampled];
     const weightOf = (name: string): number => sampled.get(name)?.weight ?? 0;
@@ -224,7 +224,7 @@ export class TrafficHistory {
       .reduce((best, name) => (best === '' || weightOf(name) < weightOf(best) ? name : best), '');
     const others = kept.get(otherName);
     const past = kept.get(smallest);
-    // Twice as large, so that two of one size do not change places with each sample.
+    // Only if it is twice as large, so that two of similar size do not change places with each sample.
     if (others === undefined || past === undefined || weightOf(largest) <= 2 * weightOf(smallest)) return;
     merge(others.steps, past.steps, this.#width);
     merge(others.minutes, past.minutes, this.#width);
@@ -273,7 +273,7 @@ function clear(numbers: Float32Array, from: number, to: number, kept: number, wi
     numbers.fill(0, (step % kept) * width, ((step % kept) + 1) * width);
 }
 
-/** Undefined: a count went down, so counting began again in between. */
+/** Undefined: a count decreased, so counting began again in between. */
 function differences(before: Float64Array, now: Float64Array, seconds: number): Float64Array | undefined {
   const passed = now.map((value, field) => value - (before[field] ?? 0));
   passed[at.seconds] = seconds;
@@ -293,9 +293,9 @@ function merge(into: Float32Array, from: Float32Array, width: number): void {
 }
 
 /**
- * In milliseconds, by interpolation within the bucket that has it, as if its commands were spread evenly there. So the error is less than
- * the bucket is wide: up to 10 s a bound is 2 to 2.5 times the one before, above that 6 and 10 times. What is above the last bound counts
- * as that bound. Null: there are no commands.
+ * In milliseconds, interpolated within the bucket as if its commands were spread evenly. The error is less than the bucket's width: up to
+ * 10 s a bound is 2 to 2.5 times the previous one, above that 6 and 10 times. Values above the last bound count as that bound. Null: no
+ * commands.
  */
 export function percentile(
   buckets: Readonly<ArrayLike<number>>,

@@ -1,6 +1,5 @@
-// Answers people who ask what records say: at the socket of the page, where the kernel says who asks, and on the page in the browser. What
-// their role permits, what they are shown, and the record of each look, without which there is no answer, are the same for both. A reload
-// that takes somebody out ends what they asked for.
+// Answers what people ask about records: at the socket of the page, where the kernel identifies the person, and on the page in the browser.
+// Both have the same roles and views, and record each look before the answer. A reload that removes a person ends what they asked for.
 
 import { type Asked, askedShape } from '../evidence/views/asked.js';
 import { extractNotes } from '../evidence/views/extract.js';
@@ -110,7 +109,7 @@ async function eventsOf(
   return 'pieces' in reply ? { ...reply, body: '' } : reply;
 }
 
-/** No record, no link. */
+/** The link is recorded before it is given out. */
 async function answerLink(parts: PageParts, person: PagePerson, who: SocketPeer): Promise<TextAnswer> {
   const { link, daemon, log } = parts;
   const { from, opener } = seenAt(who);
@@ -123,7 +122,7 @@ async function answerLink(parts: PageParts, person: PagePerson, who: SocketPeer)
     await daemon.record({ ...person, from, opener }, { action: 'page-open' });
   } catch (fault) {
     const refusal = refusalOf(fault, openPath, log);
-    // As at the sign-in: somebody who sees no records may come while nothing can be recorded.
+    // As at the sign-in: a person who sees no records may sign in while nothing can be recorded.
     if (refusal.status !== 503 || person.roles.includes('audit')) throw refusal;
   }
   return plainAnswer(200, address);
@@ -135,7 +134,7 @@ export function createTrailHandlers(
   const handlerOf =
     (look: Look): PageHandler<Asked> =>
     async ({ who, isStill, signal }, asked) => {
-      // The table of endpoints permits it already; what a record says must not hang on one table.
+      // The table of endpoints checks this, too; access to records must not depend on one table alone.
       if (!isAmong(who.roles, mayLook[look])) throw new Refusal(403, `your role may not ask for ${look}`);
       const text = await lookInto(parts, { asked, person: who, isStill, signal });
       return look === 'histogram' ? { ...whole, body: text } : { ...rows, body: text };
@@ -154,13 +153,13 @@ export function createTrailHandlers(
 export interface LookAsked {
   readonly asked: Asked;
   readonly person: PageCaller;
-  /** Of whom records are shown to somebody who is no auditor. */
+  /** Mail users whose records are shown to a person who is not an auditor. */
   readonly seen?: readonly string[];
   readonly isStill: () => boolean;
   readonly signal: AbortSignal;
 }
 
-/** The text of an answer, after its record; whether the person is still who they were is for the caller to ask then. */
+/** The text of an answer, after it was recorded. The caller must then check `isStill`. */
 export async function lookInto(
   { looks, daemon }: TrailParts,
   { asked, person, seen: ofThem = [], isStill, signal }: LookAsked,
@@ -169,16 +168,16 @@ export async function lookInto(
   const { directory, ownKey } = toldBy(daemon).head;
   // Only auditors see what records say, also in the words of a fault.
   const seen = roles.includes('audit') ? users : ofThem;
-  // Whatever fails here fails at the record of the look, too, which decides.
+  // A failure here also fails the record of the look, which decides.
   await daemon.flush().catch(() => undefined);
   const found = await looks.read({ directory, asked, users: seen, ownKey }, name, signal);
-  // It may have been taken out, or been narrowed, while this was read.
+  // A reload may have removed the person, or narrowed the view, in the meantime.
   if (!isStill()) throw changed();
   const { rows: count, extract } = found;
   if (asked.look === 'extract' && extract !== undefined) {
     const about = { facts: extract, filter: asked.filter, after: afterOf(asked), rows: count };
     const signed = await daemon.sign(person, about);
-    // Who writes the file from lines as they are needs those for people, too.
+    // A client that writes the file from lines itself needs the notes for people, too.
     const notes = asked.as === undefined ? undefined : extractNotes;
     return `${found.text}${JSON.stringify({ signed, notes })}\n`;
   }

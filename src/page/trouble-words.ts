@@ -1,5 +1,4 @@
-// Makes sentences about recent refusals and failures from the codes that the gate reports. They repeat nothing that a client or a
-// backend sent.
+// Sentences about recent refusals and failures, from the codes that the gate reports. They repeat nothing of a client or a backend.
 
 import type { EndedFacts, Trouble, TroubleFacts } from '../gate/now/now.js';
 import { denialWords, nextWords, ranWords } from '../gate/outcome/next.js';
@@ -20,11 +19,11 @@ export function troubleOf(facts: TroubleFacts): Trouble {
   };
 }
 
-/** As the client got it; where that repeats words of a client or a backend, what its code means. */
+/** The sentence that the client got; if that repeats words of a client or a backend, the meaning of its code. */
 function textOf({ denial, error, said, lock, policy, place, givenBytes }: EndedFacts): string {
   if (denial !== undefined)
     return sentence(denialWords(denial, { policy, place, isOffered: error === 'on-request' }));
-  // The name of a mail user is for some only, and so is the reason; Now has both for them under that id.
+  // Only some people may see the name of the mail user and the reason; the screen Now shows them both with the id of the lock.
   if (lock !== undefined) return said === undefined ? `A mailbox is locked or held: ${lock}.` : `${said}.`;
   return sentence(ranWords(said ?? meaningIn(errorCodes, error ?? '')[0], givenBytes));
 }

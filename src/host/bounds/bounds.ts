@@ -1,6 +1,6 @@
 // The table of bounds: what a stranger, a client, a backend or a receiver can make the gate hold or do at most, and the defaults of
-// settings. Caches, and what commands, reports and pages hold, are constants beside their code. docs/limits.md has a line for each that
-// somebody can meet; a test names each as `bounds.KEY`, where it reaches it. To add one: CONTRIBUTING.md, "A bound".
+// settings. Caches, and what commands, reports and pages hold, are constants beside their code. docs/limits.md has a line for each bound
+// that a reader can meet; the test that reaches a bound names it as `bounds.KEY`. To add one: CONTRIBUTING.md, "A bound".
 
 /** A number of things, a size, or a time: `256`, `64KiB`, `30s`. */
 type Written = number | `${number}${'B' | 'KiB' | 'MiB' | 'GiB' | 'ms' | 's' | 'm' | 'h' | 'd'}`;

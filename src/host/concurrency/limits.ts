@@ -75,7 +75,7 @@ export class ByteBudget {
 
   give(bytes: number, holder: string): void {
     this.take(-bytes, holder);
-    // All of them: each holds almost nothing when it goes on, and checks again before it reads more.
+    // Wakes all of them: each holds almost nothing when it goes on, and checks again before it reads more.
     for (const [go, waiting] of this.#waiters) if (!this.isFullFor(waiting)) go();
   }
 
@@ -251,10 +251,7 @@ export interface TokenLimits {
   readonly sourcesMax: number;
 }
 
-/**
- * How often each source may cause work and records. The table is bounded: when it is full, new sources are refused, because dropping a
- * used-up bucket would refill it.
- */
+/** How often each source may cause work. When the table is full, new sources are refused: dropping an empty bucket would refill it. */
 export class TokenBuckets {
   readonly #limits: TokenLimits;
   readonly #buckets = new Map<string, { tokens: number; atMs: number }>();
@@ -267,10 +264,7 @@ export class TokenBuckets {
     return this.#buckets.size;
   }
 
-  /**
-   * Takes tokens of a source, all or none. Undefined: there were so many; else the time until there are, in milliseconds. The clock must
-   * not leap.
-   */
+  /** Takes all tokens or none. Undefined: taken; else the time until there are enough, in milliseconds. The clock must not leap. */
   take(source: string, nowMs: number, tokens = 1): number | undefined {
     const { burst, refillMs, sourcesMax } = this.#limits;
     let bucket = this.#buckets.get(source);
@@ -295,7 +289,7 @@ export class TokenBuckets {
     return Math.max(0, Math.ceil((1 - bucket.tokens) * refillMs - (nowMs - bucket.atMs)));
   }
 
-  /** A full bucket says nothing. */
+  /** A full bucket is the same as none. */
   #forgetFull(nowMs: number): void {
     const { burst, refillMs } = this.#limits;
     for (const [source, { tokens, atMs }] of this.#buckets) {

@@ -1,4 +1,4 @@
-// Waiting for a moment, or for what others do; an abort ends both, and leaves nothing behind.
+// Waiting for a time, or for a wake-up by other code; an abort ends both, and leaves nothing behind.
 
 import type { Clock } from '../ports/machine.js';
 
@@ -9,7 +9,7 @@ export function pause(clock: Timers, ms: number, signal?: AbortSignal): Promise<
   return new Wakes().next(signal, { clock, ms });
 }
 
-/** `isKept`: a wake while nobody waits counts for the next who does. */
+/** `isKept`: a wake while nobody waits counts for the next waiter. */
 export class Wakes {
   readonly #waiting = new Set<() => void>();
   readonly #isKept: boolean;

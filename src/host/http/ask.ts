@@ -1,5 +1,5 @@
-// One request over HTTP, to a program of ours or to one that an operator named. Whatever the other side does, it ends within its limits: no
-// redirect is followed, notes before an answer are counted, and an answer is read up to its bound.
+// One request over HTTP, to a program of ours or to one that an operator named. Whatever the other side does, the request ends within its
+// limits: no redirect is followed, informational answers (1xx) are counted, and an answer is read up to its bound.
 
 import { type IncomingHttpHeaders, type IncomingMessage, request as requestPlain } from 'node:http';
 import { type RequestOptions, request as requestSecure } from 'node:https';
@@ -8,7 +8,7 @@ import { urlToHttpOptions } from 'node:url';
 import { bounds } from '../bounds/bounds.js';
 import type { Clock } from '../ports/machine.js';
 
-/** The message is what the other side did, as a part of a sentence. */
+/** The message is a part of a sentence: what the other side did. */
 export class AskFault extends Error {
   readonly code: 'late' | 'not-http' | 'too-long';
 
@@ -20,11 +20,11 @@ export class AskFault extends Error {
 
 export interface AskLimits {
   readonly clock: Pick<Clock, 'setTimer'>;
-  /** For the whole answer; undefined: the signal of the options ends it. */
+  /** Limit for the whole answer; undefined: the signal of the options ends it. */
   readonly ms?: number | undefined;
-  /** Without a byte of the answer. */
+  /** Limit for the time without a byte of the answer. */
   readonly silentMs?: number;
-  /** 0: only the status counts, and nothing behind the head is read. */
+  /** 0: only the status counts, and nothing after the head is read. */
   readonly bytesMax: number;
   /** `latin1`: the body is bytes, one in each character. */
   readonly encoding?: 'utf8' | 'latin1';
@@ -48,23 +48,23 @@ export function openAnswer(options: RequestOptions, body?: string | Uint8Array):
     sent.on('information', () => {
       informed += 1;
       if (informed <= 4) return;
-      // First: the answer may stand in the same chunk.
+      // Rejects first: the same chunk may hold the answer.
       reject(new AskFault('not-http', 'it sends no answer, only notes before it'));
       sent.destroy();
     });
-    // There is neither an answer nor an error then.
+    // Node reports neither an answer nor an error in this case.
     sent.on('upgrade', (_answer, socket) => {
       socket.destroy();
       reject(new AskFault('not-http', 'it switches to another protocol'));
     });
-    // Stays: a second error of a dying socket must not end the process.
+    // The listener stays: a second error of a dying socket must not end the process.
     sent.on('error', reject);
     sent.on('close', () => reject(new AskFault('not-http', 'it ended without an answer')));
     sent.end(body);
   });
 }
 
-/** `take` gets the pieces of a good answer, which is not kept, and may throw. Rejects as `openAnswer`. */
+/** `take` gets the pieces of an answer with status 200, which is not kept, and may throw. Rejects as `openAnswer`. */
 export async function ask(
   options: RequestOptions,
   body: string | Uint8Array | undefined,
@@ -118,12 +118,12 @@ export interface Post {
   readonly body: Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
   readonly lookup: LookupFunction;
-  /** More options over https:: whom to trust. */
+  /** More options over https: whom to trust. */
   readonly trust: () => Promise<object>;
   readonly signal: AbortSignal;
 }
 
-/** To a program that an operator named, on a connection of its own: for what is rare. Rejects as `ask`, or as `trust`. */
+/** One request on a connection of its own, so for rare ones only, to a program that an operator named. Rejects as `ask`, or as `trust`. */
 export async function post(
   url: string,
   { type, body, headers, lookup, trust, signal }: Post,

@@ -18,7 +18,7 @@ export interface Connection {
 
 export interface ConnectionLimits {
   readonly connectionsMax: number;
-  /** What a person keeps while the others want a place. */
+  /** How many connections a person keeps while others want a place. */
   readonly personConnectionsMax?: number;
   /** Requests of one connection that were not answered yet. */
   readonly pipelinedMax: number;
@@ -71,7 +71,7 @@ export class Connections {
     this.#limits = limits;
   }
 
-  /** It is closed when its time is over, and another one when there are too many. */
+  /** Takes a new connection: it is closed when its time is over, and another one if there are too many. */
   accepted(connection: Connection): void {
     const { remoteAddress: address } = connection;
     const owner = address === undefined ? '' : networkOf(address);
@@ -122,7 +122,7 @@ export class Connections {
     const kept = this.#open.get(connection);
     if (kept === undefined) return () => undefined;
     kept.running.add(gone);
-    // Browsers wait for an answer before they ask again; answers to requests that do not would pile up here.
+    // Browsers wait for an answer before the next request; answers to clients that do not would pile up here.
     if (kept.running.size > this.#limits.pipelinedMax) connection.destroy();
     return () => {
       kept.running.delete(gone);
@@ -130,7 +130,7 @@ export class Connections {
     };
   }
 
-  /** An answer may come before the whole request, the rest of which changes nothing then. */
+  /** An answer may come before the end of the request, whose rest then changes nothing. */
   become(connection: Connection, stage: 'asked' | 'working' | 'answered'): void {
     const kept = this.#open.get(connection);
     if (kept === undefined || kept.stage === 'answered' || (stage === 'asked' && kept.stage !== 'waiting'))
@@ -171,8 +171,9 @@ export class Connections {
   }
 
   /**
-   * One of a stranger before one of a person; of the network or person with the most (`newcomer`: the network that gets one more); the
-   * oldest that waits for its request, else the oldest that does not read its answer. Undefined: of none, so the new one is closed.
+   * The connection to close for a new one: one of a stranger before one of a person; of the network or person with the most (`newcomer`:
+   * the network that gets one more); the oldest that waits for its request, else the oldest that does not read its answer. Undefined: none,
+   * so the new one is closed.
    */
   #leastWanted(newcomer: string): Kept | undefined {
     const counts = new Map([[newcomer, 1]]);

@@ -82,7 +82,7 @@ class TransportStream extends Duplex {
     this.#inTurn = inTurn;
     this.#rest = first;
     this.requests = new Requests(this);
-    // The pending read of a request or its body, or the wait for room, reports it.
+    // The pending read of a request or its body, or the wait for room, reports the error.
     this.on('error', () => undefined);
     server.emit('connection', this);
   }
@@ -175,11 +175,11 @@ class Requests implements HttpRequests {
   constructor(stream: TransportStream) {
     this.#stream = stream;
     stream.on('end', () => {
-      // Of a request with a field Upgrade, Node does not say that its body was cut, or is no HTTP.
+      // For a request with a field Upgrade, Node does not report that its body was cut, or is not HTTP.
       if (this.#last?.isWhole === false) this.#last.breakOff();
       this.#finish();
     });
-    // Also where the answer to the last request said so: Node ends the stream then.
+    // Also if the answer to the last request announced the end: Node ends the stream then.
     stream.on('finish', () => this.#finish());
     stream.on('close', () => this.#finish());
   }

@@ -1,6 +1,6 @@
 // Which endpoint the method and path of a request mean. Pure.
 
-/** What a path is for, and its parts for `:word`; `method`: the path is there, for this method only. */
+/** `found`: the endpoint of a path, and its parts for `:word`; `method`: the path exists, but only for this method. */
 export type RouteFound<T> =
   | { readonly kind: 'found'; readonly endpoint: T; readonly params: readonly string[] }
   | { readonly kind: 'method'; readonly endpoint: T; readonly method: string }
@@ -12,7 +12,7 @@ export function pathOf({ url }: { readonly url?: string | undefined }): string {
   return (url ?? '').split('?', 1).join('');
 }
 
-/** Of endpoints by `GET /path/:word`. */
+/** `route`: such as `GET /path/:word`. */
 export function createRoutes<T>(
   table: Iterable<readonly [route: string, endpoint: T]>,
 ): (method: string, path: string) => RouteFound<T> {

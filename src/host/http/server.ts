@@ -25,7 +25,7 @@ export interface HttpCall {
   readonly signal: AbortSignal;
 }
 
-/** Without `type`, its headers have the content type. */
+/** Without `type`, `headers` has the content type. */
 export interface HttpAnswer {
   readonly status: number;
   readonly type?: string;
@@ -53,10 +53,7 @@ export function plainAnswer(status: number, text: string): TextAnswer {
   return { status, type: 'text/plain; charset=utf-8', body: `${text}\n` };
 }
 
-/**
- * One request a connection, small, and soon over. Times are watched here: Node would watch a request, but not a client that does not read
- * the answer.
- */
+/** One small request per connection. Times are watched here: Node would not watch a client that does not read the answer. */
 export function shortLimits(oneRequestMs: number): HttpLimits {
   return {
     connectionsMax: bounds.adminConnections,
@@ -166,7 +163,6 @@ function unreadText(fault: NodeJS.ErrnoException, { headers, refusal, limits }: 
   return lastAnswer(status, { ...headers, ...more.headers, 'Content-Type': type }, body?.toString());
 }
 
-/** The status for a fault of Node's parser. */
 export function statusOfUnread({ code }: NodeJS.ErrnoException): 400 | 408 | 431 {
   if (code === 'HPE_HEADER_OVERFLOW') return 431;
   return code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
@@ -183,7 +179,6 @@ export function lastAnswer(
   return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head.join('')}\r\n${body}`;
 }
 
-/** Whether a request has more headers than the server takes. */
 export function hasManyFields({ rawHeaders }: IncomingMessage, fieldsMax: number): boolean {
   return rawHeaders.length > 2 * fieldsMax;
 }

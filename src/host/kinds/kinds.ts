@@ -1,6 +1,6 @@
-// Questions about one kind of a union. `value.kind === 'tcp'` takes every other kind for the rest, also one that is added later, and no
-// search finds it. So each union that other modules ask has one predicate beside it; code that tells kinds apart has a switch.
-// test/architecture/kinds.test.ts holds that.
+// Tests for one kind of a union. A comparison such as `value.kind === 'tcp'` treats all other kinds alike, also one that is added later,
+// and no search finds it. So each union that other modules test has one predicate beside it; code that distinguishes kinds has a switch.
+// test/architecture/kinds.test.ts enforces that.
 
 /** The predicate of a union: whether a value is of that kind. Undefined is of none. */
 export const predicateOf =

@@ -1,5 +1,5 @@
 // The system's own files about accounts: /etc/passwd, /etc/group, /etc/subuid and /etc/nsswitch.conf. Each is parsed again only when it has
-// changed, which a `stat` of 2 us shows, so an accept can afford to ask. A file that is not there is as an empty one.
+// changed, which a `stat` of 2 us shows, so an accept can afford to ask. A missing file counts as empty.
 
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { bounds } from '../bounds/bounds.js';
@@ -89,7 +89,7 @@ function versionOf(path: string): (Version & { readonly isFile: () => boolean })
   try {
     return statSync(path, { throwIfNoEntry: false }) ?? 'absent';
   } catch {
-    // It is not for us.
+    // Access is denied.
     return 'unknown';
   }
 }
@@ -107,7 +107,7 @@ function readStart(path: string, bytes: number): string | undefined {
     const buffer = Buffer.alloc(bytes);
     return buffer.toString('utf8', 0, readSync(descriptor, buffer, 0, bytes, 0));
   } catch {
-    // It is gone, or not for us.
+    // It is gone, or access is denied.
     return undefined;
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);

@@ -52,8 +52,8 @@ export function gidsOf(uid: number): readonly number[] {
 }
 
 /**
- * Undefined: this process may not do that. While `use` runs, which must be synchronous, all threads have these rights: only for programs
- * that do nothing else.
+ * Runs `use` as another user; undefined: this process may not do that. While `use` runs, which must be synchronous, all threads have these
+ * rights: only for programs that do nothing else.
  */
 export function withRightsOf<Result>(
   { uid, gids }: { readonly uid: number; readonly gids: readonly number[] },

@@ -10,12 +10,12 @@ type WantedRight = 'connect' | 'read' | 'enter';
 
 const groupBit: Readonly<Record<WantedRight, number>> = { connect: 0o020, read: 0o040, enter: 0o010 };
 
-/** For EACCES. Names a group for a socket only, and none whose members read all records or secrets: who shall see a part would join it. */
+/** For EACCES. Names a group for a socket only, and none whose members read all records or secrets: people would join it for a part. */
 export function whyDenied(path: string, right: WantedRight = 'connect'): string {
   const owner = findOwner(path, right);
   if (owner === undefined) {
     const above = dirname(path);
-    // What is below a closed folder cannot be looked at; the folder can.
+    // The contents of a closed folder cannot be examined; the folder can.
     return above === path ? `permission denied: ${path}` : whyDenied(above, 'enter');
   }
   const { user, group, mode, isMember } = owner;
@@ -28,7 +28,7 @@ export function whyDenied(path: string, right: WantedRight = 'connect'): string 
   return `permission denied: ${path} is for "${user}" and the group "${group.name}" (mode ${mode}); ${todo}`;
 }
 
-/** Whose members read the whole journal, or the configuration with its secrets. Root's group reads them where no other does. */
+/** Whether a group reads the whole journal, or the configuration with its secrets. Root's group does where no other does. */
 function isForAllRecords({ gid, name }: { readonly gid: number; readonly name: string }): boolean {
   return (
     gid === 0 ||
@@ -38,7 +38,7 @@ function isForAllRecords({ gid, name }: { readonly gid: number; readonly name: s
   );
 }
 
-/** Whether a socket was refused because of its mode, however deep that stands. */
+/** Whether a socket was refused because of its mode, however deep in its causes the fault says so. */
 export function isAccessDenied(fault: unknown): boolean {
   if (!(fault instanceof Error)) return false;
   return ('code' in fault && fault.code === 'EACCES') || isAccessDenied(fault.cause);

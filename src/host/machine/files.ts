@@ -40,7 +40,7 @@ export function readText(path: string): string {
 /** An open descriptor of this process, as in `--config /dev/stdin` and `<(...)` of a shell: its pipe has a writer. */
 const ownDescriptor = /^\/(dev\/(stdin|fd\/\d+)|proc\/self\/fd\/\d+)$/;
 
-/** Throws the system's error, and an Error for a pipe (opening one can block forever) or what has no end, as devices. */
+/** Throws the system's error, and an Error for a pipe (opening one can block forever) or a file without an end, such as a device. */
 export function readUnpiped(path: string): string {
   const bytesMax = bounds.configurationFileBytes;
   if (ownDescriptor.test(path)) return readNamed(path, bytesMax).toString('utf8');
@@ -82,10 +82,10 @@ export async function readSecretFile(path: string): Promise<Buffer> {
   return bytes.subarray(0, end);
 }
 
-/** Of this process to a path. A socket is connected to with the right to write. */
+/** Rights of this process to a path. Connecting to a socket needs the right to write. */
 const rights = { read: constants.R_OK, write: constants.W_OK, enter: constants.X_OK } as const;
 
-/** Why this process has not all of these rights: the system's code (`EACCES`, `ENOENT`). Undefined: it has. */
+/** Why this process lacks any of these rights: the system's code (`EACCES`, `ENOENT`). Undefined: it has all of them. */
 export function whyNoRight(path: string, ...wanted: readonly (keyof typeof rights)[]): string | undefined {
   try {
     accessSync(
@@ -243,7 +243,7 @@ export interface PoorMemory {
 const memoryTypes: ReadonlySet<number> = new Set([0x01021994, 0x858458f6]);
 const overlayType = 0x794c7630;
 
-/** Whether the user `who` could make a file of this size at `path`, in memory; undefined: no known obstacle. */
+/** The problem of a file of this size at `path`, made by the user `who` and mapped as memory; undefined: none is known. */
 export function whyPoorMemory(
   path: string,
   bytes: number,

@@ -92,7 +92,7 @@ export function createFindPeer(native: Native, clock: Clock, names: NamesOfPeers
 
 type NamesOfPeers = Pick<NameService, 'keptUser' | 'userOf' | 'keptOwners' | 'ownersOf'>;
 
-/** `account` is undefined where nobody was asked. */
+/** `account` is undefined if the name service was not asked. */
 function namedBy(answer: UserAnswer | undefined): {
   readonly user: string | undefined;
   readonly account: AccountAnswer | undefined;
@@ -292,11 +292,11 @@ export function lockHolder(descriptor: number): string {
     .split('\n')
     .map((line) => line.split(/ +/))
     .filter((line) => line[1] === 'FLOCK' && line[5]?.endsWith(`:${ino}`) === true);
-  // Of an overlay the number of the device is another one: then it must be a program of ours.
+  // On an overlay the device number differs: then it must be a program of ours.
   const isOurs = (line: readonly string[]): boolean =>
     readProc(`${line[4]}/comm`)?.startsWith('dovegate') === true;
   const pid = Number((held.find((line) => line[5] === file) ?? held.find(isOurs))?.[4]);
-  // Of another namespace it is 0.
+  // 0: a process of another pid namespace.
   if (!(pid > 0)) return 'another process';
   const { unit } = parseUnit(readProc(`${pid}/cgroup`) ?? '');
   return `process ${pid}${unit === undefined ? '' : ` (${unit})`}`;

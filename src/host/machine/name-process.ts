@@ -19,7 +19,7 @@ import { packageFolder } from './process.js';
 /** The account of a name or an id; the group; the gids that a user would get at a login; the user's ranges of subordinate uids. */
 export type NameQuestion = 'passwd' | 'group' | 'groups' | 'ranges';
 
-/** `parts`: of an account and of a group one, `NAME:ID`. */
+/** `parts`: for an account or a group one part, `NAME:ID`. */
 export type ProcessAnswer =
   | { readonly kind: 'found'; readonly parts: readonly string[] }
   | { readonly kind: 'none' }
@@ -109,7 +109,7 @@ export function startNameProcess(clock: Clock) {
     /** Never rejects; answers within the time for a directory, and a little more if the helper hangs. */
     ask(question: NameQuestion, key: string): Promise<ProcessAnswer> {
       if (!hasGetent) return Promise.resolve({ kind: 'none' });
-      // No name of the system has them, and none may become a question of its own.
+      // No name of the system has these characters, and none may begin a question of its own.
       if (key === '' || key.includes('\0') || key.includes('\n')) return Promise.resolve({ kind: 'none' });
       const { stdin } = child ?? {};
       if (stdin === undefined || stdin === null) return Promise.resolve({ kind: 'unanswered' });
@@ -121,7 +121,7 @@ export function startNameProcess(clock: Clock) {
           timer.cancel();
           resolve(given);
         };
-        // Without "timeout", programs that hang would become more and more.
+        // On a system without `timeout`, programs that hang would accumulate.
         const timer = clock.setTimer(bounds.directoryAnswerMs + graceMs, stop);
         pending.set(id, { parts: [], answer, timer });
         stdin.write(`${id} ${question} ${key}\n`);
@@ -144,7 +144,7 @@ function spawnShell(): ChildProcess {
     cwd: packageFolder('scripts', script),
     stdio: ['pipe', 'pipe', 'ignore'],
     detached: true,
-    // Nothing of the daemon's environment is its business.
+    // The helper gets nothing of the daemon's environment.
     env: { PATH: process.env['PATH'], LC_ALL: 'C' },
   });
 }

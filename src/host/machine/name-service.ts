@@ -77,7 +77,7 @@ export function createNameService(
     waiting: Infinity,
     waitingOfTurn: Infinity,
   });
-  // Two tables, so that uids without an account push out no names.
+  // Two tables, so that uids without an account evict no names.
   const found = new KeptAnswers<string>(clock, keptMs);
   const nobody = new KeptAnswers<true>(clock, keptMs);
   const named = new KeptAnswers<true>(clock, Infinity);
@@ -116,7 +116,7 @@ export function createNameService(
     if (known !== undefined) return Promise.resolve(known);
     const before = asked.get(uid);
     if (before !== undefined) return before;
-    // Kept also if it comes too late for who asked.
+    // A late answer is kept, too.
     let isAsked = false;
     const ask = async (): Promise<UserAnswer> => {
       isAsked = true;
@@ -138,7 +138,7 @@ export function createNameService(
     if (answer.kind === 'unanswered') return answer;
     const account = answer.kind === 'found' ? accountIn(answer.parts) : undefined;
     if (account?.id !== uid) {
-      // A directory that is offline (SSSD) knows nobody, and nobody may get into a stranger's share by that.
+      // A directory that is offline (SSSD) knows no names; a user must not get into a stranger's share because of that.
       if (named.get(uid) !== undefined) return unanswered;
       nobody.set(uid, true);
       return { kind: 'none' };
@@ -172,7 +172,7 @@ export function createNameService(
     return names.map((owner) => localOwner(owner) ?? owners.get(owner) ?? { user: owner });
   }
 
-  /** A name that has no uid any more keeps the one that it had: the line may be older than a new name of its user. */
+  /** A name without a uid keeps the last one that it had: the user may have been renamed after the line was written. */
   function askOwner(owner: string): Promise<void> {
     const before = askedOwners.get(owner);
     if (before !== undefined) return before;
@@ -180,7 +180,7 @@ export function createNameService(
       askedOwners.delete(owner);
       if (answer.kind === 'unanswered') return;
       recentOwners.set(owner, true);
-      // As newuidmap, which takes a line of any name that leads to the uid of its caller.
+      // As with newuidmap, which takes a line of any name that leads to the uid of its caller.
       const uid = answer.kind === 'found' ? accountIn(answer.parts)?.id : undefined;
       const isGone = uid === undefined && !hasDirectory();
       if (uid !== undefined || owners.get(owner)?.uid === undefined)
@@ -190,20 +190,20 @@ export function createNameService(
     return asking;
   }
 
-  /** The same, with their uids, within the time for a directory. */
+  /** As `keptOwners`, but asks for unknown uids, within the time for a directory. */
   async function ownersOf(uid: number): Promise<RangeOwners> {
     const open = (namesOfOwners(uid) ?? none).filter(
       (owner) => localOwner(owner) === undefined && recentOwners.get(owner) === undefined,
     );
     const isKnown = (owner: string): boolean => owners.get(owner)?.uid !== undefined;
-    // What is known of an owner is used, and asked for again beside it.
+    // A known uid is used at once, and asked for again in the background.
     const waitedFor = open.filter((owner) => !isKnown(owner));
     for (const owner of open) if (isKnown(owner)) void askOwner(owner);
     await Promise.all(waitedFor.map(askOwner));
     return keptOwners(uid);
   }
 
-  /** Asks for the ranges of a user where another source than the file can have some. `take`: at its turn. */
+  /** Asks for the ranges of a user if another source than the file can have some. `take`: waits for the turn of the question. */
   function askRanges(name: string, take: (ask: () => Promise<void>) => Promise<unknown>): void {
     const hasOthers = files.sourcesOf('subid').some((source) => source !== 'files');
     if (!hasOthers || recentRanges.get(name) !== undefined) return;
@@ -238,7 +238,7 @@ export function createNameService(
   /** The uid of a user's name, or of a number as text. */
   async function uidOf(name: string): Promise<IdAnswer> {
     const answer = await idOf(name, files.uidOf(name), () => askForSettings('passwd', name));
-    // Their containers belong to them before they connect themselves.
+    // Containers of a user belong to the user even before the user connects.
     if (answer.kind === 'found') askRanges(name, (ask) => own.take(`ranges ${name}`, ask));
     return answer;
   }

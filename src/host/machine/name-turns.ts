@@ -79,7 +79,7 @@ export class NameTurns {
     const [question] = questions;
     if (question === undefined) return;
     this.#leave(turn, question);
-    // To the end of the order.
+    // Puts the turn at the end of the order.
     if (this.#waiting.delete(turn)) this.#waiting.set(turn, questions);
     this.#inFlight.add(turn);
     void question.run().then(() => {

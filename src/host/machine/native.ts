@@ -311,7 +311,7 @@ function socketAddress(address: string): Buffer {
   return Buffer.concat([family, name]);
 }
 
-/** The same number on all machines of Linux. */
+/** The same number on all architectures of Linux. */
 const sysOpenat2 = 437;
 const atFdcwd = -100;
 const oPathCloexec = 0o10000000n | 0o2000000n;
@@ -325,7 +325,7 @@ const attemptsMax = 3;
 
 /**
  * Uses only what the kernel has in memory: the peer chooses the path, and on a file system of its own, or over the network, a usual stat
- * could block forever. For a running program the kernel has every directory on the way. `find` and `errno` as above.
+ * could block forever. For a running program the kernel has every directory on the way. `find` and `errno`: as for `serviceFunctions`.
  */
 export function fileFunctions(
   find: (prototype: string) => ForeignFunction,

@@ -36,7 +36,7 @@ export class NewFilesFault extends Error {
 }
 
 export class NewFiles {
-  /** `kept`: where the file of this name is meanwhile, which was there before. */
+  /** `kept`: the present path of a file that had this name before. */
   readonly #made: { readonly path: string; readonly isFolder: boolean; readonly kept?: string }[] = [];
 
   get made(): readonly string[] {
@@ -69,7 +69,7 @@ export class NewFiles {
     if (found !== undefined && !found.isDirectory()) throw new NewFilesFault(`${path} is no directory`);
     if (found !== undefined) return;
     const above = dirname(path);
-    // A link on the way is the system's own affair, as with /var/run; `check` looks at each of them.
+    // Links on the way belong to the system, such as /var/run; `check` looks at each of them.
     if (above !== path && lookAt(above)?.isSymbolicLink() !== true) this.folder(above, 0o755, undefined);
     attempt(path, () => mkdirSync(path, { mode: 0o700 }));
     this.#made.push({ path, isFolder: true });

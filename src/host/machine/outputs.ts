@@ -1,5 +1,5 @@
-// stdout and stderr of a program that ends: what was written to them is out before the process is, or the exit code tells that it is not.
-// Node loses the rest at `process.exit`: a pipe takes 64 KiB, and nothing more before somebody reads.
+// stdout and stderr of a program that ends: it ends after all its output was written, or its exit code says that this failed. At
+// `process.exit` Node drops what is not written yet: a pipe takes 64 KiB, and no more until its reader reads.
 
 import { fstatSync, writeSync } from 'node:fs';
 import { systemClock } from './clock.js';
@@ -28,7 +28,7 @@ export function watchOutputs(): { end(limitMs?: number): Promise<Fault | undefin
   }
   return {
     async end(limitMs) {
-      // Those that listened have ended: a signal has its usual effect again.
+      // The code that listened has ended: a signal has its usual effect again.
       for (const signal of stops) process.removeAllListeners(signal);
       const written = streams.map(
         (stream) =>
@@ -55,7 +55,7 @@ export function onStop(run: () => void): () => void {
   return letGo;
 }
 
-/** Ends the process as this signal does if it waits for a reader of its output, who may never come. */
+/** Ends the process as this signal does if its output waits for a reader, which may never read. */
 export function endUnread(signal: NodeJS.Signals = 'SIGTERM'): void {
   if (process.stdout.writableLength + process.stderr.writableLength === 0) return;
   process.removeAllListeners(signal);
@@ -70,7 +70,7 @@ function isFile(descriptor: number): boolean {
   }
 }
 
-/** Node takes it for whole when a file took a part, which is how the last write to a full disk ends. */
+/** Writes all of a piece. Node takes a write in part for complete, which is how the last write to a full disk ends. */
 function writeWhole(stream: NodeJS.WriteStream & { readonly fd: number }): void {
   stream._write = (piece: Buffer, _encoding, done) => {
     try {

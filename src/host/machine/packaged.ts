@@ -1,5 +1,4 @@
-// What the packages make: the users, each with a group of its name, and the places that a command looks at when it may read no
-// configuration.
+// What the packages make: users, each with a group of its name, and the places where a command looks without a readable configuration.
 
 export const packaged = {
   user: 'dovegate',

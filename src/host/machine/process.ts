@@ -264,7 +264,7 @@ function oneLine(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f]+/g, ' ');
 }
 
-/** Removes all of them from `env`, those for another process too. Throws an Error for numbers that systemd does not write. */
+/** Removes all variables of systemd from `env`, those for another process too. Throws an Error for numbers that systemd does not write. */
 export function takeServiceEnvironment(env: NodeJS.ProcessEnv, pid: number): ServiceEnvironment {
   const given = new Map(variables.map((name) => [name, env[name]]));
   for (const name of variables) delete env[name];

@@ -12,7 +12,7 @@ export type ProgramEnd =
 
 export const isProgramEnd = predicateOf<ProgramEnd>();
 
-/** Never rejects, and returns in time: the program is killed then, with its children. */
+/** Never rejects. A program that takes too long is killed, with its children. */
 export function runProgram(
   file: string,
   args: readonly string[],

@@ -138,7 +138,7 @@ export async function readOwnFile(path: string): Promise<string | undefined> {
   }
 }
 
-/** The same of JSON, as its shape. Rejects also with an Error that says what does not fit. */
+/** As `readOwnFile`, for JSON of this shape. Also rejects with an Error that says what does not fit. */
 export async function readOwnJson<T>(path: string, shape: z.ZodType<T>): Promise<T | undefined> {
   const text = await readOwnFile(path);
   if (text === undefined) return undefined;

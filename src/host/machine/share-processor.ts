@@ -1,4 +1,4 @@
-// Processes beside the gate leave it time: their priority, and the processors that they run on.
+// How processes beside the gate leave processor time to it: by their priority, and by the processors that they run on.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
@@ -7,18 +7,18 @@ import type { Native } from '../ports/machine.js';
 /** As in systemd/dovegate-page.service. */
 const niceness = 10;
 
-/** Other processes come first, for later threads too. A unit may forbid the call, and says `Nice=` instead. */
+/** Gives this process a lower priority, later threads too. A unit may forbid the call, and set `Nice=` instead. */
 export function yieldToOthers(): void {
   for (const thread of threadIds()) {
     try {
       if (getPriority(thread) < niceness) setPriority(thread, niceness);
     } catch {
-      // As it was.
+      // The priority stays as it was.
     }
   }
 }
 
-/** For later threads too: a command waits for a time slice where all processors are taken. Keeps what `CPUAffinity=` chose. */
+/** Leaves half of the processors to commands, which else wait for a time slice; for later threads, too. Keeps `CPUAffinity=`. */
 export function leaveHalfToOthers(native: Pick<Native, 'runOn'>): void {
   let half: readonly number[];
   try {
@@ -30,7 +30,7 @@ export function leaveHalfToOthers(native: Pick<Native, 'runOn'>): void {
   if (half.length > 0) for (const thread of threadIds()) native.runOn(thread, half);
 }
 
-/** None: there is one only, or not all are allowed. Lists of the kernel, as `0-3,8`; `allowed` may name processors that are not there. */
+/** Lists as the kernel writes them, `0-3,8`; `allowed` may name missing processors. Empty: there is only one, or not all are allowed. */
 export function halfOf(allowed: string, online: string): readonly number[] {
   const all = numbersIn(online);
   const own = new Set(numbersIn(allowed));

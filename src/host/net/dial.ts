@@ -1,4 +1,4 @@
-// Opens a transport to an address: of a name with several addresses the first that answers, of a path the socket that stands there.
+// Opens a transport to an address: for a name with several addresses, to the first that answers; for a path, to the socket there.
 
 import { promises as dns } from 'node:dns';
 import { statSync } from 'node:fs';
@@ -54,7 +54,7 @@ export function createConnect(clock: Clock, find = findAll): Connect {
       const socket = await openFirst(path, [{ address: path }], open, clock, signal);
       const isLeft = (): boolean => file === undefined || fileAt(path) !== file;
       if (!isLeft()) return wrapSocket(socket, clock, undefined, isLeft);
-      // It may lead to the socket before or to the one after.
+      // The connection may lead to the previous socket or to the new one.
       socket.destroy();
     }
   };

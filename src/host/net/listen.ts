@@ -50,7 +50,7 @@ const acceptOptions = {
   keepAliveInitialDelay: 60_000,
 } as const;
 
-/** Undefined: at once. Until then nothing is read: of a thousand that connect at once, each would wait for the work of all others. */
+/** When to take a connection; undefined: at once. Nothing is read before: of a thousand clients at once, each would wait for all others. */
 export type Turn = (address: string | undefined) => Promise<void> | undefined;
 
 /** A server that does not listen yet; it passes accepted transports to `accept`. Its options apply to TCP sockets only. */

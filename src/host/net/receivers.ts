@@ -13,7 +13,7 @@ type Resolve = (
   callback: (error: NodeJS.ErrnoException | null, found: LookupAddress[]) => void,
 ) => void;
 
-/** Each takes a thread of four that files need, too, and a name server that does not answer holds it for seconds. */
+/** At most two at once: each takes one of four threads that files need, too, for seconds if the name server does not answer. */
 export function createLookup(resolve: Resolve = lookUpName): LookupFunction {
   let running = 0;
   const waiting: (() => void)[] = [];

@@ -110,7 +110,7 @@ function peerOf(tls: TLSSocket, authorities: readonly string[]): TlsPeer | undef
   return { names: namesIn(certificate), fingerprint, authorities };
 }
 
-/** Undefined: valid. Node keeps it in the handle for its own server (20, 22 and 24): without the handle, no certificate is valid. */
+/** Undefined: valid. Node keeps the result in the handle for its own server (20, 22 and 24); without the handle nothing is valid. */
 function verifyFault(tls: TLSSocket): string | undefined {
   const handle: unknown = Reflect.get(tls, '_handle');
   const verify: unknown =

@@ -263,10 +263,10 @@ class SocketTransport implements Transport {
     this.#socket.off('error', this.#onError).off('close', this.#onClose);
   }
 
-  /** The peer must not take the bytes for the whole. Leaves the TLS socket: destroying both in one turn crashes Node 20 in a write. */
+  /** So that the peer does not take the bytes for the whole. Leaves the TLS socket: destroying both in one turn crashes Node 20. */
   #reset(): void {
     const { writableEnded, writableFinished, writableLength } = this.#socket;
-    // Its own end is under way: libuv refuses to reset then (EINVAL), and Node 20 never closes a descriptor that it could not reset.
+    // While a socket ends by itself, libuv refuses to reset it (EINVAL), and Node 20 never closes a descriptor that it could not reset.
     const isEnding = writableEnded && !writableFinished && writableLength === 0;
     if (this.#raw.remoteAddress !== undefined && !isEnding) this.#raw.resetAndDestroy();
     this.#raw.destroy();
@@ -362,10 +362,7 @@ function sentBytesOf(socket: Socket | TLSSocket): number | undefined {
   return typeof written === 'number' && typeof queued === 'number' ? written - queued : undefined;
 }
 
-/**
- * Made with `allowHalfOpen`, and owned from here on. `kernel`: for states of the other end that no event reports; `isLeft`: what
- * `isReplaced` says.
- */
+/** Owns the socket, made with `allowHalfOpen`. `kernel`: for peer states that no event reports; `isLeft`: the value of `isReplaced`. */
 export function wrapSocket(
   socket: Socket | TLSSocket,
   clock: Clock,

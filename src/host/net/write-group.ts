@@ -1,5 +1,4 @@
-// Writes to one socket, with as few system calls as possible. Long buffers are not copied. The order is kept. Held bytes are written in the
-// same turn.
+// Writes to one socket, in order, with few system calls and no copies of long buffers. Held bytes are written in the same turn.
 
 import type { Writable } from 'node:stream';
 import type { Clock } from '../ports/machine.js';

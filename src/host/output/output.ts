@@ -7,7 +7,6 @@ export function stdout(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-/** One line or several, for errors and warnings. */
 export function stderr(text: string): void {
   process.stderr.write(`${text}\n`);
 }

@@ -15,7 +15,7 @@ export interface Screen {
   complain(text: string): void;
   /** Resolves when everything printed is written. */
   flush(): Promise<void>;
-  /** The reader closed the pipe, or a disk is full, which src/main.ts tells: more would not be written either. */
+  /** The reader closed the pipe, or a disk is full, which src/main.ts reports: further output would not be written either. */
   readonly isGone: boolean;
   /** Width of the terminal in cells; undefined: there is none. */
   readonly columns: number | undefined;
@@ -126,7 +126,7 @@ export function createProgressLine(clock: Clock, write: ((text: string) => void)
   let drawnMs = startMs + quietMs - everyMs;
   let isShown = false;
   return {
-    /** `textOf`: of the milliseconds since it was made. */
+    /** `textOf` gets the milliseconds since the line was made. */
     draw(textOf: (sinceMs: number) => string): void {
       const nowMs = clock.now();
       if (write === undefined || nowMs - drawnMs < everyMs) return;
@@ -142,7 +142,7 @@ export function createProgressLine(clock: Clock, write: ((text: string) => void)
   };
 }
 
-/** Bytes, rows and time. */
+/** A progress line with bytes, rows and time. */
 export function createProgress(...of: Parameters<typeof createProgressLine>) {
   const line = createProgressLine(...of);
   let [sent, received, rows] = [0, 0, 0];

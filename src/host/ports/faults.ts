@@ -12,10 +12,7 @@ export type WireFaultCode =
   | 'bad-frame'
   | 'unexpected-input';
 
-/**
- * The code that catches it closes that transport and pushes nothing more into the decoder: there is no way to resynchronize, and the peer
- * chooses everything that follows.
- */
+/** Close the transport and push nothing more into the decoder: it cannot resynchronize, and the peer chooses all that follows. */
 export class WireFault extends Error {
   override readonly name = 'WireFault';
   readonly code: WireFaultCode;
@@ -33,7 +30,7 @@ export class RoomFault extends Error {
 export type TransportFaultCode =
   | 'peer-gone' // the other side reset, or vanished
   | 'closed' // our side had closed it before
-  | 'tls-failed'; // a handshake that the other side began came to nothing; the message says why
+  | 'tls-failed'; // a handshake that the other side began has failed; the message says why
 
 /** It has no stack: one is thrown for every session that ends in order, and a stack costs ten times as much as the rest. */
 export class TransportFault extends Error {

@@ -44,17 +44,11 @@ export interface Native {
    * descriptor of that open file, so at the latest with the process. Throws when the file system has no locks.
    */
   lockExclusive(descriptor: number): boolean;
-  /**
-   * Maps a file for reading and writing, shared with other mappings of it; all its pages must exist. It stays mapped for the life of the
-   * process. Throws if the kernel refuses.
-   */
+  /** Maps a file to read and write, shared, for the life of the process; all its pages must exist. Throws if the kernel refuses. */
   mapShared(path: string, bytes: number): { readonly memory: ArrayBuffer; readonly address: bigint };
   /** SO_PEERCRED of an accepted UNIX socket; undefined if the kernel does not provide it. */
   peerCredentials(descriptor: number): PeerCredentials | undefined;
-  /**
-   * Ends the process now. Node's own exit joins its threads, and never returns while one hangs in the kernel, for example on a disk that
-   * does not answer.
-   */
+  /** Ends the process now. Node's own exit joins its threads, so it never returns while one hangs in the kernel, as on a silent disk. */
   leave(exitCode: number): void;
   /**
    * Whether the other end of a connected UNIX socket is closed in both directions. There is no event for this if the socket is not read, or
@@ -92,10 +86,7 @@ export interface Native {
   fileBehind(procLink: string): string | undefined;
   /** From now on the kernel writes no core dump of this process, and only root can inspect it. Throws if the kernel refuses. */
   forbidCoreDumps(): void;
-  /**
-   * Collects garbage, and gives freed memory back to the kernel if the C library can (glibc). Blocks the thread as long as a full
-   * collection.
-   */
+  /** Collects garbage, which blocks the thread, and gives freed memory back to the kernel if the C library can (glibc). */
   releaseMemory(): void;
 }
 

@@ -14,13 +14,10 @@ export interface Peer {
   readonly user?: string | undefined;
   /** What the name service says of `uid`; absent: it was not asked. */
   readonly account?: AccountAnswer | undefined;
-  /** The owners of the ranges of subordinate uids (/etc/subuid) that hold `uid`; absent: none does. `unknown`: nobody knows. */
+  /** The owners of the ranges of subordinate uids (/etc/subuid) that hold `uid`; absent: none does. `unknown`: that cannot be found out. */
   readonly rangeOwners?: readonly RangeOwner[] | 'unknown' | undefined;
   readonly groups?: readonly number[] | undefined;
-  /**
-   * Only for records: the program, the unit. Never an input of policy. Unproven: the peer may have chosen it. The login only binds and
-   * forbids access on request.
-   */
+  /** Only for records, never for policy. Unproven: the peer may have chosen it. The login only binds or forbids access on request. */
   readonly exe?: string | undefined;
   readonly exeUnproven?: string | undefined;
   readonly unit?: string | undefined;
@@ -30,7 +27,7 @@ export interface Peer {
   readonly loginUser?: string | undefined;
   /** What the name service says of the login uid, where it differs from `uid`. */
   readonly loginAccount?: AccountAnswer | undefined;
-  /** As `rangeOwners`, of the login uid: a process without a login can take any, also one of a container. */
+  /** As `rangeOwners`, for the login uid: a process without a login can take any, also one of a container. */
   readonly loginOwners?: Peer['rangeOwners'];
   /** The kernel says that the process belongs to no login; false and undefined: it has one, or that is unknown. */
   readonly hasNoLogin?: boolean | undefined;

@@ -26,11 +26,11 @@ export interface StoredObject {
 
 export interface ObjectVersion {
   readonly name: string;
-  /** For `read`. A folder has one version of each object, and its word is empty. */
+  /** For `read`. Empty in a folder, which has one version of each object. */
   readonly version: string;
   /** A delete marker: it hides the older versions, and has no bytes. */
   readonly isMarker: boolean;
-  /** As of {@link StoredObject}; undefined: the list does not say it. */
+  /** As in {@link StoredObject}; undefined: not in the list. */
   readonly storedMs?: number | undefined;
 }
 
@@ -67,8 +67,8 @@ export interface ObjectStore {
     options: { readonly bytesMax: number; readonly version?: string; readonly signal?: AbortSignal },
   ): Promise<StoredObject>;
   /**
-   * Resolves when it is safe there. `ifAbsent`: the store is asked to keep an object of this name; `there`: it did. `stored` is no proof
-   * that there was none: stores with versions ignore the condition.
+   * Resolves when the object is safely stored. `ifAbsent`: the store is asked not to replace an object of this name; `there`: it kept one.
+   * `stored` does not prove that there was none: stores with versions ignore the condition.
    */
   put(
     name: string,

@@ -2,10 +2,7 @@
 // sockets, tests in memory. Also HTTP requests over a transport, implemented by `http/`. One reader at a time, one close, and the close has
 // a reason.
 
-/**
- * Why our side closed a transport: the key `reason` of the end of a session or of an upstream. Journals and dashboards hold the words: none
- * is ever renamed or reused.
- */
+/** Why our side closed a transport: `reason` of an ended session or upstream. Journals hold the words, so none is renamed or reused. */
 export const closeReasons = {
   'peer-ended': ['the other side had said all that it wanted'],
   'peer-gone': ['the other side is gone: a reset, a hang-up, or a write that failed'],
@@ -72,10 +69,7 @@ export interface TlsDemand {
   readonly protocols?: readonly string[] | undefined;
   /** Called with the expiry of each certificate that the other end shows, accepted or not: `Nov 20 09:05:00 2026 GMT`. */
   readonly onShown?: ((validTo: string) => void) | undefined;
-  /**
-   * Called with the certificate of the other end, valid or not. The handshake then fails in any case: a transport is never used after a
-   * mere inspection.
-   */
+  /** Called with the other end's certificate, valid or not. The handshake then fails in any case: this is a mere inspection. */
   readonly onlyLooks?: ((seen: SeenCertificate) => void) | undefined;
 }
 
@@ -151,8 +145,8 @@ export interface Transport {
   /** Our side's reason for the close, if we closed it. */
   readonly closedFor: CloseReason | undefined;
   /**
-   * A socket of a UNIX path that was dialled: whether another file stands there now, or none. Then whoever serves this transport was
-   * stopped, and may go on answering with the settings of before. Always false for others.
+   * For a dialed UNIX socket: whether another file is at its path now, or none. Then its server was stopped, and may still answer with
+   * earlier settings. Always false for other transports.
    */
   readonly isReplaced: boolean;
   /** Bytes written that the kernel has not taken yet. */

@@ -33,11 +33,10 @@ export interface BucketOptions {
   readonly clock: Clock;
 }
 
-/** Pauses before a request is repeated. */
 const retryMs = [100, 200, 400, 800, 1600, 3200];
-/** A server may skip what it hides. */
+/** A server may send pages without entries, for entries that it hides. */
 const emptyPagesMax = 16;
-/** A clock that is further off is not corrected. */
+/** A larger difference of the clocks is not corrected. */
 const skewMsMax = 24 * 3600_000;
 
 export function openBucket(bucket: BucketOptions): ObjectStore {
@@ -48,7 +47,7 @@ export function openBucket(bucket: BucketOptions): ObjectStore {
   const lookup = createLookup();
   const root = `${target.origin}${target.pathname.replace(/\/$/, '')}`;
   const base = below === '' ? '' : `${below}/`;
-  /** Of signing, by day and region. */
+  /** Keys for signing, by day and region. */
   const cache = new Map<string, ArrayBuffer>();
 
   return {
@@ -115,13 +114,13 @@ export function openBucket(bucket: BucketOptions): ObjectStore {
     };
   }
 
-  /** Undefined: not for this credential. */
+  /** Undefined: this credential may not read it. */
   async function fact(what: string, signal: AbortSignal | undefined): Promise<Xml | undefined> {
     try {
       return readXml((await request('GET', undefined, { asked: { [what]: '' }, signal })).body);
     } catch (fault) {
       if (!(fault instanceof StoreFault) || (fault.code !== 'refused' && fault.code !== 'gone')) throw fault;
-      // There is no configuration of a lock: there is no lock.
+      // The bucket has no configuration of a lock, so it has no lock.
       return fault.code === 'gone' ? readXml('') : undefined;
     }
   }
@@ -152,7 +151,7 @@ export function openBucket(bucket: BucketOptions): ObjectStore {
     throw new StoreFault('bad-answer', `${root} lists too many pages`);
   }
 
-  /** Names without the prefix of the store; one that does not ascend ends the list. */
+  /** Names without the prefix of the store. Throws a StoreFault for names that do not ascend. */
   async function* namesIn(
     prefix: string,
     pages: AsyncIterable<Xml>,
@@ -161,7 +160,7 @@ export function openBucket(bucket: BucketOptions): ObjectStore {
     let last = '';
     for await (const { entries } of pages) {
       const sorted = entries.map(({ key, ...entry }) => ({ ...entry, key: bytesOf(key) }));
-      // The two kinds of a level come in two lists.
+      // Objects and prefixes of a level come in two lists.
       if (isLevel === true) sorted.sort((one, other) => (one.key < other.key ? -1 : 1));
       const page: ObjectVersion[] = [];
       for (const { key, ...entry } of sorted) {
@@ -175,7 +174,7 @@ export function openBucket(bucket: BucketOptions): ObjectStore {
     }
   }
 
-  /** Repeats what another try may mend. */
+  /** Repeats a request that may succeed at another try. */
   async function request(method: string, name: string | undefined, given: Request): Promise<Answer> {
     const { signal } = given;
     let skewMs = 0;
@@ -332,13 +331,13 @@ async function readCredentials(path: string): Promise<Credentials> {
 
 interface Xml {
   readonly entries: readonly (Omit<ObjectVersion, 'name'> & { readonly key: string })[];
-  /** Of the first element of that name outside of entries. */
+  /** The text of the first element of that name outside of entries. */
   text(element: string): string | undefined;
 }
 
 const entryElements: ReadonlySet<string> = new Set(['Contents', 'CommonPrefixes', 'Version', 'DeleteMarker']);
 
-/** One pass over opening and closing tags with the text behind each: nothing in it takes more than linear time. */
+/** One pass over opening and closing tags with the text after each: nothing in it takes more than linear time. */
 function readXml(body: string): Xml {
   const entries: { key: string; version: string; readonly isMarker: boolean; storedMs?: number }[] = [];
   const texts = new Map<string, string>();
@@ -363,7 +362,7 @@ function plain(text: string): string {
   return text.trim().replaceAll(/&(amp|lt|gt|quot|apos);/g, (whole, name: string) => entities[name] ?? whole);
 }
 
-/** The bytes of a name, one in each character, of its form in a URL: so they sort as the store sorts them. */
+/** The bytes of a URL-encoded name, one in each character: so names sort as the store sorts them. */
 function bytesOf(text: string): string {
   return text
     .replaceAll('+', ' ')

@@ -10,7 +10,6 @@ import { messageOf, systemCodeOf } from '../ports/faults.js';
 import { type ListOptions, type ObjectStore, StoreFault, type StoreFaultCode } from '../ports/store.js';
 
 const unfinished = '.new-';
-/** Names in a page. */
 const pageNames = 1000;
 
 const codes: Readonly<Record<string, StoreFaultCode>> = {
@@ -25,10 +24,7 @@ const codes: Readonly<Record<string, StoreFaultCode>> = {
   ENXIO: 'bad-answer',
 };
 
-/**
- * `root`, above the store, must be there, and stay the same: without its mount, the path leads to a disk of this machine. What is below
- * it is made.
- */
+/** `root` must exist and stay the same: without its mount, the path leads to a disk of this machine. What is below it is made. */
 export function openFolder(root: string, below: string): ObjectStore {
   const base = join(root, below);
   /** Device and inode of `root`, when something was listed or put. */
@@ -109,7 +105,7 @@ export function openFolder(root: string, below: string): ObjectStore {
     const known = identity;
     identity = await identify();
     if (known === undefined || known === identity) return;
-    // What was made in the other one is not below this path.
+    // It was made in the earlier folder, not below this path.
     ready = undefined;
     throw new StoreFault(
       'away',
@@ -160,7 +156,7 @@ export function openFolder(root: string, below: string): ObjectStore {
     return join(base, name);
   }
 
-  /** Makes it, on disk with all above it; removes what a killed process left in it. */
+  /** Makes the folder and those above it, on disk; removes what a killed process left in it. */
   async function prepare(folder: string): Promise<void> {
     // One after the other: `recursive` says ENOENT where a file system is read-only, and would make `root`.
     let at = root;
@@ -171,7 +167,7 @@ export function openFolder(root: string, below: string): ObjectStore {
         await mkdir(at, 0o750);
         await syncFolder(above);
       } catch (cause) {
-        // What is there may be in a folder that this user cannot write.
+        // It may be there already, in a folder that this user cannot write.
         await stat(at).catch(() => {
           throw cause;
         });
@@ -227,7 +223,7 @@ async function* pagesOf(
   if (page.length > 0) yield page;
 }
 
-/** As a store orders its names; of ours, which are ASCII, the order of characters is that of bytes. */
+/** The order of a store, by bytes. Our names are ASCII, so it is that of characters. */
 function byBytes(one: string, other: string): number {
   return one < other ? -1 : one === other ? 0 : 1;
 }

@@ -12,7 +12,7 @@ export type StorePlace =
 export interface StoreTarget {
   readonly place: StorePlace;
   readonly prefix: string;
-  /** Of a bucket. */
+  /** Needed for a bucket. */
   readonly credentialsFile?: string | undefined;
   readonly caFile?: string | undefined;
 }

@@ -3,13 +3,13 @@
 
 import { type MessagePort, Worker, type WorkerOptions } from 'node:worker_threads';
 
-/** An order or its report: their numbers are equal. */
+/** An order or its report, which have the same number. */
 export interface Numbered<Body> {
   readonly number: number;
   readonly body: Body;
 }
 
-/** `Own`: what the thread says without an order. */
+/** `Own`: messages of the thread without an order. */
 export class Thread<Order, Report, Own = never> {
   /** False: it ended, or was given up. */
   isAlive = true;
@@ -51,7 +51,7 @@ export class Thread<Order, Report, Own = never> {
     await this.#worker.terminate();
   }
 
-  /** Ends it, and does not wait: all reports are there now. */
+  /** Ends the thread without waiting: all missing reports are made now. */
   giveUp(cause: string): void {
     this.#cause = cause;
     this.#ended();

@@ -1,6 +1,5 @@
-// The parts of the shapes in which our own processes speak to each other, and in which a program finds again what it wrote: each shape is
-// one schema, and its type is inferred from it. Whoever writes may have been taken over, or may have written half, so each number has a
-// range.
+// Parts of the schemas for messages between our own processes, and for files that a program reads again. The type of each is inferred from
+// its schema. The writer may have been taken over, or may have written only a part, so each number has a range.
 
 import * as z from 'zod';
 import { msMax, parseTime } from '../words/instants.js';
@@ -14,15 +13,13 @@ export const spanMs = number(0, msMax);
 /** Milliseconds from now to an end, which may be over; or from 1970 to an instant, which may be before. */
 export const distanceMs = number(-msMax, msMax);
 
-/** An instant since 1970. */
 export const timeMs = whole('must be a time in milliseconds since 1970', msMax);
 
-/** An instant as records have it. */
 export const time = z.string().refine((each) => parseTime(each) !== undefined, {
   error: 'must be a time like 2026-11-20T08:22:34.123Z',
 });
 
-/** Of a process, by the word of the kernel. */
+/** The uid of a process, as the kernel reports it. */
 export const uid = whole('must be the number of a user', 0xffff_ffff);
 
 export function text(charsMax: number) {
@@ -30,7 +27,7 @@ export function text(charsMax: number) {
   return z.string({ error }).max(charsMax, { error });
 }
 
-/** Checked by one predicate, for lists that may be long: zod would tell of each item that does not fit. */
+/** Checked by one predicate, for lists that may be long: zod would report each item that does not fit. */
 export function listOf<T>(most: number, isItem: (value: unknown) => value is T, error: string) {
   return z.custom<readonly T[]>(
     (value) => Array.isArray(value) && value.length <= most && value.every(isItem),
@@ -38,10 +35,10 @@ export function listOf<T>(most: number, isItem: (value: unknown) => value is T, 
   );
 }
 
-/** Of a call that says nothing more than its name. */
+/** For a call without arguments. */
 export const nothing = z.unknown().transform((): undefined => undefined);
 
-/** Reads a body: its value, without further keys; a text: why it is none. */
+/** Returns a function that reads a body: its value, without unknown keys; or a string: why it is invalid. */
 export function readerOf<Shape extends z.ZodType>(shape: Shape): (body: string) => z.output<Shape> | string {
   return (body) => {
     const value = parseRequest(body);

@@ -1,4 +1,4 @@
-// Values as they were parsed from JSON: what does not fit is as if it were not there. Also for the browser, so nothing of Node is used.
+// Reads parsed JSON: a value of another type counts as missing. Also for the browser, so nothing of Node is used.
 
 export type StoredRecord = Readonly<Record<string, unknown>>;
 
@@ -10,7 +10,6 @@ export function isText(value: unknown): value is string {
   return typeof value === 'string';
 }
 
-/** What readers take of a parsed value: what does not fit is as if it were not there. */
 export function asText(value: unknown): string | undefined {
   return isText(value) ? value : undefined;
 }

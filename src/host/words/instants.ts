@@ -3,7 +3,7 @@
 /** The last millisecond of the year 9999: the form has four digits for the year. */
 export const msMax = 253_402_300_799_999;
 let formattedSecond = -1;
-/** Up to the point before the milliseconds: records come thousands a second. */
+/** The formatted second up to its point, kept because thousands of records come in a second. */
 let secondText = '';
 
 /** RFC 3339 in UTC with milliseconds, always 24 characters; what lies outside 1970..9999 is moved to the nearest end. */
@@ -32,10 +32,7 @@ export function parseTime(text: string): number | undefined {
 }
 export const timeChars = 24;
 
-/**
- * A day (`2027-01-31`: its end, in UTC) or a time of RFC 3339, in Unix milliseconds; undefined for anything else, and for days that no
- * month has.
- */
+/** A day (`2027-01-31`: its end, in UTC) or a time of RFC 3339, in Unix milliseconds; undefined for anything else, as 31 February. */
 export function parseInstant(written: string): number | undefined {
   const match = /^(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d):(\d\d)(?:\.(\d{1,3})\d*)?([Zz]|[+-]\d\d:\d\d))?$/.exec(
     written,

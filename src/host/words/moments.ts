@@ -12,8 +12,8 @@ const momentPattern =
   /^(?:(today|yesterday)|(\d{4})-(\d\d)-(\d\d)|(\d{1,2})[ -]?([a-z]{3})(?:[ -](\d{4}))?)?(?:(?:^|[t ])(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,3})\d*)?)?)?(z|[+-]\d\d:\d\d)?$/i;
 
 /**
- * Unix milliseconds; undefined: it is none. `edge`: which end of a day is meant. `offsetMs`: of the zone that is meant where none is said,
- * at a time. A time of day, and a day without its year, are the last ones that were.
+ * Unix milliseconds; undefined: not a time. `edge`: which end of a day is meant. `offsetMs`: the offset, at a time, of the zone that is
+ * meant if the text has none. A time of day, or a day without its year, is the last one in the past.
  */
 export function parseMoment(
   text: string,

@@ -44,10 +44,7 @@ function escapeIn(line: string, characters: RegExp): string {
   return line.replace(characters, (character) => character.split('').map(escape).join(''));
 }
 
-/**
- * Text for people: control, escape, invisible and bidirectional characters, and blanks other than the plain one, as escapes. Keeps to one
- * line.
- */
+/** Text for people, on one line: control, invisible and bidirectional characters, and blanks other than the plain one, as escapes. */
 export function printable(text: string): string {
   if (visible.test(text)) return text;
   return text.replace(notForPeople, (character) => {

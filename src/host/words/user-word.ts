@@ -9,7 +9,7 @@ export function numberIn(word: string): { readonly id: number | undefined } | un
   return { id: Number(word) <= idMax ? Number(word) : undefined };
 }
 
-/** Why such a word names nobody; undefined: it can. One user in two spellings would be two. */
+/** Why such a word is invalid; undefined: it is valid. Two spellings of one user would count as two users. */
 export function whyNoUser(word: string): string | undefined {
   const number = numberIn(word);
   if (number === undefined || String(number.id) === word) return undefined;

@@ -20,7 +20,7 @@ export function durationWords(ms: number): string {
   return join(plural(days, 'day'), days < 7 ? (rounded % day) / hour : 0, 'h');
 }
 
-/** Of something that was: whole seconds, so that a column of them does not flicker. */
+/** The time since something, in whole seconds, so that a column of them does not flicker. */
 export function agoWords(ms: number): string {
   return ms >= 0 && ms < 10 * second ? `${Math.floor(ms / second)} s` : durationWords(ms);
 }

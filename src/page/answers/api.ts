@@ -8,17 +8,17 @@ import type { Now } from '../../gate/now/now.js';
 import type { StoredRecord } from '../../host/values/values.js';
 import type { PageRole } from '../../rules/identity/roles.js';
 
-/** What the door lists, or the one request that was decided. */
+/** The requests for access that the daemon lists to this person, or the one that was just decided. */
 export type Approvals = AccessListed;
 
-/** Admissions of the commands under a grant, the first ones: `time`, `id`, `command`, `args`, `user`. */
+/** The first commands admitted under a grant, with `time`, `id`, `command`, `args`, `user`. */
 export interface Uses {
   readonly uses: readonly StoredRecord[];
 }
 
 /** The body of every answer that is not 200. */
 export interface Refused {
-  /** A sentence: what, and what to do. */
+  /** A sentence: what happened, and what to do. */
   readonly text: string;
 }
 
@@ -30,15 +30,15 @@ export interface Ways {
 }
 
 export interface OidcWay {
-  /** Its host. */
+  /** The issuer's host. */
   readonly at: string;
-  /** Why it cannot be used. */
+  /** Why this way to sign in cannot be used. */
   readonly text?: string;
   /** Where this browser signs out there. */
   readonly signOut?: string;
 }
 
-/** The verifier stays in the browser until the end. Each is 43 characters of base64url. */
+/** A sign-in at the issuer begins. Each value is 43 characters of base64url; the verifier stays in the browser until `oidc-finish`. */
 export interface OidcBegin {
   readonly state: string;
   readonly nonce: string;
@@ -53,20 +53,20 @@ export interface OidcBegun {
   readonly issuer: string;
 }
 
-/** Back from the issuer: what was made for `oidc-begin`, with the verifier, and what it answered. */
+/** Back from the issuer: the values sent with `oidc-begin`, their verifier, and the issuer's answer. */
 export interface OidcFinish extends Pick<OidcBegun, 'issuer'>, Pick<OidcBegin, 'state' | 'nonce'> {
   readonly verifier: string;
-  /** The parameters behind `#` or `?`. */
+  /** The parameters after `#` or `?` in the address that the issuer sent the browser to. */
   readonly response: string;
 }
 
-/** Empty: by the certificate of the connection. */
+/** Empty: sign in by the certificate of the connection. */
 export interface Login {
   readonly name?: string;
   readonly password?: string;
 }
 
-/** A session has begun; `Authorization: Bearer TOKEN` from now on. */
+/** A session has begun; send `Authorization: Bearer TOKEN` from now on. */
 export interface Entered {
   readonly token: string;
   /** RFC 3339. */
@@ -78,7 +78,7 @@ export interface Me {
   readonly roles: readonly PageRole[];
   /** Patterns of mail users; absent: all. */
   readonly users?: readonly string[];
-  /** By the word of the issuer. */
+  /** The person signed in at the issuer (OpenID Connect). */
   readonly isByIssuer: boolean;
   /** When the session ends; RFC 3339. */
   readonly ends: string;
@@ -95,7 +95,7 @@ export interface Away {
   readonly text: string;
 }
 
-/** The parts that differ; each stands for the whole part. */
+/** The parts that changed, each of them whole. */
 export type NowChange = Pick<Now, 'at'> & Partial<Now>;
 
 export interface RuleShown {
@@ -106,24 +106,24 @@ export interface RuleShown {
 }
 
 export interface Explained {
-  /** `obstacle`: policy allows it, and it could not be carried out. The words of `expect` in policy tests. */
+  /** The words of `expect` in policy tests. `obstacle`: the policy allows the command, but it could not be carried out. */
   readonly decision: 'allow' | 'deny' | 'unparsable' | 'obstacle';
   readonly text: string;
   readonly principal: string;
   readonly policy: string;
   readonly rule?: RuleShown;
   readonly nearest?: RuleShown & { readonly missing: readonly string[] };
-  /** For a denial: the lines to paste, their list of the policy (its FILE:LINE), and what else they permit, a sentence each. */
+  /** For a denial: the lines to paste, the list that they belong to, its FILE:LINE, and a sentence for whatever else they permit. */
   readonly toAllow?: readonly {
     readonly into: string;
     readonly place: string;
-    /** Where the lines go. */
+    /** Where the lines go, in words. */
     readonly edit: string;
     readonly lines: readonly string[];
     readonly also: readonly string[];
   }[];
   readonly cannotAllow?: string;
-  /** The canonical form: the name and the arguments as they would be sent. Empty: it cannot be read. */
+  /** The command in its canonical form: the name and the arguments as they would be sent. Empty: it cannot be read. */
   readonly sent: readonly string[];
   readonly concerns?: string;
   readonly effect?: string;
@@ -133,17 +133,14 @@ export interface Explained {
   readonly series: readonly string[];
   readonly terms: readonly string[];
   readonly later: readonly string[];
-  /** Where the answer depends on the series: a sentence for each. */
+  /** A sentence for each difference in the answer between Dovecot series. */
   readonly differs: readonly string[];
-  /** A case for `dovegate test`, as YAML; absent: a test cannot say it. */
+  /** A case for `dovegate test`, as YAML; absent: no test can express it. */
   readonly test?: string;
 }
 
 export interface SuggestedGroup {
-  /**
-   * `rule`: may be ticked; `once`: seen a single time, and not harmless; `root`, `everybody`: too much for a tick; `refused`:
-   * explicitly denied in the policy.
-   */
+  /** `rule`: may be ticked; `once`: seen once, not harmless; `root`, `everybody`: permits too much; `refused`: denied in the policy. */
   readonly kind: 'rule' | 'once' | 'root' | 'everybody' | 'refused';
   readonly command: string;
   /** The rule as lines of YAML with its comments, without indentation; empty where no rule would do, or a preset has it. */
@@ -169,10 +166,10 @@ export interface LookedThrough {
   /** RFC 3339, of the first and the last of these commands. */
   readonly from?: string;
   readonly to?: string;
-  /** False: time ran out, and records after `readTo` were not read; absent: none was. */
+  /** False: time ran out, and records after `readTo` were not read. `readTo` is absent if none was read. */
   readonly isAll: boolean;
   readonly readTo?: string;
-  /** Damage, and records that cannot be judged, a sentence each. */
+  /** Damage, and records that cannot be evaluated, a sentence each. */
   readonly notes: readonly string[];
 }
 
@@ -201,9 +198,9 @@ export interface Replayed extends Checked {
     readonly looked: LookedThrough;
     readonly allowToDeny: number;
     readonly denyToAllow: number;
-    /** Of the statement that nobody may do more than before, and of the one that was asked. */
+    /** For the statement that nobody may do more than before, and for the one that the person asked about. */
     readonly proofs: readonly Proved[];
-    /** It would be refused otherwise than then, or depend on how many mails match. */
+    /** Commands refused for another reason than then, or whose decision depends on how many mails match. */
     readonly otherwise: number;
     /** The most frequent first, at most 50. */
     readonly changes: readonly {
@@ -219,7 +216,7 @@ export interface Replayed extends Checked {
   };
 }
 
-/** Raw texts. */
+/** The texts are raw: the reader makes them harmless. */
 export interface Proved {
   readonly statement: string;
   readonly lines: readonly string[];
@@ -227,20 +224,20 @@ export interface Proved {
 
 /** Who reaches a mailbox through the gate. */
 export interface MailboxAccess {
-  /** In its one form, or a pattern: then any of its users. */
+  /** The mail user in canonical form; or a pattern, which stands for any user that it matches. */
   readonly user: string;
   readonly rows: readonly {
     /** "key modoboa at api" */
     readonly who: string;
     readonly policy: string;
     readonly place: string;
-    /** Who decides about what it asks for, in words. */
+    /** Who decides about the requester's requests for access, in words. */
     readonly approvers: readonly string[];
     readonly rules: readonly ReachingRule[];
   }[];
-  /** Those that do not reach it. */
+  /** Requesters that do not reach the mailbox. */
   readonly others: readonly string[];
-  /** What is not known, or not in here, a sentence each. */
+  /** What is unknown or not covered here, a sentence each. */
   readonly notes: readonly string[];
 }
 
@@ -255,19 +252,19 @@ export interface PolicyHistory {
   readonly looked: LookedThrough;
   /** Each start and reload that changed the policies, the last one first; at most 200. */
   readonly periods: readonly {
-    /** Of its record. */
+    /** The number of the record of the start or reload. */
     readonly seq: number;
     /** RFC 3339; `until` absent: they are in force. */
     readonly time: string;
     readonly until?: string;
-    /** In force before the first record that is left: what it changed is not known. */
+    /** In force since before the oldest record: what it changed is not known. */
     readonly isOlder: boolean;
     /** Words: "reload by root (uid 0, login uid 1000)". */
     readonly began: string;
     /** `+` permits more, `-` permits less, `~` may be either. */
     readonly changes: readonly { readonly sign: '+' | '-' | '~'; readonly words: string }[];
     readonly notes: readonly string[];
-    /** Those that had changed, with their owners and times. */
+    /** The changed files, with their owners and times. */
     readonly files: readonly string[];
     /** The numbers below in words. */
     readonly counts: readonly string[];
@@ -301,27 +298,27 @@ export interface AccessPolicy {
   readonly name: string;
   readonly place: string;
   readonly isObserving: boolean;
-  /** FILE:LINE of a candidate beside it, that is judged and recorded only. */
+  /** FILE:LINE of its shadow: a candidate policy that is evaluated and recorded, but not enforced. */
   readonly shadow?: string;
   readonly users: readonly string[];
   readonly except: readonly string[];
   readonly limits: readonly string[];
-  /** One for each effect. `mayAll`: one of them also for all users at once. */
+  /** One for each class of effect. `mayAll`: a command of the cell may be run for all users at once. */
   readonly cells: readonly AccessCell[];
   /** Commands that may show or search what is in mails, whatever their effect. */
   readonly content: AccessCell;
   readonly allow: readonly RuleOfPolicy[];
   readonly deny: readonly RuleOfPolicy[];
-  /** What somebody may ask for; in words, what a grant of it needs and is comes first. */
+  /** Commands that may be requested. The words of each begin with what its grant needs and permits. */
   readonly onRequest: readonly RuleOfPolicy[];
-  /** Policies whose people decide about that, and those about whose requests this one decides. */
+  /** `approvers`: policies whose people decide about these requests; `approve`: policies about whose requests this one's people decide. */
   readonly approvers: readonly string[];
   readonly approve: readonly string[];
 }
 
 export interface AccessCell {
   readonly commands: readonly string[];
-  /** Those that may be asked for. */
+  /** Commands that may be requested. */
   readonly onRequest: readonly string[];
   readonly mayAll: boolean;
 }
@@ -341,17 +338,17 @@ export interface KeysTable {
     readonly name: string;
     readonly listener?: string;
     readonly policy?: string;
-    /** How it is proved, or what the certificate is for; empty: nothing to say. */
+    /** How the account or key authenticates, or what the certificate is for; may be empty. */
     readonly what: string;
     /** RFC 3339; absent: it does not end, or that is not known. */
     readonly ends?: string;
     readonly lastUsed?: string;
-    /** The network that it was used from, as 192.0.2.7/32. */
+    /** The network of the last use, such as 192.0.2.7/32. */
     readonly lastFrom?: string;
     readonly failures?: number;
     readonly lastFailed?: string;
     readonly failedFrom?: string;
-    /** Not since the start of the daemon, or not for 90 days. */
+    /** No use since the start of the daemon, or for 90 days. */
     readonly isUnused: boolean;
   }[];
 }

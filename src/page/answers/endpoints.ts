@@ -29,7 +29,7 @@ const explain = z
     words: listOf(Infinity, isWord, wordsError)
       .refine(({ length }) => length > 0, { error: wordsError })
       .optional(),
-    /** Or the body of a request of HTTP, with one command: [[command, parameters, tag]]. */
+    /** Or the body of an HTTP request with one command: [[command, parameters, tag]]. */
     json: z.string({ error: 'must be the body of a request as a text' }).optional(),
     user: wholeText(bounds.explainNameChars),
     account: wholeText(bounds.explainNameChars),
@@ -49,12 +49,12 @@ export type Explain = Readonly<z.infer<typeof explain>>;
 
 const reportForms = ['page', 'csv', 'html', 'json', 'owner'] as const;
 
-/** A request for the report of one mailbox. Times in milliseconds since 1970, from and before; absent: as far as the journal goes. */
+/** A request for the report of one mailbox. Times in milliseconds since 1970, `toMs` exclusive; absent: as far as the journal goes. */
 const report = z.object({
   mailbox: text(4096),
   fromMs: timeMs.optional(),
   toMs: timeMs.optional(),
-  /** Only what showed content, or may have. */
+  /** Only commands that showed mail content, or may have shown it. */
   content: z.boolean({ error: 'must be true or false' }).optional(),
   /**
    * `page`: events `head` with a MailboxHead, then `day` with a MailboxDay each, oldest first. The others: events `text`, each with a
@@ -65,7 +65,7 @@ const report = z.object({
 });
 export type AskReport = Readonly<z.infer<typeof report>>;
 
-/** A policy that is reviewed by the journal: suggest, check of a text, replay. */
+/** A policy that is reviewed against the journal: suggest, check of a text, replay. */
 const review = z.object({
   policy: z.string({ error: 'must be the name of a policy' }),
   yaml: text(48 * 1024).default(''),
@@ -94,11 +94,11 @@ const lock = z.object({
   /** As `dovegate lock` reads it: a person, `key:NAME`, `listener:NAME`, `backend:NAME` or `user:NAME`. */
   target: text(bounds.doorNameChars).min(1, { error: 'must be what is locked' }),
   reason: z.string({ error: 'must be a text' }),
-  /** Undefined: a hold without an end. */
+  /** Undefined: no end, which only a hold may have. */
   forMs: count.optional(),
-  /** What runs is ended, too. */
+  /** Running commands are ended, too. */
   kills: flagged,
-  /** Of a mail user: only what could change that mail is refused, and two persons lift it. */
+  /** A hold on a mail user: refuses only what could change that mail, and two persons must lift it. */
   isHold: flagged,
 });
 export type LockWanted = Readonly<z.infer<typeof lock>>;
@@ -108,7 +108,7 @@ interface EndpointRow {
   readonly route: string;
   /** Who may ask. `nobody-yet`: before a session. */
   readonly roles: readonly PageRole[] | 'nobody-yet';
-  /** The shape of its body. */
+  /** The schema of the request's body. */
   readonly asks: z.ZodType;
   /** Its answer names mail users, or programs and teams: 403 for people with a limited view. */
   readonly isUnlimited?: true;
@@ -192,9 +192,9 @@ export const endpoints = {
   keys: { route: 'GET /api/keys', asks: nothing, roles: ['operate', 'audit'], isUnlimited: true },
   /** -> Approvals. */
   approvals: { route: 'GET /api/approvals', asks: nothing, roles: ['approve'] },
-  /** Of a request that `approvals` lists, from the journal -> Uses. */
+  /** The uses of a request that `approvals` lists, from the journal -> Uses. */
   uses: { route: 'GET /api/approvals/:id/uses', asks: nothing, roles: ['approve'] },
-  /** Decide -> Approvals, of the one. */
+  /** Decide -> Approvals with only this request. */
   approve: { route: 'POST /api/approvals/:id/approve', asks: decision, roles: ['approve'] },
   refuse: { route: 'POST /api/approvals/:id/refuse', asks: decision, roles: ['approve'], isEnd: true },
   revoke: { route: 'POST /api/approvals/:id/revoke', asks: decision, roles: ['approve'], isEnd: true },
@@ -202,7 +202,7 @@ export const endpoints = {
 } as const satisfies Readonly<Record<string, EndpointRow>>;
 export type Endpoint = keyof typeof endpoints;
 
-/** By endpoint, what the body of a request says. Before a session the answer reads it. */
+/** The body of a request, by endpoint. Endpoints without a session parse their body themselves. */
 export type AskedOf = { readonly [Of in Endpoint]: Readonly<z.output<(typeof endpoints)[Of]['asks']>> };
 
 export function endpointRow(endpoint: Endpoint): EndpointRow {

@@ -20,7 +20,7 @@ export interface Series {
   readonly name: string;
   /** Commands that ended, a second. */
   readonly rate: readonly (number | null)[];
-  /** A second. */
+  /** Commands a second. */
   readonly denied: readonly (number | null)[];
   readonly failed: readonly (number | null)[];
   /** Milliseconds; null also where nothing ended. */
@@ -29,7 +29,7 @@ export interface Series {
   readonly all: Whole;
 }
 
-/** The same of all steps with a sample together: one slow command among thousands is not their p99. */
+/** The values of all steps with a sample together. The p99 is that of all commands, so one slow command among thousands does not set it. */
 export interface Whole {
   readonly rate: number;
   readonly denied: number;
@@ -57,7 +57,7 @@ export interface Incidents {
   /** RFC 3339: nothing is known from before. Absent: nothing was read yet. */
   readonly since?: string;
   readonly until: string;
-  /** Newest first, at most 100; what has not ended comes before. */
+  /** At most 100: those that have not ended, then the others, newest first. */
   readonly rows: readonly Incident[];
   /** Why there is nothing, or nothing new, as a sentence; absent: all of the time was read. */
   readonly trouble?: string;

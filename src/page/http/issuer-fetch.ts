@@ -52,7 +52,7 @@ export function createIssuerFetch(ca: string | undefined) {
       } as const;
       const limits = { clock: systemClock, bytesMax: 256 * 1024 };
       const { status, type, body: read } = await ask(options, text, limits);
-      // Those of these numbers have no body.
+      // Responses with these statuses have no body.
       const isEmpty = [204, 205, 304].includes(status);
       return new Response(isEmpty ? null : read, { status, headers: { 'content-type': type } });
     } catch (cause) {
@@ -65,6 +65,6 @@ function faultOf(host: string, cause: unknown, signal: AbortSignal | undefined):
   if (cause instanceof IssuerAwayFault) return cause;
   if (signal?.aborted === true)
     return new IssuerAwayFault(host, `no answer within ${bounds.oidcRequestMs / 1000} s`, cause);
-  // Of several addresses that were tried, Node has no message.
+  // If several addresses were tried, Node's error has no message.
   return new IssuerAwayFault(host, messageOf(cause) || systemCodeOf(cause) || 'no connection', cause);
 }

@@ -1,7 +1,7 @@
-// The issuer of OpenID Connect: its metadata, the address where people sign in, and what it says of them. The one user of the library,
-// which is an optional package and loaded when an issuer is asked. A person counts only by an ID token with a signature under the issuer's
-// keys, for this client, unexpired, with the nonce of the browser; an address and groups that are not in it are asked for, of the same
-// `sub`. No message of a fault holds a code or a token.
+// The issuer of OpenID Connect: its metadata, the address where people sign in, and whom it says that they are. Only this file uses the
+// library, an optional package that is loaded when an issuer is asked. A person counts only by an ID token that is signed with the issuer's
+// keys, for this client, unexpired, with the nonce of the browser. An address and groups that it lacks are asked for at the userinfo
+// endpoint, for the same `sub`. No message of a fault holds a code or a token.
 
 import type * as Library from 'openid-client';
 import { bounds } from '../../host/bounds/bounds.js';
@@ -61,7 +61,7 @@ export interface Identity {
 export interface Issuer {
   /** Where a browser signs out there (RP-Initiated Logout 1.0); undefined: it has no such place. */
   readonly signOut: string | undefined;
-  /** The address for the browser. `redirect`: where the issuer sends it back to. `asksWho`: also of a browser that it knows. */
+  /** The address for the browser. `redirect`: where the issuer sends it back to. `asksWho`: even a browser that it knows is asked. */
   address(challenge: Challenge, redirect: string, asksWho?: boolean): string;
   /** Rejects with an IssuerFault. */
   redeem(returned: Returned, redirect: string): Promise<Identity>;
@@ -69,14 +69,14 @@ export interface Issuer {
   renew(refreshToken: string): Promise<Identity>;
 }
 
-/** Parameters of an answer; others of the issuer's own are left out. */
+/** The parameters of an answer that are used; the issuer may send others. */
 const answerKeys = ['code', 'state', 'iss', 'error', 'error_description'];
 
 /** Asks for the metadata. Rejects with an IssuerFault. */
 export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   const library = await loadLibrary();
   const address = new URL(options.issuer);
-  // Nobody has done anything yet: a fault of the metadata is never that of a person.
+  // No sign-in is running: a fault of the metadata is never the person's.
   const config = await asked(() => discover(library, address, options), noSentences);
   const metadata = config.serverMetadata();
   // The library is lenient with some well-known issuers.
@@ -89,12 +89,12 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
   for (const each of [place, token, keys])
     if (!URL.canParse(each) || !isSafeAddress(new URL(each)))
       throw new IssuerFault('away', `${address.host} has an endpoint without https, or lacks one`);
-  // The signature counts, not only the connection that a token came by.
+  // Verify signatures of ID tokens, not only the TLS connection that they came by.
   library.enableNonRepudiationChecks(config);
   const isOffered = (list: readonly unknown[] | undefined, what: string): boolean =>
     list?.includes(what) === true;
   const scopes = options.needsGroups && isOffered(metadata.scopes_supported, 'groups') ? ' groups' : '';
-  // Out of the log of every proxy, and out of headers.
+  // A fragment keeps the code out of the logs of proxies, and out of headers.
   const mode = isOffered(metadata.response_modes_supported, 'fragment') ? { response_mode: 'fragment' } : {};
 
   const { end_session_endpoint: end = '', prompt_values_supported: prompts } = metadata;
@@ -132,7 +132,7 @@ export async function openIssuer(options: IssuerOptions): Promise<Issuer> {
       asked(async () => identityIn(await library.refreshTokenGrant(config, refreshToken), options, userInfo)),
   };
 
-  /** Of the same `sub`; empty: the issuer has none. */
+  /** The claims of the userinfo endpoint about the same `sub`; empty: the issuer has no such endpoint. */
   async function userInfo(accessToken: string, sub: string): Promise<Readonly<Record<string, unknown>>> {
     const { userinfo_endpoint: endpoint = '' } = metadata;
     if (!URL.canParse(endpoint) || !isSafeAddress(new URL(endpoint))) return {};
@@ -165,7 +165,7 @@ function discover(
   address: URL,
   { clientId, clientSecret, ca }: IssuerOptions,
 ): Promise<Library.Configuration> {
-  // `client_secret_basic`, which is the standard's default, where the issuer has not only the other one.
+  // `client_secret_basic`, the standard's default, unless the issuer's list lacks it.
   const byBasic = library.ClientSecretBasic(clientSecret);
   const byPost = library.ClientSecretPost(clientSecret);
   const authenticate: Library.ClientAuth = (server, ...rest) => {
@@ -190,17 +190,17 @@ async function identityIn(
   const claims = tokens.claims();
   if (claims === undefined) throw new IssuerFault('ended', 'the issuer sent no ID token');
   const { sub, azp } = claims;
-  // The library compares it only where there are several audiences (OpenID Connect Core 1.0, 3.1.3.7).
+  // The library compares `azp` only where there are several audiences (OpenID Connect Core 1.0, 3.1.3.7).
   if (azp !== undefined && azp !== clientId)
     throw new IssuerFault('refused', 'the ID token of the issuer was made for another client (`azp`)');
-  // As the standard says of it; a session keeps it.
+  // The standard limits `sub`, and a session keeps it.
   if (sub.length > bounds.oidcSubChars)
     throw new IssuerFault(
       'refused',
       `the ID token of the issuer has a \`sub\` of more than ${bounds.oidcSubChars} characters`,
     );
   const { refresh_token: refreshToken, access_token: accessToken } = tokens;
-  // An address and its being verified are of one source.
+  // `email` and `email_verified` must come from the same source.
   const hasAddress = claims['email'] !== undefined && claims['email_verified'] !== undefined;
   const hasGroups = !needsGroups || claims['groups'] !== undefined;
   const more = hasAddress && hasGroups ? {} : await userInfo(accessToken, sub);
@@ -239,14 +239,14 @@ function faultOf(
   known: typeof sentences,
 ): IssuerFault {
   if (fault instanceof IssuerFault) return fault;
-  // The connection; the library wraps it.
+  // A failed connection, which the library wraps.
   for (let each: unknown = fault, deep = 0; each instanceof Error && deep < 4; each = each.cause, deep += 1)
     if (each instanceof IssuerAwayFault)
       return new IssuerFault('away', `the issuer cannot be asked: ${each.message}`, fault);
   if (fault instanceof library.AuthorizationResponseError)
     return new IssuerFault('refused', `${host} refused the sign-in: ${saidIn(fault)}`, fault);
   if (fault instanceof library.ResponseBodyError) {
-    // What else it says, as of a wrong secret, is nothing that the person did.
+    // Other refusals, such as of a wrong client secret, are not the person's fault.
     const kind = fault.error === 'invalid_grant' ? 'ended' : 'away';
     return new IssuerFault(kind, `${host} refused the sign-in: ${saidIn(fault)}`, fault);
   }

@@ -1,6 +1,6 @@
-// Which request may come to the page at all, by what a browser says of where it comes from; and which endpoint it is for. Pure. A page of
-// another origin gets nothing and changes nothing, whatever name it made point here. Each header that matters is there once. A token comes
-// in `Authorization` only, which a browser sends for no other page.
+// Whether a request may come to the page at all, by its headers that say where it comes from; and which endpoint it is for. Pure. A page of
+// another origin gets nothing and changes nothing, even if its host name was made to resolve to this host (DNS rebinding). Each header that
+// matters must be there once. A token is read from `Authorization` only, which a browser sends for no other page.
 
 import { createRoutes } from '../../host/http/routes.js';
 import { type ForeignSource, foreignSource, type SourcePlace } from '../../host/http/source.js';
@@ -12,7 +12,7 @@ export type PageHeaders = Readonly<Record<string, readonly string[] | undefined>
 export type SourceRefusal =
   | 'malformed' // a header twice, or a target that is no path
   | ForeignSource
-  | 'cross-site'; // the same, by the word of the browser
+  | 'cross-site'; // by the browser's Sec-Fetch headers
 
 const single = ['host', 'origin', 'authorization', 'sec-fetch-site', 'sec-fetch-mode', 'sec-fetch-dest'];
 

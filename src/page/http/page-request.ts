@@ -1,5 +1,5 @@
-// A request of the page, as who answers it sees it: who asks is known, and the role permits it. What answers is in src/page. Whatever keeps
-// it from an answer is thrown, and becomes a sentence at one place.
+// A request of the page, as its handlers in src/page get it: the person is known, and the role permits the endpoint. A handler throws what
+// keeps it from an answer; `refusalOf` makes the sentence of it.
 
 import type * as z from 'zod';
 import type { LinkOpener } from '../../gate/door/calls.js';
@@ -52,7 +52,7 @@ export type PageHandler<Asked = undefined> = (
 
 export type PageHandlers = { readonly [Of in Endpoint]?: PageHandler<AskedOf[Of]> | undefined };
 
-/** Why there is no answer: the status and the sentence for who asked. */
+/** Why there is no answer: the status, and the sentence for the person. */
 export class Refusal extends Error {
   readonly status: number;
 
@@ -62,13 +62,13 @@ export class Refusal extends Error {
   }
 }
 
-/** By the code of the door: what was asked wrongly, who may not, what is to be asked again. */
+/** HTTP statuses by the code of the daemon's refusal. */
 const doorStatuses: Readonly<Partial<Record<string, number>>> = { malformed: 400, person: 403, stale: 409 };
 
 const unreadText =
   'the journal could not be read to its end, or the look could not be recorded; ask again, or look into the log of dovegate-page';
 
-/** What a person is told of a fault. Its own text may name files, and goes to the log with `what`; none where nobody is there any more. */
+/** The answer for a fault. The fault's own text may name files, so it goes to the log, with `what`; not once the client has gone. */
 export function refusalOf(
   fault: unknown,
   what: string,
@@ -97,7 +97,7 @@ export async function replyOf(
   }
 }
 
-/** As {@link PageHandler}: what the body says is read by the row of the endpoint. */
+/** Parses the body by the schema in the endpoint's row, and calls its {@link PageHandler}. */
 export function answerOf(handlers: PageHandlers, request: PageRequest): Promise<PageReply> | PageReply {
   return answerBy<AskedOf>(handlers, endpoints, request.endpoint, request);
 }
@@ -114,14 +114,14 @@ function answerBy<Asked>(
   return handler(request, requested(readerOf(rows[endpoint].asks), body));
 }
 
-/** What a body says. Throws a Refusal with the reader's sentence. */
+/** Parses a body. Throws a Refusal with the sentence of `parse`. */
 export function requested<Asked>(parse: (body: string) => Asked | string, body: string): Asked {
   const read = parse(body);
   if (typeof read === 'string') throw new Refusal(400, read);
   return read;
 }
 
-/** What the daemon told last. Throws a Refusal where it told nothing yet. */
+/** What the daemon sent last. Throws a Refusal if it sent nothing yet. */
 export function toldBy<Told>({ told }: { readonly told: Told | undefined }): Told {
   if (told === undefined) throw new Refusal(503, 'dovegate does not answer; ask again when it runs');
   return told;

@@ -1,5 +1,4 @@
-// The page over HTTP: its files and endpoints, and which requests are accepted. Host and origin of a request are checked before its sender
-// is identified.
+// The page over HTTP: its files and endpoints, and which requests are accepted. Checks host and origin before it identifies the sender.
 
 import { X509Certificate } from 'node:crypto';
 import { bounds } from '../../host/bounds/bounds.js';
@@ -38,7 +37,7 @@ export interface OwnerCall extends Pick<PageCall, 'token' | 'peer' | 'known' | '
   readonly accept: string;
 }
 
-/** As the gate's own listeners have it, where the token for it is made. */
+/** The same path as on the gate's own listeners, where the token for it is made. */
 const ownerPath = '/dovegate/v1/mailbox-report';
 
 export interface ServedFile {
@@ -143,7 +142,7 @@ export function openPageServer(options: PageServerOptions): Promise<{ close(): P
 
 /** An answer that is not a file of the page. */
 function data(reply: PageReply): HttpAnswer {
-  // A stream must come through as it is.
+  // A proxy must not transform a stream.
   const more = 'pieces' in reply ? { 'Cache-Control': 'no-store, no-transform' } : reply.headers;
   return { ...reply, headers: { ...dataHeaders, ...more } };
 }
@@ -161,7 +160,7 @@ async function answerRequest(call: HttpCall, options: PageServerOptions): Promis
   const refused = isPath ? refuseSource(options.place, headersDistinct, isApi) : 'malformed';
   if (refused !== undefined) {
     options.onRefused(refused, peer, toldOf(request));
-    // `OPTIONS *`, or the address of another server, as a proxy gets it.
+    // Not a path: `OPTIONS *`, or a full URL as sent to a proxy.
     return isPath
       ? refusal(...refusals[refused])
       : refusal(400, 'what is asked for must be a path, as /trail');

@@ -15,17 +15,17 @@ export type SignInWay = 'link' | 'password' | 'certificate' | 'oidc' | 'oidc-gro
 export interface PageSession {
   readonly name: string;
   readonly how: SignInWay;
-  /** Who it is to the issuer: the address and the id, as far as records can have them; undefined: no issuer was asked. */
+  /** The address and the id at the issuer, as far as records can hold them; undefined: no issuer was asked. */
   readonly oidc?: readonly string[] | undefined;
   /** Who got the link; undefined: no link opened it. */
   readonly opener?: LinkOpener | undefined;
-  /** Of the sign-in, for records. */
+  /** Where the person signed in from, for records. */
   readonly address: string | undefined;
   /** Milliseconds of the wall clock. */
   readonly endsMs: number;
 }
 
-/** `used`: the session that the link opened has ended now; `own`: it is the session of this request, which goes on. */
+/** `used`: the link was used before, and its session is ended now; `own`: this request is of the link's own session, which goes on. */
 export type Entered =
   | { readonly kind: 'entered'; readonly token: string; readonly session: PageSession }
   | { readonly kind: 'crowded' }
@@ -39,7 +39,7 @@ export const isEntered = predicateOf<Entered>();
 export type Found =
   | { readonly kind: 'live'; readonly session: PageSession }
   | { readonly kind: 'crowded'; readonly name: string }
-  /** It was ended by a reload, by its age or by a sign-out; `why`: by something else, in words for the person. */
+  /** `why`: in words for the person, unless a reload, the session's age or a sign-out ended it. */
   | { readonly kind: 'ended'; readonly name: string; readonly why?: string }
   | { readonly kind: 'unknown' };
 
@@ -122,7 +122,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
     for (const onEnd of session.running) onEnd();
   }
 
-  /** Makes room for one more session where these are as many as there may be. */
+  /** Ends the least recently used of these sessions if there are already `most` of them. */
   function makeRoom(among: readonly Session[], most: number): void {
     const [leastLately] = among.toSorted((one, other) => one.usedMs - other.usedMs);
     if (among.length >= most && leastLately !== undefined) end(leastLately);
@@ -149,7 +149,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
       [...sessions.values()].filter((each) => each.owner === owner),
       sessionsPerPersonMax,
     );
-    // The members of a group are as many as the issuer says.
+    // A group can have any number of members.
     if (oidc !== undefined)
       makeRoom(
         [...sessions.values()].filter((each) => each.oidc !== undefined),
@@ -187,7 +187,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
 
   return {
     count: (): number => activePeople().size,
-    /** A new link of a person, for that process: what stands behind `#`. */
+    /** Makes a link for a person, handed to the process `opener`. Returns the part after `#`. */
     link(name: string, opener: LinkOpener, isStill: () => boolean, whyOver?: SignIn['whyOver']): string {
       dropLateLinks();
       const own = [...links].filter(([, each]) => each.name === name);
@@ -201,7 +201,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
       return token;
     },
 
-    /** A link that is used twice is known to two people: its session ends. `token`: of the request. */
+    /** A link that is used twice is known to two people: its session ends. `token`: the one that the request has. */
     redeem(text: string, address: string | undefined, token?: string): Entered {
       const hash = sha256Hex(text);
       dropLateLinks();
@@ -215,7 +215,7 @@ export function createPageSessions({ clock, random = randomBytes }: PageSessionP
         }
         const { name, opener, isStill, whyOver } = link;
         const entered = open({ name, how: 'link', opener, address, isStill, whyOver }, hash);
-        // Where there was no room it can be tried again.
+        // If there was no room, the link can be tried again.
         if (entered.kind === 'entered') links.delete(hash);
         return entered;
       }

@@ -1,5 +1,4 @@
-// Screen "access": who reaches a mailbox, who may do what, the rules in words, a playground for single commands; and accounts, keys and
-// certificates.
+// Screen "access": who reaches a mailbox, who may do what, the rules in words, a playground; and accounts, keys and certificates.
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { countWords, plural } from '../../host/words/words.js';
@@ -32,7 +31,7 @@ export function AccessScreen({ query }: ScreenProps) {
 function Rights({ query }: Pick<ScreenProps, 'query'>) {
   const { api } = useSession();
   const configuration = useLive(({ now }) => now?.head.configHash);
-  // Anew when another configuration is served.
+  // Asked again when the configuration changes.
   const { value: table, fault } = useAnswer(`access ${configuration}`, (signal) =>
     api.json<AccessTable>('GET /api/access', { signal }),
   );
@@ -152,7 +151,7 @@ function Who({ row: { names, listener, kind, people } }: { readonly row: Row }) 
 interface CellProps {
   readonly policy: AccessPolicy | undefined;
   readonly cell: AccessCell | undefined;
-  /** Of that effect. */
+  /** How many commands have this effect. */
   readonly ofCommands?: number;
 }
 
@@ -205,7 +204,7 @@ function PolicyInWords({ policy, approvesOnPage }: PolicyProps) {
   ];
   const asks = 'what may be asked for, with a reason (dovegate request)';
   const shownAt = useRef<HTMLElement>(null);
-  // It stands below the table, out of sight where that is long.
+  // The part stands below the table, out of sight where that is long.
   useEffect(() => shownAt.current?.focus(), []);
   return (
     <section ref={shownAt} tabIndex={-1} aria-label={`Policy ${name}`} class="policy panel">

@@ -66,7 +66,7 @@ export function createApi(options: ApiOptions): Api {
     },
     async *lines<T>(ask: Ask, asked: AskOptions = {}) {
       for await (const { line, isEnded } of linesOf(await send(options, ask, asked), asked.signal)) {
-        // Every line is ended: what is not was cut, and would be read as a whole answer.
+        // Every line has an end: one without was cut off, and could be read as a whole answer.
         if (!isEnded) throw new AskFault(0, 'The answer broke off. Ask again.');
         if (line === '') continue;
         const value: T = JSON.parse(line);
@@ -121,8 +121,8 @@ async function send(options: ApiOptions, ask: Ask, asked: AskOptions): Promise<R
   }
   if (reply.status === 200) return reply;
   const text = await refusalOf(reply);
-  // A newer session may have begun meanwhile: it is not ended by the answer to an older one. Nor is one by a link, or an answer of an
-  // issuer, that is no good: anybody can put one into an address.
+  // The answer to an older session does not end a newer one. Neither does a refused link or issuer's answer: anybody can put one into an
+  // address.
   const isOfSession = !/\/(redeem|login|oidc)/.test(ask);
   if (reply.status === 401 && isOfSession && token !== undefined && token === options.token())
     options.onSignedOut(text);
@@ -144,12 +144,12 @@ function faultOf(error: unknown, signal: AbortSignal | undefined): unknown {
   if (signal?.aborted || error instanceof AskFault) return error;
   return new AskFault(
     0,
-    // While it runs, it says itself that the daemon does not answer.
+    // While the page's process runs, it reports by itself that the daemon does not answer.
     'The process of the page does not answer; dovegate may serve all the same. Try "systemctl status dovegate-page" on its host.',
   );
 }
 
-/** Lines as they come; what stands after the last line end comes last, if it is anything. */
+/** Yields lines as they come, and at last the text after the last line end, if there is any. */
 async function* linesOf(
   reply: Response,
   signal: AbortSignal | undefined,
@@ -172,7 +172,7 @@ async function* linesOf(
     isOver = true;
     throw faultOf(error, signal);
   } finally {
-    // Left early: the daemon is to stop.
+    // The reader left early, so the daemon should stop.
     if (!isOver) await reader.cancel().catch(() => undefined);
   }
   if (rest !== '') yield { line: rest, isEnded: false };

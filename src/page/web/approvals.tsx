@@ -1,5 +1,5 @@
-// Requests for access that this person may decide about, for the screen and for the number in the menu. Asked for again and again, because
-// a request is worth nothing an hour later; nobody else's page asks.
+// Requests for access that this person may decide about, for the screen and for the number in the menu. Asked for repeatedly, because a
+// request is worth nothing an hour later, and only for people who may approve.
 
 import { createContext } from 'preact';
 import { useContext } from 'preact/hooks';
@@ -17,7 +17,7 @@ export interface ApprovalsState {
   /** Those that are over, the newest first. */
   readonly decided: readonly AccessItem[];
   readonly more: number;
-  /** Why this person may approve nothing; undefined: it may, or it is not known yet. */
+  /** Why this person may approve nothing; undefined: something, or it is not known yet. */
   readonly whyNone: string | undefined;
   readonly fault: string | undefined;
   readonly askAgain: () => void;

@@ -11,7 +11,7 @@ export interface Asked<T> {
   readonly isBusy: boolean;
 }
 
-/** `key`: what the answer depends on; undefined: nothing is asked. The last answer stays until the next; `isBusy`: it is still shown. */
+/** `key`: what the answer depends on; undefined: nothing is asked. While `isBusy`, the last answer is still shown. */
 export function useAnswer<T>(
   key: string | undefined,
   ask: (signal: AbortSignal) => Promise<T>,
@@ -51,8 +51,8 @@ interface Again<T> extends Pick<Asked<T>, 'value' | 'fault'> {
 }
 
 /**
- * Asks again and again while the page is seen, `pauseOf` an answer after it, and at once with `again`. A refusal stands beside the last
- * answer to this key until the next one. `key` undefined: nothing is asked.
+ * Asks repeatedly while the page is visible: `pauseOf` milliseconds after each answer, and at once with `again`. A refusal is shown beside
+ * the last answer to this key, until the next answer. `key` undefined: nothing is asked.
  */
 export function useAgain<T>(
   key: string | undefined,
@@ -90,16 +90,16 @@ export function useAgain<T>(
 }
 
 export interface Task {
-  /** How far it is, what became of it, or why it failed. */
+  /** The progress of the task, its result, or why it failed. */
   readonly said: string;
   readonly say: (text: string) => void;
   readonly isBusy: boolean;
-  /** Resolves to what became of it. `stopped`: what is said where it was stopped. */
+  /** `work` resolves to its result, in words. `stopped`: the words if it was stopped. */
   readonly run: (work: (signal: AbortSignal) => Promise<string>, stopped?: string) => void;
   readonly stop: () => void;
 }
 
-/** What a button starts: one at a time, ended when the screen goes. */
+/** Runs what a button starts: one task at a time, ended when the screen is left. */
 export function useTask(): Task {
   const [said, say] = useState('');
   const [isBusy, setBusy] = useState(false);

@@ -145,7 +145,7 @@ function State({ backend }: { readonly backend: BackendNow }) {
 
 const boxesMax = 128;
 const boxWords = { leased: 'busy', idle: 'idle', dialing: 'dialing', free: 'not open' };
-/** Most commands take milliseconds. */
+/** Only longer commands are shown: most take milliseconds. */
 const longMs = 5_000;
 
 interface BoxesProps {

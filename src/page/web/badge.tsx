@@ -16,7 +16,7 @@ export function Badge({ facts: { word, tone, shape } }: { readonly facts: SignFa
   );
 }
 
-/** In long lists, where only exceptions stand out: a word alone. */
+/** For long lists: a word alone, unless the sign is one of an exception. */
 function Sparing({ facts, isPlain }: { readonly facts: SignFacts; readonly isPlain: boolean | undefined }) {
   const stands = ['warn', 'bad', 'strange', 'content', 'destroy'].includes(facts.tone);
   return isPlain === true && !stands ? <span class="faint">{facts.word}</span> : <Badge facts={facts} />;
@@ -42,11 +42,11 @@ export function Effect({ effect, content, isPlain }: EffectProps) {
 interface WordsProps {
   readonly value: string | undefined;
   readonly max: number;
-  /** In monospace; it is, unless it stands in a sentence. */
+  /** In monospace, which is the default; false within a sentence. */
   readonly isCode?: boolean;
 }
 
-/** What no record holds is one sign, wherever it stands; with a part of its digest on hover where there is one. */
+/** Shows each word that no record holds as one sign, with a part of its digest on hover if there is one. */
 export function Words({ value, max, isCode = true }: WordsProps) {
   const pieces = value?.split(hiddenWordForm) ?? [];
   if (pieces.length < 2) return <Name value={value} max={max} isCode={isCode} />;

@@ -111,7 +111,7 @@ export function Foot({ isUtc, onUtc }: { readonly isUtc: boolean; readonly onUtc
   );
 }
 
-/** In red what degrades now, the first of it in large; what does not is a count with a list. Nothing is drawn when nothing is wrong. */
+/** In red the problems that degrade the service, the first one large; others as a count with a list. Draws nothing without problems. */
 export function Problems() {
   const isStale = useLive((live) => live.isStale);
   const problems = useLive(({ now }) => now?.head.problems) ?? [];
@@ -119,7 +119,7 @@ export function Problems() {
   return (
     <>
       {!isStale && <Announcer problem={problems.find(({ isDegrading }) => isDegrading)} />}
-      {/* What was opened on one screen is not open on the next; Now says everything that degrades, in a sentence each. */}
+      {/* A list that is open on one screen is closed on the next. Now has a sentence for each problem that degrades. */}
       <Listed key={path} problems={problems} isNow={path === '/'} />
     </>
   );
@@ -130,7 +130,7 @@ function Listed({ problems, isNow }: { readonly problems: readonly Problem[]; re
   const [isOpen, setOpen] = useState(isNow);
   const [isListed, setListed] = useState(false);
   const [first, ...others] = problems.filter(({ isDegrading }) => isDegrading);
-  // Keys and certificates are for who can act on them; to an approver they would look like decisions that wait.
+  // Only for people who can act on keys and certificates: an approver would take the count for decisions that wait.
   const quiet = mayDo(session, 'operate') ? problems.filter(({ isDegrading }) => !isDegrading) : [];
   const fresh = quiet.filter(({ acknowledged }) => acknowledged === undefined);
   return (
@@ -217,12 +217,12 @@ function OneProblem({ problem }: { readonly problem: Problem }) {
   );
 }
 
-/** Long enough for a screen reader to take it up. */
+/** Long enough for a screen reader to announce it. */
 const saidMs = 3_000;
 
 /**
- * For screen readers: announces a new problem, but not each change of a number in its sentence. Then its words are gone from here: who
- * reads the page finds them once.
+ * For screen readers: announces a new problem, but not each change of a number in its sentence. The words are then removed, so that a
+ * reader finds them only once on the page.
  */
 function Announcer({ problem }: { readonly problem: Problem | undefined }) {
   const id = problem === undefined ? '' : `${problem.code} ${problem.backend ?? ''}`;

@@ -17,15 +17,15 @@ interface DialogProps {
 export function Dialog({ title, onClose, isDrawer, children }: DialogProps) {
   const place = useRef<HTMLDialogElement>(null);
   const id = useId();
-  // Within the drawing, so that no key between it and the next frame goes to nobody.
+  // In a layout effect: a key that is pressed before the next frame already reaches the dialog.
   useLayoutEffect(() => {
     const before = document.activeElement;
     const dialog = place.current;
     dialog?.showModal();
     return () => {
-      // What is behind an open one cannot have the focus.
+      // Nothing behind an open dialog can have the focus.
       dialog?.close();
-      // A row that is drawn anew is another element: then there is nothing to go back to.
+      // A row that was redrawn is another element; then there is nothing to go back to.
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
   }, []);
@@ -72,7 +72,7 @@ export function Confirm({ title, children, doit, isDanger, obstacle, onDo, onClo
     }
   };
   const isOver = typeof state === 'object';
-  // While it is being done, what it is done to may be gone: by that, and not by itself.
+  // While the action runs, it may itself remove what it acts on: that is no obstacle.
   const said =
     typeof state === 'object' ? state : { text: state === 'asking' ? obstacle : undefined, isDone: false };
   return (

@@ -79,7 +79,7 @@ function Other({ all, wanted, isLimited }: OtherProps) {
   );
 }
 
-/** What a record beside those of commands is. */
+/** A record that is not about a command. */
 export function About({ row }: { readonly row: StoryRow & Pick<ShownRow, 'why'> }) {
   const { fields } = row;
   const request = requestOf(fields);
@@ -215,7 +215,7 @@ function Answer({ story, end: { content } }: Pick<ShownProps, 'story' | 'end'>) 
 }
 
 function Mailbox({ user }: { readonly user: string }) {
-  // A name that was cut, and a mask, are no one mailbox.
+  // A name that was cut, or a pattern, is not one mailbox.
   if (user === '' || user.includes('*')) return null;
   return (
     <p>
@@ -224,7 +224,7 @@ function Mailbox({ user }: { readonly user: string }) {
   );
 }
 
-/** Below a second, with the precision of the records. */
+/** Below 100 ms, with the precision of the records. */
 function durationOf(ms: number): string {
   return ms > 0 && ms < 100 ? `${ms.toFixed(ms < 10 ? 2 : 1)} ms` : durationWords(ms);
 }
@@ -326,7 +326,7 @@ function Chain({ all, end: { checkpoint }, isLimited }: Omit<ShownProps, 'story'
   );
 }
 
-/** As it is stored, for who knows the journal. */
+/** The record as it is stored, for readers who know the journal. */
 export function Raw({ record }: { readonly record: StoredRecord }) {
   return (
     <Facts

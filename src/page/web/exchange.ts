@@ -1,4 +1,4 @@
-// One command as its story tells it: what a screen makes of it beside showing it.
+// Leads from the story of a command to the playground.
 
 import type { TrailEnd } from '../../evidence/views/trail.js';
 import { asTexts } from '../../host/values/values.js';

@@ -6,10 +6,10 @@ import { useLive } from './live.js';
 import { visible } from './visible.js';
 import { formatCommand } from './words.js';
 
-/** Of a start, of sign-ins and looks at the page, and of a few commands that were tried. */
+/** Enough for a start, sign-ins, looks at the page, and a few commands that were tried. */
 const recordsOfNew = 100;
 
-/** Shown until something happens. */
+/** Shown on a new gate until something happens. */
 export function FirstSteps() {
   const socket = useLive(({ now }) => now?.head.socket);
   const isNew = useLive(

@@ -1,4 +1,4 @@
-// What the screen "proof" says of many gates, from what somebody who reads all their copies found.
+// What the screen "proof" says about many gates, from the findings of the process that reads all their copies.
 
 import type { FleetGate, FleetSeen, FleetShown } from '../../evidence/views/fleet.js';
 import { countWords, plural } from '../../host/words/words.js';

@@ -34,7 +34,7 @@ export function Frame({ session }: { readonly session: Session }) {
   useEffect(() => {
     if (shownPath.current === place.path) return;
     shownPath.current = place.path;
-    // Another screen: what is read aloud and walked by Tab begins there, unless it has put the focus somewhere itself.
+    // On a new screen, reading aloud and the Tab key begin at its top, unless the screen has set the focus itself.
     if (main.current?.contains(document.activeElement) !== true) main.current?.focus({ preventScroll: true });
   }, [place.path]);
   return (
@@ -143,7 +143,7 @@ function Shown({ found, place }: { readonly found: Found | undefined; readonly p
   );
 }
 
-/** What draws a screen, of those whose script has come. */
+/** The components of screens whose script is loaded. */
 const arrived = new Map<Screen['load'], ComponentType<ScreenProps>>();
 
 async function arrive(load: Screen['load']): Promise<void> {
@@ -226,7 +226,7 @@ function search(seen: readonly Screen[]): void {
   const line = searchLine();
   if (line !== null) {
     line.focus();
-    // Another search takes the place of this one; an arrow key keeps it.
+    // Typing replaces the search; an arrow key keeps it.
     if (line instanceof HTMLInputElement) line.select();
   } else if (seen.some(({ path }) => path === '/trail')) go('/trail');
 }

@@ -20,9 +20,9 @@ type Incident = Incidents['rows'][number];
 
 const againMs = 10_000;
 const hourMs = 3_600_000;
-/** Beside an incident that is shown. */
+/** The least time shown on each side of an incident. */
 const leastBesideMs = 300_000;
-/** Of the width of the strip: less is not seen. */
+/** Of the width of the strip: a narrower mark cannot be seen. */
 const leastWidth = 3;
 const width = 1000;
 
@@ -40,7 +40,7 @@ const tones: Readonly<Record<Incident['kind'], Tone>> = {
   held: 'warn',
 };
 
-/** Neither a restart that somebody wanted is a warning, nor what somebody took back. */
+/** An intended restart is no warning, nor is a drain, lock or hold that was lifted. */
 function toneOf({ kind, isLost, isWider, until }: Incident): Tone {
   if (until !== undefined && /^(drained|locked|held)$/.test(kind)) return 'quiet';
   return (kind === 'restarted' && isLost === true) || isWider === true ? 'warn' : tones[kind];
@@ -122,12 +122,12 @@ function hoursWords(hours: string): string {
   return hours === '1' ? 'the last hour' : `the last ${hours} hours`;
 }
 
-/** A reload, a kill and a second one of the same moment differ in what was hit. */
+/** Incidents of one kind and moment, such as two kills, differ in the commands that they hit. */
 function keyOf({ kind, backend = '', lock = '', since = '', text, left = [] }: Incident): string {
   return `${kind} ${backend}${lock} ${since} ${left[0]?.id ?? ''} ${since === '' ? text : ''}`;
 }
 
-/** The time of an incident, with as much again around it, and enough to see the others beside it. */
+/** The time of an incident, with half of it added on each side, but enough to see the others beside it. */
 function around({ since, until }: Incident, now: string): { readonly from: string; readonly until: string } {
   const [beginMs, endMs] = [Date.parse(since ?? until ?? now), Date.parse(until ?? now)];
   const besideMs = Math.max(leastBesideMs, (endMs - beginMs) / 2);
@@ -209,7 +209,7 @@ function What({ kind, backend: place, since, until, text, widens = [], left = []
   );
 }
 
-/** Written here: what reads and writes the search line is no part of the first screen. Names of backends need no quotes. */
+/** Built here: the code that reads and writes the search line is not loaded with the first screen. Names of backends need no quotes. */
 function notOkPath(backend: string | undefined, since: string, until: string | undefined): string {
   const of = backend === undefined ? '' : `backend:${backend} `;
   return `/trail?q=${encoded(`${of}outcome:not-ok since:${since}${until === undefined ? '' : ` until:${until}`}`)}`;
@@ -227,7 +227,7 @@ interface StripProps {
   readonly onSee: (row: Incident) => void;
 }
 
-/** For the eye and the pointer; the rows under it say the same, and do the same with a key. */
+/** For the eye and the pointer. The rows below show the same, and can be used by keyboard. */
 function Strip({ rows, from, until, onSee }: StripProps) {
   const begin = Date.parse(from);
   const wholeMs = Date.parse(until) - begin;

@@ -21,7 +21,7 @@ export function KeysPart() {
   const { api } = useSession();
   const configuration = useLive(({ now }) => now?.head.configHash);
   const minute = useLive(({ now }) => now && `${now.at.slice(0, 16)}:00Z`);
-  // Anew with each minute: "last use" is true when it was asked for.
+  // Asked again each minute, so that "last use" is up to date.
   const { value, fault } = useAnswer(`keys ${configuration} ${minute}`, (signal) =>
     api.json<KeysTable>('GET /api/keys', { signal }),
   );
@@ -84,7 +84,7 @@ export function KeysPart() {
   );
 }
 
-/** So many failures are not a typing mistake. */
+/** More than a few typing mistakes. */
 const failuresMin = 3;
 
 function rowTone({ ends, failures = 0 }: Row, now: string): string | undefined {

@@ -62,7 +62,6 @@ export function Sentence({ text, isExact }: { readonly text: string; readonly is
   );
 }
 
-/** Sentences of the daemon, a paragraph each. */
 export function Sentences({ texts, kind }: { readonly texts: readonly string[]; readonly kind?: string }) {
   return (
     <>
@@ -75,7 +74,7 @@ export function Sentences({ texts, kind }: { readonly texts: readonly string[]; 
   );
 }
 
-/** A list of texts of others. */
+/** Texts from outside, made harmless. */
 export function Names({ values }: { readonly values: readonly string[] }) {
   return (
     <ul>
@@ -91,7 +90,7 @@ export function Names({ values }: { readonly values: readonly string[] }) {
 export type FactRow = readonly [name: ComponentChildren, value: ComponentChildren];
 
 interface FactsProps {
-  /** A text is one of others; nothing is drawn of what has no value. */
+  /** A string is shown as a text from outside. Rows without a value are left out. */
   readonly rows: readonly FactRow[];
   readonly kind?: string;
 }
@@ -185,7 +184,6 @@ export function Empty({ children }: { readonly children: ComponentChildren }) {
 
 interface PanelProps {
   readonly title: ComponentChildren;
-  /** How many there are. */
   readonly count?: ComponentChildren;
   /** Name for screen readers; absent: it is not a region of its own. */
   readonly label?: string;
@@ -244,7 +242,6 @@ export function Pending({ fault, children }: PendingProps) {
   return <Empty>{fault === undefined ? children : <Sentence text={fault} />}</Empty>;
 }
 
-/** Why something was not done, or is not known. */
 export function Fault({ text }: { readonly text: string | undefined }) {
   if (text === undefined || text === '') return null;
   return (
@@ -322,7 +319,7 @@ export function Field({ label, type = 'text', hint, isNeeded, onInput, ...rest }
     'aria-describedby': hint === undefined ? undefined : `${id}-hint`,
     onInput: (event: TargetedInputEvent<HTMLInputElement>) => onInput(event.currentTarget.value),
   };
-  // The role that a type has is in the types of Preact, so each is written out.
+  // Written out for each type: in the types of Preact, the role of an input depends on its type.
   const inputs = {
     text: () => <input type="text" {...own} />,
     password: () => <input type="password" {...own} />,

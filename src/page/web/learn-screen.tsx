@@ -20,7 +20,7 @@ import { shownCommand } from './words.js';
 
 export function LearnScreen({ params: [policy = ''], query }: ScreenProps) {
   const days = spanOf(query.get('days') ?? '7');
-  // Ticks count the groups of one answer.
+  // The ticks are indexes of groups, so they are valid for one answer only.
   return <Learn key={`${policy} ${days}`} policy={policy} days={days} />;
 }
 
@@ -154,7 +154,7 @@ function seenWords(groups: readonly SuggestedGroup[]): string | undefined {
 
 interface GroupProps {
   readonly group: SuggestedGroup;
-  /** What it is ticked by; absent: it cannot be. */
+  /** The control that ticks it; absent: it cannot be ticked. */
   readonly children?: ComponentChildren;
 }
 
@@ -227,7 +227,7 @@ function Written({ suggested, ticked, since }: WrittenProps) {
         {paste}
       </Panel>
     );
-  // Of this text, and not of the one before the last tick.
+  // While busy, the value is about the text before the last tick.
   const checked = isBusy ? undefined : value;
   const problems = checked?.problems ?? [];
   return (

@@ -37,7 +37,6 @@ export function byWords({ byWhom, byCount }: SuggestedGroup): string {
   return byCount <= 1 ? only : `${only} and ${countWords(byCount - 1)} more`;
 }
 
-/** A safe file name from a policy's name. */
 export function fileNameOf(policy: string): string {
   return `${policy.replace(/[^A-Za-z0-9_-]+/g, '-').slice(0, 60) || 'policy'}.yaml`;
 }

@@ -1,4 +1,4 @@
-// Where the page is: path and query of the address bar, which is the only state that a screen has beyond a reload.
+// Where the page is: path and query of the address bar, the only state of a screen that survives a reload.
 
 import type { ComponentChildren, TargetedMouseEvent } from 'preact';
 import { useEffect, useState } from 'preact/hooks';

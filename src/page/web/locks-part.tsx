@@ -51,7 +51,7 @@ export function LocksPart() {
   );
 }
 
-/** Undefined: it stands for those that are not listed. */
+/** Undefined: the problem stands for all locks that are not listed. */
 function idOf({ key }: Problem): string | undefined {
   return /^(?:locked|held) ([0-9A-Z]{26})$/.exec(key)?.[1];
 }

@@ -1,5 +1,4 @@
-// Screen "mailbox": who touched one mailbox, and whether that is all. It can be printed, for the owner of the mailbox or for a data
-// protection officer.
+// Screen "mailbox": who touched one mailbox, and whether that is all; to be printed for its owner or a data protection officer.
 
 import type { TargetedSubmitEvent } from 'preact';
 import { useState } from 'preact/hooks';
@@ -120,7 +119,7 @@ function useReport(question: Question, round: number) {
 
 interface ShownProps {
   readonly question: Question;
-  /** Another one makes the report again. */
+  /** Another number makes the report again. */
   readonly round: number;
   readonly onAgain: () => void;
 }
@@ -210,7 +209,7 @@ function Paper({ user, head, report, isBroken }: PaperProps) {
   const rest = head.sentences.filter((text) => text !== verdict);
   const { days, left, isWhole } = report;
   const { deleted, maybeDeleted, showed, maybeShowed } = head.counts;
-  // What deleted, changed or showed is seen among hundreds of other lines.
+  // Lines that deleted, changed or showed mail must be seen among hundreds of others.
   const toneOf = (line: MailboxLine): string => {
     const grave = head.classes.find((each) => each.class === line.class)?.tone ?? 'quiet';
     return grave === 'quiet' ? '' : `tone-${grave}`;
@@ -264,7 +263,7 @@ function Paper({ user, head, report, isBroken }: PaperProps) {
         </Empty>
       )}
       {days.map(({ day, lines }, at) => (
-        // Parts of one day may come apart.
+        // One day may come in several parts.
         <section key={at} class="day">
           <h3>{day}</h3>
           <Table

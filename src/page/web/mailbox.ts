@@ -23,7 +23,7 @@ export function questionOf(user: string, query: { get(name: string): string | nu
   return { user, from: day('from'), to: day('to'), isContentOnly: query.get('content') === '1' };
 }
 
-/** Behind `?`; empty: nothing. */
+/** The query with its `?`, or an empty string. */
 export function queryOf({ from, to, isContentOnly }: Question): string {
   const parts = [
     ...(from === '' ? [] : [`from=${from}`]),
@@ -63,7 +63,7 @@ export function commandOf({ user, from, to, isContentOnly }: Question): string {
   ].join(' ');
 }
 
-/** A report on its way. It is whole only with an `end`. */
+/** A report while it is received; whole only after `end`. */
 export interface Report {
   readonly progress?: VerifyProgress;
   readonly head?: MailboxHead;
@@ -92,7 +92,7 @@ export function withEvent(report: Report, { name, data }: StreamEvent): Report {
     case 'day': {
       const day: MailboxDay = JSON.parse(data);
       const { length } = day.lines;
-      // What is left out is the end, and no piece of the middle.
+      // Only the end is left out, never a part in the middle.
       if (report.left > 0 || (report.lines + length > linesMax && report.lines > 0))
         return { ...report, left: report.left + length };
       return { ...report, days: [...report.days, day], lines: report.lines + length };
@@ -104,7 +104,7 @@ export function withEvent(report: Report, { name, data }: StreamEvent): Report {
   }
 }
 
-/** `mailbox-alice@example.com-2026-11-21.csv`: of any name, one that every file system takes. */
+/** Such as `mailbox-alice@example.com-2026-11-21.csv`; for any name of a mailbox, valid on every file system. */
 export function fileNameOf({ user }: Question, madeAt: string, form: string): string {
   const name = user.replace(/[^\w@.+-]+/g, '_').slice(0, 80);
   return `mailbox-${name}-${madeAt.slice(0, 10)}.${form}`;
@@ -117,7 +117,7 @@ export interface RequesterSum {
   readonly lastTime: string;
 }
 
-/** Of the lines that are kept; requesters with the gravest commands first, in the order of the classes. */
+/** Sums up the lines in `days`. Requesters with the gravest commands come first, in the order of the classes. */
 export function sumByRequester(
   days: readonly MailboxDay[],
   classes: readonly MailboxClass[],
@@ -171,7 +171,7 @@ export function shownAnswer({
   return `${[surely, perhaps, search].filter((part) => part !== '').join('; ')}.`;
 }
 
-/** How far the report can be trusted, and how well that is. `first`: its first sentence. */
+/** Whether the report is complete, and up to when its commands are signed. */
 export function verdictOf(head: MailboxHead): {
   readonly tone: 'good' | 'bad';
   readonly text: string;

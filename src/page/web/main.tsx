@@ -1,4 +1,4 @@
-// The page: starts in the browser, on the element that index.html has for it. Who has no session signs in; who has one gets the frame.
+// The page: starts in the browser, on the element that index.html has for it. Without a session it shows the sign-in, else the frame.
 
 import { render } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
@@ -35,9 +35,9 @@ function Page({ link }: { readonly link: string }) {
   );
   const me = useRef<Me | undefined>(undefined);
   me.current = state.at === 'inside' ? state.me : undefined;
-  /** Until one of them was taken, or somebody came in otherwise. */
+  /** Sessions that other tabs have offered; undefined: offers are not taken (any more). */
   const offers = useRef<readonly Offered[] | undefined>(undefined);
-  /** The one that was taken without a question. */
+  /** The offer that was taken without asking the person. */
   const taken = useRef<Offered | undefined>(undefined);
   const tabs = useMemo(
     () =>
@@ -54,7 +54,7 @@ function Page({ link }: { readonly link: string }) {
           offers.current = [...known, offered];
           if (taken.current === undefined) offer();
           else if (taken.current.name !== offered.name && taken.current.token === token.read()) {
-            // A late answer of another person's tab: nobody is taken unasked.
+            // A late offer, of another person's session: the person at this tab must choose.
             token.forget();
             setState({ at: 'outside', text: undefined, offers: offers.current });
           }
@@ -77,14 +77,14 @@ function Page({ link }: { readonly link: string }) {
     [],
   );
   useEffect(() => () => tabs.close(), []);
-  /** All tabs with this session are left, too. */
+  /** Leaves the session in all tabs. */
   const leave = (said: SignInText): void => {
     const own = token.read();
     token.forget();
     if (own !== undefined) tabs.ended(own, said.text);
     setState({ at: 'outside', text: said });
   };
-  /** Answers come within a moment of each other: the session of one person is taken, and of several somebody chooses. */
+  /** Waits for the offers of all tabs. If all are of one person, the first one is taken; else the person at this tab chooses. */
   const offer = (): void =>
     void window.setTimeout(() => {
       const [first, ...more] = offers.current ?? [];
@@ -101,7 +101,7 @@ function Page({ link }: { readonly link: string }) {
   const take = async (value: string): Promise<void> => {
     token.keep(value);
     const next = await whoAmI(api);
-    // Meanwhile it was ended in another tab, or somebody else came in.
+    // Meanwhile the session was ended in another tab, or replaced by another one.
     if (token.read() !== value) return;
     if (next.at === 'inside' && next.me.isByIssuer && issuerKnows.read() !== '') issuerKnows.keep('');
     setState(next);
@@ -113,7 +113,7 @@ function Page({ link }: { readonly link: string }) {
         await enter(await asked);
         return;
       } catch (error) {
-        // A link that was used already, opened again in a tab that has its session.
+        // With a session, the error does not matter: a used link was opened again in the tab of its session.
         if (token.read() === undefined) {
           setState({ at: 'outside', text: { text: sentenceOf(error), isGood: false } });
           return;
@@ -140,7 +140,7 @@ function Page({ link }: { readonly link: string }) {
       setState((before) =>
         token.read() === undefined && before.at === 'outside' ? { at: 'outside', text } : before,
       );
-    // It has the token before that is forgotten. Nothing stays on the screen until an answer comes, which may be never.
+    // The request gets the token before that is forgotten. The screen is cleared at once, since an answer may never come.
     const asked = api.json('POST /api/logout');
     const own = token.read();
     token.leave();
@@ -190,7 +190,7 @@ function Page({ link }: { readonly link: string }) {
 
 /** Tabs of one browser answer within this time of each other. */
 const offersMs = 50;
-/** For so long a tab that was just opened takes what others offer. */
+/** How long a new tab takes sessions that others offer. */
 const askingMs = 5_000;
 
 const signingOut =

@@ -76,7 +76,7 @@ function CountedSince() {
 
 function Tiles() {
   const tiles = useLive(({ now }) => now?.tiles);
-  // When the daemon was: nothing is counted from before.
+  // The start of the daemon: nothing is counted from before.
   const started = useLive(({ now }) => now?.head.started);
   if (tiles === undefined || started === undefined) return null;
   const { perSecond, history, failed, denied, waiting, oldestWaitMs, journal } = tiles;
@@ -107,7 +107,7 @@ function Tiles() {
 interface SparklineProps {
   /** Oldest first. */
   readonly values: readonly number[];
-  /** How many there will be when it is full: newer ones stand at the right. */
+  /** The number of values of a full line; fewer values stand at its right. */
   readonly length: number;
   /** What it shows, for screen readers. */
   readonly label: string;
@@ -362,7 +362,7 @@ function Troubles() {
     isAuditor && {
       title: 'user',
       line: 0,
-      // Several that are the same may have concerned several users.
+      // Equal rows may concern different mail users.
       cell: ({ rows: several, count, user }) =>
         several === undefined && (
           <>

@@ -1,5 +1,5 @@
-// Sign-in at an issuer of OpenID Connect: the way there, and back. What it begins with stays in this tab until the end, so an address of
-// the way back is worth nothing elsewhere.
+// Sign-in at an issuer of OpenID Connect: the way there, and back. Its secrets stay in this tab until the end, so an address of the way
+// back is worth nothing elsewhere.
 
 import type { OidcBegun, OidcFinish } from '../answers/api.js';
 import type { Api } from './api.js';
@@ -9,7 +9,7 @@ const keptName = 'dovegate-oidc';
 const base64url = (bytes: Uint8Array): string =>
   btoa(String.fromCharCode(...bytes)).replace(/[+/=]/g, (each) => ({ '+': '-', '/': '_' })[each] ?? '');
 
-/** Leaves this page. `asksWho`: somebody signed out here. Rejects with an AskFault. */
+/** Leaves this page. `asksWho`: the issuer must ask who it is, since somebody signed out here. Rejects with an AskFault. */
 export async function goToIssuer(api: Api, asksWho: boolean): Promise<void> {
   const [state = '', nonce = '', verifier = ''] = [1, 2, 3].map(() =>
     base64url(crypto.getRandomValues(new Uint8Array(32))),

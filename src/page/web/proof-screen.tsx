@@ -232,7 +232,6 @@ function lagWords(receivers: readonly ReceiverNow[]): string {
 
 const states = { connected: 'good', connecting: 'quiet', away: 'bad', forked: 'bad' } as const;
 
-/** A state, and what is said of it. */
 function State({
   children,
   text,

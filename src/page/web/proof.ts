@@ -6,7 +6,7 @@ import { bytesWords, countWords, plural } from '../../host/words/words.js';
 export interface ProofState {
   readonly tone: 'good' | 'quiet' | 'bad';
   readonly title: string;
-  /** In which times are marked, as in sentences of the daemon. */
+  /** Times in them are marked, as in sentences of the daemon. */
   readonly sentences: readonly string[];
   readonly steps: readonly string[];
 }
@@ -67,7 +67,7 @@ export function judgeProof({ last, seq, started, oldestSeq }: Proof): ProofState
 
 /** `40 %, 2.0 GiB of 5.0 GiB, record 1,234`. */
 export function progressWords({ bytes, ofBytes, seq }: VerifyProgress): string {
-  // A daemon that is running goes on writing while it is read.
+  // A running daemon appends to the journal while it is read.
   const read = Math.min(bytes, ofBytes);
   const percent = Math.floor(ofBytes === 0 ? 0 : (read / ofBytes) * 100);
   const at = seq === 0 ? '' : `, at record ${countWords(seq)}`;

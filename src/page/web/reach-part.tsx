@@ -121,7 +121,7 @@ function Reached({ access: { user, rows, others, notes } }: { readonly access: M
   );
 }
 
-/** Requesters of one policy reach it by the same rules, but for what has no form over HTTP. */
+/** Requesters of one policy reach the mailbox by the same rules, except for commands that have no form over HTTP. */
 function byPolicy(rows: readonly Row[]): readonly (readonly [Row, ...Row[]])[] {
   const found = new Map<string, [Row, ...Row[]]>();
   for (const row of rows) {
@@ -176,7 +176,7 @@ function ByRules({
   );
 }
 
-/** Started by a button, because each is a record. */
+/** Started by a button, because each proof is recorded. */
 function Prove() {
   const { api } = useSession();
   const [statement, setStatement] = useState('');

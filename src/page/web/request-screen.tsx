@@ -1,5 +1,5 @@
-// Screen "request": one request or grant as one line of time. An auditor gets it from the journal, with all uses; an approver what the gate
-// knows of it, with the uses from the journal.
+// Screen "request": one request or grant as a line of time. An auditor gets it from the journal, with all uses; an approver gets it from
+// the daemon, with the uses from the journal.
 
 import { usesAmong } from '../../evidence/story/row.js';
 import type { AccessItem } from '../../gate/access/access-item.js';

@@ -1,5 +1,4 @@
-// A request for access and what became of it, in words: its line of time, the other requests of its requester, what a decision leaves
-// behind.
+// A request for access and what became of it, in words: its line of time, its requester's other requests, the effect of a decision.
 
 import { givenWords, isTry, termsWords } from '../../evidence/story/row.js';
 import type { AccessItem } from '../../gate/access/access-item.js';
@@ -34,7 +33,7 @@ export function becameSentence(item: AccessItem): string {
   return accessStateWords(item, marked, `${approved}; ${used === 0 ? 'never used' : `used ${often}`}`);
 }
 
-/** One of many: for what names a card or a button of it to somebody who does not see where it stands. Harmless. */
+/** Names one request for screen readers, on its card and buttons, where its place on the screen says nothing. Made harmless. */
 export function requestName({ id, to, command, users }: AccessItem): string {
   return visible(`${to}: ${command} of ${users.join(', ')}, ${id}`);
 }
@@ -60,7 +59,7 @@ export function usedSentence({ state, used, uses, until }: AccessItem): string {
     : count;
 }
 
-/** Where its rule was when it was asked, and where those for its command are today. `policies`: undefined: not for its reader. */
+/** Where its rule was when access was requested, and where those for its command are today. `policies` undefined: hidden from readers. */
 export function ruleWords(item: AccessItem, policies: AccessTable['policies'] | undefined): string {
   const { place, policy, command } = item;
   const named = `policy ${policy}`;
@@ -78,17 +77,16 @@ export interface Moment {
   /** RFC 3339. */
   readonly time: string;
   readonly what: string;
-  /** Of a command, by which it is found. */
+  /** The id of the command, to find it by. */
   readonly id?: string;
 }
 
 /**
- * `commands`: admissions of its uses, and of what was tried when it was over, the first one first. In the order in which it happened; what
- * is still to come is last.
+ * The moments in their order; what is still to come is last. `commands`: admissions of its uses, and of tries after its end, oldest first.
  */
 export function momentsOf(item: AccessItem, commands: readonly StoredRecord[]): Moment[] {
   const { to, reason, approved_by: approved, granted, until, ended, matches } = item;
-  // An admission whose command did not reach a mail server is no use: with one of those, none has a number.
+  // An admission whose command did not reach a mail server is not a use. If there is one, uses get no numbers.
   const of = item.uses === undefined ? '' : ` of ${item.uses}`;
   const uses = commands.filter((use) => !isTry(use));
   const useWords = (use: StoredRecord): string => {
@@ -130,7 +128,7 @@ function useEnded(use: StoredRecord): string {
   return outcome === '' ? 'no end is recorded' : outcomeSign(outcome).word;
 }
 
-/** What its requester can do once it is over, as words of a shell. */
+/** The command line with which the requester can ask for the same again. */
 export function againLine({ users: [user], command }: AccessItem): string {
   let hidden = 0;
   const shown = command.replaceAll('[secret]', () => hiddenWord((hidden += 1)));
@@ -139,7 +137,7 @@ export function againLine({ users: [user], command }: AccessItem): string {
 
 const othersMax = 3;
 
-/** Of the requests that this approver is shown, the others of the same person, the newest first; and how many more there are. */
+/** The other requests by the same person that this approver is shown, newest first; and how many more there are. */
 export function othersOf(
   item: AccessItem,
   all: readonly AccessItem[],
@@ -174,7 +172,7 @@ export function permitsWords({ scope, rule, users, uses }: AccessItem): string {
   const often =
     uses === undefined ? 'as often as wanted' : `${timesWords(uses)}${uses === 1 ? '' : ' in all'}`;
   if (scope === 'command') return `this command only, ${often}`;
-  // A journal has the rule's place alone; and one that is gone has no words.
+  // From a journal only the place of the rule is known, and a rule that was removed has no words.
   const [name, ...says] = rule ?? [];
   const what = name === undefined ? 'all that its rule permits' : `every ${name}`;
   const how = says.length === 0 ? '' : ` (${says.join(', ')})`;
@@ -209,12 +207,12 @@ export function waitsForReview({ state, break_glass: isBroken, reviewed_by: revi
   return state !== 'requested' && isBroken && reviewed === undefined;
 }
 
-/** Why a reader is offered no decision about what waits for one, as a sentence; undefined: one is offered, or nothing waits. */
+/** Why this reader is offered no decision, as a sentence; undefined: one is offered, or none is to be made. */
 export function whyNoDecision(
   item: AccessItem,
   reader: {
     readonly isApprover: boolean;
-    /** As the gate lists it to this reader. */
+    /** The request as the daemon lists it to this reader; undefined: it does not. */
     readonly listed: AccessItem | undefined;
     readonly whyNone: string | undefined;
   },
@@ -231,7 +229,7 @@ export function whyNoDecision(
   return `You may not ${step} it: ${whyNone ?? 'the gate does not list it to you, since it is over, or concerns users that you do not see'}.`;
 }
 
-/** What holds after a step, and how it is undone. */
+/** The state after a step, and how to undo the step. */
 export function afterWords(item: AccessItem | undefined): string {
   if (item === undefined) return 'Recorded.';
   const { id, to, state } = item;

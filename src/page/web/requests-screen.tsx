@@ -1,5 +1,5 @@
-// Screen "requests": who asked for access on request, who gave it, what it was used for, and how it ended. An approver sees what waits and
-// what is alive as the gate has it, never their own; an auditor all of a time, as the journal has it, of users that they see. Each look at
+// Screen "requests": who asked for access on request, who gave it, what it was used for, and how it ended. An approver sees waiting and
+// live requests of others, from the daemon; an auditor sees all of a time, from the journal, for the mail users in their view. Each look at
 // the journal is recorded.
 
 import type { ComponentChildren } from 'preact';
@@ -35,7 +35,7 @@ export function RequestsScreen({ query }: ScreenProps) {
   );
 }
 
-/** As the gate has them. */
+/** Requests as the daemon has them now. */
 function Live({ hasJournal }: { readonly hasJournal: boolean }) {
   const { approvals, decided, more, whyNone, fault } = useApprovals();
   if (approvals === undefined) return <Pending fault={fault}>Reading the requests …</Pending>;
@@ -71,7 +71,7 @@ function Live({ hasJournal }: { readonly hasJournal: boolean }) {
   );
 }
 
-/** As the journal has them. */
+/** Requests as the journal has them. */
 function Recorded({ query }: Pick<ScreenProps, 'query'>) {
   const { api } = useSession();
   const clock = useDaemonMs();

@@ -38,7 +38,7 @@ export function requestPath(id: string): string {
 interface CardProps {
   readonly item: AccessItem;
   readonly policies?: ToldProps['policies'];
-  /** Asks before the step is taken. */
+  /** Opens the question that comes before the step. */
   readonly onStep: (step: Step) => void;
 }
 
@@ -88,7 +88,7 @@ export interface Deciding {
   readonly dialog: ComponentChildren;
 }
 
-/** The screen draws the dialog, since the card goes when its last step is taken. */
+/** The screen draws the dialog, since the card disappears when its last step is taken. */
 export function useDeciding(): Deciding {
   const { askAgain } = useApprovals();
   const [asked, setAsked] = useState<{ readonly item: AccessItem; readonly step: Step }>();
@@ -106,7 +106,7 @@ export function WhyNot({ text }: { readonly text: string | undefined }) {
 
 interface ToldProps {
   readonly item: AccessItem;
-  /** As they are served. */
+  /** The policies as they are served now. */
   readonly policies?: AccessTable['policies'] | undefined;
 }
 
@@ -116,7 +116,7 @@ export function Told({ item, policies }: ToldProps) {
   const hidden = hiddenSentences(item.command);
   const facts: readonly FactRow[] = [
     ['Effect', <Effect effect={item.effect} content={item.content === true ? 'yes' : undefined} />],
-    // Of a rule for all that it permits, the command is one of many.
+    // If the grant is for all that the rule permits, the command is only an example.
     [scope === 'user' ? 'For example' : 'Command', <Words value={item.command} max={200} />],
     ['Hidden words', hidden.length === 0 ? undefined : <Sentence text={hidden.join('; ')} />],
     [permitsTitle(item), <Name value={permitsWords(item)} max={600} />],

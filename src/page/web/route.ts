@@ -1,6 +1,5 @@
 // The address bar is the state: which screen a path means, and the path of a screen.
 
-/** What an address tells its screen. */
 export interface ScreenProps {
   readonly params: readonly string[];
   /** The query of the address bar; `go` changes it. */

@@ -23,7 +23,7 @@ export interface CauseRow extends Trouble {
   readonly rows: readonly Trouble[];
 }
 
-/** By their cause: the sentence and where. Those of one requester and command are its rows; the newest cause first, as its rows are. */
+/** Groups by cause: the sentence and where. Within a cause, one requester and command make one row. Newest first, causes and rows. */
 export function causesOf(troubles: readonly Trouble[]): readonly CauseRow[] {
   const causes = new Map<string, CauseRow>();
   for (const row of troubles) {
@@ -40,7 +40,7 @@ export function causesOf(troubles: readonly Trouble[]): readonly CauseRow[] {
   return [...causes.values()];
 }
 
-/** What several have in common, or how many there are of them. */
+/** The value that all rows have in common, or how many different ones there are. */
 export function commonWords(rows: readonly Trouble[], of: (row: Trouble) => string, many: string): string {
   const all = new Set(rows.map(of));
   const [only = ''] = all;
@@ -70,7 +70,6 @@ export function waitingTone({ waiting, oldestWaitMs }: NowTiles): 'good' | 'warn
 /** Some commands always fail, such as for unknown users: red only from this number on, and from a share of all. */
 const failuresMin = 5;
 const failuresShareMin = 0.01;
-/** Length of one step. */
 const stepSeconds = 5;
 
 export function failedTone({ failed, history }: NowTiles): 'bad' | 'good' {
@@ -84,7 +83,6 @@ export function journalState({ state, missingSeq }: Pick<JournalNow, 'state' | '
   return { tone: missingSeq === undefined ? tone : 'bad', word };
 }
 
-/** The state of a backend in a word, and how bad that is. */
 export function backendState(backend: BackendNow): Toned {
   if (backend.health === 'drained') return { tone: 'warn', word: 'drained' };
   if (!backend.isUp) return { tone: 'bad', word: 'down' };

@@ -1,5 +1,5 @@
-// The table of screens. One line each: its path, its title, the letter behind `g`, who may see it, and what draws it. The script of a
-// screen is a file of its own, loaded when it is opened; the first screen comes with the page.
+// The table of screens. One line each: its path, its title, the letter after `g`, who may see it, and what draws it. The script of a screen
+// is a file of its own, loaded when it is opened; the first screen comes with the page.
 
 import type { ComponentType } from 'preact';
 import type { PageRole } from '../../rules/identity/roles.js';

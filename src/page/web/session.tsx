@@ -17,7 +17,7 @@ export const token = {
     window.sessionStorage.removeItem(leftName);
   },
   forget: (): void => window.sessionStorage.removeItem(tokenName),
-  /** As somebody who signs out in this tab: opened again, it takes no session of others by itself. */
+  /** Signs out in this tab: even after a reload, it takes no session of another tab by itself. */
   leave: (): void => {
     window.sessionStorage.removeItem(tokenName);
     window.sessionStorage.setItem(leftName, 'yes');
@@ -43,7 +43,6 @@ export function mayDo(session: Session, ...roles: readonly PageRole[]): boolean 
   return session.me.roles.some((role) => roles.includes(role));
 }
 
-/** A choice of this browser. */
 function choiceOf(key: string) {
   return {
     read: (): string => window.localStorage.getItem(key) ?? '',

@@ -1,4 +1,4 @@
-// Before there is a session: the ways in that somebody has.
+// The screen without a session: the ways to sign in.
 
 import { useEffect, useState } from 'preact/hooks';
 import type { Entered, Login, Ways } from '../answers/api.js';
@@ -19,7 +19,7 @@ export interface SignInText {
 interface SignInProps {
   readonly api: Api;
   readonly text: SignInText | undefined;
-  /** Who is signed in in other tabs of this browser, where they are several persons. */
+  /** The people who are signed in in other tabs of this browser, if there are several. */
   readonly offers: readonly Offered[];
   readonly onEntered: (entered: Pick<Entered, 'token'>) => void;
 }
@@ -28,7 +28,7 @@ const all: Ways = { link: true, password: true, certificate: true };
 
 const soonMs = 1_000;
 
-/** Before there is anything to show: nothing for a moment, then what may be in the way. */
+/** Shown until there is an answer: nothing at first, then what may be in the way. */
 export function Awaited() {
   const [isLate, setLate] = useState(false);
   useEffect(() => {
@@ -50,7 +50,7 @@ export function SignIn({ api, text, offers, onEntered }: SignInProps) {
   const [isBusy, setBusy] = useState(false);
   const isKnown = issuerKnows.read() === 'yes';
   useEffect(() => {
-    // Without an answer nothing is hidden.
+    // Without an answer all ways are shown.
     api.json<Ways>('GET /api/ways').then(setWays, () => setWays(all));
   }, []);
   // What was typed meanwhile stays.

@@ -48,7 +48,7 @@ export const outcomes: Readonly<Record<string, SignFacts>> = {
   open: sign('open', 'quiet', 'dots'),
 };
 
-/** Of access on request, whose steps are no exceptions. */
+/** Steps of access on request; none of them is an exception. */
 const steps = ['requested', 'approved', 'granted', 'reviewed', 'revoked', 'ended', 'expired', 'used-up'];
 
 /** What a command can do, weakest first; `content`: shows mail content; `searched`: shows which mails contain something. */
@@ -98,7 +98,7 @@ export function decisionSign(decision: string): SignFacts {
   return (Object.hasOwn(decisions, decision) && decisions[decision]) || outcomeSign(decision);
 }
 
-/** With what its record says of content, which only commands that read can show. */
+/** The effect with what the record says of content, which only commands that read can show. */
 export function effectWith(effect: string, content: TrailContent | undefined): SignFacts {
   const shown = shownEffect(effect, content);
   if (shown === effect) return effectSign(effect);

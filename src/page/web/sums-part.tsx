@@ -1,4 +1,4 @@
-// Above the rows of a search: why commands and requests for access did not go well, alike ones in one row; and whose mail content was
+// Above the rows of a search: why commands and requests for access did not go well, with equal ones in one row; and whose mail content was
 // shown, how often, and to whom.
 
 import { isOfTrouble } from '../../evidence/story/row.js';
@@ -12,16 +12,16 @@ import { type Column, Table } from './table.js';
 import { commandOf, type Parsed, type Terms, trailPath } from './trail-query.js';
 
 interface SumProps<T> {
-  /** Of the region; its title is that of the table. */
+  /** Label of the region; the table has `title` as its label. */
   readonly label: string;
   readonly title: string;
   readonly rows: readonly T[];
   readonly columns: readonly Column<T>[];
   readonly keyOf: (row: T) => string;
   readonly isOpen: boolean;
-  /** What has no row. */
+  /** A sentence about what has no row; false: there is nothing more. */
   readonly further: string | false;
-  /** The same in a terminal. */
+  /** The command that shows the same in a terminal. */
   readonly command: string;
 }
 

@@ -1,5 +1,4 @@
-// A table whose rows are walked with j and k. On a phone each row has two lines, or is a card whose cells bear the titles of
-// their columns.
+// A table whose rows are walked with j and k. On a phone a row has two lines, or is a card whose cells bear the column titles.
 
 import type { ComponentChildren, TargetedKeyboardEvent } from 'preact';
 import { Empty } from './kit.js';
@@ -9,13 +8,13 @@ export interface Column<T> {
   readonly cell: (row: T) => ComponentChildren;
   /** `number`: to the right; `short`: in one line; `wide`: takes what is left; `action`: buttons, without a title on a phone. */
   readonly kind?: 'number' | 'short' | 'wide' | 'action';
-  /** In a table of which any column says it, a row has one line, and columns have the width of their kind. */
+  /** If any column has a size, each row has one line, and columns have fixed widths. */
   readonly size?: 'time' | 'name' | 'word' | 'said' | 'rest';
-  /** Of a phone, in a table of which any column says it: 0: not there; 1 and 2: in this line; 3: a line of its own. */
+  /** If any column has a line: where it stands on a phone. 0: hidden; 1 and 2: in this line; 3: in a line of its own. */
   readonly line?: 0 | 1 | 2 | 3;
   /** Takes what is left of its line on a phone, and is cut there. */
   readonly grows?: boolean;
-  /** Bears its title on a phone, too: the value alone would mean anything. */
+  /** Shows its title on a phone, too, because the value alone says nothing. */
   readonly isNamed?: true;
 }
 
@@ -23,14 +22,14 @@ interface TableProps<T> {
   /** What it shows, for people who do not see it. */
   readonly label: string;
   readonly rows: readonly T[];
-  /** False: not for this reader. */
+  /** `false` is left out: the reader may not see that column. */
   readonly columns: readonly (Column<T> | false)[];
   readonly keyOf: (row: T) => string;
   /** Instead of a table without rows: why there are none; absent: nothing. */
   readonly empty?: ComponentChildren;
   /** Rows that open nothing and know no key take no focus. */
   readonly onOpen?: (row: T) => void;
-  /** Absent: each row opens. One that does not must not look as if it did. */
+  /** Absent: every row opens. A row that does not open must not look as if it did. */
   readonly opens?: (row: T) => boolean;
   /** A key on a row that has the focus: true if it meant something. */
   readonly onKey?: (key: string, row: T) => boolean;
@@ -43,7 +42,7 @@ export function Table<T>(shown: TableProps<T>) {
   const openOf = (row: T) => (shown.opens?.(row) === false ? undefined : shown.onOpen);
   if (rows.length === 0) return empty ? <Empty>{empty}</Empty> : null;
   const onKeyDown = (event: TargetedKeyboardEvent<HTMLTableRowElement>, row: T): void => {
-    // Of a button within the row.
+    // The key is meant for a button within the row.
     if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return;
     const open = openOf(row);
     const isOpened = event.key === 'Enter' && open !== undefined;
@@ -105,7 +104,7 @@ export function Table<T>(shown: TableProps<T>) {
   );
 }
 
-/** A link or a button within the row does what it says and nothing else; a click that ends the marking of a text opens nothing. */
+/** Whether a click is meant for the row: not for a link or button in it, and not at the end of a text selection. */
 function isOfRow({ target }: MouseEvent): boolean {
   const isOwn = target instanceof Element && target.closest('a, button, input, label, summary') !== null;
   return !isOwn && (window.getSelection()?.toString() ?? '') === '';

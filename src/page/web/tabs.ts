@@ -42,7 +42,6 @@ export function openTabs(
   return {
     /** Asks the others for their sessions. Each answers once. */
     ask: (): void => tell({ kind: 'ask', by: id }),
-    /** Tells the others that a session is over. */
     ended: (token: string, text: string): void => tell({ kind: 'ended', token, text }),
     close: (): void => channel.close(),
   };

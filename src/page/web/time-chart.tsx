@@ -14,7 +14,7 @@ import { localTime, zoneOffsetMs } from './wording.js';
 export interface ChartSeries {
   readonly name: string;
   readonly values: Values;
-  /** A class of its colour; absent: by its place. */
+  /** CSS class of its color; absent: chosen by its position. */
   readonly color?: string;
 }
 
@@ -28,7 +28,7 @@ interface TimeChartProps {
   readonly format: (value: number) => string;
   /** Sums are drawn on top of each other, times are not. */
   readonly isStacked: boolean;
-  /** The names with their values; `at` undefined: of the whole time. */
+  /** The key to the chart: names with values. `at`: the step under the cursor; undefined: none, show values of the whole time. */
   readonly children: (at: number | undefined, when: string | undefined) => ComponentChildren;
 }
 
@@ -41,7 +41,7 @@ export function colorOf(at: number, name: string): string {
   return name === 'other' || at > 5 ? 's-other' : `s${at}`;
 }
 
-/** A plot of moments, read at a cursor: by the pointer, or by keys. `momentOf`: which one is at a share of its width. */
+/** A plot of `count` moments with a cursor that the pointer or keys move. `momentOf`: the moment at a share (0 to 1) of its width. */
 function usePlot(count: number, momentOf: (share: number) => number) {
   const place = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(600);
@@ -199,13 +199,12 @@ interface HistogramProps {
   readonly step: number;
   /** Milliseconds since 1970: the end of what was searched, within the last bar. */
   readonly untilMs: number;
-  /** There are so many, or more: not all are in the bars. */
+  /** Not all are in the bars: there are this many, or more. */
   readonly atLeast?: number | undefined;
-  /** The span that was chosen. */
   readonly onSpan: (fromMs: number, toMs: number) => void;
 }
 
-/** Bars by outcome. A click takes the time of a bar, a drag that of several; by keyboard arrows and Enter. */
+/** Bars by outcome. A click selects the time of a bar, a drag the time of several; on the keyboard, arrows and Enter do. */
 export function Histogram({ label, bars, step, untilMs, atLeast, onSpan }: HistogramProps) {
   const height = 68;
   const [start, setStart] = useState<number | undefined>();
@@ -239,7 +238,7 @@ export function Histogram({ label, bars, step, untilMs, atLeast, onSpan }: Histo
     if (first !== undefined && last !== undefined)
       onSpan(Date.parse(first.at), Date.parse(last.at) + step * 1000);
   };
-  /** The first and the last bar that are read. */
+  /** The first and the last bar that the readout is about. */
   const [from, to] =
     cursor === undefined
       ? [0, bars.length - 1]
@@ -291,7 +290,7 @@ export function Histogram({ label, bars, step, untilMs, atLeast, onSpan }: Histo
                   if (value === 0) return null;
                   const foot = y(below);
                   below += value;
-                  // Few among many are seen, too.
+                  // A few failures are visible even among many commands.
                   const high = Math.max(foot - y(below), part === 'ok' ? 1 : 2);
                   return (
                     <rect

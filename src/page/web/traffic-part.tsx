@@ -21,7 +21,6 @@ import {
   valueOf,
 } from './traffic.js';
 
-/** What was counted, asked for again and again. */
 function useHistory(span: Span) {
   const { api } = useSession();
   const clock = useDaemonMs();
@@ -126,7 +125,7 @@ interface NamesProps {
   readonly measure: Measure;
 }
 
-/** The key to the chart, with all measures of each name: at the moment that is read, or of the whole time. */
+/** The key to the chart, with all measures of each name: at the cursor, or for the whole time. */
 function Names({ history, span, at, when, measure }: NamesProps) {
   const since = shortSince(history, span);
   const isFine = history.step < 60;

@@ -51,7 +51,7 @@ export function listOf(series: Series, measure: Measure): Values {
   return series[measure].map((value, at) => shareOf(value, series.rate[at] ?? null) ?? null);
 }
 
-/** What a chart draws: of a rate, what was served of each name, and what failed of all of them on top. */
+/** The layers of a chart. For rates: what was served of each name, and on top of them the failures of all. */
 export function layersOf(
   { series }: History,
   measure: Measure,
@@ -73,7 +73,7 @@ function shareOf(part: number | null, all: number | null): number | undefined {
   return part === null || all === null || all === 0 ? undefined : Math.min(1, part / all);
 }
 
-/** With all steps of its span: there is no sample of the time before the page began to count. */
+/** Adds empty steps at the beginning, up to the whole span: the page may have begun to count within it. */
 export function padded(history: History, span: Span): History {
   const filled = (values: Values): Values => [
     ...Array<null>(Math.max(0, spanSteps[span].count - values.length)).fill(null),
@@ -92,7 +92,7 @@ export function padded(history: History, span: Span): History {
   };
 }
 
-/** Of one name, at a moment, or of the whole time. Undefined: no sample. */
+/** The value of one name at a moment, or for the whole time. Undefined: no sample. */
 export function valueOf(series: Series, measure: Measure, at: number | undefined): number | undefined {
   const values = listOf(series, measure);
   const { all } = series;
@@ -107,13 +107,13 @@ export function shortSince({ since, until }: History, span: Span): string | unde
   return Date.parse(until) - Date.parse(since) < count * seconds * 1000 ? since : undefined;
 }
 
-/** Until the next step is there: a look that comes just after it shows the newest one. */
+/** How long until the next step is there: an answer just after that has the newest one. */
 export function nextLookMs({ until, step }: History, nowMs: number): number {
   const leftMs = Date.parse(until) + step * 1000 + lookDelayMs - nowMs;
   return Math.min(step * 1000, Math.max(lookMsMin, leftMs));
 }
 
-/** The daemon is asked for the counts of a step when it is over. */
+/** The page asks the daemon for the counts of a step only when the step is over. */
 const lookDelayMs = 700;
 const lookMsMin = 2_000;
 

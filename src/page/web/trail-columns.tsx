@@ -14,7 +14,7 @@ import type { Column } from './table.js';
 import { commandText, isOfCommand, queryValue, type ShownRow, textOf, usersText } from './trail-rows.js';
 import { utcTime } from './wording.js';
 
-/** Of each row; by keyboard it is `f`. */
+/** A button in each row; on the keyboard `f` does the same. */
 export function filterColumn(onPick: (row: ShownRow) => void): Column<ShownRow> {
   return {
     title: 'search by its values',
@@ -34,7 +34,7 @@ export function filterColumn(onPick: (row: ShownRow) => void): Column<ShownRow> 
 }
 
 export interface TrailColumn extends Column<ShownRow> {
-  /** In the address; of a column of texts the key of the record. */
+  /** The name in the address; for a column of texts, the record's key. */
   readonly id: string;
 }
 
@@ -102,7 +102,7 @@ export const trailColumns: readonly TrailColumn[] = [
     line: 0,
     cell: ({ fields }) => {
       const ms = fields['duration_ms'];
-      // Of a grant it is how long it lives.
+      // In a record of a grant, it is how long the grant lives.
       return isExchange(fields) && typeof ms === 'number' && durationWords(ms);
     },
   },

@@ -18,7 +18,7 @@ export interface Finding {
   readonly looked: Looked | undefined;
   readonly notes: readonly string[];
   readonly retired: NonNullable<TrailEnd['retired']>;
-  /** Where it goes on; undefined: it is through. */
+  /** Where the search continues; undefined: it is complete. */
   readonly before: number | undefined;
   /** Names like the one that was looked for, where nothing was found. */
   readonly meant: readonly string[];
@@ -67,7 +67,7 @@ export async function findMore(options: FindOptions, known: Finding | undefined)
     if (found.before === undefined) break;
   }
   if (found.rows.length > 0 || found.before !== undefined || filter.user === undefined) return found;
-  // Nothing at all: perhaps the name is another one.
+  // Nothing was found: look for similar names.
   const { end } = await askTrail(api, 'POST /api/trail/survey', { filter }, signal);
   return { ...found, meant: end.surveyed?.names ?? [] };
 }

@@ -14,7 +14,7 @@ export type Wanted = Pick<Parsed, 'terms' | 'not'>;
 
 export interface ChipsProps {
   readonly wanted: Wanted;
-  /** A term that is empty is none. */
+  /** An empty term counts as none. */
   readonly onWanted: (wanted: Wanted) => void;
 }
 
@@ -85,7 +85,7 @@ export function Kinds({ wanted, onWanted, isLimited }: ChipsProps & { readonly i
   );
 }
 
-/** Everything that somebody did not get, in one list. */
+/** Searches for all that was denied, failed or not answered. */
 export function NotOk({ wanted, onWanted }: ChipsProps) {
   const { not, terms } = wanted;
   const isDown = terms.outcome === notOk;

@@ -57,7 +57,7 @@ export type ParsedQuery = Parsed | { readonly problem: string };
 export function parseQuery(text: string, nowMs: number): ParsedQuery {
   const terms: Partial<Record<QueryKey, string>> = {};
   const not: Exclusion[] = [];
-  /** Words without a key are a text, as they stand. */
+  /** Words without a key are searched for as one text. */
   const bare: string[] = [];
   for (const word of wordsOf(text)) {
     if (!word.isClosed) return { problem: 'A quote is not closed: write the value as user:"a name".' };
@@ -127,7 +127,7 @@ export function withFilter(terms: Terms, nowMs: number): ParsedQuery {
 
 interface Word {
   readonly text: string;
-  /** Of the colon after the key in `text`; -1: none. */
+  /** Where the colon after the key is in `text`; -1: there is no key. */
   readonly keyEnd: number;
   readonly at: number;
   readonly isClosed: boolean;
@@ -170,7 +170,7 @@ export function formatQuery(terms: Terms, not: readonly Exclusion[] = []): strin
   return [...wanted, ...not.map(({ key, value }) => `-${wordOf(key)}:${quoted(value)}`)].join(' ');
 }
 
-/** The terms of a day in UTC, as reports count days; a search takes a day alone for one of the times that are shown. */
+/** The terms of a day in UTC, as reports count days. A day without a time would be read in the zone that is shown. */
 export function dayTerms(day: string): Pick<Terms, 'since' | 'until'> {
   const next = new Date(parseMoment(day, 'end', 0) ?? 0).toISOString().slice(0, 10);
   return { since: `${day}T00:00Z`, until: `${next}T00:00Z` };
@@ -216,7 +216,7 @@ export interface Completion {
 
 const completionsMax = 8;
 
-/** What may stand at the end of the line; `known`: values that were seen in rows. */
+/** Completions for the end of the line; `known`: values that were seen in rows. */
 export function completeQuery(
   line: string,
   known: Partial<Record<QueryKey, readonly string[]>>,

@@ -23,10 +23,10 @@ import { withoutEnd } from './words.js';
 export type ShownRow = TrailRow & { readonly content?: TrailContent; readonly why?: string };
 
 const usual = ['time', 'principal', 'user', 'command', 'effect', 'outcome', 'backend', 'ms'];
-/** Of a search for what did not go well. */
+/** For a search for commands that did not go well. */
 const usualOfTrouble = ['time', 'principal', 'user', 'command', 'effect', 'outcome', 'backend', 'text'];
 
-/** Of the address: names with commas; what is no column is left out. `isWhy`: the search is for what did not go well. */
+/** `text`: names from the address, with commas; unknown ones are left out. `isWhy`: the search is for commands that did not go well. */
 export function columnsOf<Column extends { readonly id: string }>(
   all: readonly Column[],
   text: string | null,
@@ -43,7 +43,7 @@ export function columnsText(columns: readonly { readonly id: string }[], isWhy: 
   return text === (isWhy ? usualOfTrouble : usual).join(',') ? null : text;
 }
 
-/** Command and arguments; the sign that ends the options is none of them. Else what was done. */
+/** A command and its arguments, without the `--` that ends the options; for other records, what was done. */
 export function commandText({ fields, why }: Pick<ShownRow, 'fields' | 'why'>): string {
   const { command, args } = fields;
   if (!isOfCommand({ fields })) return deedOf(fields, why);
@@ -53,7 +53,7 @@ export function commandText({ fields, why }: Pick<ShownRow, 'fields' | 'why'>): 
   return [...words, counted && `(${counted})`].join(' ').trim();
 }
 
-/** A command, or a step of access to one; else it is what somebody did, in words. */
+/** Whether it is a command, or a step of access to one; other records are shown as sentences. */
 export function isOfCommand({ fields }: Pick<TrailRow, 'fields'>): boolean {
   return isExchange(fields) || kindOf(fields) === 'access';
 }
@@ -64,14 +64,13 @@ export function usersText({ fields: { user, users } }: TrailRow): string {
   return valueText(user) || valueText(users);
 }
 
-/** What a column of texts shows. */
 export function textOf(row: ShownRow, key: string): string {
   if (key === 'principal') return requesterOf(row);
   if (key === 'backend') return backendOf(row);
   return valueText(key === 'text' ? (row.why ?? row.fields[key]) : row.fields[key]);
 }
 
-/** What the search takes for a value of a row; empty: nothing. */
+/** The value to search for in order to find rows like this one; empty: there is none. */
 export function queryValue(row: ShownRow, key: QueryKey): string {
   if (key === 'outcome') return outcomeOf(row);
   if (key === 'effect') return shownEffect(textIn(row.fields, key), row.content);
@@ -80,7 +79,7 @@ export function queryValue(row: ShownRow, key: QueryKey): string {
   return textIn(row.fields, key);
 }
 
-/** What a screen opens for a row: the id of a command, else the seq of the record; undefined: nothing says which one it is. */
+/** What a screen opens for a row: the id of a command, else the seq of the record; undefined: neither is known. */
 export function wantedOf({ fields, admittedSeq }: TrailRow): string | undefined {
   const id = textIn(fields, 'id');
   if (isExchange(fields) && /^[0-9A-Za-z-]{1,64}$/.test(id)) return id;
@@ -116,7 +115,7 @@ export function lookedWith(before: Looked | undefined, { looked }: TrailEnd): Lo
   };
 }
 
-/** `Looked through 1,234 records from {...} to {...}.` Times are marked. `isSince`: up to a time. */
+/** `For these rows 1,234 records were looked through from {...} to {...}.` Times are marked. `isSince`: only records since a time. */
 export function lookedText(looked: Looked | undefined, isThrough: boolean, isSince = false): string {
   if (looked === undefined) return 'The journal holds no records of that time.';
   const { records, fromTime, toTime } = looked;

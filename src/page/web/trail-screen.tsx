@@ -42,7 +42,7 @@ import {
   wantedOf,
 } from './trail-rows.js';
 
-/** Of an address without a search. */
+/** The search of an address that has none. */
 const usualLine = 'since:24h';
 
 function placeOf(line: string, columns: string | null, opened?: string): string {
@@ -64,7 +64,7 @@ interface Kept {
   readonly line: string;
   /** When it was asked, by the clock of the daemon. */
   readonly atMs: number;
-  /** Times that are counted from now are counted once for a search and its next pages. */
+  /** Relative times are resolved once for a search and its next pages. */
   readonly parsed: ParsedQuery;
   found?: Finding;
   counted?: Counted;
@@ -98,7 +98,7 @@ function Search({ query, clock }: { readonly query: URLSearchParams; readonly cl
   const isWhy = 'terms' in parsed && isOfTrouble(parsed.filter.outcome);
   const columns = columnsOf(trailColumns, query.get('columns'), isWhy);
   const [known, setKnown] = useState<Partial<Record<QueryKey, readonly string[]>>>({});
-  // The same once more is asked anew: commands came meanwhile.
+  // The same search again asks the daemon again: there may be new commands.
   const search = (next: string): void =>
     next.trim() === line
       ? setAsked(searchFor(session, line, clock(), true))
@@ -206,13 +206,13 @@ function SearchLine({ line, known, onSearch, wanted, onWanted }: SearchLineProps
   );
 }
 
-/** Of a command, as logs, notices and answers of HTTP have it. */
+/** The id of a command, as in logs, notices and answers over HTTP. */
 const idForm = /^[0-9A-HJKMNP-TV-Z]{26}$/;
 
 interface ResultsProps extends Pick<ChipsProps, 'onWanted'> {
   readonly kept: Kept;
   readonly parsed: Parsed;
-  /** What stands beside the list, as {@link wantedOf} names it. */
+  /** The row that is open beside the list, as {@link wantedOf} names it. */
   readonly opened: string | undefined;
   readonly onOpened: (wanted: string | undefined) => void;
   readonly columns: readonly TrailColumn[];
@@ -238,7 +238,7 @@ function Results(props: ResultsProps) {
         setFound(kept.found);
         onRows(kept.found.rows);
       } catch (error) {
-        // Stopped with rows: they stand.
+        // Stopped after rows have come: keep them.
         if (!signal.aborted || last === undefined) throw error;
       }
       return '';
@@ -470,7 +470,7 @@ interface TrailHistogramProps {
   readonly rows: number;
   readonly isThrough: boolean;
   readonly onSpan: (fromMs: number, toMs: number) => void;
-  /** What has no rows. */
+  /** Called with what has no rows, in words. */
   readonly onCounted: (words: string | undefined) => void;
 }
 
@@ -479,7 +479,7 @@ function TrailHistogram({ kept, parsed, rows, isThrough, onSpan, onCounted }: Tr
   const { api } = useSession();
   const [before] = useState(kept.counted);
   const body = not.length === 0 ? { filter } : { filter, not };
-  // Where nothing has a record, something may be counted.
+  // Without any row, commands may have been counted only.
   const isDue = before === undefined && (rows > 0 || isThrough);
   const { value = before, fault } = useAnswer(isDue ? JSON.stringify(body) : undefined, async (signal) => {
     kept.counted = await api.json<Counted>('POST /api/trail/histogram', { body, signal });
@@ -496,7 +496,7 @@ function TrailHistogram({ kept, parsed, rows, isThrough, onSpan, onCounted }: Tr
   );
   const from = value.looked?.fromTime;
   const older = from === undefined ? 'older commands' : `commands before {${from}}`;
-  // Commands came meanwhile, or time ran out.
+  // New commands came meanwhile, or time ran out.
   const atLeast = !value.isWhole || rows > sum ? Math.max(rows, sum) : undefined;
   return (
     <>

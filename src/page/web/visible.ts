@@ -8,7 +8,7 @@ export interface Piece {
   readonly isOdd: boolean;
 }
 
-/** As in a terminal, blanks other than the plain one too. No script puts more than four marks on one letter. */
+/** Characters that a terminal gets escaped, and blanks other than the plain one. No script puts more than four marks on one letter. */
 const odd =
   /[\p{Cc}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}\p{Surrogate}\u2800\ufff9-\ufffc\u{1d159}]|(?! )\p{Zs}|(?<=\p{M}{4})\p{M}/gu;
 

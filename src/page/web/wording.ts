@@ -36,7 +36,7 @@ export function localTime(time: string, now: string, isExact = false): string {
   return `${date} ${months[month]}${isThisYear ? '' : ` ${year}`} ${clock}`;
 }
 
-/** The reader's day. While it is the same object, so are the words of every time. */
+/** The reader's day. As long as it is the same object, the words of every time stay the same. */
 export interface Today {
   /** A time of the day, RFC 3339. */
   readonly at: string;
@@ -57,7 +57,7 @@ function zoned(time: string) {
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
-/** 21 Nov 2026: of a day, as of a certificate's last, in UTC. */
+/** `21 Nov 2026`: a day in UTC, such as the last day of a certificate. */
 export function dayWords(time: string): string {
   const at = new Date(Date.parse(time));
   if (Number.isNaN(at.getTime())) return time;

@@ -40,12 +40,12 @@ export function formatCommand([name = '', ...args]: readonly string[]): string {
   return [name, ...args.map(formatWord)].join(' ');
 }
 
-/** The same to look at: without the sign that ends the options, which says nothing to people. */
+/** For display: without the `--` that ends the options, which says nothing to people. */
 export function shownCommand(words: readonly string[]): string {
   return formatCommand(withoutEnd(words));
 }
 
-/** Without that sign. */
+/** Without the first `--`. */
 export function withoutEnd<Word>(words: readonly Word[]): readonly Word[] {
   const end = words.findIndex((word) => word === '--');
   return words.filter((_, at) => at !== end);
