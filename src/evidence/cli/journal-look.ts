@@ -174,7 +174,7 @@ function lookForMissing(directory: string, { told, verifyCommand }: JournalLookO
   const { seq, since: at } = valuesOf(told?.['missing']);
   if (seq === undefined) return [];
   const since = textOf(at);
-  const text = `signed records up to seq ${textOf(seq)} are missing from ${directory} since ${since === '' ? 'before the start' : since}: their files were moved away or removed`;
+  const text = `signed records up to seq ${textOf(seq)} have been missing from ${directory} since ${since === '' ? 'before the start' : since}: their files were moved away or removed`;
   return [
     bad(
       'journal records',

@@ -15,7 +15,7 @@ export type LeftOutWhy = UnjudgeableWhy | 'probe';
 
 /** Words that follow a count. */
 export const leftOutWords: Readonly<Record<LeftOutWhy, string>> = {
-  unreadable: 'no command that could be read then',
+  unreadable: 'with no command that could be read',
   cut: 'too long to be recorded whole',
   hidden: 'hiding which option a secret belongs to',
   'unknown-form': 'of another form than this version writes',

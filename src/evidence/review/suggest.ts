@@ -512,7 +512,7 @@ function headOf(
   const span = all === 0 ? '' : ` from ${minuteOf(first)} to ${minuteOf(last)}`;
   const place = `${policy.place.file}:${policy.place.line}`;
   return [
-    `Suggested by what ${listener === undefined ? `was judged by policy ${policy.name}` : `listener ${listener} did`}${span}: ${all} records, of which this allows ${allowed}.`,
+    `Suggested from what ${listener === undefined ? `was judged by policy ${policy.name}` : `listener ${listener} did`}${span}: ${plural(all, 'record')}, of which this allows ${allowed}.`,
     `Read it before it takes the place of policy ${policy.name} (${place}).`,
     'As it stands it can be named as shadow:, judged on the past (test --replay DIR --candidate FILE), and pasted.',
     ...(unseen?.holes ?? []).map(

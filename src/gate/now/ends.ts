@@ -91,7 +91,7 @@ function endOf(nowMs: number, leftMs: number, isWritten = false): string {
   // A day of the configuration is shown as that day, in every time zone.
   const isDay = written.length === dayChars;
   const at = timeOf(endMs);
-  if (leftMs <= 0) return isDay ? `has expired: its last day was ${written}` : `has expired at ${at}`;
+  if (leftMs <= 0) return isDay ? `has expired: its last day was ${written}` : `expired at ${at}`;
   const when = `in ${daysWords(leftMs)}`;
   return isDay ? `expires ${when}: its last day is ${written}` : `expires ${when}, at ${at}`;
 }

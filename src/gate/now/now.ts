@@ -41,7 +41,7 @@ export interface NowHead {
 export interface Problem {
   /** Never renamed: the code of readiness or of a log event. */
   readonly code: string;
-  /** "mail1 is down since 02:14: connection refused. 3 commands wait." Times in it are marked: {2026-11-21T02:14:00Z}. */
+  /** "mail1 has been down since 02:14: connection refused. 3 commands wait." Times in it are marked: {2026-11-21T02:14:00Z}. */
   readonly text: string;
   /** "systemctl status dovecot on mail1" */
   readonly try?: string | undefined;

@@ -159,7 +159,7 @@ function missingRecords({ missing, directory }: RunningJournal): FoundProblem | 
   const since = sinceMs === undefined ? 'since before the start' : `since ${timeOf(sinceMs)}`;
   return {
     code: 'audit-missing',
-    text: `Signed records up to seq ${seq} are missing from ${directory} ${since}: their files were moved away or removed. New records go to new files there. Locks and holds that only those records have are not in force.`,
+    text: `Signed records up to seq ${seq} have been missing from ${directory} ${since}: their files were moved away or removed. New records go to new files there. Locks and holds that only those records have are not in force.`,
     try: `put the files back beside the new ones (cp -an OLD/* ${directory}/), then dovegate audit verify; lock and hold again what dovegate audit search --kind operator shows; find out who can write to ${directory}`,
     isDegrading: false,
     ...(sinceMs === undefined ? {} : { sinceMs }),
@@ -225,7 +225,7 @@ function touched({ isDamaged, isAppended, directory }: RunningJournal): FoundPro
     isDegrading: false,
   });
   const damage =
-    'At the start, records were missing from the journal, or were other ones than those that were signed.';
+    'At the start, records were missing from the journal, or differed from those that were signed.';
   const lines =
     'At the start, the journal had lines that no run of the daemon wrote. They are in a file *.appended now, and not signed.';
   return [
@@ -240,7 +240,7 @@ function allDown(down: readonly RunningBackend[]): FoundProblem {
   const longer = down.every(({ mayBeLonger }) => mayBeLonger) ? orLonger : '';
   return {
     code: 'backends-down',
-    text: `No backend is up since ${timeOf(sinceMs)}${longer}: ${down.map(({ name }) => name).join(', ')}. All commands for them fail.`,
+    text: `No backend has been up since ${timeOf(sinceMs)}${longer}: ${down.map(({ name }) => name).join(', ')}. All commands for them fail.`,
     try: 'look at what they share: network, certificate, password',
     isDegrading: true,
     sinceMs,
@@ -257,7 +257,7 @@ function backendDown(backend: RunningBackend): FoundProblem | undefined {
   const effect = effects.join(' ') || 'Its commands fail.';
   return {
     code: 'backend-down',
-    text: `${name} is down since ${timeOf(sinceMs)}${mayBeLonger ? orLonger : ''}: ${whyDown(fault)}. ${effect}`,
+    text: `${name} has been down since ${timeOf(sinceMs)}${mayBeLonger ? orLonger : ''}: ${whyDown(fault)}. ${effect}`,
     try: tryAt(backend, fault),
     backend: name,
     isDegrading: true,
@@ -461,7 +461,7 @@ function routeDown(route: Route, backends: readonly RunningBackend[]): FoundProb
 function lookupFailing({ socket, sinceMs, why: [why, ask] }: Running['lookups'][number]): FoundProblem {
   return {
     code: 'lookup-failing',
-    text: `Dovecot's auth service at ${socket} does not answer since ${timeOf(sinceMs)}: ${why}. Commands that need it fail.`,
+    text: `Dovecot's auth service at ${socket} has not answered since ${timeOf(sinceMs)}: ${why}. Commands that need it fail.`,
     try: ask ?? 'systemctl status dovecot',
     isDegrading: true,
     sinceMs,
@@ -578,7 +578,7 @@ export function failedReload(reload: Running['reload']): FoundProblem | undefine
   if (lastReadMs !== undefined)
     return {
       code: 'last-served',
-      text: `The file has problems since the start, and the configuration that was served before is served, as it was read at ${timeOf(lastReadMs)}; what the file denies since then may still be allowed: ${first}${more}`,
+      text: `The file had problems at the start, so the configuration from before is served, as it was read at ${timeOf(lastReadMs)}; what the file denies now may still be allowed: ${first}${more}`,
       try: 'do what it says; then dovegate reload',
       isDegrading: true,
       sinceMs: atMs,
@@ -606,7 +606,7 @@ function noticesAway({ name, fault }: RunningNotices, toldMs: number): FoundProb
   const sinceMs = Math.round(toldMs - forMs);
   return {
     code: 'notices-away',
-    text: `The receiver of notices ${name} takes none since ${timeOf(sinceMs)}: ${means}${shown}.`,
+    text: `The receiver of notices ${name} has taken none since ${timeOf(sinceMs)}: ${means}${shown}.`,
     ...(ask !== undefined && { try: ask }),
     isDegrading: false,
     sinceMs,

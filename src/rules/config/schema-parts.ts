@@ -238,7 +238,7 @@ function unknownKey(key: string, known: readonly string[]): string {
   // A common mistake for a shipped preset.
   if (/^presets?$/.test(key) && known.includes('use'))
     return `${JSON.stringify(key)} is not a key here; write use: [presets/NAME]`;
-  const others = `; known are: ${known.toSorted().join(', ')}`;
+  const others = `; the keys here are: ${known.toSorted().join(', ')}`;
   return `${JSON.stringify(key)} is not a key here${meantBy(key, known, others)}`;
 }
 

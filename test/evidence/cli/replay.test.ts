@@ -22,7 +22,7 @@ test('nothing changes under the same configuration: 0; under another: 1, and wha
   assert.deepEqual(linesOf(same), [
     '4 records judged: 4 as before, 0 allow -> deny, 0 deny -> allow',
     '1 of them with secrets or words of mails, which are recorded as digests and were judged as unknown words',
-    '1 not judged: no command that could be read then',
+    '1 not judged: with no command that could be read',
   ]);
 
   const changed = deskConfiguration

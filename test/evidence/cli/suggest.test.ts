@@ -79,7 +79,7 @@ test('of a policy: what all its people did, at whatever listener', async (t) => 
   assert.equal(told.exit, 0, told.text);
   assert.match(
     told.stdout.toString(),
-    /^# Suggested by what was judged by policy watch from .*: 2 records, of which this allows 2\.$/m,
+    /^# Suggested from what was judged by policy watch from .*: 2 records, of which this allows 2\.$/m,
   );
   assert.match(told.text, /- mailbox list\n[^]*- sieve list\n/);
   assert.match(told.text, /^ {6}# not used since [^\n]*\n {6}- quota get$/m);

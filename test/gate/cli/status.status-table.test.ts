@@ -88,7 +88,7 @@ const candidates = [
 const problems = [
   {
     code: 'backend-down',
-    text: 'mail1 is down since T: connection\u001b[2J refused.',
+    text: 'mail1 has been down since T: connection\u001b[2J refused.',
     try: 'systemctl status dovecot',
     degrading: true,
   },

@@ -361,7 +361,7 @@ void test('ends that no date has', () => {
     const page = { role: 'listener', name: '(page)', leftMs } as const;
     return findEnds({ atMs: 1_000, certificates: [page], keys: [] }, true)[0]?.text;
   };
-  assert.equal(sentence(-1_000), 'The certificate of page has expired at {1970-01-01T00:00:00.000Z}.');
+  assert.equal(sentence(-1_000), 'The certificate of page expired at {1970-01-01T00:00:00.000Z}.');
   for (const leftMs of [-1e300, -8.64e15 - 1, -Infinity])
     assert.equal(sentence(leftMs), sentence(-1_000), String(leftMs));
   const away = { code: 'timeout', forMs: 1e300, why: ['it is away'] } as const;
@@ -369,7 +369,7 @@ void test('ends that no date has', () => {
   const [problem] = findProblems({ ...healthy, ship: { ...shipTold, notices } });
   assert.equal(
     problem?.text,
-    'The receiver of notices chat takes none since {1970-01-01T00:00:00.000Z}: it is away.',
+    'The receiver of notices chat has taken none since {1970-01-01T00:00:00.000Z}: it is away.',
   );
 });
 

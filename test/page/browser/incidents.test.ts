@@ -16,7 +16,7 @@ browserTest('an outage, a kill, a drain, reloads: what, when, how long, what was
   assert.equal(await ask(), '+');
   const startAgain = await desk.daemon.stopMail1();
   await problems.waitFor();
-  const [, why = ''] = / is down since [^]*?\d: ([^.]*)\./.exec(await problems.innerText()) ?? [];
+  const [, why = ''] = / has been down since [^]*?\d: ([^.]*)\./.exec(await problems.innerText()) ?? [];
   assert.notEqual(why, '', await problems.innerText());
   assert.match(await ask(), /^-TEMPFAIL/);
   await startAgain();

@@ -56,15 +56,15 @@ browserTest('a backend stops: the red sentence names it, and goes when it is bac
     }).observe(document.body, { subtree: true, childList: true, characterData: true })`);
   const startAgain = await desk.daemon.stopMail1();
   const stoppedMs = performance.now();
-  await problems.filter({ hasText: /mail1\s+is down since \d\d:\d\d[^]*refused/ }).waitFor();
+  await problems.filter({ hasText: /mail1\s+has been down since \d\d:\d\d[^]*refused/ }).waitFor();
   tellTime(t, 'from the end of mail1 to the red sentence', stoppedMs);
   const sentence = (await problems.innerText()).replace(/\s+/g, ' ');
   assert.match(sentence, /Try: systemctl status dovecot/);
   // It is announced, and then who reads the page finds it once.
   const heard = await page.evaluate<string>('heard.join()');
-  assert.match(heard, /mail1 is down since/);
+  assert.match(heard, /mail1 has been down since/);
   const standing = async (): Promise<number> =>
-    (await page.locator('body').ariaSnapshot()).split('mail1 is down since').length - 1;
+    (await page.locator('body').ariaSnapshot()).split('mail1 has been down since').length - 1;
   await until(async () => (await standing()) === 1, 'one sentence for who reads the page');
   await until(async () => /^\([1-9]\d*\)/.test(await page.title()), 'the number of problems in the title');
   await page.locator('header').filter({ hasText: 'degraded' }).waitFor();

@@ -40,8 +40,8 @@ void test('the day is another object at midnight and in another zone, also where
 });
 
 void test('times in a sentence are found, marked or not', () => {
-  assert.deepEqual(marked('mail1 is down since {2026-11-21T02:14:00Z}: refused.'), [
-    { text: 'mail1 is down since ' },
+  assert.deepEqual(marked('mail1 has been down since {2026-11-21T02:14:00Z}: refused.'), [
+    { text: 'mail1 has been down since ' },
     { time: '2026-11-21T02:14:00Z' },
     { text: ': refused.' },
   ]);

@@ -118,7 +118,7 @@ async function serveLast({
   assert.match(ready.body, /"code": "last-served"/);
   assert.match((await admin('/metrics')).body, /^dovegate_config_reload_success 0$/m);
   const status = await runWarm(['status', '--config', last.configFile]);
-  assert.match(status.text, /The file has problems since the start.*may still be allowed/);
+  assert.match(status.text, /The file had problems at the start.*may still be allowed/);
   assert.match(status.text, /SERVES THE LAST CONFIGURATION SINCE/);
 
   // It stays that until a good file is there, also for the start after the next crash.

@@ -133,7 +133,7 @@ void test('killed between sending and storing, a second process, then a receiver
   assert.deepEqual([ship.notices[0].fault.code, ship.notices[0].fault.status], ['status', 500]);
   assert.match(
     problems.find(({ code }: { code: string }) => code === 'notices-away').text,
-    /^The receiver of notices chat takes none since \S+: it answers with an HTTP status that is no success \(500\)\.$/,
+    /^The receiver of notices chat has taken none since \S+: it answers with an HTTP status that is no success \(500\)\.$/,
   );
   const shown = await runWarm(['status', '--config', 'dovegate.yaml'], { cwd: daemon.folder });
   assert.match(shown.stdout.toString(), /^NOTICES +STATE/m);
