@@ -89,7 +89,7 @@ export class AccessJournal {
     const [time, offsetMs] = [this.#clock.wallMs(), this.#offsetMs];
     for (const { record, offsetMs: before } of waiting) {
       const endMs = parseTime(record.until ?? '');
-      // In times of the clock as it is now: the record of a clock step since then is already in the journal.
+      // By the clock of now: if it was set since then, the journal already has a record of that step.
       const until = endMs === undefined ? {} : { until: formatTime(endMs + offsetMs - before) };
       const at = record.at ?? formatTime(record.time + offsetMs - before);
       this.appendEnd({ ...record, ...until, time, at });

@@ -259,7 +259,7 @@ export class RingReader extends Views {
     return { frames, isDamaged, lost };
   }
 
-  /** The bounds of the frames of the last lap according to themselves; a known word decides. */
+  /** Where the last lap begins and ends. A word of the header that is unknown is found from the positions in the frames. */
   #bounds(tail: number | undefined, head: number | undefined): [from: number, to: number] {
     let from = tail ?? Infinity;
     let to = head ?? tail ?? 0;

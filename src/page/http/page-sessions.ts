@@ -96,7 +96,7 @@ interface Session extends PageSession {
 }
 
 export function createPageSessions({ clock, random = randomBytes }: PageSessionParts) {
-  /** By hash; of one person oldest first. */
+  /** By the hash of their token. The links of one person are in the order in which they were made. */
   const links = new Map<string, Link>();
   const sessions = new Map<string, Session>();
   /** By hash of an ended session or link. */

@@ -1,6 +1,6 @@
 // A command line as people type it, in words and back, as a shell does it with quotes; nothing in it is expanded.
 
-/** The words; a text: why they cannot be read. */
+/** The words of a line, or as a text why it cannot be split. */
 export function splitWords(line: string): readonly string[] | string {
   const words: string[] = [];
   let word: string | undefined;

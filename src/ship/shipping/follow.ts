@@ -41,7 +41,7 @@ export const isFollowFault = predicateOf<FollowFault>();
 /** The journal's record under a seq, compared with another party's hash of it. */
 export type Comparison =
   | 'same'
-  /** Missing or damaged: unknown. */
+  /** It is missing or damaged, so it cannot be compared. */
   | 'gone'
   /** Another record. `hash`: undefined if it is missing, and the next record does not follow the other's hash. */
   | { readonly hash: string | undefined };
