@@ -2,11 +2,10 @@
 
 import assert from 'node:assert/strict';
 import type { EngineEvent } from '../../../src/gate/outcome/events.js';
-import { type LeaseEnd, type LeaseOptions, LeaseRefusal } from '../../../src/gate/pool/lease.js';
+import type { LeaseEnd, LeaseOptions } from '../../../src/gate/pool/lease.js';
 import { Pool, type PoolLimits, type PoolOptions } from '../../../src/gate/pool/pool.js';
 import type { Upstream } from '../../../src/gate/pool/upstream.js';
 import { Abortable } from '../../../src/host/concurrency/abortable.js';
-import { UpstreamFault, type UpstreamFaultCode } from '../../../src/host/ports/faults.js';
 import type { CloseReason } from '../../../src/host/ports/transport.js';
 import { createMemoryDialler, greeting, memoryTarget, poolSizes } from '../../kit/gate/memory-backend.js';
 import { createFakeClock, settle } from '../../kit/plain/fake-clock.js';
@@ -29,7 +28,10 @@ export const poolLimits: PoolLimits = {
 };
 
 /** Who asks; default: a principal of weight 1 and a place of its own that takes any upstream. */
-export type Asked = Partial<Pick<LeaseOptions, 'principal' | 'origin' | 'weight' | 'isFresh' | 'isYoung'>>;
+export type Asked = Partial<Pick<LeaseOptions, 'principal' | 'origin' | 'weight' | 'isFresh' | 'isYoung'>> & {
+  /** Before it asks. */
+  readonly isGivenUp?: boolean;
+};
 
 /** A call of withLease, from its beginning to its end. */
 export type Leasing = ReturnType<typeof startLeasing>;
@@ -72,9 +74,10 @@ export function openPool(
 
 function startLeasing(pool: Pool, asked: Asked = {}) {
   const { principal = 'desk@support', origin = principal, weight = 1 } = asked;
-  const { isFresh = false, isYoung = false } = asked;
+  const { isFresh = false, isYoung = false, isGivenUp = false } = asked;
   const told: number[] = [];
   const abortable = new Abortable();
+  if (isGivenUp) abortable.abort('given up');
   let upstream: Upstream | undefined;
   let end: ((ended: LeaseEnd<string>) => void) | undefined;
   let outcome: unknown = 'waiting';
@@ -120,23 +123,6 @@ function startLeasing(pool: Pool, asked: Asked = {}) {
       return outcome;
     },
   };
-}
-
-/** Why upstreams were closed, in order. */
-export function closings({ events }: PooledStory): string[] {
-  return events.flatMap((event) =>
-    event.kind === 'upstream-closed' ? `${event.upstream} ${event.reason}` : [],
-  );
-}
-
-export function assertRefused({ outcome }: Leasing, why: LeaseRefusal['why']): void {
-  assert.ok(outcome instanceof LeaseRefusal, String(outcome));
-  assert.equal(outcome.why, why);
-}
-
-export function assertFault({ outcome }: Leasing, code: UpstreamFaultCode): void {
-  assert.ok(outcome instanceof UpstreamFault, String(outcome));
-  assert.equal(outcome.code, code);
 }
 
 /** The end of a story: whoever is leased, or becomes it, finishes; then nothing is left. */
