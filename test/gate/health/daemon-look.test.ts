@@ -33,6 +33,15 @@ const ending = (seconds: number): Told => {
   return told({ config: syslog.hash }, `dovegate_certificate_expiry_seconds${labels} ${seconds}\n`);
 };
 
+const fault = { code: 'timeout', for_ms: 90_000 };
+const notices = [
+  { name: 'chat', state: 'unknown' },
+  { name: 'mail', state: 'delivering', delivered: 7 },
+  { name: 'pager', state: 'away', fault },
+  { name: 'web', state: 'away', fault: { ...fault, code: 'http-status', status: 500 } },
+  { name: 'new', state: 'away', fault: { code: 'of-a-later-version' } },
+];
+
 type Look = Parameters<typeof lookAtDaemon>;
 const looks: Readonly<Record<string, readonly [of: Look[0], settings?: Look[1], commands?: Look[2]]>> = {
   serving: [told({})],
@@ -55,6 +64,14 @@ const looks: Readonly<Record<string, readonly [of: Look[0], settings?: Look[1], 
   'a certificate of a receiver that holds for 15 days': [ending(15 * 86_400), syslog],
   'for 13 days': [ending(13.5 * 86_400), syslog],
   'and one that has expired': [ending(-1), syslog],
+  'the page': [told({ page: { connected: true, version: '0.1.0', people: 2 } })],
+  'the page has a problem': [told({ page: { connected: true, problem: 'no room for sessions' } })],
+  'the page does not ask': [told({ page: { connected: false } })],
+  'ship, and the receivers of notices': [told({ ship: { connected: true, notices } })],
+  'ship has a problem': [
+    told({ ship: { connected: true, problem: 'its state cannot be written', notices: [] } }),
+  ],
+  'ship does not ask': [told({ ship: { connected: false } })],
 };
 
 void test('what is said of a daemon, and what to do, as daemon-look.txt has it', () => {
