@@ -30,16 +30,16 @@ test('a bad certificate after a good one: its end is measured, and status names 
   const names = ['localhost'];
   const ends = (days: number): Date => new Date(Date.now() + days * day);
   const bads: readonly (readonly [Issued, number, RegExp])[] = [
-    [authority.issue({ names, notAfter: ends(-2) }), -2, /^mail1 is down .*: its certificate has expired\./m],
+    [authority.issue({ names, notAfter: ends(-2) }), -2, /^mail1 has been down .*: its certificate has expired\./m],
     [
       authority.issue({ names: ['mail9.example.org'], notAfter: ends(60) }),
       60,
-      /^mail1 is down .*: its certificate is for another name than server_name\./m,
+      /^mail1 has been down .*: its certificate is for another name than server_name\./m,
     ],
     [
       otherAuthority.issue({ names, notAfter: ends(50) }),
       50,
-      /^mail1 is down .*: its certificate comes from an authority that is not trusted\./m,
+      /^mail1 has been down .*: its certificate comes from an authority that is not trusted\./m,
     ],
   ];
   for (const [bad, days, cause] of bads) {
