@@ -184,7 +184,8 @@ function shipIn(status: Values): Look[] {
 function noticesIn(notices: readonly Values[]): Look[] {
   return notices.map((receiver) => {
     const name = `notices ${textOf(receiver['name'])}`;
-    if (receiver['state'] === 'unknown') return ok(name, 'none has been sent since dovegate ship was started');
+    if (receiver['state'] === 'unknown')
+      return ok(name, 'none has been sent since dovegate ship was started');
     if (receiver['fault'] === undefined) return ok(name, `${textOf(receiver['delivered'])} delivered`);
     const { code, status, for_ms: forMs } = valuesOf(receiver['fault']);
     const known = Object.entries(noticeCodes).find(([each]) => each === code)?.[1];

@@ -30,7 +30,11 @@ test('a bad certificate after a good one: its end is measured, and status names 
   const names = ['localhost'];
   const ends = (days: number): Date => new Date(Date.now() + days * day);
   const bads: readonly (readonly [Issued, number, RegExp])[] = [
-    [authority.issue({ names, notAfter: ends(-2) }), -2, /^mail1 has been down .*: its certificate has expired\./m],
+    [
+      authority.issue({ names, notAfter: ends(-2) }),
+      -2,
+      /^mail1 has been down .*: its certificate has expired\./m,
+    ],
     [
       authority.issue({ names: ['mail9.example.org'], notAfter: ends(60) }),
       60,
