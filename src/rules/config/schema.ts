@@ -337,7 +337,7 @@ const noticeReceiver = section(
       .prefault([...noticeEvents])
       .describe('which records make a notice; `granted` includes `break-glass`'),
   },
-  "a webhook or a mail that tells people of temporary access; sent by the page's process",
+  'a webhook or a mail that tells people of temporary access; sent by `dovegate ship`',
   {
     'missing-key': {
       '.: needs webhook or mail': hasNone('webhook', 'mail'),
