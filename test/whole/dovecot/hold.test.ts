@@ -135,11 +135,12 @@ async function tryLines(
 ) {
   const ask = (line: Line): Promise<RawReply> => askOnce(lab.unixPreauth, line);
   const home = join(lab.folder, 'mail', victim);
-  const saved = join(lab.folder, 'saved');
-  execFileSync('cp', ['-a', home, saved]);
+  // Of all users: `sync` makes mailboxes of others, which these cannot read then.
+  const [mail, saved] = [join(lab.folder, 'mail'), join(lab.folder, 'saved')];
+  execFileSync('cp', ['-a', mail, saved]);
   const restore = (): void => {
-    execFileSync('rm', ['-rf', home]);
-    execFileSync('cp', ['-a', saved, home]);
+    execFileSync('rm', ['-rf', mail]);
+    execFileSync('cp', ['-a', saved, mail]);
   };
   const gateway = await openRealGateway(t, lab, {
     way: 'unix',
