@@ -1,5 +1,5 @@
-// A receiver of notices, from its settings to the feed that sends to it. One that is down, slow or hostile delays no other one, nor records
-// on their way.
+// A receiver of notices, from its settings to the feed that sends to it. If it is down, slow or hostile, neither
+// other receivers nor records are delayed.
 
 import type { LookupFunction } from 'node:net';
 import type { NoticeReceiver } from '../rules/config/receiver.js';

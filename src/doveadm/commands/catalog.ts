@@ -162,8 +162,8 @@ const allInputKinds = ['none', 'dot', 'duplex'] as const;
 const allGrants = ['normal', 'explicit', 'never'] as const;
 
 /**
- * Whose mail a command may destroy, hide, move or change, which a hold on the mailbox prevents. `keeps`: nobody's. `into`: that of the user
- * of its line. `named`: that of all users it names, also in its arguments. `all`: unknown, so anybody's.
+ * The users whose mail a command may destroy, hide, move or change; a hold on their mailbox prevents it. `keeps`: none. `into`: the user
+ * of its line. `named`: all users that it names, also in its arguments. `all`: they are unknown, so it counts for all users.
  */
 export const allHolds = ['keeps', 'into', 'named', 'all'] as const;
 

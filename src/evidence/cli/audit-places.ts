@@ -28,7 +28,7 @@ export interface Places {
   readonly paths: readonly string[];
   /** fleet.yaml, or the directory of a mirror: the journals of all hosts. */
   readonly fleet?: string | undefined;
-  /** Patterns of mail users: shows only what somebody responsible for these may see. */
+  /** Patterns of mail users: a limited view, which shows only what concerns these users. */
   readonly view?: readonly string[] | undefined;
   /** `admin.page.unix` of a daemon, which is asked instead. */
   readonly socket?: string | undefined;

@@ -244,7 +244,7 @@ function describeNothing(
     ? `${plural(records, 'record')} in this time (of ${all} ${range})`
     : `${plural(all, 'record')} ${range}`;
   if (all === 0) return 'the journal holds no records';
-  // For a search of what would have ended differently, an empty answer is the good one.
+  // A search for commands that would have ended differently: if it finds none, that is the wanted result.
   const voice = shadow === 'any' ? 'the candidate' : would === 'any' ? 'the rules' : undefined;
   return voice === undefined
     ? `no command${whose} was found among ${among}${describeMeant(names)}`

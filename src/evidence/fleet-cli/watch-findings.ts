@@ -61,7 +61,7 @@ const absencesMax = 100;
 /** Limit of remembered steps of that length in which something was stored: some days. */
 const stepsMax = 65_536;
 
-/** Tracks absences of the store, in which silence is no host's fault. If blocks were stored meanwhile, only this verifier was away. */
+/** Tracks absences of the store, in which silent hosts are not at fault. If blocks were stored meanwhile, only this verifier was away. */
 export function createKnowledge() {
   let knownMs = 0;
   let isLive = false;

@@ -390,8 +390,8 @@ export class Chain {
   }
 
   /**
-   * Takes records that come again, or late. A hole is filled from its end: the record after it has the hash of the last missing one, and
-   * nobody can make another line with this hash. A record that fits the beginning of a hole proves nothing.
+   * Takes repeated and late records. A hole is filled from its end: the record after the hole has the hash of the last missing record, so
+   * no other line fits. From its beginning any line could be made to fit, as it only has to name the record before the hole.
    */
   #takeBehind(): void {
     const behind = this.#behind;

@@ -39,8 +39,8 @@ interface Reaching extends ReachingRule {
 }
 
 /**
- * `user`: a name, or a pattern that stands for any matching name. Returns a text if nobody can have such a name: the reason. `who` is for
- * people, as `key modoboa at api`; `isWhole` false: time ran out, so rules may be missing.
+ * `user`: a name, or a pattern for all names that match. If no user can have such a name, returns the reason as text. `who` is text for
+ * people, as `key modoboa at api`. `isWhole` is false if time ran out, so that rules may be missing.
  */
 export function mailboxReach(user: string, settings: Settings, { nowMs, isOver }: ProofOptions) {
   const world = worldOf(settings, nowMs, isOver);

@@ -1,7 +1,7 @@
-// Decides whether nobody may do more under one configuration than under another. It holds if each rule of the new one is covered, in every
-// condition, by rules that the same requester had. A command line that the new one serves and the old one refuses disproves it. Limits and
-// the number of users in a line are not compared; a reason that is no longer required counts as more. Any other setting that differs leaves
-// it undecided, unless it is listed as giving nobody more.
+// Decides whether a new configuration permits no requester more than the old one. It is proved if each new rule is covered, in every
+// condition, by rules that the same requester had. It is disproved by a command line that the new one serves and the old one refuses.
+// Limits and the number of users in a line are not compared; a reason that is no longer required counts as more. Any other setting that
+// differs leaves the question undecided, except for settings in a list of those that permit nothing.
 
 import { type Command, locationRoles, type Parameter, userRoles } from '../../doveadm/commands/catalog.js';
 import { type GlobList, isMask } from '../../doveadm/names/glob.js';

@@ -90,7 +90,7 @@ export interface Certified {
   readonly certificate: string;
 }
 
-/** The result for a certificate. One that fits several accounts proves none of them. */
+/** The result for a certificate. A certificate that fits several accounts proves none of them. */
 export type CertificateOwner =
   | Certified
   | { readonly kind: 'nobody' }

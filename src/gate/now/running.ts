@@ -232,7 +232,7 @@ export interface RunningNotices extends Omit<NoticeReceiver, 'fault'> {
   readonly fault?: (NonNullable<NoticeReceiver['fault']> & { readonly why: Meaning }) | undefined;
 }
 
-/** `unknown`: none was sent since `dovegate ship` was started. */
+/** `unknown`: none has been sent since `dovegate ship` was started. */
 export function noticeState({
   delivered,
   fault,

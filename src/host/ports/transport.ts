@@ -129,7 +129,7 @@ export interface Transport {
   startTls(demand: TlsDemand): Promise<void>;
   /**
    * Accepting side: `rest` (read after the last line in clear text) and everything after it is TLS. Undefined: the other end showed no
-   * certificate. One that does not verify ends the handshake. Rejects with a TransportFault; the transport is closed then.
+   * certificate. A certificate that does not verify ends the handshake. Rejects with a TransportFault; the transport is closed then.
    */
   acceptTls(offer: TlsOffer, rest: Buffer): Promise<TlsPeer | undefined>;
   /**

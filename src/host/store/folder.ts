@@ -24,7 +24,7 @@ const codes: Readonly<Record<string, StoreFaultCode>> = {
   ENXIO: 'bad-answer',
 };
 
-/** `root` must exist and stay the same: without its mount, the path leads to a disk of this machine. What is below it is made. */
+/** `root` must exist and stay the same: without its mount, the path leads to a disk of this machine. Folders below it are created. */
 export function openFolder(root: string, below: string): ObjectStore {
   const base = join(root, below);
   /** Device and inode of `root`, when something was listed or put. */

@@ -1,5 +1,5 @@
 // The files of the page, read once at start: scripts and style sheet below a name that changes with any of them, so that browsers keep them
-// for ever, and one HTML document for every screen. What is not among them does not exist: no path of a request reaches the disk.
+// for ever, and one HTML document for every screen. Any other path does not exist: no path of a request reaches the disk.
 
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';

@@ -261,7 +261,7 @@ function NoticesPart({ receivers }: { readonly receivers: readonly NoticesNow[] 
             cell: ({ state, text }) => (
               <State text={text}>
                 {state === 'unknown' ? (
-                  'unknown: none was sent since the page was started'
+                  'unknown: none has been sent since dovegate ship was started'
                 ) : (
                   <Sign tone={state === 'up' ? 'good' : 'bad'}>
                     {state === 'up' ? 'in order' : 'failing'}

@@ -104,7 +104,7 @@ export function runTests(settings: Settings, nowMs: number): TestOutcome[] {
   });
 }
 
-/** An obstacle is not a denial: with another series or route the policy's yes counts. What is available on request counts as denied. */
+/** An obstacle is not a denial: with another series or route the policy's yes counts. A command on request counts as denied. */
 function isAsExpected(expect: PolicyTest['expect'], assessment: Assessment): boolean {
   const fate = fateOf(assessment);
   if (expect !== 'request') return fate === expect || (expect === 'deny' && fate === 'unparsable');
