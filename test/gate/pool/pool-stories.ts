@@ -13,7 +13,7 @@ import { UpstreamFault } from '../../../src/host/ports/faults.js';
 import { type CloseReason, closeReasons } from '../../../src/host/ports/transport.js';
 import { Secret } from '../../../src/rules/identity/credentials.js';
 import { at, greeting, logPacket, memoryTarget, poolSizes } from '../../kit/gate/memory-backend.js';
-import { actsOf, compareStories } from '../../kit/plain/approved.js';
+import { compareStories } from '../../kit/plain/approved.js';
 import { settle } from '../../kit/plain/fake-clock.js';
 import type { MemoryPeer } from '../../kit/plain/memory-transport.js';
 import { type Asked, assertEnds, type Leasing, openPool, type PooledStory } from './pooled.js';
@@ -29,7 +29,9 @@ export async function comparePoolStories(file: string): Promise<void> {
       return story;
     });
     return async (line) => {
-      for (const each of actsOf(line)) await act(each);
+      const [, times = '1', acts = ''] = /^(?:(\d+) times: )?(.*)$/.exec(line) ?? [];
+      for (let time = 0; time < Number(times); time += 1)
+        for (const each of acts.split('; ')) await act(each);
       return changes().join('\n');
     };
   });

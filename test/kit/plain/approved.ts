@@ -47,15 +47,6 @@ export async function compareStories(
   assert.deepEqual(now, approved);
 }
 
-/** The acts of a step: `; ` is between them, `20 times: ` repeats them, and `(x){9}` is x as often. */
-export function actsOf(step: string): readonly string[] {
-  const [, times = '1', text = ''] = /^(?:(\d+) times: )?(.*)$/.exec(step) ?? [];
-  const acts = text.replace(/\(([^()]*)\)\{(\d+)\}/g, (_, x: string, count: string) =>
-    x.repeat(Number(count)),
-  );
-  return Array.from({ length: Number(times) }, () => acts.split('; ')).flat();
-}
-
 /** Short answers under a heading, each on the line of its question. */
 export function inLines(heading: string, asked: readonly Asked[]): Asked {
   assert.equal(new Set(asked.map(([question]) => question)).size, asked.length, 'none is asked twice');
