@@ -166,7 +166,10 @@ function describeFilter(filter: TrailFilter): string {
   return words.join(' ') || 'all';
 }
 
-/** With --socket: an extract, since a proof has lines about others. Exit code 0. Rejects with a CommandFault for an invalid signature. */
+/**
+ * With --socket: an extract signed with the key of the journal, since a proof by the chain has lines about others. Exit code 0. Rejects
+ * with a CommandFault if the signature is invalid; the output must not be used then.
+ */
 export async function auditExtract(screen: Screen, places: Places, filter: TrailFilter): Promise<number> {
   // Throws, since --socket and files exclude each other.
   if (!isAsked(places)) await journalsOf(screen, places);

@@ -24,7 +24,7 @@ import {
   takeLog,
 } from './relay.js';
 
-/** Why a text stays incomplete: the client ended or is gone; it is too long, too late or too slow; or its upstream goes to others. */
+/** Why a text stays incomplete: the client ended before the dot or is gone; it is too long, late or slow; or others get its upstream. */
 export type TextEnd = 'cut' | 'client-gone' | 'too-long' | 'late' | 'slow' | 'over-share';
 
 export interface HeldPiece {

@@ -194,7 +194,10 @@ export function createService({
       arriving.add(place, 1);
       return logins.turnOf(address).then(() => arriving.add(place, -1));
     },
-    /** Serves a transport until it ends. `describe`: called after admission, for facts that take longer; never rejects. */
+    /**
+     * Serves a transport until it ends; never rejects. `describe` is called after admission, for facts that take longer than an accept may;
+     * it never rejects either.
+     */
     serve(
       listener: ServedListener,
       transport: Transport,
