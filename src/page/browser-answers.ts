@@ -77,6 +77,7 @@ const signInText = 'sign in: run "dovegate page open" on this host, or give name
 export function createBrowserAnswers(parts: BrowserParts) {
   const { clock, log, daemon, people, guard, offer } = parts;
   const sessions = createPageSessions({ clock });
+  const started = formatTime(clock.wallMs());
   const oidc = createOidc(parts);
   const counts = { signIns: 0, refusedSignIns: 0 };
   /** Refusals on their way to the daemon, and those that could not be reported. */
@@ -360,7 +361,9 @@ export function createBrowserAnswers(parts: BrowserParts) {
     switch (found.kind) {
       case 'unknown':
         refuse('wrong-token', peer, undefined, endpoint);
-        return unauthorized(signInText);
+        return unauthorized(
+          `the page was started again at {${started}} and ended all sessions; ${signInText}`,
+        );
       case 'ended':
         refuse('session-ended', peer, found.name, endpoint);
         return unauthorized(`${found.why ?? 'the session has ended'}; ${signInText}`);

@@ -27,9 +27,7 @@ function Page({ link }: { readonly link: string }) {
       createApi({
         request: (...asked) => window.fetch(...asked),
         token: token.read,
-        onSignedOut: (text) => {
-          leave({ text, isGood: false });
-        },
+        onSignedOut: (text) => leave({ text }),
       }),
     [],
   );
@@ -62,7 +60,7 @@ function Page({ link }: { readonly link: string }) {
         (ended, text) => {
           if (ended === token.read()) {
             token.forget();
-            setState({ at: 'outside', text: { text, isGood: true } });
+            setState({ at: 'outside', text: { text, tone: 'good' } });
             return;
           }
           const isLive = (each: Offered): boolean => each.token !== ended;
@@ -115,7 +113,7 @@ function Page({ link }: { readonly link: string }) {
       } catch (error) {
         // With a session, the error does not matter: a used link was opened again in the tab of its session.
         if (token.read() === undefined) {
-          setState({ at: 'outside', text: { text: sentenceOf(error), isGood: false } });
+          setState({ at: 'outside', text: { text: sentenceOf(error), tone: 'bad' } });
           return;
         }
       }
@@ -146,10 +144,10 @@ function Page({ link }: { readonly link: string }) {
     token.leave();
     if (own !== undefined) tabs.ended(own, 'You are signed out.');
     if (state.at === 'inside' && state.me.isByIssuer) issuerKnows.keep('yes');
-    setState({ at: 'outside', text: { text: signingOut, isGood: true } });
+    setState({ at: 'outside', text: { text: signingOut, tone: 'good' } });
     asked.then(
-      () => say({ text: 'You are signed out.', isGood: true }),
-      (error: unknown) => say({ text: `${sentenceOf(error)} ${signingOut}`, isGood: false }),
+      () => say({ text: 'You are signed out.', tone: 'good' }),
+      (error: unknown) => say({ text: `${sentenceOf(error)} ${signingOut}`, tone: 'bad' }),
     );
   };
   const session = useMemo(
@@ -216,7 +214,7 @@ async function whoAmI(api: Api): Promise<State> {
     return { at: 'inside', me };
   } catch (error) {
     if (error instanceof AskFault && error.status === 401)
-      return { at: 'outside', text: { text: error.message, isGood: false } };
+      return { at: 'outside', text: { text: error.message } };
     return { at: 'unknown', text: sentenceOf(error) };
   }
 }

@@ -4,7 +4,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Entered, Login, Ways } from '../answers/api.js';
 import { type Api, sentenceOf } from './api.js';
 import { tabsAdvice } from './follow.js';
-import { Button, Field, Panel } from './kit.js';
+import { Button, Field, Panel, Sentence } from './kit.js';
 import { goToIssuer } from './oidc.js';
 import { issuerKnows } from './session.js';
 import { Mark } from './shapes.js';
@@ -12,8 +12,10 @@ import type { Offered } from './tabs.js';
 import { visible } from './visible.js';
 
 export interface SignInText {
+  /** With marked times. */
   readonly text: string;
-  readonly isGood: boolean;
+  /** Absent: nothing failed and nothing was done. */
+  readonly tone?: 'good' | 'bad';
 }
 
 interface SignInProps {
@@ -64,7 +66,7 @@ export function SignIn({ api, text, offers, onEntered }: SignInProps) {
     try {
       await run();
     } catch (error) {
-      setSaid({ text: sentenceOf(error), isGood: false });
+      setSaid({ text: sentenceOf(error), tone: 'bad' });
       setBusy(false);
     }
   };
@@ -82,8 +84,8 @@ export function SignIn({ api, text, offers, onEntered }: SignInProps) {
         <Mark />
         dovegate
       </h1>
-      <p role="alert" class={said === undefined ? 'said' : said.isGood ? 'said good' : 'said bad'}>
-        {visible(said?.text ?? '')}
+      <p role="alert" class={`said ${said?.tone ?? ''}`}>
+        <Sentence text={said?.text ?? ''} />
       </p>
       {offers.length > 0 && (
         <Panel title="In other tabs">

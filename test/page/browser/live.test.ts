@@ -155,6 +155,9 @@ browserTest("the page's process is killed: the page turns grey, then asks to sig
   const name = page.getByLabel('Name', { exact: true });
   await name.waitFor();
   tellTime(t, 'from the start to the sign-in', startedMs);
+  const said = page.locator('main > .said');
+  assert.match(await said.innerText(), /^the page was started again at \d\d:\d\d and ended all sessions;/);
+  assert.deepEqual(await said.evaluate((element) => [...element.classList]), ['said']);
   await name.fill('auditor');
   await page.getByLabel('Password', { exact: true }).fill(pagePassword);
   await page.keyboard.press('Enter');
