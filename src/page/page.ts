@@ -357,7 +357,6 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
       },
       ...(hasTls && { secure }),
       files,
-      bodyBytesMax: askedBytesMax,
       answer: browsers.answer,
       answerOwner,
       onRefused: (...refused) => browsers.refused(...refused),

@@ -4,6 +4,7 @@
 
 import { formatCell } from '../evidence/trail/export.js';
 import type { RecordedAction } from '../gate/door/door.js';
+import type { Clock } from '../host/ports/machine.js';
 import { formatTime } from '../host/words/instants.js';
 import { mailUsersSection } from '../rules/config/schema.js';
 import { settingsText } from '../rules/setup/configuration-text.js';
@@ -22,14 +23,19 @@ import type { Looks } from './looks.js';
 import type { ReviewAnswer, ReviewTask } from './review-task.js';
 
 export interface ReviewParts {
+  readonly clock: Clock;
   readonly daemon: Pick<Daemon, 'told' | 'record' | 'flush'>;
   readonly looks: Pick<Looks, 'review'>;
 }
 
+/** Then the thread is ended. A text that is checked may be somebody else's; other reviews read the journal, too. */
+const checkMsMax = 5_000;
+const reviewMsMax = 60_000;
+
 type Reviewed = 'suggest' | 'check' | 'replay' | 'policies' | 'mailbox' | 'prove';
 type Found = Exclude<ReviewAnswer, { readonly kind: 'refused' }>;
 
-export function createReviewHandlers({ daemon, looks }: ReviewParts): Pick<PageHandlers, Reviewed> {
+export function createReviewHandlers({ clock, daemon, looks }: ReviewParts): Pick<PageHandlers, Reviewed> {
   /** `action` and `args`: of the record; without them nothing is recorded, as for the check of a text. */
   const look = async (
     { who, signal }: PageRequest,
@@ -39,7 +45,15 @@ export function createReviewHandlers({ daemon, looks }: ReviewParts): Pick<PageH
   ): Promise<Found> => {
     // So that a command of a moment ago is found. A failure here also fails the record of the look, which decides.
     if (action !== undefined) await daemon.flush().catch(() => undefined);
-    const found = await looks.review(task, who.name, signal);
+    const late = new AbortController();
+    const timer = clock.setTimer(task.kind === 'check' ? checkMsMax : reviewMsMax, () => late.abort());
+    const found = await looks
+      .review(task, who.name, AbortSignal.any([signal, late.signal]))
+      .catch((fault: unknown) => {
+        if (!late.signal.aborted) throw fault;
+        throw new Refusal(409, 'it takes too long: ask about less, or use the commands of dovegate');
+      })
+      .finally(() => timer.cancel());
     if (found.kind === 'refused') throw new Refusal(409, found.text);
     const rows = action === 'explain' ? {} : { rows: lookedOf(found)?.records ?? 0 };
     if (action !== undefined) await daemon.record(who, { action, args, ...rows });

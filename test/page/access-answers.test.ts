@@ -1,6 +1,7 @@
 // Goal: no record, no answer; a reload meanwhile is told.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
 import { systemNumbers } from '../../src/host/machine/accounts.js';
 import { type AccessParts, createAccessHandlers } from '../../src/page/access-answers.js';
@@ -14,14 +15,18 @@ import { createFakeClock } from '../kit/plain/fake-clock.js';
 import { withoutDirectory } from '../kit/plain/names.js';
 import { settingsOf, sound } from '../rules/config/sound.js';
 
-function desk(append: () => Promise<void> = () => Promise.resolve(), review?: () => ReviewAnswer) {
+function desk(
+  append: () => Promise<void> = () => Promise.resolve(),
+  review?: (signal: AbortSignal) => ReviewAnswer | Promise<ReviewAnswer>,
+) {
   const settings = settingsOf(sound);
+  const clock = createFakeClock();
   const records: (Note & { readonly by: string })[] = [];
   const logged: string[] = [];
   const tasks: unknown[] = [];
   const log = { report: ({ text }: { readonly text?: string | undefined }) => void logged.push(text ?? '') };
   const parts: AccessParts & ReviewParts = {
-    clock: createFakeClock(),
+    clock,
     names: withoutDirectory,
     daemon: {
       told: { head: doorHead, settings, numbers: systemNumbers },
@@ -44,11 +49,11 @@ function desk(append: () => Promise<void> = () => Promise.resolve(), review?: ()
     certificates: () => [],
     pastUses: () => Promise.resolve(new Map()),
     looks: {
-      review: (task) => {
+      review: (task, _, signal) => {
         tasks.push(task);
         const looked = { records: 5, isAll: true, notes: [] };
         const value = { policy: 'support', place: 'd.yaml:1', looked, before: [], after: [], groups: [] };
-        return Promise.resolve(review?.() ?? { kind: 'suggested', value });
+        return Promise.resolve(review?.(signal) ?? { kind: 'suggested', value });
       },
     },
   };
@@ -61,7 +66,7 @@ function desk(append: () => Promise<void> = () => Promise.resolve(), review?: ()
     assert.ok('body' in reply);
     return { status: reply.status, value: JSON.parse(reply.body) };
   };
-  return { ask, records, logged, tasks };
+  return { ask, records, logged, tasks, clock };
 }
 
 const listener = settingsOf(sound).listeners[0]?.name;
@@ -163,7 +168,7 @@ void test('a review without a record, without a thread, of what there is not', a
     ['suggest', [], 400],
     ['suggest', { policy: 'support', sinceMs: 'x' }, 400],
     ['check', { policy: 'support' }, 400],
-    ['check', { policy: 'support', yaml: 'x'.repeat(50_000) }, 400],
+    ['check', { policy: 'support', yaml: 'x'.repeat(262_145) }, 400],
     ['replay', { policy: 'support', yaml: 7 }, 400],
   ];
   for (const [endpoint, body, status] of bodies)
@@ -176,10 +181,24 @@ void test('the text of a policy has a bound', async () => {
   const { ask, tasks } = desk(undefined, () => ({ kind: 'checked', value: { problems: [] } }));
   const check = (chars: number) =>
     ask('check', JSON.stringify({ policy: 'support', yaml: 'x'.repeat(chars) }));
-  await check(48 * 1024);
+  await check(256 * 1024);
   assert.equal(tasks.length, 1);
-  const refused = await check(48 * 1024 + 1);
+  const refused = await check(256 * 1024 + 1);
   assert.equal(refused.status, 400);
-  assert.match(JSON.stringify(refused.value), /at most 49152 characters/);
+  assert.match(JSON.stringify(refused.value), /at most 262144 characters/);
   assert.equal(tasks.length, 1);
+});
+
+void test('a text that takes too long to read is given up, and its thread ended', async () => {
+  const { ask, clock } = desk(undefined, async (signal) => {
+    const ended = once(signal, 'abort');
+    clock.advanceNow(5_000);
+    await ended;
+    throw signal.reason;
+  });
+  const { status, value } = await ask('check', JSON.stringify({ policy: 'support', yaml: 'x' }));
+  assert.deepEqual(
+    [status, value],
+    [409, { text: 'it takes too long: ask about less, or use the commands of dovegate' }],
+  );
 });

@@ -65,10 +65,12 @@ const report = z.object({
 });
 export type AskReport = Readonly<z.infer<typeof report>>;
 
+const policyCharsMax = 256 * 1024;
+
 /** A policy that is reviewed against the journal: suggest, check of a text, replay. */
 const review = z.object({
   policy: z.string({ error: 'must be the name of a policy' }),
-  yaml: text(48 * 1024).default(''),
+  yaml: text(policyCharsMax).default(''),
   /** Absent: all that is kept. */
   sinceMs: distanceMs.optional(),
   /** A further statement to prove about the candidate; that nobody may do more than before is always tried. */
@@ -112,11 +114,16 @@ interface EndpointRow {
   readonly asks: z.ZodType;
   /** Its answer names mail users, or programs and teams: 403 for people with a limited view. */
   readonly isUnlimited?: true;
+  /** Default: `askedBytesMax`. */
+  readonly bodyBytesMax?: number;
   /** It takes a right away, so the person's own slow searches do not delay it. */
   readonly isEnd?: true;
 }
 
 const everybody = pageRoles;
+
+/** Of a text in JSON, which can be longer than the text. */
+const policyBytesMax = 3 * policyCharsMax;
 
 export const endpoints = {
   /** -> Ways. */
@@ -173,9 +180,21 @@ export const endpoints = {
   /** Suggest -> Suggested. */
   suggest: { route: 'POST /api/suggest', asks: review, roles: ['audit'], isUnlimited: true },
   /** Check -> Checked: the text of a policy is parsed; nothing is read from the journal and nothing is written. */
-  check: { route: 'POST /api/check', asks: review, roles: ['audit'], isUnlimited: true },
+  check: {
+    route: 'POST /api/check',
+    asks: review,
+    roles: ['audit'],
+    isUnlimited: true,
+    bodyBytesMax: policyBytesMax,
+  },
   /** Replay -> Replayed: what the policy of that text would have decided about past commands. */
-  replay: { route: 'POST /api/replay', asks: review, roles: ['audit'], isUnlimited: true },
+  replay: {
+    route: 'POST /api/replay',
+    asks: review,
+    roles: ['audit'],
+    isUnlimited: true,
+    bodyBytesMax: policyBytesMax,
+  },
   /** -> PolicyHistory, or the same as CSV: who changed the policies, and what ran under them. */
   policies: { route: 'POST /api/policies', asks: policies, roles: ['audit'], isUnlimited: true },
   /** -> AccessTable. */

@@ -25,7 +25,7 @@ export interface PageCaller {
 export interface PageRequest {
   readonly endpoint: Endpoint;
   readonly params: readonly string[];
-  /** At most `askedBytesMax` bytes; empty for a GET. */
+  /** At most what its row of `endpoints` permits; empty for a GET. */
   readonly body: string;
   readonly who: PageCaller;
   /** Whether this person still has the same role and view; checked again before an answer is sent. */

@@ -1,6 +1,7 @@
 // The page over HTTP: its files and endpoints, and which requests are accepted. Checks host and origin before it identifies the sender.
 
 import { X509Certificate } from 'node:crypto';
+import { askedBytesMax } from '../../evidence/views/look.js';
 import { bounds } from '../../host/bounds/bounds.js';
 import type { HttpPeer } from '../../host/http/connections.js';
 import {
@@ -11,7 +12,7 @@ import {
   openHttpServer,
 } from '../../host/http/server.js';
 import type { SourcePlace } from '../../host/http/source.js';
-import type { Endpoint } from '../answers/endpoints.js';
+import { type Endpoint, endpointRow } from '../answers/endpoints.js';
 import { bearerOf, endpointAt, refuseSource, type SourceRefusal } from './page-access.js';
 import { type PageReply, refusedReply } from './page-request.js';
 import { peopleMax } from './page-sessions.js';
@@ -49,7 +50,6 @@ export interface ServedFile {
 export interface PageServerOptions extends Pick<HttpServerOptions, 'clock' | 'bind' | 'secure' | 'onError'> {
   readonly place: SourcePlace;
   readonly files: { find(path: string): ServedFile | undefined };
-  readonly bodyBytesMax: number;
   readonly answer: (call: PageCall) => Promise<PageReply>;
   readonly answerOwner: (call: OwnerCall) => Promise<PageReply>;
   /** Called for a refused request; `what`: the headers that say where it comes from. */
@@ -178,7 +178,8 @@ async function answerRequest(call: HttpCall, options: PageServerOptions): Promis
   if (found.kind === 'method') return refusal(405, `${found.method} only`, { Allow: found.method });
   const { endpoint, params } = found;
   const token = bearerOf(headersDistinct);
-  const readBody = (): Promise<string | undefined> => call.readBody(options.bodyBytesMax);
+  const readBody = (): Promise<string | undefined> =>
+    call.readBody(endpointRow(endpoint).bodyBytesMax ?? askedBytesMax);
   const origin = `${options.place.hasTls ? 'https' : 'http'}://${headersDistinct['host']?.[0] ?? ''}`;
   const asked = { endpoint, params, token, origin, peer, readBody, known: call.work, signal };
   return data(await options.answer(asked));
