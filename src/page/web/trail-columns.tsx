@@ -106,6 +106,8 @@ export const trailColumns: readonly TrailColumn[] = [
       return isExchange(fields) && typeof ms === 'number' && durationWords(ms);
     },
   },
+  // Dovecot was asked where a rule limits it, and for requests.
+  textColumn('matches', 'Mails matched', { kind: 'number', size: 'word', line: 2 }),
   textColumn('listener', 'Listener'),
   textColumn('peer', 'Peer'),
   textColumn('reason', 'Reason'),

@@ -6,6 +6,7 @@ import {
   countedWords,
   deedOf,
   isExchange,
+  isOfTrouble,
   kindOf,
   outcomeOf,
   requesterOf,
@@ -17,30 +18,33 @@ import { countedForOf } from '../../gate/outcome/class.js';
 import { asList } from '../../host/values/values.js';
 import { plural } from '../../host/words/words.js';
 import { textIn, valueText } from '../../journal/records/stored.js';
-import type { QueryKey } from './trail-query.js';
+import type { Parsed, QueryKey } from './trail-query.js';
 import { withoutEnd } from './words.js';
 
 export type ShownRow = TrailRow & { readonly content?: TrailContent; readonly why?: string };
 
-const usual = ['time', 'principal', 'user', 'command', 'effect', 'outcome', 'backend', 'ms'];
-/** For a search for commands that did not go well. */
-const usualOfTrouble = ['time', 'principal', 'user', 'command', 'effect', 'outcome', 'backend', 'text'];
+const usual = ['time', 'principal', 'user', 'command', 'effect', 'outcome', 'backend'];
 
-/** `text`: names from the address, with commas; unknown ones are left out. `isWhy`: the search is for commands that did not go well. */
+/** The last usual column: why for commands that did not go well, how many mails for those that destroy, for others how long it took. */
+export function lastColumnOf({ outcome, effect }: Parsed['filter']): string {
+  return isOfTrouble(outcome) ? 'text' : effect === 'destroy' ? 'matches' : 'ms';
+}
+
+/** `text`: names from the address, with commas; unknown ones are left out. `last`: as `lastColumnOf` has it. */
 export function columnsOf<Column extends { readonly id: string }>(
   all: readonly Column[],
   text: string | null,
-  isWhy: boolean,
+  last: string,
 ): readonly Column[] {
-  const ofSearch = isWhy ? usualOfTrouble : usual;
+  const ofSearch = [...usual, last];
   const chosen = all.filter(({ id }) => (text?.split(',') ?? ofSearch).includes(id));
   return chosen.length > 0 ? chosen : all.filter(({ id }) => ofSearch.includes(id));
 }
 
 /** For the address; null: the usual ones. */
-export function columnsText(columns: readonly { readonly id: string }[], isWhy: boolean): string | null {
+export function columnsText(columns: readonly { readonly id: string }[], last: string): string | null {
   const text = columns.map(({ id }) => id).join(',');
-  return text === (isWhy ? usualOfTrouble : usual).join(',') ? null : text;
+  return text === [...usual, last].join(',') ? null : text;
 }
 
 /** A command and its arguments, without the `--` that ends the options; for other records, what was done. */

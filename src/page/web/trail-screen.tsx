@@ -1,7 +1,7 @@
 // The trail: a search line, rows with the newest commands first, and what was looked through. The address is the search.
 
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
-import { isExchange, isOfTrouble, requestOf } from '../../evidence/story/row.js';
+import { isExchange, requestOf } from '../../evidence/story/row.js';
 import type { AskTrail, Histogram as Counted } from '../../evidence/views/trail.js';
 import { notOk } from '../../gate/outcome/class.js';
 import { countWords, plural } from '../../host/words/words.js';
@@ -35,6 +35,7 @@ import {
   columnsOf,
   columnsText,
   knownValues,
+  lastColumnOf,
   lookedText,
   queryValue,
   retiredTexts,
@@ -95,8 +96,8 @@ function Search({ query, clock }: { readonly query: URLSearchParams; readonly cl
   const [asked, setAsked] = useState(() => searchFor(session, line, clock(), false));
   if (asked.line !== line) setAsked(searchFor(session, line, clock(), false));
   const { parsed } = asked;
-  const isWhy = 'terms' in parsed && isOfTrouble(parsed.filter.outcome);
-  const columns = columnsOf(trailColumns, query.get('columns'), isWhy);
+  const last = lastColumnOf('terms' in parsed ? parsed.filter : {});
+  const columns = columnsOf(trailColumns, query.get('columns'), last);
   const [known, setKnown] = useState<Partial<Record<QueryKey, readonly string[]>>>({});
   // The same search again asks the daemon again: there may be new commands.
   const search = (next: string): void =>
@@ -124,7 +125,7 @@ function Search({ query, clock }: { readonly query: URLSearchParams; readonly cl
           parsed={parsed}
           onWanted={onWanted}
           columns={columns}
-          onColumns={(next) => go(placeOf(line, columnsText(next, isWhy), opened), true)}
+          onColumns={(next) => go(placeOf(line, columnsText(next, last), opened), true)}
           opened={opened}
           onOpened={(next) => {
             // A step back from what was opened leads to the same search, with what it found.

@@ -26,6 +26,7 @@ import {
   columnsText,
   commandText,
   knownValues,
+  lastColumnOf,
   lookedText,
   lookedWith,
   queryValue,
@@ -75,19 +76,21 @@ void test('columns stand in the address; what is none is left out', () => {
   const all = 'time principal user command effect outcome backend ms text id'
     .split(' ')
     .map((id) => ({ id }));
-  const usual = columnsOf(all, null, false);
-  assert.equal(columnsText(usual, false), null);
-  const ids = columnsOf(all, 'id,nothing,time', false)
+  const usual = columnsOf(all, null, 'ms');
+  assert.equal(columnsText(usual, 'ms'), null);
+  const ids = columnsOf(all, 'id,nothing,time', 'ms')
     .map(({ id }) => id)
     .join(' ');
   assert.equal(ids, 'time id');
-  assert.deepEqual(columnsOf(all, 'nothing', false), usual);
-  assert.equal(columnsText(columnsOf(all, 'id,time', false), false), 'time,id');
+  assert.deepEqual(columnsOf(all, 'nothing', 'ms'), usual);
+  assert.equal(columnsText(columnsOf(all, 'id,time', 'ms'), 'ms'), 'time,id');
   // Of what did not go well it is shown why, without a choice.
-  const ofTrouble = columnsOf(all, null, true);
+  const last = [{ outcome: 'failed' }, { effect: 'destroy' }, {}].map(lastColumnOf);
+  assert.deepEqual(last, ['text', 'matches', 'ms']);
+  const ofTrouble = columnsOf(all, null, 'text');
   assert.ok(ofTrouble.some(({ id }) => id === 'text'));
-  assert.equal(columnsText(ofTrouble, true), null);
-  assert.equal(columnsText(usual, true), usual.map(({ id }) => id).join(','));
+  assert.equal(columnsText(ofTrouble, 'text'), null);
+  assert.equal(columnsText(usual, 'text'), usual.map(({ id }) => id).join(','));
 });
 
 void test('a row is opened by its id, or by its seq where the id is none', () => {
