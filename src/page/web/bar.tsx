@@ -4,7 +4,8 @@ import { useEffect, useState } from 'preact/hooks';
 import type { NowHead, Problem } from '../../gate/now/now.js';
 import { countWords, durationWords, plural } from '../../host/words/words.js';
 import { useTask } from './asked.js';
-import { Ago, Button, Name, Segments, Sentence, Sign, Time } from './kit.js';
+import { Dialog } from './dialog.js';
+import { Ago, Button, Empty, Name, Segments, Sentence, Sign, Time } from './kit.js';
 import { steadyMs, useLive, useToday } from './live.js';
 import { Link, usePlace } from './location.js';
 import { mayDo, showTheme, themeChoice, useSession } from './session.js';
@@ -21,7 +22,13 @@ const toneOf: Readonly<Record<NowHead['state'], Tone>> = {
   blind: 'bad',
 };
 
-export function Bar({ onHelp }: { readonly onHelp: () => void }) {
+interface BarProps {
+  readonly onHelp: () => void;
+  /** Opens what is to be looked at. */
+  readonly onLook: () => void;
+}
+
+export function Bar({ onHelp, onLook }: BarProps) {
   const { me, signOut } = useSession();
   const head = useLive(({ now }) => now?.head);
   const tone = head === undefined ? 'quiet' : toneOf[head.state];
@@ -49,6 +56,7 @@ export function Bar({ onHelp }: { readonly onHelp: () => void }) {
           <span class="person">
             <Name value={me.name} max={24} /> <span class="faint role">{me.roles.join(', ')}</span>
           </span>
+          <Bell onLook={onLook} />
           <span class="help">
             <Button kind="small" onClick={onHelp} label="Help: keys of this page" title="key: ?">
               <Icon name="help" />
@@ -111,62 +119,80 @@ export function Foot({ isUtc, onUtc }: { readonly isUtc: boolean; readonly onUtc
   );
 }
 
-/** In red the problems that degrade the service, the first one large; others as a count with a list. Draws nothing without problems. */
+/** In red the problems that degrade the service, the first one large. Draws nothing without any. */
 export function Problems() {
   const isStale = useLive((live) => live.isStale);
   const problems = useLive(({ now }) => now?.head.problems) ?? [];
   const { path } = usePlace();
+  const [first, ...others] = problems.filter(({ isDegrading }) => isDegrading);
   return (
     <>
-      {!isStale && <Announcer problem={problems.find(({ isDegrading }) => isDegrading)} />}
+      {!isStale && <Announcer problem={first} />}
       {/* A list that is open on one screen is closed on the next. Now has a sentence for each problem that degrades. */}
-      <Listed key={path} problems={problems} isNow={path === '/'} />
+      {first !== undefined && <Listed key={path} first={first} others={others} isNow={path === '/'} />}
     </>
   );
 }
 
-function Listed({ problems, isNow }: { readonly problems: readonly Problem[]; readonly isNow: boolean }) {
-  const session = useSession();
+interface ListedProps {
+  readonly first: Problem;
+  readonly others: readonly Problem[];
+  readonly isNow: boolean;
+}
+
+function Listed({ first, others, isNow }: ListedProps) {
   const [isOpen, setOpen] = useState(isNow);
-  const [isListed, setListed] = useState(false);
-  const [first, ...others] = problems.filter(({ isDegrading }) => isDegrading);
-  // Only for people who can act on keys and certificates: an approver would take the count for decisions that wait.
-  const quiet = mayDo(session, 'operate') ? problems.filter(({ isDegrading }) => !isDegrading) : [];
-  const fresh = quiet.filter(({ acknowledged }) => acknowledged === undefined);
   return (
-    <>
-      {first !== undefined && (
-        <section class="problems" aria-label="What is wrong">
-          <div class="first">
-            <OneProblem problem={first} />
-            {others.length > 0 && (
-              <Button kind="small" isOpen={isOpen} onClick={() => setOpen(!isOpen)}>
-                {isOpen ? 'Only the first' : `and ${others.length} more`}
-              </Button>
-            )}
-          </div>
-          {isOpen && others.map((problem, at) => <OneProblem key={at} problem={problem} />)}
-        </section>
-      )}
-      {quiet.length > 0 && (
-        <section class="problems quiet" aria-label="To look at">
-          <p>
-            <Button kind="small" isOpen={isListed} onClick={() => setListed(!isListed)}>
-              {fresh.length > 0
-                ? `${plural(fresh.length, 'thing', 'things')} to look at`
-                : `${countWords(quiet.length)} acknowledged`}
-            </Button>
-          </p>
-          {isListed &&
-            [...fresh, ...quiet.filter((each) => each.acknowledged !== undefined)].map((problem) => (
-              <div key={problem.key}>
-                <OneProblem problem={problem} />
-                <Acknowledge problem={problem} />
-              </div>
-            ))}
-        </section>
-      )}
-    </>
+    <section class="problems" aria-label="What is wrong">
+      <div class="first">
+        <OneProblem problem={first} />
+        {others.length > 0 && (
+          <Button kind="small" isOpen={isOpen} onClick={() => setOpen(!isOpen)}>
+            {isOpen ? 'Only the first' : `and ${others.length} more`}
+          </Button>
+        )}
+      </div>
+      {isOpen && others.map((problem, at) => <OneProblem key={at} problem={problem} />)}
+    </section>
+  );
+}
+
+/** Problems that degrade nothing, for people who can act on them: an approver would take their number for decisions that wait. */
+function useQuiet(): readonly Problem[] {
+  const problems = useLive(({ now }) => now?.head.problems) ?? [];
+  return mayDo(useSession(), 'operate') ? problems.filter(({ isDegrading }) => !isDegrading) : [];
+}
+
+const isFresh = ({ acknowledged }: Problem): boolean => acknowledged === undefined;
+
+function Bell({ onLook }: { readonly onLook: () => void }) {
+  const quiet = useQuiet();
+  const fresh = quiet.filter(isFresh).length;
+  if (quiet.length === 0) return null;
+  const words = fresh > 0 ? `${plural(fresh, 'thing', 'things')} to look at` : 'nothing new to look at';
+  return (
+    <Button kind="small" onClick={onLook} label={words} title={words}>
+      <Icon name="bell" />
+      {fresh > 0 && countWords(fresh)}
+    </Button>
+  );
+}
+
+export function ToLookAt({ onClose }: { readonly onClose: () => void }) {
+  const quiet = useQuiet();
+  return (
+    <Dialog title="To look at" isDrawer onClose={onClose}>
+      {quiet.length === 0 && <Empty>Nothing is to be looked at.</Empty>}
+      {[...quiet.filter(isFresh), ...quiet.filter((each) => !isFresh(each))].map((problem) => (
+        <div key={problem.key}>
+          <OneProblem problem={problem} />
+          <Acknowledge problem={problem} />
+        </div>
+      ))}
+      <div class="buttons">
+        <Button onClick={onClose}>Close</Button>
+      </div>
+    </Dialog>
   );
 }
 

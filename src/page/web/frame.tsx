@@ -3,7 +3,7 @@
 import type { ComponentChildren, ComponentType } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ApprovalsContext, useFollowingApprovals, waitingFor } from './approvals.js';
-import { Bar, Foot, Problems, StaleNotice } from './bar.js';
+import { Bar, Foot, Problems, StaleNotice, ToLookAt } from './bar.js';
 import { Dialog } from './dialog.js';
 import { Button, Empty, Name } from './kit.js';
 import { Following, useLive } from './live.js';
@@ -20,6 +20,7 @@ export function Frame({ session }: { readonly session: Session }) {
   const waiting = waitingFor(approvals);
   const place = usePlace();
   const [isHelp, setHelp] = useState(false);
+  const [isLook, setLook] = useState(false);
   const [isUtc, setUtc] = useState(() => zoneChoice.read() === 'utc');
   showUtc(isUtc);
   const isLimited = session.me.users !== undefined;
@@ -48,7 +49,7 @@ export function Frame({ session }: { readonly session: Session }) {
           <Title screen={found?.screen.title ?? 'No such screen'} host={session.me.host} />
           <All>
             <Problems />
-            <Bar onHelp={() => setHelp(true)} />
+            <Bar onHelp={() => setHelp(true)} onLook={() => setLook(true)} />
             <div class="menu-line">
               <nav class="menu" aria-label="Screens">
                 {seen
@@ -83,6 +84,7 @@ export function Frame({ session }: { readonly session: Session }) {
               }}
             />
           </All>
+          {isLook && <ToLookAt onClose={() => setLook(false)} />}
           {isHelp && <Help screens={seen} onClose={() => setHelp(false)} />}
         </ApprovalsContext.Provider>
       </Following>

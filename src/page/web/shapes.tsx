@@ -31,6 +31,7 @@ const icons: Readonly<Record<string, string>> = {
   Requests: 'M2 3.5h12v8H7l-3 2.5v-2.5H2zM5 6.2h6M5 8.8h4',
   out: 'M9.5 3H3v10h6.5M7 8h7M11.5 5.5L14 8l-2.5 2.5',
   filter: 'M2.5 3.5h11L9.3 8.5V13l-2.6-1.5v-3z',
+  bell: 'M3 11.5h10l-1.2-2V6.8a3.8 3.8 0 0 0-7.6 0v2.7zM6.8 13.6h2.4',
   help: shapes.question,
   empty: 'M2 9l2-5.5h8L14 9v4H2zM2 9h3.5l1 1.5h3l1-1.5H14',
 };
