@@ -7,6 +7,7 @@ import { isSmallFile, readSmallFile, type SmallFile } from '../host/machine/smal
 import type { Clock } from '../host/ports/machine.js';
 import { parseLine } from '../host/values/values.js';
 import { parseTime } from '../host/words/instants.js';
+import type { Daemon } from './daemon.js';
 
 /** 50 gates with 100 findings each are some 2 MiB. */
 const bytesMax = bounds.fleetStatusBytes;
@@ -19,6 +20,20 @@ const findingsShown = 200;
 
 const setting = 'the file of admin.page.fleet';
 const writer = '"dovegate audit fleet watch"';
+
+/** Looks into the file that is configured now; undefined: there is none. */
+export function createFleetNow(
+  daemon: Pick<Daemon, 'told'>,
+  clock: Parameters<typeof createFleetLook>[1],
+): () => Promise<FleetShown | undefined> {
+  let known: { readonly file: string; readonly look: ReturnType<typeof createFleetLook> } | undefined;
+  return async () => {
+    const file = daemon.told?.settings.admin?.page?.fleetFile;
+    if (known?.file !== file)
+      known = file === undefined ? undefined : { file, look: createFleetLook(file, clock) };
+    return known?.look();
+  };
+}
 
 /** Concurrent requests share one read of the file, so that a file system that hangs blocks at most one thread of the process. */
 export function createFleetLook(

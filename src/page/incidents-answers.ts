@@ -1,12 +1,14 @@
-// The incidents of the last day, as everybody may see them: from the journal, so that they are known after a restart of this process and of
+// The incidents of the last day, as everybody may see them, and other gates that are silent now: from the journal, so that they are known after a restart of this process and of
 // the gate. What was read is kept, so only new records are read again; the first reading goes back in parts, and an answer says how far.
 
-import { foldIncidents, type Turn } from '../evidence/story/incidents.js';
+import { foldIncidents, type Incident, type Turn } from '../evidence/story/incidents.js';
+import type { FleetSeen } from '../evidence/views/fleet.js';
 import { messageOf } from '../host/ports/faults.js';
 import type { Clock } from '../host/ports/machine.js';
 import { formatTime } from '../host/words/instants.js';
 import type { Incidents } from './answers/history.js';
 import type { Daemon } from './daemon.js';
+import type { createFleetNow } from './fleet-look.js';
 import { jsonReply, type PageReply, type PageRequest } from './http/page-request.js';
 import type { Looks } from './looks.js';
 import { shownIncident } from './now-answers.js';
@@ -18,11 +20,14 @@ const againMs = 2_000;
 const rowsMax = 100;
 const turnsMax = 5_000;
 
-export function createIncidentsAnswers(
-  clock: Clock,
-  daemon: Pick<Daemon, 'told' | 'away'>,
-  looks: Pick<Looks, 'incidents'>,
-) {
+export interface IncidentsParts {
+  readonly clock: Clock;
+  readonly daemon: Pick<Daemon, 'told' | 'away'>;
+  readonly looks: Pick<Looks, 'incidents'>;
+  readonly fleet: ReturnType<typeof createFleetNow>;
+}
+
+export function createIncidentsAnswers({ clock, daemon, looks, fleet }: IncidentsParts) {
   const ended = new AbortController();
   let journal: string | undefined;
   /** The oldest first. */
@@ -43,7 +48,8 @@ export function createIncidentsAnswers(
       await reading;
       const nowMs = clock.wallMs();
       const since = formatTime(nowMs - dayMs);
-      const rows = foldIncidents(turns)
+      const silent = silentGates((await fleet())?.seen);
+      const rows = [...silent, ...foldIncidents(turns)]
         .filter(({ until }) => until === undefined || until >= since)
         .slice(0, rowsMax)
         .flatMap((row) => shownIncident(row, who));
@@ -92,6 +98,16 @@ export function createIncidentsAnswers(
       taken.abort(new Error('the answer was taken'));
     }
   }
+}
+
+/** Other gates that are silent now. When that is over, the verifier's own journal knows of it. */
+function silentGates(seen: FleetSeen | undefined): readonly Incident[] {
+  const lastSeen = new Map(seen?.gates.map((gate) => [gate.host, gate.lastSeen]));
+  return (seen?.findings ?? []).flatMap(({ kind, host, text }) => {
+    if (kind !== 'silent') return [];
+    const since = lastSeen.get(host);
+    return [{ kind, host, ...(since !== undefined && { since }), text: `${host}: ${text}.` }];
+  });
 }
 
 /** No person can have this name: it has a blank. */

@@ -28,6 +28,7 @@ import { createAccessHandlers } from './access-answers.js';
 import { createApprovalHandlers } from './approvals-answers.js';
 import { createBrowserAnswers } from './browser-answers.js';
 import { Daemon } from './daemon.js';
+import { createFleetNow } from './fleet-look.js';
 import { createHistoryAnswers } from './history-answers.js';
 import { createPageFiles } from './http/page-files.js';
 import { openPageServer, pageAddress, pagePlace } from './http/page-server.js';
@@ -120,11 +121,12 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
   const looks = createLooks(clock);
   opened.add('looks at the journal', () => looks.close());
   const stream = new NowStream({ clock, states: (signal) => daemon.states(signal) });
-  const parts = { clock, log, names, daemon, people, looks };
+  const fleet = createFleetNow(daemon, clock);
+  const parts = { clock, log, names, daemon, people, looks, fleet };
   const proof = createProofHandlers(parts);
   const charts = createHistoryAnswers(clock, daemon);
   opened.add('samples of the traffic', () => charts.close());
-  const past = createIncidentsAnswers(clock, daemon, looks);
+  const past = createIncidentsAnswers(parts);
   opened.add('incidents', () => past.close());
   const browsers = createBrowserAnswers({
     ...parts,

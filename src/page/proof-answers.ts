@@ -19,7 +19,7 @@ import { measureTrail, type TrailSize } from '../journal/files/trail-size.js';
 import type { NoticeReceiver } from '../rules/config/receiver.js';
 import type { AskReport } from './answers/endpoints.js';
 import type { Daemon } from './daemon.js';
-import { createFleetLook } from './fleet-look.js';
+import type { createFleetNow } from './fleet-look.js';
 import {
   jsonReply,
   type PageHandlers,
@@ -37,6 +37,7 @@ export interface ProofParts {
   readonly log: Pick<Log, 'report'>;
   readonly daemon: Pick<Daemon, 'told' | 'record' | 'flush' | 'facts' | 'sign'>;
   readonly looks: Pick<Looks, 'readLong'>;
+  readonly fleet: ReturnType<typeof createFleetNow>;
 }
 
 /** How long the measured size is reused: measuring looks at every file, and everybody may ask. */
@@ -45,8 +46,7 @@ const measuredMs = 1_000;
 export function createProofHandlers(
   parts: ProofParts,
 ): Required<Pick<PageHandlers, 'proof' | 'verify' | 'report'>> {
-  const { clock, log, daemon, looks } = parts;
-  let fleet: { readonly file: string; readonly look: ReturnType<typeof createFleetLook> } | undefined;
+  const { clock, log, daemon, looks, fleet } = parts;
   let measured: { readonly atMs: number; readonly size: Promise<TrailSize> } | undefined;
   let last: Verified | undefined;
   let running: (NonNullable<Proof['running']> & { readonly signal: AbortSignal }) | undefined;
@@ -64,13 +64,10 @@ export function createProofHandlers(
   async function proof({ who }: PageRequest): Promise<PageReply> {
     const asSeen = <T extends { readonly by: string }>(check: T): T =>
       seesOwnOnly(who) && check.by !== who.name ? { ...check, by: 'somebody else' } : check;
-    const { head, settings } = toldBy(daemon);
-    const { fleetFile: file } = settings.admin?.page ?? {};
-    if (fleet?.file !== file)
-      fleet = file === undefined ? undefined : { file, look: createFleetLook(file, clock) };
+    const { head } = toldBy(daemon);
     const nowMs = clock.now();
     if (measured === undefined || nowMs - measured.atMs >= measuredMs) measured = measureFrom(head.directory);
-    const [size, others, facts] = await Promise.all([measured.size, fleet?.look(), daemon.facts()]);
+    const [size, others, facts] = await Promise.all([measured.size, fleet(), daemon.facts()]);
     const { signal, ...now } = running ?? {};
     const shown: Proof = {
       at: formatTime(clock.wallMs()),

@@ -236,7 +236,12 @@ void test('in threads of looks: each answer gives its place back', async (t) => 
   t.after(() => looks.close());
   const told = { head: { ...doorHead, directory }, settings: Object(undefined), numbers: undefined };
   const moving = { ...clock, now: () => nowMs };
-  const answers = createIncidentsAnswers(moving, { told, away: undefined }, looks);
+  const answers = createIncidentsAnswers({
+    clock: moving,
+    daemon: { told, away: undefined },
+    looks,
+    fleet: () => Promise.resolve(undefined),
+  });
   t.after(() => answers.close());
   for (let at = 0; at < 8; at += 1) {
     nowMs += 60_000;
@@ -283,4 +288,32 @@ void test('a reload whose texts are missing or broken counts as one that opened 
   ]);
   const untold = [undefined, true, true].map((isWider) => [isWider, undefined]);
   for (const who of [viewer, limited]) assert.deepEqual(await widened(who), untold);
+});
+
+void test('another gate that is silent now stands before all others, with when it was last seen, for everybody', async (t) => {
+  const directory = openFolder(t);
+  writeJournal(directory, past(startMs));
+  const lastSeen = '2026-01-02T03:00:00.000Z';
+  const gate = { host: 'mx2', lastSeen, differs: [], findings: 1 };
+  const text = 'nothing came from it; look whether it runs';
+  const seen = {
+    at: lastSeen,
+    store: 's3',
+    records: 7,
+    gates: [gate, { ...gate, host: 'mx3' }],
+    findingCount: 2,
+    findings: [
+      { kind: 'silent', host: 'mx2', text },
+      { kind: 'differs', host: 'mx3', text },
+    ],
+  };
+  const { ask, close } = openIncidents(directory, startMs + hourMs, undefined, seen);
+  t.after(close);
+  const before = openIncidents(directory, startMs + hourMs);
+  t.after(before.close);
+  for (const who of [viewer, limited]) {
+    const [first, ...others] = (await ask(who)).rows;
+    assert.deepEqual(first, { kind: 'silent', host: 'mx2', since: lastSeen, text: `mx2: ${text}.` });
+    assert.deepEqual(others, (await before.ask(who)).rows);
+  }
 });

@@ -10,6 +10,7 @@ import { systemNumbers } from '../../src/host/machine/accounts.js';
 import { systemClock } from '../../src/host/machine/clock.js';
 import { JournalFault } from '../../src/host/ports/faults.js';
 import type { Note } from '../../src/page/daemon.js';
+import { createFleetNow } from '../../src/page/fleet-look.js';
 import { type PageCaller, type PageReply, Refusal, replyOf } from '../../src/page/http/page-request.js';
 import { createLooks } from '../../src/page/looks.js';
 import { createProofHandlers } from '../../src/page/proof-answers.js';
@@ -49,15 +50,18 @@ function desk(
   const tasks: LongTask[] = [];
   const { parts = [halfway, { part: 'verified', result }] } = more;
   const log = { report: ({ text }: { readonly text?: string | undefined }) => void logged.push(text ?? '') };
+  const clock = { ...systemClock, now: () => 1_000, wallMs: () => 1_000 };
+  const told = {
+    head: { ...doorHead, directory: more.directory ?? '/nowhere' },
+    numbers: systemNumbers,
+    settings: settingsWith(more.fleetFile),
+  };
   const handlers = createProofHandlers({
-    clock: { ...systemClock, now: () => 1_000, wallMs: () => 1_000 },
+    clock,
     log,
+    fleet: createFleetNow({ told }, clock),
     daemon: {
-      told: {
-        head: { ...doorHead, directory: more.directory ?? '/nowhere' },
-        numbers: systemNumbers,
-        settings: settingsWith(more.fleetFile),
-      },
+      told,
       async record({ name: by, from }, note) {
         await more.append?.();
         records.push({ by, from, ...note });

@@ -44,8 +44,12 @@ export interface Incident {
     | 'not reloaded'
     | 'killed'
     | 'locked'
-    | 'held';
+    | 'held'
+    /** Another gate, by the verifier of all of them. */
+    | 'silent';
   readonly backend?: string;
+  /** For a silent gate. */
+  readonly host?: string;
   /** For a lock or a hold: its id. `named`: for one of a mail user, the text for those who may see that user's mail. */
   readonly lock?: string;
   readonly named?: { readonly user: string; readonly text: string };
@@ -70,8 +74,9 @@ export interface Incident {
   readonly text: string;
 }
 
-type Draft = Omit<Incident, 'text' | 'since'> &
-  Partial<Omit<OpenTurn, 'kind'>> & {
+type Draft = Omit<Incident, 'text' | 'since' | 'kind'> & {
+  readonly kind: Exclude<Incident['kind'], 'silent'>;
+} & Partial<Omit<OpenTurn, 'kind'>> & {
     readonly locked?: ShownLock;
     /** Who lifted it. Undefined: it expired. */
     readonly lifted?: { readonly by: string; readonly reason: string } | undefined;

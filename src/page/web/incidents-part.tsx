@@ -1,4 +1,4 @@
-// A strip of the last hours under the charts, a line for each backend and one for dovegate, and the same as rows: what was down, stuck,
+// A strip of the last hours under the charts, a line for each backend, one for dovegate and one for each silent gate, and the same as rows: what was down, stuck,
 // drained, restarted, reloaded or killed, when, how long, by whom, and what it has cost. A row, or its mark in the strip, shows the time
 // around it.
 
@@ -32,6 +32,7 @@ const tones: Readonly<Record<Incident['kind'], Tone>> = {
   drained: 'warn',
   reserve: 'bad',
   blind: 'bad',
+  silent: 'bad',
   restarted: 'quiet',
   reloaded: 'quiet',
   'not reloaded': 'warn',
@@ -102,7 +103,7 @@ export function IncidentsPart() {
                 <>
                   In {hoursWords(hours)} no backend was down or drained, the journal took each record,
                   dovegate was neither restarted nor reloaded, nothing was locked or held, and no command was
-                  killed.
+                  killed. No other gate is known to be silent.
                 </>
               }
             />
@@ -123,8 +124,8 @@ function hoursWords(hours: string): string {
 }
 
 /** Incidents of one kind and moment, such as two kills, differ in the commands that they hit. */
-function keyOf({ kind, backend = '', lock = '', since = '', text, left = [] }: Incident): string {
-  return `${kind} ${backend}${lock} ${since} ${left[0]?.id ?? ''} ${since === '' ? text : ''}`;
+function keyOf({ kind, backend = '', host = '', lock = '', since = '', text, left = [] }: Incident): string {
+  return `${kind} ${backend}${host}${lock} ${since} ${left[0]?.id ?? ''} ${since === '' ? text : ''}`;
 }
 
 /** The time of an incident, with half of it added on each side, but enough to see the others beside it. */
@@ -227,6 +228,8 @@ interface StripProps {
   readonly onSee: (row: Incident) => void;
 }
 
+const laneOf = ({ host, backend = '' }: Incident): string => host ?? backend;
+
 /** For the eye and the pointer. The rows below show the same, and can be used by keyboard. */
 function Strip({ rows, from, until, onSee }: StripProps) {
   const begin = Date.parse(from);
@@ -234,7 +237,7 @@ function Strip({ rows, from, until, onSee }: StripProps) {
   const at = (time: string): number =>
     Math.min(width, Math.max(0, ((Date.parse(time) - begin) / wholeMs) * width));
   const within = rows.filter((row) => (row.since ?? '') <= until && (row.until ?? until) >= from);
-  const lanes = [...new Set(rows.map(({ backend = '' }) => backend))].toSorted();
+  const lanes = [...new Set(rows.map(laneOf))].toSorted();
   return (
     <div class="strip" role="img" aria-label={`${plural(within.length, 'incident')}, listed below`}>
       {lanes.map((lane) => (
@@ -243,7 +246,7 @@ function Strip({ rows, from, until, onSee }: StripProps) {
           <svg viewBox={`0 0 ${width} 12`} preserveAspectRatio="none" aria-hidden="true">
             <rect width={width} height="12" class="ground" />
             {within
-              .filter(({ backend = '' }) => backend === lane)
+              .filter((row) => laneOf(row) === lane)
               .map((row) => {
                 const start = row.since === undefined ? 0 : at(row.since);
                 const long = Math.max(leastWidth, at(row.until ?? until) - start);
