@@ -1,5 +1,6 @@
-// The incidents of the last day, as everybody may see them, and other gates that are silent now: from the journal, so that they are known after a restart of this process and of
-// the gate. What was read is kept, so only new records are read again; the first reading goes back in parts, and an answer says how far.
+// The incidents of the last day, as everybody may see them: from the journal, so that they are known after a restart of this process and of
+// the gate; and other gates that are silent now. What was read is kept, so only new records are read again; the first reading goes back in
+// parts, and an answer says how far.
 
 import { foldIncidents, type Incident, type Turn } from '../evidence/story/incidents.js';
 import type { FleetSeen } from '../evidence/views/fleet.js';

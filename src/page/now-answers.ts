@@ -13,6 +13,7 @@ import { isAmong } from './browser-answers.js';
 import type { Daemon } from './daemon.js';
 import { type PageCaller, type PageHandlers, Refusal } from './http/page-request.js';
 import type { NowStream, Sight } from './now-stream.js';
+import type { Wider } from './wider.js';
 
 /** Streams at once, and of one person. A person's first stream is never refused in favor of another person's second one. */
 const watchersMax = 20;
@@ -21,6 +22,7 @@ const watchersEachMax = 4;
 export function createNowHandlers(
   daemon: Pick<Daemon, 'states'>,
   stream: NowStream,
+  wider: Wider,
 ): Pick<PageHandlers, 'now' | 'backends-csv'> {
   const byPerson = new Map<string, number>();
 
@@ -30,7 +32,7 @@ export function createNowHandlers(
       if (own >= watchersEachMax) throw new Refusal(503, tooManyOwn);
       if (own > 0 && stream.watchers >= watchersMax) throw new Refusal(503, tooMany);
       byPerson.set(who.name, own + 1);
-      const pieces = stream.watch(sightOf(who), signal, isStill, () => {
+      const pieces = stream.watch(sightOf(who, wider), signal, isStill, () => {
         const left = (byPerson.get(who.name) ?? 1) - 1;
         if (left === 0) byPerson.delete(who.name);
         else byPerson.set(who.name, left);
@@ -50,14 +52,22 @@ export function createNowHandlers(
 const tooMany = `${watchersMax} windows watch already; close one of them, or use dovegate status --watch`;
 const tooManyOwn = `you watch in ${watchersEachMax} windows already; close one of them`;
 
-function sightOf(who: PageCaller): Sight {
-  const { roles } = who;
-  if (!roles.includes('audit')) return ({ now }) => now;
+function sightOf(who: PageCaller, wider: Wider): Sight {
+  const isAuditor = who.roles.includes('audit');
+  const withWider = (now: Now): Now => {
+    const { head } = now;
+    if (!who.roles.includes('operate')) return now;
+    const problems = [...head.problems, ...wider(head, isAuditor && who.users === undefined)];
+    return { ...now, head: { ...head, problems } };
+  };
+  if (!isAuditor) return ({ now }) => withWider(now);
   if (seesOwnOnly(who)) return ({ now }) => narrow(now);
   const isShown = isShownTo(who);
   return ({ now, runningUsers, troubleUsers, namedProblems }) => ({
-    ...now,
-    head: { ...now.head, problems: withNames(now.head.problems, namedProblems, isShown) },
+    ...withWider({
+      ...now,
+      head: { ...now.head, problems: withNames(now.head.problems, namedProblems, isShown) },
+    }),
     running: withUsers(now.running, runningUsers, isShown),
     troubles: withUsers(now.troubles, troubleUsers, isShown),
   });

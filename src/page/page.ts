@@ -43,6 +43,7 @@ import { People } from './people.js';
 import { createProofHandlers } from './proof-answers.js';
 import { createReviewHandlers } from './review-answers.js';
 import { createPageAnswers, createTrailHandlers } from './trail-answers.js';
+import { createWider } from './wider.js';
 
 const tellMs = 5_000;
 /** Pause before a socket that could not be made is tried again. */
@@ -141,7 +142,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
         pastUses: createPastUses(clock, looks),
       }),
       ...proof,
-      ...createNowHandlers(daemon, stream),
+      ...createNowHandlers(daemon, stream, createWider(daemon, looks)),
       ...createApprovalHandlers(parts),
       history: charts.history,
       incidents: past.incidents,

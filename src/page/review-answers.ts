@@ -143,6 +143,7 @@ function lookedOf(found: Found): LookedThrough | undefined {
     case 'replayed':
       return found.value.result?.looked;
     case 'checked':
+    case 'wider':
     case 'mailbox':
     case 'proved':
       return undefined;

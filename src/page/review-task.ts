@@ -7,6 +7,7 @@ import { createUserNames } from '../doveadm/names/user-name.js';
 import { type ReachingRule as FoundRule, mailboxReach } from '../evidence/proof/mailbox.js';
 import { proofOf } from '../evidence/proof/more.js';
 import { proofLines } from '../evidence/proof/words.js';
+import { createWidenings } from '../evidence/reading/read-incidents.js';
 import { filesSince, readToDamage } from '../evidence/reading/search-trail.js';
 import { createUnseenWatch } from '../evidence/reading/unseen.js';
 import { createPolicyPeriods, type PolicyPeriod } from '../evidence/review/policy-periods.js';
@@ -71,6 +72,8 @@ export type ReviewTask =
       readonly statement: string;
     }
   | { readonly kind: 'policies'; readonly directory: string; readonly sinceMs: number | undefined }
+  /** `was` and `now` are hashes of lists of policies. */
+  | { readonly kind: 'wider'; readonly directory: string; readonly was: string; readonly now: string }
   | { readonly kind: 'mailbox'; readonly settings: string; readonly user: string }
   | { readonly kind: 'prove'; readonly settings: string; readonly statement: string };
 
@@ -80,6 +83,7 @@ export type ReviewAnswer =
   | { readonly kind: 'checked'; readonly value: Checked }
   | { readonly kind: 'replayed'; readonly value: Replayed }
   | { readonly kind: 'policies'; readonly value: PolicyHistory }
+  | { readonly kind: 'wider'; readonly value: readonly string[] }
   | { readonly kind: 'mailbox'; readonly value: MailboxAccess }
   | { readonly kind: 'proved'; readonly value: Proved }
   | { readonly kind: 'refused'; readonly text: string };
@@ -125,6 +129,10 @@ export async function review(task: ReviewTask, clock: Pick<Clock, 'now' | 'wallM
     }
     case 'policies':
       return { kind: 'policies', value: await policiesIn(task, clock) };
+    case 'wider': {
+      const { directory, was, now } = task;
+      return { kind: 'wider', value: createWidenings(directory, clock)(was, now, clock.wallMs()) };
+    }
     case 'mailbox':
       return mailboxAsked(task.user, settingsIn(task.settings), clock);
     case 'prove': {

@@ -129,7 +129,7 @@ function desk() {
     story.asked.push(false);
   }
   const stream = new NowStream({ clock, states });
-  const { now: answer } = createNowHandlers({ states }, stream);
+  const { now: answer } = createNowHandlers({ states }, stream, () => []);
 
   function watch(more: Partial<PageCaller> = {}, isStill: () => boolean = () => true) {
     const controller = new AbortController();

@@ -76,17 +76,12 @@ const wideningMsMax = 4_000;
 const wideningsMax = 20;
 const wideningCharsMax = 500;
 
-/** What a start or a reload newly permits. Undefined: the record is neither, or its policies did not change. */
-function wideningsIn(
-  directory: string,
-  clock: Pick<Clock, 'now'>,
-): (record: StoredRecord) => readonly string[] | undefined {
+/** What policies permit more than others, in words: `was` and `now` are hashes of lists of policies. Empty: nothing. */
+export function createWidenings(directory: string, clock: Pick<Clock, 'now'>) {
   const textOf = readPolicyTexts(directory);
   const endMs = clock.now() + wideningMsMax;
   const isOver = (): boolean => clock.now() > endMs;
-  // A program may switch between the same two policies all day.
-  const known = new Map<string, readonly string[]>();
-  const tell = (was: string, now: string, nowMs: number): readonly string[] => {
+  return (was: string, now: string, nowMs: number): readonly string[] => {
     if (isOver()) return ['what it permits cannot be said: there was no time to compare it'];
     try {
       const words = wideningsBetween(was, now, textOf, { nowMs, isOver });
@@ -99,6 +94,16 @@ function wideningsIn(
       return [`what it permits cannot be said: ${cutTo(messageOf(fault), wideningCharsMax)}`];
     }
   };
+}
+
+/** What a start or a reload newly permits. Undefined: the record is neither, or its policies did not change. */
+function wideningsIn(
+  directory: string,
+  clock: Pick<Clock, 'now'>,
+): (record: StoredRecord) => readonly string[] | undefined {
+  const tell = createWidenings(directory, clock);
+  // A program may switch between the same two policies all day.
+  const known = new Map<string, readonly string[]>();
   return (record) => {
     const [was, now] = [textIn(record, 'was'), textIn(record, 'policies')];
     const isChange = record['event'] === 'start' || record['event'] === 'reload';

@@ -22,7 +22,7 @@ export function judge(running: Running, watch: NowWatch): readonly FoundProblem[
 }
 
 export function makeNow(running: Running, watch: NowWatch, nowMs: number): DoorNow {
-  const { exchanges, atMs, version, started, configHash } = running;
+  const { exchanges, atMs, version, started, configHash, policies } = running;
   const loaded = withoutFiles(running.loaded);
   const found = judge(running, watch);
   const problems = found.map((problem) => {
@@ -38,7 +38,18 @@ export function makeNow(running: Running, watch: NowWatch, nowMs: number): DoorN
   return {
     now: {
       at,
-      head: { host: hostName(), version, state, since, started, configHash, loaded, socket, problems },
+      head: {
+        host: hostName(),
+        version,
+        state,
+        since,
+        started,
+        configHash,
+        policies,
+        loaded,
+        socket,
+        problems,
+      },
       tiles: {
         ...watch.history.rates(nowMs),
         waiting: running.backends.reduce((sum, { waiters }) => sum + waiters, 0),

@@ -44,6 +44,7 @@ import { createOutages } from './outages.js';
 import { Pools } from './pools.js';
 import { filesChanged, keepPolicies, Reloader } from './reload.js';
 import { faultNow, type Gate, type GateStart, lookAt } from './running.js';
+import { SeenPolicies } from './seen-policies.js';
 import { createDoors, createServed, Switch, sessionsWithin } from './served.js';
 import { type OpenShipDoor, openShipDoor } from './ship-door.js';
 import { Shipped } from './shipped.js';
@@ -428,6 +429,7 @@ function openOperation(
   const gate: Gate = {
     ...parts,
     acknowledged: new Acknowledged(),
+    seenPolicies: new SeenPolicies(settings.state, policyListOf(settings).hash),
     outages: sight.outages,
     keys,
     start,
@@ -481,6 +483,7 @@ async function openDoors(
   await shipDoors.review(journal);
   gate.reloader.follow({
     done() {
+      gate.seenPolicies.turnTo(policyListOf(gate.served.now.settings).hash);
       page.door?.review();
       void shipDoors.review(journal);
     },

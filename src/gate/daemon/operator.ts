@@ -27,6 +27,7 @@ import type { KnownUsers } from './known-users.js';
 import type { Outages } from './outages.js';
 import type { Pools } from './pools.js';
 import type { Asker, Reloader } from './reload.js';
+import type { SeenPolicies } from './seen-policies.js';
 import type { Switch } from './served.js';
 
 const nameCharsMax = 64;
@@ -101,8 +102,8 @@ interface Parts {
   readonly pools: Pick<Pools, 'applyDrains'> & { readonly byName: ReadonlyMap<string, unknown> };
   readonly served: {
     readonly now: {
-      readonly settings: { readonly backends: Switch['now']['settings']['backends'] };
-      readonly persons: Pick<Persons, 'sharesHuman'>;
+      readonly settings: Pick<Switch['now']['settings'], 'backends' | 'admin'>;
+      readonly persons: Pick<Persons, 'sharesHuman' | 'personOf'>;
     };
   };
   readonly drained: Pick<DrainedBackends, 'find' | 'put'>;
@@ -111,6 +112,7 @@ interface Parts {
   readonly users: Pick<KnownUsers, 'confirm' | 'moved'>;
   readonly outages: Pick<Outages, 'refused' | 'turned'>;
   readonly acknowledged: Pick<Acknowledged, 'put'>;
+  readonly seenPolicies: Pick<SeenPolicies, 'whyNot' | 'take' | 'changedBy'>;
 }
 
 type Action = Exclude<OperatorAction, { kind: 'lock' | 'unlock' }>;
@@ -251,8 +253,11 @@ function whatIsNothing(
       const why = action.reason === undefined ? undefined : whyNotSaid(action.reason);
       return why === undefined ? undefined : { kind: 'refused', text: why };
     }
+    case 'acknowledge': {
+      const why = parts.seenPolicies.whyNot(action.text, operator.human.identities, parts.served.now);
+      return why === undefined ? undefined : { kind: 'refused', text: why };
+    }
     case 'revoke':
-    case 'acknowledge':
     case 'reload':
       return undefined;
     default:
@@ -292,7 +297,7 @@ const unread =
 async function carryOut(
   parts: Parts,
   action: Exclude<Action, { kind: 'revoke' }>,
-  { by }: Operator,
+  { by, human }: Operator,
   asker: Asker,
 ): Promise<ActionResult> {
   const { service, pools, served, drained, clock, reloader, users, outages } = parts;
@@ -322,12 +327,14 @@ async function carryOut(
       return { kind: 'done', text };
     }
     case 'acknowledge':
+      if (parts.seenPolicies.take(action.text)) return { kind: 'done', text: 'acknowledged' };
       parts.acknowledged.put(action.text, by, action.until);
       return { kind: 'done', text: `acknowledged until ${action.until}` };
     case 'confirm':
       return { kind: 'done', text: `only uid ${users.confirm(action.user)} is ${action.user} now` };
     case 'reload': {
       const { isSuccess, hash, problems, unfinished = [], restart } = await reloader.reload(asker);
+      if (isSuccess) parts.seenPolicies.changedBy(human.identities);
       const first = isSuccess ? `configuration ${hash} is served` : notReplaced;
       const later = restart.map((key) => `${key}: changed, and read only at a start`);
       const text = [first, ...problems, ...unfinished, ...later].join('\n');

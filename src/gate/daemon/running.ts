@@ -39,6 +39,7 @@ import type { Acknowledged, DrainedBackends } from './operator.js';
 import type { Outages } from './outages.js';
 import type { Pools } from './pools.js';
 import type { Reloader } from './reload.js';
+import type { SeenPolicies } from './seen-policies.js';
 import type { Switch } from './served.js';
 import type { Shipped } from './shipped.js';
 
@@ -55,6 +56,7 @@ export interface Gate {
   readonly served: Switch;
   readonly drained: DrainedBackends;
   readonly acknowledged: Acknowledged;
+  readonly seenPolicies: SeenPolicies;
   readonly outages: Pick<Outages, 'refused' | 'lost' | 'refusedPerSecond' | 'turned'>;
   readonly access: AccessDesk;
   readonly users: KnownUsers;
@@ -205,6 +207,7 @@ export function lookAt(gate: Gate): Running {
     refusedKeys: () => facts()?.refusedKeys ?? [],
     failedLogins: () => facts()?.failedLogins ?? { count: 0, most: undefined },
     stall: () => facts()?.stall,
+    policies: () => gate.seenPolicies.now,
     acknowledged: () => (key) => gate.acknowledged.find(key, clock.wallMs()),
     log: () => ({ dropped: log.dropped, suppressed: log.suppressed }),
   });

@@ -30,6 +30,8 @@ export interface NowHead {
   /** The start of the process. */
   readonly started: string;
   readonly configHash: string;
+  /** Hashes of lists of policies: those that an operator has seen last, and those that are served. */
+  readonly policies: { readonly seen: string; readonly served: string };
   /** Without `files`. */
   readonly loaded: Loaded;
   /** The first UNIX socket where commands are taken; absent: there is none. */

@@ -11,6 +11,14 @@ export interface Drain {
 /** Begins the sentence of a refused reload; the first problem follows. */
 export const notReplaced = 'the configuration is not replaced';
 
+/**
+ * The key of the problem that the served policies may permit more than those that were seen last, with the hashes of both lists. The page
+ * makes that problem, and nobody else.
+ */
+export function widerKey(seen: string, served = ''): string {
+  return `wider ${seen} ${served}`.trimEnd();
+}
+
 /** How the served configuration was loaded: by the start, or by whose reload. */
 export interface Loaded {
   /** RFC 3339. */

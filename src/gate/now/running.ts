@@ -103,6 +103,8 @@ export interface Running {
   readonly lookups: readonly { readonly socket: string; readonly sinceMs: number; readonly why: Meaning }[];
   readonly refusedKeys: readonly RefusedKey[];
   readonly failedLogins: FailedLogins;
+  /** Hashes of lists of policies: those that an operator has seen last, and those that are served. */
+  readonly policies: { readonly seen: string; readonly served: string };
   /** Who acknowledged a problem that degrades nothing, by its key, and until when (RFC 3339). */
   readonly acknowledged: (key: string) => { readonly by: string; readonly until: string } | undefined;
   /** The longest stall of the event loop in the last minute. */

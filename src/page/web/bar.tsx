@@ -2,7 +2,9 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import type { NowHead, Problem } from '../../gate/now/now.js';
+import { widerKey } from '../../gate/now/operator.js';
 import { countWords, durationWords, plural } from '../../host/words/words.js';
+import type { Done } from '../answers/api.js';
 import { useTask } from './asked.js';
 import { Dialog } from './dialog.js';
 import { Ago, Button, Empty, Name, Segments, Sentence, Sign, Time } from './kit.js';
@@ -201,10 +203,14 @@ const hoursOffered = [4, 24, 168] as const;
 function Acknowledge({ problem: { key, acknowledged, text } }: { readonly problem: Problem }) {
   const { api } = useSession();
   const { said, run } = useTask();
+  // Who has looked at what policies permit has done so for ever.
+  const offered = key.startsWith(widerKey(''))
+    ? [{ hours: 1, words: 'I have looked at it' }]
+    : hoursOffered.map((hours) => ({ hours, words: `acknowledge for ${durationWords(hours * 3_600_000)}` }));
   const acknowledge = (hours: number): void =>
     run(async (signal) => {
-      await api.json('POST /api/acknowledge/:problem/:hours', { params: [key, String(hours)], signal });
-      return '';
+      const asked = { params: [key, String(hours)], signal };
+      return (await api.json<Done>('POST /api/acknowledge/:problem/:hours', asked)).text;
     });
   return (
     <p class="why">
@@ -214,17 +220,19 @@ function Acknowledge({ problem: { key, acknowledged, text } }: { readonly proble
         </span>
       )}
       {acknowledged === undefined &&
-        hoursOffered.map((hours) => (
+        offered.map(({ hours, words }) => (
           <Button
             key={hours}
             kind="small"
             onClick={() => acknowledge(hours)}
-            label={`Acknowledge for ${durationWords(hours * 3_600_000)}: ${visible(text)}`}
+            label={`${words}: ${visible(text)}`}
           >
-            acknowledge for {durationWords(hours * 3_600_000)}
+            {words}
           </Button>
         ))}
-      <span role="status">{said}</span>
+      <span role="status">
+        <Sentence text={said} />
+      </span>
     </p>
   );
 }

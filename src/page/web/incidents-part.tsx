@@ -1,6 +1,6 @@
-// A strip of the last hours under the charts, a line for each backend, one for dovegate and one for each silent gate, and the same as rows: what was down, stuck,
-// drained, restarted, reloaded or killed, when, how long, by whom, and what it has cost. A row, or its mark in the strip, shows the time
-// around it.
+// A strip of the last hours under the charts, a line for each backend, one for dovegate and one for each silent gate, and the same as rows:
+// what was down, stuck, drained, restarted, reloaded or killed, when, how long, by whom, and what it has cost. A row, or its mark in the
+// strip, shows the time around it.
 
 import { useState } from 'preact/hooks';
 import { durationWords, plural } from '../../host/words/words.js';

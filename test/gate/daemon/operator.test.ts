@@ -33,6 +33,7 @@ function open(more: Partial<Parts> = {}) {
     users: { moved: [], confirm: notAsked },
     outages: { refused: () => ({ count: 7, requesters: 2 }), turned: () => undefined },
     acknowledged: new Acknowledged(),
+    seenPolicies: { whyNot: () => undefined, take: () => false, changedBy: () => undefined },
     journal: { appendDurable: async (record) => void recorded.push({ ...record }) },
     drained: { find: () => undefined, put: notAsked },
     ...more,

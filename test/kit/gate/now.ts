@@ -22,6 +22,7 @@ export const emptyNow: Now = {
     since: '2026-11-21T02:14:00.000Z',
     started: '2026-11-21T02:14:00.000Z',
     configHash: 'abc',
+    policies: { seen: 'p1', served: 'p1' },
     loaded: { since: '2026-11-21T02:14:00.000Z', files: [] },
     problems: [],
   },

@@ -93,6 +93,7 @@ export const healthy: Running = {
   uptimeMs: 60_000.4,
   state: 'serving',
   configHash: 'aa',
+  policies: { seen: 'p1', served: 'p1' },
   loaded: { since: '2026-11-21T02:14:00.000Z', by: 'anna', files: ['/etc/dovegate/dovegate.yaml: of uid 0'] },
   observing: [],
   candidates: [],

@@ -23,6 +23,7 @@ import { troubleOf } from '../../../src/page/trouble-words.js';
 import { policyListOf } from '../../../src/rules/config/policy-list.js';
 import type { Settings } from '../../../src/rules/config/settings.js';
 import { noHuman } from '../../../src/rules/identity/human.js';
+import { Persons } from '../../../src/rules/identity/person.js';
 import { settle } from '../plain/fake-clock.js';
 import { replyPacket } from './memory-backend.js';
 import {
@@ -218,7 +219,7 @@ export async function writeHistory(directory: string, chance: Chance): Promise<W
         byName: new Map([['mail1', {}]]),
         applyDrains: () => engine.pool.setDrained(drained.has('mail1')),
       },
-      served: { now: { settings: engine.settings, persons: { sharesHuman: () => false } } },
+      served: { now: { settings: engine.settings, persons: new Persons(new Map()) } },
       drained: {
         find: (name) => drained.get(name),
         put: (name, value) => void (value === undefined ? drained.delete(name) : drained.set(name, value)),
@@ -245,6 +246,7 @@ export async function writeHistory(directory: string, chance: Chance): Promise<W
       users: { moved: [], confirm: notAsked },
       outages,
       acknowledged: new Acknowledged(),
+      seenPolicies: { whyNot: () => undefined, take: () => false, changedBy: () => undefined },
     });
     const operator = (by: string) => ({ by, human: noHuman });
     engine.pool.setDrained(drained.has('mail1'));

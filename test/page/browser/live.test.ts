@@ -206,7 +206,9 @@ for (const isHeard of [true, false])
       const client = await desk.daemon.client();
       assert.equal((await client.ask({ user: 'alice@example.org', fields: ['quota get'] })).status, '+');
       await signIn(page, desk.daemon.origin, 'auditor', '/trail');
-      const at = page.locator('main [data-row] time').first();
+      // Sums above it, which come later, have rows and times that a closed summary hides.
+      const table = page.getByRole('table', { name: 'Commands, the newest first' });
+      const at = table.locator('[data-row] time').first();
       const before = await at.innerText();
       const bars = page.locator('.bars .legend').filter({ hasText: ' to ' });
       const barsBefore = await bars.innerText();

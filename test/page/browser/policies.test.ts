@@ -74,6 +74,29 @@ browserTest('who changed the policies, what that permits, and what ran under it'
   const operator = await desk.signIn(t, 'oncall', '/');
   await operator.page.getByText('Somebody may do more than before.').waitFor();
   assert.equal(await operator.page.getByText('support may now').count(), 0);
+
+  // It is over, so nobody has to look at it. The next one waits for an operator, in words only for whom sees all mail users.
+  const bell = operator.page.getByRole('button', { name: /to look at$/ });
+  const before = await bell.count();
+  await reload(config.replace('- mailbox status\n', '- mailbox status\n      - mailbox rename\n'));
+  const seen = operator.page.getByRole('button', {
+    name: /^I have looked at it: The policies may permit more/,
+  });
+  await until(async () => (await bell.count()) > before || before > 0, 'the bell');
+  await bell.click();
+  await seen.waitFor();
+  assert.equal(await operator.page.getByText('mailbox rename').count(), 0);
+  await seen.click();
+  await seen.waitFor({ state: 'detached' });
+  const looked = auditRecords(daemon).filter(({ action }) => action === 'acknowledge');
+  assert.deepEqual(
+    looked.map(({ by, outcome }) => [by, outcome]),
+    [
+      ['oncall', undefined],
+      ['oncall', 'ok'],
+    ],
+  );
+  await reload(config);
 });
 
 browserTest('who reaches a mailbox, by which rules, and a statement of what is in force', async (t) => {
