@@ -10,7 +10,7 @@ import { pause } from '../../host/concurrency/waiting.js';
 import { systemClock } from '../../host/machine/clock.js';
 import { isAccessDenied, whyDenied } from '../../host/machine/denied.js';
 import { holdProcess } from '../../host/machine/process.js';
-import { CommandFault, plain, stderr, stdout } from '../../host/output/output.js';
+import { CommandFault, plain, stderr, stdout, wrongUsage } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import { formatJsonLines } from '../../host/words/text.js';
 import { formatCommand } from '../../journal/records/encode.js';
@@ -151,7 +151,7 @@ function readAsked(options: Typed, words: readonly string[]) {
   const { users = [], to: _, ...given } = valuesOf(options);
   const typed = readSentCommand(words);
   const wrong = (text: string): never => {
-    throw new CommandFault(exitCodes.usage, `dovegate: ${text}`);
+    throw wrongUsage(`dovegate: ${text}`);
   };
   if (typed.isAllUsers || typed.userFile !== undefined || typed.socket !== undefined)
     wrong('-A, -F and -S cannot be requested: name each user with --user');
@@ -175,9 +175,9 @@ function valuesOf(typed: Typed): AccessValues {
       return value === undefined ? [] : [[name, value]];
     }),
   );
-  if (values.forMs === 0) throw new CommandFault(exitCodes.usage, 'dovegate: --for must be longer than 0');
+  if (values.forMs === 0) throw wrongUsage('dovegate: --for must be longer than 0');
   const why = whyNoReason('revoke', values.reason);
-  if (why !== undefined) throw new CommandFault(exitCodes.usage, `dovegate: ${why}`);
+  if (why !== undefined) throw wrongUsage(`dovegate: ${why}`);
   return values;
 }
 
@@ -225,11 +225,12 @@ function whyForgotten(id: string): string {
 async function findDoor(socket: string | undefined, options: DoorOptions): Promise<ServerDoor> {
   const { ca } = options;
   if (socket !== undefined && ca !== undefined && socket.includes('/'))
-    throw new CommandFault(exitCodes.usage, 'dovegate: --ca is for --http and HOST:PORT');
+    throw wrongUsage('dovegate: --ca is for --http and HOST:PORT');
   const door = await findServerDoor(socket, process.env, options);
   if (door !== undefined) return door;
-  const text = `dovegate: no socket: give one with --socket, in DOVEADM_SOCKET, or in ${clientSettingsFile}`;
-  throw new CommandFault(exitCodes.usage, text);
+  throw wrongUsage(
+    `dovegate: no socket: give one with --socket, in DOVEADM_SOCKET, or in ${clientSettingsFile}`,
+  );
 }
 
 /** `gone`: the exit code if no daemon answers. */

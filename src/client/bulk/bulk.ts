@@ -7,7 +7,7 @@ import type { NameCase } from '../../doveadm/names/user-name.js';
 import { randomBytes, systemClock } from '../../host/machine/clock.js';
 import { endUnread } from '../../host/machine/outputs.js';
 import { holdProcess, onSignal } from '../../host/machine/process.js';
-import { CommandFault, formatFault, plain, stderr } from '../../host/output/output.js';
+import { CommandFault, formatFault, plain, stderr, wrongUsage } from '../../host/output/output.js';
 import { openScreen } from '../../host/output/screen.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import { foldAscii } from '../../host/words/text.js';
@@ -202,10 +202,7 @@ function howToGoOn(resume: string | undefined): string {
 
 function formatOf(format: string | undefined): BulkFormat {
   if (format === undefined || format === 'table' || format === 'json') return format ?? 'table';
-  throw new CommandFault(
-    exitCodes.usage,
-    'with --users the format is table, or json for one line of JSON a user',
-  );
+  throw wrongUsage('with --users the format is table, or json for one line of JSON a user');
 }
 
 async function readCommand(options: BulkOptions, words: readonly string[]): Promise<BulkCommand> {
@@ -217,20 +214,14 @@ async function readCommand(options: BulkOptions, words: readonly string[]): Prom
     typed.user !== undefined ||
     typed.socket !== undefined
   )
-    throw new CommandFault(
-      exitCodes.usage,
-      '--users is for a command for one mailbox user, without -u, -A, -F and -S',
-    );
+    throw wrongUsage('--users is for a command for one mailbox user, without -u, -A, -F and -S');
   const isDryRun = options.dryRun === true;
   // A dry run needs the text only to compare it with a state.
   const text = isDryRun && options.resume === undefined ? undefined : typed.input;
   if (text !== undefined && text.file === undefined && options.users === '-')
-    throw new CommandFault(
-      exitCodes.usage,
-      'stdin cannot be the list and the text of the command: give the text as a file',
-    );
+    throw wrongUsage('stdin cannot be the list and the text of the command: give the text as a file');
   const door = await findServerDoor(options.socket, process.env, options);
-  if (door === undefined) throw new CommandFault(exitCodes.usage, 'no socket: give one with --socket');
+  if (door === undefined) throw wrongUsage('no socket: give one with --socket');
   const input = text === undefined ? undefined : await readWholeInput(text.file);
   return {
     words,
@@ -301,8 +292,9 @@ async function askName(
 async function refuseOthers(user: string, command: BulkCommand, signal: AbortSignal): Promise<void> {
   const named = await askName(user, command, signal);
   if (foldAscii(named).startsWith(foldAscii(user))) return;
-  const text = `the server knows no command "${plain(command.words.slice(0, 2).join(' '))}" for one mailbox user`;
-  throw new CommandFault(exitCodes.usage, text);
+  throw wrongUsage(
+    `the server knows no command "${plain(command.words.slice(0, 2).join(' '))}" for one mailbox user`,
+  );
 }
 
 /** Whether two names of a list that differ in case only are two users. Rejects with a CommandFault if the server does not say. */

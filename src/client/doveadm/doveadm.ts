@@ -7,7 +7,7 @@ import {
   type TypedCommand,
   writeUsage,
 } from '../../doveadm/commands/typed-command.js';
-import { CommandFault, formatFault, stderr, stdout } from '../../host/output/output.js';
+import { CommandFault, formatFault, stderr, stdout, wrongUsage } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import { ask, type UserSource } from './ask.js';
 import { allFormats, type Format } from './row-printer.js';
@@ -29,15 +29,12 @@ export function send(options: SendOptions, words: readonly string[], onDenied?: 
   return printingFaults('dovegate: ', async () => {
     const typed = readSentCommand(words);
     if (typed.isAllUsers || typed.userFile !== undefined || typed.socket !== undefined)
-      throw new CommandFault(exitCodes.usage, '-A, -F and -S work only under the name doveadm');
+      throw wrongUsage('-A, -F and -S work only under the name doveadm');
     if (typed.command.scope === 'user' && options.user !== undefined && typed.user !== undefined)
-      throw new CommandFault(exitCodes.usage, 'the user is named twice: by --user, and by -u');
+      throw wrongUsage('the user is named twice: by --user, and by -u');
     const { http, dryRun = false } = options;
     if (http !== undefined && (options.verbose || options.debug))
-      throw new CommandFault(
-        exitCodes.usage,
-        'the HTTP API has no log lines: --verbose and --debug ask for none',
-      );
+      throw wrongUsage('the HTTP API has no log lines: --verbose and --debug ask for none');
     const door = await findServerDoor(options.socket, process.env, options);
     return ask({
       words,
@@ -62,8 +59,7 @@ export function doveadm(args: readonly string[], environment: NodeJS.ProcessEnv)
   return printingFaults('doveadm: Error: ', async () => {
     const { words, wantsHelp, ...shown } = readOwnOptions(args);
     if (wantsHelp || words[0] === 'help') return help(wantsHelp ? words : words.slice(1));
-    if (words.length === 0)
-      throw new CommandFault(exitCodes.usage, 'no command is given; doveadm help lists them');
+    if (words.length === 0) throw wrongUsage('no command is given; doveadm help lists them');
     const typed = readTypedCommand(words);
     const isDryRun = readDryRun(environment['DOVEGATE_DRY_RUN']);
     const door = await findServerDoor(typed.socket, environment);
@@ -85,7 +81,7 @@ export function doveadm(args: readonly string[], environment: NodeJS.ProcessEnv)
 function readDryRun(value = ''): boolean {
   if (value === '1') return true;
   if (value === '' || value === '0') return false;
-  throw new CommandFault(exitCodes.usage, `DOVEGATE_DRY_RUN is "${value}": it must be 1 or 0`);
+  throw wrongUsage(`DOVEGATE_DRY_RUN is "${value}": it must be 1 or 0`);
 }
 
 /** Resolves to the exit code. */
@@ -100,13 +96,12 @@ export async function printingFaults(prefix: string, run: () => Promise<number>)
 }
 
 function noDoor(option: string): never {
-  const text = `no socket: give one with ${option}, in DOVEADM_SOCKET, or in ${clientSettingsFile}`;
-  throw new CommandFault(exitCodes.usage, text);
+  throw wrongUsage(`no socket: give one with ${option}, in DOVEADM_SOCKET, or in ${clientSettingsFile}`);
 }
 
 function help(words: readonly string[]): number {
   const text = writeUsage(words);
-  if (text === undefined) throw new CommandFault(exitCodes.usage, `there is no command "${words.join(' ')}"`);
+  if (text === undefined) throw wrongUsage(`there is no command "${words.join(' ')}"`);
   stdout(text);
   return exitCodes.ok;
 }
@@ -116,7 +111,7 @@ function usersOf({ command, isAllUsers, userFile, user }: TypedCommand): UserSou
   if (command.scope === 'server') return { kind: 'one', user: '' };
   if (isAllUsers) return { kind: 'mask', mask: '*' };
   if (userFile !== undefined) return { kind: 'file', path: userFile };
-  if (user === undefined) throw new CommandFault(exitCodes.usage, 'One of -u, -F or -A must be provided');
+  if (user === undefined) throw wrongUsage('One of -u, -F or -A must be provided');
   return /[*?]/.test(user) ? { kind: 'mask', mask: user } : { kind: 'one', user };
 }
 
@@ -149,12 +144,11 @@ function readOwnOptions(args: readonly string[]) {
   }
   for (const letter of given) {
     if ('coi'.includes(letter))
-      throw new CommandFault(
-        exitCodes.usage,
+      throw wrongUsage(
         `-${letter} changes the settings of Dovecot on its own machine: it is never sent over a socket`,
       );
     if (letter !== '--help' && !commandLetters.some((each) => each.letter === letter))
-      throw new CommandFault(exitCodes.usage, `invalid option -- '${letter}'`);
+      throw wrongUsage(`invalid option -- '${letter}'`);
   }
   return {
     format,
@@ -168,7 +162,6 @@ function readOwnOptions(args: readonly string[]) {
 
 function formatOf(text: string | undefined): Format {
   const format = allFormats.find((one) => one === text);
-  if (format === undefined)
-    throw new CommandFault(exitCodes.usage, `-f takes one of ${allFormats.join(', ')}`);
+  if (format === undefined) throw wrongUsage(`-f takes one of ${allFormats.join(', ')}`);
   return format;
 }

@@ -1,9 +1,8 @@
 // The command line of `dovegate send`. src/main.ts loads it without the other subcommands, because scripts call it once for each mailbox.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { CommandFault } from '../../host/output/output.js';
+import { wrongUsage } from '../../host/output/output.js';
 import { type End, numberParser, parseWait, runCommands } from '../../host/output/run-commands.js';
-import { exitCodes } from '../../host/ports/machine.js';
 import type { BulkOptions } from '../bulk/bulk.js';
 import { parsePace } from '../bulk/pace.js';
 import type { SendOptions } from './doveadm.js';
@@ -63,20 +62,20 @@ export function addSend(program: Command, end: End): void {
       const { users, rate, jobs, resume, wait } = options;
       if (options.request === true) {
         if (users !== undefined || options.dryRun === true)
-          throw new CommandFault(exitCodes.usage, '--request goes without --users and --dry-run');
+          throw wrongUsage('--request goes without --users and --dry-run');
         const { sendRequesting } = await import('../access/ask-access.js');
         const { send } = await import('./doveadm.js');
         const sendIt = (onDenied?: () => void) => send(options, words, onDenied);
         return end(await sendRequesting(options, words, wait ?? waitDefaultMs, sendIt));
       }
-      if (wait !== undefined) throw new CommandFault(exitCodes.usage, '--wait is for --request');
+      if (wait !== undefined) throw wrongUsage('--wait is for --request');
       if (users === undefined) {
         if ([rate, jobs, resume].some((option) => option !== undefined))
-          throw new CommandFault(exitCodes.usage, '--rate, --jobs and --resume are for --users');
+          throw wrongUsage('--rate, --jobs and --resume are for --users');
         return end(await (await import('./doveadm.js')).send(options, words));
       }
       if (options.user !== undefined || options.verbose || options.debug)
-        throw new CommandFault(exitCodes.usage, '--users goes without --user, --verbose and --debug');
+        throw wrongUsage('--users goes without --user, --verbose and --debug');
       end(await (await import('../bulk/bulk.js')).bulk({ ...options, users }, words));
     });
 }

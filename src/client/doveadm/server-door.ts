@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { exitCodeOf as statusExitCode } from '../../doveadm/reply/reply.js';
 import { systemClock } from '../../host/machine/clock.js';
 import { readSecretFile, readText } from '../../host/machine/files.js';
-import { CommandFault } from '../../host/output/output.js';
+import { CommandFault, wrongUsage } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import { isOfThisMachine } from '../../host/ports/peer.js';
 import type { ClientSettings } from '../../rules/config/parse-client.js';
@@ -70,7 +70,7 @@ export async function findServerDoor(
   options: DoorOptions = {},
 ): Promise<ServerDoor | undefined> {
   if (options.http !== undefined) return findHttpDoor(options.http, named, options);
-  if (options.keyFile !== undefined) throw new CommandFault(exitCodes.usage, '--key-file is for --http only');
+  if (options.keyFile !== undefined) throw wrongUsage('--key-file is for --http only');
   const given = named ?? environment['DOVEADM_SOCKET'];
   // A socket needs nothing but its path.
   const written = given?.includes('/') === true ? undefined : await readClientSettings(environment);
@@ -78,10 +78,7 @@ export async function findServerDoor(
   if (at === undefined) return undefined;
   const address = parseServerAddress(at);
   if (address === undefined)
-    throw new CommandFault(
-      exitCodes.usage,
-      `${at}: neither HOST:PORT nor the path of a socket, which has a slash, as ./NAME`,
-    );
+    throw wrongUsage(`${at}: neither HOST:PORT nor the path of a socket, which has a slash, as ./NAME`);
   let session: ConnectOptions = address;
   let login = '';
   let otherWays: ((fault: unknown) => unknown) | undefined;
@@ -98,7 +95,7 @@ export async function findServerDoor(
     const { account, passwordFile, ca, certificate, key, tls } = options;
     const text = `${at} is the path of a UNIX socket: TLS and accounts are for HOST:PORT only`;
     if ([account, passwordFile, ca, certificate, key, tls].some((option) => option !== undefined))
-      throw new CommandFault(exitCodes.usage, text);
+      throw wrongUsage(text);
   }
   const open: ServerDoor['open'] = async (onLog, signal) => {
     try {
@@ -128,10 +125,8 @@ export async function findHttpDoor(
   socket: string | undefined,
   { account, passwordFile, ca, certificate, key, tls, keyFile }: DoorOptions,
 ): Promise<ServerDoor> {
-  if ([socket, account, passwordFile, tls].some((option) => option !== undefined)) {
-    const text = '--http takes a key, no socket, account or --tls: the URL says https or http';
-    throw new CommandFault(exitCodes.usage, text);
-  }
+  if ([socket, account, passwordFile, tls].some((option) => option !== undefined))
+    throw wrongUsage('--http takes a key, no socket, account or --tls: the URL says https or http');
   const keyText = keyFile === undefined ? undefined : await readPassword(keyFile, 'the key file');
   const session: ConnectOptions = {
     url,
@@ -152,7 +147,7 @@ export async function findHttpDoor(
     await (await connect(session)).close();
   } catch (fault) {
     if (!(fault instanceof SessionFault)) throw fault;
-    throw new CommandFault(exitCodes.usage, `--http: ${fault.message}`);
+    throw wrongUsage(`--http: ${fault.message}`);
   }
   return { name: url, isHttp: true, login, open: (onLog, signal) => connect({ ...session, onLog, signal }) };
 }
@@ -185,7 +180,7 @@ async function tcpOptions(
   const tls = options.tls ?? settings.tls ?? 'starttls';
   if (tls === 'off' && !isOfThisMachine(host)) {
     const text = `TLS may be off on loopback only, and ${host} is another machine; use starttls or implicit`;
-    throw new CommandFault(exitCodes.usage, text);
+    throw wrongUsage(text);
   }
   const ownCertificate = certificateOptions(options.certificate, options.key);
   const certificateFile = options.certificate;
@@ -194,10 +189,7 @@ async function tcpOptions(
   const isItsAccount = options.account === undefined || options.account === settings.account;
   const passwordFile = options.passwordFile ?? (isItsAccount ? settings.passwordFile : undefined);
   if (options.account !== undefined && passwordFile === undefined && certificateFile === undefined)
-    throw new CommandFault(
-      exitCodes.usage,
-      `account ${options.account} needs a password file or a certificate`,
-    );
+    throw wrongUsage(`account ${options.account} needs a password file or a certificate`);
   const caFile = options.ca ?? settings.caFile;
   const serverName = settings.serverName;
   const session = {
@@ -230,7 +222,7 @@ function certificateOptions(
   keyFile: string | undefined,
 ): Pick<ConnectOptions, 'certificate'> {
   if ((certificateFile === undefined) !== (keyFile === undefined))
-    throw new CommandFault(exitCodes.usage, 'a certificate needs its key: give both, or none');
+    throw wrongUsage('a certificate needs its key: give both, or none');
   if (certificateFile === undefined || keyFile === undefined) return {};
   return {
     certificate: {

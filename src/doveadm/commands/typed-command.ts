@@ -1,8 +1,7 @@
 // Parses a typed command as the real doveadm does before it connects: the command, the arguments to send, and the inputs to read
 // here (a text, a list of users). The list of commands and their usage come from the catalog.
 
-import { CommandFault } from '../../host/output/output.js';
-import { exitCodes } from '../../host/ports/machine.js';
+import { wrongUsage } from '../../host/output/output.js';
 import { canonicalArguments } from '../meaning/canonical.js';
 import {
   allSeries,
@@ -37,7 +36,7 @@ const commonParameters = ['all-users', 'socket-path', 'user', 'user-file', 'tran
 /** Throws a CommandFault for words that are no command, or none that goes over a socket. */
 export function readTypedCommand(words: readonly string[], series: Series = '2.4'): TypedCommand {
   const local = whyLocal(words);
-  if (local !== undefined) throw new CommandFault(exitCodes.usage, local);
+  if (local !== undefined) throw wrongUsage(local);
   const own = resolveOwnCommand(words);
   if (own !== undefined) return readArguments('2.4', own.command, own.args);
   // A command that 2.4 lacks may exist in 2.3.
@@ -45,7 +44,7 @@ export function readTypedCommand(words: readonly string[], series: Series = '2.4
     const found = resolveCommand(one, words);
     if (found !== undefined) return readArguments(one, found.command, found.args);
   }
-  throw new CommandFault(exitCodes.usage, `there is no command "${words.slice(0, 2).join(' ')}"`);
+  throw wrongUsage(`there is no command "${words.slice(0, 2).join(' ')}"`);
 }
 
 /**
@@ -76,12 +75,9 @@ function readArguments(series: Series, command: Command, args: readonly string[]
   // The real program reads `-` as stdin, which is also the default.
   const given = command.input === 'dot' && args.at(-1) === '-' ? args.slice(0, -1) : args;
   const parsed = parseArguments(series, command, given, true);
-  if (parsed.kind === 'unparsable') throw new CommandFault(exitCodes.usage, parsed.message);
+  if (parsed.kind === 'unparsable') throw wrongUsage(parsed.message);
   if (inputOf(command, parsed) === 'duplex')
-    throw new CommandFault(
-      exitCodes.usage,
-      `"${command.name}" needs the connection in both directions: it cannot be run here`,
-    );
+    throw wrongUsage(`"${command.name}" needs the connection in both directions: it cannot be run here`);
   const isMail = command.scope === 'user';
   const value = (name: string): string | undefined => (isMail ? parsed.values.get(name)?.[0] : undefined);
   const sent = isMail ? withoutParameters(parsed, [...commonParameters, 'file']) : parsed;

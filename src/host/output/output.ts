@@ -1,6 +1,7 @@
 // What subcommands share: text for people and pipes on stdout, errors and warnings on stderr, and the fault that ends a command. Text of a
 // client, a backend or a file reaches a terminal only through `plain`.
 
+import { exitCodes } from '../ports/machine.js';
 import { formatWords, printable } from '../words/text.js';
 
 export function stdout(text: string): void {
@@ -61,6 +62,11 @@ export class CommandFault extends Error {
     this.name = 'CommandFault';
     this.exitCode = exitCode;
   }
+}
+
+/** For what the command line cannot mean. */
+export function wrongUsage(message: string): CommandFault {
+  return new CommandFault(exitCodes.usage, message);
 }
 
 const words: ReadonlyMap<string, string> = new Map([

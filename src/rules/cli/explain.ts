@@ -14,6 +14,7 @@ import {
   formatPlace,
   plain,
   stdout,
+  wrongUsage,
 } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import { formatJsonLines } from '../../host/words/text.js';
@@ -144,7 +145,7 @@ function readScript(file: string): string {
   try {
     return readFileSync(file === '-' ? 0 : file, 'utf8');
   } catch (fault) {
-    throw new CommandFault(exitCodes.usage, `${file}: ${fault instanceof Error ? fault.message : ''}`);
+    throw wrongUsage(`${file}: ${fault instanceof Error ? fault.message : ''}`);
   }
 }
 

@@ -2,7 +2,7 @@
 // identity. The files that settings name are not read, so rules can be tried on a machine without the passwords.
 
 import { gidsOf, userNameOf } from '../../host/machine/accounts.js';
-import { CommandFault, formatPlace } from '../../host/output/output.js';
+import { CommandFault, formatPlace, wrongUsage } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import type { AnswerRow } from '../answers/rights.js';
 import { checkBeside } from '../config/check-beside.js';
@@ -64,8 +64,7 @@ export function openListener(choice: ListenerChoice): {
   const listener = settings.listeners.find((each) => each.name === name);
   if (listener === undefined) {
     const names = settings.listeners.map((each) => each.name);
-    throw new CommandFault(
-      exitCodes.usage,
+    throw wrongUsage(
       `${config} has no listener "${name}"${meantBy(name, names, `; there are: ${names.join(', ')}`)}`,
     );
   }
@@ -82,7 +81,7 @@ function policyNameFor(listener: ListenerSettings, places: Places, asker: Asker)
     createPolicyChooser(listener)({ listener: listener.name, uid, groups: gidsOf(uid) }),
   );
   if ('policy' in found) return found.policy;
-  if ('wrong' in found) throw new CommandFault(exitCodes.usage, found.wrong);
+  if ('wrong' in found) throw wrongUsage(found.wrong);
   const place = placeIn(places, `listeners.${listener.name}`);
   throw new CommandFault(exitCodes.notPermitted, `${found.refused} (${formatPlace(place)})`);
 }

@@ -2,8 +2,7 @@
 // values of variables stay open. A call that cannot be read, or that calls doveadm by a variable, is reported, never left out.
 
 import { readTypedCommand, type TypedCommand } from '../../doveadm/commands/typed-command.js';
-import { CommandFault } from '../../host/output/output.js';
-import { exitCodes } from '../../host/ports/machine.js';
+import { CommandFault, wrongUsage } from '../../host/output/output.js';
 import { isForRealDoveadm } from '../answers/read-answer.js';
 
 export interface ScriptLine {
@@ -96,10 +95,7 @@ function askedOf({ command, args, ...typed }: TypedCommand, user: string): Pick<
   const { user: named = '' } = typed;
   const isOpen = named.search(variable) !== -1 || isOfMany(typed);
   if (isOpen && user === '')
-    throw new CommandFault(
-      exitCodes.usage,
-      'it is for any user: name one to ask about, as --user bob@example.com',
-    );
+    throw wrongUsage('it is for any user: name one to ask about, as --user bob@example.com');
   const words = args.map((word) => (isOpen && named !== '' ? word.replaceAll(named, openUser) : word));
   return { asked: { user: isOpen ? user : named, words: [command.name, ...words] } };
 }
