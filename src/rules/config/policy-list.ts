@@ -54,24 +54,11 @@ export type ListedSettings = Pick<
 
 export function policyListOf(settings: ListedSettings): { readonly hash: string; readonly text: string } {
   const { policies, listeners, backends, routes, serverCommands, persons } = settings;
-  const list: PolicyList = {
-    policies: byName([...policies.values()], ({ version, shadow }) => ({
-      version,
-      ...(shadow && { shadow: shadow.version }),
-    })),
-    listeners: byName(listeners, ({ peers: may, policies: choices, accounts, keys }) => ({
-      ...(may && { peers: peersOf(may) }),
-      policies: choices.map(({ policy, peers: whose }) => ({
-        policy,
-        ...(whose && { peers: peersOf(whose) }),
-      })),
-      accounts: accounts.map(loginOf),
-      keys: keys.map(loginOf),
-    })),
-    backends: byName(backends, ({ sharedNamespaces, namespaces }) => ({
-      ...(sharedNamespaces && { shared: [...sharedNamespaces] }),
-      ...(namespaces && { namespaces: [...namespaces] }),
-    })),
+  // The shape leaves out all other keys.
+  const list = listShape.parse({
+    policies: byName([...policies.values()], ({ version, shadow }) => ({ version, shadow: shadow?.version })),
+    listeners: byName(listeners, (each) => each),
+    backends: byName(backends, ({ sharedNamespaces: shared, namespaces }) => ({ shared, namespaces })),
     routes: routes.map(({ users, target }) => `${users.texts.join(' ')} -> ${formatTarget(target)}`),
     serverCommands: Object.fromEntries(
       [['default', serverCommands.default] as const, ...serverCommands.byCommand].map(([name, target]) => [
@@ -80,7 +67,7 @@ export function policyListOf(settings: ListedSettings): { readonly hash: string;
       ]),
     ),
     persons: Object.fromEntries([...persons].map(([name, person]) => [name, identitiesOf(person).join(' ')])),
-  };
+  });
   const text = `${JSON.stringify(list, undefined, 1)}\n`;
   return { hash: sha256Hex(text), text };
 }
@@ -96,18 +83,4 @@ function byName<Named extends { readonly name: string }, Value>(
 ): Record<string, Value> {
   const sorted = all.toSorted((one, other) => (one.name < other.name ? -1 : 1));
   return Object.fromEntries(sorted.map((one) => [one.name, of(one)]));
-}
-
-function loginOf({ name, policy }: z.infer<typeof login>): z.infer<typeof login> {
-  return { name, policy };
-}
-
-function peersOf({
-  users,
-  groups,
-}: {
-  readonly users: readonly (string | number)[];
-  readonly groups: readonly (string | number)[];
-}): z.infer<typeof peers> {
-  return { users: users.map(String), groups: groups.map(String) };
 }
