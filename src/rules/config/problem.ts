@@ -33,6 +33,10 @@ export interface Placed {
 /** A problem that is found outside of the parser; its path says where it is. */
 export type Finding = Omit<Problem, keyof Place>;
 
+export function finding(severity: Severity, path: string, message: string, code: ProblemCode): Finding {
+  return { path, message, severity, code };
+}
+
 /** Where the parts of a configuration stand, by their paths; '': the file. */
 export type Places = ReadonlyMap<string, Place>;
 

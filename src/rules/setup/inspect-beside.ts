@@ -21,7 +21,7 @@ import { credentialsFolder } from '../../host/machine/process.js';
 import { systemListFile } from '../../host/machine/system-trust.js';
 import { isLoopback } from '../../host/ports/peer.js';
 import { foldAscii, formatWords } from '../../host/words/text.js';
-import { type Finding, placeIn } from '../config/problem.js';
+import { type Finding, finding, placeIn } from '../config/problem.js';
 import type { Settings } from '../config/settings.js';
 import { strikesAlways } from '../policy/match.js';
 import type { Policy, Rule } from '../policy/policy.js';
@@ -86,13 +86,14 @@ function checksHere(files: BesideParts['files'], daemon: Account | undefined): O
 function inspectModesOfPolicies({ policies }: Settings): readonly Finding[] {
   return [...policies.values()]
     .filter(({ mode }) => mode === 'observe')
-    .map(({ name }) => ({
-      path: `policies.${name}.mode`,
-      message:
+    .map(({ name }) =>
+      finding(
+        'warning',
+        `policies.${name}.mode`,
         'observes: users, except and deny do not hold for commands that only touch mailboxes of users named one by one',
-      severity: 'warning',
-      code: 'too-open',
-    }));
+        'too-open',
+      ),
+    );
 }
 
 /** The name that Dovecot's own clients log in with unless `doveadm_username` differs: with one password for all, it can be anybody. */
@@ -103,12 +104,14 @@ function inspectSharedLogins({ listeners, policies }: Settings): readonly Findin
   return listeners.flatMap(({ name, accounts }) =>
     accounts
       .filter((account) => account.name === sharedLogin && policies.get(account.policy)?.mode === 'enforce')
-      .map(() => ({
-        path: `listeners.${name}.accounts`,
-        message: `"${sharedLogin}" is whoever knows the password of Dovecot's old port: give each program a socket or an account of its own, and take this one out (dovegate audit search --listener ${name} --since 7d: who still uses it)`,
-        severity: 'warning',
-        code: 'too-open',
-      })),
+      .map(() =>
+        finding(
+          'warning',
+          `listeners.${name}.accounts`,
+          `"${sharedLogin}" is whoever knows the password of Dovecot's old port: give each program a socket or an account of its own, and take this one out (dovegate audit search --listener ${name} --since 7d: who still uses it)`,
+          'too-open',
+        ),
+      ),
   );
 }
 
@@ -122,12 +125,7 @@ function inspectReleases({ policies, backends }: Settings): readonly Finding[] {
   const message = `policy ${granting.name} grants "dsync-server", and this Dovecot is not known to be ${safeForDsync} or newer: before that release, stored mail can act as dsync commands (CVE-2026-33606); write its release, or move only mail that you trust`;
   return backends
     .filter(({ release }) => release === undefined || !isSince(release, safeForDsync))
-    .map(({ name }) => ({
-      path: `backends.${name}`,
-      message,
-      severity: 'warning',
-      code: 'doubtful',
-    }));
+    .map(({ name }) => finding('warning', `backends.${name}`, message, 'doubtful'));
 }
 
 function mayGrantDsync({ allow, onRequest, denyByCommand }: Policy): boolean {
@@ -171,9 +169,7 @@ function inspectNames(
     'mail_users.resolve': mailUsers.resolve === undefined ? whyOneMailbox(names) : undefined,
   };
   const otherNames = Object.entries(why).flatMap(([path, said]): readonly Finding[] =>
-    said === undefined
-      ? []
-      : [{ path, message: `the Dovecot of this machine ${said}`, severity: 'warning', code: 'doubtful' }],
+    said === undefined ? [] : [finding('warning', path, `the Dovecot of this machine ${said}`, 'doubtful')],
   );
   return [...otherNames, ...local.flatMap((each) => unlistedNamespaces(each, sharedNamespaces))];
 }
@@ -187,7 +183,7 @@ function unlistedNamespaces(
   if (unlisted.length === 0) return [];
   const message = `does not list ${unlisted.join(' ')}, where its Dovecot can show mail of others (shared, public or virtual mailboxes): rules and holds let names there pass`;
   const path = `backends.${name}`;
-  return [{ path, message, severity: 'warning', code: 'namespaces-unsaid' }];
+  return [finding('warning', path, message, 'namespaces-unsaid')];
 }
 
 export interface FolderChecks {
@@ -217,7 +213,7 @@ export function inspectFolders(
     const other = inTheWay(folder);
     if (other !== undefined) {
       const message = `${folder} cannot be a directory: ${other} is none; move that away, or name another place`;
-      return [{ path, message, severity: 'error', code: 'invalid-value' }];
+      return [finding('error', path, message, 'invalid-value')];
     }
     const closed = where(folder);
     // Both may need the same folder, which one command creates.
@@ -231,7 +227,7 @@ export function inspectFolders(
       ? `a path without "/" at its beginning is one beside its file: write ${usual}`
       : `run: ${makes} (${byUnit})`;
     const message = `${folder} is not there, and ${daemonName}, the user of the daemon, may not make it in ${closed.above}, so "dovegate serve" would not start; ${todo}`;
-    return [{ path, message, severity: 'warning', code: 'doubtful' }];
+    return [finding('warning', path, message, 'doubtful')];
   });
 }
 

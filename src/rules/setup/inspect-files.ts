@@ -6,7 +6,7 @@ import type { PoorMemory, Unsafe } from '../../host/machine/files.js';
 import { noSystemList, systemListFile } from '../../host/machine/system-trust.js';
 import { prepareOffer } from '../../host/net/tls-accept.js';
 import { isOfThisMachine } from '../../host/ports/peer.js';
-import type { Finding } from '../config/problem.js';
+import { type Finding, finding, type Severity } from '../config/problem.js';
 import type { Asking } from '../config/read-files.js';
 import type { Settings } from '../config/settings.js';
 import { ownSignKeyName, parsePublicKey, parseSignKey, publicKeyName } from '../keys/sign-key.js';
@@ -52,7 +52,7 @@ export function* inspectFiles(
     const message = isLater
       ? `${file} is there only while its service runs, so it was not looked at`
       : `${file} cannot be read: ${why}`;
-    yield [{ path, message, severity: isLater ? 'warning' : 'error', code: 'unreadable-file' }];
+    yield [finding(isLater ? 'warning' : 'error', path, message, 'unreadable-file')];
   }
 }
 
@@ -84,7 +84,7 @@ export function inspectTrust(
 }
 
 export function withoutTrust(path: string): Finding {
-  return { path, message: noSystemList, severity: 'error', code: 'unreadable-file' };
+  return finding('error', path, noSystemList, 'unreadable-file');
 }
 
 /** Why a file is unsafe; undefined: it is safe. `isSecret`: others must not be able to read it either. */
@@ -111,7 +111,7 @@ export function* inspectModes(
 }
 
 export function unsafeFile(path: string, { text: message, isDoubtful }: Unsafe): Finding {
-  return { path, message, severity: isDoubtful ? 'warning' : 'error', code: 'unsafe-file' };
+  return finding(isDoubtful ? 'warning' : 'error', path, message, 'unsafe-file');
 }
 
 /**
@@ -128,7 +128,7 @@ export function inspectRights(
     ({ path, file }): Finding[] => {
       if (file === undefined || file.startsWith(credentialsFolder)) return [];
       const message = whyNot(file);
-      return message === undefined ? [] : [{ path, message, severity: 'error', code: 'unreadable-file' }];
+      return message === undefined ? [] : [finding('error', path, message, 'unreadable-file')];
     },
   );
 }
@@ -175,7 +175,7 @@ export function inspectToken({ admin }: Settings, read: ReadIfThere): readonly F
   }
   if (token === undefined || Buffer.byteLength(token) >= tokenBytesMin) return [];
   const message = `${tokenFile} has fewer than ${tokenBytesMin} bytes, and other machines can try it; make one with "openssl rand -hex 32"`;
-  return [{ path: 'admin.token_file', message, severity: 'error', code: 'doubtful' }];
+  return [finding('error', 'admin.token_file', message, 'doubtful')];
 }
 
 /** A warning if the key is missing or another one; none if that cannot be checked. */
@@ -199,7 +199,7 @@ export function inspectSignKey(settings: Settings, read: ReadIfThere): readonly 
       ? `${path} is gone, the key ${known} that signed ${audit.directory}, so the next start makes another one`
       : `${path} is ${now}, and ${audit.directory} was signed by ${known}`;
   const message = `${what}; put the old key back, or "dovegate audit verify" fails until somebody accepts the new one (--accept-key)`;
-  return [{ path: 'audit.sign_key', message, severity: 'warning', code: 'doubtful' }];
+  return [finding('warning', 'audit.sign_key', message, 'doubtful')];
 }
 
 /** A warning if the memory file cannot keep records over a crash, or may be slow; records are as safe as before. */
@@ -213,7 +213,7 @@ export function inspectMemory(
   const message = poor.isUsable
     ? poor.text
     : `${memoryFile} cannot be made: ${poor.text}; every command then waits until its record is on disk, as with "off"`;
-  return [{ path: 'audit.memory', message, severity: 'warning', code: 'doubtful' }];
+  return [finding('warning', 'audit.memory', message, 'doubtful')];
 }
 
 const sections: ReadonlyMap<string, string> = new Map([
@@ -237,12 +237,8 @@ function inspectPair(
   credentials: string | undefined,
   advice: (path: string) => string,
 ): readonly Finding[] {
-  const problem = (key: string, message: string, severity: Finding['severity']): Finding => ({
-    path: `${sectionOf(files.name)}.tls.${key}`,
-    message,
-    severity,
-    code: 'bad-certificate',
-  });
+  const problem = (key: string, message: string, severity: Severity): Finding =>
+    finding(severity, `${sectionOf(files.name)}.tls.${key}`, message, 'bad-certificate');
   const later = [files.certificate, files.key, files.clientCa ?? ''].find(
     (path) => credentials === undefined && path.startsWith(credentialsFolder),
   );

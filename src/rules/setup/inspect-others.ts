@@ -6,7 +6,7 @@ import type { Unsafe } from '../../host/machine/files.js';
 import { howToInstall, type OptionalPackage } from '../../host/machine/optional-packages.js';
 import { packaged } from '../../host/machine/packaged.js';
 import { formatWords } from '../../host/words/text.js';
-import { type Finding, placeIn } from '../config/problem.js';
+import { type Finding, finding, placeIn } from '../config/problem.js';
 import { parseSecret } from '../config/receiver.js';
 import { isNoticeSettings, type Settings } from '../config/settings.js';
 import { sinkFilesOf, sinkLibraryOf } from '../config/sink-files.js';
@@ -75,11 +75,10 @@ function inspectOne(
   if (file === undefined) return [];
   if (file.startsWith(credentialsFolder)) {
     const message = `${file} is there only while ${process.user}.service runs, so it was not looked at`;
-    return [{ path, message, severity: 'warning', code: 'unreadable-file' }];
+    return [finding('warning', path, message, 'unreadable-file')];
   }
   const why = checks.whyUnreadable(file);
-  if (why !== undefined)
-    return [{ path, message: `${file} cannot be read: ${why}`, severity: 'error', code: 'unreadable-file' }];
+  if (why !== undefined) return [finding('error', path, `${file} cannot be read: ${why}`, 'unreadable-file')];
   const isSecret = secretKeys.test(path);
   const unsafe = checks.whyUnsafe(file, isSecret, process.user);
   return [
@@ -100,7 +99,7 @@ function closedTo(
   if (file === undefined || file.startsWith(credentialsFolder) || whyUnreadable(file) !== undefined)
     return [];
   const message = whyClosed(process, file, isSecret);
-  return message === undefined ? [] : [{ path, message, severity: 'warning', code: 'unreadable-file' }];
+  return message === undefined ? [] : [finding('warning', path, message, 'unreadable-file')];
 }
 
 /** Hidden by both services: TemporaryFileSystem=, ProtectHome= and PrivateTmp=. */
@@ -135,7 +134,7 @@ function openToDaemon({ user }: OtherProcess, path: string, file: string): Findi
     ['chmod', '0400', file],
   ];
   const message = `${file} can be read by the daemon, which does not need it; run: ${run.map((words) => formatWords(words)).join(' && ')}`;
-  return { path, message, severity: 'warning', code: 'unsafe-file' };
+  return finding('warning', path, message, 'unsafe-file');
 }
 
 /** Files that only the page's process reads, without its TLS. */
@@ -195,12 +194,14 @@ function inspectLibraries(
   ];
   return needed
     .filter(([, , library]) => !isInstalled(library))
-    .map(([path, name, library]) => ({
-      path,
-      message: `the library for ${name} is not installed; ${howToInstall(library)}, or take this out`,
-      severity: 'error',
-      code: 'not-installed',
-    }));
+    .map(([path, name, library]) =>
+      finding(
+        'error',
+        path,
+        `the library for ${name} is not installed; ${howToInstall(library)}, or take this out`,
+        'not-installed',
+      ),
+    );
 }
 
 /** Secrets that are empty, or not of the required form. */
@@ -210,7 +211,7 @@ function inspectSecrets(
 ): readonly Finding[] {
   const found: Finding[] = [];
   const add = (path: string, message: string): void =>
-    void found.push({ path, message, severity: 'error', code: 'doubtful' });
+    void found.push(finding('error', path, message, 'doubtful'));
   const { oidc } = admin?.page ?? {};
   if (oidc !== undefined && read(oidc.clientSecretFile)?.trim() === '')
     add(
@@ -234,7 +235,7 @@ function withoutAuthority(path: string, file: string): readonly Finding[] {
   } catch (fault) {
     if (!(fault instanceof CertificateFault)) throw fault;
     const message = `${fault.message}; put the certificate of the authority there, as PEM`;
-    return [{ path, message, severity: 'error', code: 'bad-certificate' }];
+    return [finding('error', path, message, 'bad-certificate')];
   }
 }
 
@@ -244,7 +245,7 @@ function inspectClient(file: string, path: string, nowMs: number): readonly Find
     const leftMs = readEndOf(file) - nowMs;
     if (leftMs >= warnMs) return [];
     const message = `${file}: ${expirySentence('receiver-client', leftMs)}`;
-    return [{ path, message, severity: 'warning', code: 'bad-certificate' }];
+    return [finding('warning', path, message, 'bad-certificate')];
   } catch (fault) {
     if (!(fault instanceof CertificateFault)) throw fault;
     return [];
@@ -266,6 +267,6 @@ function inspectUrls(
     const open = whyUnsafe(file, true);
     if (open === undefined || open.isDoubtful) return [];
     const message = `whoever knows this URL can write to the channel, and ${open.text}`;
-    return [{ path, message, severity: 'warning', code: 'unsafe-file' }];
+    return [finding('warning', path, message, 'unsafe-file')];
   });
 }

@@ -7,7 +7,7 @@ import { groupOf } from '../../host/machine/files.js';
 import { localSources } from '../../host/machine/name-service.js';
 import type { Peer } from '../../host/ports/peer.js';
 import { numberIn } from '../../host/words/user-word.js';
-import type { Finding, Severity } from '../config/problem.js';
+import { type Finding, finding, type Severity } from '../config/problem.js';
 import {
   isSocket,
   type ListenerSettings,
@@ -147,7 +147,7 @@ function inspectPersons({ persons }: Settings, numbers: NameNumbers): Finding[] 
 function withoutGroup(): Finding {
   const message =
     'can show no records: its process is another user; add audit.group: GROUP, a group of which that user is a member';
-  return { path: 'admin.page', message, severity: 'warning', code: 'no-effect' };
+  return finding('warning', 'admin.page', message, 'no-effect');
 }
 
 function inspectPage(page: PageSettings, ourselves: Ourselves, numbers: NameNumbers): Finding[] {
@@ -191,12 +191,7 @@ export function inspectReaders(
   const { page } = admin ?? {};
   if (page === undefined) return [];
   const readers = audit.group === undefined ? undefined : numbers.gidOf(audit.group);
-  const told = (path: string, message: string): Finding => ({
-    path,
-    message,
-    severity,
-    code: 'too-open',
-  });
+  const told = (path: string, message: string): Finding => finding(severity, path, message, 'too-open');
   const { group } = page.socket ?? {};
   const isShared = group !== undefined && readers !== undefined && numbers.gidOf(group) === readers;
   const shared = `is the group of audit.group too, so everybody who may connect reads the files of the whole journal; give the socket a group of its own, as dovegate-people`;
@@ -223,12 +218,7 @@ export function inspectReaders(
 type Tell = (key: string, severity: Severity, message: string) => Finding;
 
 function teller(path: string): Tell {
-  return (key, severity, message) => ({
-    path: `${path}.${key}`,
-    message,
-    severity,
-    code: 'unknown-account',
-  });
+  return (key, severity, message) => finding(severity, `${path}.${key}`, message, 'unknown-account');
 }
 
 function strangers(listener: ListenerSettings, numbers: NameNumbers, tell: Tell): Finding[] {

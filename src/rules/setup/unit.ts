@@ -10,7 +10,7 @@ import { packaged } from '../../host/machine/packaged.js';
 import { readFromDisk } from '../../host/machine/process.js';
 import { formatWords } from '../../host/words/text.js';
 import { findSettings } from '../config/parse-settings.js';
-import type { Finding } from '../config/problem.js';
+import { type Finding, finding } from '../config/problem.js';
 import { isSocket, type Settings } from '../config/settings.js';
 import { daemonUidOf } from './inspect.js';
 
@@ -220,13 +220,13 @@ export function inspectUnit(
     .filter(() => isMissing(secretsFolder))
     .map(({ place }): Finding => {
       const message = `${secretsFolder} is not there, so the service would not start (243/CREDENTIALS; LoadCredential= in ${place}); run: install -d -m 0700 ${secretsFolder}`;
-      return { path: '', message, severity: 'warning', code: 'doubtful' };
+      return finding('warning', '', message, 'doubtful');
     });
   const denied = written.flatMap(([path, folder]): Finding[] => {
     const denial = whyUnitDenies(folder, unit);
     if (denial === undefined) return [];
     const message = `${folder} is closed to the service, which would not start: ${denial.text}; ${denial.todo}`;
-    return [{ path, message, severity: 'warning', code: 'doubtful' }];
+    return [finding('warning', path, message, 'doubtful')];
   });
   return [...denied, ...noSecrets];
 }
