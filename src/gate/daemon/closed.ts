@@ -4,7 +4,7 @@
 
 import { pause } from '../../host/concurrency/waiting.js';
 import { onSignal, type PassedSocket } from '../../host/machine/process.js';
-import { type InheritedListener, listenInherited } from '../../host/net/listen.js';
+import { bindInherited, createAcceptor, type InheritedListener } from '../../host/net/listen.js';
 import { messageOf } from '../../host/ports/faults.js';
 import type { Transport } from '../../host/ports/transport.js';
 import { plural } from '../../host/words/words.js';
@@ -65,7 +65,7 @@ export async function refuseClients(
         );
       };
       const socket = { name, descriptor: native.duplicate(descriptor) };
-      open.push(await listenInherited(socket, clock, accept, onError, native));
+      open.push(await bindInherited(createAcceptor(clock, accept, native), socket, onError));
     } catch (fault) {
       onError(messageOf(fault));
     }

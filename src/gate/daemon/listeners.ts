@@ -6,10 +6,11 @@ import type { NameNumbers } from '../../host/machine/accounts.js';
 import {
   type Accept,
   type BoundListener,
+  bindInherited,
+  bindTcp,
+  bindUnix,
+  createAcceptor,
   ListenFault,
-  listenInherited,
-  listenTcp,
-  listenUnix,
   type TcpPlace,
   type Turn,
   type UnixPlace,
@@ -70,15 +71,15 @@ export function createListeners(
     const fail = (text: string): void => onError(named.name, text);
     if (source.kind === 'unix') {
       const { place, group } = source;
-      const listen = () => listenUnix(place, clock, accept, fail, native);
+      const listen = () => bindUnix(createAcceptor(clock, accept, native), place, fail);
       return { named, key, place, bound: await withGroup(`listener ${name}`, group, listen) };
     }
     const turn: Turn = (address) => turnOf(named.name, address);
-    if (source.kind === 'tcp')
-      return { named, key, bound: await listenTcp(source, clock, accept, fail, native, turn) };
+    const acceptor = createAcceptor(clock, accept, native, turn);
+    if (source.kind === 'tcp') return { named, key, bound: await bindTcp(acceptor, source, fail) };
     const { family } = source;
     const inherited = { name: source.name, descriptor: passed.take(source.name, family, name) };
-    const bound = await listenInherited(inherited, clock, accept, fail, native, turn);
+    const bound = await bindInherited(acceptor, inherited, fail);
     return { named, key, bound, family, address: bound.address };
   }
 

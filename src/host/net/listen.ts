@@ -53,11 +53,14 @@ const acceptOptions = {
 /** When to take a connection; undefined: at once. Nothing is read before: of a thousand clients at once, each would wait for all others. */
 export type Turn = (address: string | undefined) => Promise<void> | undefined;
 
-/** A server that does not listen yet; it passes accepted transports to `accept`. Its options apply to TCP sockets only. */
+/**
+ * A server that does not listen yet; it passes each accepted transport to `accept` in its turn, with the descriptor below it. Its options
+ * apply to TCP sockets only. With `kernel`, the loss of a peer is noticed within 250 ms if there is a callback for it (`Transport.onGone`).
+ */
 export function createAcceptor(
   clock: Clock,
   accept: Accept,
-  kernel: SocketQuestions | undefined,
+  kernel?: SocketQuestions,
   turnOf: Turn = () => undefined,
 ): Server {
   return createServer(acceptOptions, (socket) => {
@@ -82,21 +85,9 @@ function ignore(): void {
 }
 
 /**
- * Binds `place` and passes each accepted transport to `accept`, with the descriptor below it. Rejects with a ListenFault. With `kernel`,
- * the loss of a peer is noticed within 250 ms if there is a callback for it (`Transport.onGone`). `onError` gets errors of the listening
- * socket; accepting goes on. (Running out of descriptors gives no error: libuv then drops clients silently.)
+ * Binds `place` for a server that does not listen yet. Rejects with a ListenFault. `onError` gets errors of the listening socket; accepting
+ * goes on. (Running out of descriptors gives no error: libuv then drops clients silently.)
  */
-export function listenUnix(
-  place: UnixPlace,
-  clock: Clock,
-  accept: Accept,
-  onError: (text: string) => void,
-  kernel?: SocketQuestions,
-): Promise<BoundListener> {
-  return bindUnix(createAcceptor(clock, accept, kernel), place, onError);
-}
-
-/** Binds `place` for a server with its own accept handling, as for HTTP. The rest is as with `listenUnix`. */
 export async function bindUnix(
   server: Server,
   place: UnixPlace,
@@ -148,19 +139,7 @@ export interface BoundTcp extends Pick<BoundListener, 'close'> {
   readonly port: number;
 }
 
-/** Binds `place` and passes accepted transports to `accept`, in their turn. The rest is as with `listenUnix`. */
-export function listenTcp(
-  place: TcpPlace,
-  clock: Clock,
-  accept: Accept,
-  onError: (text: string) => void,
-  kernel?: SocketQuestions,
-  turnOf?: Turn,
-): Promise<BoundTcp> {
-  return bindTcp(createAcceptor(clock, accept, kernel, turnOf), place, onError);
-}
-
-/** Binds `place`. Rejects with a ListenFault. `onError` gets errors of the listening socket; accepting goes on. */
+/** Binds `place`, as `bindUnix`. */
 export async function bindTcp(
   server: Server,
   place: TcpPlace,
@@ -201,19 +180,7 @@ export interface InheritedListener extends Pick<BoundListener, 'close'> {
   readonly address: string | undefined;
 }
 
-/** Passes accepted transports to `accept`, in their turn; the rest is as with `listenUnix`. */
-export function listenInherited(
-  socket: InheritedSocket,
-  clock: Clock,
-  accept: Accept,
-  onError: (text: string) => void,
-  kernel?: SocketQuestions,
-  turnOf?: Turn,
-): Promise<InheritedListener> {
-  return bindInherited(createAcceptor(clock, accept, kernel, turnOf), socket, onError);
-}
-
-/** For a server with its own accept handling, as for HTTP. The rest is as with `listenInherited`. */
+/** Takes over the socket, as `bindUnix`. */
 export async function bindInherited(
   server: Server,
   { name, descriptor }: InheritedSocket,

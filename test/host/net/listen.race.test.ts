@@ -17,7 +17,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../../src/host/machine/clock.js';
-import { type BoundListener, ListenFault, listenUnix } from '../../../src/host/net/listen.js';
+import { type BoundListener, bindUnix, createAcceptor, ListenFault } from '../../../src/host/net/listen.js';
 import type { Transport } from '../../../src/host/ports/transport.js';
 import { openFolder } from '../../kit/plain/folder.js';
 
@@ -108,7 +108,7 @@ const attacks: Readonly<Record<string, (place: Place) => void>> = {
 
 const refuse = (transport: Transport): void => transport.close('draining', true);
 const listenAt = (path: string, mode: number) =>
-  listenUnix({ path, mode, ...nobody }, systemClock, refuse, assert.fail);
+  bindUnix(createAcceptor(systemClock, refuse), { path, mode, ...nobody }, assert.fail);
 const nobody = { uid: process.getuid?.(), gid: process.getgid?.() };
 
 const steps: Readonly<Record<string, (listener: BoundListener) => void | Promise<void>>> = {

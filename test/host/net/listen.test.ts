@@ -18,11 +18,12 @@ import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../../src/host/machine/clock.js';
 import { loadNative } from '../../../src/host/machine/native.js';
 import {
+  type Accept,
+  bindInherited,
   bindTcp,
+  bindUnix,
+  createAcceptor,
   ListenFault,
-  listenInherited,
-  listenTcp,
-  listenUnix,
   type Turn,
   type UnixPlace,
 } from '../../../src/host/net/listen.js';
@@ -46,7 +47,8 @@ function connects(path: string): Promise<boolean> {
   });
 }
 
-const listenAt = (socket: UnixPlace, take = refuse) => listenUnix(socket, systemClock, take, failOnError);
+const listenAt = (socket: UnixPlace, take = refuse) =>
+  bindUnix(createAcceptor(systemClock, take), socket, failOnError);
 
 test('the socket has its mode, serves, and is gone after close, with nothing beside it', async (t) => {
   const path = join(openFolder(t), 'a.sock');
@@ -146,7 +148,7 @@ void test('one after the other accepts; file, mode and those who wait stay', asy
   };
   const open = () => {
     const inherited = { name: 'systemd:support', descriptor: native.duplicate(original) };
-    return listenInherited(inherited, systemClock, take, failOnError);
+    return bindInherited(createAcceptor(systemClock, take), inherited, failOnError);
   };
   const until = (count: number) => wait.until(() => accepted.length >= count, `${count} clients`);
   // From here on nobody but the listeners accepts: the holder's own handle is closed, its descriptor lives on.
@@ -173,7 +175,7 @@ void test('one after the other accepts; file, mode and those who wait stay', asy
 
 void test('a descriptor that cannot accept is a fault with the name', async () => {
   const nothing = { name: 'systemd:x', descriptor: 1_000_000 };
-  const listening = listenInherited(nothing, systemClock, refuse, () => undefined);
+  const listening = bindInherited(createAcceptor(systemClock, refuse), nothing, () => undefined);
   await assert.rejects(listening, /^ListenFault: systemd:x: /);
 });
 
@@ -191,7 +193,11 @@ void test('4096 connections and one more wait, where the kernel allows it', asyn
   t.after(() => closeSync(kept));
   maker.close();
   const inherited = { name: 'systemd:support', descriptor: native.duplicate(kept) };
-  const listener = await listenInherited(inherited, systemClock, () => undefined, assert.fail);
+  const listener = await bindInherited(
+    createAcceptor(systemClock, () => undefined),
+    inherited,
+    assert.fail,
+  );
   await listener.close();
   const clients: Socket[] = [];
   t.after(() => {
@@ -232,12 +238,16 @@ async function openListener(t: TestContext, host: string, turnOf?: Turn) {
   type Accepted = { transport: Transport; descriptor: number | undefined; address: string | undefined };
   const accepted: Accepted[] = [];
   const wait = createEventWait();
-  const take: Parameters<typeof listenTcp>[2] = (transport, descriptor, address) => {
+  const take: Accept = (transport, descriptor, address) => {
     accepted.push({ transport, descriptor, address });
     wait.wake();
   };
   const native = { hasHungUp: () => false, queuedBytes: () => undefined };
-  const bound = await listenTcp({ host, port: 0 }, createFakeClock(), take, failOnError, native, turnOf);
+  const bound = await bindTcp(
+    createAcceptor(createFakeClock(), take, native, turnOf),
+    { host, port: 0 },
+    failOnError,
+  );
   t.after(async () => {
     for (const { transport } of accepted) transport.close('draining', true);
     await bound.close();
