@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { gidsOf, ourselves } from '../../host/machine/accounts.js';
 import {
   isMissing,
-  ownerOf,
   readUnpiped,
+  statOf,
   type Trusted,
   trustedByUs,
   whyUnreadable,
@@ -60,7 +60,7 @@ export function readAsked(path: string): string {
 
 /** Root reads the files of the verifier's user, who owns the state. */
 function trustedWith(state: string): Trusted {
-  const uid = ourselves().isRoot ? ownerOf(state) : undefined;
+  const uid = ourselves().isRoot ? statOf(state)?.uid : undefined;
   return trustedByUs(uid === undefined ? [] : [{ uid, gids: gidsOf(uid) }]);
 }
 

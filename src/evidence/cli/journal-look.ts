@@ -10,7 +10,7 @@ import { bad, type Look, ok, warning, within } from '../../gate/health/look.js';
 import type { JournalLookOptions } from '../../gate/health/looks.js';
 import { dfOf } from '../../gate/health/start-look.js';
 import { gidsOf, userNameOf } from '../../host/machine/accounts.js';
-import { modeOf } from '../../host/machine/new-files.js';
+import { statOf } from '../../host/machine/files.js';
 import { JournalFault } from '../../host/ports/faults.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { parseTime } from '../../host/words/instants.js';
@@ -39,7 +39,7 @@ export async function lookAtJournal(
   const { told } = options;
   const denial = options.unit && whyUnitDenies(directory, options.unit);
   if (denial !== undefined) return [bad('journal', denial.text, denial.todo, denial.run)];
-  const found = modeOf(directory);
+  const found = statOf(directory);
   if (found === undefined) {
     const text = `${directory} is not there, or cannot be looked at`;
     return [

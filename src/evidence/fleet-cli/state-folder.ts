@@ -23,9 +23,9 @@ import { bounds } from '../../host/bounds/bounds.js';
 import { ourselves, userNameOf } from '../../host/machine/accounts.js';
 import {
   makeFolder,
-  ownerOf,
   readIfThere,
   readOrMakeFile,
+  statOf,
   writeAtomically,
 } from '../../host/machine/files.js';
 import { lockHolder } from '../../host/machine/find-peer.js';
@@ -199,7 +199,7 @@ export async function openStateFolder(settings: FleetSettings) {
 
 /** Files that root writes would stop the verifier, which runs as the owner. Undefined: this process may write there. */
 function whyForeign(folder: string): string | undefined {
-  const owner = ourselves().isRoot ? ownerOf(folder) : undefined;
+  const owner = ourselves().isRoot ? statOf(folder)?.uid : undefined;
   if (owner === undefined || owner === 0) return undefined;
   const name = userNameOf(owner);
   const next =

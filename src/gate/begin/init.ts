@@ -5,15 +5,8 @@
 import { dirname, join } from 'node:path';
 import { gidsOf, ourselves, userNameOf } from '../../host/machine/accounts.js';
 import { systemClock } from '../../host/machine/clock.js';
-import { whyUnreadable, whyUnsafe } from '../../host/machine/files.js';
-import {
-  giveFile,
-  isTaken,
-  modeOf,
-  NewFiles,
-  NewFilesFault,
-  type Owner,
-} from '../../host/machine/new-files.js';
+import { statOf, whyUnreadable, whyUnsafe } from '../../host/machine/files.js';
+import { giveFile, isTaken, NewFiles, NewFilesFault, type Owner } from '../../host/machine/new-files.js';
 import { packaged } from '../../host/machine/packaged.js';
 import { holdProcess, readFromDisk } from '../../host/machine/process.js';
 import { CommandFault, plain, stderr, stdout } from '../../host/output/output.js';
@@ -251,7 +244,7 @@ const isYes = (text: string): boolean => /^y(?:es)?$/i.test(text);
 /** Throws a CommandFault if another user owns an existing folder: `check` takes the owner of these folders for the daemon's user. */
 function refuseForeign({ daemonUser, journal, stateDirectory, runDirectory }: Answers, uid: number): void {
   for (const path of [stateDirectory, journal, runDirectory]) {
-    const found = modeOf(path);
+    const found = statOf(path);
     if (found === undefined || found.uid === uid) continue;
     // Creating sockets needs only write permission.
     if (path === runDirectory && (found.mode & 0o022) !== 0) continue;
@@ -308,7 +301,7 @@ async function passwordFor(
     const prompt = `          ${path} belongs to root, and the daemon runs as ${daemonUser}. Give it to ${daemonUser} (chown)? [yes] `;
     const daemon = daemonOf(daemonUser, machine);
     // In a folder that others can write to, another file could take its place before the chown.
-    const isOurs = modeOf(path)?.uid === 0 && whyUnsafe(path, true, rootAlone) === undefined;
+    const isOurs = statOf(path)?.uid === 0 && whyUnsafe(path, true, rootAlone) === undefined;
     if (interview !== undefined && daemon !== undefined && isOurs) {
       const typed = await interview.ask(prompt);
       if (typed === '' || isYes(typed)) attempt(() => giveFile(path, daemon));

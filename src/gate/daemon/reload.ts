@@ -2,7 +2,7 @@
 // before the switch; sessions, running commands and counters stay.
 
 import { type NameNumbers, ourselves } from '../../host/machine/accounts.js';
-import { changeOf } from '../../host/machine/files.js';
+import { statOf } from '../../host/machine/files.js';
 import type { NameService } from '../../host/machine/name-service.js';
 import { messageOf } from '../../host/ports/faults.js';
 import type { Clock } from '../../host/ports/machine.js';
@@ -309,8 +309,11 @@ export function filesChanged(
 
 function named(paths: readonly string[]): readonly string[] {
   const texts = paths.slice(0, filesNamedMax).map((path) => {
-    const found = changeOf(path);
-    const what = found === undefined ? 'not there' : `of uid ${found.uid}, changed ${formatTime(found.ms)}`;
+    const found = statOf(path);
+    const what =
+      found === undefined
+        ? 'not there'
+        : `of uid ${found.uid}, changed ${formatTime(Math.floor(found.ctimeMs))}`;
     return path.startsWith('presets/') ? `${path}: shipped` : `${path}: ${what}`;
   });
   const more = paths.length - texts.length;

@@ -4,7 +4,8 @@
 import { basename, dirname, join } from 'node:path';
 import { userNameOf } from '../../host/machine/accounts.js';
 import { isAccessDenied } from '../../host/machine/denied.js';
-import { isMountPoint, modeOf } from '../../host/machine/new-files.js';
+import { statOf } from '../../host/machine/files.js';
+import { isMountPoint } from '../../host/machine/new-files.js';
 import { packaged } from '../../host/machine/packaged.js';
 import { systemListFile } from '../../host/machine/system-trust.js';
 import { createConnect } from '../../host/net/dial.js';
@@ -115,7 +116,7 @@ function lookAtSocket(
   path: string,
   { daemonUid, snippetCommand }: BackendLookOptions,
 ): Look | undefined {
-  const found = modeOf(path);
+  const found = statOf(path);
   const inDovecot = 'in the unix_listener of Dovecot, then doveadm reload';
   if (found === undefined) return undefined;
   if (basename(path) === ownSocketName && daemonUid !== 0) {

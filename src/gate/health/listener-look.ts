@@ -4,8 +4,8 @@
 import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { gidOf, gidsOf, ourselves, uidOf, userNameOf } from '../../host/machine/accounts.js';
-import { isMissing } from '../../host/machine/files.js';
-import { modeOf, type Owner } from '../../host/machine/new-files.js';
+import { isMissing, statOf } from '../../host/machine/files.js';
+import type { Owner } from '../../host/machine/new-files.js';
 import { socketUnitCommands } from '../../host/machine/process.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { formatListenerSocket, isSocket, type ListenerSettings } from '../../rules/config/settings.js';
@@ -45,7 +45,7 @@ export function lookAtListener(
     return warning(name, `${place}: no daemon answered that serves it`, 'the daemon makes it at its start');
   if (!isSocket(socket, 'unix')) return ok(name, isServing === true ? `served at ${place}` : place);
   const { path, mode } = socket;
-  const found = modeOf(path);
+  const found = statOf(path);
   const folder = dirname(path);
   if (found === undefined && isMissing(folder)) {
     const daemon = userNameOf(daemonUid ?? ourselves().uid) ?? String(daemonUid);
@@ -57,10 +57,14 @@ export function lookAtListener(
     return isServing === true
       ? bad(name, `${path} is not there, or cannot be looked at`, 'somebody removed it: restart the daemon')
       : warning(name, `${path} is not there yet`, 'the daemon makes it at its start');
-  if (!found.isSocket) return bad(name, `${path} is no socket`, 'move it away, then restart the daemon');
+  if (!found.isSocket()) return bad(name, `${path} is no socket`, 'move it away, then restart the daemon');
   const octal = (bits: number): string => bits.toString(8).padStart(4, '0');
   if ((found.mode & 0o777) !== mode)
-    return bad(name, `${path} has mode ${octal(found.mode)}, not ${octal(mode)}`, 'restart the daemon');
+    return bad(
+      name,
+      `${path} has mode ${octal(found.mode & 0o7777)}, not ${octal(mode)}`,
+      'restart the daemon',
+    );
   const untilMs = clock.now() + membersMs;
   for (const member of membersOf(listener)) {
     const at = firstClosedFolder(path, member) ?? (may(member, found, 0o2) ? undefined : path);

@@ -1,8 +1,8 @@
 // Why the system denies a file to this process, for people who run a command.
 
-import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { ask, gidsOf, nameIn, ourselves, userNameOf } from './accounts.js';
+import { statOf } from './files.js';
 import { packaged } from './packaged.js';
 
 /** Connect to a socket, read a directory or a file, or reach what is in a directory. */
@@ -34,7 +34,7 @@ function isForAllRecords({ gid, name }: { readonly gid: number; readonly name: s
     gid === 0 ||
     name === packaged.user ||
     [packaged.pageUser, packaged.shipUser, packaged.journalGroup].some((each) => each === name) ||
-    gid === placeOf(packaged.journal)?.gid
+    gid === statOf(packaged.journal)?.gid
   );
 }
 
@@ -57,7 +57,7 @@ function findOwner(
       readonly isMember: boolean;
     }
   | undefined {
-  const found = placeOf(path);
+  const found = statOf(path);
   if (found === undefined) return undefined;
   const { uid, gid, mode } = found;
   const isForGroup = (mode & groupBit[right]) !== 0;
@@ -70,12 +70,4 @@ function findOwner(
     mode: (mode & 0o777).toString(8).padStart(4, '0'),
     isMember: isForGroup && !own.gids.includes(gid) && gidsOf(own.uid).includes(gid),
   };
-}
-
-function placeOf(path: string) {
-  try {
-    return statSync(path);
-  } catch {
-    return undefined;
-  }
 }

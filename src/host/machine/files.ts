@@ -152,29 +152,10 @@ export function isMissing(path: string): boolean {
   }
 }
 
-/** The owner's uid of a file or a directory; undefined: it is missing, or not accessible. */
-export function ownerOf(path: string): number | undefined {
+/** Of a file or a directory. Undefined: it is missing, or not accessible. */
+export function statOf(path: string): Stats | undefined {
   try {
-    return statSync(path).uid;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The gid of a file or a directory; undefined: it is missing, or not accessible. */
-export function groupOf(path: string): number | undefined {
-  try {
-    return statSync(path).gid;
-  } catch {
-    return undefined;
-  }
-}
-
-/** The owner of a file, and its ctime in Unix milliseconds, which programs cannot set. Undefined: the file is gone. */
-export function changeOf(path: string): { readonly uid: number; readonly ms: number } | undefined {
-  try {
-    const { uid, ctimeMs } = statSync(path);
-    return { uid, ms: Math.floor(ctimeMs) };
+    return statSync(path);
   } catch {
     return undefined;
   }

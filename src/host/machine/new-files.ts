@@ -18,7 +18,6 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
-  statSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -169,18 +168,6 @@ export function giveFile(path: string, { uid }: Owner): void {
 /** Whether the name is taken, also by a dangling link. Throws a NewFilesFault if that is not visible. */
 export function isTaken(path: string): boolean {
   return lookAt(path) !== undefined;
-}
-
-/** Owner and permission bits of a file; undefined: it is missing, or not accessible. */
-export function modeOf(
-  path: string,
-): (Owner & { readonly mode: number; readonly isSocket: boolean }) | undefined {
-  try {
-    const found = statSync(path);
-    return { uid: found.uid, gid: found.gid, mode: found.mode & 0o7777, isSocket: found.isSocket() };
-  } catch {
-    return undefined;
-  }
 }
 
 /** Whether something is mounted at exactly this path, such as one file of a host in a container. */

@@ -11,10 +11,9 @@ import {
 } from '../../host/machine/accounts.js';
 import { systemClock } from '../../host/machine/clock.js';
 import {
-  groupOf,
   isMissing,
-  ownerOf,
   readIfThere,
+  statOf,
   trustedByUs,
   type Unsafe,
   whatDenies,
@@ -177,7 +176,7 @@ export function howToPermit(path: string, { uid, gids }: Account, files: OwnFile
   let commands = [['chown', localUserName(uid) ?? String(uid)]];
   if (denied.kind === 'directory')
     commands =
-      groupOf(denied.path) === 0
+      statOf(denied.path)?.gid === 0
         ? [
             ['chgrp', group],
             ['chmod', 'g+x'],
@@ -200,15 +199,14 @@ export function daemonUidOf(
   { admin, state, audit }: DaemonPlaces,
   files: OwnFiles,
   unitUid: number | undefined,
-  system = { ownerOf, uidOf },
 ): number | undefined {
-  const served = admin?.unix === undefined ? undefined : system.ownerOf(admin.unix);
+  const served = admin?.unix === undefined ? undefined : statOf(admin.unix)?.uid;
   return (
     served ??
     unitUid ??
-    system.ownerOf(state) ??
-    system.ownerOf(audit.directory) ??
-    (files.has(packaged.file) ? system.uidOf(packaged.user) : undefined)
+    statOf(state)?.uid ??
+    statOf(audit.directory)?.uid ??
+    (files.has(packaged.file) ? uidOf(packaged.user) : undefined)
   );
 }
 

@@ -3,7 +3,7 @@
 
 import { accountFiles } from '../../host/machine/account-files.js';
 import { localUserName, type NameNumbers, systemNumbers, userNameOf } from '../../host/machine/accounts.js';
-import { groupOf } from '../../host/machine/files.js';
+import { statOf } from '../../host/machine/files.js';
 import { localSources } from '../../host/machine/name-service.js';
 import type { Peer } from '../../host/ports/peer.js';
 import { numberIn } from '../../host/words/user-word.js';
@@ -279,7 +279,7 @@ function inspectGroup(
   }
   if (isElsewhere === true) {
     // A group of the service only (SupplementaryGroups=) is in no database, but files that the daemon made show it.
-    if (groupOf(path) === meant) return [];
+    if (statOf(path)?.gid === meant) return [];
     const user = userNameOf(uid) ?? uid;
     const todo = `usermod --append --groups ${name} ${user}; systemctl restart dovegate`;
     const message = `the daemon's user ${user} is not in group ${name}, so serve does not start: ${todo}`;
