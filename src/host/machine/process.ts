@@ -148,19 +148,14 @@ const orphansMs = 5_000;
 /**
  * Removes ended children of others from the process table, which is the duty of a container's first process: begins if this process is
  * number 1. Our own children are left to the code that started them, which awaits them at once; a dead child that is still there at a
- * second check is an orphan. `pid`, `deadChildren`: for tests.
+ * second check is an orphan.
  */
-export function watchOrphans(
-  native: Pick<Native, 'reap'>,
-  clock: Clock,
-  pid: number = process.pid,
-  deadChildren: (pid: number) => readonly number[] = readDeadChildren,
-): { end(): void } {
-  if (pid !== 1) return { end: () => undefined };
+export function watchOrphans(native: Pick<Native, 'reap'>, clock: Clock): { end(): void } {
+  if (process.pid !== 1) return { end: () => undefined };
   let seen: ReadonlySet<number> = new Set();
   let timer: Timer = clock.setTimer(orphansMs, look);
   function look(): void {
-    const dead = deadChildren(pid);
+    const dead = deadChildren();
     for (const child of dead) if (seen.has(child)) native.reap(child);
     seen = new Set(dead);
     timer = clock.setTimer(orphansMs, look);
@@ -168,8 +163,8 @@ export function watchOrphans(
   return { end: () => timer.cancel() };
 }
 
-/** Children of a process that have ended and are not removed yet. */
-export function readDeadChildren(pid: number): readonly number[] {
+/** Our children that have ended and are not removed yet. */
+function deadChildren(): readonly number[] {
   const dead: number[] = [];
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue;
@@ -177,7 +172,7 @@ export function readDeadChildren(pid: number): readonly number[] {
       // PID (NAME) STATE PARENT ...; a name may hold blanks and brackets.
       const line = readFileSync(`/proc/${name}/stat`, 'latin1');
       const [state, parent] = line.slice(line.lastIndexOf(')') + 2).split(' ', 2);
-      if (state === 'Z' && Number(parent) === pid) dead.push(Number(name));
+      if (state === 'Z' && Number(parent) === process.pid) dead.push(Number(name));
     } catch {
       // Gone meanwhile.
     }
