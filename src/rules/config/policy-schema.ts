@@ -1,7 +1,6 @@
 // The shape of policies, rules, presets and policy tests. Whether commands and parameters exist is checked when rules are read.
 
 import * as z from 'zod';
-import { allSeries } from '../../doveadm/commands/catalog.js';
 import { newestMinor } from '../../doveadm/protocol/minors.js';
 import { formatDuration } from '../../host/words/durations.js';
 import { comparisonKinds } from '../conditions/value-test.js';
@@ -21,6 +20,7 @@ import {
   quietTime,
   rate,
   section,
+  seriesOr,
   strict,
   text,
   timer,
@@ -301,11 +301,7 @@ const testKeys = {
     'words',
     listOf(word, 'words of a command line').min(1, { error: 'must hold the words of a command line' }),
   ).describe('words of the command line'),
-  series: z
-    .union([z.enum(allSeries), z.literal(2.3), z.literal(2.4)], { error: 'must be one of: "2.3", "2.4"' })
-    .transform((series) => `${series}` as const)
-    .optional()
-    .describe('series of the backend; default: that of the backends of the user'),
+  series: seriesOr().optional().describe('series of the backend; default: that of the backends of the user'),
   client: count(1, newestMinor).optional().describe('minor of the protocol that the client announces'),
   granted: z
     .boolean({ error: 'must be true or false' })

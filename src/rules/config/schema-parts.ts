@@ -2,6 +2,7 @@
 // default. A number without a unit is never guessed.
 
 import * as z from 'zod';
+import { allSeries } from '../../doveadm/commands/catalog.js';
 import { whyNoUserPattern } from '../../doveadm/names/glob.js';
 import { bounds } from '../../host/bounds/bounds.js';
 import { durationForm, durationPattern, formatDuration, parseDuration } from '../../host/words/durations.js';
@@ -350,23 +351,20 @@ export function matching(pattern: RegExp, error: string) {
   return z.string({ error }).regex(pattern, { error });
 }
 
-const durationText = matching(
-  durationPattern,
-  `must be a duration: ${durationForm}, as 500ms, 10m, 30d or 52w`,
-).meta({ form: 'a duration: 500ms, 5s, 10m, 2h, 7d, 2w' });
+const durationMs = matching(durationPattern, `must be a duration: ${durationForm}, as 500ms, 10m, 30d or 52w`)
+  .meta({ form: 'a duration: 500ms, 5s, 10m, 2h, 7d, 2w' })
+  .transform((written) => parseDuration(written) ?? 0);
 
 /** A duration in milliseconds; `unless`: its default. */
 export function duration(unless: string) {
-  return inMs(durationText.transform((written) => parseDuration(written) ?? 0).prefault(unless));
+  return inMs(durationMs.prefault(unless));
 }
 
 /** Longest time a timer can be set to: beyond 2^31 - 1 ms Node's timers fire at once. */
 export const timerMsMax = 2 ** 31 - 1;
 
 function timerText(usual = '') {
-  return durationText
-    .transform((written) => parseDuration(written) ?? 0)
-    .refine((ms) => ms >= 1 && ms <= timerMsMax, { error: `must be from 1ms to 24d${usual}` });
+  return durationMs.refine((ms) => ms >= 1 && ms <= timerMsMax, { error: `must be from 1ms to 24d${usual}` });
 }
 
 /** As `timer`, for a key without a default. */
@@ -378,8 +376,7 @@ export function optionalTimer() {
 export function quietTime() {
   const most = bounds.accessQuietMs;
   return inMs(
-    durationText
-      .transform((written) => parseDuration(written) ?? 0)
+    durationMs
       .refine((ms) => ms >= 1 && ms <= most, { error: `must be from 1ms to ${formatDuration(most)}` })
       .optional(),
   );
@@ -453,6 +450,27 @@ export function oneOf<const Words extends readonly [string, ...string[]]>(words:
 
 export function flag(unless = false) {
   return z.boolean({ error: 'must be true or false' }).prefault(unless);
+}
+
+/** One such item, or a list of at least one, which `what` names; a list in the settings. */
+export function oneOrMore<Item extends z.ZodType>(item: Item, one: string, what: string) {
+  return z.union(
+    [
+      item.transform((value) => [value]),
+      listOf(item, what).min(1, { error: `must name at least one ${one}` }),
+    ],
+    { error: `must be a ${one} or a list of ${what}` },
+  );
+}
+
+/** A series of Dovecot, quoted or not; or another of these words. */
+export function seriesOr<const Words extends readonly string[]>(...words: Words) {
+  const quoted = allSeries.map((series) => JSON.stringify(series));
+  return z
+    .union([z.enum([...words, ...allSeries]), z.literal(2.3), z.literal(2.4)], {
+      error: `must be one of: ${[...words, ...quoted].join(', ')}`,
+    })
+    .transform((series) => `${series}` as const);
 }
 
 /** A list of such items; `what` names them in the plural. */

@@ -26,10 +26,12 @@ import {
   matching,
   named,
   oneOf,
+  oneOrMore,
   parsed,
   parseSize,
   pins,
   section,
+  seriesOr,
   size,
   socketFile,
   strict,
@@ -56,8 +58,6 @@ const namespace = section('a namespace', {
     .describe('prefix of the namespace whose mailboxes it shows'),
   kind: oneOf(['private', 'shared', 'public']).optional().describe('default `private`'),
 });
-
-const passwordFile = file('a file that holds the password');
 
 const sharedPrefix = word.superRefine((prefix, context) => {
   if (prefix === '') context.addIssue('an empty prefix would be every mailbox');
@@ -94,21 +94,9 @@ const backend = section(
       .describe('user of the login at the backend'),
     password_file: as(
       'passwordFiles',
-      z
-        .union(
-          [
-            passwordFile.transform((path) => [path]),
-            listOf(passwordFile, 'files').min(1, { error: 'must name at least one file' }),
-          ],
-          { error: 'must be a file or a list of files' },
-        )
-        .default([]),
+      oneOrMore(file('a file that holds the password'), 'file', 'files').default([]),
     ).describe('file with its password, or a list that is tried in order'),
-    series: z
-      .union([z.enum(['auto', '2.3', '2.4']), z.literal(2.3), z.literal(2.4)], {
-        error: 'must be one of: auto, "2.3", "2.4"',
-      })
-      .transform((series) => `${series}` as const)
+    series: seriesOr('auto')
       .prefault('auto')
       .describe('series of Dovecot; `auto`: by what the backend announces'),
     release: z
@@ -447,8 +435,6 @@ const limits = section(
 /** Levels of dovegate's own log, the most severe first. */
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
 
-const catalogFile = file('a file of commands, as those of scripts/catalog');
-
 const mailUsers = section('the settings of user names', {
   default_realm: text('a domain').optional().describe('domain that is appended to a user without one'),
   case: oneOf(['fold', 'keep'])
@@ -484,15 +470,7 @@ export const configurationSchema = section('a configuration', {
   routes: listOf(route, 'routes').default([]).describe('where the users live; the first match counts'),
   catalog: as(
     'catalogFiles',
-    z
-      .union(
-        [
-          catalogFile.transform((path) => [path]),
-          listOf(catalogFile, 'files').min(1, { error: 'must name at least one file' }),
-        ],
-        { error: 'must be a file or a list of files' },
-      )
-      .optional(),
+    oneOrMore(file('a file of commands, as those of scripts/catalog'), 'file', 'files').optional(),
   ).describe('file, or list of files, with commands of plugins that the catalog does not have'),
   policies: named(policy, 'policies').default({}),
   shadow: file('a file with candidates for policies')
