@@ -10,44 +10,36 @@ import { sha256Hex } from '../values/digest.js';
 
 const otherName = 'the certificate is for another name than `server_name`';
 
-const causes: ReadonlyMap<string, string> = new Map([
-  ['CERT_HAS_EXPIRED', 'the certificate has expired'],
-  ['CERT_NOT_YET_VALID', 'the certificate is not valid yet'],
-  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'the certificate is signed by itself and not in `ca`'],
-  ['SELF_SIGNED_CERT_IN_CHAIN', 'the certificate comes from an authority that is not in `ca`'],
-  ['UNABLE_TO_GET_ISSUER_CERT', 'the certificate comes from an authority that is not in `ca`'],
-  ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'the certificate comes from an authority that is not in `ca`'],
-  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'the certificate comes from an authority that is not in `ca`'],
-  ['CERT_SIGNATURE_FAILURE', 'the certificate is not signed by the authority that it names'],
-  ['ERR_TLS_CERT_ALTNAME_INVALID', otherName],
-  ['ERR_SSL_WRONG_VERSION_NUMBER', 'what came is not TLS'],
-  ['ERR_SSL_PACKET_LENGTH_TOO_LONG', 'what came is not TLS'],
-  ['ERR_SSL_UNSUPPORTED_PROTOCOL', 'it has no TLS version from 1.2 on'],
-  ['ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION', 'it has no TLS version from 1.2 on'],
+const otherIssuer = 'the certificate comes from an authority that is not in `ca`';
+const notTls = 'what came is not TLS';
+const oldTls = 'it has no TLS version from 1.2 on';
+
+/** Sentences by the code of OpenSSL or Node, and the cause where it has a code of its own. */
+const causes: ReadonlyMap<string, readonly [sentence: string, cause?: TlsCause]> = new Map([
+  ['CERT_HAS_EXPIRED', ['the certificate has expired', 'expired']],
+  ['CERT_NOT_YET_VALID', ['the certificate is not valid yet', 'not-valid-yet']],
+  ['DEPTH_ZERO_SELF_SIGNED_CERT', ['the certificate is signed by itself and not in `ca`', 'issuer']],
+  ['SELF_SIGNED_CERT_IN_CHAIN', [otherIssuer, 'issuer']],
+  ['UNABLE_TO_GET_ISSUER_CERT', [otherIssuer, 'issuer']],
+  ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', [otherIssuer, 'issuer']],
+  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', [otherIssuer, 'issuer']],
+  ['CERT_SIGNATURE_FAILURE', ['the certificate is not signed by the authority that it names', 'issuer']],
+  ['ERR_TLS_CERT_ALTNAME_INVALID', [otherName, 'name']],
+  ['ERR_SSL_WRONG_VERSION_NUMBER', [notTls]],
+  ['ERR_SSL_PACKET_LENGTH_TOO_LONG', [notTls]],
+  ['ERR_SSL_UNSUPPORTED_PROTOCOL', [oldTls]],
+  ['ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION', [oldTls]],
   [
     'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL',
-    'it speaks another protocol, as an HTTP listener does (dovegate send --http https://HOST:PORT)',
+    ['it speaks another protocol, as an HTTP listener does (dovegate send --http https://HOST:PORT)'],
   ],
-  ['ECONNRESET', 'the transport ended within the handshake'],
-]);
-
-/** The causes with a code of their own, by the code of OpenSSL or Node. */
-const tlsCauses: ReadonlyMap<string, TlsCause> = new Map([
-  ['CERT_HAS_EXPIRED', 'expired'],
-  ['CERT_NOT_YET_VALID', 'not-valid-yet'],
-  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'issuer'],
-  ['SELF_SIGNED_CERT_IN_CHAIN', 'issuer'],
-  ['UNABLE_TO_GET_ISSUER_CERT', 'issuer'],
-  ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'issuer'],
-  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'issuer'],
-  ['CERT_SIGNATURE_FAILURE', 'issuer'],
-  ['ERR_TLS_CERT_ALTNAME_INVALID', 'name'],
+  ['ECONNRESET', ['the transport ended within the handshake']],
 ]);
 
 /** `ca`: from the demand; absent: the chain was checked against the system's list. */
 function sentenceOf(cause: unknown, ca: string | undefined): string {
   const code = systemCodeOf(cause);
-  const sentence = causes.get(code);
+  const [sentence] = causes.get(code) ?? [];
   if (sentence === undefined) return code === '' ? 'the handshake failed' : `the handshake failed (${code})`;
   return ca === undefined ? sentence.replace('in `ca`', "in the system's list of authorities") : sentence;
 }
@@ -113,7 +105,7 @@ export function connectTls(plain: Socket, demand: TlsDemand): Promise<TLSSocket>
       return reject(new UpstreamFault('tls-failed', text, cause));
     }
     const onError = (cause: Error): void =>
-      refuse(sentenceOf(cause, demand.ca), tlsCauses.get(systemCodeOf(cause)), cause);
+      refuse(sentenceOf(cause, demand.ca), causes.get(systemCodeOf(cause))?.[1], cause);
     const onClose = (): void => refuse('the transport ended within the handshake');
     const refuse = (text: string, tlsCause?: TlsCause, cause?: unknown): void => {
       tls.off('close', onClose);
