@@ -1,17 +1,19 @@
 // The JSON Schema of a record, as a line of the journal has it: config/record.schema.json, for programs that read journals, `audit show
-// --json`, what `ship` sends, and streams. It is made of the one table of keys (`audit/keys.ts`) and of the types of closed words.
+// --json`, what `ship` sends, and streams. It is made of the one table of keys (`audit/keys.ts`) and of the lists of closed words.
 
 import { decisionCodes } from '../../doveadm/codes/decisions.js';
 import { policyOutcomeWords } from '../../doveadm/codes/outcomes.js';
 import { allEffects } from '../../doveadm/commands/catalog.js';
-import { type Form, itemKeys, type RecordKey, recordKeys, rowOf } from '../../journal/records/keys.js';
-import { journalFormat } from '../../journal/records/ledger.js';
 import {
-  type AuditRecord,
-  isOwnRecord,
-  type JournalRecord,
-  type RecordedOutcome,
-} from '../../journal/records/record.js';
+  type Form,
+  itemKeys,
+  namesOf,
+  type RecordKey,
+  recordKeys,
+  rowOf,
+} from '../../journal/records/keys.js';
+import { journalFormat } from '../../journal/records/ledger.js';
+import { type AuditRecord, isOwnRecord, type JournalRecord } from '../../journal/records/record.js';
 
 /** Comes after the journal format in the id: rises whenever a key or a word is added. */
 const revision = 0;
@@ -34,6 +36,7 @@ const count = { type: 'integer', minimum: 0 };
 const cutSize = { bytes: count, sha256: digest };
 
 const forms: Readonly<Record<Form, Schema>> = {
+  text,
   count,
   ms: { type: 'number', minimum: 0 },
   step: { type: 'number' },
@@ -47,29 +50,12 @@ const forms: Readonly<Record<Form, Schema>> = {
   lost: { anyOf: [count, { const: 'unknown' }] },
 };
 
-const outcomes = namesOf<RecordedOutcome>({
-  ok: 1,
-  failed: 1,
-  partly: 1,
-  denied: 1,
-  unparsable: 1,
-  limited: 1,
-  unknown: 1,
-  aborted: 1,
-  timeout: 1,
-});
-
-/** Closed lists, the same in every event. */
-const closed: Readonly<Partial<Record<RecordKey, Schema>>> = {
-  protocol: words('http'),
-  decision: words('allow', 'deny'),
-  effect: words(...allEffects),
-  outcome: words(...outcomes),
-  denial: words(...Object.keys(decisionCodes)),
-  would: words(...policyOutcomeWords),
-  shadow: words(...policyOutcomeWords),
-  scope: words('command', 'user'),
-  case: words('keep'),
+/** Closed lists, the same in every event, of words that other parts define. */
+const lists: Readonly<Partial<Record<RecordKey, readonly string[]>>> = {
+  effect: allEffects,
+  denial: Object.keys(decisionCodes),
+  would: policyOutcomeWords,
+  shadow: policyOutcomeWords,
 };
 
 const definitions: Readonly<Record<string, Schema>> = {
@@ -104,7 +90,9 @@ const definitions: Readonly<Record<string, Schema>> = {
   part: {
     description: 'what became of the command at one backend',
     ...object(
-      Object.fromEntries(itemKeys.filter((key) => key !== 'hmac').map((key) => [key, memberOf(key)])),
+      Object.fromEntries(
+        recordKeys.filter((key) => itemKeys.includes(key)).map((key) => [key, schemaOf(key)]),
+      ),
       ['backend', 'outcome', 'sent'],
     ),
   },
@@ -160,7 +148,7 @@ const events: Readonly<
 export function recordSchema(): Schema {
   const own = keysFor('own');
   const others = keysFor('others');
-  const properties = Object.fromEntries(recordKeys.map((key) => [key, closed[key] ?? formOf(key)]));
+  const properties = Object.fromEntries(recordKeys.map((key) => [key, schemaOf(key)]));
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     $id: schemaId,
@@ -202,23 +190,9 @@ function keysFor(of: 'own' | 'others'): readonly string[] {
   return ['seq', 'time', 'event', ...recordKeys.filter((key) => rowOf(key).of !== not), 'prev', 'hash'];
 }
 
-function formOf(key: RecordKey): Schema {
-  const { form, members } = rowOf(key);
-  if (form !== undefined) return forms[form];
-  if (members === undefined) return text;
-  return object(Object.fromEntries(members.map((name) => [name, key === 'logs' ? count : memberOf(name)])));
-}
-
-/** A member of an object has the form of the key of that name, or of an id of the system. */
-function memberOf(name: string): Schema {
-  if (/^(?:uid|gid|pid|login_uid|bytes)$/.test(name)) return count;
-  const key = recordKeys.find((each) => each === name);
-  return key === undefined ? text : (closed[key] ?? formOf(key));
-}
-
-function namesOf<Name extends string>(table: Readonly<Record<Name, unknown>>): Name[] {
-  const names: Name[] = [];
-  let name: Name;
-  for (name in table) names.push(name);
-  return names;
+function schemaOf(key: RecordKey): Schema {
+  const { form = 'text', members, words: list = lists[key] } = rowOf(key);
+  if (members !== undefined)
+    return object(Object.fromEntries(Object.entries(members).map(([name, of]) => [name, forms[of]])));
+  return list === undefined ? forms[form] : words(...list);
 }

@@ -10,7 +10,7 @@
 import { GlobList, isMask, isWithin } from '../../doveadm/names/glob.js';
 import { asList, asText, isCount, isText, parseLine, type StoredRecord } from '../../host/values/values.js';
 import { formatRecorded } from '../../host/words/text.js';
-import { recordKeys, rowOf } from '../../journal/records/keys.js';
+import { namesOf, recordKeys, rowOf } from '../../journal/records/keys.js';
 import {
   asTimeMs,
   eventOpening,
@@ -62,14 +62,7 @@ export const decisions: Readonly<Record<Event, Decision>> = {
   retire: ['segment', 'until', 'by'],
 };
 
-export const allEvents: readonly Event[] = events();
-
-function events(): Event[] {
-  const found: Event[] = [];
-  let event: Event;
-  for (event in decisions) found.push(event);
-  return found;
-}
+export const allEvents: readonly Event[] = namesOf(decisions);
 
 /** All keys that may be shown in a record of an exchange or of access. `prev` and `hash` are not among them. */
 export const shownKeys: ReadonlySet<string> = new Set([

@@ -4,7 +4,8 @@
 
 import { ownersOf, type Peer } from '../../host/ports/peer.js';
 import { type AccessEntry, isBound } from '../../journal/records/access-book.js';
-import type { AuditRecord, RecordedPeer } from '../../journal/records/record.js';
+import type { RecordedPeer } from '../../journal/records/keys.js';
+import type { AuditRecord } from '../../journal/records/record.js';
 import { pagePrefix } from '../../journal/records/stored.js';
 import { type Human, loginIdentitiesOf, type Proof } from '../../rules/identity/human.js';
 import { originOfRecord } from '../../rules/identity/origin.js';

@@ -5,7 +5,8 @@ import { type AccessValues, type AccessVerb, verbRow } from '../../doveadm/verbs
 import { bounds } from '../../host/bounds/bounds.js';
 import { formatTime } from '../../host/words/instants.js';
 import { type AccessEntry, least, leastTerms } from '../../journal/records/access-book.js';
-import type { AuditRecord, RecordedArgument } from '../../journal/records/record.js';
+import type { RecordedArgument } from '../../journal/records/keys.js';
+import type { AuditRecord } from '../../journal/records/record.js';
 import { approverSeparator } from '../../journal/records/stored.js';
 import type { GrantTerms } from '../../rules/policy/grant.js';
 import { quietApprovals, type RequestRule } from '../../rules/policy/policy.js';

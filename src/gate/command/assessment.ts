@@ -10,7 +10,7 @@ import type { Server } from '../../doveadm/protocol/releases.js';
 import type { Queueing } from '../../host/concurrency/limits.js';
 import type { Clock } from '../../host/ports/machine.js';
 import type { Address } from '../../host/ports/transport.js';
-import type { Redacted } from '../../journal/records/record.js';
+import type { Redacted } from '../../journal/records/keys.js';
 import { type Assessment, assess, fateOf, seriesOf } from '../../rules/policy/assess.js';
 import { type AnswerCache, judgedBytes, type Subject } from '../../rules/policy/judge.js';
 import {

@@ -5,7 +5,7 @@ import type { ByteBudget, KeyedSemaphore, TokenBuckets, UserLock } from '../../h
 import type { Clock } from '../../host/ports/machine.js';
 import type { Peer } from '../../host/ports/peer.js';
 import type { Journal } from '../../journal/records/appending.js';
-import type { RecordedPeer, Redacted } from '../../journal/records/record.js';
+import type { RecordedPeer, Redacted } from '../../journal/records/keys.js';
 import type { InputMeter } from '../../journal/records/redact.js';
 import type { Human, Proof } from '../../rules/identity/human.js';
 import type { AnswerCache, Subject } from '../../rules/policy/judge.js';

@@ -9,7 +9,7 @@ import { statusMeaning } from '../../doveadm/codes/codes.js';
 import { replyShape } from '../../doveadm/meaning/columns.js';
 import { namesSeveral } from '../../doveadm/meaning/reach.js';
 import { TransportFault, UpstreamFault } from '../../host/ports/faults.js';
-import type { RecordedOutcome, RecordedPart } from '../../journal/records/record.js';
+import type { RecordedOutcome, RecordedPart } from '../../journal/records/keys.js';
 import type { Judged, Judgement } from '../../rules/policy/judge.js';
 import { type Ending, isEnding, judgeEnding, type Verdict } from '../outcome/outcome.js';
 import { RelayCount } from '../relay/relay.js';

@@ -12,14 +12,13 @@ import type { Peer } from '../../host/ports/peer.js';
 import { formatTime } from '../../host/words/instants.js';
 import type { Journal } from '../../journal/records/appending.js';
 import type {
-  AuditRecord,
   RecordedInput,
   RecordedOutcome,
   RecordedPart,
   RecordedPeer,
-  RecordRoom,
   Redacted,
-} from '../../journal/records/record.js';
+} from '../../journal/records/keys.js';
+import type { AuditRecord, RecordRoom } from '../../journal/records/record.js';
 import { usersTouchedBy } from '../../rules/policy/attempt.js';
 import { isAllowed, type Judgement, type Subject } from '../../rules/policy/judge.js';
 import {

@@ -4,7 +4,7 @@
 import { codes, sentenceOf } from '../../doveadm/codes/codes.js';
 import { GlobList } from '../../doveadm/names/glob.js';
 import { verbRow } from '../../doveadm/verbs/verbs.js';
-import type { RecordedPeer } from '../../journal/records/record.js';
+import type { RecordedPeer } from '../../journal/records/keys.js';
 import { pagePrefix } from '../../journal/records/stored.js';
 import type { PagePerson, Settings } from '../../rules/config/settings.js';
 import type { Human } from '../../rules/identity/human.js';

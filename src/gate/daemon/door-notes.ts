@@ -6,7 +6,7 @@ import { TokenBuckets } from '../../host/concurrency/limits.js';
 import { messageOf } from '../../host/ports/faults.js';
 import type { Clock } from '../../host/ports/machine.js';
 import type { OpenJournal } from '../../journal/files/journal.js';
-import type { RecordedPeer, Redacted } from '../../journal/records/record.js';
+import type { RecordedPeer, Redacted } from '../../journal/records/keys.js';
 import type { PagePerson } from '../../rules/config/settings.js';
 import { redactedWords } from '../command/exchange-records.js';
 import type { DoorWord } from '../door/calls.js';

@@ -12,7 +12,7 @@ import { bindUnix, type UnixPlace } from '../../host/net/listen.js';
 import { descriptorOf } from '../../host/net/transport.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { readerOf } from '../../host/values/shape.js';
-import type { RecordedPeer } from '../../journal/records/record.js';
+import type { RecordedPeer } from '../../journal/records/keys.js';
 import { withGroup } from '../../rules/setup/sockets.js';
 import { type DoorRefusal, doorVersion, doorVersionHeader } from '../door/door.js';
 

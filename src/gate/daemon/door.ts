@@ -12,7 +12,7 @@ import type { Clock } from '../../host/ports/machine.js';
 import { networkOf } from '../../host/ports/peer.js';
 import { formatTime } from '../../host/words/instants.js';
 import type { OpenJournal } from '../../journal/files/journal.js';
-import type { RecordedPeer, Redacted } from '../../journal/records/record.js';
+import type { RecordedPeer, Redacted } from '../../journal/records/keys.js';
 import type { PagePerson, Settings } from '../../rules/config/settings.js';
 import { type Human, humanOnPage, type SeenOnPage } from '../../rules/identity/human.js';
 import type { PageRole } from '../../rules/identity/roles.js';

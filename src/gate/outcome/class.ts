@@ -1,7 +1,7 @@
 // What a row of a search is counted as: its kind, and the class of its outcome. Also for the browser.
 
 import type { StoredRecord } from '../../host/values/values.js';
-import type { RecordedOutcome } from '../../journal/records/record.js';
+import type { RecordedOutcome } from '../../journal/records/keys.js';
 import { textIn } from '../../journal/records/stored.js';
 
 /** Kinds of rows of a search: a command is one row, and so is each record of another kind. */

@@ -5,7 +5,7 @@ import type { DecisionCode } from '../../doveadm/codes/decisions.js';
 import type { LogLine, LogType } from '../../doveadm/reply/reply.js';
 import { predicateOf } from '../../host/kinds/kinds.js';
 import type { UpstreamFaultCode } from '../../host/ports/faults.js';
-import type { RecordedOutcome } from '../../journal/records/record.js';
+import type { RecordedOutcome } from '../../journal/records/keys.js';
 import type { KeyRefusal } from '../../rules/keys/key.js';
 import type { OutcomeKind } from '../../rules/policy/outcome.js';
 import type { RulePlace } from '../../rules/policy/policy.js';

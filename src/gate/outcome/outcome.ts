@@ -7,7 +7,7 @@ import type { DecisionCode } from '../../doveadm/codes/decisions.js';
 import type { Status } from '../../doveadm/reply/reply.js';
 import { predicateOf } from '../../host/kinds/kinds.js';
 import { JournalFault, TransportFault, UpstreamFault, WireFault } from '../../host/ports/faults.js';
-import type { RecordedOutcome } from '../../journal/records/record.js';
+import type { RecordedOutcome } from '../../journal/records/keys.js';
 import type { UnjudgeableCode } from '../../rules/policy/judge.js';
 import type { ObstacleCode } from '../../rules/policy/route.js';
 

@@ -5,7 +5,7 @@
 import type { ByteBudget } from '../../host/concurrency/limits.js';
 import type { Clock } from '../../host/ports/machine.js';
 import type { CloseReason } from '../../host/ports/transport.js';
-import type { RecordedInput } from '../../journal/records/record.js';
+import type { RecordedInput } from '../../journal/records/keys.js';
 import type { InputMeter } from '../../journal/records/redact.js';
 import type { FollowingInput } from '../../rules/policy/judge.js';
 import type { Ending } from '../outcome/outcome.js';

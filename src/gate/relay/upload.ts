@@ -10,7 +10,7 @@ import type { ByteBudget } from '../../host/concurrency/limits.js';
 import { TransportFault, WireFault } from '../../host/ports/faults.js';
 import type { Clock, Timer } from '../../host/ports/machine.js';
 import { type CloseReason, wholeBytesMax } from '../../host/ports/transport.js';
-import type { RecordedInput } from '../../journal/records/record.js';
+import type { RecordedInput } from '../../journal/records/keys.js';
 import type { InputMeter } from '../../journal/records/redact.js';
 import { type Ending, isEnding } from '../outcome/outcome.js';
 import type { HeldUp, LeaseEnd, Transfer } from '../pool/lease.js';

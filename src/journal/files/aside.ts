@@ -22,7 +22,7 @@ import {
 import { join } from 'node:path';
 import { bounds } from '../../host/bounds/bounds.js';
 import { openRegular, syncDirectory } from '../../host/machine/regular-file.js';
-import type { TornTail } from '../records/record.js';
+import type { TornTail } from '../records/keys.js';
 import { fileName, openIn, openSegment, type Segment, withFile } from './segments.js';
 
 type Kind = 'torn' | 'appended';

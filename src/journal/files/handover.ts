@@ -5,8 +5,9 @@
 import type { JournalFaultCode } from '../../host/ports/faults.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { Thread } from '../../host/threads/thread.js';
+import type { TornTail } from '../records/keys.js';
 import type { LockBook } from '../records/lock-book.js';
-import type { AuditRecord, TornTail } from '../records/record.js';
+import type { AuditRecord } from '../records/record.js';
 import type { Retired } from './keeper.js';
 import type { UsedPolicies } from './past-policies.js';
 import type { RingIdentity } from './ring.js';

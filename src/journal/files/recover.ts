@@ -8,6 +8,7 @@ import { bounds } from '../../host/bounds/bounds.js';
 import { JournalFault } from '../../host/ports/faults.js';
 import { asCount, asText, parseLine } from '../../host/values/values.js';
 import { parseTime } from '../../host/words/instants.js';
+import type { TornTail } from '../records/keys.js';
 import {
   genesisHash,
   journalFormat,
@@ -17,7 +18,7 @@ import {
   readLink,
   readNext,
 } from '../records/ledger.js';
-import { asDistanceMs, asTimeMs, type OwnRecord, readHead, type TornTail } from '../records/record.js';
+import { asDistanceMs, asTimeMs, type OwnRecord, readHead } from '../records/record.js';
 import { findUnreported, putEndAside } from './aside.js';
 import { readSegment, scanFrom } from './chain.js';
 import type { Found, Mark } from './handover.js';

@@ -4,8 +4,9 @@
 
 import { syncDirectory } from '../../host/machine/regular-file.js';
 import { asText, isCount, parseLine } from '../../host/values/values.js';
+import type { TornTail } from '../records/keys.js';
 import { readClaim, readLink, readNext } from '../records/ledger.js';
-import { readHead, type TornTail } from '../records/record.js';
+import { readHead } from '../records/record.js';
 import { joinAside, putEndAside, putSegmentAside } from './aside.js';
 import { firstLine, firstSeqOf, inflateSegment, readSegment } from './chain.js';
 import { isRightlySigned, type KnownEnd, readEndLine, readKept } from './kept-end.js';

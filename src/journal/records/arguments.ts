@@ -13,7 +13,8 @@
 
 import { formatTime } from '../../host/words/instants.js';
 import { withoutKeys } from '../../host/words/text.js';
-import { type AuditRecord, eventOpening, type RecordedArgument, timeOpening } from './record.js';
+import type { RecordedArgument } from './keys.js';
+import { type AuditRecord, eventOpening, timeOpening } from './record.js';
 
 /** A value is not split if less than this is left in a record. */
 const pieceBytesMin = 512;

@@ -15,14 +15,20 @@ import { isObject } from '../../host/values/values.js';
 import { formatTime } from '../../host/words/instants.js';
 import { formatWords, plain, quote, withoutKeys } from '../../host/words/text.js';
 import { argumentBodies } from './arguments.js';
-import { itemKeys, type RecordKey, recordKeys, rowOf } from './keys.js';
+import {
+  itemKeys,
+  namesOf,
+  type RecordedArgument,
+  type RecordedPart,
+  type RecordKey,
+  recordKeys,
+  rowOf,
+} from './keys.js';
 import {
   type AuditRecord,
   eventOpening,
   isOwnRecord,
   type JournalRecord,
-  type RecordedArgument,
-  type RecordedPart,
   type RecordRoom,
   timeOpening,
 } from './record.js';
@@ -157,7 +163,7 @@ function placesFrom(
   return recordKeys.slice(recordKeys.indexOf(from), end).flatMap((name) => {
     const { of: whose, isWord = false, members } = rowOf(name);
     const isTaken = whose === of || (of !== 'command' && whose === undefined);
-    return isTaken ? [{ name, opening: `,"${name}":`, isWord, members }] : [];
+    return isTaken ? [{ name, opening: `,"${name}":`, isWord, members: members && namesOf(members) }] : [];
   });
 }
 

@@ -1,7 +1,7 @@
 // The digests that stand for secrets in records.
 
 import { createHmac, randomBytes } from 'node:crypto';
-import type { RecordedInput, Redacted } from './record.js';
+import type { RecordedInput, Redacted } from './keys.js';
 
 export interface Redactor {
   /** The HMAC over the UTF-8 text of a value, as `dovegate audit hmac` shows it. */

@@ -42,6 +42,7 @@ const members = (isShape: (value: unknown, name: string) => boolean): Shape =>
   );
 
 const forms: Readonly<Record<Form, Shape>> = {
+  text,
   count: where(isCount),
   ms: where((value) => isDistanceMs(value) && value >= 0),
   step: where(isDistanceMs),
@@ -62,17 +63,16 @@ const names: readonly RecordKey[] = [
 ];
 const own: Partial<Record<RecordKey, Shape>> = {
   ...Object.fromEntries(names.map((key) => [key, whole])),
-  scope: one('command', 'user'),
-  case: one('keep'),
-  bound: members((each, name) =>
-    name === 'uid' ? isCount(each) : ['rule', 'line', 'login', 'credential'].includes(name) && isWhole(each),
-  ),
+  ...Object.fromEntries((['scope', 'case'] as const).map((key) => [key, one(...(rowOf(key).words ?? []))])),
+  bound: members((each, name) => {
+    const form = rowOf('bound').members?.[name];
+    return form === 'count' ? isCount(each) : form !== undefined && isWhole(each);
+  }),
 };
 
 function shapeOf(key: RecordKey): Shape {
-  const { form, members: of } = rowOf(key);
-  if (form !== undefined) return forms[form];
-  return of === undefined ? text : members(isMember);
+  const { form = 'text', members: of } = rowOf(key);
+  return of === undefined ? forms[form] : members(isMember);
 }
 
 const shapes = new Map(recordKeys.map((key) => [key, own[key] ?? shapeOf(key)]));

@@ -18,8 +18,9 @@ import { outcomeClasses } from '../../../src/gate/outcome/class.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { AccessBook } from '../../../src/journal/records/access-book.js';
 import { encodeBody, encodeRecord } from '../../../src/journal/records/encode.js';
+import type { RecordedOutcome } from '../../../src/journal/records/keys.js';
 import { Ledger, noteExchange, type OpenExchanges } from '../../../src/journal/records/ledger.js';
-import type { AuditRecord, JournalRecord, RecordedOutcome } from '../../../src/journal/records/record.js';
+import type { AuditRecord, JournalRecord } from '../../../src/journal/records/record.js';
 import { grantRecords, over, requested } from '../../kit/plain/access-records.js';
 import { rowsIn, sealedBytes, sealedLines } from './paper-trail.js';
 

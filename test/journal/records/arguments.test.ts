@@ -5,8 +5,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { encodeRecord, lineBytesMax } from '../../../src/journal/records/encode.js';
+import type { RecordedArgument } from '../../../src/journal/records/keys.js';
 import { sealLine } from '../../../src/journal/records/ledger.js';
-import type { AuditRecord, RecordedArgument } from '../../../src/journal/records/record.js';
+import type { AuditRecord } from '../../../src/journal/records/record.js';
 import { joinArguments } from '../../../src/journal/records/stored.js';
 import { recordedBytesMax } from '../../../src/rules/config/parse-sections.js';
 
