@@ -19,11 +19,12 @@ import { foldAscii, printable } from '../../host/words/text.js';
 import type { Found } from '../reading/find-exchange.js';
 import type { AnswerEnd } from '../reading/read-trail.js';
 import type { AccessTold } from '../story/row.js';
-import type { ExchangeRow, Surveyed } from '../trail/search.js';
+import type { ExchangeRow } from '../trail/search.js';
 import type { Verdict } from '../trail/verify.js';
 import type { Cursor } from '../views/asked.js';
 import { type Look, lookPath } from '../views/look.js';
 import type { Verified, VerifyProgress } from '../views/proof.js';
+import type { Surveyed } from '../views/trail.js';
 import { type Places, viewWords } from './audit-places.js';
 
 const word = textOf(bounds.longestLineBytes);

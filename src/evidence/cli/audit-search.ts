@@ -36,14 +36,7 @@ import {
   formatValue,
   type Separator,
 } from '../trail/export.js';
-import {
-  createNameTest,
-  createRetirements,
-  type ExchangeRow,
-  isRowCut,
-  type Surveyed,
-} from '../trail/search.js';
-import type { RetiredRecords } from '../trail/verify.js';
+import { createNameTest, createRetirements, type ExchangeRow, isRowCut } from '../trail/search.js';
 import {
   countIn,
   createOnlyCounted,
@@ -51,6 +44,7 @@ import {
   onlyCountedText,
   withCounts,
 } from '../views/only-counted.js';
+import type { RetiredRecords, Surveyed } from '../views/trail.js';
 import { createView } from '../views/view.js';
 import { type AskedPage, isAsked, openPage } from './ask-page.js';
 import { type HostTrail, type Places, trailsOf } from './audit-places.js';

@@ -8,7 +8,7 @@ import type { TrailFilter } from '../../gate/door/trail-filter.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { parseLine, type StoredRecord } from '../../host/values/values.js';
 import { countWords } from '../../host/words/words.js';
-import { type Piece } from '../../journal/files/compressed.js';
+import type { Piece } from '../../journal/files/compressed.js';
 import { readPolicyText } from '../../journal/files/kept-policies.js';
 import { findTrail, type Trail, type TrailFile } from '../../journal/files/trail.js';
 import { readHead } from '../../journal/records/record.js';
@@ -17,25 +17,18 @@ import { accessSentences, tellAccess } from '../report/access.js';
 import { contentOf } from '../story/content.js';
 import { foldStory } from '../story/fold.js';
 import { type GrantStory, grantSentences } from '../story/grant.js';
-import type { AccessTold, TrailContent } from '../story/row.js';
 import { tellStory, whyWords } from '../story/words.js';
 import { formatCsvRow, formatJsonRow } from '../trail/export.js';
-import {
-  createRetirements,
-  createSearch,
-  createSurvey,
-  type ExchangeRow,
-  type Surveyed,
-} from '../trail/search.js';
-import type { RetiredRecords, TrailFault, Verdict } from '../trail/verify.js';
+import { createRetirements, createSearch, createSurvey, type ExchangeRow } from '../trail/search.js';
+import type { TrailFault, Verdict } from '../trail/verify.js';
 import type { Asked, Cursor, FileForm, NewestAsked } from '../views/asked.js';
 import { createExtractDigest } from '../views/extract.js';
 import { openMax } from '../views/look.js';
 import { createOnlyCounted, withCounts } from '../views/only-counted.js';
-import type { TrailEnd } from '../views/trail.js';
+import type { TrailEnd, TrailLine } from '../views/trail.js';
 import { createView, type View } from '../views/view.js';
 import { countBack } from './count-back.js';
-import { type Found, findExchange } from './find-exchange.js';
+import { findExchange } from './find-exchange.js';
 import { readNewest } from './newest-first.js';
 import { readAccess } from './read-access.js';
 import { afterSeq, createDamageCount, filesFrom, seqOfLine } from './reading.js';
@@ -52,24 +45,13 @@ export interface ReadTask {
 
 /** With what the page does not show: fields for the command line, and for the record of the look. */
 export interface AnswerEnd extends TrailEnd {
-  readonly retired?: readonly RetiredRecords[] | undefined;
-  readonly surveyed?: Surveyed | undefined;
   /** For requests: how many are not listed. */
   readonly leftOut?: number | undefined;
   readonly verdict?: Verdict | undefined;
   readonly readTo?: number | undefined;
 }
 
-export type AnswerLine =
-  | {
-      readonly row: ExchangeRow;
-      readonly content?: TrailContent | undefined;
-      readonly why?: string | undefined;
-    }
-  | { readonly line: string }
-  | { readonly found: Found }
-  | { readonly access: AccessTold }
-  | { readonly end: AnswerEnd };
+export type AnswerLine = TrailLine | { readonly end: AnswerEnd };
 
 /** `text`: lines of JSON, each with its LF. `rows`: their number without the last one; for a histogram (one line), that of its commands. */
 export interface TrailAnswer {

@@ -15,9 +15,10 @@ import {
 } from '../../journal/files/trail.js';
 import { readClaim } from '../../journal/records/ledger.js';
 import type { Sketch } from '../../journal/records/sketch.js';
-import { createSearch, createSurvey, type ExchangeRow, type Surveyed } from '../trail/search.js';
+import { createSearch, createSurvey, type ExchangeRow } from '../trail/search.js';
 import { createSketchTest } from '../trail/sketch-test.js';
 import { createVerifier, type TrailOptions, type Verdict, type Verifier } from '../trail/verify.js';
+import type { Surveyed } from '../views/trail.js';
 import { createView, type View } from '../views/view.js';
 
 /** Verifies from the segment with `fromSeq` on. `hear` gets every verified piece. Rejects with a JournalFault for an unreadable file. */

@@ -8,8 +8,8 @@ import { eachLine, type Trail, type TrailFile } from '../../journal/files/trail.
 import { readClaim } from '../../journal/records/ledger.js';
 import type { Sketch } from '../../journal/records/sketch.js';
 import { createRetirements, createStartDamages } from '../trail/search.js';
-import type { RetiredRecords } from '../trail/verify.js';
 import { createOnlyCounted } from '../views/only-counted.js';
+import type { RetiredRecords } from '../views/trail.js';
 
 export type Unseen = ReturnType<ReturnType<typeof createUnseenWatch>['finish']>;
 

@@ -4,7 +4,8 @@
 import { formatTime, parseTime } from '../../host/words/instants.js';
 import { quoteUnlessPlain } from '../../host/words/text.js';
 import { countWords, plural, timesWords } from '../../host/words/words.js';
-import type { RetiredRecords, Verdict } from '../trail/verify.js';
+import type { Verdict } from '../trail/verify.js';
+import type { RetiredRecords } from '../views/trail.js';
 import type { TouchCounts } from './touch.js';
 
 /** A closed list: scripts rely on the words. */

@@ -4,8 +4,9 @@
 
 import { formatTime, parseTime } from '../../host/words/instants.js';
 import { plural } from '../../host/words/words.js';
-import type { RetiredRecords, TrailFault, Verdict } from '../trail/verify.js';
+import type { TrailFault, Verdict } from '../trail/verify.js';
 import type { Finding, VerifyResult } from '../views/proof.js';
+import type { RetiredRecords } from '../views/trail.js';
 
 const shownMax = 20;
 

@@ -6,10 +6,10 @@ import type { TrailFilter } from '../../gate/door/trail-filter.js';
 import { formatTime } from '../../host/words/instants.js';
 import { formatJson, printable } from '../../host/words/text.js';
 import { formatArguments, formatCells, type Separator } from '../trail/export.js';
-import type { ExchangeRow, Surveyed } from '../trail/search.js';
+import type { ExchangeRow } from '../trail/search.js';
 import type { Verdict } from '../trail/verify.js';
 import { createOnlyCounted, type OnlyCounter, onlyCountedText } from '../views/only-counted.js';
-import type { MailboxDay, MailboxHead } from '../views/trail.js';
+import type { MailboxDay, MailboxHead, Surveyed } from '../views/trail.js';
 import {
   type AskedTime,
   type Completeness,

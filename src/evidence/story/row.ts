@@ -22,7 +22,7 @@ import { textIn, valueText } from '../../journal/records/stored.js';
 export interface StoryRow {
   readonly fields: StoredRecord;
   readonly completedSeq?: number | undefined;
-  /** The key `text` of the completion. */
+  /** The key `text` of the completion; that of `fields` is the admission's, if it has one. */
   readonly said?: string | undefined;
   readonly content?: TrailContent | undefined;
 }

@@ -34,22 +34,13 @@ import {
   requesterOf,
   shownEffect,
 } from '../story/row.js';
+import type { RetiredRecords, Surveyed, TrailRow } from '../views/trail.js';
 import { createUserSearch } from './user-search.js';
-import { damagesOf, noteRetired, type RetiredRecords } from './verify.js';
+import { damagesOf, noteRetired } from './verify.js';
 
 const besideKeys = ['would', 'shadow'] as const;
 
-/**
- * One exchange: the keys of its admission, then those of its completion. Values as recorded, even if cut. Or one record of another kind:
- * its keys, among them `event`, and its seq and time for both records.
- */
-export interface ExchangeRow {
-  readonly fields: StoredRecord;
-  readonly admittedSeq?: number | undefined;
-  readonly completedSeq?: number | undefined;
-  readonly completedTime?: string | undefined;
-  /** The key `text` of the completion; that of `fields` is the admission's, if it has one. */
-  readonly said?: string | undefined;
+export interface ExchangeRow extends TrailRow {
   /** Seq of its argument records; absent: it has none, or not all were found. */
   readonly argumentSeqs?: readonly number[] | undefined;
 }
@@ -515,17 +506,6 @@ export function idAfter(piece: Buffer, eventAt: number, end: number): string | u
   if (at < idText.length || at >= end) return undefined;
   const close = piece.indexOf(0x22, at);
   return close < 0 || close > end ? undefined : piece.toString('latin1', at, close);
-}
-
-/** The extent of a search. Times are those of records. */
-export interface Surveyed {
-  /** Records of all events, in the requested time. */
-  readonly records: number;
-  readonly all: number;
-  readonly firstTime: string | undefined;
-  readonly lastTime: string | undefined;
-  readonly names: readonly string[];
-  readonly isNamed: boolean;
 }
 
 const namesMax = 3;

@@ -20,6 +20,7 @@ import {
 } from '../../journal/records/checkpoints.js';
 import { genesisHash, journalFormat, type Link, readLink } from '../../journal/records/ledger.js';
 import { asTimeMs, isDistanceMs, readHead, readWord } from '../../journal/records/record.js';
+import type { RetiredRecords } from '../views/trail.js';
 import { createRunEnds } from './run-ends.js';
 
 /** Kinds of faults of a trail. A closed list. */
@@ -45,13 +46,6 @@ export type TrailFaultKind =
   | 'journal-appended';
 
 export type TrailFault = Fault<TrailFaultKind>;
-
-export interface RetiredRecords {
-  readonly by: 'age' | 'size' | undefined;
-  readonly segments: number;
-  /** RFC 3339: records before it are gone. */
-  readonly until: string | undefined;
-}
 
 /** The wall clock leapt from one time to another (RFC 3339). */
 export interface ClockStep {

@@ -4,7 +4,7 @@ import type { AccessItem } from '../../gate/access/access-item.js';
 import type { TrailFilter } from '../../gate/door/trail-filter.js';
 import type { StoredRecord } from '../../host/values/values.js';
 import type { Exclusion } from '../story/leave-out.js';
-import type { AccessTold, StoryTold, TrailContent } from '../story/row.js';
+import type { AccessTold, StoryRow, StoryTold, TrailContent } from '../story/row.js';
 
 /** A search; all given fields must match. The values are those of `dovegate audit search`. */
 export interface AskTrail {
@@ -24,20 +24,18 @@ export interface TrailCursor {
   readonly open: readonly number[];
 }
 
-/** A command as its records say: the keys of its admission, then those of its completion. */
-export interface TrailRow {
-  readonly fields: StoredRecord;
-  readonly admittedSeq?: number;
-  /** Absent: the command has not ended. */
-  readonly completedSeq?: number;
-  readonly completedTime?: string;
-  /** The key `text` of the completion. */
-  readonly said?: string;
+/**
+ * One command as its records say: the keys of its admission, then those of its completion. Values as recorded, even if cut. Or one record of
+ * another kind: its keys, among them `event`, and its seq and time for both records. Without `completedSeq` the command has not ended.
+ */
+export interface TrailRow extends Omit<StoryRow, 'content'> {
+  readonly admittedSeq?: number | undefined;
+  readonly completedTime?: string | undefined;
 }
 
 export type TrailLine =
   /** `why`: why the command failed or was refused, in the words that its client got. */
-  | { readonly row: TrailRow; readonly content?: TrailContent; readonly why?: string }
+  | { readonly row: TrailRow; readonly content?: TrailContent | undefined; readonly why?: string | undefined }
   | { readonly line: string }
   | { readonly found: { readonly record: StoredRecord; readonly file: string } }
   | { readonly access: AccessTold }
@@ -65,13 +63,7 @@ export interface TrailEnd {
       }
     | undefined;
   readonly notes?: readonly string[] | undefined;
-  readonly retired?:
-    | readonly {
-        readonly segments: number;
-        readonly until?: string | undefined;
-        readonly by?: string | undefined;
-      }[]
-    | undefined;
+  readonly retired?: readonly RetiredRecords[] | undefined;
   /** For `show`: the id of the command. */
   readonly id?: string | undefined;
   readonly story?: StoryTold | undefined;
@@ -93,8 +85,27 @@ export interface TrailEnd {
   readonly checkpoint?: { readonly seq: number; readonly time: string } | undefined;
   /** For `show` in a whole view: the hash of the policy, and its text at that time. */
   readonly policy?: { readonly version: string; readonly text?: string | undefined } | undefined;
-  /** For `survey`: users with a name similar to the one that was searched. */
-  readonly surveyed?: { readonly names: readonly string[] } | undefined;
+  /** For `survey`. */
+  readonly surveyed?: Surveyed | undefined;
+}
+
+export interface RetiredRecords {
+  readonly by?: 'age' | 'size' | undefined;
+  readonly segments: number;
+  /** RFC 3339: records before it are gone. */
+  readonly until?: string | undefined;
+}
+
+/** The extent of a search. Times are those of records. */
+export interface Surveyed {
+  /** Records of all events, in the requested time. */
+  readonly records: number;
+  readonly all: number;
+  readonly firstTime: string | undefined;
+  readonly lastTime: string | undefined;
+  /** Users with a name similar to the one that was searched. */
+  readonly names: readonly string[];
+  readonly isNamed: boolean;
 }
 
 /** The commands that a filter finds, counted by the time of their admission. A hidden command is not counted. */

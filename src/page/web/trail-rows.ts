@@ -21,7 +21,10 @@ import { textIn, valueText } from '../../journal/records/stored.js';
 import type { Parsed, QueryKey } from './trail-query.js';
 import { withoutEnd } from './words.js';
 
-export type ShownRow = TrailRow & { readonly content?: TrailContent; readonly why?: string };
+export type ShownRow = TrailRow & {
+  readonly content?: TrailContent | undefined;
+  readonly why?: string | undefined;
+};
 
 const usual = ['time', 'principal', 'user', 'command', 'effect', 'outcome', 'backend'];
 

@@ -14,8 +14,8 @@ import {
   type Reported,
   whyNoReport,
 } from '../../../src/evidence/report/report.js';
-import type { ExchangeRow, Surveyed } from '../../../src/evidence/trail/search.js';
-import type { MailboxDay, MailboxHead } from '../../../src/evidence/views/trail.js';
+import type { ExchangeRow } from '../../../src/evidence/trail/search.js';
+import type { MailboxDay, MailboxHead, Surveyed } from '../../../src/evidence/views/trail.js';
 import { formatTime } from '../../../src/host/words/instants.js';
 import { makeTrail, started, verify } from '../trail/paper-trail.js';
 

@@ -115,7 +115,7 @@ void test('pages add up what they looked through', () => {
   assert.match(lookedText(two, true, true), /from \{A\} to \{C\}; older ones were not asked for\.$/);
   assert.equal(lookedWith(two, { rows: 0 }), two);
   assert.match(lookedText(undefined, true), /^The journal holds no records/);
-  const aged = { segments: 2, until: 'A', by: 'age' };
+  const aged = { segments: 2, until: 'A', by: 'age' } as const;
   assert.deepEqual(retiredTexts([aged, aged, { segments: 1 }]), [
     'Records before {A} were removed by age (audit.keep): 2 segments.',
     'Older records were removed: 1 segment.',
@@ -161,10 +161,12 @@ void test('a search goes on by itself where nothing was found yet, and stops wit
   assert.deepEqual(newest, [{ rows: 50 }, { before: 5_000, rows: 50 }, { before: 3_000, rows: 49 }]);
 });
 
+const surveyed = { records: 0, all: 9, firstTime: 'A', lastTime: 'B', isNamed: false };
+
 void test('where nothing is found at all, names like the one that was meant are asked for', async () => {
   const { api, asked } = scripted([
     [{ end: { rows: 0 } }],
-    [{ end: { rows: 0, surveyed: { names: ['alice@example.org'] } } }],
+    [{ end: { rows: 0, surveyed: { ...surveyed, names: ['alice@example.org'] } } }],
   ]);
   const found = await findMore({ api, filter, signal, onChange }, undefined);
   assert.deepEqual(found.meant, ['alice@example.org']);
