@@ -12,7 +12,7 @@ import { strikesAlways } from '../../rules/policy/match.js';
 import type { Policy } from '../../rules/policy/policy.js';
 import { Limiter } from '../../rules/policy/terms.js';
 import type { ExchangeRow } from '../trail/search.js';
-import { type Change, changesBetween, listOf, type TextOf } from './policy-changes.js';
+import { changesBetween, listOf, type TextOf } from './policy-changes.js';
 import { recordedLine } from './recorded.js';
 import { changesMax, replayAnswer, whichPolicy } from './replay.js';
 import { settingsOfText } from './stored-policy.js';
@@ -26,40 +26,52 @@ export interface Newly {
   count: number;
 }
 
-export interface PolicyPeriod {
-  readonly seq: number;
-  /** RFC 3339 of its record. */
-  readonly time: string;
-  readonly event: 'start' | 'reload';
-  /** Hashes of the lists; `was` undefined: there was none. */
-  readonly policies: string;
-  readonly was: string | undefined;
-  /** Who reloaded; undefined in a start. */
-  readonly by: string | undefined;
-  readonly peer: StoredRecord | undefined;
-  readonly deed: string | undefined;
-  readonly files: readonly string[];
-  /** Undefined: the text of the list is missing. */
-  readonly list: PolicyList | undefined;
-  /** The list of `was`; undefined: there is none, or its text is missing. */
-  readonly before: PolicyList | undefined;
-  /** The namespaces of the backends did not change. */
-  readonly hasSameBackends: boolean;
-  readonly changes: readonly Change[];
-  /** The period was in force before the first record that was read. */
-  readonly isOlder: boolean;
+export interface PolicyPeriod extends ReturnType<typeof periodOf> {
   /** RFC 3339 of the record that ended it; undefined: none did. */
   until: string | undefined;
-  /** Commands that were judged while it was in force. */
-  commands: number;
-  /** Allowed commands that the previous policies would have denied: all of them, and their first kinds. */
-  denied: number;
-  readonly newly: Map<string, Newly>;
-  /** Allowed commands that cannot be judged: because words are recorded as digests only, and for other reasons. */
-  redacted: number;
-  unjudged: number;
-  /** Admissions of a policy or a version that no list names. */
-  unlisted: number;
+}
+
+/** Of a start or a reload. `policies`, `was`: hashes of the lists; `was` undefined: there was none. */
+function periodOf(
+  record: StoredRecord,
+  seq: number,
+  { policies, was, isOlder }: { policies: string; was: string | undefined; isOlder: boolean },
+  textOf: TextOf,
+  missing: (what: string) => void,
+) {
+  const [list, before] = [listOf(policies, textOf), listOf(was, textOf)];
+  return {
+    seq,
+    /** RFC 3339 of its record. */
+    time: textIn(record, 'time'),
+    event: record['event'] === 'reload' ? ('reload' as const) : ('start' as const),
+    policies,
+    was,
+    /** Who reloaded; undefined in a start. */
+    by: asText(record['by']),
+    peer: asObject(record['peer']),
+    deed: asText(record['deed']),
+    files: asTexts(record['args']),
+    /** Undefined: the text of the list is missing. */
+    list,
+    /** The list of `was`; undefined: there is none, or its text is missing. */
+    before,
+    /** The namespaces of the backends did not change. */
+    hasSameBackends: JSON.stringify(list?.backends) === JSON.stringify(before?.backends),
+    changes: isOlder ? [] : changesBetween(was, policies, textOf, missing),
+    /** The period was in force before the first record that was read. */
+    isOlder,
+    /** Commands that were judged while it was in force. */
+    commands: 0,
+    /** Allowed commands that the previous policies would have denied: all of them, and their first kinds. */
+    denied: 0,
+    newly: new Map<string, Newly>(),
+    /** Allowed commands that cannot be judged: because words are recorded as digests only, and for other reasons. */
+    redacted: 0,
+    unjudged: 0,
+    /** Admissions of a policy or a version that no list names. */
+    unlisted: 0,
+  };
 }
 
 /** Without the starts and reloads that changed nothing. `faults`: what is missing or wrong, one sentence each. */
@@ -94,36 +106,13 @@ export function createPolicyPeriods(textOf: TextOf) {
   function begin(
     record: StoredRecord,
     seq: number,
-    { policies, was, isOlder }: { policies: string; was: string | undefined; isOlder: boolean },
+    lists: { policies: string; was: string | undefined; isOlder: boolean },
   ): void {
     const missing = (what: string): void => {
       const why = periods.length === 0 ? 'is no longer kept' : 'is missing, or is not that of its hash';
       faults.add(`${what} ${why}: record ${seq} cannot be put in words`);
     };
-    const [list, before] = [listOf(policies, textOf), listOf(was, textOf)];
-    periods.push({
-      seq,
-      time: textIn(record, 'time'),
-      event: record['event'] === 'reload' ? 'reload' : 'start',
-      policies,
-      was,
-      by: asText(record['by']),
-      peer: asObject(record['peer']),
-      deed: asText(record['deed']),
-      files: asTexts(record['args']),
-      list,
-      before,
-      hasSameBackends: JSON.stringify(list?.backends) === JSON.stringify(before?.backends),
-      changes: isOlder ? [] : changesBetween(was, policies, textOf, missing),
-      isOlder,
-      until: undefined,
-      commands: 0,
-      denied: 0,
-      newly: new Map(),
-      redacted: 0,
-      unjudged: 0,
-      unlisted: 0,
-    });
+    periods.push({ ...periodOf(record, seq, lists, textOf, missing), until: undefined });
   }
 
   function takeRow(row: ExchangeRow): void {

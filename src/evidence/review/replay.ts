@@ -25,24 +25,7 @@ import type { LeftOutWhy } from './sightings.js';
 /** What became of a command by policy, in the words of policy tests where they have one. */
 export type ReplayWord = 'allow' | 'deny' | Exclude<OutcomeKind, 'served' | 'denied' | 'unparsable'>;
 
-export interface ReplayChange {
-  readonly from: ReplayWord;
-  readonly to: ReplayWord | 'obstacle';
-  readonly listener: string;
-  readonly words: readonly string[];
-  /** The rule that decided then, or the reason of the denial. */
-  readonly before: string;
-  readonly reason: string;
-  /** The rule that would decide, or else the one that comes nearest to allowing it. */
-  readonly rule: RulePlace | undefined;
-  /** Some words are known only by their digests, so the command may have been judged wrongly. */
-  readonly isOpaque: boolean;
-  /** How many records, of which mail users, and the principal of the first one. */
-  count: number;
-  readonly users: Set<string>;
-  readonly principal: string;
-  lastMs: number;
-}
+export type ReplayChange = ReturnType<typeof changeOf>;
 
 export type ReplayResult = ReturnType<ReturnType<typeof createReplay>['finish']>;
 
@@ -125,7 +108,7 @@ export function createReplay(
   }
 
   function keep(line: RecordedLine, before: ReplayWord, answer: Answer): void {
-    const { listener, words, principal, isOpaque } = line;
+    const { listener, words } = line;
     const key = JSON.stringify([before, listener, words, answer.word, answer.reason]);
     let change = changes.get(key);
     if (change === undefined) {
@@ -133,20 +116,7 @@ export function createReplay(
         counts.untold += 1;
         return;
       }
-      change = {
-        from: before,
-        to: answer.word,
-        listener,
-        words,
-        before: (before === 'allow' ? line.rule : line.text) ?? '',
-        reason: answer.reason,
-        rule: answer.rule,
-        isOpaque,
-        count: 0,
-        users: new Set(),
-        principal,
-        lastMs: line.timeMs,
-      };
+      change = changeOf(line, before, answer);
       changes.set(key, change);
     }
     change.count += 1;
@@ -164,6 +134,28 @@ export function createReplay(
   };
 }
 
+function changeOf(line: RecordedLine, before: ReplayWord, { word, reason, rule }: Answer) {
+  const { listener, words, principal, isOpaque, timeMs } = line;
+  return {
+    from: before,
+    to: word,
+    listener,
+    words,
+    /** The rule that decided then, or the reason of the denial. */
+    before: (before === 'allow' ? line.rule : line.text) ?? '',
+    reason,
+    /** The rule that would decide, or else the one that comes nearest to allowing it. */
+    rule,
+    /** Some words are known only by their digests, so the command may have been judged wrongly. */
+    isOpaque,
+    /** How many records, of which mail users, and the principal of the first one. */
+    count: 0,
+    users: new Set<string>(),
+    principal,
+    lastMs: timeMs,
+  };
+}
+
 /** What a policy would have made of a recorded line, with the counts of `limiter`. */
 export function replayAnswer(
   assessor: RecordedAssessor,
@@ -175,7 +167,7 @@ export function replayAnswer(
 }
 
 interface Answer {
-  readonly word: ReplayChange['to'];
+  readonly word: ReplayWord | 'obstacle';
   readonly reason: string;
   readonly rule: RulePlace | undefined;
 }
