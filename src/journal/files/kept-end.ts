@@ -13,39 +13,15 @@ export const runEndName = 'audit-end.json';
 /** The copy in `state` of the locks and holds in force. */
 export const keptLocksName = 'locks.json';
 
-export interface KnownEnd {
-  /** Its line, without LF. */
-  readonly line: string;
-  readonly seq: number;
-  readonly hash: string;
-  readonly journal: string | undefined;
-  readonly oldestSeq: number | undefined;
-  /** Hash of the configuration that was in force. */
-  readonly version: string | undefined;
-  /** Hash of the list of its policies. */
-  readonly policies: string | undefined;
-  readonly key: string | undefined;
-  readonly nextKey: string | undefined;
-  /** It ends an orderly stop. */
-  readonly isStop: boolean;
-}
+export type KnownEnd = NonNullable<ReturnType<typeof readEndLine>>;
 
-export interface KeptEnd extends KnownEnd {
-  readonly directory: string;
-  /** A run began after it: records may follow. */
-  readonly hasBegun: boolean;
-  /** The first record that a start found and reported, although retention had left earlier ones; 0: none. */
-  readonly reportedSeq: number;
-  /** The expected text of `ring.json`, or `noRing`; undefined: not known. */
-  readonly ring: string | undefined;
-  readonly segment: number | undefined;
-}
+export type KeptEnd = NonNullable<ReturnType<typeof readKept>>;
 
 /** The run had no ring. */
 export const noRing = 'no ring';
 
 /** The checkpoint in a line; undefined: it is not an unchanged checkpoint. */
-export function readEndLine(text: string | undefined): KnownEnd | undefined {
+export function readEndLine(text: string | undefined) {
   if (text === undefined) return undefined;
   const link = readNext(Buffer.from(text));
   const record = parseLine(text);
@@ -53,15 +29,18 @@ export function readEndLine(text: string | undefined): KnownEnd | undefined {
   const { key, next_key: nextKey, journal, oldest_seq: oldestSeq, action, version, policies } = record;
   if (key !== undefined && !isRightlySigned(text, key)) return undefined;
   return {
+    /** Without LF. */
     line: text,
     seq: link.seq,
     hash: link.hash,
     journal: asText(journal),
     oldestSeq: asCount(oldestSeq),
+    /** Hash of the configuration that was in force, and of the list of its policies. */
     version: asText(version),
     policies: asText(policies),
     key: asText(key),
     nextKey: asText(nextKey),
+    /** It ends an orderly stop. */
     isStop: record['event'] === 'checkpoint' && action === 'stop',
   };
 }
@@ -71,7 +50,7 @@ export function isRightlySigned(text: string, key: unknown): boolean {
   return isText(key) && signed !== undefined && isSignedBy(key, signed.text, signed.signature);
 }
 
-export function readKept(state: string): KeptEnd | undefined {
+export function readKept(state: string) {
   const [line, more = '', ring] = readIn(state, runEndName)?.split('\n') ?? [];
   const end = readEndLine(line);
   const { directory, has_begun: hasBegun, reported_seq: reportedSeq, segment } = parseLine(more) ?? {};
@@ -79,8 +58,11 @@ export function readKept(state: string): KeptEnd | undefined {
   return {
     ...end,
     directory,
+    /** A run began after it: records may follow. */
     hasBegun: hasBegun === true,
+    /** The first record that a start found and reported, although retention had left earlier ones; 0: none. */
     reportedSeq: asCount(reportedSeq) ?? 0,
+    /** The expected text of `ring.json`, or `noRing`; undefined: not known. */
     ring: ring || undefined,
     segment: asCount(segment),
   };

@@ -23,27 +23,10 @@ import {
 } from './segments.js';
 import { readLines } from './trail.js';
 
-export interface RunEnd {
-  readonly known: KnownEnd | undefined;
-  readonly isOrderly: boolean;
-  readonly reportedSeq: number;
-  /** `state` knows this journal in this directory. */
-  readonly isInState: boolean;
-  /** The hash of the checkpoint that `state` names, under any key. */
-  readonly hashInState: string | undefined;
-  /** `state` knows another journal in this directory. */
-  readonly isOther: boolean;
-  /** `state` knows a journal in this directory, of which nothing is left: its segments are not there, nor a checkpoint. */
-  readonly isGone: boolean;
-  /** The number of the segment with the last checkpoint, as `state` has it. */
-  readonly segment: number | undefined;
-  readonly keys: ReadonlySet<string>;
-  /** The note of that run's ring from `state`; undefined: it has none. */
-  readonly ring: string | undefined;
-}
+export type RunEnd = ReturnType<typeof readRunEnd>;
 
 /** Both copies; `ownKey`: the present key, undefined: no signatures. */
-export function readRunEnd(directory: string, state: string | undefined, ownKey: string | undefined): RunEnd {
+export function readRunEnd(directory: string, state: string | undefined, ownKey: string | undefined) {
   const beside = readEndLine(readIn(directory, checkpointName)?.trimEnd());
   const found = state === undefined ? undefined : readKept(state);
   // With another directory, the setting was changed.
@@ -60,11 +43,24 @@ export function readRunEnd(directory: string, state: string | undefined, ownKey:
   const isOrderly = known?.isStop === true && !(own?.hasBegun === true && own.seq === known.seq);
   // If the copy was not written, it may name the ring of an earlier run.
   const ring = own?.seq === known?.seq ? own?.ring : undefined;
-  const isGone = isEmpty && own !== undefined;
-  const { segment, reportedSeq = 0 } = own ?? {};
-  const isInState = own !== undefined;
-  const hashInState = own?.hash;
-  return { known, isOrderly, reportedSeq, isInState, hashInState, isOther, keys, ring, isGone, segment };
+  return {
+    known,
+    isOrderly,
+    reportedSeq: own?.reportedSeq ?? 0,
+    /** `state` knows this journal in this directory. */
+    isInState: own !== undefined,
+    /** The hash of the checkpoint that `state` names, under any key. */
+    hashInState: own?.hash,
+    /** `state` knows another journal in this directory. */
+    isOther,
+    /** `state` knows a journal in this directory, of which nothing is left: its segments are not there, nor a checkpoint. */
+    isGone: isEmpty && own !== undefined,
+    /** The number of the segment with the last checkpoint, as `state` has it. */
+    segment: own?.segment,
+    keys,
+    /** The note of that run's ring from `state`; undefined: it has none. */
+    ring,
+  };
 }
 
 function journalIn(directory: string): string | undefined {
