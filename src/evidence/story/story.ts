@@ -1,9 +1,8 @@
 // What became of a command: a pure fold over the records of its id. It returns values; `words.ts` makes sentences of them. Screens, reports
 // and commands use the story instead of reading records. What the records do not say is `unknown`, never guessed.
 
-import type { Drain } from '../../gate/now/operator.js';
 import { backendMet, countedForOf, givenOf } from '../../gate/outcome/class.js';
-import { ownerOf, type TroubleOwner } from '../../gate/outcome/owner.js';
+import { ownerOf } from '../../gate/outcome/owner.js';
 import { asList, asTexts, type StoredRecord } from '../../host/values/values.js';
 import { numberIn, textIn } from '../../journal/records/stored.js';
 import type { GrantStory } from './grant.js';
@@ -11,25 +10,9 @@ import type { Asked, StoryRow } from './row.js';
 
 export type Certainty = 'yes' | 'maybe' | 'no';
 
-export interface Story {
-  readonly id: string;
-  readonly asked: Asked;
-  readonly decided: Decided;
-  /** Whether a byte of it went to a backend. */
-  readonly sent: Certainty;
-  readonly ended: Ended;
-}
+export type Story = ReturnType<typeof tell>;
 
-export interface Decided {
-  /** Undefined: no decision is recorded. */
-  readonly decision: 'allow' | 'deny' | undefined;
-  readonly policy: string;
-  readonly right: Right;
-  /** Why the rules denied it; '' if they did not. */
-  readonly reason: string;
-  /** The policy observes, and its rules would not have served it. */
-  readonly isObserved: boolean;
-}
+export type Decided = ReturnType<typeof decidedOf>;
 
 export type Right =
   /** The line that allowed or denied it, as `FILE:LINE`. */
@@ -46,28 +29,7 @@ export type Right =
     }
   | { readonly kind: 'none' };
 
-export interface Ended {
-  /** A recorded outcome, or `open`: no end is recorded. */
-  readonly outcome: string;
-  readonly cause: Cause;
-  /** The status line that the client got; '' if none. */
-  readonly status: string;
-  readonly error: string;
-  /** The code of the denial; '' if it was not denied by policy. */
-  readonly denial: string;
-  /** RFC 3339: when the same command is within the limit again; '' if no such limit stopped it. */
-  readonly until: string;
-  /** As `backendMet` says. */
-  readonly backend: string;
-  /** As `givenOf` says. */
-  readonly givenBytes: number;
-  /** The operator who ended it or had drained its backend, and why. Undefined: nobody, or no record of it was read. */
-  readonly operator: Drain | undefined;
-  /** The record of the lock or the hold that stopped it. Undefined: none, or it was not read. */
-  readonly lock: StoredRecord | undefined;
-  /** Who can change how it ended. Undefined: it succeeded, or has not ended. */
-  readonly owner: TroubleOwner | undefined;
-}
+export type Ended = ReturnType<typeof endedOf>;
 
 /** Why it ended this way. `words.ts` has the sentence of each, in the words that the client got. */
 export type Cause =
@@ -97,12 +59,13 @@ export function tell(
   deed: StoredRecord | undefined,
   lock: StoredRecord | undefined,
   use?: number,
-): Story {
+) {
   const decided = decidedOf(asked, textIn(asked, 'grant') || textIn(completion, 'grant'), granted, use);
   return {
     id: textIn(asked, 'id'),
     asked: askedOf(asked),
     decided,
+    /** Whether a byte of it went to a backend. */
     sent: sentOf(decided, completion),
     ended: endedOf(asked, decided, completion, overdue, deed, lock),
   };
@@ -129,19 +92,19 @@ function decidedOf(
   grant: string,
   granted: GrantStory | undefined,
   use: number | undefined,
-): Decided {
-  const { decision } = record;
+) {
+  const decision = (['allow', 'deny'] as const).find((word) => word === record['decision']);
   const place = textIn(record, 'rule');
+  const ofRule: Right = place === '' ? { kind: 'none' } : { kind: 'rule', place };
+  const right: Right = grant === '' ? ofRule : { kind: 'grant', id: grant, place, story: granted, use };
   return {
-    decision: decision === 'allow' || decision === 'deny' ? decision : undefined,
+    /** Undefined: no decision is recorded. */
+    decision,
     policy: textIn(record, 'policy'),
-    right:
-      grant !== ''
-        ? { kind: 'grant', id: grant, place, story: granted, use }
-        : place === ''
-          ? { kind: 'none' }
-          : { kind: 'rule', place },
+    right,
+    /** Why the rules denied it; '' if they did not. */
     reason: decision === 'deny' ? textIn(record, 'text') : '',
+    /** The policy observes, and its rules would not have served it. */
     isObserved: decision === 'allow' && textIn(record, 'would') !== '',
   };
 }
@@ -161,44 +124,52 @@ function endedOf(
   overdue: string | undefined,
   deed: StoredRecord | undefined,
   lock: StoredRecord | undefined,
-): Ended {
+) {
   const outcome = completion === undefined ? 'open' : textIn(completion, 'outcome');
   const status = textIn(completion, 'status');
   const [error, denial] = [textIn(completion, 'error'), textIn(completion, 'denial')];
   const named = textIn(completion, 'backend') || textIn(asked, 'backend');
   const backend = backendMet({ outcome, backend: named }, completion?.['sent']);
+  const cause: Cause =
+    completion === undefined
+      ? { kind: 'open', status: overdue }
+      : causeOf(outcome, status, error, backend, textIn(completion, 'text'), decided);
   return {
+    /** A recorded outcome, or `open`: no end is recorded. */
     outcome,
+    cause,
+    /** The status line that the client got; '' if none. */
     status,
     error,
+    /** The code of the denial; '' if it was not denied by policy. */
     denial,
+    /** RFC 3339: when the same command is within the limit again; '' if no such limit stopped it. */
     until: textIn(completion, 'until'),
+    /** As `backendMet` says. */
     backend,
+    /** As `givenOf` says. */
     givenBytes: givenOf({
       bytesIn: numberIn(completion, 'bytes_in') ?? 0,
       bytesOut: numberIn(completion, 'bytes_out') ?? 0,
     }),
+    /** The record of the lock or the hold that stopped it. Undefined: none, or it was not read. */
     lock,
+    /** The operator who ended it or had drained its backend, and why. Undefined: nobody, or no record of it was read. */
     operator: deed && { by: textIn(deed, 'by'), reason: textIn(deed, 'reason') },
+    /** Who can change how it ended. Undefined: it succeeded, or has not ended. */
     owner:
       completion === undefined || outcome === 'ok'
         ? undefined
         : ownerOf({ outcome, denial: denial || undefined, error: error || undefined, status }),
-    cause:
-      completion === undefined
-        ? { kind: 'open', status: overdue }
-        : causeOf({ outcome, status, error, backend, sentence: textIn(completion, 'text') }, decided),
   };
 }
 
 function causeOf(
-  {
-    outcome,
-    status,
-    error,
-    backend,
-    sentence,
-  }: Pick<Ended, 'outcome' | 'status' | 'error' | 'backend'> & { readonly sentence: string },
+  outcome: string,
+  status: string,
+  error: string,
+  backend: string,
+  sentence: string,
   { policy, reason, decision }: Decided,
 ): Cause {
   if (sentence !== '') return { kind: 'said', code: error, sentence };
