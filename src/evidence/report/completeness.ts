@@ -5,8 +5,7 @@ import { formatTime, parseTime } from '../../host/words/instants.js';
 import { quoteUnlessPlain } from '../../host/words/text.js';
 import { countWords, plural, timesWords } from '../../host/words/words.js';
 import type { Verdict } from '../trail/verify.js';
-import type { RetiredRecords } from '../views/trail.js';
-import type { TouchCounts } from './touch.js';
+import type { MailboxCounts, RetiredRecords } from '../views/trail.js';
 
 /** A closed list: scripts rely on the words. */
 export type DoubtCode =
@@ -203,7 +202,7 @@ export function deletionSentence(
     maybeDeleted,
     deleteDenied,
     deleteFailed,
-  }: Pick<TouchCounts, 'deleted' | 'maybeDeleted' | 'deleteDenied' | 'deleteFailed'>,
+  }: Pick<MailboxCounts, 'deleted' | 'maybeDeleted' | 'deleteDenied' | 'deleteFailed'>,
   isComplete: boolean,
   viewer?: string,
 ): string {
@@ -243,7 +242,7 @@ export function unnamedSentence(mailbox: string, similar: readonly string[], vie
 /** The verdict of a report: its first sentence, then one for each doubt. They contain text of the journal. */
 export function reportSentences(
   completeness: Completeness,
-  counts: TouchCounts,
+  counts: MailboxCounts,
   isToAsked: boolean,
 ): readonly string[] {
   const { isComplete, from, to, signedTo, signedBy, whose, doubts, hosts } = completeness;
@@ -285,7 +284,7 @@ function reasonsText(doubts: readonly Doubt[]): string {
   return count === 1 ? 'one reason stands below' : `${count} reasons stand below`;
 }
 
-function countsText(counts: TouchCounts): string {
+function countsText(counts: MailboxCounts): string {
   const { requesters, isMoreRequesters, commands, showed, searched, maybeShowed } = counts;
   if (commands === 0) return 'no command touched this mailbox';
   const who = isMoreRequesters
@@ -297,7 +296,7 @@ function countsText(counts: TouchCounts): string {
   return `${who}, ${plural(commands, 'command')}, ${shown} of them showed content${search}${maybe}`;
 }
 
-function notes({ notNamed, open, unknown, stopped, denied, counted }: TouchCounts): string[] {
+function notes({ notNamed, open, unknown, stopped, denied, counted }: MailboxCounts): string[] {
   const many = (count: number, text: string, more = ''): string[] =>
     count === 0 ? [] : [`note: ${plural(count, `${more}command`, `${more}commands`)} ${text}`];
   const why = `${countWords(denied)} denied, ${countWords(stopped - denied)} failed`;

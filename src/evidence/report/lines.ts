@@ -2,13 +2,12 @@
 
 import { printable } from '../../host/words/text.js';
 import { countWords, plural } from '../../host/words/words.js';
-import type { MailboxHead, MailboxLine } from '../views/trail.js';
+import type { MailboxCounts, MailboxHead, MailboxLine } from '../views/trail.js';
 import type { Completeness } from './completeness.js';
 import {
   type CountFor,
   type Touch,
   type TouchClass,
-  type TouchCounts,
   type TouchDay,
   type TouchGroup,
   type TouchKind,
@@ -26,7 +25,7 @@ export interface ReportHead
 
 /** One form of a report, as its lines from top to bottom; one text may hold several. */
 export interface ReportForm {
-  begin(head: ReportHead, completeness: Completeness, counts: TouchCounts): string[];
+  begin(head: ReportHead, completeness: Completeness, counts: MailboxCounts): string[];
   take(touch: Touch): string[];
   finish(): string[];
 }

@@ -11,7 +11,7 @@ import { type Certainty, type Story, storyOfRow } from '../story/story.js';
 import { causeWords } from '../story/words.js';
 import { formatArguments, formatValue } from '../trail/export.js';
 import { createNameTest, type ExchangeRow } from '../trail/search.js';
-import type { MailboxClass, MailboxCounts, MailboxLine } from '../views/trail.js';
+import { type MailboxClass, type MailboxCounts, type MailboxLine, noCommands } from '../views/trail.js';
 
 /** The result of a command. Commands that ran, or may have, get the strongest possible effect of their kind. */
 export type TouchClass = MailboxLine['class'];
@@ -180,34 +180,13 @@ export function showedOf(
   return hasRows || outcome === 'ok' ? 'yes' : 'maybe';
 }
 
-export type TouchCounts = ReturnType<ReturnType<typeof createTouchCounter>['counts']>;
-
 /** Names that are kept to count requesters. Stops a forged journal from filling the memory. */
 const requestersMax = 10_000;
 
 /** `signedSeq`: the last record that a signature covers. */
 export function createTouchCounter(signedSeq = Infinity) {
   const requesters = new Set<string>();
-  const counts = {
-    commands: 0,
-    isMoreRequesters: false,
-    showed: 0,
-    searched: 0,
-    maybeShowed: 0,
-    unsigned: 0,
-    /** Of `commands`: through a mask, or for all users. */
-    notNamed: 0,
-    /** Of `commands`: without a recorded end, or with an unknown one. */
-    open: 0,
-    unknown: 0,
-    stopped: 0,
-    denied: 0,
-    counted: 0,
-    deleted: 0,
-    maybeDeleted: 0,
-    deleteDenied: 0,
-    deleteFailed: 0,
-  };
+  const counts = { ...noCommands };
   return {
     take(touch: Touch): void {
       const {
@@ -248,7 +227,7 @@ export function createTouchCounter(signedSeq = Infinity) {
       if (outcome === 'open') counts.open += 1;
       if (outcome === 'unknown') counts.unknown += 1;
     },
-    counts: () => ({ ...counts, requesters: requesters.size }) satisfies MailboxCounts,
+    counts: (): MailboxCounts => ({ ...counts, requesters: requesters.size }),
   };
 }
 

@@ -219,29 +219,38 @@ export interface MailboxClass {
   readonly tone: 'bad' | 'warn' | 'quiet';
 }
 
-export interface MailboxCounts {
+export type MailboxCounts = Readonly<typeof noCommands>;
+
+/** The counts of a report of which no command was read. */
+export const noCommands = {
   /** Commands that reached a mail server, or may have, and their requesters. */
-  readonly commands: number;
-  readonly requesters: number;
-  readonly showed: number;
+  commands: 0,
+  requesters: 0,
+  isMoreRequesters: false,
+  showed: 0,
   /** Searched mail content, and showed none. */
-  readonly searched: number;
-  readonly maybeShowed: number;
+  searched: 0,
+  maybeShowed: 0,
   /** Recorded after the last signature, or perhaps only ended after it. Also 0 if nothing is signed. */
-  readonly unsigned: number;
+  unsigned: 0,
+  /** Of `commands`: through a mask, or for all users. */
+  notNamed: 0,
+  /** Of `commands`: without a recorded end, or with an unknown one. */
+  open: 0,
+  unknown: 0,
   /** Did not reach a mail server; not among `commands`. */
-  readonly stopped: number;
+  stopped: 0,
   /** Of `stopped`: refused by policy or a limit. */
-  readonly denied: number;
+  denied: 0,
   /** Searches by which dovegate counted mails, for a command or a request; not among `commands`. */
-  readonly counted: number;
+  counted: 0,
   /** Of `commands`: those that deleted what they named, and those that may have deleted something. */
-  readonly deleted: number;
-  readonly maybeDeleted: number;
+  deleted: 0,
+  maybeDeleted: 0,
   /** Commands that would have deleted something, but were denied, or failed. */
-  readonly deleteDenied: number;
-  readonly deleteFailed: number;
-}
+  deleteDenied: 0,
+  deleteFailed: 0,
+};
 
 /** One line of a report for people: similar commands, in words. Harmless for a terminal. */
 export interface MailboxLine {
