@@ -3,7 +3,8 @@
 // the journal: beyond ten refusals a second they are only counted.
 
 import * as z from 'zod';
-import type { DoorAction, LinkOpener } from '../gate/door/calls.js';
+import type { DoorAction } from '../gate/door/action.js';
+import type { LinkOpener } from '../gate/door/calls.js';
 import { isCertificateOwner, type LoginGuard, Logins } from '../gate/login/logins.js';
 import type { Log } from '../gate/telemetry/log.js';
 import type { HttpPeer } from '../host/http/connections.js';
@@ -312,13 +313,8 @@ export function createBrowserAnswers(parts: BrowserParts) {
   }
 
   /** Answers once it is done, even to a person whom it shuts out, such as one who locks their own name. */
-  async function operate(
-    kind: DoorAction['kind'],
-    what: string,
-    who: PageCaller,
-    more: Parameters<Daemon['operate']>[3] = {},
-  ): Promise<PageReply> {
-    const done = await daemon.operate(who, kind, what, more);
+  async function operate(who: PageCaller, action: DoorAction): Promise<PageReply> {
+    const done = await daemon.operate(who, action);
     return done.kind === 'done' || done.kind === 'already'
       ? jsonReply(200, { text: done.text })
       : refusedReply(refusals[done.kind], done.text);
@@ -406,13 +402,13 @@ export function createBrowserAnswers(parts: BrowserParts) {
   }
 
   const acts: PageHandlers = {
-    drain: ({ params: [backend = ''], who }, asked) => operate('drain', backend, who, asked),
-    enable: ({ params: [backend = ''], who }) => operate('enable', backend, who),
+    drain: ({ params: [backend = ''], who }, asked) => operate(who, { kind: 'drain', backend, ...asked }),
+    enable: ({ params: [backend = ''], who }) => operate(who, { kind: 'enable', backend }),
     acknowledge: ({ params: [problem = '', hours = ''], who }) =>
-      operate('acknowledge', problem, who, { hours: Number(hours) }),
-    lock: ({ who }, { target, ...more }) => operate('lock', target, who, more),
-    unlock: ({ who }, { target, ...more }) => operate('unlock', target, who, more),
-    kill: ({ params: [id = ''], who }) => operate('kill', id, who),
+      operate(who, { kind: 'acknowledge', text: problem, hours: Number(hours) }),
+    lock: ({ who }, asked) => operate(who, { kind: 'lock', ...asked }),
+    unlock: ({ who }, asked) => operate(who, { kind: 'unlock', ...asked }),
+    kill: ({ params: [id = ''], who }) => operate(who, { kind: 'kill', id }),
   };
 
   const handlers: PageHandlers = { ...parts.handlers, ...acts };

@@ -2,9 +2,9 @@
 // Without the daemon nothing can be recorded, so no records are shown. The last settings are kept, so sessions continue when it is back. A
 // daemon of an unknown version is not called.
 
+import { type DoorAction } from '../gate/door/action.js';
 import {
   type DoorAccess,
-  type DoorAction,
   type DoorCall,
   type DoorExtract,
   type DoorPage,
@@ -155,13 +155,8 @@ export class Daemon {
     return this.#call('report', { token, address, generation });
   }
 
-  async operate(
-    who: Asking,
-    kind: DoorAction['kind'],
-    what: string,
-    more: Omit<DoorAction, keyof PersonCall | 'kind' | 'what'> = {},
-  ): Promise<ActionResult> {
-    return this.#call('operate', { ...this.#as(who, rolesFor('operate')), kind, what, ...more });
+  async operate(who: Asking, action: DoorAction): Promise<ActionResult> {
+    return this.#call('operate', { ...this.#as(who, rolesFor('operate')), action });
   }
 
   /** Lists requests for access, or takes a step of one. */

@@ -59,7 +59,7 @@ export const parts: readonly Part[] = [
     name: 'gate',
     face: words(`
       access/access-item access/access-words access/ending-words access/item access/steps cli/ask-status cli/gate-commands
-      cli/operate cli/serve-command daemon/life door/calls door/decision door/door door/door-client door/extract-head door/filter door/filter-shape
+      cli/operate cli/serve-command daemon/life door/action door/calls door/decision door/door door/door-client door/extract-head door/filter door/filter-shape
       door/ship door/trail-filter health/daemon-look health/listener-look health/look health/looks
       health/start-look login/logins now/found-codes now/now now/operator now/running outcome/class outcome/next outcome/owner
       telemetry/codes telemetry/log

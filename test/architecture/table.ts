@@ -47,7 +47,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // What the processes of page and ship may ask, and how they ask it.
   'gate/door': rule(
     'outcome access now',
-    'calls decision door extract-head filter ship trail-filter',
+    'action calls decision door extract-head filter ship trail-filter',
     'http',
     'zod',
   ),

@@ -69,10 +69,9 @@ function desk({ people = usual, handlers = {}, append, authorities, told }: Desk
         refusals.push(refused);
         return told ?? Promise.resolve();
       },
-      operate(person, ...action) {
-        const [kind, what, more = {}] = action;
-        acted.push([person.name, kind, what, person.from, more]);
-        return Promise.resolve({ kind: 'done', text: `did ${action[0]}` });
+      operate(person, action) {
+        acted.push([person.name, action, person.from]);
+        return Promise.resolve({ kind: 'done', text: `did ${action.kind}` });
       },
     },
     people: {

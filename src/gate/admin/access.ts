@@ -8,6 +8,7 @@ import { predicateOf } from '../../host/kinds/kinds.js';
 import type { Peer } from '../../host/ports/peer.js';
 import type { Secret } from '../../rules/identity/credentials.js';
 import type { Human } from '../../rules/identity/human.js';
+import type { DoorAction } from '../door/action.js';
 import type { ActionResult } from '../door/door.js';
 
 /** The socket of a request, and what it demands. */
@@ -55,28 +56,12 @@ export function refuseAccess(
   return given !== undefined && token.equals(Buffer.from(given)) ? undefined : 'token-needed';
 }
 
+/** What an operator may do at the admin socket or on the page. */
 export type OperatorAction =
-  | { readonly kind: 'kill'; readonly id: string }
+  | DoorAction
   | { readonly kind: 'revoke'; readonly id: string }
-  | { readonly kind: 'drain'; readonly backend: string; readonly reason?: string | undefined }
-  | { readonly kind: 'enable'; readonly backend: string }
   /** Of the uids that this user of `persons` had, only the newest counts from now on. */
   | { readonly kind: 'confirm'; readonly user: string }
-  /** Acknowledges a problem that degrades nothing, by its key, until that time (RFC 3339). */
-  | { readonly kind: 'acknowledge'; readonly text: string; readonly until: string }
-  /** Stops a person, key, listener, backend or mail user at once; a hold stops only what could change the mail of that user. */
-  | {
-      readonly kind: 'lock';
-      readonly target: string;
-      readonly isHold: boolean;
-      /** Undefined: a hold without an end. */
-      readonly forMs: number | undefined;
-      readonly reason: string;
-      /** Ends their commands under way, too. */
-      readonly kills: boolean;
-    }
-  /** By the id of a lock or hold, or all of a target. */
-  | { readonly kind: 'unlock'; readonly target: string; readonly reason: string }
   | { readonly kind: 'reload' };
 
 export const isOperatorAction = predicateOf<OperatorAction>();

@@ -4,7 +4,8 @@
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { TokenBuckets, type TokenLimits } from '../../host/concurrency/limits.js';
-import { callRow, type DoorAction, type DoorCall, doorCalls } from '../door/calls.js';
+import { type DoorAction } from '../door/action.js';
+import { callRow, type DoorCall, doorCalls } from '../door/calls.js';
 
 const kibibyte = 1024;
 const callRate = { burst: bounds.doorCalls, refillMs: bounds.doorCallMs };

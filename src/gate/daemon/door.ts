@@ -10,7 +10,6 @@ import { hostName, programVersion } from '../../host/machine/process.js';
 import { messageOf } from '../../host/ports/faults.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { networkOf } from '../../host/ports/peer.js';
-import { formatTime } from '../../host/words/instants.js';
 import type { OpenJournal } from '../../journal/files/journal.js';
 import type { RecordedPeer, Redacted } from '../../journal/records/keys.js';
 import type { PagePerson, Settings } from '../../rules/config/settings.js';
@@ -19,10 +18,9 @@ import type { PageRole } from '../../rules/identity/roles.js';
 import { pageName } from '../../rules/setup/certificates.js';
 import { settingsText } from '../../rules/setup/configuration-text.js';
 import type { AccessDesk } from '../access/desk.js';
-import type { Act, OperatorAction } from '../admin/access.js';
+import type { Act } from '../admin/access.js';
 import {
   callRow,
-  type DoorAction,
   type DoorAsked,
   type DoorPage,
   doorCalls,
@@ -188,17 +186,17 @@ export async function openDoor(parts: DoorParts) {
       return why === undefined ? json(200, { user, until } satisfies DoorOpened) : refused(why);
     },
     operate: decided(
-      ({ kind }) => actionBudgets[kind],
+      ({ action }) => actionBudgets[action.kind],
       async (asked, peer, what) => {
-        const { kind, from, reason = '' } = asked;
+        const { action, from } = asked;
         const caller = callerOf(asked, rolesFor('operate'));
         if ('code' in caller) return { given: refused(caller), isNothing: true };
         const { name: by } = caller.person;
-        const words = [...from, kind, asked.what, reason];
+        const words = [...from, ...Object.values(action).map(String)];
         const why = what === 'enable' ? notes.whyNot('acts', by, words) : undefined;
         if (why !== undefined) return { given: refused(why), isNothing: true };
         const operator = { ...peer, by, from, human: caller.human };
-        const done = await act(actionOf(asked, clock.wallMs()), operator);
+        const done = await act(action, operator);
         return { given: json(200, done), isNothing: nothings.has(done.kind) };
       },
     ),
@@ -384,27 +382,6 @@ export function withoutSecrets(settings: Settings): Settings {
       })),
     })),
   };
-}
-
-function actionOf(
-  { kind, what, reason, forMs, kills = false, isHold = false, hours = 1 }: DoorAction,
-  nowMs: number,
-): OperatorAction {
-  switch (kind) {
-    case 'kill':
-      return { kind, id: what };
-    case 'acknowledge':
-      return { kind, text: what, until: formatTime(nowMs + hours * 3_600_000) };
-    case 'lock':
-      return { kind, target: what, isHold, forMs, reason: reason ?? '', kills };
-    case 'unlock':
-      return { kind, target: what, reason: reason ?? '' };
-    case 'drain':
-    case 'enable':
-      return { kind, backend: what, reason };
-    default:
-      return kind satisfies never;
-  }
 }
 
 const beatMs = 1_000;

@@ -131,8 +131,9 @@ export function createAct(parts: Parts): OtherAct {
     // A revocation is in force at once and has a record of its own.
     if (isOperatorAction(action, 'revoke')) return revoke(parts, action.id, operator);
     const { by, peer, args: from = [] } = recordedOperator(operator);
-    const { kind, ...named } = action;
     const time = parts.clock.wallMs();
+    const { kind } = action;
+    const named = recordedWords(action, time);
     // The record that ends a drain contains its cost.
     const { args: hit = [], ...cost } = isOperatorAction(action, 'enable')
       ? parts.outages.refused(action.backend)
@@ -159,7 +160,7 @@ export function createAct(parts: Parts): OtherAct {
     try {
       const why = whyLocked();
       if (why !== undefined) throw new Error(why);
-      result = await carryOut(parts, action, operator, { by, peer, deed: about.deed });
+      result = await carryOut(parts, action, operator, { by, peer, deed: about.deed }, time);
     } catch (fault) {
       result = failed('undone', `recorded, but not done: ${messageOf(fault)}`);
     }
@@ -170,11 +171,20 @@ export function createAct(parts: Parts): OtherAct {
       .appendDurable({ ...record, time: parts.clock.wallMs(), ...how })
       .catch(() => undefined);
     if (result.kind === 'undone') return result;
-    const words = Object.values(named).filter((word) => word !== undefined);
+    const words = Object.values<string | undefined>(named).filter((word) => word !== undefined);
     const text = `${[`${by}: ${kind}`, ...words].join(' ')}: ${result.text}`;
     parts.log.report({ event: 'operator', level: 'info', text });
     return result;
   };
+}
+
+/** What the action names, in the form of a record. */
+function recordedWords({ kind: _kind, ...named }: Action, timeMs: number) {
+  return 'hours' in named ? { text: named.text, until: untilOf(named.hours, timeMs) } : named;
+}
+
+function untilOf(hours: number, timeMs: number): string {
+  return formatTime(timeMs + hours * 3_600_000);
 }
 
 /** The killed command and how long it has run, for people who may not see the records of commands. */
@@ -300,6 +310,7 @@ async function carryOut(
   action: Exclude<Action, { kind: 'revoke' }>,
   { by, human }: Operator,
   asker: Asker,
+  timeMs: number,
 ): Promise<ActionResult> {
   const { service, pools, served, drained, clock, reloader, users, outages } = parts;
   switch (action.kind) {
@@ -327,10 +338,12 @@ async function carryOut(
         : `${action.backend} stays drained: the configuration says drained: true`;
       return { kind: 'done', text };
     }
-    case 'acknowledge':
+    case 'acknowledge': {
       if (parts.seenPolicies.take(action.text)) return { kind: 'done', text: 'acknowledged' };
-      parts.acknowledged.put(action.text, by, action.until);
-      return { kind: 'done', text: `acknowledged until ${action.until}` };
+      const until = untilOf(action.hours, timeMs);
+      parts.acknowledged.put(action.text, by, until);
+      return { kind: 'done', text: `acknowledged until ${until}` };
+    }
     case 'confirm':
       return { kind: 'done', text: `only uid ${users.confirm(action.user)} is ${action.user} now` };
     case 'reload': {

@@ -9,7 +9,8 @@ import { bounds } from '../../host/bounds/bounds.js';
 import { count, distanceMs, listOf, nothing, text, uid } from '../../host/values/shape.js';
 import { asObject, isText } from '../../host/values/values.js';
 import { type PageRole, pageRoles } from '../../rules/identity/roles.js';
-import { argument, decision } from './decision.js';
+import { doorAction } from './action.js';
+import { decision } from './decision.js';
 import { type RecordedAction, recordedActions } from './door.js';
 import { trailFilter } from './filter-shape.js';
 
@@ -101,21 +102,6 @@ const extractCall = personCall
   });
 export type DoorExtract = Readonly<z.infer<typeof extractCall>>;
 
-const actionCall = personCall.extend({
-  kind: z.enum(['kill', 'drain', 'enable', 'acknowledge', 'lock', 'unlock']),
-  /** The id or name of the target. */
-  what: nameText,
-  /** For a drain, a lock, and the lift of a lock. */
-  reason: argument('reason'),
-  /** For a lock, like `kills` (ends what runs) and `isHold` (a hold, which needs no end). */
-  forMs: count.optional(),
-  kills: z.boolean().optional(),
-  isHold: z.boolean().optional(),
-  /** How long a problem stays acknowledged. */
-  hours: z.number().int().min(1).max(720).optional(),
-});
-export type DoorAction = Readonly<z.infer<typeof actionCall>>;
-
 /** Lists requests for access, or takes a step on one; the step itself writes the record. */
 const accessCall = personCall.extend({
   ...decision.shape,
@@ -187,7 +173,7 @@ export const doorCalls = {
   operate: {
     route: 'POST /operate',
     costs: 'decision',
-    asks: actionCall,
+    asks: personCall.extend({ action: doorAction }),
     bytesMax: brief,
     roles: ['operate'],
   },

@@ -3,9 +3,10 @@
 
 import * as z from 'zod';
 import { askedShape } from '../../evidence/views/asked.js';
+import { lockAction, unlockAction } from '../../gate/door/action.js';
 import { decision } from '../../gate/door/decision.js';
 import { bounds } from '../../host/bounds/bounds.js';
-import { count, distanceMs, listOf, nothing, text, timeMs, uid } from '../../host/values/shape.js';
+import { distanceMs, listOf, nothing, text, timeMs, uid } from '../../host/values/shape.js';
 import { isText } from '../../host/values/values.js';
 import { type PageRole, pageRoles } from '../../rules/identity/roles.js';
 
@@ -91,18 +92,7 @@ const statement = z.object({ statement: text(bounds.statementChars).min(1) });
 /** A reason of an operator may be missing; one that is no text counts as none. */
 const drain = z.object({ reason: z.string().min(1).optional().catch(undefined) });
 
-const flagged = z.boolean({ error: 'must be true or false' });
-const lock = z.object({
-  /** As `dovegate lock` reads it: a person, `key:NAME`, `listener:NAME`, `backend:NAME` or `user:NAME`. */
-  target: text(bounds.doorNameChars).min(1, { error: 'must be what is locked' }),
-  reason: z.string({ error: 'must be a text' }),
-  /** Undefined: no end, which only a hold may have. */
-  forMs: count.optional(),
-  /** Running commands are ended, too. */
-  kills: flagged,
-  /** A hold on a mail user: refuses only what could change that mail, and two persons must lift it. */
-  isHold: flagged,
-});
+const lock = lockAction.omit({ kind: true });
 export type LockWanted = Readonly<z.infer<typeof lock>>;
 
 interface EndpointRow {
@@ -158,7 +148,7 @@ export const endpoints = {
   /** LockWanted -> Done. */
   lock: { route: 'POST /api/lock', asks: lock, roles: ['operate'], isEnd: true },
   /** By the id of a lock or its target: `target` and `reason` -> Done. */
-  unlock: { route: 'POST /api/unlock', asks: lock.pick({ target: true, reason: true }), roles: ['operate'] },
+  unlock: { route: 'POST /api/unlock', asks: unlockAction.omit({ kind: true }), roles: ['operate'] },
   /** AskTrail (trail.ts) -> lines of TrailLine, the last one an `end`: without it an answer is not whole. */
   search: { route: 'POST /api/trail/search', asks: askedShape('search'), roles: ['audit'] },
   /** AskTrail, of which only the filter counts -> Histogram (trail.ts). To be asked after the rows: it reads all that the filter covers. */

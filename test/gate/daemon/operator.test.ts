@@ -213,7 +213,7 @@ void test('what is wrong is acknowledged until a time, with a record; the oldest
   const acknowledged = new Acknowledged();
   const { as, recorded } = open({ acknowledged });
   const until = '1970-01-01T04:00:00.000Z';
-  const mark = (text: string) => as('anna', { kind: 'acknowledge', text, until });
+  const mark = (text: string) => as('anna', { kind: 'acknowledge', text, hours: 4 });
   assert.equal((await mark('key-expires panel old')).kind, 'done');
   const last = recorded.at(-1) ?? assert.fail();
   const words = ['operator', 'acknowledge', 'key-expires panel old', until, 'anna'];
@@ -252,7 +252,7 @@ void test('what an operator did is one row of the trail, with how it ended and w
   problems = [];
   await as('root', { kind: 'reload' });
   assert.deepEqual(shown(), ['reload | ok | ok']);
-  const until = '2026-11-22T00:00:00.000Z';
-  await as('anna', { kind: 'acknowledge', text: 'key-expires panel old', until });
+  const until = '1970-01-02T00:00:00.000Z';
+  await as('anna', { kind: 'acknowledge', text: 'key-expires panel old', hours: 24 });
   assert.deepEqual(shown(), [`acknowledge key-expires panel old until ${until} | ok | ok`]);
 });

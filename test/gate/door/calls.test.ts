@@ -34,7 +34,7 @@ const extract = {
   after: ['after=9'],
   rows: 3,
 };
-const action = { as, from: [], kind: 'kill', what: 'X' };
+const action = { as, from: [], action: { kind: 'kill', id: 'X' } };
 const access = {
   as: { ...as, role: 'approve' },
   from: [],
@@ -119,7 +119,7 @@ void test('only the actions of the list can be recorded, and only three things d
       'action: must be one that the page may have recorded',
     );
   for (const kind of ['reload', 'KILL', '', 'toString'])
-    assert.equal(typeof parseActionCall(JSON.stringify({ ...action, kind })), 'string');
+    assert.equal(typeof parseActionCall(JSON.stringify({ ...action, action: { kind, id: 'X' } })), 'string');
 });
 
 void test('nothing that the page chose is signed or said of where a person is', () => {
@@ -247,7 +247,10 @@ void test('lists and texts end where they may', () => {
     [bounds.doorWords, (most) => said(parseRecordCall, record, { args: many(most, 'x') })],
     [bounds.doorPlaceWords, (most) => said(parseActionCall, action, { from: many(most, 'pid=1') })],
     [bounds.doorPlaceWords, (most) => said(parseExtractCall, extract, { after: many(most, 'after=1') })],
-    [bounds.doorNameChars, (most) => said(parseActionCall, action, { what: long(most) })],
+    [
+      bounds.doorNameChars,
+      (most) => said(parseActionCall, action, { action: { kind: 'kill', id: long(most) } }),
+    ],
     [bounds.doorNameChars, (most) => said(parseRefusedCall, refused, { person: long(most) })],
     [bounds.doorTextChars, (most) => said(parseRefusedCall, refused, { what: long(most) })],
     [bounds.doorTextChars, (most) => said(parsePageCall, page, { problem: long(most) })],

@@ -6,7 +6,7 @@ import { accessSteps } from '../../../src/doveadm/verbs/verbs.js';
 import { lookPath, looks } from '../../../src/evidence/views/look.js';
 import { actionRoutes } from '../../../src/gate/admin/access.js';
 import { createPages } from '../../../src/gate/admin/pages.js';
-import { actionBudgets } from '../../../src/gate/daemon/door-budget.js';
+import { type DoorAction, doorAction } from '../../../src/gate/door/action.js';
 import { doorCalls } from '../../../src/gate/door/calls.js';
 import { recordedActions } from '../../../src/gate/door/door.js';
 import { accessPaths, reportPath } from '../../../src/gate/session/http-access.js';
@@ -201,15 +201,23 @@ export const browserActs: Acts<Asking> = Object.fromEntries(
 );
 
 const call = (path: string, body: object): Asking => post(path, { from: [], ...body });
-const operate = (kind: string, what: string): Asking =>
-  call('/operate', { kind, what, reason: 'why', forMs: 60_000 });
-const operated: Readonly<Record<string, RegExp>> = {
-  kill: /no command/,
-  drain: /no backend/,
-  enable: /no backend/,
-  acknowledge: /acknowledged/,
-  lock: /no person/,
-};
+const operate = (action: DoorAction): Asking => call('/operate', { action });
+const unlock = (target: string): Asking => operate({ kind: 'unlock', target, reason: 'why' });
+const lock = {
+  kind: 'lock',
+  target: nothing,
+  reason: 'why',
+  forMs: 60_000,
+  kills: false,
+  isHold: false,
+} as const;
+const operated: readonly (readonly [DoorAction, RegExp])[] = [
+  [{ kind: 'kill', id: nothing }, /no command/],
+  [{ kind: 'drain', backend: nothing, reason: 'why' }, /no backend/],
+  [{ kind: 'enable', backend: nothing }, /no backend/],
+  [{ kind: 'acknowledge', text: nothing, hours: 1 }, /acknowledged/],
+  [lock, /no person/],
+];
 const step = (name: string, id: string): Asking =>
   call('/access', { step: name, id, ...(name === 'refuse' && { reason: 'no' }) });
 const item = /"items"/;
@@ -222,13 +230,11 @@ export const doorActs: Acts<Asking> = {
     'record ',
   ),
   sign: { ask: () => call('/sign', { facts, filter: {}, after: [], rows: 1 }), done: ok },
-  ...alike(
-    Object.keys(operated),
-    (kind) => ({ ask: () => operate(kind, nothing), done: operated[kind] ?? assert.fail(kind) }),
-    'operate ',
+  ...Object.fromEntries(
+    operated.map(([action, done]) => [`operate ${action.kind}`, { ask: () => operate(action), done }]),
   ),
-  'operate unlock': { ask: ({ hold }) => operate('unlock', hold), done: isLifted, decides },
-  [isFirst]: { ask: ({ fresh }) => operate('unlock', fresh), done: bothSteps, decides },
+  'operate unlock': { ask: ({ hold }) => unlock(hold), done: isLifted, decides },
+  [isFirst]: { ask: ({ fresh }) => unlock(fresh), done: bothSteps, decides },
   ...alike(['refuse', 'revoke'], (name) => ({ ask: () => step(name, nothing), done: noId }), 'access '),
   'access list': { ask: () => step('list', ''), done: item },
   'access approve': { ask: ({ request }) => step('approve', request), done: item, decides },
@@ -266,5 +272,8 @@ export function checkActs(): void {
   const kindsOf = (name: string): readonly string[] =>
     Object.keys(doorActs).flatMap((act) => (act.startsWith(name) ? act.slice(name.length + 1) : []));
   assert.deepEqual(kindsOf('access').toSorted(), ['list', ...accessSteps].toSorted());
-  assert.deepEqual(kindsOf('operate').toSorted(), Object.keys(actionBudgets).toSorted());
+  assert.deepEqual(
+    kindsOf('operate').toSorted(),
+    doorAction.options.map(({ shape: { kind } }) => kind.value).toSorted(),
+  );
 }

@@ -43,7 +43,7 @@ export function doorMessages(generation: number, person = 'ann') {
         rows: 2,
       },
     ],
-    ['/operate', { as: as('operate'), from, kind: 'kill', what: 'E1' }],
+    ['/operate', { as: as('operate'), from, action: { kind: 'kill', id: 'E1' } }],
     [
       '/access',
       {

@@ -57,13 +57,17 @@ test('budgets come before the work, each kind has its own, and commands go on', 
     const read = codes.get('malformed') ?? 0;
     assert.equal(read + (codes.get('busy') ?? 0), times, JSON.stringify([...codes]));
     assert.ok(read * bytes <= bounds.doorCallBytes + refilled + bytes, `${read} of ${times} were parsed`);
-    const drain = { as: as('operate'), from: [], kind: 'drain', what: 'mail9' };
+    const drain = { as: as('operate'), from: [], action: { kind: 'drain', backend: 'mail9' } };
     assert.equal((await askDoor(daemon, '/operate', drain)).status, 200, 'another kind has its own');
   });
 
   // bounds.httpAccessBytes
   await t.test('a brief call is brief, and says how long it is', async () => {
-    const long = { as: as('operate'), from: [], kind: 'drain', what: 'x'.repeat(bounds.httpAccessBytes) };
+    const long = {
+      as: as('operate'),
+      from: [],
+      action: { kind: 'drain', backend: 'x'.repeat(bounds.httpAccessBytes) },
+    };
     const { status, text } = await askDoor(daemon, '/operate', long);
     assert.deepEqual([status, text], [413, 'the call is too long']);
     // bounds.doorBriefBytes

@@ -5,7 +5,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { DoorAccess, DoorAction, DoorCall } from '../../../src/gate/door/calls.js';
+import { type DoorAction } from '../../../src/gate/door/action.js';
+import type { DoorAccess, DoorCall } from '../../../src/gate/door/calls.js';
 
 import type { ShipCall } from '../../../src/gate/door/ship.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
@@ -42,12 +43,10 @@ test('each call of a door costs what its row says', async (t) => {
   const as = (role: string) => ({ person: 'ann', role, generation });
   const messages = new Map<string, object>(doorMessages(generation));
   const usual = (path: string) => (): object => messages.get(path) ?? assert.fail(path);
-  const act = (kind: DoorAction['kind'], more: object) => (at: number) => ({
+  const act = (of: (at: number) => DoorAction) => (at: number) => ({
     as: as('operate'),
     from: [],
-    kind,
-    what: `${kind}-${at}`,
-    ...more,
+    action: of(at),
   });
   const decide = (word: DoorAccess['step']) => (at: number) => ({
     as: as('approve'),
@@ -58,20 +57,26 @@ test('each call of a door costs what its row says', async (t) => {
   });
 
   const acts: Readonly<Record<DoorAction['kind'], Cost>> = {
-    kill: { bytes: 0, body: act('kill', {}) },
-    drain: { bytes: line, body: act('drain', { what: 'mail1' }) },
-    enable: { rate: call, bytes: line, body: act('enable', { what: 'mail1' }) },
-    acknowledge: { rate: call, bytes: line, body: act('acknowledge', { what: 'x', hours: 1 }) },
+    kill: { bytes: 0, body: act((at) => ({ kind: 'kill', id: `kill-${at}` })) },
+    drain: { bytes: line, body: act(() => ({ kind: 'drain', backend: 'mail1' })) },
+    enable: { rate: call, bytes: line, body: act(() => ({ kind: 'enable', backend: 'mail1' })) },
+    acknowledge: { rate: call, bytes: line, body: act(() => ({ kind: 'acknowledge', text: 'x', hours: 1 })) },
     lock: {
       rate: [bounds.doorLocks, bounds.doorLockMs],
       bytes: line,
-      body: (at) =>
-        act('lock', { what: `user:u${at}@example.org`, forMs: bounds.lockLeastMs, reason: 'x' })(at),
+      body: act((at) => ({
+        kind: 'lock',
+        target: `user:u${at}@example.org`,
+        forMs: bounds.lockLeastMs,
+        reason: 'x',
+        kills: false,
+        isHold: false,
+      })),
     },
     unlock: {
       rate: call,
       bytes: line,
-      body: (at) => act('unlock', { what: `user:u${at}@example.org`, reason: 'x' })(at),
+      body: act((at) => ({ kind: 'unlock', target: `user:u${at}@example.org`, reason: 'x' })),
     },
   };
   const steps: Readonly<Record<DoorAccess['step'], Cost>> = {

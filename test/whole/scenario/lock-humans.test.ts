@@ -101,7 +101,7 @@ persons:
   const generation = await generationOf(daemon);
   const as = (person: string) => ({ person, role: 'operate', generation });
   const opener = { uid: otto, loginUid: carol };
-  const lift = { kind: 'unlock', what: 'carol', reason: 'x' };
+  const lift = { action: { kind: 'unlock', target: 'carol', reason: 'x' } };
   const record = { action: 'page-open', args: [] };
   const free = { uid: rita, loginUid: rita };
   for (const [path, body] of [
@@ -282,7 +282,7 @@ admin:
       '/record': { ...as('audit'), action: 'audit-search', args: [] },
       '/sign': { ...as('audit'), facts, filter: {}, after: [], rows: 1 },
       '/report': { token, generation, address: '192.0.2.7' },
-      '/operate': { ...as('operate'), kind: 'drain', what: 'mail1', reason: 'why' },
+      '/operate': { ...as('operate'), action: { kind: 'drain', backend: 'mail1', reason: 'why' } },
     };
     const call = (path: string) => askDoor(daemon, path, calls[path]);
     for (const path of ['/record', '/sign', '/report']) assert.equal((await call(path)).status, 200, path);

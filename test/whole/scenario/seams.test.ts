@@ -305,7 +305,7 @@ async function callWrongly(t: TestContext, stage: Stage): Promise<void> {
     args: ['user=alice@example.org'],
     rows: 1,
   });
-  const drain = (who: unknown) => ({ as: who, kind: 'drain', what: 'mail1', from: [] });
+  const drain = (who: unknown) => ({ as: who, action: { kind: 'drain', backend: 'mail1' }, from: [] });
   const extract = (who: unknown) => ({
     as: who,
     from: ['address=192.0.2.7'],
@@ -435,7 +435,11 @@ async function callWrongly(t: TestContext, stage: Stage): Promise<void> {
     const other = as('oncall', 'operate', now + 1);
     const enter = { ...look(other), action: 'page-sign-in' };
     assert.equal((await askDoor(daemon, '/record', enter)).status, 200, 'others go on');
-    assert.equal((await askDoor(daemon, '/operate', { ...drain(other), what: 'mail9' })).status, 200);
+    assert.equal(
+      (await askDoor(daemon, '/operate', { ...drain(other), action: { kind: 'drain', backend: 'mail9' } }))
+        .status,
+      200,
+    );
   });
 }
 

@@ -100,7 +100,7 @@ test('calls at the door: those of dovegate ship alone, not too long, not too man
     // Calls of the page, and of nobody.
     ['/record', {}, 404, 'version'],
     ['/sign', {}, 404, 'version'],
-    ['/operate', { kind: 'drain', what: 'mail1', from: [] }, 404, 'version'],
+    ['/operate', { action: { kind: 'drain', backend: 'mail1' }, from: [] }, 404, 'version'],
     ['/access', {}, 404, 'version'],
     ['/page', {}, 404, 'version'],
     ['/reload', {}, 404, 'version'],

@@ -89,7 +89,7 @@ const more = {
   'shipped: what the journal does not have': ['POST', '/shipped', { ...claims, sinks: [{ ...sink, sentSeq: 1e9 }] }],
   'shipped: a record of no such hash': ['POST', '/shipped', { ...claims, sinks: [{ ...sink, safe: { segment: 1, bytes: 1, seq: 1, hash } }] }],
   'page: settings': ['GET', '/settings'],
-  'page: drain': ['POST', '/operate', { as, kind: 'drain', what: 'mail1', from: [] }],
+  'page: drain': ['POST', '/operate', { as, action: { kind: 'drain', backend: 'mail1' }, from: [] }],
   'page: a text to sign': ['POST', '/sign', { as, head: 'any', text: 'any' }],
   'page: a record': ['POST', '/record', { as, action: 'audit-search', from: [], args: [], rows: 0 }],
 };
