@@ -9,7 +9,7 @@ import type { DoorHead, RecordedAction } from '../gate/door/door.js';
 import { formatFilter } from '../gate/door/filter.js';
 import type { Log } from '../gate/telemetry/log.js';
 import { plainAnswer, type TextAnswer } from '../host/http/server.js';
-import { readerOf } from '../host/values/shape.js';
+import { readerOf } from '../host/values/fit.js';
 import type { PagePerson } from '../rules/config/settings.js';
 import { humanOnPage } from '../rules/identity/human.js';
 import { isAmong, whyNotAsked } from './browser-answers.js';

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bounds } from '../../src/host/bounds/bounds.js';
-import { readerOf } from '../../src/host/values/shape.js';
+import { readerOf } from '../../src/host/values/fit.js';
 import { type Explain, endpoints } from '../../src/page/answers/endpoints.js';
 import { explainAsked } from '../../src/page/explain-asked.js';
 import { Refusal } from '../../src/page/http/page-request.js';

@@ -11,7 +11,7 @@ import type { NameService } from '../../host/machine/name-service.js';
 import { bindUnix, type UnixPlace } from '../../host/net/listen.js';
 import { descriptorOf } from '../../host/net/transport.js';
 import type { Clock } from '../../host/ports/machine.js';
-import { readerOf } from '../../host/values/shape.js';
+import { readerOf } from '../../host/values/fit.js';
 import type { RecordedPeer } from '../../journal/records/keys.js';
 import { withGroup } from '../../rules/setup/sockets.js';
 import { type DoorRefusal, doorVersion, doorVersionHeader } from '../door/door.js';

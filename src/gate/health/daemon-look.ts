@@ -4,7 +4,7 @@ import { descriptorsMax } from '../../host/machine/process.js';
 import { asList, asNumber, asObject, asText, isCount, isText } from '../../host/values/values.js';
 import { agoWords } from '../../host/words/words.js';
 import { isDistanceMs } from '../../journal/records/record.js';
-import { forkedTodo } from '../../rules/config/receiver.js';
+import { forkedTodo } from '../../rules/config/fault.js';
 import type { Settings } from '../../rules/config/settings.js';
 import { expirySentence, warnMs } from '../../rules/setup/certificates.js';
 import { noticeCodes } from '../telemetry/codes.js';

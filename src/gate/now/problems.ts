@@ -4,7 +4,7 @@
 
 import { lockSentence, type ShownLock } from '../../doveadm/codes/locks.js';
 import { bytesWords, countWords, durationWords, plural, rateWords } from '../../host/words/words.js';
-import { forkedTodo } from '../../rules/config/receiver.js';
+import { forkedTodo } from '../../rules/config/fault.js';
 import { findEnds, timeOf } from './ends.js';
 import type { FoundCode } from './found-codes.js';
 import type { NowHead } from './now.js';

@@ -16,7 +16,7 @@ import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type * as z from 'zod';
 import { bounds } from '../bounds/bounds.js';
-import { fit } from '../values/shape.js';
+import { fit } from '../values/fit.js';
 import { parseLine } from '../values/values.js';
 
 const safely = constants.O_NOFOLLOW | constants.O_NONBLOCK;

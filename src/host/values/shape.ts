@@ -3,7 +3,6 @@
 
 import * as z from 'zod';
 import { msMax, parseTime } from '../words/instants.js';
-import { parseRequest } from './values.js';
 
 /** A number of things, a size, or a seq. */
 export const count = whole('must be a whole number from 0 on', Number.MAX_SAFE_INTEGER);
@@ -37,22 +36,6 @@ export function listOf<T>(most: number, isItem: (value: unknown) => value is T, 
 
 /** For a call without arguments. */
 export const nothing = z.unknown().transform((): undefined => undefined);
-
-/** Returns a function that reads a body: its value, without unknown keys; or a string: why it is invalid. */
-export function readerOf<Shape extends z.ZodType>(shape: Shape): (body: string) => z.output<Shape> | string {
-  return (body) => {
-    const value = parseRequest(body);
-    return typeof value === 'string' ? value : fit(shape, value);
-  };
-}
-
-export function fit<Shape extends z.ZodType>(shape: Shape, value: unknown): z.output<Shape> | string {
-  const found = shape.safeParse(value);
-  if (found.success) return found.data;
-  const [issue] = found.error.issues;
-  if (issue === undefined) return 'it has another form';
-  return [issue.path.join('.'), issue.message].filter((each) => each !== '').join(': ');
-}
 
 function whole(error: string, to: number) {
   return z.int({ error }).min(0, { error }).max(to, { error });

@@ -6,7 +6,7 @@ import type { LinkOpener } from '../../gate/door/calls.js';
 import { DoorFault } from '../../gate/door/door-client.js';
 import type { Log } from '../../gate/telemetry/log.js';
 import { messageOf } from '../../host/ports/faults.js';
-import { readerOf } from '../../host/values/shape.js';
+import { readerOf } from '../../host/values/fit.js';
 import type { PageRole } from '../../rules/identity/roles.js';
 import { type AskedOf, type Endpoint, endpoints } from '../answers/endpoints.js';
 import type { SignInWay } from './page-sessions.js';

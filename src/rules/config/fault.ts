@@ -21,3 +21,6 @@ export const noticeFaultCodes = [
   'internal',
 ] as const;
 export type NoticeFaultCode = (typeof noticeFaultCodes)[number];
+
+export const forkedTodo =
+  'find out who else writes this journal; then stop dovegate, move audit.directory and audit-end.json of state away, start: a new one begins';

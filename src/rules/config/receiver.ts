@@ -71,7 +71,4 @@ const sinkReport = z.object({
 /** The state of a receiver of records, as its sender reports it and as it is shown. */
 export type SinkReport = Readonly<z.infer<typeof sinkReport>>;
 
-export const forkedTodo =
-  'find out who else writes this journal; then stop dovegate, move audit.directory and audit-end.json of state away, start: a new one begins';
-
 export const sinkReports = z.array(sinkReport).max(bounds.shipReceivers).readonly();

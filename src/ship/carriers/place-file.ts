@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { bounds } from '../../host/bounds/bounds.js';
 import { readOwnFile, replaceFile } from '../../host/machine/regular-file.js';
-import { count, fit, spanMs } from '../../host/values/shape.js';
+import { fit } from '../../host/values/fit.js';
+import { count, spanMs } from '../../host/values/shape.js';
 import { parseLine } from '../../host/values/values.js';
 
 const place = z.object({

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { askedShape } from '../../../src/evidence/views/asked.js';
 import { type Look, lookAt, lookPath, looks, mayLook, openMax } from '../../../src/evidence/views/look.js';
-import { readerOf } from '../../../src/host/values/shape.js';
+import { readerOf } from '../../../src/host/values/fit.js';
 
 const parse = (look: Look, body: string) => readerOf(askedShape(look))(body);
 

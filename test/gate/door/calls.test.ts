@@ -6,7 +6,7 @@ import { doorCalls } from '../../../src/gate/door/calls.js';
 import { recordedActions } from '../../../src/gate/door/door.js';
 import { shipCalls } from '../../../src/gate/door/ship.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
-import { readerOf } from '../../../src/host/values/shape.js';
+import { readerOf } from '../../../src/host/values/fit.js';
 import { doorMessages, shipMessage, withNumber } from '../../kit/plain/door-messages.js';
 
 const parseRecordCall = readerOf(doorCalls.record.asks);

@@ -12,7 +12,7 @@ import { createGauges } from '../../../../src/gate/telemetry/metrics.js';
 import { createReadHttp } from '../../../../src/host/http/requests.js';
 import { createRoutes, pathOf } from '../../../../src/host/http/routes.js';
 import { foreignSource } from '../../../../src/host/http/source.js';
-import { readerOf } from '../../../../src/host/values/shape.js';
+import { readerOf } from '../../../../src/host/values/fit.js';
 import { endpoints } from '../../../../src/page/answers/endpoints.js';
 import { readAuthorization } from '../../../../src/rules/keys/authorization.js';
 import { healthy, pageTold, shipTold } from '../../../kit/gate/running.js';
