@@ -183,15 +183,23 @@ for (const key of ['storeSilentMs', 'storeAnswerMs'] as const) {
   // bounds.storeSilentMs, bounds.storeAnswerMs
   test(`a server that is silent, or slow without an end, is away: ${key}`, async (t) => {
     let requests = 0;
+    const waiting = new Set<() => void>();
     const server = createServer((_, answer) => {
       requests += 1;
       answer.write('x');
+      for (const run of waiting) run();
     });
     const url = `${await serve(t, server)}/trail`;
     const clock: Clock = {
       ...systemClock,
       now: () => requests * bounds.storeSilentMs,
-      setTimer: (ms, run) => systemClock.setTimer(ms === bounds[key] || ms <= 3200 ? 1 : ms, run),
+      setTimer(ms, run) {
+        if (ms !== bounds[key]) return systemClock.setTimer(ms <= 3200 ? 1 : ms, run);
+        // The time is over once the request has come.
+        if (requests > 0) return systemClock.setTimer(1, run);
+        waiting.add(run);
+        return { cancel: () => void waiting.delete(run) };
+      },
     };
     const store = storeAt(t, url, anyCredentials(t), clock);
     await assert.rejects(store.read('h/x', { bytesMax: 10 }), faultOf('away'));

@@ -3,16 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as z from 'zod';
-import {
-  count,
-  distanceMs,
-  fit,
-  listOf,
-  readerOf,
-  spanMs,
-  text,
-  uid,
-} from '../../../src/host/values/shape.js';
+import { fit, readerOf } from '../../../src/host/values/fit.js';
+import { count, distanceMs, listOf, spanMs, text, uid } from '../../../src/host/values/shape.js';
 import { isCount } from '../../../src/host/values/values.js';
 import { msMax } from '../../../src/host/words/instants.js';
 

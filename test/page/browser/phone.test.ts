@@ -68,10 +68,10 @@ browserTest('every screen is reached on a phone, and the one that is shown is ma
   assert.deepEqual(faults, []);
 });
 
-browserTest('averages of a backend have titles on a phone, each in one line', async (t) => {
+browserTest('averages of a team have titles on a phone, each in one line', async (t) => {
   const { page, faults } = await desk.signIn(t, 'auditor', '/', { size: phone });
   // The first figures are there after ten seconds.
-  await page.getByRole('columnheader', { name: 'queue, most' }).waitFor();
+  await page.getByRole('columnheader', { name: 'a second' }).waitFor();
   await settled(page);
   const linesOf = (selector: string): Promise<readonly number[]> =>
     page.evaluate(`[...document.querySelectorAll('${selector}')].filter((each) => each.offsetHeight > 0).map((each) =>
