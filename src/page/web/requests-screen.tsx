@@ -203,6 +203,7 @@ function Listed({ title, rows, of = rows.length, empty, controls }: ListedProps)
         rows={rows}
         columns={columns}
         keyOf={({ id }) => id}
+        isDense
         toneOf={(row) => (row.isUnreviewed ? 'tone-warn' : '')}
         onOpen={({ id }) => go(requestPath(id))}
         empty={empty}
@@ -225,9 +226,10 @@ const columns: readonly Column<Row>[] = [
     line: 1,
     cell: ({ decisions }) =>
       decisions.map(({ what, time }, at) => (
-        <div key={at}>
+        <span key={at}>
+          {at > 0 && '; '}
           {what} <Time at={time} isExact isDated />
-        </div>
+        </span>
       )),
   },
   {
@@ -242,15 +244,16 @@ const columns: readonly Column<Row>[] = [
   },
   {
     title: 'what',
+    kind: 'rest',
     line: 2,
     grows: true,
     cell: ({ effect, command, users = [], reason = '' }) => (
       <>
         {effect} <Words value={command} max={120} /> of <Name value={users.join(', ')} max={80} />
         {reason !== '' && (
-          <p class="why faint">
-            <Name value={reason} max={120} />
-          </p>
+          <span class="faint">
+            : <Name value={reason} max={120} />
+          </span>
         )}
       </>
     ),
@@ -263,5 +266,5 @@ const columns: readonly Column<Row>[] = [
       isDoubtful ? <Sign tone="warn">{approved}</Sign> : <Name value={approved} max={120} />,
   },
   { title: 'used', line: 3, cell: ({ used }) => <Sentence text={used} /> },
-  { title: 'state', kind: 'wide', line: 3, cell: ({ state }) => <Sentence text={state} /> },
+  { title: 'state', line: 3, cell: ({ state }) => <Sentence text={state} /> },
 ];

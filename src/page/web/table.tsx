@@ -6,10 +6,11 @@ import { Empty } from './kit.js';
 export interface Column<T> {
   readonly title: string;
   readonly cell: (row: T) => ComponentChildren;
-  /** `number`: to the right; `short`: in one line; `wide`: takes what is left; `action`: buttons, without a title on a phone. */
-  readonly kind?: 'number' | 'short' | 'wide' | 'action';
-  /** If any column has a size, each row has one line, and columns have fixed widths. */
-  readonly size?: 'time' | 'name' | 'word' | 'said' | 'rest';
+  /**
+   * `number`: to the right; `short`: in one line; `wide`: takes what is left; `rest`: the same of a table with a line for each row;
+   * `action`: buttons, without a title on a phone.
+   */
+  readonly kind?: 'number' | 'short' | 'wide' | 'rest' | 'action';
   /** If any column has a line: where it stands on a phone. 0: hidden; 1 and 2: in this line; 3: in a line of its own. */
   readonly line?: 0 | 1 | 2 | 3;
   /** Takes what is left of its line on a phone, and is cut there. */
@@ -25,6 +26,8 @@ interface TableProps<T> {
   /** `false` is left out: the reader may not see that column. */
   readonly columns: readonly (Column<T> | false)[];
   readonly keyOf: (row: T) => string;
+  /** Each row has one line; what does not fit is cut. */
+  readonly isDense?: boolean;
   /** Instead of a table without rows: why there are none; absent: nothing. */
   readonly empty?: ComponentChildren;
   /** Rows that open nothing and know no key take no focus. */
@@ -53,10 +56,9 @@ export function Table<T>(shown: TableProps<T>) {
     }
   };
   const isInLines = columns.some(({ line }) => line !== undefined);
-  const isDense = columns.some(({ size }) => size !== undefined);
   return (
     <div
-      class={`table${isInLines ? ' lines' : ''}${isDense ? ' dense' : ''}`}
+      class={`table${isInLines ? ' lines' : ''}${shown.isDense === true ? ' dense' : ''}`}
       role="region"
       aria-label={label}
       tabIndex={0}
@@ -64,8 +66,8 @@ export function Table<T>(shown: TableProps<T>) {
       <table role="table" aria-label={label}>
         <thead role="rowgroup">
           <tr role="row">
-            {columns.map(({ title, kind = '', size = '' }) => (
-              <th key={title} role="columnheader" scope="col" class={`${kind} ${size}`}>
+            {columns.map(({ title, kind = '' }) => (
+              <th key={title} role="columnheader" scope="col" class={kind}>
                 {kind === 'action' ? <span class="unseen">{title}</span> : title}
               </th>
             ))}

@@ -41,7 +41,6 @@ export interface TrailColumn extends Column<ShownRow> {
 const textColumn = (id: string, title: string, more: Partial<TrailColumn> = {}): TrailColumn => ({
   id,
   title,
-  size: 'name',
   line: 0,
   cell: (row) => <Name value={textOf(row, id) || undefined} max={40} />,
   ...more,
@@ -51,7 +50,6 @@ export const trailColumns: readonly TrailColumn[] = [
   {
     id: 'time',
     title: 'Time',
-    size: 'time',
     line: 1,
     cell: ({ fields }) => <Time at={valueText(fields['time'])} isExact />,
   },
@@ -59,14 +57,12 @@ export const trailColumns: readonly TrailColumn[] = [
     id: 'utc',
     title: 'Time (UTC)',
     kind: 'short',
-    size: 'time',
     cell: ({ fields }) => <span class="number">{utcTime(valueText(fields['time']))}</span>,
   },
   textColumn('principal', 'Requester', { line: 2 }),
   {
     id: 'user',
     title: 'User',
-    size: 'name',
     grows: true,
     cell: (row) => {
       const text = usersText(row);
@@ -76,7 +72,7 @@ export const trailColumns: readonly TrailColumn[] = [
   {
     id: 'command',
     title: 'Command',
-    size: 'rest',
+    kind: 'rest',
     line: 1,
     grows: true,
     cell: (row) =>
@@ -89,11 +85,10 @@ export const trailColumns: readonly TrailColumn[] = [
   {
     id: 'effect',
     title: 'Effect',
-    size: 'word',
     cell: ({ fields, content }) => <Effect effect={valueText(fields['effect'])} content={content} isPlain />,
   },
-  { id: 'outcome', title: 'Outcome', size: 'said', line: 1, cell: (row) => <Ended row={row} /> },
-  textColumn('backend', 'Backend', { size: 'word' }),
+  { id: 'outcome', title: 'Outcome', line: 1, cell: (row) => <Ended row={row} /> },
+  textColumn('backend', 'Backend'),
   {
     id: 'ms',
     title: 'Took',
@@ -107,7 +102,7 @@ export const trailColumns: readonly TrailColumn[] = [
     },
   },
   // Dovecot was asked where a rule limits it, and for requests.
-  textColumn('matches', 'Mails matched', { kind: 'number', size: 'word', line: 2 }),
+  textColumn('matches', 'Mails matched', { kind: 'number', line: 2 }),
   textColumn('listener', 'Listener'),
   textColumn('peer', 'Peer'),
   textColumn('reason', 'Reason'),

@@ -288,6 +288,7 @@ function Results(props: ResultsProps) {
         >
           <Table
             label="Commands, the newest first"
+            isDense
             rows={rows}
             columns={[...columns, filterColumn(setPicked)]}
             keyOf={(row) => String(row.admittedSeq ?? valueText(row.fields['id']))}
