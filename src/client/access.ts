@@ -14,7 +14,7 @@ import {
   wordsOf,
 } from '../doveadm/verbs/verbs.js';
 import type { AccessItem } from '../gate/access/access-item.js';
-import { SessionFault } from './client-command.js';
+import { SessionFault, unexpectedReply, unsendable } from './client-command.js';
 
 export interface AccessOptions {
   /** As in `Command`. */
@@ -155,7 +155,7 @@ function checkCall(values: AccessValues, tag: unknown): void {
     const wanted = wantedOf(name, values[name]);
     if (wanted === undefined) continue;
     if (name === 'reason' && typeof values.reason === 'string')
-      throw new SessionFault('unsendable', `a reason must be ${wanted}`);
+      throw unsendable(`a reason must be ${wanted}`);
     throw new TypeError(`${name} must be ${wanted}`);
   }
   const isTag = typeof tag === 'string' && /^[\w.:-]{1,64}$/.test(tag);
@@ -181,12 +181,7 @@ function isItem(value: unknown): value is AccessItem {
 }
 
 function unreadable(): SessionFault {
-  return new SessionFault(
-    'unexpected-reply',
-    'the server gave no readable answer about access',
-    undefined,
-    true,
-  );
+  return unexpectedReply('the server gave no readable answer about access');
 }
 
 export function textsOf(name: AccessArgument, value: AccessValues[AccessArgument]): readonly string[] {

@@ -65,9 +65,8 @@ export function encodeCommand(command: Command, serverMinor: number | undefined)
   const { hasOptions } = serverOf(serverMinor);
   const parts: Buffer[] = [];
   if (reason !== undefined) {
-    if (!hasOptions) throw new SessionFault('unsendable', 'the server takes no reason: it is not dovegate');
-    if (Buffer.byteLength(reason) > 512)
-      throw new SessionFault('unsendable', 'a reason has at most 512 bytes');
+    if (!hasOptions) throw unsendable('the server takes no reason: it is not dovegate');
+    if (Buffer.byteLength(reason) > 512) throw unsendable('a reason has at most 512 bytes');
     parts.push(encode(() => encodeOption(`dovegate-reason=${reason}`)));
   }
   if (command.tag !== undefined && hasOptions)
@@ -83,8 +82,7 @@ export function encodeCommand(command: Command, serverMinor: number | undefined)
       : { user, name, args };
   const encoded = encode(() => encodeCommandLine({ ...line, debug, verbose }));
   if (encoded.length > longestLineBytes)
-    throw new SessionFault(
-      'unsendable',
+    throw unsendable(
       `the command line has ${encoded.length} bytes; at most ${longestLineBytes} can be sent: use several commands`,
     );
   parts.push(encoded);
@@ -168,6 +166,15 @@ export class SessionFault extends Error {
     this.code = code;
     this.mayHaveRun = mayHaveRun;
   }
+}
+
+export function unsendable(message: string): SessionFault {
+  return new SessionFault('unsendable', message);
+}
+
+/** There was an answer, so the command ran, wholly or in part. */
+export function unexpectedReply(message: string): SessionFault {
+  return new SessionFault('unexpected-reply', message, undefined, true);
 }
 
 /** The meaning of a failed command for a program. Never renamed. */

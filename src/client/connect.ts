@@ -8,7 +8,7 @@ import { createConnect } from '../host/net/dial.js';
 import type { Timer } from '../host/ports/machine.js';
 import { isOfThisMachine } from '../host/ports/peer.js';
 import type { Transport } from '../host/ports/transport.js';
-import { asSessionFault, SessionFault } from './client-command.js';
+import { asSessionFault, SessionFault, unsendable } from './client-command.js';
 import { createSession, type Session, type SessionOptions } from './session.js';
 
 export type { Code as FailureReason } from '../doveadm/codes/codes.js';
@@ -151,10 +151,7 @@ function pemOf(ca: string | Buffer): string {
     throw new TypeError(`ca must be a string or a Buffer, not a value of type ${typeof ca}`);
   const text = ca.toString();
   if (text === '' || text.includes('-----BEGIN ')) return text;
-  throw new SessionFault(
-    'unsendable',
-    'ca has no certificate in PEM: give the text of the file, not its path',
-  );
+  throw unsendable('ca has no certificate in PEM: give the text of the file, not its path');
 }
 
 /** Refuses an unused pin or password, which would otherwise go unnoticed. */
@@ -162,8 +159,5 @@ function refuseUnused({ keyPins, account, password, tls, minor }: ConnectOptions
   const given = { keyPins, account, password, tls, minor };
   const unused = Object.entries(given).flatMap(([name, value]) => (value === undefined ? [] : [name]));
   if (unused.length > 0)
-    throw new SessionFault(
-      'unsendable',
-      `over HTTP there is no ${unused.join(', ')}: the URL and the key count`,
-    );
+    throw unsendable(`over HTTP there is no ${unused.join(', ')}: the URL and the key count`);
 }

@@ -9,7 +9,14 @@ import type { LogLine, Status } from '../doveadm/reply/reply.js';
 import { TransportFault, WireFault } from '../host/ports/faults.js';
 import type { Clock } from '../host/ports/machine.js';
 import type { Transport } from '../host/ports/transport.js';
-import { CommandFailed, type CommandInput, lastOf, piecesOf, SessionFault } from './client-command.js';
+import {
+  CommandFailed,
+  type CommandInput,
+  lastOf,
+  piecesOf,
+  SessionFault,
+  unexpectedReply,
+} from './client-command.js';
 import type { RowColumns } from './command-columns.js';
 
 /** A part of a cell, unescaped. A cell is the bytes of its pieces up to the one that `endsCell`. */
@@ -179,11 +186,6 @@ export async function* rowsOf(
   }
   if (cells.length > 0 && width === undefined) yield take();
   if (cells.length > 0) throw unexpectedReply(`the last row has ${cells.length} of ${width} cells`);
-}
-
-/** There was an answer, so the command ran, wholly or in part. */
-function unexpectedReply(text: string): SessionFault {
-  return new SessionFault('unexpected-reply', text, undefined, true);
 }
 
 /** Resolves when the bytes are written or the transport is gone. The read reports the end, after data that came earlier. */

@@ -25,6 +25,8 @@ import {
   checkTypes,
   piecesOf,
   SessionFault,
+  unexpectedReply,
+  unsendable,
 } from './client-command.js';
 import { type CellPiece, namedRow, type Row } from './exchange.js';
 import type { JsonCommand } from './json-command.js';
@@ -96,11 +98,11 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
   async function ask(command: Command): Promise<Rows> {
     checkTypes(command);
     if (command.debug === true || command.verbose === true)
-      throw new SessionFault('unsendable', 'the HTTP API has no log lines to ask for');
+      throw unsendable('the HTTP API has no log lines to ask for');
     const { jsonFormsOf } = await import('./json-command.js');
     const forms = jsonFormsOf(command);
     if (forms.some(({ takesInput }) => takesInput) && command.input === undefined)
-      throw new SessionFault('unsendable', `"${command.name}" needs its input`);
+      throw unsendable(`"${command.name}" needs its input`);
     const mine = turn.then(() => sendForms(command, forms));
     turn = mine.catch(() => undefined);
     return mine;
@@ -161,14 +163,13 @@ export function openHttpSession(options: HttpOptions, clock: Clock): Session {
     if (login !== undefined) headers['Authorization'] = login;
     if (reason !== undefined) headers['Dovegate-Reason'] = reasonHeader(reason);
     if (isOwn(json)) {
-      if (json.name !== 'dovegate can')
-        throw new SessionFault('unsendable', `"${json.name}" has no form in HTTP`);
+      if (json.name !== 'dovegate can') throw unsendable(`"${json.name}" has no form in HTTP`);
       return target.open('GET', '/dovegate/v1/can', headers);
     }
     headers['Content-Type'] = 'application/json';
     // A server that refuses the key or the length answers before the text is sent.
     if (json.takesInput) headers['Expect'] = '100-continue';
-    else if (input !== undefined) throw new SessionFault('unsendable', 'the command takes no input');
+    else if (input !== undefined) throw unsendable('the command takes no input');
     return target.open('POST', dryRun === true ? '/dovegate/v1/dry-run' : target.path, headers);
   }
 
@@ -227,8 +228,8 @@ function isOwn({ name }: JsonCommand): boolean {
 /** Headers hold bytes; a reason is sent as UTF-8. */
 function reasonHeader(reason: string): string {
   const bytes = Buffer.from(reason);
-  if (bytes.length > 512) throw new SessionFault('unsendable', 'a reason has at most 512 bytes');
-  if (/[\p{Cc}]/u.test(reason)) throw new SessionFault('unsendable', 'a reason is one line of text');
+  if (bytes.length > 512) throw unsendable('a reason has at most 512 bytes');
+  if (/[\p{Cc}]/u.test(reason)) throw unsendable('a reason is one line of text');
   return bytes.toString('latin1');
 }
 
@@ -352,13 +353,7 @@ async function readAnswer(response: IncomingMessage, bytesMax: number, onBytes: 
   for await (const chunk of response as AsyncIterable<Buffer>) {
     onBytes();
     bytes += chunk.length;
-    if (bytes > bytesMax)
-      throw new SessionFault(
-        'unexpected-reply',
-        `the answer has more than ${bytesMax} bytes`,
-        undefined,
-        true,
-      );
+    if (bytes > bytesMax) throw unexpectedReply(`the answer has more than ${bytesMax} bytes`);
     chunks.push(chunk);
   }
   // Without a length, the end of the connection ends the answer: its JSON shows whether it is complete.
@@ -560,12 +555,9 @@ function targetOf(options: HttpOptions): Target {
   }
   const at = URL.canParse(url) ? new URL(url) : undefined;
   if (at === undefined || (at.protocol !== 'https:' && at.protocol !== 'http:') || at.hostname === '')
-    throw new SessionFault('unsendable', 'the URL is none of https://HOST:PORT, http://HOST:PORT, unix:PATH');
+    throw unsendable('the URL is none of https://HOST:PORT, http://HOST:PORT, unix:PATH');
   if (at.username !== '' || at.password !== '')
-    throw new SessionFault(
-      'unsendable',
-      'a URL is no place for a key or a password: both are seen by others',
-    );
+    throw unsendable('a URL is no place for a key or a password: both are seen by others');
   const isTls = at.protocol === 'https:';
   const host = at.hostname.replace(/^\[(.*)\]$/, '$1');
   const where = { host, port: at.port === '' ? (isTls ? 443 : 80) : Number(at.port) };

@@ -11,7 +11,7 @@ import {
 import { jsonName } from '../doveadm/commands/named.js';
 import { type ParsedArguments, parseArguments } from '../doveadm/commands/parse.js';
 import { replyShape } from '../doveadm/meaning/columns.js';
-import { type Command, SessionFault } from './client-command.js';
+import { type Command, unsendable } from './client-command.js';
 
 export type JsonParameter = string | true | readonly string[];
 
@@ -47,23 +47,19 @@ export function jsonFormsOf({ user = '', name, args = [] }: Command): readonly J
     // An input can be sent once.
     if (forms.size === 0 || !form.takesInput) forms.set(JSON.stringify(form.parameters), form);
   }
-  if (forms.size === 0) throw new SessionFault('unsendable', problem);
+  if (forms.size === 0) throw unsendable(problem);
   return [...forms.values()];
 }
 
 function formOf(parsed: ParsedArguments, user: string): JsonCommand {
   const { command, values } = parsed;
   if (command.params.some(({ name, role }) => role === 'content-file' && values.has(name)))
-    throw new SessionFault(
-      'unsendable',
-      'over HTTP the text is the input of the command, never a file of the server',
-    );
-  if (command.input === 'duplex')
-    throw new SessionFault('unsendable', `"${command.name}" speaks both ways, which HTTP cannot`);
+    throw unsendable('over HTTP the text is the input of the command, never a file of the server');
+  if (command.input === 'duplex') throw unsendable(`"${command.name}" speaks both ways, which HTTP cannot`);
   const parameters: Record<string, JsonParameter> = {};
   // JSON has no other place for the user, and a pattern there does not work: `*` would mean everybody.
   if (command.scope === 'user' && /[*?]/.test(user))
-    throw new SessionFault('unsendable', 'over HTTP a mask is no user: name one, or all with -A');
+    throw unsendable('over HTTP a mask is no user: name one, or all with -A');
   if (command.scope === 'user' && !values.has('all-users')) parameters['user'] = user;
   for (const [key, value] of parametersOf(parsed)) parameters[jsonName(key)] = value;
   return {

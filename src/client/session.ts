@@ -10,7 +10,15 @@ import { WireFault } from '../host/ports/faults.js';
 import type { Clock } from '../host/ports/machine.js';
 import type { CloseReason, Transport } from '../host/ports/transport.js';
 import { type Access, createAccess, objectsOfRows, wordsOfCall } from './access.js';
-import { asSessionFault, type Command, checkTypes, encodeCommand, SessionFault } from './client-command.js';
+import {
+  asSessionFault,
+  type Command,
+  checkTypes,
+  encodeCommand,
+  SessionFault,
+  unexpectedReply,
+  unsendable,
+} from './client-command.js';
 import type { RowColumns } from './command-columns.js';
 import {
   type CellPiece,
@@ -252,12 +260,7 @@ export function createSession(
         all.push(row);
       }
       if (bytes > replyBytesMax)
-        throw new SessionFault(
-          'unexpected-reply',
-          `the rows have more than ${replyBytesMax} bytes: stream them`,
-          undefined,
-          true,
-        );
+        throw unexpectedReply(`the rows have more than ${replyBytesMax} bytes: stream them`);
     }
     return all;
   }
@@ -300,8 +303,7 @@ async function columnsOfCommand(
   const { columnsOf, settled } = await import('./command-columns.js');
   if (dryRun === true) return settled(['what', 'value']);
   const columns = columnsOf(name, args, serverMinor);
-  if (columns === undefined)
-    throw new SessionFault('unsendable', `the columns of "${name}" with these arguments are not known`);
+  if (columns === undefined) throw unsendable(`the columns of "${name}" with these arguments are not known`);
   return columns;
 }
 
