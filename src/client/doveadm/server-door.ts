@@ -269,7 +269,7 @@ export async function askDoor<T>(
 ): Promise<T> {
   const controller = new AbortController();
   const timer = systemClock.setTimer(withinMs, () =>
-    controller.abort(new SessionFault('reply-timeout', `no answer within ${withinMs} ms`)),
+    controller.abort(new SessionFault('reply-timeout', `no answer within ${withinMs / 1000} s`)),
   );
   const { signal } = controller;
   try {

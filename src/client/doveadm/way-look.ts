@@ -18,6 +18,7 @@ import type { Policy } from '../../rules/policy/policy.js';
 import { homeOf, nothingAsked } from '../../rules/policy/route.js';
 import { createPolicyChooser } from '../../rules/setup/peers.js';
 import { CommandFailed, connect, SessionFault } from '../connect.js';
+import { askDoor } from './server-door.js';
 
 /** Commands that read no mail content, the most conclusive one first. */
 const ofUser: readonly (readonly string[])[] = [
@@ -140,24 +141,19 @@ async function walk({ listener, path, user, words, backend }: Way, clock: Clock)
   const name = `way to ${backend}`;
   const [command = '', ...args] = words;
   const what = `${command}${user === '' ? '' : ` of ${user}`} through ${listener.name}`;
-  const controller = new AbortController();
-  const { signal } = controller;
-  const timer = clock.setTimer(answerMs, () =>
-    controller.abort(new SessionFault('reply-timeout', `no answer within ${answerMs / 1000} s`)),
-  );
+  const door = { name: path, open: (_: unknown, signal: AbortSignal) => connect({ socket: path, signal }) };
   try {
-    await using session = await connect({ socket: path, signal });
-    const startMs = clock.now();
-    const rows = await session.run({ user, name: command, args, reason: doctorsReason, signal });
-    const ms = Math.max(1, Math.round(clock.now() - startMs));
-    return ok(name, `${what}: ${plural(rows.length, 'row')} in ${ms} ms, recorded`);
+    return await askDoor(door, answerMs, async (session, signal) => {
+      const startMs = clock.now();
+      const rows = await session.run({ user, name: command, args, reason: doctorsReason, signal });
+      const ms = Math.max(1, Math.round(clock.now() - startMs));
+      return ok(name, `${what}: ${plural(rows.length, 'row')} in ${ms} ms, recorded`);
+    });
   } catch (fault) {
     if (fault instanceof CommandFailed) return describeFailure(name, what, fault);
     if (fault instanceof SessionFault)
       return bad(name, `${what}: ${fault.message}`, 'look at the daemon above, and at its log');
     throw fault;
-  } finally {
-    timer.cancel();
   }
 }
 
