@@ -8,7 +8,8 @@ import { journalCodes, type UpstreamFault } from '../../host/ports/faults.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { isOfThisMachine } from '../../host/ports/peer.js';
 import type { OpenJournal } from '../../journal/files/journal.js';
-import { type BackendSettings, formatHostPort, formatListenerSocket } from '../../rules/config/settings.js';
+import { formatHostPort } from '../../rules/config/schema-parts.js';
+import { type BackendSettings, formatListenerSocket } from '../../rules/config/settings.js';
 import { reachable } from '../../rules/policy/policy.js';
 import {
   type Certificates,

@@ -15,6 +15,7 @@ import {
   type HostAndPort,
   hostAndPort,
   hostName,
+  hostOf,
   isCheap,
   listOf,
   logins,
@@ -272,7 +273,7 @@ function lacks(people: Readonly<Record<string, object>>, name: string): boolean 
 
 function checkIssuer({ issuer }: { readonly issuer: string }, at: Cursor): void {
   const url = URL.canParse(issuer) ? new URL(issuer) : undefined;
-  const isLocal = url?.protocol === 'http:' && isOfThisMachine(url.hostname.replace(/^\[|\]$/g, ''));
+  const isLocal = url?.protocol === 'http:' && isOfThisMachine(hostOf(url));
   if (url === undefined || (url.protocol !== 'https:' && !isLocal))
     at.error(
       ['issuer'],

@@ -5,6 +5,7 @@ import * as z from 'zod';
 import { allSeries } from '../../doveadm/commands/catalog.js';
 import { whyNoUserPattern } from '../../doveadm/names/glob.js';
 import { bounds } from '../../host/bounds/bounds.js';
+import { isOfThisMachine } from '../../host/ports/peer.js';
 import { durationForm, durationPattern, formatDuration, parseDuration } from '../../host/words/durations.js';
 import { parseInstant } from '../../host/words/instants.js';
 import { foldAscii } from '../../host/words/text.js';
@@ -281,12 +282,22 @@ export function parsed<Value extends object | number>(
   });
 }
 
-/** A URL of HTTP without a user and a password, or the error. `instead`: what to use instead of a password in the URL. */
+/**
+ * A URL without a user and a password, over TLS beyond this machine; or the error. `instead`: what to use instead of a password in the URL.
+ */
 export function urlOf(written: string, example: string, instead: string): URL | string {
   const url = URL.canParse(written) ? new URL(written) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === '')
     return `must be a URL, as ${example}`;
-  return url.username === '' && url.password === '' ? url : `a URL holds no user and no password; ${instead}`;
+  if (url.username !== '' || url.password !== '') return `a URL holds no user and no password; ${instead}`;
+  const host = hostOf(url);
+  if (url.protocol === 'https:' || isOfThisMachine(host)) return url;
+  return `http: is not encrypted, and ${host} is another machine; use https:, with ca if its authority is your own`;
+}
+
+/** An IPv6 address without its brackets. */
+export function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[(.*)\]$/, '$1');
 }
 
 export function hostAndPort(what: string, error: string) {
@@ -594,4 +605,9 @@ export function parseHostAndPort(written: string): HostAndPort | undefined {
   const port = Number(match?.[4] ?? 0);
   if (host === undefined || port < 1 || port > 65_535) return undefined;
   return { host: `${host.toLowerCase()}${match?.[2] ?? ''}`, port };
+}
+
+/** `[::1]:24245`, `mail1.example.com:24245`. */
+export function formatHostPort({ host, port }: HostAndPort): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

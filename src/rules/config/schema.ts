@@ -286,18 +286,7 @@ const noticeMail = section('a mail', {
     ),
 });
 
-function webhookOf(written: string): URL | string {
-  const url = urlOf(written, 'https://chat.example.com/hooks/x', 'use secret_file');
-  if (typeof url === 'string') return url;
-  const host = hostOf(url);
-  return url.protocol === 'https:' || isOfThisMachine(host)
-    ? url
-    : `http: is not encrypted, and ${host} is another machine; use https:, with ca if its authority is your own`;
-}
-
-function hostOf({ hostname }: URL): string {
-  return hostname.replace(/^\[(.*)\]$/, '$1');
-}
+const webhookExample = 'https://chat.example.com/hooks/x';
 
 /** The port of mail servers that begin with TLS. */
 const smtpsPort = 465;
@@ -305,7 +294,9 @@ const smtpsPort = 465;
 const noticeReceiver = section(
   'a receiver of notices',
   {
-    webhook: parsed('a URL, as https://chat.example.com/hooks/x', webhookOf)
+    webhook: parsed(`a URL, as ${webhookExample}`, (written) =>
+      urlOf(written, webhookExample, 'use secret_file'),
+    )
       .optional()
       .describe('URL that each notice is posted to; `http:` on loopback only'),
     secret_file: file('a file with a secret, as whsec_...')

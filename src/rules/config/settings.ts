@@ -23,7 +23,7 @@ import type { CatalogSettings } from './parse-catalog.js';
 import type { RawPolicyTest, RawStatementTest } from './policy-schema.js';
 import type { Placed, Places } from './problem.js';
 import type { RawAudit, RawBackend, RawConfiguration, RawMailUsers, RawNoticeReceiver } from './schema.js';
-import type { HostAndPort } from './schema-parts.js';
+import { formatHostPort, type HostAndPort } from './schema-parts.js';
 import type { SinkSettings } from './sinks.js';
 
 export interface Settings extends Pick<RawConfiguration, 'state' | 'limits' | 'log'> {
@@ -80,11 +80,6 @@ export interface UnixSocket {
   /** Names or ids; absent: those of the daemon. */
   readonly owner?: string;
   readonly group?: string;
-}
-
-/** `[::1]:24245`, `mail1.example.com:24245`. */
-export function formatHostPort({ host, port }: HostAndPort): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 /** A socket for people: `unix:/run/dovegate/support.sock`, `systemd:support`, `tcp:[::]:24246`. */

@@ -4,7 +4,6 @@
 
 import type * as z from 'zod';
 import { predicateOf } from '../../host/kinds/kinds.js';
-import { isOfThisMachine } from '../../host/ports/peer.js';
 import type { StoreTarget } from '../../host/store/open-store.js';
 import type { Cursor } from './cursor.js';
 import { isHostWord } from './fleet-names.js';
@@ -14,6 +13,7 @@ import {
   certificateConflicts,
   clientOf,
   file,
+  formatHostPort,
   type HostAndPort,
   hasNone,
   hostAndPort,
@@ -65,9 +65,6 @@ const collectorExample = 'https://collector.example.com:4318/v1/logs';
 function collectorOf(written: string): URL | string {
   const url = urlOf(written, collectorExample, 'use headers_file');
   if (typeof url === 'string') return url;
-  const host = url.hostname.replace(/^\[(.*)\]$/, '$1');
-  if (url.protocol === 'http:' && !isOfThisMachine(host))
-    return `http: is not encrypted, and ${host} is another machine; use https:, with ca if its authority is your own`;
   if (url.pathname === '/') url.pathname = '/v1/logs';
   return url;
 }
@@ -217,7 +214,7 @@ const settingsOf: {
   syslog: ({ syslog: place, serverName, ...raw }) =>
     place && {
       kind: 'syslog',
-      name: nameOf(place),
+      name: formatHostPort(place),
       ...place,
       serverName: serverName ?? place.host,
       ...sharedOf(raw),
@@ -246,8 +243,4 @@ const settingsOf: {
 function sharedOf(raw: Pick<RawSink, 'caFile' | 'certificateFile' | 'keyFile'>) {
   const client = clientOf(raw);
   return { ...(raw.caFile !== undefined && { caFile: raw.caFile }), ...(client && { client }) };
-}
-
-function nameOf({ host, port }: HostAndPort): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -1,7 +1,6 @@
 // The place of a store as a configuration writes it: the URL of a bucket or a folder, and a prefix. For a gate's receiver and for the
 // verifier.
 
-import { isOfThisMachine } from '../../host/ports/peer.js';
 import type { StorePlace } from '../../host/store/open-store.js';
 import { count, parsed, text, urlOf } from './schema-parts.js';
 
@@ -12,8 +11,6 @@ function storeOf(written: string): URL | string {
   if (/^file:\/\/\/[^?#]*[^?#/]/.test(written) && URL.canParse(written)) return new URL(written);
   const url = urlOf(written, storeExample, 'use credentials');
   if (typeof url === 'string') return url;
-  if (url.protocol === 'http:' && !isOfThisMachine(url.hostname.replace(/^\[(.*)\]$/, '$1')))
-    return `http: is not encrypted, and ${url.hostname} is another machine; use https:, with ca if its authority is your own`;
   if (!/^\/[A-Za-z0-9][A-Za-z0-9.-]*\/?$/.test(url.pathname))
     return `must name one bucket, as ${storeExample}`;
   return url;
