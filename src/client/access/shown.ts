@@ -5,6 +5,7 @@ import { accessStateWords, whyNotWords } from '../../gate/access/access-words.js
 import { endWords, reviewWords } from '../../gate/access/ending-words.js';
 import { formatColumns, plain } from '../../host/output/output.js';
 import { formatDuration } from '../../host/words/durations.js';
+import { localTime } from '../../host/words/instants.js';
 import { plural } from '../../host/words/words.js';
 import type { AccessItem } from '../connect.js';
 
@@ -22,7 +23,7 @@ function rankOf({ may, mine, state }: AccessItem): number {
 
 /** `waits for 1 approval`, `granted until 2026-11-26 16:00 +01:00`. */
 export function formatState(item: AccessItem): string {
-  return plain(accessStateWords(item, localTime));
+  return plain(accessStateWords(item, formatLocal));
 }
 
 export function formatList(items: readonly AccessItem[]): string {
@@ -33,7 +34,7 @@ export function formatList(items: readonly AccessItem[]): string {
     shortState(item),
     plain(item.to),
     plain(item.users.join(' ')) || '-',
-    localTime(item.until),
+    formatLocal(item.until),
     plain(item.rule === undefined ? item.command : item.rule.join(', ')),
   ]);
   const head = ['', 'ID', 'STATE', 'REQUESTER', 'USERS', 'UNTIL', 'COMMAND'];
@@ -78,8 +79,8 @@ export function formatItem(item: AccessItem): string {
     ['rule', `${item.place === undefined ? '' : `${item.place}, `}policy ${item.policy}`],
     ...optional('mails now', matches?.toString()),
     ...optional('reason', item.reason === '' ? undefined : item.reason),
-    ['asked', localTime(item.asked)],
-    [item.state === 'requested' ? 'open until' : 'until', localTime(item.until)],
+    ['asked', formatLocal(item.asked)],
+    [item.state === 'requested' ? 'open until' : 'until', formatLocal(item.until)],
     ['for', formatDuration(item.for_ms)],
     ...optional('quiet', quiet === undefined ? quiet : `kept from the owner for ${formatDuration(quiet)}`),
     ['uses', uses === undefined ? `${used}, no limit` : `${used} of ${uses}`],
@@ -93,7 +94,7 @@ export function formatItem(item: AccessItem): string {
     ],
     ...approved.map(({ principal, time, gives }): [string, string] => [
       'approved by',
-      `${principal} at ${localTime(time)}${gives === undefined ? '' : `, for ${termsWords(gives)}`}`,
+      `${principal} at ${formatLocal(time)}${gives === undefined ? '' : `, for ${termsWords(gives)}`}`,
     ]),
     ...(item.locked ?? []).map((text): [string, string] => ['stopped', text]),
     ...optional('you may', item.may.length === 0 ? undefined : item.may.join(', ')),
@@ -107,12 +108,9 @@ function optional(name: string, value: string | undefined): [string, string][] {
 }
 
 /** `2026-11-26 16:00 +01:00`: in the zone of this process. A text that is no time is shown as it is. */
-function localTime(text: string): string {
+function formatLocal(text: string): string {
   const ms = Date.parse(text);
   if (Number.isNaN(ms)) return plain(text);
-  const aheadMin = -new Date(ms).getTimezoneOffset();
-  const digits = (value: number): string => String(Math.trunc(Math.abs(value))).padStart(2, '0');
-  const zone = `${aheadMin < 0 ? '-' : '+'}${digits(aheadMin / 60)}:${digits(aheadMin % 60)}`;
-  const local = new Date(ms + aheadMin * 60_000).toISOString();
-  return `${local.slice(0, 16).replace('T', ' ')} ${zone}`;
+  const { time, zone } = localTime(ms);
+  return `${time.slice(0, 16).replace('T', ' ')} ${zone}`;
 }

@@ -153,28 +153,17 @@ function values(kind,  all, n, i) {
   if (kind ~ /^=/) {
     n = split(substr(kind, 2), all, " ")
     for (i = 1; i <= n; i++) offer(all[i], "")
-  } else if (kind == "accounts") accounts()
-  else if (kind != "" && kind != "any") names(kind)
+  } else if (kind == "accounts") names("listeners", "^ +(accounts|keys): *$")
+  else if (kind != "" && kind != "any") names(kind, "")
 }
-function accounts(  line, isInside, at, indent) {
+function names(section, below,  line, isInside, at, indent) {
   while ((getline line < config) > 0) {
     sub(/#.*/, "", line)
-    if (line ~ /^[^ ]/) { isInside = index(line, "listeners:") == 1; at = 0; continue }
+    if (line ~ /^[^ ]/) { isInside = index(line, section ":") == 1; at = 0; indent = 0; continue }
     if (!isInside || !match(line, /^ +/)) continue
-    if (line ~ /^ +(accounts|keys): *$/) { at = RLENGTH; indent = 0; continue }
+    if (below != "" && line ~ below) { at = RLENGTH; indent = 0; continue }
     if (RLENGTH <= at) at = 0
-    if (at == 0 || line !~ /:/) continue
-    if (indent == 0) indent = RLENGTH
-    if (RLENGTH != indent) continue
-    gsub(/^ +|:.*|["\047]/, "", line)
-    offer(line, "")
-  }
-}
-function names(section,  line, isInside, indent) {
-  while ((getline line < config) > 0) {
-    sub(/#.*/, "", line)
-    if (line ~ /^[^ ]/) { isInside = index(line, section ":") == 1; indent = 0; continue }
-    if (!isInside || !match(line, /^ +/) || line !~ /:/) continue
+    if ((below != "" && at == 0) || line !~ /:/) continue
     if (indent == 0) indent = RLENGTH
     if (RLENGTH != indent) continue
     gsub(/^ +|:.*|["\047]/, "", line)

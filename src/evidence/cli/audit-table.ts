@@ -3,7 +3,7 @@
 
 import type { Screen } from '../../host/output/screen.js';
 import type { Column } from '../../host/output/table.js';
-import { formatTime } from '../../host/words/instants.js';
+import { localTime } from '../../host/words/instants.js';
 import { printable } from '../../host/words/text.js';
 import { asTimeMs } from '../../journal/records/record.js';
 import { formatValue } from '../trail/export.js';
@@ -44,9 +44,6 @@ export function formatMoment(time: unknown): string {
 export function formatLocal(time: unknown): string {
   const ms = asTimeMs(time);
   if (ms === undefined) return '';
-  const aheadMin = -new Date(ms).getTimezoneOffset();
-  const digits = (value: number): string => String(Math.trunc(Math.abs(value))).padStart(2, '0');
-  const zone = `${aheadMin < 0 ? '-' : '+'}${digits(aheadMin / 60)}:${digits(aheadMin % 60)}`;
-  const local = formatTime(ms + aheadMin * 60_000);
+  const { time: local, zone } = localTime(ms);
   return `${local.slice(0, 19).replace('T', ' ')} ${zone}`;
 }

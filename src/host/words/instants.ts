@@ -17,6 +17,14 @@ export function formatTime(ms: number): string {
   return `${secondText}${String(whole - second * 1000).padStart(3, '0')}Z`;
 }
 
+/** `2026-11-20T09:22:34.123Z`, as a clock in the zone of this process shows it, and the zone: `+01:00`. */
+export function localTime(ms: number): { readonly time: string; readonly zone: string } {
+  const aheadMin = -new Date(ms).getTimezoneOffset();
+  const digits = (value: number): string => String(Math.trunc(Math.abs(value))).padStart(2, '0');
+  const zone = `${aheadMin < 0 ? '-' : '+'}${digits(aheadMin / 60)}:${digits(aheadMin % 60)}`;
+  return { time: formatTime(ms + aheadMin * 60_000), zone };
+}
+
 const dayMs = 86_400_000;
 
 /** The end of a rule or a key in the form of a configuration: a day if it is the end of that day in UTC, else a time. */
