@@ -230,6 +230,14 @@ function strangers(listener: ListenerSettings, numbers: NameNumbers, tell: Tell)
   ]);
 }
 
+function missing(key: string, what: string, name: string, tell: Tell): Finding {
+  return tell(
+    key,
+    'error',
+    `this machine has no ${what} ${name}, so serve cannot start; make it, or correct the name`,
+  );
+}
+
 /** Only root can give a file to another owner. */
 function inspectOwner(
   name: string,
@@ -238,14 +246,7 @@ function inspectOwner(
   tell: Tell,
 ): Finding[] {
   const meant = numbers.uidOf(name);
-  if (meant === undefined)
-    return [
-      tell(
-        'owner',
-        'error',
-        `this machine has no user ${name}, so serve cannot start; make it, or correct the name`,
-      ),
-    ];
+  if (meant === undefined) return [missing('owner', 'user', name, tell)];
   if (isRoot || meant === uid) return [];
   const why = 'only root can give a socket to another user, and serve does not start if it cannot';
   const who = isElsewhere === true ? `the daemon's user` : 'this user';
@@ -262,14 +263,7 @@ function inspectGroup(
   isUsedAtReload = false,
 ): Finding[] {
   const meant = numbers.gidOf(name);
-  if (meant === undefined)
-    return [
-      tell(
-        'group',
-        'error',
-        `this machine has no group ${name}, so serve cannot start; make it, or correct the name`,
-      ),
-    ];
+  if (meant === undefined) return [missing('group', 'group', name, tell)];
   if (isRoot || gids.includes(meant)) return [];
   if (isRunning === true) {
     // The name comes from this machine's files: the daemon serves clients, and a directory could block it.
