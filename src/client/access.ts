@@ -14,7 +14,7 @@ import {
   wordsOf,
 } from '../doveadm/verbs/verbs.js';
 import type { AccessItem } from '../gate/access/access-item.js';
-import { SessionFault, unexpectedReply, unsendable } from './client-command.js';
+import { type SessionFault, unexpectedReply, unsendable } from './client-command.js';
 
 export interface AccessOptions {
   /** As in `Command`. */

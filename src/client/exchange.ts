@@ -3,7 +3,7 @@
 
 import type { Said } from '../doveadm/codes/codes.js';
 import { readSaid } from '../doveadm/codes/said.js';
-import { unescapeLenient } from '../doveadm/protocol/lines.js';
+import { SOH, TAB, unescapeLenient } from '../doveadm/protocol/lines.js';
 import { DotEncoder, slicesOfLine } from '../doveadm/protocol/text.js';
 import type { LogLine, Status } from '../doveadm/reply/reply.js';
 import { TransportFault, WireFault } from '../host/ports/faults.js';
@@ -36,8 +36,6 @@ export function namedRow(names: readonly string[], row: Row): NamedRow {
   return Object.fromEntries(names.map((name, at) => [name, row[at] ?? '']));
 }
 
-const TAB = 0x09;
-const SOH = 0x01;
 const logsMax = 64;
 
 export class Exchange {

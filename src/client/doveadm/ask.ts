@@ -9,6 +9,7 @@ import {
   type TypedCommand,
 } from '../../doveadm/commands/typed-command.js';
 import { effectOf } from '../../doveadm/meaning/reach.js';
+import { CR, LF } from '../../doveadm/protocol/lines.js';
 import { serverOf } from '../../doveadm/protocol/releases.js';
 import { systemClock } from '../../host/machine/clock.js';
 import { onStop } from '../../host/machine/outputs.js';
@@ -273,8 +274,6 @@ export async function askUsers(
   }
 }
 
-const CR = 0x0d;
-const LF = 0x0a;
 const crLf = Buffer.from('\r\n');
 /** Limit for a text that is kept because several users need it. */
 const keptBytesMax = 256 * 1024 ** 2;

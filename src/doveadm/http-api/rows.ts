@@ -6,7 +6,7 @@
 // hexadecimal digits in lower case). One pass from bytes to bytes: only the beginning of a character or of a number is kept. A reply that
 // was cut off upstream never becomes a complete answer, and a complete answer is valid JSON, whatever a server sends.
 
-import { unescapeLenient } from '../protocol/lines.js';
+import { SOH, TAB, unescapeLenient } from '../protocol/lines.js';
 import { JsonReader, type JsonSink } from './json.js';
 
 /** A column of a reply: its key in JSON, and whether its values are numbers there. */
@@ -31,8 +31,6 @@ export interface AnswerEncoder {
 /** The column before the rows of a reply for all users or for a user mask. */
 export const usernameColumn: AnswerColumn = { key: 'username', isNumber: false };
 
-const TAB = 0x09;
-const SOH = 0x01;
 const none = Buffer.alloc(0);
 const rowEnd = Buffer.from('"}');
 const numberRowEnd = Buffer.from('}');

@@ -8,10 +8,10 @@
 // policy would have to judge them all.
 import { WireFault } from '../../host/ports/faults.js';
 
-const TAB = 0x09;
-const SOH = 0x01;
-const LF = 0x0a;
-const CR = 0x0d;
+export const TAB = 0x09;
+export const SOH = 0x01;
+export const LF = 0x0a;
+export const CR = 0x0d;
 const nothing = Buffer.alloc(0);
 
 const escapedText = /[\0\x01\t\r\n]/;

@@ -8,13 +8,9 @@
 
 import { WireFault } from '../../host/ports/faults.js';
 import { wholeBytesMax } from '../../host/ports/transport.js';
-import { Gather } from './lines.js';
+import { CR, Gather, LF, SOH, TAB } from './lines.js';
 
-const LF = 0x0a;
-const CR = 0x0d;
 const DOT = 0x2e;
-const TAB = 0x09;
-const SOH = 0x01;
 const nothing = Buffer.alloc(0);
 const lineThenDot = Buffer.from('\n.');
 

@@ -11,7 +11,7 @@
 // never breaks a command, so nothing in it is a fault.
 
 import { WireFault } from '../../host/ports/faults.js';
-import { Gather } from '../protocol/lines.js';
+import { CR, Gather, LF, TAB } from '../protocol/lines.js';
 
 export interface Status {
   kind: 'ok' | 'failed' | 'referral';
@@ -25,9 +25,6 @@ export interface Status {
   referral?: { user: string; host: string };
 }
 
-const TAB = 0x09;
-const LF = 0x0a;
-const CR = 0x0d;
 const PLUS = 0x2b;
 const MINUS = 0x2d;
 const printable = /^[\x20-\x7e]*$/;

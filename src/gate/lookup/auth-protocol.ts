@@ -14,7 +14,7 @@
 // on it (measured on 2.3.13 to 2.4.5), so such a line is never written. A PASS reply may hold the next hop's password in clear, so no reply
 // line goes into a message or a log, and fields are kept by a list of names.
 
-import { decodeUtf8, LineSplitter, unescapeLenient } from '../../doveadm/protocol/lines.js';
+import { decodeUtf8, LineSplitter, TAB, unescapeLenient } from '../../doveadm/protocol/lines.js';
 import { bounds } from '../../host/bounds/bounds.js';
 import { WireFault } from '../../host/ports/faults.js';
 
@@ -80,7 +80,6 @@ export interface AuthLimits {
 }
 
 const EQUALS = 0x3d;
-const TAB = 0x09;
 const idGrammar = /^[0-9]{1,10}$/;
 const reasonKey = Buffer.from('reason=');
 
