@@ -409,7 +409,7 @@ function describe(checked: Checked, isReceived: boolean, screen: Screen): string
     lines.push(`  ${screen.paint('doubtful', warning)}`);
   }
   if (checked.trust.keys.length > 0 && !checked.trust.isOwn)
-    for (const key of verdict.earlierKeys ?? []) {
+    for (const key of verdict.earlierKeys) {
       const text = `warning: key ${key} signed first and was not given: its records are as the key that was given found them (--key for each)`;
       lines.push(`  ${screen.paint('doubtful', printable(text))}`);
     }
@@ -487,7 +487,7 @@ function formatReport(checked: Checked, isReceived: boolean): string {
     journal: verdict.journal,
     signed_seq: verdict.signedSeq,
     keys: verdict.keys,
-    earlier_keys: verdict.earlierKeys ?? [],
+    earlier_keys: verdict.earlierKeys,
     fault_count: faultCount,
     faults: faults.map(({ file, line, seq, kind, text }) => ({ file: pathOf(file), line, seq, kind, text })),
     open_count: verdict.openCount,

@@ -21,6 +21,7 @@ import {
 } from '../report/report.js';
 import { createSearch, type ExchangeRow } from '../trail/search.js';
 import type { Verdict } from '../trail/verify.js';
+import { withoutTexts } from '../trail/verify.js';
 import type { OnlyCounter } from '../views/only-counted.js';
 import type { VerifyProgress, VerifyResult } from '../views/proof.js';
 import type { MailboxEnd } from '../views/trail.js';
@@ -106,7 +107,6 @@ const forms = {
   json: createJsonReport,
 } as const;
 
-/** In a limited view the texts of faults are replaced, since they may quote records. */
 function reportedOf(
   trail: Trail,
   verdict: Verdict,
@@ -114,14 +114,10 @@ function reportedOf(
   users: readonly string[] | undefined,
   limits: { readonly viewer: string; readonly text: string } | undefined,
 ): Reported {
-  const faults =
-    users === undefined
-      ? verdict.faults
-      : verdict.faults.map((fault) => ({ ...fault, text: 'the record is not what it should be' }));
   const doubts: Doubt[] =
     limits === undefined ? [] : [{ code: 'limited-view', text: limits.text, isSerious: true }];
   return {
-    verdict: { ...verdict, faults },
+    verdict: users === undefined ? verdict : withoutTexts(verdict),
     isChecked: true,
     whose: 'the key of the daemon, as it says itself',
     // A forged record may name any file.

@@ -20,7 +20,8 @@ import { type GrantStory, grantSentences } from '../story/grant.js';
 import { tellStory, whyWords } from '../story/words.js';
 import { formatCsvRow, formatJsonRow } from '../trail/export.js';
 import { createRetirements, createSearch, createSurvey, type ExchangeRow } from '../trail/search.js';
-import type { TrailFault, Verdict } from '../trail/verify.js';
+import type { Verdict } from '../trail/verify.js';
+import { withoutTexts } from '../trail/verify.js';
 import type { Asked, Cursor, FileForm, NewestAsked } from '../views/asked.js';
 import { createExtractDigest } from '../views/extract.js';
 import { openMax } from '../views/look.js';
@@ -100,15 +101,10 @@ function answer(lines: readonly string[], end: AnswerEnd): TrailAnswer {
 
 const faultsMax = 20;
 
-/** In a limited view the texts of faults are replaced, since they may quote records. */
 async function verify(trail: Trail, { users, ownKey }: ReadTask): Promise<Verdict> {
   const how = { trustedKeys: [], ownKey, faultsMax, fromSeq: undefined };
   const verdict = await verifyTrail(trail, how);
-  if (users === undefined) return verdict;
-  const faults = verdict.faults.map(
-    (fault): TrailFault => ({ ...fault, text: 'the record is not what it should be' }),
-  );
-  return { ...verdict, faults, open: [] };
+  return users === undefined ? verdict : { ...withoutTexts(verdict), open: [] };
 }
 
 /** Bytes searched after the end of a command for the records around it. */

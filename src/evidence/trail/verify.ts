@@ -70,38 +70,7 @@ interface OpenPlace {
 }
 
 /** The result of a verification. No faults: the trail is whole. */
-export interface Verdict {
-  readonly faults: readonly TrailFault[];
-  readonly faultCount: number;
-  readonly records: number;
-  readonly firstSeq: number | undefined;
-  readonly lastSeq: number | undefined;
-  /** Times of the first and the last record (RFC 3339); empty: there is none. */
-  readonly firstTime: string;
-  readonly lastTime: string;
-  readonly retired: readonly RetiredRecords[];
-  readonly journal: string | undefined;
-  /** The last record covered by a signature of a trusted key, or, if none was given, of any key. Later records are chained only. */
-  readonly signedSeq: number | undefined;
-  readonly signedTime: string | undefined;
-  readonly signedBy: string | undefined;
-  readonly keys: readonly string[];
-  /** Untrusted keys that signed before the first trusted one: that key confirmed their records as it found them. */
-  readonly earlierKeys?: readonly string[];
-  /** Exchanges with an admission and no completion: their ending is unknown, or they are running. */
-  readonly open: readonly OpenPlace[];
-  readonly openCount: number;
-  /** Starts that did not find everything from the memory of the previous run: records may be missing there, without anyone's fault. */
-  readonly forgotten: readonly StartNote[];
-  /** Starts that did not find the beginning of the journal, which is there now and chained; in a check of a part it was not looked at. */
-  readonly returned: readonly StartNote[];
-  /** Steps of the wall clock by a minute and more: times around them may be wrong. */
-  readonly steps: readonly ClockStep[];
-  /** The last line has no end: a crash, or a record that is being written just now. */
-  readonly isTorn: boolean;
-  /** A later release wrote it; its new keys were ignored. */
-  readonly isNewer: boolean;
-}
+export type Verdict = ReturnType<Verifier['finish']>;
 
 export interface TrailOptions {
   /** Public keys in base64; none: signatures are only tested to be right, and prove nothing. */
@@ -167,6 +136,12 @@ function appendedText(appended: unknown): string {
 export function withFault(verdict: Verdict, fault: TrailFault, isLast = false): Verdict {
   const faults = isLast ? [...verdict.faults, fault] : [fault, ...verdict.faults];
   return { ...verdict, faults, faultCount: verdict.faultCount + 1 };
+}
+
+/** For a limited view: the texts of faults may quote records. */
+export function withoutTexts(verdict: Verdict): Verdict {
+  const faults = verdict.faults.map((fault) => ({ ...fault, text: 'the record is not what it should be' }));
+  return { ...verdict, faults };
 }
 
 interface Damage {
@@ -300,7 +275,7 @@ export function createVerifier(options: TrailOptions) {
       fault({ kind: 'malformed', file, line: line + 1, seq: nextSeq(), text });
       doubt(undefined, undefined);
     },
-    finish(): Verdict {
+    finish() {
       if (begun !== undefined && (firstSeq ?? 1) > checkpoints.oldestSeq) fault(begun);
       const pending = ends.finish();
       if (pending !== undefined) fault(pending);
@@ -313,17 +288,28 @@ export function createVerifier(options: TrailOptions) {
         records,
         firstSeq,
         lastSeq: last?.seq,
+        /** Times of the first and the last record (RFC 3339); empty: there is none. */
         firstTime: firstRecordTime,
         lastTime: lastRecordTime,
         retired: [...retiredBy.values()],
         journal,
+        /**
+         * `signedSeq`: the last record covered by a signature of a trusted key, or, if none was given, of any key; later records are chained
+         * only. `earlierKeys`: untrusted keys that signed before the first trusted one, which confirmed their records as it found them.
+         */
         ...signed,
+        /** Exchanges with an admission and no completion: their ending is unknown, or they are running. */
         open: [...open].slice(0, openShownMax).map(([id, where]) => ({ id, ...where })),
         openCount: open.size,
+        /** Starts that did not find everything from the memory of the previous run: records may be missing there, without anyone's fault. */
         forgotten,
+        /** Starts that did not find the beginning of the journal, which is there now and chained; in a check of a part it was not looked at. */
         returned,
+        /** Steps of the wall clock by a minute and more: times around them may be wrong. */
         steps,
+        /** The last line has no end: a crash, or a record that is being written just now. */
         isTorn: torn !== undefined,
+        /** A later release wrote it; its new keys were ignored. */
         isNewer,
       };
     },
