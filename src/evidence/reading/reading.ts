@@ -66,7 +66,7 @@ const seqStart = 0x7b227365;
 const seqEnd = 0x6571223a;
 
 /** Checks only that a line begins with its seq and ends like an object: it runs for every line. */
-function isRecord(bytes: Buffer, at: number, end: number): boolean {
+export function isRecord(bytes: Buffer, at: number, end: number): boolean {
   if (end - at < 9 || bytes.readUInt32BE(at) !== seqStart || bytes.readUInt32BE(at + 3) !== seqEnd)
     return false;
   const digit = bytes[at + 7] ?? 0;

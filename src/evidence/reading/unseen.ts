@@ -10,6 +10,7 @@ import type { Sketch } from '../../journal/records/sketch.js';
 import { createRetirements, createStartDamages } from '../trail/search.js';
 import { createOnlyCounted } from '../views/only-counted.js';
 import type { RetiredRecords } from '../views/trail.js';
+import { isRecord } from './reading.js';
 
 export type Unseen = ReturnType<ReturnType<typeof createUnseenWatch>['finish']>;
 
@@ -70,8 +71,6 @@ export function describeRetired({ by, until, segments }: RetiredRecords): string
   return printable(`records before ${until ?? '?'} were retired${cause}, ${plural(segments, 'segment')}`);
 }
 
-/** The start of a record, `{"se`, as a number. */
-const recordStart = 0x7b227365;
 /** No record is longer. */
 const recordBytesMax = 7168;
 /** More are counted and not printed. */
@@ -121,7 +120,7 @@ export function createDamageWatch() {
       // After the last LF there may be an unfinished record, from a running daemon or a power cut.
       if (!isWhole && line.length < recordBytesMax) return;
       lines += 1;
-      if (line.length > 8 && line.readUInt32BE(0) === recordStart && line[line.length - 1] === 0x7d) {
+      if (isRecord(line, 0, line.length)) {
         firstSeq ??= readClaim(line)?.seq;
         last = line;
       } else {
