@@ -6,7 +6,6 @@ import { formatTime } from '../../host/words/instants.js';
 import { formatJson, printable } from '../../host/words/text.js';
 import { plural } from '../../host/words/words.js';
 import { approvedWords } from '../story/owner-view.js';
-import type { Certainty } from '../story/story.js';
 import { type DoubtCode, formatPeriod, judgeCompleteness } from './completeness.js';
 import { escape } from './html.js';
 import { filterOf, type Reported, touches } from './report.js';
@@ -20,49 +19,11 @@ export interface OwnerAsked {
 }
 
 /** Commands of one day that look alike to the owner. Texts are harmless for a terminal and must be escaped for HTML. */
-export interface ReportedRow {
-  /** RFC 3339, of the first and of the last of them. */
-  readonly from: string;
-  readonly until: string;
-  readonly class: TouchClass;
-  readonly what: string;
-  /** The name of the policy. */
-  readonly team: string;
-  readonly reason: string;
-  readonly grant?: string | undefined;
-  /** The team of each approver; empty if nobody approved before the access, undefined if the records of the approval were removed. */
-  readonly approved_by?: readonly string[] | undefined;
-  /** RFC 3339: the approvers kept it from the owner until then. */
-  readonly kept_until?: string | undefined;
-  readonly commands: number;
-  /** Whether content of mails came to the client. */
-  readonly content: Certainty;
-  /** False: a command for all users, or for a mask, which may have touched this mailbox. */
-  readonly sure: boolean;
-}
+export type ReportedRow = Readonly<ReturnType<typeof rowOf>>;
 
-export interface OwnerReport {
-  readonly user: string;
-  readonly from: string;
-  readonly to: string;
-  readonly complete: boolean;
-  /** The first is the verdict. */
-  readonly sentences: readonly string[];
-  /** Commands that did nothing: refused, failed, or never sent. */
-  readonly without_effect: number;
-  /** Commands in older rows, for which there was no room. */
-  readonly left_out: number;
-  readonly made_at: string;
-  readonly rows: readonly ReportedRow[];
-}
+export type OwnerReport = OwnerFacts['report'];
 
-export interface OwnerFacts {
-  readonly report: OwnerReport;
-  /** The records that were looked through. */
-  readonly fromSeq: number;
-  readonly toSeq: number;
-  readonly isDamaged: boolean;
-}
+export type OwnerFacts = Awaited<ReturnType<typeof makeOwnerReport>>;
 
 /** Whether the report has the command: not a search by which dovegate counted mails, and not yet what a grant keeps from the owner. */
 function isTold(touch: Touch, nowMs: number): boolean {
@@ -72,13 +33,13 @@ function isTold(touch: Touch, nowMs: number): boolean {
 const rowsMax = 1000;
 const whatOf = new Map<TouchClass, string>(touchClasses.map((each) => [each.class, each.what]));
 
-export async function makeOwnerReport(journal: Reported, asked: OwnerAsked): Promise<OwnerFacts> {
+export async function makeOwnerReport(journal: Reported, asked: OwnerAsked) {
   const { mailbox, fromMs, nowMs } = asked;
   const filter = filterOf({ mailbox, fromMs, toMs: undefined });
   let isGranted = false;
   for await (const { grant } of touches(journal, filter, mailbox)) isGranted ||= grant !== '';
   const ofGrant = isGranted ? await journal.grants?.(fromMs) : undefined;
-  const rows = new Map<string, { -readonly [Key in keyof ReportedRow]: ReportedRow[Key] }>();
+  const rows = new Map<string, ReturnType<typeof rowOf>>();
   let without_effect = 0;
   let left_out = 0;
   for await (const touch of touches(journal, filter, mailbox, { ofGrant })) {
@@ -106,11 +67,12 @@ export async function makeOwnerReport(journal: Reported, asked: OwnerAsked): Pro
   const doubts = [...judged.doubts, ...journal.doubts()];
   const complete = left_out === 0 && !doubts.some(({ isSerious }) => isSerious);
   const period = formatPeriod(judged.from, judged.to, false);
-  const report: OwnerReport = {
+  const report = {
     user: printable(mailbox),
     from: judged.from,
     to: judged.to,
     complete,
+    /** The first is the verdict. */
     sentences: [
       complete
         ? `The record is complete from ${period}: nothing in it is changed or missing.`
@@ -122,31 +84,42 @@ export async function makeOwnerReport(journal: Reported, asked: OwnerAsked): Pro
         : [`${plural(without_effect, 'more command')} had no effect: refused, failed, or never sent.`]),
       'It lists commands that went through dovegate; what mail programs do (IMAP, POP3) is not recorded.',
     ],
+    /** Commands that did nothing: refused, failed, or never sent. */
     without_effect,
+    /** Commands in older rows, for which there was no room. */
     left_out,
     made_at: formatTime(nowMs),
     rows: [...rows.values()].toSorted((one, other) => (one.from < other.from ? -1 : 1)),
   };
   const { firstSeq = 1, lastSeq = 0, faultCount } = verdict;
+  // The range: the records that were looked through.
   return { report, fromSeq: firstSeq, toSeq: lastSeq, isDamaged: faultCount > 0 };
 }
 
-function rowOf(touch: Touch): ReportedRow {
+function rowOf(touch: Touch) {
   const { time, grant, policy, reason, given: { approvedBy, quietUntilMs } = {} } = touch;
   return {
+    /** RFC 3339, of the first and of the last of them. */
     from: time,
     until: time,
     class: touch.class,
     what: whatOf.get(touch.class) ?? touch.class,
+    /** The name of the policy. */
     team: printable(policy === '' ? 'unknown' : policy),
     reason: printable(reason),
+    /**
+     * `approved_by`: the team of each approver; empty if nobody approved before the access, absent if the records of the approval were
+     * removed. `kept_until`: RFC 3339: the approvers kept it from the owner until then.
+     */
     ...(grant !== '' && {
       grant: printable(grant),
       ...(approvedBy !== undefined && { approved_by: approvedBy.map((name) => printable(name)) }),
       ...(quietUntilMs !== undefined && { kept_until: formatTime(quietUntilMs) }),
     }),
     commands: 1,
+    /** Whether content of mails came to the client. */
     content: touch.showed,
+    /** False: a command for all users, or for a mask, which may have touched this mailbox. */
     sure: touch.by === 'named',
   };
 }

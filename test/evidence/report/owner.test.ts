@@ -123,7 +123,7 @@ void test('harmless and escaped, wherever it stands', async () => {
 });
 
 void test('a verdict without words of a record: every doubt has a sentence of ours', async () => {
-  const faults = [{ kind: 'changed', file: 'zulu', line: 3, seq: 3, text: 'zulu' }] as const;
+  const faults = [{ kind: 'changed' as const, file: 'zulu', line: 3, seq: 3, text: 'zulu' }];
   const verdict = { ...verify(makeTrail()), faultCount: 1, faults };
   const made = await report([], { verdict, isChecked: false });
   assert.equal(made.complete, false);
