@@ -2,6 +2,7 @@
 
 import * as z from 'zod';
 import { textCharsMax, trailFilter } from '../../gate/door/filter-shape.js';
+import type { TrailFilter } from '../../gate/door/trail-filter.js';
 import { count, listOf } from '../../host/values/shape.js';
 import { isCount } from '../../host/values/values.js';
 import { exclusionKeys } from '../story/leave-out.js';
@@ -53,6 +54,10 @@ const rowsAsked = z.object({
   as: z.enum(['csv', 'json'], { error: 'must be "csv" (for an export) or "json"' }).optional(),
 });
 type RowsAsked = Readonly<z.infer<typeof rowsAsked>>;
+/** A search as the page asks for it; all given fields must match. The values are those of `dovegate audit search`. */
+export interface AskTrail extends Omit<RowsAsked, 'filter'> {
+  readonly filter: Omit<TrailFilter, 'isWithCounts'>;
+}
 
 /** The lines of a file with rows, in the form of `audit export` and `audit export --json`. */
 export type FileForm = NonNullable<RowsAsked['as']>;

@@ -1,28 +1,9 @@
 // The page's requests to the trail and the answers: JSON lines, each a TrailLine. Reports of one mailbox come as events.
 
 import type { AccessItem } from '../../gate/access/access-item.js';
-import type { TrailFilter } from '../../gate/door/trail-filter.js';
 import type { StoredRecord } from '../../host/values/values.js';
-import type { Exclusion } from '../story/leave-out.js';
 import type { AccessTold, StoryRow, StoryTold, TrailContent } from '../story/row.js';
-
-/** A search; all given fields must match. The values are those of `dovegate audit search`. */
-export interface AskTrail {
-  readonly filter: Omit<TrailFilter, 'isWithCounts'>;
-  /** For a histogram: rows that are not counted. */
-  readonly not?: readonly Exclusion[];
-  /** For a search: a page of the newest commands; `before` from the previous page. */
-  readonly newest?: { readonly before?: number; readonly rows: number };
-  /** For an export and an extract: continues after a part, with its cursor. */
-  readonly cursor?: TrailCursor;
-  /** For an export ("csv", "json") and an extract ("json"): rows as lines of a file. */
-  readonly as?: 'csv' | 'json';
-}
-
-export interface TrailCursor {
-  readonly after: number;
-  readonly open: readonly number[];
-}
+import type { Cursor } from './asked.js';
 
 /**
  * One command as its records say: the keys of its admission, then those of its completion. Values as recorded, even if cut. Or one record of
@@ -51,7 +32,7 @@ export interface TrailEnd {
   readonly rows: number;
   /** For an export and an extract: the commands of this part that were only counted. `records`: how many of `rows` are such counts. */
   readonly counted?: Readonly<Record<'refused' | 'unsent' | 'unsure' | 'records', number>> | undefined;
-  readonly cursor?: TrailCursor | undefined;
+  readonly cursor?: Cursor | undefined;
   /** For a page of the newest commands: the position of the next one; absent: this is the last one. */
   readonly before?: number | undefined;
   readonly looked?:

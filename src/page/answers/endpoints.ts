@@ -149,7 +149,7 @@ export const endpoints = {
   lock: { route: 'POST /api/lock', asks: lock, roles: ['operate'], isEnd: true },
   /** By the id of a lock or its target: `target` and `reason` -> Done. */
   unlock: { route: 'POST /api/unlock', asks: unlockAction.omit({ kind: true }), roles: ['operate'] },
-  /** AskTrail (trail.ts) -> lines of TrailLine, the last one an `end`: without it an answer is not whole. */
+  /** AskTrail (asked.ts) -> lines of TrailLine, the last one an `end`: without it an answer is not whole. */
   search: { route: 'POST /api/trail/search', asks: askedShape('search'), roles: ['audit'] },
   /** AskTrail, of which only the filter counts -> Histogram (trail.ts). To be asked after the rows: it reads all that the filter covers. */
   histogram: { route: 'POST /api/trail/histogram', asks: askedShape('histogram'), roles: ['audit'] },

@@ -2,7 +2,8 @@
 
 import { type Exclusion, isLeftOut } from '../../evidence/story/leave-out.js';
 import type { AccessTold } from '../../evidence/story/row.js';
-import type { AskTrail, TrailCursor, TrailEnd, TrailLine } from '../../evidence/views/trail.js';
+import type { AskTrail, Cursor } from '../../evidence/views/asked.js';
+import type { TrailEnd, TrailLine } from '../../evidence/views/trail.js';
 import type { StoredRecord } from '../../host/values/values.js';
 import { onlyCountedWords } from '../../host/words/words.js';
 import { type Api, type Ask, AskFault } from './api.js';
@@ -139,7 +140,7 @@ export async function collectFile(
   const notes = new Set<string>();
   let rows = 0;
   const only = { refused: 0, unsent: 0, unsure: 0, records: 0 };
-  for (let cursor: TrailCursor | undefined; ; ) {
+  for (let cursor: Cursor | undefined; ; ) {
     const body: AskTrail = {
       filter: options.filter,
       as: form === 'csv' ? 'csv' : 'json',

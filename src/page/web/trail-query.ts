@@ -3,7 +3,7 @@
 
 import { type Exclusion, exclusionKeys, withoutOk } from '../../evidence/story/leave-out.js';
 import { besideWords, shownEffects } from '../../evidence/story/row.js';
-import type { AskTrail } from '../../evidence/views/trail.js';
+import type { AskTrail } from '../../evidence/views/asked.js';
 import { outcomeWords, rowKinds } from '../../gate/outcome/class.js';
 import { momentForms, parseMoment } from '../../host/words/moments.js';
 import { encoded } from './route.js';

@@ -2,7 +2,8 @@
 
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
 import { isExchange, requestOf } from '../../evidence/story/row.js';
-import type { AskTrail, Histogram as Counted } from '../../evidence/views/trail.js';
+import type { AskTrail } from '../../evidence/views/asked.js';
+import type { Histogram as Counted } from '../../evidence/views/trail.js';
 import { notOk } from '../../gate/outcome/class.js';
 import { countWords, plural } from '../../host/words/words.js';
 import { valueText } from '../../journal/records/stored.js';
