@@ -28,13 +28,8 @@ export interface ReachingRule {
   readonly command: string;
   /** Undefined: the policy observes. */
   readonly rule: Rule | undefined;
-  readonly deeds: ReadonlySet<MailboxDeed>;
-  /** Deeds of which no command line was found, with why. */
-  readonly doubts: ReadonlyMap<MailboxDeed, string>;
-}
-
-interface Reaching extends ReachingRule {
   readonly deeds: Set<MailboxDeed>;
+  /** Deeds of which no command line was found, with why. */
   readonly doubts: Map<MailboxDeed, string>;
 }
 
@@ -53,7 +48,7 @@ export function mailboxReach(user: string, settings: Settings, { nowMs, isOver }
   const rulesOf = (requester: Requester): readonly ReachingRule[] =>
     viewsOf(requester.policy).flatMap(([way, policy]) => {
       // A rule has one command; without one, the policy observes.
-      const found = new Map<Rule | string, Reaching>();
+      const found = new Map<Rule | string, ReachingRule>();
       for (const { command, rule } of grantsOf(world, policy)) {
         if (isStale(rule, nowMs)) continue;
         if (rule !== undefined && policy.mode === 'enforce' && isSurelyDenied(rule, command, policy, isOver))
@@ -62,7 +57,7 @@ export function mailboxReach(user: string, settings: Settings, { nowMs, isOver }
         if (isOver() || reach?.kind === 'too-much') isWhole = false;
         if (reach?.kind !== 'user') continue;
         const { name } = command;
-        const one: Reaching = found.get(rule ?? name) ?? {
+        const one: ReachingRule = found.get(rule ?? name) ?? {
           way,
           command: name,
           rule,

@@ -23,19 +23,15 @@ import { publicKeyDer } from '../../rules/keys/sign-key.js';
 import { createCountsInFile } from '../views/only-counted.js';
 
 /** A set of record numbers, in 8 KiB for every 65,536 numbers with at least one member: there may be many. */
-export interface SeqSet {
-  add(seq: number): void;
-  has(seq: number): boolean;
-  readonly size: number;
-}
+export type SeqSet = ReturnType<typeof createSeqSet>;
 
 const pageBits = 65_536;
 
-export function createSeqSet(): SeqSet {
+export function createSeqSet() {
   const pages = new Map<number, Uint8Array>();
   let size = 0;
   return {
-    add(seq) {
+    add(seq: number): void {
       const number = Math.floor(seq / pageBits);
       let page = pages.get(number);
       if (page === undefined) {
@@ -48,11 +44,11 @@ export function createSeqSet(): SeqSet {
       page[at >> 3] = (page[at >> 3] ?? 0) | bit;
       size += 1;
     },
-    has(seq) {
+    has(seq: number): boolean {
       const at = seq % pageBits;
       return ((pages.get(Math.floor(seq / pageBits))?.[at >> 3] ?? 0) & (1 << (at & 7))) !== 0;
     },
-    get size() {
+    get size(): number {
       return size;
     },
   };

@@ -74,16 +74,7 @@ export function wideningsBetween(
   return [...new Set([...told.map(({ words }) => words), ...lent])];
 }
 
-interface Compared {
-  /** The rules without their terms permit more, or that is undecided. */
-  readonly isMore: boolean;
-  /** Its own limits permit more. */
-  readonly isOftener: boolean;
-  readonly namesMore: boolean;
-  readonly approvesMore: boolean;
-  /** Commands whose rules have wider terms. */
-  readonly commands: ReadonlySet<string>;
-}
+type Compared = ReturnType<typeof compare>;
 
 function isNarrower(found: Compared | undefined): boolean {
   return (
@@ -101,17 +92,26 @@ interface Version {
   readonly version: string;
 }
 
-function compare(was: Version, now: Version, textOf: TextOf, options: ProofOptions): Compared {
+function compare(was: Version, now: Version, textOf: TextOf, options: ProofOptions) {
   const [before, after] = [was, now].map(({ name, version }) => settingsOfText(name, version, textOf));
   const [old, fresh] = [before?.policies.get(was.name), after?.policies.get(now.name)];
   if (before === undefined || after === undefined || old === undefined || fresh === undefined)
-    return { isMore: true, isOftener: true, namesMore: true, approvesMore: true, commands: new Set() };
+    return {
+      isMore: true,
+      isOftener: true,
+      namesMore: true,
+      approvesMore: true,
+      commands: new Set<string>(),
+    };
   const approvers = approversIn(was, textOf);
   return {
+    /** The rules without their terms permit more, or that is undecided. */
     isMore: !isNoMore(was, now, textOf, options),
+    /** Its own limits permit more. */
     isOftener: isOftener(old.limits, fresh.limits),
     namesMore: after.mailUsers.perLineMax > before.mailUsers.perLineMax,
     approvesMore: approversIn(now, textOf).some((each) => !approvers.includes(each)),
+    /** Commands whose rules have wider terms. */
     commands: new Set([
       ...widerTerms(old.allow, fresh.allow, coversTerms, options.nowMs),
       ...widerTerms(old.onRequest, fresh.onRequest, coversRequest, options.nowMs),

@@ -10,15 +10,7 @@ import { asCut } from '../../journal/records/stored.js';
 import { isFitting } from '../story/row.js';
 
 /** A matcher for one pattern: a name, in which `*` stands for any characters. */
-export interface UserSearch {
-  /** Every matching admission's line contains one of these; undefined: there is no such text. */
-  readonly needles: readonly Buffer[] | undefined;
-  /** For an admission's line: no is final, yes must be checked on the parsed record. */
-  isLineWanted(line: Buffer): boolean;
-  isWanted(record: StoredRecord): boolean;
-  /** Whether it names such a user literally, not only by a mask or an incomplete list. */
-  isNamed(record: StoredRecord): boolean;
-}
+type UserSearch = ReturnType<typeof createExactSearch>;
 
 /** Texts that may stand for any user. Needles of at most seven bytes that begin with a rare one are found ten times faster (Node 20). */
 const wildcards = ['*', '?', '{"more"', '{"cut"'].map((text) => Buffer.from(text));
@@ -43,7 +35,7 @@ export function createUserSearch(pattern: string): UserSearch {
   };
 }
 
-function createExactSearch(pattern: string): UserSearch {
+function createExactSearch(pattern: string) {
   const isName = (text: string): boolean => isFitting(text, pattern);
   const covers = coverTest(pattern);
   const [longest = ''] = pattern.split('*').toSorted((one, other) => other.length - one.length);
@@ -58,16 +50,20 @@ function createExactSearch(pattern: string): UserSearch {
   }
 
   return {
+    /** Every matching admission's line contains one of these; undefined: there is no such text. */
     needles: name && [name, ...wildcards],
-    isLineWanted(line) {
+    /** For an admission's line: no is final, yes must be checked on the parsed record. */
+    isLineWanted(line: Buffer): boolean {
       if (name === undefined || line.includes(name)) return true;
       const at = line.indexOf(usersText);
       if (at < 0) return false;
       const rest = line.subarray(at + usersText.length);
       return rest.includes(0x2a) || rest.includes(0x3f) || rest.includes(cutText);
     },
-    isWanted: ({ user, users }) => isName(shown(user)) || asList(users)?.some(isTouched) === true,
-    isNamed({ user, users }) {
+    isWanted: ({ user, users }: StoredRecord): boolean =>
+      isName(shown(user)) || asList(users)?.some(isTouched) === true,
+    /** Whether it names such a user literally, not only by a mask or an incomplete list. */
+    isNamed({ user, users }: StoredRecord): boolean {
       return isName(shown(user)) || asTexts(users).some((each) => !isMask(each) && isName(each));
     },
   };

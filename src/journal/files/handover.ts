@@ -5,7 +5,7 @@
 import type { JournalFaultCode } from '../../host/ports/faults.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { Thread } from '../../host/threads/thread.js';
-import type { TornTail } from '../records/keys.js';
+import { namesOf, type TornTail } from '../records/keys.js';
 import type { LockBook } from '../records/lock-book.js';
 import type { AuditRecord } from '../records/record.js';
 import type { Retired } from './keeper.js';
@@ -48,26 +48,31 @@ export interface RingShare {
   readonly generation: bigint;
 }
 
-/** The last position that is certainly on disk: later bytes of that file do not count. */
-export interface Mark {
-  readonly segment: number;
-  readonly device: number;
-  readonly inode: number;
-  readonly bytes: number;
-  readonly seq: number;
-  readonly hash: string;
+/** The numbers of a {@link Mark}. */
+const noNumbers = {
+  segment: 0,
+  device: 0,
+  inode: 0,
+  bytes: 0,
+  seq: 0,
   /** Sum of the steps of the wall clock, which a new writer's thread cannot always find again. */
-  readonly stepsMs: number;
-  readonly oldestSeq: number;
-  readonly timeMs: number;
+  stepsMs: 0,
+  oldestSeq: 0,
+  timeMs: 0,
   /** Seq of the oldest admission without completion, else the next seq: the start of a restart's reading. */
-  readonly openSeq: number;
+  openSeq: 0,
   /** Position in the ring up to which everything is on disk. */
-  readonly position: number;
+  position: 0,
   /** Records of the ring that are on disk or damaged, since the process began. */
-  readonly records: number;
+  records: 0,
   /** Damaged stretches of the ring since then, each of one record or more. */
-  readonly lost: number;
+  lost: 0,
+};
+const numbersOfMark = [...namesOf(noNumbers).entries()];
+
+/** The last position that is certainly on disk: later bytes of that file do not count. */
+export interface Mark extends Readonly<typeof noNumbers> {
+  readonly hash: string;
 }
 
 /** An order to the writer. `behind`: a position in the ring; the order takes effect after the records up to there are written. */
@@ -197,7 +202,7 @@ const bells = 0;
 const orders = 1;
 const marks = 2;
 /** The numbers of a mark, followed by its hash. */
-const markNumbers = 12;
+const markNumbers = numbersOfMark.length;
 const hashChars = 64;
 const markBytes = markNumbers * 8 + hashChars;
 const rungAt = integers * 4;
@@ -259,21 +264,8 @@ export class BellRope extends Shared {
     for (;;) {
       const count = Atomics.load(this.integers, marks);
       const { numbers, hash } = this.placeOf(count);
-      const mark = {
-        segment: numbers[0] ?? 0,
-        device: numbers[1] ?? 0,
-        inode: numbers[2] ?? 0,
-        bytes: numbers[3] ?? 0,
-        seq: numbers[4] ?? 0,
-        hash: hash.toString('latin1'),
-        stepsMs: numbers[5] ?? 0,
-        oldestSeq: numbers[6] ?? 0,
-        timeMs: numbers[7] ?? 0,
-        openSeq: numbers[8] ?? 0,
-        position: numbers[9] ?? 0,
-        records: numbers[10] ?? 0,
-        lost: numbers[11] ?? 0,
-      };
+      const mark = { ...noNumbers, hash: hash.toString('latin1') };
+      for (const [at, key] of numbersOfMark) mark[key] = numbers[at] ?? 0;
       // The thread may have continued meanwhile, up to the place that was read.
       if (Atomics.load(this.integers, marks) === count) return mark;
     }
@@ -310,18 +302,7 @@ export class Bell extends Shared {
   lay(mark: Mark): void {
     const count = Atomics.load(this.integers, marks) + 1;
     const { numbers, hash } = this.placeOf(count);
-    numbers[0] = mark.segment;
-    numbers[1] = mark.device;
-    numbers[2] = mark.inode;
-    numbers[3] = mark.bytes;
-    numbers[4] = mark.seq;
-    numbers[5] = mark.stepsMs;
-    numbers[6] = mark.oldestSeq;
-    numbers[7] = mark.timeMs;
-    numbers[8] = mark.openSeq;
-    numbers[9] = mark.position;
-    numbers[10] = mark.records;
-    numbers[11] = mark.lost;
+    for (const [at, key] of numbersOfMark) numbers[at] = mark[key];
     hash.write(mark.hash, 'latin1');
     Atomics.store(this.integers, marks, count);
   }

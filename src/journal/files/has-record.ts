@@ -2,15 +2,11 @@
 
 import { bounds } from '../../host/bounds/bounds.js';
 import { readClaim } from '../records/ledger.js';
+import type { Mark } from './handover.js';
 import { openSegmentReader, segmentName } from './segments.js';
 
 /** After a record: its segment, the bytes of that segment's text up to its LF, its seq and its hash. */
-export interface JournalPosition {
-  readonly segment: number;
-  readonly bytes: number;
-  readonly seq: number;
-  readonly hash: string;
-}
+export type JournalPosition = Pick<Mark, 'segment' | 'bytes' | 'seq' | 'hash'>;
 
 /** False too if the segment is gone, or cannot be read. Never rejects. */
 export async function hasRecord(

@@ -85,20 +85,7 @@ export type KeeperReport =
   /** Nothing changed. `isDiskFull`: for lack of space. */
   | { readonly kind: 'failed'; readonly message: string; readonly isDiskFull: boolean };
 
-export interface Shelf {
-  /** Those below the mark's segment, oldest first, up to the first one without a known end. */
-  readonly closed: readonly Shelved[];
-  /** The first segment that its successor does not name or prove: none from there on is known to be closed. */
-  readonly damaged: string | undefined;
-  /** Names of retired segments that came back: they are in none of the other fields. */
-  readonly leftovers: readonly string[];
-  readonly otherBytes: number;
-  readonly freeBytes: number;
-  readonly totalBytes: number;
-  readonly reserveBytes: number;
-  /** The text that was kept last; read when all segments are examined. */
-  readonly shares: string | undefined;
-}
+export type Shelf = ReturnType<typeof readShelf>;
 
 /** Bytes of a segment in one gzip member, in whole lines; a sequence of members is a normal gzip file. */
 const memberBytes = 1 << 20;
@@ -188,7 +175,7 @@ function fillReserve(directory: string, bytes: number): void {
 }
 
 /** Examines the segments above a number. Slow for thousands of them. */
-function readShelf(directory: string, order: KeeperOrder & { readonly do: 'look' }): Shelf {
+function readShelf(directory: string, order: KeeperOrder & { readonly do: 'look' }) {
   const { above, mark } = order;
   const found = listSegments(directory).filter(({ number }) => number > above);
   const leftovers = findLeftovers(directory, found, order);
@@ -210,7 +197,18 @@ function readShelf(directory: string, order: KeeperOrder & { readonly do: 'look'
   const reserve = statSync(join(directory, reserveName), { throwIfNoEntry: false });
   const sizes = { freeBytes: bsize * bavail, totalBytes: bsize * blocks, reserveBytes: reserve?.size ?? 0 };
   const shares = above < 0 ? readIn(directory, sharesName) : undefined;
-  return { closed, damaged, leftovers: leftovers.map(({ name }) => name), otherBytes, ...sizes, shares };
+  return {
+    /** Those below the mark's segment, oldest first, up to the first one without a known end. */
+    closed,
+    /** The first segment that its successor does not name or prove: none from there on is known to be closed. */
+    damaged,
+    /** Names of retired segments that came back: they are in none of the other fields. */
+    leftovers: leftovers.map(({ name }) => name),
+    otherBytes,
+    ...sizes,
+    /** The text that was kept last; read when all segments are examined. */
+    shares,
+  };
 }
 
 /**

@@ -74,7 +74,7 @@ export class Maintenance {
   readonly #identity: Identity;
   readonly #run: RunFacts;
   #keeper: JournalThread<KeeperOrder, KeeperReport> | undefined;
-  #closed: readonly Shelved[] = [];
+  #closed: Shelved[] = [];
   readonly #told = new Map<string, string>();
   #isEnded = false;
   #isSoon = false;

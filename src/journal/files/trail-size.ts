@@ -11,15 +11,10 @@ import { checkpointName, findKeptCheckpoints, findSegments, isSystemError } from
 import { fileOf, firstSeqOf, type TrailFile } from './trail.js';
 
 /** Figures of a journal, from its directory, its checkpoints and the first line of its oldest segment. */
-export interface TrailSize {
-  readonly segments: number;
-  readonly bytes: number;
-  readonly oldestSeq: number | undefined;
-  readonly checkpoint: { readonly seq: number; readonly at: string; readonly key?: string } | undefined;
-}
+export type TrailSize = Awaited<ReturnType<typeof measureTrail>>;
 
 /** Does not block the event loop, and reads no segment beyond its first line. Rejects with a JournalFault. */
-export async function measureTrail(directory: string): Promise<TrailSize> {
+export async function measureTrail(directory: string) {
   let files: readonly TrailFile[];
   let kept: readonly string[];
   try {

@@ -204,16 +204,8 @@ async function readStart({ path, isCompressed }: TrailFile): Promise<Buffer> {
   }
 }
 
-interface Begin {
-  /** By the wall clock. */
-  readonly timeMs: number;
-  readonly stepsMs: number;
-  /** The file before, and the earliest time in it; undefined: unknown. */
-  readonly before: unknown;
-  readonly earliestMs: number | undefined;
-}
-
-export function readBegin(line: Buffer): Begin | undefined {
+/** What the first line of a file says of its begin, by the wall clock. */
+export function readBegin(line: Buffer) {
   const text = line.toString('utf8');
   const timeMs = parseTime(readHead(text)?.time ?? '');
   if (timeMs === undefined) return undefined;
@@ -221,6 +213,7 @@ export function readBegin(line: Buffer): Begin | undefined {
   return {
     timeMs,
     stepsMs: asDistanceMs(stepsMs) ?? 0,
+    /** The file before, and the earliest time in it; undefined: unknown. */
     before,
     earliestMs: asTimeMs(earliest),
   };

@@ -68,12 +68,7 @@ export function least(values: readonly (number | undefined)[]): number | undefin
 export function accessTermsOf(
   { requested, granted }: { readonly requested: Terms; readonly granted?: Terms | undefined },
   counting: readonly Terms[],
-): {
-  readonly for_ms: number;
-  readonly uses: number | undefined;
-  readonly quiet_ms: number | undefined;
-  readonly asked_for: { readonly for_ms: number; readonly uses: number | undefined } | undefined;
-} {
+) {
   const asked = leastTerms([requested]);
   const given = leastTerms(granted === undefined ? [requested, ...counting] : [granted]);
   const isSame = asked.for_ms === given.for_ms && asked.uses === given.uses;

@@ -202,12 +202,7 @@ function originText({ event, origin, principal, peer }: JournalRecord, budget: B
 let isLastCut = false;
 
 /** A record's data about its command: the keys from `principal` to `matches`, and `users`. */
-interface CommandTexts {
-  readonly record: JournalRecord;
-  readonly members: string;
-  readonly users: string;
-  readonly isCut: boolean;
-}
+type CommandTexts = ReturnType<typeof encodeCommand>;
 
 /** The texts of the last admission with these arguments, under the widest budget: a known line has the same list each time. */
 const knownTexts = new WeakMap<readonly RecordedArgument[], CommandTexts>();
@@ -227,7 +222,7 @@ function isSameCommand(one: Stored, other: Stored): boolean {
   return true;
 }
 
-function encodeCommand(r: JournalRecord, budget: Budget): CommandTexts {
+function encodeCommand(r: JournalRecord, budget: Budget) {
   isCut = false;
   const args = r.args === undefined ? '' : `,"args":${encodeList(r.args, budget, budget.list)}`;
   const users = r.users === undefined ? '' : `,"users":${encodeUsers(r.users, budget)}`;
