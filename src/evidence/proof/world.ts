@@ -8,7 +8,7 @@ import { newestMinor } from '../../doveadm/protocol/minors.js';
 import { mayBeGiven, mayBeObserved } from '../../rules/answers/command-list.js';
 import { isQueryTest } from '../../rules/conditions/query-test.js';
 import { comparesValues, kindOf, textsOfTest, writtenTest } from '../../rules/conditions/value-test.js';
-import { routingTableOf, type Settings } from '../../rules/config/settings.js';
+import { type Settings, tablesOf } from '../../rules/config/settings.js';
 import { assess, describeObstacle, fateOf, plainLine, seriesOf } from '../../rules/policy/assess.js';
 import type { Attempt } from '../../rules/policy/attempt.js';
 import { underAnyGrant } from '../../rules/policy/grant.js';
@@ -31,12 +31,7 @@ import { principalOfRequester, type Requester } from './requesters.js';
 export type World = ReturnType<typeof worldOf>;
 
 export function worldOf(settings: Settings, nowMs: number, isOver: () => boolean) {
-  const tables = new Map<Series | undefined, RoutingTable>();
-  const tableOf = (series: Series | undefined): RoutingTable => {
-    const table = tables.get(series) ?? routingTableOf(settings, series && [series]);
-    tables.set(series, table);
-    return table;
-  };
+  const tableOf = tablesOf(settings);
   const { mailUsers, routes, backends } = settings;
   const table = tableOf(undefined);
   const series = seriesOf(table.backends);

@@ -1,6 +1,5 @@
 // Runs the policy tests of a configuration, and says which rules they exercise.
 
-import type { Series } from '../../doveadm/commands/catalog.js';
 import { newestMinor } from '../../doveadm/protocol/minors.js';
 import {
   type ListenerSettings,
@@ -8,8 +7,8 @@ import {
   type Person,
   type PolicyTest,
   policyTestsOf,
-  routingTableOf,
   type Settings,
+  tablesOf,
 } from '../config/settings.js';
 import { choosePolicy, policyOfAnybody } from '../identity/principal.js';
 import {
@@ -23,7 +22,7 @@ import {
 import { underAnyGrant } from '../policy/grant.js';
 import type { Subject } from '../policy/judge.js';
 import type { Policy, Rule, RulePlace } from '../policy/policy.js';
-import { nothingAsked, type RoutingTable } from '../policy/route.js';
+import { nothingAsked } from '../policy/route.js';
 
 export interface CoveredRule {
   readonly policy: string;
@@ -74,12 +73,7 @@ export interface TestOutcome {
 
 /** Runs every policy test of the settings. Listeners and policies exist: the settings were checked. */
 export function runTests(settings: Settings, nowMs: number): TestOutcome[] {
-  const tables = new Map<Series | undefined, RoutingTable>();
-  const tableFor = (series: Series | undefined): RoutingTable => {
-    const table = tables.get(series) ?? routingTableOf(settings, series && [series]);
-    tables.set(series, table);
-    return table;
-  };
+  const tableFor = tablesOf(settings);
   return policyTestsOf(settings).map((test) => {
     const listener = settings.listeners.find((each) => each.name === test.listener);
     const choice = listener === undefined ? undefined : policyOfPerson(listener, test.as);

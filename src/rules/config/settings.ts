@@ -225,6 +225,16 @@ export function routingTableOf(
   });
 }
 
+/** The routing table for each series; undefined: for what each backend says. Each is made once. */
+export function tablesOf(settings: Settings): (series: Series | undefined) => RoutingTable {
+  const tables = new Map<Series | undefined, RoutingTable>();
+  return (series) => {
+    const table = tables.get(series) ?? routingTableOf(settings, series && [series]);
+    tables.set(series, table);
+    return table;
+  };
+}
+
 /** Undefined: the backend announces its series. */
 function seriesIn({ series, release }: BackendSettings): Series | undefined {
   if (series !== 'auto') return series;
