@@ -51,8 +51,7 @@ export function mailboxReach(user: string, settings: Settings, { nowMs, isOver }
       const found = new Map<Rule | string, ReachingRule>();
       for (const { command, rule } of grantsOf(world, policy)) {
         if (isStale(rule, nowMs)) continue;
-        if (rule !== undefined && policy.mode === 'enforce' && isSurelyDenied(rule, command, policy, isOver))
-          continue;
+        if (isSurelyDenied(rule, command, policy, isOver)) continue;
         const reach = isOver() ? undefined : reachOf(world, policy, rule, command, wanted);
         if (isOver() || reach?.kind === 'too-much') isWhole = false;
         if (reach?.kind !== 'user') continue;

@@ -72,8 +72,7 @@ export function proveNoMore(
       if (statement.exceptCommands.includes(command.name) || isStale(rule, nowMs)) continue;
       if (isOver()) return { kind: 'undecided', reason: timeIsUp };
       if (reachOf(fresh, policy, rule, command, undefined) === undefined) continue;
-      if (rule !== undefined && policy.mode === 'enforce' && isSurelyDenied(rule, command, policy, isOver))
-        continue;
+      if (isSurelyDenied(rule, command, policy, isOver)) continue;
       const gaps = olds.map((each) => gapOf({ fresh, policy, rule, command, was: each?.policy }));
       const gap = gaps.find((each) => each !== undefined);
       if (gap === undefined) continue;

@@ -222,13 +222,14 @@ export function reachOf(
   return isShared ? anybody() : undefined;
 }
 
-/** Whether a rule of `deny` applies to every command that the rule allows. */
+/** Whether a rule of `deny` applies to every command that the rule allows. An observing policy denies none. */
 export function isSurelyDenied(
-  rule: Rule,
+  rule: Rule | undefined,
   command: Command,
-  { denyByCommand }: Policy,
+  { denyByCommand, mode }: Policy,
   isOver: () => boolean,
 ): boolean {
+  if (rule === undefined || mode !== 'enforce') return false;
   return (denyByCommand.get(command.name) ?? []).some((deny) => {
     if (strikesAlways(deny)) return true;
     const { where = [], query, users } = deny;
@@ -280,8 +281,7 @@ export function prove(statement: NeverStatement, settings: Settings, { nowMs, is
     for (const { command, rule } of grantsOf(world, policy)) {
       const excluded = possibleOf(rule, command).filter(isMeant);
       if (excluded.length === 0 || isStale(rule, nowMs)) continue;
-      if (rule !== undefined && policy.mode === 'enforce' && isSurelyDenied(rule, command, policy, isOver))
-        continue;
+      if (isSurelyDenied(rule, command, policy, isOver)) continue;
       if (isOver()) return { kind: 'undecided', reason: timeIsUp };
       const reach = reachOf(world, policy, rule, command, wanted);
       if (reach === undefined) {
