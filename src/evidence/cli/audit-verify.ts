@@ -20,7 +20,7 @@ import { checkTrail, verifyTrail } from '../reading/search-trail.js';
 import { describeRetired } from '../reading/unseen.js';
 import { proofKindOf } from '../report/proof.js';
 import { checkedFaults as faultsMax, type Verdict, withFault } from '../trail/verify.js';
-import { askPage } from './ask-page.js';
+import { askPage, isAsked } from './ask-page.js';
 import { type Asking, acceptKey, demandMayAccept, readAccepted } from './audit-keys.js';
 import {
   flushedJournalsOf,
@@ -74,6 +74,7 @@ const openShownMax = 5;
 
 /** Exit code 0; 1: a journal has faults, or no signature was checked. Throws as the readers do. */
 export async function auditVerify(screen: Screen, places: Places, flags: VerifyFlags): Promise<number> {
+  if (isAsked(places)) return auditVerifyAsked(screen, places, flags);
   const { from: fromSeq, unsigned = false, received = false } = flags;
   const extra = flags.checkpoint === undefined ? [] : [readCheckpoint(flags.checkpoint)];
   const { fleet } = places;
@@ -505,11 +506,10 @@ function formatReport(checked: Checked, isReceived: boolean): string {
 const tellMs = 5_000;
 
 /** With --socket: trusts the daemon for the result and the key. Exit code 0; 1: the journal has faults. Throws a CommandFault. */
-export async function auditVerifyAsked(
+async function auditVerifyAsked(
   screen: Screen,
   { socket = '' }: Places,
   { key, json = false, ...flags }: VerifyFlags,
-  clock: { readonly now: () => number },
 ): Promise<number> {
   const { from, checkpoint, received, unsigned } = flags;
   const ofFiles = [from, checkpoint, received, unsigned, flags.acceptKey];
@@ -519,10 +519,10 @@ export async function auditVerifyAsked(
       exitCodes.usage,
       '--socket checks the whole journal with the key of the daemon; the other options are for files',
     );
-  let toldMs = clock.now();
+  let toldMs = systemClock.now();
   const found = await askPage(socket).check(({ bytes, ofBytes }) => {
-    if (clock.now() - toldMs < tellMs || ofBytes === 0) return;
-    toldMs = clock.now();
+    if (systemClock.now() - toldMs < tellMs || ofBytes === 0) return;
+    toldMs = systemClock.now();
     screen.complain(`dovegate: ${Math.floor((Math.min(bytes, ofBytes) / ofBytes) * 100)} % is checked`);
   });
   await screen.print(json ? formatJson({ target: socket, ...found }) : describeFound());

@@ -126,17 +126,9 @@ export function registerAudit(program: Command, end: (exitCode: number) => void)
     .option('--unsigned', 'pass even if signatures were not checked')
     .option('--json', 'one line of JSON for each journal')
     .action((paths: string[], flags: Flags & VerifyFlags) =>
-      run(async (screen) => {
-        const places = placesOf(flags, paths);
-        if (
-          flags.socket !== undefined &&
-          flags.config === undefined &&
-          flags.fleet === undefined &&
-          paths.length === 0
-        )
-          return (await import('./audit-verify.js')).auditVerifyAsked(screen, places, flags, systemClock);
-        return (await import('./audit-verify.js')).auditVerify(screen, places, flags);
-      }),
+      run(async (screen) =>
+        (await import('./audit-verify.js')).auditVerify(screen, placesOf(flags, paths), flags),
+      ),
     );
 
   const search = (
