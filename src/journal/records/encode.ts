@@ -391,15 +391,8 @@ function encodeList(
   budget: Budget,
   bytesMax: number,
 ): string {
-  let list = '';
-  let bytes = 0;
-  for (const value of values) {
-    const text = encodeItem(value, budget);
-    bytes += Buffer.byteLength(text) + 1;
-    if (bytes > bytesMax) return encodeCutList(values, budget, bytesMax);
-    list += `,${text}`;
-  }
-  return `[${list.slice(1)}]`;
+  const texts = within(values, budget, bytesMax);
+  return texts.length < values.length ? encodeCutList(values, budget, bytesMax) : `[${texts.join(',')}]`;
 }
 
 function encodeItem(value: RecordedArgument | RecordedPart, budget: Budget): string {
