@@ -94,19 +94,10 @@ interface Held extends Listed {
   readonly seenSeq: number;
 }
 
-interface Cursor {
-  /** The names that were read last, in the order of the store. */
-  names: string[];
-  /** Objects for a hole whose end is missing, too. */
-  waiting: string[];
+type Cursor = { -readonly [Key in Exclude<keyof SavedJournal, 'folder'>]: SavedJournal[Key] } & {
   /** Read in this run. */
   held: Held[];
-  /** Where the last look ended, if it did not see all names; else empty. */
-  from: string;
-  times: (readonly [seq: number, storedMs: number])[];
-  /** The last day of which there are blocks. */
-  day: readonly [day: number, objects: number, bytes: number];
-}
+};
 
 /** What a reader knows of a host in this run. */
 interface HostLook {
@@ -153,10 +144,7 @@ export function createStoreReader(
   const heldMax = heldDays * settings.objectsPerDay;
   const leastMs = Math.max(pauseMs.least, hosts.size * pauseMs.ofHost);
   const cursors = new Map<string, Cursor>(
-    (saved?.journals ?? []).map(({ folder: of, names, waiting, times, ...rest }) => [
-      of,
-      { ...rest, names: [...names], waiting: [...waiting], times: [...times], held: [] },
-    ]),
+    (saved?.journals ?? []).map(({ folder: of, ...rest }) => [of, { ...rest, held: [] }]),
   );
   /** By the folder of a verifier: the last line that was read. `isWanted`: it and all after it must be found again. */
   const lines = new Map<string, { readonly name: string; readonly isWanted?: boolean }>(

@@ -18,7 +18,6 @@ import { formatTime, parseTime } from '../../host/words/instants.js';
 import { genesisHash, isSignedBy, readNext, sealLine, unsignedLine } from '../../journal/records/ledger.js';
 import { isHostWord } from '../../rules/config/fleet-names.js';
 import { parsePublicKey, parseSignKey } from '../../rules/keys/sign-key.js';
-import type { ExpectedHead } from './saved.js';
 import { type FleetFinding, type FleetFindingKind, findingKinds, word } from './shapes.js';
 
 const signedHead = z
@@ -43,10 +42,8 @@ const signedLine = z.object({
   next_key: word.refine((key) => parsePublicKey(key) === key).optional(),
 });
 
-export interface SignedHead extends ExpectedHead {
-  /** The first record of the journal that this verifier has read. */
-  readonly from: number;
-}
+/** `from`: the first record of the journal that this verifier has read. */
+export type SignedHead = Readonly<z.output<typeof signedHead>>;
 
 /** How many of each kind; kinds without one are absent. */
 export type FindingCounts = Readonly<Partial<Record<FleetFindingKind, number>>>;
@@ -60,27 +57,8 @@ export function countFindings(findings: readonly FleetFinding[]): FindingCounts 
   return counts;
 }
 
-export interface FleetCheckpoint {
-  /** Without LF. */
-  readonly line: string;
-  readonly seq: number;
-  /** SHA-256 over the list of hosts in the line. */
-  readonly root: string;
-}
-
 /** A parsed line; its hash, its root and its signature are right. */
-export interface ReadCheckpoint extends FleetCheckpoint {
-  /** RFC 3339: when it was signed. */
-  readonly time: string;
-  readonly heads: readonly SignedHead[];
-  readonly findings: FindingCounts;
-  /** Public key in base64; the caller must check whether it is trusted. */
-  readonly key: string;
-  /** The key of the next lines; undefined: the same. */
-  readonly nextKey: string | undefined;
-  readonly prev: string;
-  readonly hash: string;
-}
+export type ReadCheckpoint = NonNullable<ReturnType<typeof readCheckpoint>>;
 
 /** Makes the line after another one; throws a TypeError if the key is not an Ed25519 key in PEM. */
 export function signCheckpoint(
@@ -92,7 +70,7 @@ export function signCheckpoint(
   before: { readonly seq: number; readonly hash: string } | undefined,
   secretPem: string,
   nowMs: number,
-): FleetCheckpoint {
+) {
   const signer = parseSignKey(secretPem);
   const hosts = JSON.stringify(
     seen.heads.map(({ host, journal, from, seq, hash: head, storedMs }) => ({
@@ -112,11 +90,12 @@ export function signCheckpoint(
   const named = `"time":"${formatTime(nowMs)}","event":"fleet","hosts":${hosts},"findings":${findings},"root":"${root}","key":"${signer.key}"${next}`;
   const signature = signer.sign(`{"seq":${seq},${named},"prev":"${prev}"}`);
   const { line } = sealLine(seq, `${named},"signature":"${signature}"`, prev);
+  // The line is without LF; `root` is SHA-256 over the list of hosts in it.
   return { line: line.trimEnd(), seq, root };
 }
 
 /** `line`: with LF or without. Undefined: it is not a checkpoint, or was changed. */
-export function readCheckpoint(line: string | Buffer): ReadCheckpoint | undefined {
+export function readCheckpoint(line: string | Buffer) {
   if (line.length > bounds.fleetCheckpointBytes) return undefined;
   const text = line.toString().trimEnd();
   const link = readNext(Buffer.from(text));
@@ -128,7 +107,21 @@ export function readCheckpoint(line: string | Buffer): ReadCheckpoint | undefine
   if (seq !== link.seq || hash('sha256', JSON.stringify(parsed?.['hosts']), 'hex') !== root) return undefined;
   if (!isSignedBy(key, signed.text, signed.signature)) return undefined;
   const { prev, hash: own } = link;
-  return { line: text, seq, root, time: at, heads, findings, key, nextKey, prev, hash: own };
+  return {
+    line: text,
+    seq,
+    root,
+    /** RFC 3339: when it was signed. */
+    time: at,
+    heads,
+    findings,
+    /** Public key in base64; the caller must check whether it is trusted. */
+    key,
+    /** The key of the next lines; undefined: the same. */
+    nextKey,
+    prev,
+    hash: own,
+  };
 }
 
 /** The public keys in a verifier's `checkpoint.pub`: base64, one a line, oldest first; or one in PEM. Undefined: none, or too many. */

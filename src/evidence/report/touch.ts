@@ -231,23 +231,8 @@ export function createTouchCounter(signedSeq = Infinity) {
   };
 }
 
-/** Commands of one day that look alike to a reader of the report. */
-export interface TouchGroup
-  extends Pick<
-    Touch,
-    | 'day'
-    | 'host'
-    | 'requester'
-    | 'class'
-    | 'kind'
-    | 'reason'
-    | 'by'
-    | 'reached'
-    | 'showed'
-    | 'outcome'
-    | 'grant'
-    | 'approvedBy'
-  > {
+/** Commands of one day that look alike to a reader of the report: what they share, as in the first of them, and how many they are. */
+export interface TouchGroup extends Omit<Touch, 'matches'> {
   /** Searches that dovegate made to count mails for a command, or for a request for access. Undefined: a client sent them. */
   readonly countFor: CountFor | undefined;
   readonly count: number;

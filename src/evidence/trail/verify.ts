@@ -294,16 +294,16 @@ export function createVerifier(options: TrailOptions) {
         retired: [...retiredBy.values()],
         journal,
         /**
-         * `signedSeq`: the last record covered by a signature of a trusted key, or, if none was given, of any key; later records are chained
-         * only. `earlierKeys`: untrusted keys that signed before the first trusted one, which confirmed their records as it found them.
+         * `signedSeq`: the last record covered by a signature of a trusted key, or, if none was given, of any key; later records are only
+         * chained. `earlierKeys`: untrusted keys that signed before the first trusted one, which confirmed their records as it found them.
          */
         ...signed,
         /** Exchanges with an admission and no completion: their ending is unknown, or they are running. */
         open: [...open].slice(0, openShownMax).map(([id, where]) => ({ id, ...where })),
         openCount: open.size,
-        /** Starts that did not find everything from the memory of the previous run: records may be missing there, without anyone's fault. */
+        /** Starts that did not find everything from the memory of the previous run: records may be missing, without anyone's fault. */
         forgotten,
-        /** Starts that did not find the beginning of the journal, which is there now and chained; in a check of a part it was not looked at. */
+        /** Starts that did not find the beginning of the journal, which is there now and chained; a check of a part does not look. */
         returned,
         /** Steps of the wall clock by a minute and more: times around them may be wrong. */
         steps,

@@ -6,8 +6,8 @@ import type { AccessTold, StoryRow, StoryTold, TrailContent } from '../story/row
 import type { Cursor } from './asked.js';
 
 /**
- * One command as its records say: the keys of its admission, then those of its completion. Values as recorded, even if cut. Or one record of
- * another kind: its keys, among them `event`, and its seq and time for both records. Without `completedSeq` the command has not ended.
+ * One command as its records say: the keys of its admission, then those of its completion. Values as recorded, even if cut. Or one record
+ * of another kind: its keys, among them `event`, and its seq and time for both records. Without `completedSeq` the command has not ended.
  */
 export interface TrailRow extends Omit<StoryRow, 'content'> {
   readonly admittedSeq?: number | undefined;

@@ -219,20 +219,11 @@ export function readBegin(line: Buffer) {
   };
 }
 
-export interface Recent {
-  /** Oldest first. */
-  readonly files: readonly TrailFile[];
-  /** Sum of the steps of the wall clock recorded before the first of them. */
-  readonly stepsMs: number;
-  /** False: there would have been more than `filesMax`. */
-  readonly isWhole: boolean;
-}
-
 /**
- * The last files, back to a time without the steps of the wall clock; at most `filesMax`. Throws a JournalFault for an unreadable
- * directory.
+ * The last files, the oldest first, back to a time without the steps of the wall clock; at most `filesMax`: `isWhole` false if there would
+ * have been more. `stepsMs`: sum of the steps recorded before the first of them. Throws a JournalFault for an unreadable directory.
  */
-export async function findRecent(directory: string, sinceMs: number, filesMax: number): Promise<Recent> {
+export async function findRecent(directory: string, sinceMs: number, filesMax: number) {
   const { files } = findTrail([directory]);
   const chosen: TrailFile[] = [];
   let stepsMs = 0;
