@@ -63,43 +63,31 @@ export function assessOwnCommand(
   }
   if (read.kind === 'parsed' && isAccessCommand(own.command.name)) {
     const judgement = judgeOwn(subject, line, own, accessWords(context, session, read));
-    const answer: OwnAssessment['answer'] = async (admit) => {
+    const answer: OwnAssessment['answer'] = (admit) => {
       const carryOut = (): Promise<AccessResult> => carryOutAccess(context, session, read, count);
       // Ending access does not wait for a record, so it works on a full disk, too.
       const ended = budget === 'none' ? carryOut() : undefined;
-      try {
-        await admit();
-        // While it waited for its record, the policy may have changed, or a lock may have come into force.
-        if (ended === undefined && session.now().policy !== subject.policy) return changedMeanwhile;
+      return answerOwn(session, ended === undefined ? subject : undefined, admit, async () => {
+        // While it waited for its record, a lock may have come into force.
         const locked = ended === undefined ? lockedEnding(context, session, judgement, []) : undefined;
         if (locked !== undefined) return locked;
         const result = await (ended ?? carryOut());
         if (result.kind === 'refused') return { ...result, kind: 'access' };
         const { items, more = 0 } = result;
         const rows = [...items, ...(more > 0 ? [{ more }] : [])];
-        session.writer.addBody(encodeRows(rows.map((row) => ['access', JSON.stringify(row)])));
-        return { kind: 'answered' };
-      } catch (fault) {
-        return { kind: 'fault', fault, isSent: false, backend: '' };
-      }
+        return encodeRows(rows.map((row) => ['access', JSON.stringify(row)]));
+      });
     };
     return { ...nowhere, judgement, obstacle: undefined, answer };
   }
   if (read.kind === 'parsed' && own.command.name === reportCommand) {
     const [user = ''] = read.values.get('user') ?? [];
     const judgement = judgeOwn(subject, line, own, [{ text: `--user=${user}`, isSecret: false }]);
-    const answer: OwnAssessment['answer'] = async (admit) => {
-      try {
-        await admit();
-        if (session.now().policy !== subject.policy) return changedMeanwhile;
-        const made = makeReportToken(context, session, user);
-        if ('kind' in made) return { ...made, kind: 'access' };
-        session.writer.addBody(encodeRows([['report', JSON.stringify(made)]]));
-        return { kind: 'answered' };
-      } catch (fault) {
-        return { kind: 'fault', fault, isSent: false, backend: '' };
-      }
+    const reply = (): Buffer | Ending => {
+      const made = makeReportToken(context, session, user);
+      return 'kind' in made ? { ...made, kind: 'access' } : encodeRows([['report', JSON.stringify(made)]]);
     };
+    const answer: OwnAssessment['answer'] = (admit) => answerOwn(session, subject, admit, reply);
     return { ...nowhere, judgement, obstacle: undefined, answer };
   }
   let words: readonly CanonicalWord[] = [];
@@ -204,21 +192,24 @@ export function answerDryRun(
   );
 }
 
+/** `subject`: its policy must still hold once the record is written; undefined: it need not. An ending in place of rows is returned. */
 async function answerOwn(
   session: ExchangeSession,
-  { policy }: Subject,
+  subject: Subject | undefined,
   admit: () => Promise<void> | undefined,
-  reply: () => Buffer,
+  reply: () => Buffer | Ending | Promise<Buffer | Ending>,
 ): Promise<Ending> {
   try {
     await admit();
+    // While it waited for its record, the policy may have changed.
+    if (subject !== undefined && session.now().policy !== subject.policy) return changedMeanwhile;
+    const rows = await reply();
+    if ('kind' in rows) return rows;
+    session.writer.addBody(rows);
+    return { kind: 'answered' };
   } catch (fault) {
     return { kind: 'fault', fault, isSent: false, backend: '' };
   }
-  // While it waited for its record, the policy may have changed.
-  if (session.now().policy !== policy) return changedMeanwhile;
-  session.writer.addBody(reply());
-  return { kind: 'answered' };
 }
 
 function encodeRows(rows: readonly AnswerRow[]): Buffer {
