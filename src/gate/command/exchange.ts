@@ -18,7 +18,7 @@ import type { CountedCommand, CountMails } from '../access/live-entry.js';
 import { stopOn } from '../access/lock.js';
 import { type DuplexEnd, type Ending, isEnding, judgeEnding, type Verdict } from '../outcome/outcome.js';
 import { CommandInput } from '../relay/input.js';
-import { waitForPeer } from '../relay/relay.js';
+import { closeUntaken } from '../relay/relay.js';
 import type { ReplyTarget } from '../relay/reply-writer.js';
 import { askerOf, countForAccess, isAccessCommand } from './access-commands.js';
 import { type AssessedCommand, assessCommand, type KnownLine, knownLineOf } from './assessment.js';
@@ -445,10 +445,7 @@ export class Exchange {
       });
     }
     if (drained === undefined) return close;
-    return waitForPeer(drained, clock, limits.clientStallMs).then((peer) => {
-      if (peer === 'ready') return close;
-      return peer === 'client-gone' ? 'peer-gone' : 'client-stall';
-    });
+    return closeUntaken(drained, clock, limits.clientStallMs).then((untaken) => untaken ?? close);
   }
 
   #record(

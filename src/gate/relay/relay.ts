@@ -356,6 +356,15 @@ export function waitForPeer(
   });
 }
 
+/** The same for the last bytes of an answer: why the session must end; undefined: the client has taken them. */
+export async function closeUntaken(
+  ...waiting: [drained: Promise<void>, clock: Clock, stallMs: number]
+): Promise<CloseReason | undefined> {
+  const how = await waitForPeer(...waiting);
+  if (how === 'ready') return undefined;
+  return how === 'client-gone' ? 'peer-gone' : how;
+}
+
 export function takeLog(talk: Conversation, line: LogLine): void {
   const { count, limits } = talk;
   count.logs ??= new Map();

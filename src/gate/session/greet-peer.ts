@@ -6,7 +6,7 @@ import { minorForClients } from '../../doveadm/protocol/minors.js';
 import { bounds } from '../../host/bounds/bounds.js';
 import type { Abortable } from '../../host/concurrency/abortable.js';
 import { TransportFault, WireFault, type WireFaultCode } from '../../host/ports/faults.js';
-import type { HeldBytes } from '../../host/ports/machine.js';
+import type { HeldBytes, Timer } from '../../host/ports/machine.js';
 import { networkOf, type Peer } from '../../host/ports/peer.js';
 import type { CloseReason, ReadHttp, TlsOffer, Transport } from '../../host/ports/transport.js';
 import { printable } from '../../host/words/text.js';
@@ -124,21 +124,24 @@ export const strangerPiecesMax = bounds.strangerPieces;
 
 /** Rejects with a TransportFault or a WireFault. */
 export async function greetPeer(greeting: Greeting): Promise<GreetedPeer> {
-  const { transport, waiting, context, limits } = greeting;
-  const { clock, buffered } = context;
-  let timer: { cancel(): void } | undefined = clock.setTimer(limits.handshakeMs, () => {
-    timer = undefined;
-    transport.close('handshake-timeout');
-    waiting.abort(new TransportFault('closed', 'the time of the handshake is over'));
-  });
+  const { transport, waiting, context } = greeting;
+  const { buffered } = context;
+  const timer = limitHandshake(greeting);
   try {
     // While the input buffer is full, new peers are not read.
     if (buffered.isFull) await buffered.room(waiting.signal, '');
     return await shakeHands(greeting);
   } finally {
-    timer?.cancel();
+    timer.cancel();
     transport.onGone(undefined);
   }
+}
+
+export function limitHandshake({ transport, waiting, context, limits }: Greeting): Timer {
+  return context.clock.setTimer(limits.handshakeMs, () => {
+    transport.close('handshake-timeout');
+    waiting.abort(new TransportFault('closed', 'the time of the handshake is over'));
+  });
 }
 
 async function shakeHands(greeting: Greeting): Promise<GreetedPeer> {

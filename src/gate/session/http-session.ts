@@ -20,10 +20,11 @@ import { plainLine } from '../../rules/policy/assess.js';
 import type { Policy } from '../../rules/policy/policy.js';
 import type { Exchange, ExchangeWish } from '../command/exchange.js';
 import { cutReason, type Stated } from '../command/stated.js';
-import { type ClientInput, type TextPiece, waitForPeer } from '../relay/relay.js';
+import { type ClientInput, closeUntaken, type TextPiece } from '../relay/relay.js';
 import {
   acceptImplicitTls,
   type Greeting,
+  limitHandshake,
   proxyHeader,
   readInTurn,
   reportLogin,
@@ -86,12 +87,7 @@ export async function serveRequests(
   const { transport, context } = host;
   const { access } = greeting;
   const client = new HttpClient(host, greeting, peer);
-  const { handshakeMs } = context.limits();
-  const timeUp = (): void => {
-    transport.close('handshake-timeout');
-    greeting.waiting.abort(new TransportFault('closed', 'the time of the handshake is over'));
-  };
-  let timer = greeting.context.clock.setTimer(handshakeMs, timeUp);
+  let timer = limitHandshake(greeting);
   try {
     if (access.tls === 'implicit') {
       const certified = await acceptImplicitTls(greeting);
@@ -454,9 +450,7 @@ class HttpClient {
   async #taken(drained: Promise<void> | undefined): Promise<CloseReason | undefined> {
     if (drained === undefined) return undefined;
     const { clock, limits } = this.#host.context.exchanges();
-    const how = await waitForPeer(drained, clock, limits.clientStallMs);
-    if (how === 'ready') return undefined;
-    return how === 'client-gone' ? 'peer-gone' : how;
+    return closeUntaken(drained, clock, limits.clientStallMs);
   }
 
   /** Reads and drops the rest of a request: a client that still sends when we close may never read its answer. */

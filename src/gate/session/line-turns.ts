@@ -13,13 +13,7 @@ export interface LineShare {
   atMs: number;
 }
 
-/** One for the whole daemon; outlives a reload. */
-export interface LineTurns {
-  /** Call before a line is read. Returns undefined if the session may go on at once, else a promise of its turn. */
-  enter(session: LineShare, origin: string): Promise<void> | undefined;
-  used(session: LineShare, origin: string, ms: number): void;
-  readonly size: number;
-}
+export type LineTurns = ReturnType<typeof createLineTurns>;
 
 /** The budget for all lines of one turn. A started line is finished, so the last one may exceed it. */
 const turnMs = 2;
@@ -51,7 +45,8 @@ export function createLineShare(): LineShare {
   return { usedMs: 0, atMs: 0 };
 }
 
-export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTurns {
+/** One for the whole daemon; outlives a reload. */
+export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>) {
   const origins = new Map<string, LineShare>();
   const queues = new Map<LineShare, Queue>();
   let waiting = 0;
@@ -122,7 +117,8 @@ export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTur
   }
 
   return {
-    enter(session, name) {
+    /** Call before a line is read. Returns undefined if the session may go on at once, else a promise of its turn. */
+    enter(session: LineShare, name: string): Promise<void> | undefined {
       if (spentMs < turnMs && waiting === 0) return undefined;
       const nowMs = clock.now();
       const origin = shareOf(name);
@@ -133,7 +129,7 @@ export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTur
         addSlot();
       });
     },
-    used(session, name, ms) {
+    used(session: LineShare, name: string, ms: number): void {
       const nowMs = clock.now();
       for (const share of [session, shareOf(name)]) {
         share.usedMs = usedBy(share, nowMs) + ms;
@@ -148,7 +144,7 @@ export function createLineTurns(clock: Pick<Clock, 'now' | 'nextTurn'>): LineTur
         spentMs = 0;
       });
     },
-    get size() {
+    get size(): number {
       return waiting;
     },
   };

@@ -7,6 +7,7 @@ import { allSeries } from '../../doveadm/commands/catalog.js';
 import { HandshakeAccept } from '../../doveadm/handshake/accept.js';
 import { type CommandLine, parseCommandLine } from '../../doveadm/protocol/command.js';
 import { minorForClients } from '../../doveadm/protocol/minors.js';
+import { Deadline } from '../../host/concurrency/limits.js';
 import { TransportFault, WireFault } from '../../host/ports/faults.js';
 import type { Clock } from '../../host/ports/machine.js';
 import type { CloseReason, Transport } from '../../host/ports/transport.js';
@@ -37,14 +38,15 @@ export interface RefusedPeer {
 /** Resolves when the session is over and its transport gone. Never rejects. */
 export async function refusePeer(peer: RefusedPeer): Promise<void> {
   const { transport, clock, limits, reason } = peer;
-  const waitTimer = startWaitTimer(peer);
+  const wait = new Deadline(clock, () => transport.close(reason, true));
+  wait.set(limits.waitMs);
   let closeFor: CloseReason = reason;
   try {
     const greeted = await greet(peer);
     if (greeted === undefined) return;
     const writer = new ReplyWriter(transport, greeted.minor, peer.refusalCell);
     const input = new SessionInput(transport, greeted.rest, limits.lineBytesMax);
-    waitTimer.renew();
+    wait.set(limits.waitMs);
     let isFirst = true;
     for (;;) {
       const line = await input.nextLine();
@@ -56,10 +58,10 @@ export async function refusePeer(peer: RefusedPeer): Promise<void> {
       if (read.kind === 'option') {
         if (read.name === 'log-passthrough') writer.passLogs();
       } else {
-        waitTimer.pause();
+        wait.clear();
         if (read.kind === 'command') await skipInput(peer, input, read.command);
         else await input.dropLine(clock);
-        waitTimer.renew();
+        wait.set(limits.waitMs);
         const sentence = sentenceOf(reason, { reason: await peer.text() });
         writer.refuse({ code: reason, sentence }, codes[reason].status);
         await writer.flush(0);
@@ -70,23 +72,11 @@ export async function refusePeer(peer: RefusedPeer): Promise<void> {
     if (fault instanceof WireFault) closeFor = 'wire-fault';
     else closeFor = fault instanceof TransportFault ? 'peer-gone' : 'internal';
   } finally {
-    waitTimer.pause();
+    wait.end();
     transport.close(closeFor);
     // The client's place is freed together with its descriptor.
     await transport.whenClosed();
   }
-}
-
-function startWaitTimer({ transport, clock, limits, reason }: RefusedPeer): { renew(): void; pause(): void } {
-  const start = () => clock.setTimer(limits.waitMs, () => transport.close(reason, true));
-  let timer = start();
-  return {
-    renew() {
-      timer.cancel();
-      timer = start();
-    },
-    pause: () => timer.cancel(),
-  };
 }
 
 async function greet({
