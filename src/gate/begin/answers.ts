@@ -51,7 +51,7 @@ export interface Question {
   readonly whyNone?: string;
 }
 
-const wrong = (text: string): CommandFault => new CommandFault(exitCodes.usage, text);
+export const wrong = (text: string): CommandFault => new CommandFault(exitCodes.usage, text);
 const wordsOf = (text: string): string[] => text.split(/[\s,]+/).filter((word) => word !== '');
 
 /** The five questions in order. `directory`: the answer to the first one, if known. */
@@ -284,11 +284,11 @@ function parseTeam(text: string, machine: Machine, daemonUser: string): Team {
 /** `PRESET NAME=VALUE... PATTERN...` */
 export function parsePreset(
   text: string,
-  { presets, mailUsers, noMailUsers }: Pick<Machine, 'presets' | 'mailUsers' | 'noMailUsers'>,
+  known: Pick<Machine, 'presets' | 'mailUsers' | 'noMailUsers'>,
 ): Pick<Answers, 'preset' | 'parameters' | 'mailUsers'> {
   // A comma may also be part of a parameter's value.
   const [preset = '', ...rest] = text.split(/\s+/).filter((word) => word !== '');
-  const names = presets.map(({ name }) => name);
+  const names = known.presets.map(({ name }) => name);
   if (!names.includes(preset)) {
     const meant = nearestName(preset, names);
     const hint = meant === undefined ? `there are: ${names.join(', ')}` : `did you mean ${meant}?`;
@@ -298,14 +298,8 @@ export function parsePreset(
     const [, name, value] = /^([a-z_]+)=(.+)$/s.exec(word) ?? [];
     return name === undefined || value === undefined ? [] : [[name, value.split(',')] as const];
   });
-  const patterns = rest.filter((word) => !/^[a-z_]+=/.test(word)).flatMap(wordsOf);
-  for (const pattern of patterns) if (!mailUserPattern.test(pattern)) throw wrong(wrongPattern);
-  if (patterns.length === 0 && mailUsers.length === 0) throw wrong(whoseMailboxes({ noMailUsers }));
-  return {
-    preset,
-    parameters: new Map(parameters),
-    mailUsers: patterns.length === 0 ? mailUsers : [...new Set(patterns)],
-  };
+  const patterns = rest.filter((word) => !/^[a-z_]+=/.test(word)).join(' ');
+  return { ...parseObserved(patterns, known), preset, parameters: new Map(parameters) };
 }
 
 /** `PATTERN...` for policies that only observe. */

@@ -41,6 +41,7 @@ import {
   placesFor,
   type Question,
   questionsFor,
+  wrong,
 } from './answers.js';
 import {
   type Answers,
@@ -94,9 +95,9 @@ async function gather(
   if (flags.runAs === undefined) refuseHalfInstalled(machine);
   const daemonUser = flags.runAs ?? machine.daemonUser;
   if (machine.uidOf(daemonUser) === undefined)
-    throw usage(`this machine has no user "${daemonUser}" for the daemon to run as`);
+    throw wrong(`this machine has no user "${daemonUser}" for the daemon to run as`);
   if (!machine.isRoot && daemonUser !== machine.ownName)
-    throw usage('only root sets up a daemon that runs as another user');
+    throw wrong('only root sets up a daemon that runs as another user');
   if (interview === undefined && !flags.defaults) demandAll(given, machine);
   let known = machine;
   const take = <Value>(index: number, directory: string | undefined, parse: (text: string) => Value) =>
@@ -145,7 +146,7 @@ async function gather(
     const path = parseDirectory(text);
     const denial = isOfService(directory, daemonUser) ? whyUnitDenies(path) : undefined;
     if (denial !== undefined && denial.run === undefined)
-      throw usage(`a journal in ${path}: ${denial.text}; ${denial.todo}`);
+      throw wrong(`a journal in ${path}: ${denial.text}; ${denial.todo}`);
     return path;
   });
   return { ...partly, ...role, journal };
@@ -169,8 +170,6 @@ function refuseHalfInstalled({ isRoot, daemonUser }: Machine): void {
   );
 }
 
-const usage = (text: string): CommandFault => new CommandFault(exitCodes.usage, text);
-
 /** Throws a CommandFault that names every missing option. */
 function demandAll(given: ReturnType<typeof linesOf>, machine: Machine): void {
   const missing = questionsFor(machine, given.directory).filter(({ option }) => given[option] === undefined);
@@ -183,7 +182,7 @@ function demandAll(given: ReturnType<typeof linesOf>, machine: Machine): void {
   const defaults = missing.some(({ fallback }) => fallback === undefined)
     ? ''
     : '\nor --defaults, for what stands in brackets';
-  throw usage(`${head}\n${lines.join('\n')}${defaults}`);
+  throw wrong(`${head}\n${lines.join('\n')}${defaults}`);
 }
 
 /** The answer from the option, else from the terminal, which asks again after an invalid answer; else the default. */
@@ -199,7 +198,7 @@ async function answerTo<Value>(
   const line = given[option];
   if (line !== undefined || interview === undefined) {
     const chosen = line ?? fallback;
-    if (chosen === undefined) throw usage(`--${option} has no default here: ${plain(whyNone ?? text)}`);
+    if (chosen === undefined) throw wrong(`--${option} has no default here: ${plain(whyNone ?? text)}`);
     return parse(chosen);
   }
   const indent = help.map((each) => `          ${plain(each)}\n`).join('');
@@ -208,7 +207,7 @@ async function answerTo<Value>(
   for (;;) {
     const typed = await interview.ask(prompt);
     try {
-      if (typed === '' && fallback === undefined) throw usage(whyNone ?? 'this has no default');
+      if (typed === '' && fallback === undefined) throw wrong(whyNone ?? 'this has no default');
       return parse(typed === '' ? (fallback ?? '') : typed);
     } catch (fault) {
       if (!(fault instanceof CommandFault)) throw fault;
@@ -273,7 +272,7 @@ function passwordFilesFor(
 ): ReadonlyMap<BackendAsked, string | undefined> {
   const remote = asked.filter(({ kind }) => kind === 'tcp');
   if (files.length > 1 && files.length !== remote.length)
-    throw usage(
+    throw wrong(
       `--password-file is given ${files.length} times for ${remote.length} Dovecots: once, or once for each`,
     );
   return new Map(remote.map((each, at) => [each, files.length > 1 ? files[at] : files[0]]));
@@ -309,7 +308,7 @@ async function passwordFor(
     return { passwordFile: path, password: undefined };
   }
   if (interview === undefined)
-    throw usage(`--password-file is missing: a file with the doveadm_password of ${host}`);
+    throw wrong(`--password-file is missing: a file with the doveadm_password of ${host}`);
   const own = `${name}.password`;
   const isThere = attempt(() => isTaken(join(directory, own)));
   const hint = isThere ? 'empty: as it is in' : 'goes to';

@@ -31,24 +31,20 @@ function addInit(program: Command, end: End): void {
     .command('init')
     .description('write a configuration, a policy and its tests from five answers')
     .option('--directory <dir>', 'where the configuration shall lie')
-    .addOption(
-      new Option(
-        '--backend <where>',
-        'the Dovecot: local, unix:PATH or HOST:PORT; again for several, each with its mail users: HOST:PORT=*@example.com',
-      ).argParser(several),
+    .option(
+      '--backend <where>',
+      'the Dovecot: local, unix:PATH or HOST:PORT; again for several, each with its mail users: HOST:PORT=*@example.com',
+      several,
     )
-    .addOption(
-      new Option(
-        '--team <name>',
-        'who may use it: the name of a team (default with --members: support); again for several, each as NAME=MEMBERS',
-      ).argParser(several),
+    .option(
+      '--team <name>',
+      'who may use it: the name of a team (default with --members: support); again for several, each as NAME=MEMBERS',
+      several,
     )
     .option('--observe', 'instead of a preset: policies that only observe, in a file of their own')
     .option('--members <names>', 'its users, and groups with % in front (default: the group of its name)')
     .option('--preset <name>', 'what they may do, docs/presets.md (default with --mail-users: support-desk)')
-    .addOption(
-      new Option('--with <name=value>', 'a parameter of the preset; may be given again').argParser(several),
-    )
+    .option('--with <name=value>', 'a parameter of the preset; may be given again', several)
     .option(
       '--mail-users <patterns>',
       'in whose mailboxes: patterns as *@example.com (default: the domains of the local Dovecot, if they are known)',
@@ -61,11 +57,10 @@ function addInit(program: Command, end: End): void {
     )
     .option('--ca <file>', "authorities for the certificate of HOST:PORT (default: the system's)")
     .option('--server-name <name>', 'the name in the certificate (default: the host)')
-    .addOption(
-      new Option(
-        '--password-file <file>',
-        'the doveadm_password of HOST:PORT; again for several, in their order',
-      ).argParser(several),
+    .option(
+      '--password-file <file>',
+      'the doveadm_password of HOST:PORT; again for several, in their order',
+      several,
     )
     .option(
       '--shared-namespaces <prefixes>',
@@ -83,11 +78,10 @@ function addDoctor(program: Command, end: End, needs: GateNeeds): void {
     .command('doctor')
     .description('look at the whole way as it is now: files, sockets, backends, journal, limits')
     .addOption(configOption())
-    .addOption(
-      new Option(
-        '--user <name>',
-        'a mail user whom the auth service is asked for, and whose mailboxes are counted through the daemon; may be given again',
-      ).argParser(several),
+    .option(
+      '--user <name>',
+      'a mail user whom the auth service is asked for, and whose mailboxes are counted through the daemon; may be given again',
+      several,
     )
     .option('--json', 'print JSON', false)
     .action(async (options: DoctorOptions) => {
@@ -213,11 +207,10 @@ function addKey(program: Command, end: End): void {
     .argument('<name>', 'the program; with its listener it is the principal, NAME@LISTENER')
     .option('--policy <policy>', 'the policy of the key (default: one of the same name)')
     .option('--expires <date>', 'a day or a time, or never (default: in a year)')
-    .addOption(
-      new Option(
-        '--from <network>',
-        'a network that it may be used from; may be given again (default: any)',
-      ).argParser(several),
+    .option(
+      '--from <network>',
+      'a network that it may be used from; may be given again (default: any)',
+      several,
     )
     .option('--json', 'print JSON', false)
     .action(async (name: string, options: KeyNewOptions) => {
