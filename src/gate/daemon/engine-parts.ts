@@ -1,4 +1,4 @@
-// Builds the engine's parts from the settings: routes, the parts that exchanges share, the limits of sessions.
+// Builds the engine's parts from the settings: routes, and the parts that exchanges share.
 
 import { GlobList } from '../../doveadm/names/glob.js';
 import { createUserNames } from '../../doveadm/names/user-name.js';
@@ -28,7 +28,6 @@ import { createUserResolver } from '../lookup/resolve-user.js';
 import type { Observe } from '../outcome/events.js';
 import { createFloodWatch } from '../outcome/journal.js';
 import type { Pool } from '../pool/pool.js';
-import type { SessionLimits } from '../session/greet-peer.js';
 import { createUlidSource } from './ulid.js';
 
 export interface Adapters {
@@ -40,17 +39,13 @@ export interface Adapters {
   readonly access: readonly AuditRecord[];
 }
 
-/** Remembered judgements and lines: about 2 KiB each, up to 30 KiB. */
-const rememberedMax = 4096;
-/** All caches together take at most 32 MiB. The rest is for small ones: logins, words of records. */
-const cacheBytes = {
-  judgements: 12 * 1024 ** 2,
-  lines: 12 * 1024 ** 2,
-  lookups: bounds.lookupBytes,
-} as const;
+/**
+ * Of remembered judgements, and of remembered lines: about 2 KiB each, up to 30 KiB. With `bounds.lookupBytes`, all caches together take at
+ * most 32 MiB. The rest is for small ones: logins, words of records.
+ */
+const cacheBounds = { entriesMax: 4096, bytesMax: 12 * 1024 ** 2 };
 /** Questions of one principal (`dovegate can`, `explain`, `requests`), and its steps of access: 20 at once and 60 a minute of each. */
 const questionRate = { burst: bounds.questions, refillMs: 1_000, sourcesMax: bounds.questionSources };
-const logRecordsMax = bounds.logRecords;
 
 function destinationsOf(settings: Settings, pools: ReadonlyMap<string, Pool>): readonly Destination[] {
   return settings.backends.flatMap((backend) => {
@@ -63,11 +58,6 @@ function destinationsOf(settings: Settings, pools: ReadonlyMap<string, Pool>): r
 
 /** Users that a passdb did not find are asked for again sooner than found ones. */
 const notFoundShare = 6;
-
-function passdbLimits(cacheTtlMs: number): LookupLimits {
-  const ttl = { foundTtlMs: cacheTtlMs, notFoundTtlMs: Math.ceil(cacheTtlMs / notFoundShare) };
-  return { ...lookupLimits, ...ttl };
-}
 
 /** An auth service that does not answer: since when, by the wall clock, and the code of its last failure. */
 export interface FailingService {
@@ -83,7 +73,7 @@ function createLookups(settings: Settings, { connect, clock, observe }: Adapters
   const passdbs = settings.routes.flatMap(({ target }) =>
     isRouteTarget(target, 'passdb') ? [`${target.cacheTtlMs} ${target.socket}`] : [],
   );
-  const rememberedBytesMax = Math.floor(cacheBytes.lookups / (new Set(passdbs).size + 1));
+  const rememberedBytesMax = Math.floor(bounds.lookupBytes / (new Set(passdbs).size + 1));
   return {
     of(socket: string, limits: LookupLimits): Lookup {
       const key = `${limits.foundTtlMs} ${limits.notFoundTtlMs} ${socket}`;
@@ -221,17 +211,8 @@ export function createExchangeContext(
   const lookups = createLookups(settings, adapters);
   const { resolve } = settings.mailUsers;
   const userNames = createUserNames(settings.mailUsers);
-  const judgements = new AnswerCache<Judged>({
-    entriesMax: rememberedMax,
-    bytesMax: cacheBytes.judgements,
-    bytesOf: judgedBytes,
-  });
-  const knownLines = new AnswerCache<KnownLine>({
-    entriesMax: rememberedMax,
-    bytesMax: cacheBytes.lines,
-    bytesOf: knownLineBytes,
-  });
-  const { queueTimeoutMs, replyIdleMs, clientStallMs, logLinesMax, deadlineMs } = settings.limits;
+  const judgements = new AnswerCache<Judged>({ ...cacheBounds, bytesOf: judgedBytes });
+  const knownLines = new AnswerCache<KnownLine>({ ...cacheBounds, bytesOf: knownLineBytes });
   return {
     ...lasting,
     clock,
@@ -241,7 +222,12 @@ export function createExchangeContext(
       routes: settings.routes,
       serverCommands: settings.serverCommands,
       backends: destinationsOf(settings, pools),
-      lookup: (socket, cacheTtlMs) => lookups.of(socket, passdbLimits(cacheTtlMs)),
+      lookup: (socket, foundTtlMs) =>
+        lookups.of(socket, {
+          ...lookupLimits,
+          foundTtlMs,
+          notFoundTtlMs: Math.ceil(foundTtlMs / notFoundShare),
+        }),
       resolver:
         resolve === undefined ? undefined : createUserResolver(lookups.of(resolve, lookupLimits), userNames),
       userNames,
@@ -251,7 +237,7 @@ export function createExchangeContext(
     redact: (value) => adapters.redactor.redact(value),
     meterInput: () => adapters.redactor.meterInput(),
     strict: settings.audit.strict,
-    limits: { queueTimeoutMs, replyIdleMs, clientStallMs, logLinesMax, deadlineMs, logRecordsMax },
+    limits: { ...settings.limits, logRecordsMax: bounds.logRecords },
     failingServices: lookups.failing,
     noteFailing(socket, failure) {
       const isAsked = settings.routes.some(
@@ -266,18 +252,5 @@ export function createExchangeContext(
       judgements.clear();
       knownLines.clear();
     },
-  };
-}
-
-export function sessionLimitsOf(settings: Settings): SessionLimits {
-  const { lineBytesMax, handshakeMs, inputBytesMax, inputTimeMs, httpBodyBytesMax, httpCommandsMax } =
-    settings.limits;
-  return {
-    lineBytesMax,
-    handshakeMs,
-    inputBytesMax,
-    inputTimeMs,
-    httpBodyBytesMax,
-    httpCommandsMax,
   };
 }

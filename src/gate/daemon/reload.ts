@@ -244,9 +244,9 @@ async function replaceAll(
     await sockets.cancel();
     return kept([`dovegate is ${lifecycle.at}`]);
   }
-  let before: Served;
+  const before = served.now;
   try {
-    before = served.turnTo(next);
+    served.turnTo(next);
   } catch (fault) {
     await sockets.cancel();
     throw fault;

@@ -23,7 +23,7 @@ import {
   type SessionContext,
 } from '../session/greet-peer.js';
 import type { Log } from '../telemetry/log.js';
-import { type ConfiguredContext, sessionLimitsOf } from './engine-parts.js';
+import type { ConfiguredContext } from './engine-parts.js';
 
 export type Served = ReturnType<typeof createServed>;
 
@@ -88,7 +88,6 @@ export function createServed(
     exchanges,
     persons,
     originOf: (peer: Peer, login: Login | undefined): string => originOf(peer, login, facts),
-    sessionLimits: sessionLimitsOf(settings),
     doors,
     /** The policy for a peer at its listener, by its login if one is required; undefined: the peer is refused. */
     policyOf(peer: Peer, login: Login | undefined): Policy | undefined {
@@ -100,7 +99,7 @@ export function createServed(
   };
 }
 
-/** Nothing is in service before `begin`. */
+/** Nothing is in service before the first `turnTo`. */
 export class Switch {
   #served: Served | undefined;
   readonly #context: SessionContext = {
@@ -108,7 +107,7 @@ export class Switch {
     access: (listener) => this.now.doors.get(listener),
     policy: (peer, login) => this.now.policyOf(peer, login),
     origin: (peer, login) => this.now.originOf(peer, login),
-    limits: () => this.now.sessionLimits,
+    limits: () => this.now.settings.limits,
     readHttp: createReadHttp(),
     holdBody: createBodyStore((origin) =>
       bodyLimitsOf(this.now.settings, this.now.exchanges.buffered.isFullFor(origin)),
@@ -122,19 +121,8 @@ export class Switch {
     return this.#served;
   }
 
-  begin(first: Served): void {
-    assert(this.#served === undefined);
-    this.#turnTo(first);
-  }
-
-  /** Returns the previous configuration, which the caller retires. */
-  turnTo(next: Served): Served {
-    const before = this.now;
-    this.#turnTo(next);
-    return before;
-  }
-
-  #turnTo(next: Served): void {
+  /** The caller retires the previous configuration. */
+  turnTo(next: Served): void {
     this.#served = next;
     this.#listeners = this.#listenersOf(next);
   }

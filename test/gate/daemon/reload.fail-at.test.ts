@@ -105,9 +105,7 @@ async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promi
       turnTo(next) {
         switchedWhile.push(lifecycle.at);
         due('turnTo');
-        const before = now;
         now = next;
-        return before;
       },
     },
     pools: {

@@ -27,7 +27,7 @@ async function held(connections: number, addressOf: (at: number) => string): Pro
   const exchanges = { ...engine.exchanges, retire: () => Promise.resolve() };
   const numbers = { uidOf: () => undefined, gidOf: () => undefined };
   const served = new Switch();
-  served.begin(
+  served.turnTo(
     createServed(settings, exchanges, numbers, new Map([['support', access]]), new Persons(new Map())),
   );
   const listener = served.listener('support');

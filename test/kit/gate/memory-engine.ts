@@ -8,7 +8,6 @@ import {
   accessRightsOf,
   type ConfiguredContext,
   createExchangeContext,
-  sessionLimitsOf,
 } from '../../../src/gate/daemon/engine-parts.js';
 import { Pools } from '../../../src/gate/daemon/pools.js';
 import type { EngineEvent } from '../../../src/gate/outcome/events.js';
@@ -298,7 +297,6 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
   };
   const persons = new Persons(settings.persons, users);
   exchanges.access.turnTo(accessRightsOf(settings, persons, options.isUser ?? (() => Promise.resolve(true))));
-  const limits = sessionLimitsOf(settings);
   const pool = pools.get('mail1');
   const policy = settings.policies.get('support');
   const [listening] = settings.listeners;
@@ -315,7 +313,7 @@ export function openMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngin
       return access.isPreauthenticated || isIn ? policy : undefined;
     },
     origin: (peer, login) => originOf(peer, login, { persons, isNamed: () => false }),
-    limits: () => limits,
+    limits: () => settings.limits,
     readHttp: createReadHttp(),
     holdBody: createBodyStore(() => ({
       folder: join(tmpdir(), 'dovegate-bodies'),
