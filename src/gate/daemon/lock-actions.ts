@@ -335,7 +335,7 @@ async function wordsOfHeld(
   { names }: Pick<LockParts, 'names'>,
   { user, users }: Pick<AuditRecord, 'user' | 'users'>,
 ): Promise<{ readonly words: readonly string[]; readonly unanswered: string | undefined }> {
-  const mails = [...new Set([...(user === undefined ? [] : [user]), ...(users ?? [])])];
+  const mails = [user ?? [], users ?? []].flat();
   const all = [...new Set(mails.flatMap((mail) => [mail, mail.split('@', 1)[0] ?? mail]))];
   const uids = await Promise.all(all.map((name) => names.uidOf(name)));
   const words = all.flatMap((name, at) => {
@@ -379,20 +379,18 @@ async function readTarget(
 ): Promise<Target | string> {
   const { settings, exchanges } = served.now;
   const [, kind = '', name = ''] = /^(key|listener|backend|user):(.*)$/s.exec(target) ?? [];
-  const missing = `there is no ${kind} ${name}`;
+  const among = (all: readonly { readonly name: string }[], found: Target): Target | string =>
+    all.some((each) => each.name === name) ? found : `there is no ${kind} ${name}`;
   switch (kind) {
-    case 'key': {
-      const isThere = settings.listeners.some(({ keys }) => keys.some((key) => key.name === name));
-      return isThere ? { to: target, identities: [target] } : missing;
-    }
-    case 'listener': {
-      const isThere = settings.listeners.some((each) => each.name === name);
-      return isThere ? { listener: name } : missing;
-    }
-    case 'backend': {
-      const isThere = settings.backends.some((each) => each.name === name);
-      return isThere ? { backend: name } : missing;
-    }
+    case 'key':
+      return among(
+        settings.listeners.flatMap(({ keys }) => keys),
+        { to: target, identities: [target] },
+      );
+    case 'listener':
+      return among(settings.listeners, { listener: name });
+    case 'backend':
+      return among(settings.backends, { backend: name });
     case 'user':
       return readUser(exchanges.router, name);
     default:

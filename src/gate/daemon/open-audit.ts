@@ -98,7 +98,8 @@ export async function openAudit(
   // A new journal has its start and one checkpoint.
   if (journal.seq <= 2) reportBegun(log, settings.directory, former);
   reportFound(log, journal.found);
-  reportMemory(log, settings, journal);
+  const { whyNotCrashProof: why } = journal;
+  if (why !== undefined) reportNoMemory(log, why, settings.memoryFile === undefined ? 'info' : 'warn');
   reportKey(log, signKey, journal.found);
   return journal;
 }
@@ -212,10 +213,6 @@ function reportFound(log: Log, found: OpenJournal['found']): void {
 }
 
 /** Without `audit.memory` commands are as safe, but slower. */
-function reportMemory(log: Log, { memoryFile }: AuditSettings, { whyNotCrashProof: why }: OpenJournal): void {
-  if (why !== undefined) reportNoMemory(log, why, memoryFile === undefined ? 'info' : 'warn');
-}
-
 function reportNoMemory(log: Log, why: string, level: 'info' | 'warn'): void {
   const text = `every command waits until its record is on disk: ${why}`;
   log.report({ event: 'audit-memory', level, type: 'none', text });

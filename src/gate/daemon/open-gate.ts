@@ -149,7 +149,9 @@ async function openSight(settings: Settings, machine: Machine, served: Switch, o
   const loop = watchLoopLag(clock, (lagMs) => {
     endpoints?.metrics.lagged(lagMs);
     if (lagMs < stallMs) return;
-    reportStall(log, lagMs);
+    const duration_ms = Math.round(lagMs);
+    const text = `nothing was served for ${duration_ms} ms: the machine is overloaded, or the process was stopped`;
+    log.report({ event: 'loop-stalled', level: 'warn', text, duration_ms });
     endpoints?.watch.stalled(lagMs);
   });
   opened.add('the watch of the event loop', () => loop.end());
@@ -354,7 +356,7 @@ async function openListening(
   const doorsOf = (now: Settings) =>
     createDoors(now.listeners, guard, (listener) => certificates.offerOf(listener));
   const numbers = await names.numbersOf(namesIn(settings));
-  served.begin(createServed(settings, exchanges, numbers, doorsOf(settings), persons));
+  served.turnTo(createServed(settings, exchanges, numbers, doorsOf(settings), persons));
   const keys = watchKeys({
     clock,
     report: (event) => log.report(event),
@@ -548,8 +550,3 @@ function tellStarted({ listeners, hash }: Settings, config: string, sockets: Pas
 const collectMs = 1000;
 
 const stallMs = 500;
-
-function reportStall(log: Log, lagMs: number): void {
-  const text = `nothing was served for ${Math.round(lagMs)} ms: the machine is overloaded, or the process was stopped`;
-  log.report({ event: 'loop-stalled', level: 'warn', text, duration_ms: Math.round(lagMs) });
-}

@@ -76,20 +76,22 @@ export async function openShipDoor(parts: ShipDoorParts) {
     /** Call when more records may be on disk. */
     nudge: () => wakes.wake(),
     /** Sends that there are no receivers any more, waits until the process has left, and closes. */
-    async retire(): Promise<void> {
+    retire(): Promise<void> {
       generation += 1;
-      wakes.wake();
-      if (told !== undefined) await new Wakes().next(told, { clock, ms: retireMs });
-      await server.close();
+      return endWithin(retireMs);
     },
     /** Sends the last position, ends the stream, and closes. */
-    async close(): Promise<void> {
+    close(): Promise<void> {
       isClosing = true;
-      wakes.wake();
-      if (told !== undefined) await new Wakes().next(told, { clock, ms: lastMs });
-      await server.close();
+      return endWithin(lastMs);
     },
   };
+
+  async function endWithin(ms: number): Promise<void> {
+    wakes.wake();
+    if (told !== undefined) await new Wakes().next(told, { clock, ms });
+    await server.close();
+  }
 
   async function* watch(signal: AbortSignal): AsyncGenerator<string> {
     // Two calls may have come at the same moment.

@@ -4,9 +4,6 @@
 const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 const timeMsMax = 2 ** 48 - 1;
 
-/** Makes the next id from the wall clock's milliseconds and ten random bytes. */
-export type UlidSource = (wallMs: number, chance: Uint8Array) => string;
-
 const chanceBytes = 10;
 
 /** Every pair of digits, by its ten bits: every command has an id, and single digits would take a microsecond more. */
@@ -15,11 +12,12 @@ const digitPairs: readonly string[] = Array.from(
   (_, bits) => alphabet.charAt(bits >> 5) + alphabet.charAt(bits & 31),
 );
 
-export function createUlidSource(): UlidSource {
+/** Returns a function that makes the next id from the wall clock's milliseconds and ten random bytes. */
+export function createUlidSource() {
   let lastMs = -1;
   let time = '';
   const last = new Uint8Array(chanceBytes);
-  return (wallMs, chance) => {
+  return (wallMs: number, chance: Uint8Array): string => {
     const ms = Math.min(Math.max(Math.floor(wallMs), 0), timeMsMax);
     if (ms > lastMs) {
       lastMs = ms;
