@@ -4,7 +4,7 @@
 import { asList, asText, asTexts, isText, parseLine } from '../../host/values/values.js';
 import { formatTime } from '../../host/words/instants.js';
 import { plural } from '../../host/words/words.js';
-import { type AuditRecord, eventPlace, timeBefore } from '../../journal/records/record.js';
+import { type AuditRecord, eventPlace, isEventAt, timeBefore } from '../../journal/records/record.js';
 import type { Followed } from '../../journal/records/state.js';
 import { approvedText, endText, GrantStory, givenText, usedText } from '../story/grant.js';
 import { givenToOwner } from '../story/owner-view.js';
@@ -43,9 +43,8 @@ export function createAccessLedger({ sinceMs, untilMs, user, by }: AccessAsked) 
         const found = piece.indexOf(0x0a, at);
         const end = found < 0 ? piece.length : found;
         const eventAt = eventPlace(piece, at);
-        const [first, second] = [piece[eventAt], piece[eventAt + 1]];
-        const isAccess = first === 0x61 && second === 0x63;
-        const isCommand = (first === 0x61 && second === 0x64) || (first === 0x63 && second === 0x6f);
+        const isAccess = isEventAt(piece, eventAt, 'ac');
+        const isCommand = isEventAt(piece, eventAt, 'ad') || isEventAt(piece, eventAt, 'co');
         const line = isAccess || isCommand ? piece.subarray(at, end) : undefined;
         if (
           line !== undefined &&

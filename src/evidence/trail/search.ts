@@ -18,7 +18,7 @@ import {
 } from '../../host/values/values.js';
 import { formatTime, parseTime } from '../../host/words/instants.js';
 import { foldAscii, formatRecorded, quote } from '../../host/words/text.js';
-import { eventPlace, readHead, readWord, timeBefore } from '../../journal/records/record.js';
+import { eventPlace, isEventAt, readHead, readWord, timeBefore } from '../../journal/records/record.js';
 import { named, type Sketch, shown } from '../../journal/records/sketch.js';
 import { argumentCount, joinArguments, textIn } from '../../journal/records/stored.js';
 import { contentOf } from '../story/content.js';
@@ -93,10 +93,10 @@ export function createSearch(filter: TrailFilter) {
         }
         const end = from(piece.indexOf(0x0a, at), piece.length);
         const eventAt = eventPlace(piece, at);
-        if (isOfExchanges && isAdmission(piece, eventAt) && (needles === undefined || hit < end))
+        if (isOfExchanges && isEventAt(piece, eventAt, 'ad') && (needles === undefined || hit < end))
           admit(piece, at, end, eventAt);
-        else if (isArguments(piece, eventAt)) addPart(piece, at, end, eventAt);
-        else if (here.size + before.size > 0 && isCompletion(piece, eventAt))
+        else if (isEventAt(piece, eventAt, 'ar')) addPart(piece, at, end, eventAt);
+        else if (here.size + before.size > 0 && isEventAt(piece, eventAt, 'co'))
           finishOne(piece, piece.subarray(at, end), idAfter(piece, eventAt, end) ?? '', rows);
         else if (isDeed(piece, eventAt))
           addDeed(piece, at, end, eventAt, rows, needles === undefined || hit < end);
@@ -113,8 +113,8 @@ export function createSearch(filter: TrailFilter) {
       for (let at = 0; at < piece.length && before.size > 0; ) {
         const end = from(piece.indexOf(0x0a, at), piece.length);
         const eventAt = eventPlace(piece, at);
-        if (isArguments(piece, eventAt)) addPart(piece, at, end, eventAt, show);
-        else if (isCompletion(piece, eventAt))
+        if (isEventAt(piece, eventAt, 'ar')) addPart(piece, at, end, eventAt, show);
+        else if (isEventAt(piece, eventAt, 'co'))
           finishOne(piece, piece.subarray(at, end), idAfter(piece, eventAt, end) ?? '', rows, show);
         else if (isDeed(piece, eventAt)) addDeed(piece, at, end, eventAt, rows, false, show);
         at = end + 1;
@@ -162,7 +162,7 @@ export function createSearch(filter: TrailFilter) {
   ): void {
     if (!isHit && here.size + before.size === 0) return;
     const line = piece.subarray(at, end);
-    const deed = isOperator(piece, eventAt) ? deedIn(line) : undefined;
+    const deed = isEventAt(piece, eventAt, 'op') ? deedIn(line) : undefined;
     if (deed !== undefined && line.includes(outcomeText)) return finishOne(piece, line, deed, rows, show);
     const time = timeBefore(piece, eventAt);
     if (!isHit || time < since || time >= until) return;
@@ -369,32 +369,14 @@ function withoutEnd(line: Buffer): Buffer {
   return line[line.length - 1] === 0x0a ? line.subarray(0, -1) : line;
 }
 
-/** `access`, `lock` (and not `log`), `operator`, `session-open`, `session-close`. */
+/** `access`, `lock`, `operator`, `session-open`, `session-close`. */
 function isDeed(piece: Buffer, eventAt: number): boolean {
-  const [first, second] = [piece[eventAt], piece[eventAt + 1]];
   return (
-    (first === 0x61 && second === 0x63) ||
-    (first === 0x6c && piece[eventAt + 2] === 0x63) ||
-    isOperator(piece, eventAt) ||
-    (first === 0x73 && second === 0x65)
+    isEventAt(piece, eventAt, 'ac') ||
+    isEventAt(piece, eventAt, 'loc') ||
+    isEventAt(piece, eventAt, 'op') ||
+    isEventAt(piece, eventAt, 'se')
   );
-}
-
-/** `admission`, and not `arguments`. */
-function isAdmission(piece: Buffer, eventAt: number): boolean {
-  return piece[eventAt] === 0x61 && piece[eventAt + 1] === 0x64;
-}
-
-function isCompletion(piece: Buffer, eventAt: number): boolean {
-  return piece[eventAt] === 0x63 && piece[eventAt + 1] === 0x6f;
-}
-
-function isOperator(piece: Buffer, eventAt: number): boolean {
-  return piece[eventAt] === 0x6f;
-}
-
-function isArguments(piece: Buffer, eventAt: number): boolean {
-  return piece[eventAt] === 0x61 && piece[eventAt + 1] === 0x72;
 }
 
 /** For a found row: whether it names such a user literally, not only by a mask or an incomplete list. */

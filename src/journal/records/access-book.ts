@@ -6,7 +6,14 @@ import { bounds } from '../../host/bounds/bounds.js';
 import { asText, isCount, isObject, isText, parseLine } from '../../host/values/values.js';
 import { formatTime, parseTime } from '../../host/words/instants.js';
 import { encodeBody } from './encode.js';
-import { type AccessRecord, type AuditRecord, eventOpening, isDistanceMs, timeOpening } from './record.js';
+import {
+  type AccessRecord,
+  type AuditRecord,
+  eventOpening,
+  isDistanceMs,
+  isEventAt,
+  timeOpening,
+} from './record.js';
 import { type Followed, readState } from './state.js';
 import { approverSeparator } from './stored.js';
 
@@ -408,8 +415,7 @@ export function isEvent(
   body: Buffer,
   start: 'ac' | 'ad' | 'co' | 'cl' | 'ch' | 'loc' | 'st' | 'ba' | 'op' | 'jo',
 ): boolean {
-  for (let at = 0; at < start.length; at += 1) if (body[eventAt + at] !== start.charCodeAt(at)) return false;
-  return true;
+  return isEventAt(body, eventAt, start);
 }
 
 function requiredOf({ action }: AccessRecord): readonly (keyof AccessRecord)[] {

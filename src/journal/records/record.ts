@@ -105,6 +105,12 @@ export function eventPlace(piece: Uint8Array, at: number): number {
   return comma + timeOpening.length + timeChars + eventOpening.length;
 }
 
+/** Whether the event at its place begins so: `ac`cess, `ad`mission, `ar`guments, `co`mpletion, `loc`k (and not `log`), and so on. */
+export function isEventAt(piece: Uint8Array, eventAt: number, start: string): boolean {
+  for (let at = 0; at < start.length; at += 1) if (piece[eventAt + at] !== start.charCodeAt(at)) return false;
+  return true;
+}
+
 /** A `Buffer`, which the browser does not have. */
 type Latin1 = { toString(encoding: 'latin1', start: number, end: number): string };
 
