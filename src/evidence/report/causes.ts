@@ -9,7 +9,8 @@ import type { CauseShown, Causes } from '../views/trail.js';
 
 const causesMax = 200;
 const requestersMax = 20;
-const charsMax = 400;
+/** Limit of a text of a record. */
+export const charsMax = 400;
 
 type Open = { -readonly [Key in keyof CauseShown]: CauseShown[Key] } & { readonly requesters: string[] };
 
@@ -32,10 +33,7 @@ export function createCauses() {
         cause.lastTime = time;
         cause.why = whyWords(row).slice(0, charsMax);
       }
-      const requester = requesterOf(row).slice(0, charsMax);
-      if (cause.requesters.includes(requester)) return;
-      if (cause.requesters.length < requestersMax) cause.requesters.push(requester);
-      else cause.isMoreRequesters = true;
+      noteRequester(cause, row);
     },
     finish: (): Causes => ({
       causes: [...causes.values()].toSorted(
@@ -56,6 +54,17 @@ export function createCauses() {
     causes.set(key, opened);
     return opened;
   }
+}
+
+/** The first requesters are kept, and that there were more. */
+export function noteRequester(
+  of: { readonly requesters: string[]; isMoreRequesters: boolean },
+  row: StoryRow,
+): void {
+  const requester = requesterOf(row).slice(0, charsMax);
+  if (of.requesters.includes(requester)) return;
+  if (of.requesters.length < requestersMax) of.requesters.push(requester);
+  else of.isMoreRequesters = true;
 }
 
 /** What the rows of one cause have in common: codes and places, but no sentences, which may contain times and numbers. */

@@ -5,15 +5,14 @@ import { countedForOf } from '../../gate/outcome/class.js';
 import { asList, isText } from '../../host/values/values.js';
 import { asCut } from '../../journal/records/stored.js';
 import { askedOf } from '../story/content.js';
-import { allUsers, isExchange, requesterOf } from '../story/row.js';
+import { allUsers, isExchange } from '../story/row.js';
 import { storyOfRow } from '../story/story.js';
 import type { ExchangeRow } from '../trail/search.js';
 import type { OwnerShown, Whose } from '../views/trail.js';
+import { charsMax, noteRequester } from './causes.js';
 import { isForAll, showedOf } from './touch.js';
 
 const ownersMax = 1000;
-const requestersMax = 20;
-const charsMax = 400;
 
 type Open = { -readonly [Key in keyof OwnerShown]: OwnerShown[Key] } & { readonly requesters: string[] };
 
@@ -43,10 +42,7 @@ export function createWhose() {
         else owner.showed += 1;
         if (isText(fields['grant'])) owner.granted += 1;
         if (isText(fields['time']) && fields['time'] > owner.lastTime) owner.lastTime = fields['time'];
-        const requester = requesterOf(row).slice(0, charsMax);
-        if (owner.requesters.includes(requester)) continue;
-        if (owner.requesters.length < requestersMax) owner.requesters.push(requester);
-        else owner.isMoreRequesters = true;
+        noteRequester(owner, row);
       }
     },
     /** Those whose mail was shown most often first. */
