@@ -17,12 +17,12 @@ import {
   readSync,
   renameSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { basename, join } from 'node:path';
 import { bounds } from '../../host/bounds/bounds.js';
 import { systemClock } from '../../host/machine/clock.js';
-import { syncDirectory } from '../../host/machine/regular-file.js';
+import { readRegular, syncDirectory } from '../../host/machine/regular-file.js';
 import { CommandFault } from '../../host/output/output.js';
 import { messageOf } from '../../host/ports/faults.js';
 import { exitCodes } from '../../host/ports/machine.js';
@@ -39,10 +39,10 @@ import {
   openIn,
   openSegment,
   removeSegment,
-  writeWhole as replaceWhole,
   type Segment,
   segmentName,
   withFile,
+  writeWhole,
 } from '../../journal/files/segments.js';
 import { findTrail, firstSeqOf, readPieces, type TrailFile } from '../../journal/files/trail.js';
 import { readLink } from '../../journal/records/ledger.js';
@@ -125,7 +125,7 @@ export function openMirror(
     if (bytes.length === 0) return;
     const isNew = to.number === 0 || to.bytes + bytes.length > bounds.plainSegmentBytes;
     if (isNew) begin(to, to.number + 1);
-    withFile(openSegment(to.directory, segmentName(to.number)), (file) => writeWhole(file, bytes));
+    withFile(openSegment(to.directory, segmentName(to.number)), (file) => writeFileSync(file, bytes));
     to.bytes += bytes.length;
     to.isDirty = true;
     used.set(to.host, usedBy(to.host) + bytes.length);
@@ -174,7 +174,7 @@ export function openMirror(
     if (bytes.length === 0 || to.number === 0) return;
     withFile(
       openIn(to.directory, lateName, constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND),
-      (file) => writeWhole(file, bytes),
+      (file) => writeFileSync(file, bytes),
     );
     to.isDirty = true;
     used.set(to.host, usedBy(to.host) + bytes.length);
@@ -300,7 +300,7 @@ function putLate(directory: string): void {
     const own = [...late].filter(([seq]) => seq > first && seq < next);
     if (own.length === 0) continue;
     const bytes = readFileSync(join(directory, fileName(segment)));
-    replaceWhole(directory, segment.name, merged(segment.isCompressed ? inflateStart(bytes) : bytes, own));
+    writeWhole(directory, segment.name, merged(segment.isCompressed ? inflateStart(bytes) : bytes, own));
     if (segment.isCompressed) removeSegment(directory, fileName(segment));
   }
   removeSegment(directory, lateName);
@@ -443,16 +443,7 @@ function lastIntact(
 }
 
 function endOfCompressed(directory: string, segment: Segment): Pick<Journal, 'bytes' | 'seq'> {
-  const file = openSync(join(directory, fileName(segment)), constants.O_RDONLY | constants.O_NOFOLLOW);
-  const packed = withFile(file, (descriptor) => {
-    const bytes = Buffer.alloc(fstatSync(descriptor).size);
-    return bytes.subarray(0, readSync(descriptor, bytes));
-  });
-  const text = inflateStart(packed);
+  const text = inflateStart(readRegular(join(directory, fileName(segment)), bounds.plainSegmentBytes));
   // A compressed segment is closed: with this size, the next line begins another one.
   return { bytes: Infinity, seq: lastIntact(text, true)?.seq ?? 0 };
-}
-
-function writeWhole(file: number, bytes: Buffer): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
 }
