@@ -14,7 +14,7 @@ import type { Attempt } from '../../rules/policy/attempt.js';
 import { underAnyGrant } from '../../rules/policy/grant.js';
 import { isOutcome, outcomesOf, whyOf } from '../../rules/policy/outcome.js';
 import { createPolicy, type Policy, type Rule, type RulePlace } from '../../rules/policy/policy.js';
-import { nothingAsked, type RoutingTable } from '../../rules/policy/route.js';
+import { nothingAsked } from '../../rules/policy/route.js';
 import {
   type FoundText,
   findText,
