@@ -2,7 +2,7 @@
 // live requests of others, from the daemon; an auditor sees all of a time, from the journal, for the mail users in their view. Each look at
 // the journal is recorded.
 
-import type { ComponentChildren } from 'preact';
+import { type ComponentChildren, Fragment } from 'preact';
 import { useState } from 'preact/hooks';
 import { type AccessTold, decisionsOf, givenWords } from '../../evidence/story/row.js';
 import type { AccessItem } from '../../gate/access/access-item.js';
@@ -226,10 +226,12 @@ const columns: readonly Column<Row>[] = [
     line: 1,
     cell: ({ decisions }) =>
       decisions.map(({ what, time }, at) => (
-        <span key={at}>
+        <Fragment key={at}>
           {at > 0 && '; '}
-          {what} <Time at={time} isExact isDated />
-        </span>
+          <span>
+            {what} <Time at={time} isExact isDated />
+          </span>
+        </Fragment>
       )),
   },
   {
