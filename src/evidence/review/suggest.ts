@@ -69,12 +69,7 @@ export interface SuggestedKind {
   readonly sights: readonly Sight[];
 }
 
-export interface Suggestion {
-  /** YAML with comments, ending in LF: a file to include in the place of the policy of today. */
-  readonly text: string;
-  readonly rules: number;
-  readonly allowed: number;
-}
+export type Suggestion = ReturnType<typeof suggest>;
 
 type Sorted = ReturnType<typeof sortOut>;
 
@@ -83,7 +78,8 @@ interface Refused {
   readonly why: string;
 }
 
-export function suggest(sightings: Sightings, request: SuggestRequest): Suggestion {
+/** `text`: YAML with comments, ending in LF: a file to include in the place of the policy of today. */
+export function suggest(sightings: Sightings, request: SuggestRequest) {
   const { policy } = request;
   const { kinds, unused, notes, remarks } = findKinds(sightings, request);
   const rules = kinds.filter(({ kind }) => kind === 'rule');

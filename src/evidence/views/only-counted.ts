@@ -91,13 +91,7 @@ export async function* withCounts(
 }
 
 /** Counts in an exported file, for those who check it. */
-export interface CountsInFile {
-  readonly records: number;
-  readonly refused: number;
-  readonly unsent: number;
-  readonly fromSeq: number;
-  readonly toSeq: number;
-}
+export type CountsInFile = Readonly<typeof none>;
 
 export function createCountsInFile() {
   let found: CountsInFile | undefined;
@@ -118,7 +112,7 @@ export function createCountsInFile() {
   };
 }
 
-const none: CountsInFile = { records: 0, refused: 0, unsent: 0, fromSeq: Infinity, toSeq: 0 };
+const none = { records: 0, refused: 0, unsent: 0, fromSeq: Infinity, toSeq: 0 };
 
 /** `2 of these rows are counts (seq 90 to 120): of 15 refusals that a flood limit only counted` */
 export function countsInFileText(

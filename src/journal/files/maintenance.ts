@@ -315,15 +315,13 @@ export async function compressSegments(
   }
 }
 
-interface Choice {
-  /** Oldest first. */
-  readonly retired: readonly Retired[];
-  /** The remaining segments exceed the size, and are too young to be removed. */
-  readonly isFull: boolean;
-}
+type Choice = ReturnType<typeof chooseRetired>;
 
-/** `nowMs`: the time without steps. `openSeq`: the first record that a restart must read. */
-function chooseRetired(shelf: Shelf, limits: RetentionLimits, nowMs: number, openSeq: number): Choice {
+/**
+ * `retired`: the oldest first. `isFull`: the remaining segments exceed the size, and are too young to be removed. `nowMs`: the time without
+ * steps. `openSeq`: the first record that a restart must read.
+ */
+function chooseRetired(shelf: Shelf, limits: RetentionLimits, nowMs: number, openSeq: number) {
   const retired: Retired[] = [];
   const sizeMax = sizeMaxOf(shelf, limits);
   const { shippedSeq } = limits;

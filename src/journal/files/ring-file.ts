@@ -316,15 +316,11 @@ function isOurs(found: Stats): boolean {
   return found.isFile() && found.uid === process.geteuid?.() && (found.mode & 0o7777) === 0o600;
 }
 
-interface Unknown {
-  /** The name under which it is kept. */
-  readonly aside: string;
-  /** A text for the log; undefined: none. */
-  readonly text: string | undefined;
-}
-
-/** A file that is no old ring of this journal (undefined: any file counts), and has no other name; undefined: there is none. */
-function findUnknown(path: string, journal: string | undefined): Unknown | undefined {
+/**
+ * A file that is no old ring of this journal (undefined: any file counts), and has no other name; undefined: there is none. `aside`: the name
+ * under which it is kept; `text`: for the log, undefined: none.
+ */
+function findUnknown(path: string, journal: string | undefined) {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return undefined;
   const isWhole = isOurs(found);
