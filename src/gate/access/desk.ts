@@ -368,7 +368,7 @@ export class AccessDesk {
   /** The request, if this approval may count; else why not. */
   #approvable(asker: Asker, id: string, shorter: Shorter): AccessEntry | AccessResult {
     const entry = this.#visible(asker, id);
-    if (entry === undefined) return unknownId(whyBlind(asker, this.rights.persons));
+    if ('kind' in entry) return entry;
     if (!this.#isInTime(entry)) return unknownId();
     if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
     const unsure = this.#whyUnsure(asker, isOverKernel(entry));
@@ -412,8 +412,8 @@ export class AccessDesk {
   }
 
   #endable(asker: Asker, id: string, action: AccessEnding, isOperator = false): AccessEntry | AccessResult {
-    const entry = isOperator ? this.#book.find(id) : this.#visible(asker, id);
-    if (entry === undefined) return unknownId(whyBlind(asker, this.rights.persons));
+    const entry = (isOperator && this.#book.find(id)) || this.#visible(asker, id);
+    if ('kind' in entry) return entry;
     if (action === 'revoked') return entry.state === 'unreviewed' ? denied('it has ended already') : entry;
     if (entry.state !== 'requested') return denied(`it is ${entry.state}, not waiting`);
     if (!this.#isApprover(asker, entry))
@@ -424,7 +424,7 @@ export class AccessDesk {
   #review(asker: Asker, id: string): Promise<AccessResult> {
     return this.#inTurn(this.rights, async () => {
       const entry = this.#visible(asker, id);
-      if (entry === undefined) return unknownId(whyBlind(asker, this.rights.persons));
+      if ('kind' in entry) return entry;
       const { requested } = entry;
       if (requested.approvals !== 0 || entry.state === 'requested')
         return denied('only access without an approval is reviewed');
@@ -468,7 +468,7 @@ export class AccessDesk {
 
   async show(asker: Asker, id: string, count: CountMails): Promise<AccessResult> {
     const entry = this.#visible(asker, id);
-    if (entry === undefined) return this.#showOver(asker, id);
+    if ('kind' in entry) return this.#showOver(asker, id) ?? entry;
     const { rights } = this;
     if (entry.state === 'requested' && this.#seesMatches(asker, entry))
       await this.#live.get(id)?.count(entry.requested, count);
@@ -477,10 +477,9 @@ export class AccessDesk {
   }
 
   /** Shows one that has ended, so that its requester learns how. */
-  #showOver(asker: Asker, id: string): AccessResult {
+  #showOver(asker: Asker, id: string): AccessResult | undefined {
     const entry = this.#ended.find(id);
-    if (entry === undefined || !this.#isVisible(asker, entry))
-      return unknownId(whyBlind(asker, this.rights.persons));
+    if (entry === undefined || !this.#isVisible(asker, entry)) return undefined;
     return { kind: 'done', items: [{ ...this.#itemOf(asker, entry), may: [] }] };
   }
 
@@ -701,9 +700,10 @@ export class AccessDesk {
     return isOwnedBy(entry, asker) || this.#isApprover(asker, entry);
   }
 
-  #visible(asker: Asker, id: string): AccessEntry | undefined {
+  #visible(asker: Asker, id: string): AccessEntry | AccessResult {
     const entry = this.#book.find(id);
-    return entry !== undefined && this.#isVisible(asker, entry) ? entry : undefined;
+    if (entry !== undefined && this.#isVisible(asker, entry)) return entry;
+    return unknownId(whyBlind(asker, this.rights.persons));
   }
 
   #itemOf(asker: Asker, entry: AccessEntry): AccessItem {
