@@ -6,7 +6,8 @@ import type { Series } from '../../doveadm/commands/catalog.js';
 import { type HandshakePhase, shakeHands } from '../../doveadm/handshake/dial.js';
 import { minorForBackends, newestMinor } from '../../doveadm/protocol/minors.js';
 import { minorOfRelease, type Server, serverOf, serverOfRelease } from '../../doveadm/protocol/releases.js';
-import { TransportFault, UpstreamFault, WireFault } from '../../host/ports/faults.js';
+import { unlessAborted } from '../../host/concurrency/abortable.js';
+import { messageOf, TransportFault, UpstreamFault, WireFault } from '../../host/ports/faults.js';
 import type { Clock } from '../../host/ports/machine.js';
 import type { Connect, Transport } from '../../host/ports/transport.js';
 import type { Secret } from '../../rules/identity/credentials.js';
@@ -67,8 +68,7 @@ export async function probeBackend(options: DialOptions, signal: AbortSignal): P
 
 function asFault(fault: unknown): UpstreamFault {
   if (fault instanceof UpstreamFault) return fault;
-  const text = fault instanceof Error ? fault.message : String(fault);
-  return new UpstreamFault('dial-refused', `dialling failed: ${text}`, fault);
+  return new UpstreamFault('dial-refused', `dialling failed: ${messageOf(fault)}`, fault);
 }
 
 /**
@@ -147,25 +147,14 @@ async function greetOnce(
 ): Promise<Greeted> {
   const transport = await connectInTime(target, connect, clock, signal);
   let phase: HandshakePhase = 'greeting';
-  let fault: unknown;
-  const stop = (reason: unknown): void => {
-    fault ??= reason;
-    transport.close('dial-failed', true);
-  };
-  const timer = clock.setTimer(target.greetingTimeoutMs, () =>
-    stop(
-      new UpstreamFault(
-        'dial-timeout',
-        `nothing came within ${target.greetingTimeoutMs} ms where ${phases[phase]} should`,
-        undefined,
-        phase,
-      ),
-    ),
-  );
-  const onAbort = (): void => stop(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
+  const ms = target.greetingTimeoutMs;
+  const limit = limitTime(clock, ms, signal, () => {
+    const text = `nothing came within ${ms} ms where ${phases[phase]} should`;
+    return new UpstreamFault('dial-timeout', text, undefined, phase);
+  });
+  limit.signal.addEventListener('abort', () => transport.close('dial-failed', true));
   try {
-    if (signal.aborted) throw signal.reason;
+    limit.signal.throwIfAborted();
     const shaken = await shakeHands(
       transport,
       {
@@ -184,10 +173,9 @@ async function greetOnce(
     return { transport, minor, serverMinor, rest };
   } catch (cause) {
     transport.close('dial-failed', true);
-    throw asUpstreamFault(fault ?? cause, phase);
+    throw asUpstreamFault(limit.signal.aborted ? limit.signal.reason : cause, phase);
   } finally {
-    timer.cancel();
-    signal.removeEventListener('abort', onAbort);
+    limit.end();
   }
 }
 
@@ -197,31 +185,18 @@ async function readInTime(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<readonly PasswordRead[]> {
-  if (signal.aborted) throw signal.reason;
-  const { connectTimeoutMs } = target;
-  return new Promise((resolve, reject) => {
-    const settle = (): void => {
-      timer.cancel();
-      signal.removeEventListener('abort', onAbort);
-    };
-    const fail = (text: string, cause?: unknown): void => {
-      settle();
-      reject(notReadable(text, cause));
-    };
-    const onAbort = (): void => {
-      settle();
-      reject(signal.reason);
-    };
-    const timer = clock.setTimer(connectTimeoutMs, () => fail(`not within ${connectTimeoutMs} ms`));
-    signal.addEventListener('abort', onAbort, { once: true });
-    target.passwords().then(
-      (passwords) => {
-        settle();
-        resolve(passwords);
-      },
-      (cause: unknown) => fail(cause instanceof Error ? cause.message : String(cause), cause),
-    );
-  });
+  const ms = target.connectTimeoutMs;
+  const limit = limitTime(clock, ms, signal, () => notReadable(`not within ${ms} ms`));
+  try {
+    limit.signal.throwIfAborted();
+    const passwords = await unlessAborted(target.passwords(), limit.signal);
+    if (passwords === undefined) throw limit.signal.reason;
+    return passwords;
+  } catch (cause) {
+    throw limit.signal.aborted ? limit.signal.reason : notReadable(messageOf(cause), cause);
+  } finally {
+    limit.end();
+  }
 }
 
 async function connectInTime(
@@ -230,19 +205,30 @@ async function connectInTime(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<Transport> {
-  if (signal.aborted) throw signal.reason;
-  const controller = new AbortController();
-  const timer = clock.setTimer(target.connectTimeoutMs, () =>
-    controller.abort(new UpstreamFault('dial-timeout', `no connection within ${target.connectTimeoutMs} ms`)),
-  );
-  const onAbort = (): void => controller.abort(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
+  const ms = target.connectTimeoutMs;
+  const late = (): UpstreamFault => new UpstreamFault('dial-timeout', `no connection within ${ms} ms`);
+  const limit = limitTime(clock, ms, signal, late);
   try {
-    return await connect(target.address, controller.signal);
+    limit.signal.throwIfAborted();
+    return await connect(target.address, limit.signal);
   } finally {
-    timer.cancel();
-    signal.removeEventListener('abort', onAbort);
+    limit.end();
   }
+}
+
+/** A signal that is aborted as `given` is, or with the fault of `late` after that time. `end` clears both. */
+function limitTime(clock: Clock, ms: number, given: AbortSignal, late: () => UpstreamFault) {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const timer = clock.setTimer(ms, () => controller.abort(late()));
+  const onAbort = (): void => controller.abort(given.reason);
+  given.addEventListener('abort', onAbort, { once: true });
+  if (given.aborted) onAbort();
+  const end = (): void => {
+    timer.cancel();
+    given.removeEventListener('abort', onAbort);
+  };
+  return { signal, end };
 }
 
 function asUpstreamFault(cause: unknown, phase: HandshakePhase): unknown {
