@@ -90,16 +90,12 @@ class DuplexRun {
 
   /** Reads up to the status line; `rest`: the bytes after it. */
   async #firstReply() {
-    const { upstream, count, clock } = this.#talk;
+    const { count, clock } = this.#talk;
     const gather = new Gather(firstReplyBytesMax);
     for (;;) {
-      for (const event of await upstream.next()) {
-        if (isUpstreamEvent(event, 'log')) takeLog(this.#talk, event.line);
-        if (!isUpstreamEvent(event, 'body')) continue;
-        this.#moved();
+      for (const bytes of await this.#nextBytes()) {
         count.firstByteMs ??= clock.now() - this.#startMs;
-        count.bytesIn += event.bytes.length;
-        gather.append(event.bytes);
+        gather.append(bytes);
       }
       const bytes = gather.take();
       const first = splitReply(bytes);
@@ -110,9 +106,22 @@ class DuplexRun {
     }
   }
 
+  async #nextBytes(): Promise<readonly Buffer[]> {
+    const { upstream, count } = this.#talk;
+    const parts: Buffer[] = [];
+    for (const event of await upstream.next()) {
+      if (isUpstreamEvent(event, 'log')) takeLog(this.#talk, event.line);
+      if (isUpstreamEvent(event, 'body')) parts.push(event.bytes);
+    }
+    for (const { length } of parts) count.bytesIn += length;
+    // Log lines do not renew the timer.
+    if (parts.length > 0) this.#moved();
+    return parts;
+  }
+
   /** Runs until the backend ends, or the client stalls or is gone. */
   async #pumpDown(rest: readonly Buffer[]): Promise<DuplexEnd> {
-    const { upstream, writer, count, clock, limits } = this.#talk;
+    const { upstream, writer, clock, limits } = this.#talk;
     for (const bytes of rest) writer.addBody(bytes);
     try {
       for (;;) {
@@ -126,16 +135,7 @@ class DuplexRun {
             return this.#how ?? (peer === 'client-gone' ? peer : 'client-stall');
           this.#moved();
         }
-        let hasMoved = false;
-        for (const event of await upstream.next()) {
-          if (isUpstreamEvent(event, 'log')) takeLog(this.#talk, event.line);
-          if (!isUpstreamEvent(event, 'body')) continue;
-          hasMoved = true;
-          count.bytesIn += event.bytes.length;
-          writer.addBody(event.bytes);
-        }
-        // Log lines do not renew the timer.
-        if (hasMoved) this.#moved();
+        for (const bytes of await this.#nextBytes()) writer.addBody(bytes);
       }
     } catch (fault) {
       if (this.#how !== undefined) return this.#how;

@@ -45,7 +45,7 @@ import type { RunningSession } from './roster.js';
 
 /** Bytes of a body that are parsed at once: with words of one letter these take some 3 ms. */
 const pieceBytes = 8 * 1024;
-const json = 'application/json; charset=utf-8';
+const ofJson: HttpHead['headers'] = [['Content-Type', 'application/json; charset=utf-8']];
 const entries = `[
 {"method":"OPTIONS","path":"*"},
 {"method":"GET","path":"/"},
@@ -138,6 +138,10 @@ interface ReadCommand {
   readonly tag: string;
 }
 
+type ReadRequest =
+  | { readonly commands: readonly ReadCommand[] }
+  | { readonly code: RequestCode; readonly text: string };
+
 class HttpClient {
   certified: { readonly login: Login; readonly certificate: string } | undefined;
   isInTurn = false;
@@ -177,17 +181,13 @@ class HttpClient {
     if (route === reportPath || isAccessPath(route)) return this.#access(request, route);
     switch (route) {
       case 'entries':
-        return this.#respond(request, 200, entries, [['Content-Type', json]]);
+        return this.#respond(request, 200, entries, ofJson);
       case 'commands':
-        return this.#respond(request, 200, await this.#host.work(() => this.#commands()), [
-          ['Content-Type', json],
-        ]);
-      case 'can':
-        return this.#answer(
-          request,
-          [{ line: plainLine('', ['dovegate', 'can']), input: undefined, tag: '' }],
-          route,
-        );
+        return this.#respond(request, 200, await this.#host.work(() => this.#commands()), ofJson);
+      case 'can': {
+        const can = { line: plainLine('', ['dovegate', 'can']), input: undefined, tag: '' };
+        return this.#answer(request, [can], route);
+      }
       case 'run':
       case 'dry-run':
         return this.#run(request, route);
@@ -208,9 +208,7 @@ class HttpClient {
       const { login, certificate } = this.certified;
       if (this.#authorization !== certificate) reportLogin(this.#greeting, 'certificate', login.account);
       this.#authorization = certificate;
-      const full = host.logIn(this.#peer, login, certificate);
-      if (full !== undefined) return this.#end(request, 'sessions-limit', full);
-      return host.isPermitted() ? undefined : this.#refuse(request);
+      return this.#logIn(request, login, certificate);
     }
     const logins = host.context.access(this.#peer.listener)?.logins;
     if (isAuthorization(asked, 'none') || logins === undefined) return this.#refuse(request);
@@ -240,9 +238,16 @@ class HttpClient {
     }
     if (!isKnown) reportLogin(this.#greeting, answer.result, name ?? answer.login.account);
     this.#authorization = header;
-    const full = host.logIn(this.#peer, answer.login, undefined);
+    return this.#logIn(request, answer.login, undefined);
+  }
+
+  async #logIn(
+    request: HttpRequest,
+    ...as: [login: Login, certificate: string | undefined]
+  ): Promise<CloseReason | undefined> {
+    const full = this.#host.logIn(this.#peer, ...as);
     if (full !== undefined) return this.#end(request, 'sessions-limit', full);
-    return host.isPermitted() ? undefined : this.#refuse(request);
+    return this.#host.isPermitted() ? undefined : this.#refuse(request);
   }
 
   async #refuse(request: HttpRequest): Promise<CloseReason> {
@@ -307,12 +312,7 @@ class HttpClient {
     return this.#answer(request, [{ ...read, input: undefined }], path);
   }
 
-  async #read(
-    request: HttpRequest,
-    body: HeldBytes,
-  ): Promise<
-    { readonly commands: readonly ReadCommand[] } | { readonly code: RequestCode; readonly text: string }
-  > {
+  async #read(request: HttpRequest, body: HeldBytes): Promise<ReadRequest> {
     const host = this.#host;
     const { transport, context } = host;
     const { httpCommandsMax, inputTimeMs } = context.limits();
@@ -368,11 +368,7 @@ class HttpClient {
     return { bytesMax: bounds.httpCommandsBytes, why: `: no command with a "file" is permitted here` };
   }
 
-  async #commandsOf(
-    decoded: DecodedRequest,
-  ): Promise<
-    { readonly commands: readonly ReadCommand[] } | { readonly code: RequestCode; readonly text: string }
-  > {
+  async #commandsOf(decoded: DecodedRequest): Promise<ReadRequest> {
     if (decoded.kind === 'bad') return { code: 'bad-request', text: decoded.text };
     const commands: ReadCommand[] = [];
     const added = this.#host.policyNow()?.added;
@@ -387,13 +383,13 @@ class HttpClient {
   async #answer(
     request: HttpRequest,
     commands: readonly ReadCommand[],
-    route: 'run' | 'dry-run' | 'can' | OwnPath,
+    route: AnswerRoute,
     body?: HeldBytes,
   ): Promise<CloseReason | undefined> {
     const host = this.#host;
     const { transport } = host;
     const isLast = host.endsFor !== undefined;
-    const head = headOf(200, [['Content-Type', json]], isLast);
+    const head = headOf(200, ofJson, isLast);
     const { buffered } = this.#greeting.context;
     const answer = new HttpAnswer(request, transport, head, buffered, this.#host.origin, bareFormOf(route));
     try {
@@ -406,7 +402,7 @@ class HttpClient {
   async #runAll(
     request: HttpRequest,
     commands: readonly ReadCommand[],
-    route: 'run' | 'dry-run' | 'can' | OwnPath,
+    route: AnswerRoute,
     answer: HttpAnswer,
     body: HeldBytes | undefined,
   ): Promise<CloseReason | undefined> {
@@ -515,7 +511,8 @@ type RequestCode = keyof typeof requestEnds;
 /** Paths with a body of their own form. */
 type OwnPath = AccessPath | typeof reportPath;
 
-type Route = 'entries' | 'commands' | 'can' | 'run' | 'dry-run' | OwnPath;
+type AnswerRoute = 'can' | 'run' | 'dry-run' | OwnPath;
+type Route = 'entries' | 'commands' | AnswerRoute;
 
 const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['GET /', 'entries'],
@@ -528,7 +525,7 @@ const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
 ]);
 
 /** Undefined for an array around the answers of several commands. */
-function bareFormOf(route: 'run' | 'dry-run' | 'can' | OwnPath): BareForm | undefined {
+function bareFormOf(route: AnswerRoute): BareForm | undefined {
   if (route === 'run' || route === 'dry-run') return undefined;
   if (route === 'can') return 'rows';
   return route === 'requests' ? 'objects' : 'object';
