@@ -14,6 +14,7 @@ import {
   classesOf,
   commandOf,
   fileNameOf,
+  foldDays,
   linesMax,
   noReport,
   type Question,
@@ -262,7 +263,7 @@ function Paper({ user, head, report, isBroken }: PaperProps) {
           No command is listed: nobody touched this mailbox in this time, as far as the journal goes.
         </Empty>
       )}
-      {days.map(({ day, lines }, at) => (
+      {foldDays(days).map(({ day, lines }, at) => (
         // One day may come in several parts.
         <section key={at} class="day">
           <h3>{day}</h3>
@@ -373,7 +374,7 @@ function Commands({ line: { commands, ids, count, requester, day }, user }: Comm
   const shown = commands === '' ? 'could not be read' : <Name value={commands} isCode max={160} />;
   if (only === undefined) return shown;
   if (ids.length === 1 && count === 1) return <Link to={pathOf('/trail/:id', only)}>{shown}</Link>;
-  const date = day.slice(0, 10);
+  const [first, last = first] = day.replace(/ \(more\)$/, '').split(' to ');
   return (
     <>
       {shown}
@@ -389,8 +390,8 @@ function Commands({ line: { commands, ids, count, requester, day }, user }: Comm
           ))}
         </ul>
         {count > ids.length && (
-          <Link to={trailPath({ user, principal: requester, ...dayTerms(date) })}>
-            all of this requester on this day
+          <Link to={trailPath({ user, principal: requester, ...dayTerms(first, last) })}>
+            all of this requester then
           </Link>
         )}
       </details>

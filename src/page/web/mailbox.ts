@@ -145,8 +145,55 @@ export function classesOf(sums: readonly RequesterSum[], classes: readonly Mailb
   return classes.filter((each) => sums.some(({ counts }) => (counts[each.class] ?? 0) > 0));
 }
 
-/** `08:22:34`, or `08:22:34 to 09:01:02`, in UTC. */
+/** A line of a day with one of these is worth its own row. */
+const grave: readonly MailboxLine['class'][] = ['deleted', 'destroyed', 'changed', 'content', 'searched'];
+
+/** Days after each other that say the same but for numbers and times, as one: its day is `2026-11-01 to 2026-11-14`. */
+export function foldDays(days: readonly MailboxDay[]): readonly MailboxDay[] {
+  const folded: MailboxDay[] = [];
+  for (const next of days) {
+    const before = folded.at(-1);
+    const kind = sayingOf(next);
+    if (before === undefined || kind === undefined || kind !== sayingOf(before)) folded.push(next);
+    else folded[folded.length - 1] = joined(before, next);
+  }
+  return folded;
+}
+
+/** Undefined: it stands alone. */
+function sayingOf({ day, lines }: MailboxDay): string | undefined {
+  if (day.endsWith('(more)') || lines.some((line) => grave.includes(line.class))) return undefined;
+  return JSON.stringify(
+    lines.map(({ host, requester, what, reason, commands, note, grant }) =>
+      [host, requester, what, reason, commands.replaceAll(countForm, ''), note, grant].join('\n'),
+    ),
+  );
+}
+
+const countForm = / \([\d,]+\)/g;
+
+function joined(before: MailboxDay, next: MailboxDay): MailboxDay {
+  const day = `${before.day.slice(0, 10)} to ${next.day}`;
+  const lines = before.lines.map((line, at): MailboxLine => {
+    const more = next.lines[at] ?? line;
+    const ids = [...line.ids, ...more.ids].slice(0, 20);
+    const count = line.count + more.count;
+    return {
+      ...line,
+      day,
+      count,
+      lastTime: more.lastTime,
+      ids,
+      commands: line.commands.replaceAll(countForm, ''),
+    };
+  });
+  return { day, lines };
+}
+
+/** `08:22:34`, or `08:22:34 to 09:01:02`, or with their days, in UTC. */
 export function spanWords({ firstTime, lastTime }: Pick<MailboxLine, 'firstTime' | 'lastTime'>): string {
+  if (firstTime.slice(0, 10) !== lastTime.slice(0, 10))
+    return [firstTime, lastTime].map((time) => time.slice(5, 16).replace('T', ' ')).join(' to ');
   const first = firstTime.slice(11, 19);
   const last = lastTime.slice(11, 19);
   return first === last ? first : `${first} to ${last}`;

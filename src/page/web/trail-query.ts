@@ -170,9 +170,9 @@ export function formatQuery(terms: Terms, not: readonly Exclusion[] = []): strin
   return [...wanted, ...not.map(({ key, value }) => `-${wordOf(key)}:${quoted(value)}`)].join(' ');
 }
 
-/** The terms of a day in UTC, as reports count days. A day without a time would be read in the zone that is shown. */
-export function dayTerms(day: string): Pick<Terms, 'since' | 'until'> {
-  const next = new Date(parseMoment(day, 'end', 0) ?? 0).toISOString().slice(0, 10);
+/** The terms of days in UTC, as reports count days. A day without a time would be read in the zone that is shown. */
+export function dayTerms(day = '', last = day): Pick<Terms, 'since' | 'until'> {
+  const next = new Date(parseMoment(last, 'end', 0) ?? 0).toISOString().slice(0, 10);
   return { since: `${day}T00:00Z`, until: `${next}T00:00Z` };
 }
 

@@ -8,6 +8,7 @@ import {
   classesOf,
   commandOf,
   fileNameOf,
+  foldDays,
   linesMax,
   noReport,
   queryOf,
@@ -167,4 +168,41 @@ void test('whether content was shown is a sentence, and "may have" is no "no"', 
     [0, 1, 0, `${none}; 1 command searched in content, which shows which mails have a word.`],
   ] as const)
     assert.equal(shownAnswer({ showed, searched, maybeShowed }), said);
+});
+
+void test('days that say the same are one; a day on which mail was destroyed, changed or shown stands alone', () => {
+  const on = (day: string, more: Partial<MailboxLine> = {}): MailboxDay => {
+    const time = `${day.slice(0, 10)}T08:00:00.000Z`;
+    return { day, lines: [{ ...line, day, firstTime: time, lastTime: time, ids: [day], ...more }] };
+  };
+  const days = [
+    on('2026-11-01'),
+    on('2026-11-02', { commands: 'quota get (1,234)', count: 1_234 }),
+    on('2026-11-05'),
+    on('2026-11-06', { class: 'deleted', what: 'destroyed' }),
+    on('2026-11-07', { class: 'deleted', what: 'destroyed' }),
+    on('2026-11-08', { reason: 'ticket 1' }),
+    on('2026-11-09'),
+    on('2026-11-10 (more)'),
+    on('2026-11-10 (more)'),
+  ];
+  const folded = foldDays(days);
+  const [first, ...others] = folded;
+  assert.deepEqual(others, days.slice(3));
+  assert.deepEqual(first, {
+    day: '2026-11-01 to 2026-11-05',
+    lines: [
+      {
+        ...line,
+        day: '2026-11-01 to 2026-11-05',
+        count: 1_238,
+        commands: 'quota get',
+        firstTime: '2026-11-01T08:00:00.000Z',
+        lastTime: '2026-11-05T08:00:00.000Z',
+        ids: ['2026-11-01', '2026-11-02', '2026-11-05'],
+      },
+    ],
+  });
+  assert.equal(spanWords(first?.lines[0] ?? line), '11-01 08:00 to 11-05 08:00');
+  assert.deepEqual(foldDays([]), []);
 });
