@@ -317,8 +317,8 @@ function isOurs(found: Stats): boolean {
 }
 
 /**
- * A file that is no old ring of this journal (undefined: any file counts), and has no other name; undefined: there is none. `aside`: the name
- * under which it is kept; `text`: for the log, undefined: none.
+ * A file that is no old ring of this journal (undefined: any file counts), and has no other name; undefined: there is none. `aside`: the
+ * name under which it is kept; `text`: for the log, undefined: none.
  */
 function findUnknown(path: string, journal: string | undefined) {
   const found = lstatSync(path, { throwIfNoEntry: false });
