@@ -25,10 +25,6 @@ import {
 } from './access.js';
 import { createPages, type Page, type PageSources } from './pages.js';
 
-interface Closable {
-  close(): Promise<void>;
-}
-
 export interface AdminDoor extends Pick<HttpServerOptions, 'bind' | 'secure'> {
   readonly door: Door;
 }
@@ -47,7 +43,9 @@ export interface AdminOptions extends PageSources {
   readonly onRefused: (address: string) => void;
 }
 
-export type Admin = Closable;
+export interface Admin {
+  close(): Promise<void>;
+}
 
 /** Limits requests of one network without the right token. Above the limit they are answered with 429 and not reported. */
 const refusals = { burst: bounds.adminRefusals, refillMs: 1_000, sourcesMax: 1024 };
@@ -71,7 +69,7 @@ type Endpoints = ReturnType<typeof endpointsOf>;
 /** Serves on every socket. Rejects as `bind` does; none is left open then. */
 export async function openAdmin(options: AdminOptions): Promise<Admin> {
   const endpoints = endpointsOf(options);
-  const open: Closable[] = [];
+  const open: Admin[] = [];
   const admin: Admin = {
     async close() {
       await Promise.all(open.map((each) => each.close()));

@@ -13,6 +13,7 @@ import { durationWords, plural } from '../../host/words/words.js';
 import { reviewWords } from '../access/ending-words.js';
 import { listOf, textOf, type Values, valuesOf } from '../health/daemon-look.js';
 import { loadedWords } from '../now/operator.js';
+import { slowMsMin } from '../now/running.js';
 import { type AskDaemon, exitCodeOf, findDaemon, type WhichDaemon } from './operate.js';
 
 export interface StatusOptions extends WhichDaemon {
@@ -269,9 +270,6 @@ function faultOf({ code, status: shown, for_ms: forMs }: Values): string {
   return `failed for ${seconds} s (${[text(code), text(shown)].filter((each) => each !== '').join(' ')})`;
 }
 
-/** A client that moves no byte for this time is slow. */
-const slowMs = 1_000;
-
 const exchangeColumns: readonly Column<Values>[] = [
   { name: 'ID', text: named('id') },
   { name: 'REQUESTER', text: named('principal'), cellsMin: 10, goes: 1 },
@@ -285,10 +283,11 @@ const exchangeColumns: readonly Column<Values>[] = [
         ? 'for the backend'
         : row['overdue'] === true
           ? 'overdue'
-          : number(row['client_ms']) >= slowMs
+          : number(row['client_ms']) >= slowMsMin
             ? 'for its client'
             : '-',
-    paint: (row) => (row['overdue'] === true || number(row['client_ms']) >= slowMs ? 'doubtful' : undefined),
+    paint: (row) =>
+      row['overdue'] === true || number(row['client_ms']) >= slowMsMin ? 'doubtful' : undefined,
     goes: 4,
   },
   { name: 'SECONDS', text: (row) => (number(row['duration_ms']) / 1000).toFixed(1) },

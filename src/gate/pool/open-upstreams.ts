@@ -71,28 +71,23 @@ function remove(upstreams: Upstream[], upstream: Upstream): boolean {
   return true;
 }
 
-/** Detects a Dovecot whose master has stopped. Closes nothing. */
-export interface TempfailWatch {
-  /** Records a status of an upstream. Returns undefined, or a time: upstreams opened up to then are not trusted any more. */
-  answered(openedMs: number, answer: 'tempfail' | 'other', nowMs: number): number | undefined;
-}
-
 /** This many TEMPFAIL in a row are no coincidence. */
 const tempfailsMax = 2;
 /** A younger upstream was opened by a living master. */
 const trustedMs = 1_000;
 
 /**
- * When Dovecot's master stops, its processes and their connections live on and answer TEMPFAIL to every command (measured on 2.3.13 to
- * 2.4.5), so an idle upstream looks healthy. TEMPFAIL has harmless causes too: only several in a row, each from an upstream that has been
- * open for a while, count. An upstream is doubted only because of upstreams of its age or older.
+ * Detects a Dovecot whose master has stopped; closes nothing. Its processes and their connections live on then, and answer TEMPFAIL to
+ * every command (measured on 2.3.13 to 2.4.5), so an idle upstream looks healthy. TEMPFAIL has harmless causes too: only several in a row,
+ * each from an upstream that has been open for a while, count. An upstream is doubted only because of upstreams of its age or older.
  */
-export function createTempfailWatch(): TempfailWatch {
+export function createTempfailWatch() {
   let tempfails = 0;
   /** When the newest upstream that answered TEMPFAIL was opened. */
   let newestMs = 0;
   return {
-    answered(openedMs, answer, nowMs) {
+    /** Records a status of an upstream. Returns undefined, or a time: upstreams opened up to then are not trusted any more. */
+    answered(openedMs: number, answer: 'tempfail' | 'other', nowMs: number): number | undefined {
       if (answer === 'other') {
         // A newer upstream that works proves nothing for old ones: Dovecot may have been restarted between them.
         if (openedMs <= newestMs) tempfails = 0;

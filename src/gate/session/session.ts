@@ -331,17 +331,15 @@ export class Session implements RunningSession, ExchangeSession, HttpHost {
 
   /** Sets the peer, identified by the kernel or by a login; or returns why there is no place for another session of it. */
   logIn(peer: Peer, login: Login | undefined, certificate: string | undefined): string | undefined {
-    const { session, listener, socket } = this.names;
+    const { listener } = this.names;
     const known = certificate === undefined ? peer : { ...peer, certificate };
     const principal = principalOf(known, login?.account).text;
     const { context } = this;
     const { protocol: spoken, isPreauthenticated = false } = context.access(listener) ?? {};
     const protocol = spoken === 'http' ? 'http' : undefined;
     this.names = {
-      session,
+      ...this.names,
       protocol,
-      listener,
-      socket,
       peer: known,
       recorded: recordedPeer(known),
       principal,
