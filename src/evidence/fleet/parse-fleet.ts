@@ -6,6 +6,7 @@ import { asWritten, bounds } from '../../host/bounds/bounds.js';
 import { messageOf } from '../../host/ports/faults.js';
 import { isOfThisMachine } from '../../host/ports/peer.js';
 import type { StorePlace } from '../../host/store/open-store.js';
+import { type HostAndPort, parseHostAndPort } from '../../host/words/host-port.js';
 import { type Cursor } from '../../rules/config/cursor.js';
 import { isHostWord } from '../../rules/config/fleet-names.js';
 import { parseYaml } from '../../rules/config/parse-yaml.js';
@@ -14,8 +15,6 @@ import {
   as,
   duration,
   file,
-  type HostAndPort,
-  parseHostAndPort,
   publicKeyText,
   section,
   size,

@@ -7,8 +7,8 @@ import { processUsage, programVersion } from '../../host/machine/process.js';
 import { journalCodes, type UpstreamFault } from '../../host/ports/faults.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { isOfThisMachine } from '../../host/ports/peer.js';
+import { formatHostPort } from '../../host/words/host-port.js';
 import type { OpenJournal } from '../../journal/files/journal.js';
-import { formatHostPort } from '../../rules/config/schema-parts.js';
 import { type BackendSettings, formatListenerSocket } from '../../rules/config/settings.js';
 import { reachable } from '../../rules/policy/policy.js';
 import {

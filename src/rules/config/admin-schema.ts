@@ -3,6 +3,7 @@
 
 import type * as z from 'zod';
 import { isOfThisMachine } from '../../host/ports/peer.js';
+import { type HostAndPort } from '../../host/words/host-port.js';
 import { foldAscii } from '../../host/words/text.js';
 import { type PageRole, pageRoles } from '../identity/roles.js';
 import type { Cursor } from './cursor.js';
@@ -12,7 +13,6 @@ import {
   file,
   fileMode,
   flag,
-  type HostAndPort,
   hostAndPort,
   hostName,
   hostOf,

@@ -7,6 +7,7 @@ import { whyNoUserPattern } from '../../doveadm/names/glob.js';
 import { bounds } from '../../host/bounds/bounds.js';
 import { isOfThisMachine } from '../../host/ports/peer.js';
 import { durationForm, durationPattern, formatDuration, parseDuration } from '../../host/words/durations.js';
+import { parseHostAndPort } from '../../host/words/host-port.js';
 import { parseInstant } from '../../host/words/instants.js';
 import { foldAscii } from '../../host/words/text.js';
 import { whyNoUser } from '../../host/words/user-word.js';
@@ -586,28 +587,4 @@ export function named<Value extends z.ZodType>(value: Value, what: string) {
     value,
     { error: `must be a map from names to ${what}` },
   );
-}
-
-export interface HostAndPort {
-  readonly host: string;
-  readonly port: number;
-}
-
-/**
- * `HOST:PORT` or `[IPV6]:PORT`, the host without brackets and in lower case; undefined: neither. An address may have a zone,
- * `[fe80::1%eth0]:PORT`, whose name stays as it is written.
- */
-export function parseHostAndPort(written: string): HostAndPort | undefined {
-  const match = /^(?:\[([0-9A-Fa-f:.]+)(%[A-Za-z0-9._-]{1,15})?\]|([A-Za-z0-9._-]+)):([0-9]{1,5})$/.exec(
-    written,
-  );
-  const host = match?.[1] ?? match?.[3];
-  const port = Number(match?.[4] ?? 0);
-  if (host === undefined || port < 1 || port > 65_535) return undefined;
-  return { host: `${host.toLowerCase()}${match?.[2] ?? ''}`, port };
-}
-
-/** `[::1]:24245`, `mail1.example.com:24245`. */
-export function formatHostPort({ host, port }: HostAndPort): string {
-  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

@@ -12,6 +12,7 @@ import {
 import { createUserNames } from '../../doveadm/names/user-name.js';
 import { serverOfRelease } from '../../doveadm/protocol/releases.js';
 import { predicateOf } from '../../host/kinds/kinds.js';
+import { formatHostPort, type HostAndPort } from '../../host/words/host-port.js';
 import type { Person as HumanPerson } from '../identity/person.js';
 import type { PageRole } from '../identity/roles.js';
 import type { Key } from '../keys/key.js';
@@ -23,7 +24,6 @@ import type { CatalogSettings } from './parse-catalog.js';
 import type { RawPolicyTest, RawStatementTest } from './policy-schema.js';
 import type { Placed, Places } from './problem.js';
 import type { RawAudit, RawBackend, RawConfiguration, RawMailUsers, RawNoticeReceiver } from './schema.js';
-import { formatHostPort, type HostAndPort } from './schema-parts.js';
 import type { SinkSettings } from './sinks.js';
 
 export interface Settings extends Pick<RawConfiguration, 'state' | 'limits' | 'log'> {

@@ -5,6 +5,7 @@
 import type * as z from 'zod';
 import { predicateOf } from '../../host/kinds/kinds.js';
 import type { StoreTarget } from '../../host/store/open-store.js';
+import { formatHostPort, type HostAndPort } from '../../host/words/host-port.js';
 import type { Cursor } from './cursor.js';
 import { isHostWord } from './fleet-names.js';
 import {
@@ -13,8 +14,6 @@ import {
   certificateConflicts,
   clientOf,
   file,
-  formatHostPort,
-  type HostAndPort,
   hasNone,
   hostAndPort,
   isSecondOf,
