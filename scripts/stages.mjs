@@ -16,7 +16,7 @@ export const parts = 'host doveadm rules journal gate evidence ship page client'
 
 /**
  * What `npm test` leaves to `npm run test:full`: files and folders below test/. They are dear: what is handed out, booted systems and the
- * image; searches; other programs and servers; models and the tests' own tools; long stories: floods, memory, and processes that are
+ * image; searches; programs and servers of others; models and the tests' own tools; long stories: floods, memory, and processes that are
  * killed again and again; of the page all but the sign-in and a walk of each screen.
  */
 export const onlyFull = `
@@ -24,12 +24,14 @@ export const onlyFull = `
   whole/package/ whole/systemd/ whole/container/ whole/model/ client/mcp/ kit/self/ whole/rsyslog/ whole/exim/
   whole/dovecot/differential whole/dovecot/mailbox-search whole/dovecot/preset-search whole/dovecot/http-differences
   whole/dovecot/dsync whole/dovecot/cli-forms whole/dovecot/mcp whole/dovecot/conformance whole/dovecot/site
-  whole/dovecot/owner-quiet
+  whole/dovecot/owner-quiet whole/dovecot/user-names whole/dovecot/stalled-upload whole/dovecot/tls-clients
+  whole/dovecot/http-clients whole/dovecot/first-steps
   whole/fuzz/campaign whole/fuzz/forge-fleet whole/fuzz/forge-journal whole/fuzz/worst-line
   whole/scenario/docs whole/scenario/victims whole/scenario/walks whole/scenario/whole-output whole/scenario/brute-force
   whole/scenario/silent-strangers whole/scenario/admin-flood whole/scenario/http-hostile whole/scenario/many-uids
   whole/scenario/unknown-uids whole/scenario/system-trust whole/scenario/reload-memory whole/scenario/client-memory
-  whole/scenario/restore whole/scenario/collectors whole/scenario/histories
+  whole/scenario/restore whole/scenario/collectors whole/scenario/histories whole/scenario/tls-reload
+  whole/scenario/page-history
   whole/fleet/store-folder whole/fleet/chaos whole/fleet/bucket-verify whole/fleet/store-bucket
   evidence/fleet-cli/bucket-look
   page/browser/approvals page/browser/clicks page/browser/first-start page/browser/incidents page/browser/keyboard
