@@ -7,6 +7,7 @@ import { parseTime } from '../../host/words/instants.js';
 import { countWords, onlyCountedWords } from '../../host/words/words.js';
 import type { Trail } from '../../journal/files/trail.js';
 import { createCauses } from '../report/causes.js';
+import { createDestroyed } from '../report/destroyed.js';
 import { createWhose } from '../report/whose.js';
 import { contentOf } from '../story/content.js';
 import { type Exclusion, isLeftOut } from '../story/leave-out.js';
@@ -32,6 +33,7 @@ export async function countBack(
   const found = createHistogram();
   const causes = createCauses();
   const whose = createWhose();
+  const destroyed = createDestroyed();
   const counted = createOnlyCounted(filter, not);
   const isByEffect = not.some(({ key }) => key === 'effect');
   const count = (row: ExchangeRow): void => {
@@ -40,6 +42,7 @@ export async function countBack(
     found.take(row);
     causes.take(row);
     whose.take(row);
+    destroyed.take(row);
   };
   const open: Entry[] = [];
   let isWhole = true;
@@ -89,6 +92,7 @@ export async function countBack(
       }),
       causes: causes.finish(),
       whose: whose.finish(),
+      destroyed: destroyed.finish(),
       ...(range !== undefined && { looked: range }),
       isWhole: isAll,
     },

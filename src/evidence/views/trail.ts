@@ -103,9 +103,22 @@ export interface Histogram {
   readonly onlyCounted?: string;
   readonly causes: Causes;
   readonly whose: Whose;
+  readonly destroyed: Destroyed;
   readonly looked?: TrailEnd['looked'];
   /** False: time ran out, and older records were not read. `looked` says how far it came. */
   readonly isWhole: boolean;
+}
+
+/** Commands with the effect `destroy` that reached a mail server, or may have. */
+export interface Destroyed {
+  /** Whose mails were counted before they were sent. */
+  readonly commands: number;
+  /** Mails that these matched: no more can be gone. */
+  readonly mailsMax: number;
+  /** Of these, the mails of commands that ended well. */
+  readonly mails: number;
+  /** Commands for which Dovecot was not asked how many mails match. */
+  readonly uncounted: number;
 }
 
 /** Why commands and requests for access failed or were refused: similar ones in one row. */

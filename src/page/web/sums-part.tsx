@@ -1,5 +1,5 @@
-// Above the rows of a search: why commands and requests for access did not go well, with equal ones in one row; and whose mail content was
-// shown, how often, and to whom.
+// Above the rows of a search: why commands and requests for access did not go well, with equal ones in one row; whose mail content was
+// shown, how often, and to whom; and how many mails were destroyed.
 
 import { isOfTrouble } from '../../evidence/story/row.js';
 import type { CauseShown, Histogram, OwnerShown } from '../../evidence/views/trail.js';
@@ -10,6 +10,7 @@ import { Link } from './location.js';
 import { pathOf } from './route.js';
 import { type Column, Table } from './table.js';
 import { commandOf, type Parsed, type Terms, trailPath } from './trail-query.js';
+import { destroyedWords } from './trail-rows.js';
 
 interface SumProps<T> {
   /** Label of the region; the table has `title` as its label. */
@@ -97,10 +98,12 @@ interface SumsProps {
   readonly parsed: Parsed;
 }
 
-export function Sums({ counted: { causes, whose }, parsed: { terms, filter, not } }: SumsProps) {
+export function Sums({ counted: { causes, whose, destroyed }, parsed: { terms, filter, not } }: SumsProps) {
   const command = commandOf({ terms, filter, not });
+  const gone = filter.effect === 'destroy' ? destroyedWords(destroyed) : '';
   return (
     <>
+      {gone !== '' && <p>{gone}</p>}
       <Sum
         label="What did not go well, by cause"
         title="What did not go well, by cause"

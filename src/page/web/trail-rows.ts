@@ -13,10 +13,10 @@ import {
   shownEffect,
   type TrailContent,
 } from '../../evidence/story/row.js';
-import type { TrailEnd, TrailRow } from '../../evidence/views/trail.js';
+import type { Destroyed, TrailEnd, TrailRow } from '../../evidence/views/trail.js';
 import { countedForOf } from '../../gate/outcome/class.js';
 import { asList } from '../../host/values/values.js';
-import { plural } from '../../host/words/words.js';
+import { countWords, plural } from '../../host/words/words.js';
 import { textIn, valueText } from '../../journal/records/stored.js';
 import type { Parsed, QueryKey } from './trail-query.js';
 import { withoutEnd } from './words.js';
@@ -130,6 +130,17 @@ export function lookedText(looked: Looked | undefined, isThrough: boolean, isSin
   const left = isSince ? 'older ones were not asked for' : 'nothing older is left';
   const end = isThrough ? `; ${left}` : '';
   return `For these rows ${plural(records, 'record was', 'records were')} looked through${range}${end}.`;
+}
+
+/** Empty: nothing was destroyed. Never more certain than a count before the command can be. */
+export function destroyedWords({ commands, mailsMax, mails, uncounted }: Destroyed): string {
+  const known =
+    commands > 0 &&
+    `${plural(commands, 'command')} named at most ${plural(mailsMax, 'mail')}, and destroyed ${countWords(mails)}, as counted before`;
+  const unknown =
+    uncounted > 0 && `of ${plural(uncounted, 'command')} it is not known: Dovecot was not asked`;
+  const parts = [known, unknown].filter((part) => part !== false);
+  return parts.length === 0 ? '' : `Mails destroyed: ${parts.join('; ')}.`;
 }
 
 export function retiredTexts(retired: NonNullable<TrailEnd['retired']>): string[] {

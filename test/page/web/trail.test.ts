@@ -26,6 +26,7 @@ import {
   columnsOf,
   columnsText,
   commandText,
+  destroyedWords,
   knownValues,
   lastColumnOf,
   lookedText,
@@ -436,4 +437,21 @@ void test('a command for all users says so, and one that touches others names th
   assert.equal(usersText(row({ user: 'a@b', users: ['a@b', 'c@d'] })), 'a@b');
   assert.equal(usersText(row({ users: ['c@d', 'e@f'] })), 'c@d e@f');
   assert.equal(usersText(row({})), '');
+});
+
+void test('how many mails were destroyed is said as far as it was counted before', () => {
+  const none = { commands: 0, mailsMax: 0, mails: 0, uncounted: 0 };
+  assert.equal(destroyedWords(none), '');
+  assert.equal(
+    destroyedWords({ commands: 3, mailsMax: 1043, mails: 30, uncounted: 0 }),
+    'Mails destroyed: 3 commands named at most 1,043 mails, and destroyed 30, as counted before.',
+  );
+  assert.equal(
+    destroyedWords({ ...none, uncounted: 2 }),
+    'Mails destroyed: of 2 commands it is not known: Dovecot was not asked.',
+  );
+  assert.match(
+    destroyedWords({ commands: 1, mailsMax: 1, mails: 1, uncounted: 1 }),
+    /before; of 1 command it/,
+  );
 });
