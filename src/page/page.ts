@@ -222,7 +222,7 @@ async function open(options: PageProcessOptions, log: Log, own: Own, opened: Ope
   async function review(): Promise<void> {
     const { settings } = daemon.told ?? {};
     if (settings === undefined) return;
-    log.setLevel(settings.log.level);
+    log.configure(settings.log);
     lookAtSecrets(settings);
     readCertificate();
     browsers.review();

@@ -214,7 +214,7 @@ function open(door: string, state: string, log: Log, opened: Opened): OpenedShip
     if (head === undefined || seq === undefined) return;
     const now = head;
     try {
-      log.setLevel(now.logLevel);
+      log.configure(now.log);
       lookAtSecrets(now);
       certificates.prepare([], [], receiverCertificatesOf(now.sinks)).commit();
     } catch (fault) {

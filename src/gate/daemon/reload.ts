@@ -46,7 +46,7 @@ export interface Reloaded extends NonNullable<Running['reload']> {
 export interface ReloadParts {
   readonly load: () => LoadedConfiguration | Promise<LoadedConfiguration>;
   readonly clock: Pick<Clock, 'wallMs'>;
-  readonly log: Pick<Log, 'report' | 'setLevel'>;
+  readonly log: Pick<Log, 'report' | 'configure'>;
   readonly journal: Pick<OpenJournal, 'keepPolicy' | 'append' | 'checkpoint'>;
   /** Replaces the copy of the files that a start serves when they have problems. */
   readonly keep: (kept: string) => Promise<void>;
@@ -279,7 +279,7 @@ async function replaceAll(
     }),
     step('sessions', () => service.reviewRights()),
     step('receivers', () => shipping.replace(settings)),
-    step('log.level', () => log.setLevel(settings.log.level)),
+    step('log', () => log.configure(settings.log)),
     step('the checkpoint', () => journal.checkpoint()),
   ]);
   const restart = needsRestart(before.settings, settings);

@@ -97,7 +97,7 @@ async function live(loaded: LoadedConfiguration, config: string, own: Own): Prom
       text: `dovegate is not configured: ${place.replace(/^.*\//, '')}`,
     });
   }
-  log.setLevel(settings.log.level);
+  log.configure(settings.log);
   for (const text of loaded.problems) log.report({ event: 'configuration-warning', level: 'warn', text });
   const end = await liveWith(settings, loaded, config, own);
   const { failedStart } = end;

@@ -125,11 +125,11 @@ export async function openShipDoor(parts: ShipDoorParts) {
   }
 
   function headNow(): ShipHead {
-    const { audit, notices = [], log: own } = settings();
+    const { audit, notices = [], log } = settings();
     return {
       host: hostName(),
       version: programVersion,
-      logLevel: own.level,
+      log,
       directory: audit.directory,
       journal: journal.found.journal,
       key,

@@ -11,7 +11,7 @@ import type { SinkSettings } from '../../rules/config/sinks.js';
 export interface ShipHead {
   readonly host: string;
   readonly version: string;
-  readonly logLevel: Settings['log']['level'];
+  readonly log: Settings['log'];
   /** The directory of the journal, and its id. */
   readonly directory: string;
   readonly journal: string;

@@ -82,7 +82,7 @@ export function createDials(options: DialsOptions, owner: DialsOwner) {
     const { id, server, serverMinor: minor } = upstream;
     const line = { backend, upstream: id, series: server.series, minor };
     const duration_ms = toMicroseconds(clock.now() - startMs);
-    observe({ kind: 'upstream-opened', level: 'info', ...line, duration_ms });
+    observe({ kind: 'upstream-opened', level: 'debug', ...line, duration_ms });
     owner.opened(upstream);
   }
 

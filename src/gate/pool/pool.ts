@@ -156,7 +156,7 @@ export class Pool implements DialsOwner, WaiterOwner {
     const { observe } = this.#options;
     const { id, exchanges } = upstream;
     const { backend } = this;
-    observe({ kind: 'upstream-closed', level: 'info', backend, upstream: id, reason, exchanges });
+    observe({ kind: 'upstream-closed', level: 'debug', backend, upstream: id, reason, exchanges });
     // The backend closed it without a command.
     if (reason === 'peer-ended' || reason === 'spoke-while-idle') this.#dials.lost(upstream);
     this.match();

@@ -109,8 +109,8 @@ const listed = {
   ],
   'issuer-back': [['info'], 'the issuer of `admin.page.oidc` can be asked again'],
   // upstreams and backends
-  'upstream-opened': [['info'], 'a backend was dialled and greeted us'],
-  'upstream-closed': [['info'], 'an upstream was closed; `reason` says why'],
+  'upstream-opened': [['debug'], 'a backend was dialled and greeted us'],
+  'upstream-closed': [['debug'], 'an upstream was closed; `reason` says why'],
   'password-unread': [
     ['warn'],
     'a file in `password_file` cannot be read; `text` has its path and the reason; the other files are tried',

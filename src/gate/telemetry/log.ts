@@ -1,7 +1,9 @@
-// Our own log: events of the engine and of the daemon as JSON lines on stdout, `time level event ...`; pretty on a terminal. Writing never
-// blocks and never fails the daemon (unwritable lines are dropped and counted). Every line passes the limit of its code. Text of clients
-// and backends is one JSON string, never a key. No secret gets here.
+// Our own log: events of the engine and of the daemon on stdout. For programs, JSON lines: `time level event ...`. For people, a sentence a
+// line, in the journal of systemd and on a terminal; `log.format` decides elsewhere. Writing never blocks and never fails the daemon
+// (unwritable lines are dropped and counted). Every line passes the limit of its code. Text of clients and backends is one JSON string,
+// never a key, and can neither end a line nor begin one. No secret gets here.
 
+import { fstatSync } from 'node:fs';
 import { type DestinationStream, destination, pino, stdTimeFunctions } from 'pino';
 import { bounds } from '../../host/bounds/bounds.js';
 import type { Clock } from '../../host/ports/machine.js';
@@ -21,6 +23,11 @@ export interface DaemonEvent {
   readonly [key: string]: string | number | boolean | undefined;
 }
 
+export interface LogSettings {
+  readonly level: ConfiguredLevel;
+  readonly format?: 'json' | 'text' | undefined;
+}
+
 export type Log = Awaited<ReturnType<typeof createLog>>;
 
 /** No method of it waits or throws: unwritable lines are dropped. */
@@ -37,6 +44,8 @@ export async function createLog(level: ConfiguredLevel, isTerminal: boolean, clo
     isBroken = true;
   });
   const stream: DestinationStream = isTerminal ? await openPretty() : file;
+  const isJournal = isStdoutJournal();
+  let isText = isJournal;
   const logger = pino(
     {
       level,
@@ -45,7 +54,10 @@ export async function createLog(level: ConfiguredLevel, isTerminal: boolean, clo
       errorKey: 'err',
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      hooks: { streamWrite: isTerminal ? showOnTerminal : harmlessLine },
+      hooks: {
+        streamWrite: (line) =>
+          (isTerminal ? showOnTerminal : isText ? sentence(isJournal) : harmlessLine)(line),
+      },
     },
     stream,
   );
@@ -73,8 +85,10 @@ export async function createLog(level: ConfiguredLevel, isTerminal: boolean, clo
     report({ event, level: at, text, ...keys }: DaemonEvent): void {
       write(event, at, text, keys);
     },
-    setLevel(next: ConfiguredLevel): void {
+    /** Without a format, it is that of where stdout leads. */
+    configure({ level: next, format }: LogSettings): void {
       logger.level = next;
+      isText = format === undefined ? isJournal : format === 'text';
     },
     get dropped(): number {
       return dropped;
@@ -108,6 +122,53 @@ async function openPretty(): Promise<DestinationStream> {
     messageFormat: '{event}: {text}',
     sync: true,
   });
+}
+
+/** systemd names the socket of its journal by device and inode. */
+function isStdoutJournal(): boolean {
+  const { dev, ino } = fstatSync(1);
+  return process.env['JOURNAL_STREAM'] === `${dev}:${ino}`;
+}
+
+/** As the journal of systemd reads them at the beginning of a line. */
+const priorities: Readonly<Record<string, number>> = {
+  fatal: 2,
+  error: 3,
+  warn: 4,
+  info: 6,
+  debug: 7,
+  trace: 7,
+};
+/** What a sentence does not say of itself. */
+const namesShown = [
+  'principal',
+  'command',
+  'user',
+  'backend',
+  'upstream',
+  'listener',
+  'address',
+  'id',
+] as const;
+
+/** A log line for people: `denied: why (principal support@helpdesk, id 01J...)`, behind its level and, outside of the journal, its time. */
+function sentence(isJournal: boolean): (written: string) => string {
+  return (written) => {
+    const line: Readonly<Record<string, unknown>> = Object(JSON.parse(withoutKeys(written)));
+    const word = (key: string): string => (line[key] === undefined ? '' : printable(String(line[key])));
+    const isOurs = ofSeveralLines.has(line['event']);
+    const text = isOurs
+      ? String(line['text'])
+          .split('\n')
+          .map((part) => printable(part.trim()))
+          .join('; ')
+      : line['event'] === 'audit-checkpoint'
+        ? 'the records so far are signed'
+        : word('text') || word('reason') || word('outcome');
+    const names = namesShown.filter((key) => word(key) !== '').map((key) => `${key} ${word(key)}`);
+    const start = isJournal ? `<${priorities[word('level')] ?? 6}>` : `${word('time')} ${word('level')} `;
+    return `${start}${word('event')}: ${text}${names.length === 0 ? '' : ` (${names.join(', ')})`}\n`;
+  };
 }
 
 /** Events with lines of our own; in all others a LF is foreign, and could forge a line. */

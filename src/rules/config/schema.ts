@@ -494,6 +494,11 @@ export const configurationSchema = section('a configuration', {
   notices: named(noticeReceiver, 'receivers of notices').default({}),
   log: strict('the log settings', {
     level: oneOf(logLevels).prefault('info').describe('from which level on the log is written'),
+    format: oneOf(['json', 'text'])
+      .optional()
+      .describe(
+        '`json`: lines for programs; `text`: a sentence a line; default: text in the journal of systemd, else json',
+      ),
   }).prefault({}),
 });
 

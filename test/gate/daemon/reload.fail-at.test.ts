@@ -67,7 +67,7 @@ async function story(failAt: FailAt, { afterPrepare }: Interruption = {}): Promi
         lines.push(`${event}: ${text}`);
         due('report');
       },
-      setLevel: () => due('setLevel'),
+      configure: () => due('configure'),
     },
     access: { turnTo: () => [] },
     whyNobodyOperates: () => undefined,
@@ -222,7 +222,7 @@ function openReloader() {
       });
     },
     clock: { wallMs: () => 1 },
-    log: { report: () => undefined, setLevel: unused },
+    log: { report: () => undefined, configure: unused },
     journal: { keepPolicy: unused, append: unused, checkpoint: unused },
     keep: unused,
     copyBefore: unused,

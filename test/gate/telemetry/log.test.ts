@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { EngineEvent } from '../../../src/gate/outcome/events.js';
-import type { DaemonEvent } from '../../../src/gate/telemetry/log.js';
+import type { DaemonEvent, LogSettings } from '../../../src/gate/telemetry/log.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
 import { keyBytes, makeKey } from '../../../src/rules/keys/key.js';
 import { runProgram } from '../../kit/plain/program.js';
@@ -16,10 +16,11 @@ const log = fileURLToPath(new URL('build/src/gate/telemetry/log.js', projectRoot
 
 /** Writes events to stdout as the daemon does. */
 const writer = `
-const [log, isTerminal, event, reports] = process.argv.slice(1).map((text) => JSON.parse(text));
+const [log, isTerminal, event, reports, settings] = process.argv.slice(1).map((text) => JSON.parse(text));
 const { createLog } = await import(log);
 const { systemClock } = await import(log.replace('gate/telemetry/log.js', 'host/machine/clock.js'));
 const made = await createLog('info', isTerminal, systemClock);
+if (settings !== undefined) made.configure(settings);
 made.observe(event);
 for (const report of reports) made.report(report);
 await made.flush();
@@ -50,13 +51,14 @@ const backendLog = {
 const key = makeKey(Buffer.alloc(keyBytes, 13));
 
 /** The line of the backend, one of the daemon itself that has several lines, and one with a key of an HTTP listener that somebody said. */
-async function written(isTerminal: boolean): Promise<string> {
+async function written(isTerminal: boolean, settings?: LogSettings): Promise<string> {
   const refused = 'the configuration is not replaced: ';
   const reports: readonly DaemonEvent[] = [
     { event: 'reload-failed', level: 'error', text: `${refused}a\n  b${hostile}` },
     { event: 'reload-failed', level: 'error', text: `${refused}${key}`, who: key },
   ];
-  const args = [log, isTerminal, backendLog, reports].map((each) => JSON.stringify(each));
+  const more = settings === undefined ? [] : [settings];
+  const args = [log, isTerminal, backendLog, reports, ...more].map((each) => JSON.stringify(each));
   const { text, exit } = await runProgram(process.execPath, ['--input-type=module', '-e', writer, ...args]);
   assert.equal(exit, 0, text);
   assert.ok(text.includes(`replaced: ${key.slice(0, 13)}[key]`), text);
@@ -80,6 +82,37 @@ test('as JSON the same text comes back, each line holds nothing that a terminal 
   for (const line of lines) assert.doesNotMatch(line, obeyed);
   const { text, user, principal, command } = JSON.parse(lines[0] ?? '');
   assert.deepEqual([text, user, principal, command], [hostile, hostile, hostile, hostile]);
+});
+
+test('as text each message is one line that holds nothing that a terminal obeys, and no key', async () => {
+  const lines = (await written(false, { level: 'info', format: 'text' })).trimEnd().split('\n');
+  assert.equal(lines.length, 3);
+  for (const line of lines) assert.doesNotMatch(line, obeyed);
+  const [said = '', several = ''] = lines.map((line) => line.replace(/^\S+ /, ''));
+  const shown =
+    'a\\u{202e}b\\u{2066}c\\u{200b}d\\x1b[2Je\\x9bf\\x07g\\x7fh\\u{2028}i\\u{feff}j\\rk\\nl\\u{61c}m';
+  const names = `principal ${shown}, command ${shown}, user ${shown}, backend mail1, upstream u1, listener support, id i`;
+  assert.equal(said, `error backend-log: ${shown} (${names})`);
+  assert.match(several, /^error reload-failed: the configuration is not replaced: a; ba\\u\{202e\}b/);
+});
+
+test('of a signed checkpoint and of an event without words, the text says what a person can read', async () => {
+  const closed = { kind: 'upstream-closed', level: 'info', backend: 'mail1', reason: 'peer-ended' };
+  const reports = [{ event: 'audit-checkpoint', level: 'info', text: 'dovegate\\n1\\nabc= \u2014 key Zm9v' }];
+  const args = [log, false, closed, reports, { level: 'info', format: 'text' }].map((each) =>
+    JSON.stringify(each),
+  );
+  const { text } = await runProgram(process.execPath, ['--input-type=module', '-e', writer, ...args]);
+  assert.deepEqual(
+    text
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.replace(/^\S+ /, '')),
+    [
+      'info upstream-closed: peer-ended (backend mail1)',
+      'info audit-checkpoint: the records so far are signed',
+    ],
+  );
 });
 
 test('an event is a line with its code, its level and its keys as they are', async () => {

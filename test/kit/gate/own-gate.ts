@@ -40,7 +40,7 @@ export async function openOwnGate(owner: Owner, options: OwnGateOptions): Promis
   const log: Log = {
     observe: () => undefined,
     report: (event) => void events.push(event),
-    setLevel: () => undefined,
+    configure: () => undefined,
     dropped: 0,
     suppressed: new Map(),
     flush: () => Promise.resolve(),

@@ -59,6 +59,8 @@ run() {
   cat "$W/$1.log"; exit 9
 }
 start() {
+  # Else its log does not say that it dials.
+  grep -q '^log:' /etc/dovegate/dovegate.yaml || echo 'log: { level: debug }' >> /etc/dovegate/dovegate.yaml
   run serve dovegate started
   ! grep -q '^ *page:' /etc/dovegate/dovegate.yaml || { run page dovegate-page page-opened; chgrp dovegate-people /run/dovegate/page.sock; }
 }
