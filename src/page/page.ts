@@ -12,7 +12,7 @@ import { pause } from '../host/concurrency/waiting.js';
 import { openHttpServer, plainAnswer } from '../host/http/server.js';
 import { randomFraction, systemClock } from '../host/machine/clock.js';
 import { trustedByUs, whyNoRight, whyUnsafe } from '../host/machine/files.js';
-import { hostName, nameProcess, programVersion } from '../host/machine/process.js';
+import { hostName, nameProcess, programVersion, readerOfStdout } from '../host/machine/process.js';
 import { leaveHalfToOthers, yieldToOthers } from '../host/machine/share-processor.js';
 import { bindInherited, bindTcp, bindUnix, ListenFault } from '../host/net/listen.js';
 import { prepareOffer } from '../host/net/tls-accept.js';
@@ -63,7 +63,7 @@ export async function page({ door }: PageProcessOptions): Promise<number> {
   nameProcess('page');
   // The gate's commands have priority over people who look at them.
   yieldToOthers();
-  const log = await createLog('info', process.stdout.isTTY, systemClock);
+  const log = await createLog('info', readerOfStdout(), systemClock);
   const fatal = watchFatalErrors(log);
   const opened = new Opened(log);
   let code: number = exitCodes.ok;

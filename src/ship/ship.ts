@@ -14,6 +14,7 @@ import {
   nameProcess,
   processId,
   programVersion,
+  readerOfStdout,
   readFromDisk,
   standardShipDoor,
 } from '../host/machine/process.js';
@@ -69,7 +70,7 @@ function stateDirectory(): string {
 async function run(door: string, state: string): Promise<number> {
   nameProcess('ship');
   yieldToOthers();
-  const log = await createLog('info', process.stdout.isTTY, systemClock);
+  const log = await createLog('info', readerOfStdout(), systemClock);
   const fatal = watchFatalErrors(log);
   const opened = new Opened(log);
   let code: number = exitCodes.ok;

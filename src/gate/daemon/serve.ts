@@ -5,7 +5,7 @@ import { pause } from '../../host/concurrency/waiting.js';
 import { ourselves } from '../../host/machine/accounts.js';
 import { systemClock } from '../../host/machine/clock.js';
 import { loadNative } from '../../host/machine/native.js';
-import { nameProcess, onSignal } from '../../host/machine/process.js';
+import { nameProcess, onSignal, readerOfStdout } from '../../host/machine/process.js';
 import { ListenFault } from '../../host/net/listen.js';
 import { JournalFault, messageOf } from '../../host/ports/faults.js';
 import { exitCodes } from '../../host/ports/machine.js';
@@ -48,7 +48,7 @@ export async function serve({ config, last }: ServeOptions): Promise<number> {
     process.stderr.write(`${why}\n`);
     return exitCodes.notPermitted;
   }
-  const log = await createLog('info', process.stdout.isTTY, systemClock);
+  const log = await createLog('info', readerOfStdout(), systemClock);
   // Before everything else: an uncaught error ends every phase in order.
   const fatal = watchFatalErrors(log);
   const opened = new Opened(log);

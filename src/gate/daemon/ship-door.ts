@@ -125,11 +125,11 @@ export async function openShipDoor(parts: ShipDoorParts) {
   }
 
   function headNow(): ShipHead {
-    const { audit, notices = [], log } = settings();
+    const { audit, notices = [], log: logSettings } = settings();
     return {
       host: hostName(),
       version: programVersion,
-      log,
+      log: logSettings,
       directory: audit.directory,
       journal: journal.found.journal,
       key,

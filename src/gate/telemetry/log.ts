@@ -3,11 +3,11 @@
 // (unwritable lines are dropped and counted). Every line passes the limit of its code. Text of clients and backends is one JSON string,
 // never a key, and can neither end a line nor begin one. No secret gets here.
 
-import { fstatSync } from 'node:fs';
 import { type DestinationStream, destination, pino, stdTimeFunctions } from 'pino';
 import { bounds } from '../../host/bounds/bounds.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { harmlessJson, printable, withoutKeys } from '../../host/words/text.js';
+import { valueText } from '../../journal/records/stored.js';
 import { type EngineEvent, exchangeLine, isEngineEvent } from '../outcome/events.js';
 import type { LogLevel } from '../outcome/outcome.js';
 import { LineLimit, type LineSource } from './line-limit.js';
@@ -31,7 +31,13 @@ export interface LogSettings {
 export type Log = Awaited<ReturnType<typeof createLog>>;
 
 /** No method of it waits or throws: unwritable lines are dropped. */
-export async function createLog(level: ConfiguredLevel, isTerminal: boolean, clock: Clock) {
+export async function createLog(
+  level: ConfiguredLevel,
+  reader: 'terminal' | 'journal' | 'program',
+  clock: Clock,
+) {
+  const isTerminal = reader === 'terminal';
+  const isJournal = reader === 'journal';
   const file = destination({ dest: 1, sync: false, minLength: 0, maxLength: bounds.logWaitingBytes });
   let dropped = 0;
   file.on('drop', () => {
@@ -44,7 +50,6 @@ export async function createLog(level: ConfiguredLevel, isTerminal: boolean, clo
     isBroken = true;
   });
   const stream: DestinationStream = isTerminal ? await openPretty() : file;
-  const isJournal = isStdoutJournal();
   let isText = isJournal;
   const logger = pino(
     {
@@ -124,12 +129,6 @@ async function openPretty(): Promise<DestinationStream> {
   });
 }
 
-/** systemd names the socket of its journal by device and inode. */
-function isStdoutJournal(): boolean {
-  const { dev, ino } = fstatSync(1);
-  return process.env['JOURNAL_STREAM'] === `${dev}:${ino}`;
-}
-
 /** As the journal of systemd reads them at the beginning of a line. */
 const priorities: Readonly<Record<string, number>> = {
   fatal: 2,
@@ -155,12 +154,13 @@ const namesShown = [
 function sentence(isJournal: boolean): (written: string) => string {
   return (written) => {
     const line: Readonly<Record<string, unknown>> = Object(JSON.parse(withoutKeys(written)));
-    const word = (key: string): string => (line[key] === undefined ? '' : printable(String(line[key])));
+    const word = (key: string): string => printable(valueText(line[key]));
     const isOurs = ofSeveralLines.has(line['event']);
     const text = isOurs
       ? String(line['text'])
           .split('\n')
           .map((part) => printable(part.trim()))
+          .filter((part) => part !== '^')
           .join('; ')
       : line['event'] === 'audit-checkpoint'
         ? 'the records so far are signed'
@@ -173,6 +173,7 @@ function sentence(isJournal: boolean): (written: string) => string {
 
 /** Events with lines of our own; in all others a LF is foreign, and could forge a line. */
 const ofSeveralLines: ReadonlySet<unknown> = new Set<LogCode>([
+  'configuration-warning',
   'reload-failed',
   'start-failed',
   'internal-error',

@@ -2,7 +2,7 @@
 // start, and notifications (sd_notify). Values of systemd are removed from the environment, so that no child uses them. Nothing here waits
 // or fails the daemon: a message that cannot be sent is tried again while the queue is full, else dropped.
 
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, fstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Clock, Native, Timer } from '../ports/machine.js';
 import { listFiles, readUnpiped, whyFailed } from './files.js';
@@ -31,6 +31,13 @@ export function packageFolder(name: string, file: string): URL | undefined {
   return folders
     .map((folder) => new URL(`${name}/`, folder))
     .find((folder) => existsSync(new URL(file, folder)));
+}
+
+/** Who reads what this process writes to stdout. systemd names the socket of its journal by device and inode. */
+export function readerOfStdout(): 'terminal' | 'journal' | 'program' {
+  if (process.stdout.isTTY) return 'terminal';
+  const { dev, ino } = fstatSync(process.stdout.fd);
+  return process.env['JOURNAL_STREAM'] === `${dev}:${ino}` ? 'journal' : 'program';
 }
 
 function readVersion(): string {

@@ -16,10 +16,10 @@ const log = fileURLToPath(new URL('build/src/gate/telemetry/log.js', projectRoot
 
 /** Writes events to stdout as the daemon does. */
 const writer = `
-const [log, isTerminal, event, reports, settings] = process.argv.slice(1).map((text) => JSON.parse(text));
+const [log, reader, event, reports, settings] = process.argv.slice(1).map((text) => JSON.parse(text));
 const { createLog } = await import(log);
 const { systemClock } = await import(log.replace('gate/telemetry/log.js', 'host/machine/clock.js'));
-const made = await createLog('info', isTerminal, systemClock);
+const made = await createLog('info', reader, systemClock);
 if (settings !== undefined) made.configure(settings);
 made.observe(event);
 for (const report of reports) made.report(report);
@@ -51,14 +51,14 @@ const backendLog = {
 const key = makeKey(Buffer.alloc(keyBytes, 13));
 
 /** The line of the backend, one of the daemon itself that has several lines, and one with a key of an HTTP listener that somebody said. */
-async function written(isTerminal: boolean, settings?: LogSettings): Promise<string> {
+async function written(reader: 'terminal' | 'program', settings?: LogSettings): Promise<string> {
   const refused = 'the configuration is not replaced: ';
   const reports: readonly DaemonEvent[] = [
     { event: 'reload-failed', level: 'error', text: `${refused}a\n  b${hostile}` },
     { event: 'reload-failed', level: 'error', text: `${refused}${key}`, who: key },
   ];
   const more = settings === undefined ? [] : [settings];
-  const args = [log, isTerminal, backendLog, reports, ...more].map((each) => JSON.stringify(each));
+  const args = [log, reader, backendLog, reports, ...more].map((each) => JSON.stringify(each));
   const { text, exit } = await runProgram(process.execPath, ['--input-type=module', '-e', writer, ...args]);
   assert.equal(exit, 0, text);
   assert.ok(text.includes(`replaced: ${key.slice(0, 13)}[key]`), text);
@@ -67,7 +67,7 @@ async function written(isTerminal: boolean, settings?: LogSettings): Promise<str
 }
 
 test('on a terminal nothing that it obeys is shown of what others said, several lines stay several, and no key', async () => {
-  const text = await written(true);
+  const text = await written('terminal');
   assert.doesNotMatch(text.replace(/\u001b\[\d+m/g, ''), obeyed);
   const shown =
     'a\\u{202e}b\\u{2066}c\\u{200b}d\\x1b[2Je\\x9bf\\x07g\\x7fh\\u{2028}i\\u{feff}j\\rk\\nl\\u{61c}m';
@@ -77,7 +77,7 @@ test('on a terminal nothing that it obeys is shown of what others said, several 
 });
 
 test('as JSON the same text comes back, each line holds nothing that a terminal obeys, and no key', async () => {
-  const lines = (await written(false)).trimEnd().split('\n');
+  const lines = (await written('program')).trimEnd().split('\n');
   assert.equal(lines.length, 3);
   for (const line of lines) assert.doesNotMatch(line, obeyed);
   const { text, user, principal, command } = JSON.parse(lines[0] ?? '');
@@ -85,7 +85,7 @@ test('as JSON the same text comes back, each line holds nothing that a terminal 
 });
 
 test('as text each message is one line that holds nothing that a terminal obeys, and no key', async () => {
-  const lines = (await written(false, { level: 'info', format: 'text' })).trimEnd().split('\n');
+  const lines = (await written('program', { level: 'info', format: 'text' })).trimEnd().split('\n');
   assert.equal(lines.length, 3);
   for (const line of lines) assert.doesNotMatch(line, obeyed);
   const [said = '', several = ''] = lines.map((line) => line.replace(/^\S+ /, ''));
@@ -99,7 +99,7 @@ test('as text each message is one line that holds nothing that a terminal obeys,
 test('of a signed checkpoint and of an event without words, the text says what a person can read', async () => {
   const closed = { kind: 'upstream-closed', level: 'info', backend: 'mail1', reason: 'peer-ended' };
   const reports = [{ event: 'audit-checkpoint', level: 'info', text: 'dovegate\\n1\\nabc= \u2014 key Zm9v' }];
-  const args = [log, false, closed, reports, { level: 'info', format: 'text' }].map((each) =>
+  const args = [log, 'program', closed, reports, { level: 'info', format: 'text' }].map((each) =>
     JSON.stringify(each),
   );
   const { text } = await runProgram(process.execPath, ['--input-type=module', '-e', writer, ...args]);
@@ -118,7 +118,7 @@ test('of a signed checkpoint and of an event without words, the text says what a
 test('an event is a line with its code, its level and its keys as they are', async () => {
   const keys = { backend: 'mail1', upstream: 'mail1-1', reason: 'peer-ended', exchanges: 3 } as const;
   const closed: EngineEvent = { kind: 'upstream-closed', level: 'info', ...keys };
-  const args = [log, false, closed, []].map((each) => JSON.stringify(each));
+  const args = [log, 'program', closed, []].map((each) => JSON.stringify(each));
   const { text } = await runProgram(process.execPath, ['--input-type=module', '-e', writer, ...args]);
   const { time, ...line } = JSON.parse(text);
   assert.equal(typeof time, 'string');
@@ -130,7 +130,7 @@ const flood = `
 const [log] = process.argv.slice(1).map((text) => JSON.parse(text));
 const { createLog } = await import(log);
 const { systemClock } = await import(log.replace('gate/telemetry/log.js', 'host/machine/clock.js'));
-const made = await createLog('info', false, systemClock);
+const made = await createLog('info', 'program', systemClock);
 for (let n = 0; n < 20_000; n += 1) made.report({ event: 'reloaded', level: 'info', text: 'x'.repeat(1_000) });
 process.stderr.write(String(made.dropped));
 await made.flush();
@@ -141,7 +141,7 @@ const one = `
 const [log] = process.argv.slice(1).map((text) => JSON.parse(text));
 const { createLog } = await import(log);
 const { systemClock } = await import(log.replace('gate/telemetry/log.js', 'host/machine/clock.js'));
-const made = await createLog('info', false, systemClock);
+const made = await createLog('info', 'program', systemClock);
 const again = setInterval(() => {
   made.report({ event: 'reloaded', level: 'info', text: 'x' });
   if (made.dropped === 0) return;
