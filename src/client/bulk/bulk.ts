@@ -96,7 +96,7 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
     // Users that are no longer in the list are not reported. A dry run counts its own answers.
     const isOfList = (name: string): boolean => !isDryRun && list.users.has(name);
     for (const [name, how] of read.ended) if (isOfList(name)) counts[how] += 1;
-    // Leaves equal answers out of the table; with `json`, programs get an answer for each user.
+    // Leaves equal answers out of the table; programs get an answer for each user.
     const dryRun = isDryRun ? createDryRun() : undefined;
     if (format === 'table') await screen.print(tableHead());
     const lost = new Set<string>();
@@ -178,7 +178,7 @@ async function run(options: BulkOptions, words: readonly string[]): Promise<numb
       counts[result.kind] += 1;
       progress?.clear();
       const difference = dryRun === undefined ? result : dryRun.take(result);
-      const shown = format === 'json' ? result : difference;
+      const shown = format === 'table' ? difference : result;
       if (shown !== undefined) {
         await screen.print(formatResult(format, user, tag, shown, screen.columns));
         await screen.flush();
@@ -201,8 +201,11 @@ function howToGoOn(resume: string | undefined): string {
 }
 
 function formatOf(format: string | undefined): BulkFormat {
-  if (format === undefined || format === 'table' || format === 'json') return format ?? 'table';
-  throw wrongUsage('with --users the format is table, or json for one line of JSON a user');
+  if (format === undefined || format === 'table' || format === 'tab' || format === 'json')
+    return format ?? 'table';
+  throw wrongUsage(
+    'with --users the format is table, tab for a line a row, or json for one line of JSON a user',
+  );
 }
 
 async function readCommand(options: BulkOptions, words: readonly string[]): Promise<BulkCommand> {

@@ -1,5 +1,5 @@
-// The output of a bulk run: one line for each user on stdout, as a table or as JSON, progress on a terminal, and a summary. Text
-// of servers and lists is made harmless before it is printed.
+// The output of a bulk run: one line for each user on stdout, as a table or as JSON, or one for each row with TABs, progress on a terminal,
+// and a summary. Text of servers and lists is made harmless before it is printed.
 
 import { plain } from '../../host/output/output.js';
 import type { Screen } from '../../host/output/screen.js';
@@ -8,7 +8,7 @@ import { formatJson } from '../../host/words/text.js';
 import { countWords, durationWords, plural, rateWords } from '../../host/words/words.js';
 import type { BulkRow, UserResult } from './send-user.js';
 
-export type BulkFormat = 'table' | 'json';
+export type BulkFormat = 'table' | 'tab' | 'json';
 
 export interface Counts {
   ok: number;
@@ -16,7 +16,7 @@ export interface Counts {
   unknown: number;
 }
 
-/** One line, without LF. */
+/** Without LF at the end. */
 export function formatResult(
   format: BulkFormat,
   user: string,
@@ -25,6 +25,7 @@ export function formatResult(
   width: number | undefined,
 ): string {
   if (format === 'json') return formatJsonResult(user, tag, result);
+  if (format === 'tab') return formatTabs(user, result);
   const head = `${plain(user).padEnd(userWidth)}  ${result.kind.padEnd(kindWidth)}  `;
   const line = `${head}${plain(detailOf(result))}`.trimEnd();
   if (width === undefined || line.length <= width) return line;
@@ -36,6 +37,15 @@ const kindWidth = 'unknown'.length;
 
 export function tableHead(): string {
   return `${'USER'.padEnd(userWidth)}  ${'RESULT'.padEnd(kindWidth)}  DETAIL`;
+}
+
+/** A line for each row, or one without cells: the user, the result, and the cells, or the code and the reason. */
+function formatTabs(user: string, result: UserResult): string {
+  const isWhole = result.kind === 'ok' && !result.isCut;
+  const rows = isWhole ? result.rows.map((row) => Object.values<string>(row)) : [[detailOf(result)]];
+  return (rows.length === 0 ? [[]] : rows)
+    .map((cells) => [user, result.kind, ...cells].map(plain).join('\t'))
+    .join('\n');
 }
 
 function formatJsonResult(user: string, tag: string | undefined, result: UserResult): string {
@@ -51,7 +61,7 @@ function formatJsonResult(user: string, tag: string | undefined, result: UserRes
   return formatJson({ ...about, ...detail, tag });
 }
 
-/** The cells of the rows for a table, or the reason of the failure. */
+/** The cells of the rows, or the reason of the failure. */
 function detailOf(result: UserResult): string {
   if (result.kind === 'ok')
     return result.isCut ? 'more rows than are kept; use send for this user' : formatRows(result.rows);

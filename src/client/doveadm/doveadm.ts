@@ -13,6 +13,9 @@ import { ask, type UserSource } from './ask.js';
 import { allFormats, type Format } from './row-printer.js';
 import { clientSettingsFile, type DoorOptions, findServerDoor } from './server-door.js';
 
+export const onlyAsDoveadm =
+  "only the name doveadm takes -A, -F and -S: write --users '*' or --users FILE, a command for each user, and --socket";
+
 export interface SendOptions extends DoorOptions {
   readonly socket?: string;
   readonly user?: string;
@@ -29,7 +32,7 @@ export function send(options: SendOptions, words: readonly string[], onDenied?: 
   return printingFaults('dovegate: ', async () => {
     const typed = readSentCommand(words);
     if (typed.isAllUsers || typed.userFile !== undefined || typed.socket !== undefined)
-      throw wrongUsage('-A, -F and -S work only under the name doveadm');
+      throw wrongUsage(onlyAsDoveadm);
     if (typed.command.scope === 'user' && options.user !== undefined && typed.user !== undefined)
       throw wrongUsage('the user is named twice: by --user, and by -u');
     const { http, dryRun = false } = options;

@@ -26,6 +26,7 @@ export function addSend(program: Command, end: End): void {
       '--users <list>',
       'a command for each user of a file, of stdin (-), or of a mask such as *@example.com',
     )
+    .addOption(new Option('-A').hideHelp())
     .option('--rate <pace>', 'with --users: commands at most, as 10/s, 100/m or 500/h', readPace)
     .option('--jobs <count>', 'with --users: commands at once, 1 to 64 (default: 1)', numberParser(1, 64))
     .option('--resume <file>', 'with --users: notes there how far it is, and goes on from there')
@@ -60,6 +61,7 @@ export function addSend(program: Command, end: End): void {
     .argument('<command...>', 'after --: the command and its arguments')
     .action(async (words: string[], options: SendOptions & Partial<BulkOptions> & RequestOptions) => {
       const { users, rate, jobs, resume, wait } = options;
+      if (options.A === true) throw wrongUsage((await import('./doveadm.js')).onlyAsDoveadm);
       if (options.request === true) {
         if (users !== undefined || options.dryRun === true)
           throw wrongUsage('--request goes without --users and --dry-run');
@@ -81,6 +83,8 @@ export function addSend(program: Command, end: End): void {
 }
 
 interface RequestOptions {
+  /** Of doveadm, for a sentence that says what to write here. */
+  readonly A?: boolean;
   readonly request?: boolean;
   readonly wait?: number;
 }

@@ -101,6 +101,16 @@ test('each user has one result, whatever comes of the others', async (t) => {
     ],
   );
   assert.match(stderr, /7 users: 2 ok, 5 failed, 0 unknown \(2 lines of the list named a user again\)/);
+  const tabs = (
+    await bulk(
+      daemon,
+      asked.map((word) => (word === 'json' ? 'tab' : word)),
+    )
+  ).stdout.toString();
+  const lineFor = (user: string) => tabs.split('\n').find((line) => line.startsWith(`${user}\t`));
+  assert.equal(lineFor(userOf(0)), `${userOf(0)}\tok\tUser quota\tSTORAGE\t1\t2\t\\x1b[31m`);
+  assert.match(lineFor(userOf(1)) ?? '', /\tfailed\tNOUSER: /);
+  assert.equal(tabs.trimEnd().split('\n').length, 7, tabs);
   const admissions = auditRecords(daemon).filter(
     ({ event, command }) => event === 'admission' && command === 'quota get',
   );
