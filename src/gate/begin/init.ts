@@ -43,6 +43,7 @@ import {
   questionsFor,
   wrong,
 } from './answers.js';
+import { readAnswers } from './answers-file.js';
 import {
   type Answers,
   type BackendAnswer,
@@ -66,14 +67,31 @@ export type InitFlags = InitOptions & {
   readonly defaults: boolean;
   readonly json: boolean;
   readonly replace: boolean;
+  /** A file of answers: what is there already stays as it is, and nothing is asked. */
+  readonly answers?: string;
 };
 
-/** Exit code 0; 1: canceled, or a disk error; 64: an answer is missing or invalid; 77: not permitted; 78: a file exists already. */
-export async function init(flags: InitFlags): Promise<number> {
+/**
+ * Exit code 0, also where a configuration is there and `answers` are given; 1: canceled, or a disk error; 64: an answer is missing or
+ * invalid; 77: not permitted; 78: a file exists already.
+ */
+export async function init(given: InitFlags): Promise<number> {
+  const flags: InitFlags =
+    given.answers === undefined ? given : { ...readAnswers(given.answers), ...given, defaults: true };
   const release = holdProcess();
   const interview = process.stdin.isTTY && !flags.defaults ? openInterview() : undefined;
   try {
     const machine = await lookAtMachine();
+    const there =
+      flags.answers === undefined || flags.replace ? undefined : configurationThere(flags, machine);
+    if (there !== undefined) {
+      stdout(
+        flags.json
+          ? formatJsonLines({ configuration: there, made: [] })
+          : `${there} is there: nothing was changed`,
+      );
+      return exitCodes.ok;
+    }
     const answers = await gather(flags, machine, interview);
     interview?.close();
     const written = write(answers, machine);
@@ -84,6 +102,12 @@ export async function init(flags: InitFlags): Promise<number> {
     interview?.close();
     release();
   }
+}
+
+function configurationThere(flags: InitFlags, machine: Machine): string | undefined {
+  const [question] = questionsFor(machine, undefined);
+  const path = join(parseDirectory(flags.directory ?? question?.fallback ?? ''), configurationName);
+  return attempt(() => isTaken(path)) ? path : undefined;
 }
 
 async function gather(

@@ -51,6 +51,10 @@ function addInit(program: Command, end: End): void {
     )
     .option('--journal <dir>', 'where the journal of all commands shall lie')
     .option('--defaults', 'take the default of everything that is not given, and ask nothing', false)
+    .option(
+      '--answers <file>',
+      'the answers in a file (YAML: these options, with _ for -); with a configuration that is there it ends with 0',
+    )
     .option('--run-as <user>', 'the user that the daemon runs as (default: dovegate if there is one)')
     .addOption(
       new Option('--tls <mode>', 'to HOST:PORT (default: starttls)').choices(['starttls', 'implicit']),

@@ -205,6 +205,48 @@ for (const series of ['2.3', '2.4', '2.3-debian', '2.4-debian']) {
   });
 }
 
+void test('answers in a file: once they make a configuration, then nothing changes', async (t) => {
+  const { folder, place, init, files } = openMachine(t, found('2.4'));
+  const answers = join(folder, 'answers.yaml');
+  const said = (text: string): void => writeFileSync(answers, text);
+  said(
+    `directory: gate\nteam: [desk=${me}, jobs=${me}]\nobserve: true\nmail_users: ['*@a.org', '*@b.org']\nrun_as: ${me}\n`,
+  );
+  const made = await init('--answers', answers);
+  assert.equal(made.exit, 0, made.text);
+  assert.match(made.text, /covers the mailboxes of \*@a\.org \*@b\.org/);
+  assert.match(readFileSync(join(place, 'policies.yaml'), 'utf8'), /^ {2}jobs:$/m);
+  const config = join(place, 'dovegate.yaml');
+  writeFileSync(config, '# edited\n');
+  const [seen, { mtimeMs }] = [files(), statSync(config)];
+  const again = await init('--answers', answers);
+  assert.deepEqual(
+    [again.exit, String(again.stdout)],
+    [0, `${config} is there: nothing was changed\n`],
+    again.text,
+  );
+  assert.equal((await init('--answers', answers, '--json')).exit, 0);
+  assert.deepEqual([files(), statSync(config).mtimeMs], [seen, mtimeMs]);
+  // An option says more than the file, and --replace begins again.
+  const other = await init('--answers', answers, '--replace', '--mail-users', '*@c.org');
+  assert.equal(other.exit, 0, other.text);
+  assert.match(readFileSync(join(place, 'policies.yaml'), 'utf8'), /users: \["\*@c\.org"\]/);
+});
+
+void test('answers that are none are named with their place, and nothing is written', async (t) => {
+  const { folder, init, files } = openMachine(t, found('2.4'));
+  const answers = join(folder, 'answers.yaml');
+  writeFileSync(answers, 'directory: gate\nteams: desk\nobserve: perhaps\n');
+  const refused = await init('--answers', answers);
+  assert.equal(refused.exit, 64, refused.text);
+  assert.match(refused.stderr, /answers\.yaml:2:1: .*"teams" is not a key here; did you mean team\?/);
+  assert.match(refused.stderr, /answers\.yaml:3:\d+: .*must be true or false/);
+  const missing = await init('--answers', join(folder, 'none.yaml'));
+  assert.notEqual(missing.exit, 0);
+  assert.match(missing.stderr, /none\.yaml cannot be read: /);
+  assert.deepEqual(files(), []);
+});
+
 void test('without a terminal it names every option that is missing, and waits for nothing', async (t) => {
   const { init, files } = openMachine(t, undefined);
   const { stderr, exit } = await init();
