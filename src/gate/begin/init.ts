@@ -338,7 +338,7 @@ async function passwordFor(
   const hint = isThere ? 'empty: as it is in' : 'goes to';
   for (;;) {
     const prompt = `          doveadm_password of ${host} (${hint} ${join(directory, own)}): `;
-    const password = await interview.askHidden(prompt);
+    const password = (await interview.askHidden(prompt)).trim();
     if (password !== '' || isThere)
       return { passwordFile: own, password: password === '' ? undefined : password };
     stderr('          it is not empty');

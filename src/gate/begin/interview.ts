@@ -7,7 +7,7 @@ import { exitCodes } from '../../host/ports/machine.js';
 
 export type Interview = ReturnType<typeof openInterview>;
 
-const lineMax = 4096;
+const lineMax = 8192;
 
 export function openInterview(
   input: NodeJS.ReadableStream = process.stdin,
@@ -34,8 +34,8 @@ export function openInterview(
     isOver = true;
     waiting?.giveUp();
   });
-  /** The typed line, trimmed. Rejects with a CommandFault if the person cancels. */
-  const ask = (prompt: string): Promise<string> =>
+  /** Rejects with a CommandFault if the person cancels. */
+  const lineAfter = (prompt: string): Promise<string> =>
     new Promise((resolve, reject) => {
       const giveUp = (): void => {
         output.write('\n');
@@ -43,22 +43,26 @@ export function openInterview(
       };
       output.write(prompt);
       const before = typed.shift();
-      if (before !== undefined) return resolve(before.trim());
+      if (before !== undefined) return resolve(before);
       if (isOver) return giveUp();
       waiting = {
         take(line) {
           waiting = undefined;
-          resolve(line.trim());
+          resolve(line);
         },
         giveUp,
       };
     });
   return {
-    ask,
+    /** Without blanks around it. */
+    async ask(prompt: string): Promise<string> {
+      return (await lineAfter(prompt)).trim();
+    },
+    /** As it was typed. */
     async askHidden(prompt: string): Promise<string> {
       isHidden = true;
       try {
-        return await ask(prompt);
+        return await lineAfter(prompt);
       } finally {
         isHidden = false;
         output.write('\n');
