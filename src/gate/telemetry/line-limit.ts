@@ -1,6 +1,5 @@
-// Limits the log lines that clients, backends and receivers can cause: a number each second for each code and each listener, backend or
-// receiver, then one line with the number of the others. Every suppressed line is counted. The table holds names of the configuration only,
-// and is bounded.
+// Limits the lines of the log: a number each second for each code and each listener, backend or receiver, then one line with the number of
+// the others. Every suppressed line is counted. The table holds names of the configuration only, and is bounded.
 
 import { bounds } from '../../host/bounds/bounds.js';
 import type { Clock, Timer } from '../../host/ports/machine.js';
@@ -10,63 +9,6 @@ import type { LogCode } from './log-codes.js';
 const windowMs = 1_000;
 /** Pairs of codes and sources; beyond the limit all sources of a code count together. */
 const windowsMax = 1024;
-
-const atStart = 'once at a start';
-const atEnd = 'once, at the end';
-const byReload = 'a reload, which an operator asks for';
-const byFiles = 'files that an operator replaces';
-const byClock = 'by the clock: once a day';
-
-/** Codes without this limit, and why: nobody outside can cause their lines without end, or another limit holds. */
-export const unlimited: Readonly<Partial<Record<LogCode, string>>> = {
-  flood: 'at most 17 a second of each `type` (gate/outcome/journal.ts)',
-  suppressed: 'one a second for each code and listener, backend or receiver',
-  'page-opened': byReload,
-  'door-away': 'once each time the daemon goes',
-  'secret-unsafe': 'once for each file, at a start of the page and after a reload',
-  'issuer-away': 'once for each fault, while somebody signs in',
-  'issuer-back': 'once after each `issuer-away`, when somebody signs in',
-  'audit-left': 'at a stop while the disk takes no record',
-  'audit-filling':
-    'when the records begin or cease to fill 80 % of `audit.max_size`, after a look at the segments',
-  'audit-begun': atStart,
-  'audit-key-made': atStart,
-  'audit-key-changed': atStart,
-  'audit-memory': atStart,
-  'audit-damaged': atStart,
-  'journal-appended': atStart,
-  'access-ended': atStart,
-  'audit-recovered': atStart,
-  'audit-checkpoint': 'by the clock: one each `audit.checkpoint_interval`, and one when segments are retired',
-  'lock-damaged': 'at a start, once for each such lock',
-  'locks-kept': 'at most once for each start, and for each change of a lock',
-  'limits-not-rebuilt': atStart,
-  'ship-absent': 'when nobody ships for 30 s',
-  started: atStart,
-  stopping: atEnd,
-  stopped: atEnd,
-  operator: 'operators and people who have signed in; each line has a record',
-  reloaded: byReload,
-  'reload-failed': byReload,
-  'last-served': atStart,
-  'reload-unfinished': byReload,
-  'restart-needed': byReload,
-  'certificate-replaced': byFiles,
-  'certificate-kept': byFiles,
-  'certificate-expires': byClock,
-  'key-expires': byClock,
-  'configuration-warning': atStart,
-  'not-configured': atStart,
-  'start-failed': atStart,
-  'listen-failed': atStart,
-  'socket-unused': atStart,
-  'user-moved': atStart,
-  'users-unwritten': atStart,
-  'few-descriptors': atStart,
-  'not-hardened': atStart,
-  'close-failed': atEnd,
-  'internal-error': 'it ends the daemon',
-};
 
 /** The origin of a line: at most one of these, by its name in the configuration. */
 export interface LineSource {
@@ -106,7 +48,6 @@ export class LineLimit {
 
   /** False: this line is only counted. */
   admit(code: LogCode, level: LogLevel, keys: LineSource): boolean {
-    if (unlimited[code] !== undefined) return true;
     const nowMs = this.#clock.now();
     const window = this.#windowOf(code, level, sourceOf(keys), nowMs);
     if (nowMs - window.startedMs >= windowMs) {
