@@ -10,7 +10,7 @@ import { isJournalEvent, type JournalEvent, type OpenJournal } from '../../journ
 import type { NoSpace } from '../../journal/files/maintenance.js';
 import type { AuditRecord } from '../../journal/records/record.js';
 import { notUpBefore, requesterWords, takenOut } from '../../journal/records/turns.js';
-import { countedAs } from '../now/history.js';
+import { countedAs, PerSecond } from '../now/history.js';
 import { hangingAt } from '../now/problems.js';
 import type { Running } from '../now/running.js';
 import { type EngineEvent, isEngineEvent } from '../outcome/events.js';
@@ -65,9 +65,14 @@ export function createOutages(clock: Pick<Clock, 'now' | 'wallMs'>) {
         const outage = failed.get(backend);
         const isFailed = untold === undefined && countedAs(outcome) === 'failed';
         if (isFailed && error === 'backend-drained') {
-          const before = at(refused.get(backend) ?? nothing());
-          add(before, principal, { backend, error });
-          refused.set(backend, { ...before, here: before.here + 1 });
+          const drain = refused.get(backend) ?? {
+            count: 0,
+            by: new Map(),
+            lately: new PerSecond(rateSeconds),
+          };
+          refused.set(backend, drain);
+          add(drain, principal, { backend, error });
+          drain.lately.add(clock.now());
         } else if (isFailed && outage !== undefined) add(outage, principal, { backend, error: outage.error });
         if (
           outage?.stuckMs !== undefined &&
@@ -100,11 +105,9 @@ export function createOutages(clock: Pick<Clock, 'now' | 'wallMs'>) {
     refused: (backend: string): Cost => costOf(refused.get(backend)),
     /** The number of commands that have failed since the backend went down or got stuck. */
     lost: (backend: string): number => failed.get(backend)?.count ?? 0,
-    /** Commands that a drain has refused per second, within the last two steps of `stepSeconds`. */
-    refusedPerSecond(backend: string): number {
-      const { here, last } = at(refused.get(backend) ?? nothing());
-      return Math.max(here, last) / stepSeconds;
-    },
+    /** Commands that a drain has refused per second, within the last `rateSeconds`. */
+    refusedPerSecond: (backend: string): number =>
+      (refused.get(backend)?.lately.sum(clock.now()) ?? 0) / rateSeconds,
     /** Call when a backend was drained, or is back in service. */
     turned: (backend: string): void => void refused.delete(backend),
     /** Records the cost so far of what is still down or drained, since the next run counts anew. Call it before the journal is closed. */
@@ -143,13 +146,6 @@ export function createOutages(clock: Pick<Clock, 'now' | 'wallMs'>) {
     append({ action: 'up', error, duration_ms: Math.round(clock.now() - tally.sinceMs), ...costOf(tally) });
     blind.delete(error);
   }
-
-  /** Moves the counts on to the current step. */
-  function at(refusals: Refused): Refused {
-    const now = Math.floor(clock.now() / (1000 * stepSeconds));
-    const { step, here } = refusals;
-    return now === step ? refusals : { ...refusals, step: now, here: 0, last: now === step + 1 ? here : 0 };
-  }
 }
 
 const noSpaceCodes: Readonly<Record<NoSpace, string>> = {
@@ -174,15 +170,11 @@ interface Blind extends Tally {
   readonly sinceMs: number;
 }
 
-/** `here` counts the current step, `last` the one before. */
 interface Refused extends Tally {
-  readonly step: number;
-  readonly here: number;
-  readonly last: number;
+  readonly lately: PerSecond;
 }
 
-const nothing = (): Refused => ({ count: 0, by: new Map(), step: 0, here: 0, last: 0 });
-const stepSeconds = 5;
+const rateSeconds = 5;
 
 function costOf(tally: Tally | undefined): Cost {
   const { count = 0, by = new Map<string, number>() } = tally ?? {};

@@ -11,33 +11,22 @@ export function trafficOf(
   { started: run, listeners }: Pick<Running, 'started' | 'listeners'>,
 ): DoorTraffic {
   const { bounds } = counted;
-  const ofTeams = new Map(
+  const teams = new Map(
     listeners.map(({ name }) => [
       name,
-      { ended: 0, as: { other: 0, denied: 0, failed: 0 }, buckets: [...bounds, 0].fill(0) },
+      { name, ended: 0, denied: 0, failed: 0, buckets: [...bounds, 0].fill(0) },
     ]),
   );
   counted.eachOfListeners((listener, outcome, count) => {
-    const team = ofTeams.get(listener);
+    const team = teams.get(listener);
     if (team === undefined) return;
     team.ended += count;
-    team.as[countedAs(outcome)] += count;
+    const as = countedAs(outcome);
+    if (as !== 'other') team[as] += count;
   });
   counted.eachOfDurations((listener, _backend, counts) => {
-    const { buckets = [] } = ofTeams.get(listener) ?? {};
+    const { buckets = [] } = teams.get(listener) ?? {};
     for (const [at, count] of counts.entries()) buckets[at] = (buckets[at] ?? 0) + count;
   });
-  const teams = [...ofTeams].map(
-    ([
-      name,
-      {
-        ended,
-        as: { denied, failed },
-        buckets,
-      },
-    ]) => {
-      return { name, ended, denied, failed, buckets };
-    },
-  );
-  return { run, bounds, teams };
+  return { run, bounds, teams: [...teams.values()] };
 }
