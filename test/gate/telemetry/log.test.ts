@@ -125,13 +125,14 @@ test('an event is a line with its code, its level and its keys as they are', asy
   assert.deepEqual(line, { level: 'info', event: 'upstream-closed', ...keys });
 });
 
-/** 20 MB of lines at once; then says on stderr how many were not written. */
+/** 20 MB of lines at once, none above the limit of its code; then says on stderr how many were not written. */
 const flood = `
 const [log] = process.argv.slice(1).map((text) => JSON.parse(text));
 const { createLog } = await import(log);
 const { systemClock } = await import(log.replace('gate/telemetry/log.js', 'host/machine/clock.js'));
-const made = await createLog('info', 'program', systemClock);
-for (let n = 0; n < 20_000; n += 1) made.report({ event: 'reloaded', level: 'info', text: 'x'.repeat(1_000) });
+const made = await createLog('debug', 'program', systemClock);
+for (let n = 0; n < 20_000; n += 1)
+  made.report({ event: 'session-closed', level: 'debug', listener: String(n % 20), text: 'x'.repeat(1_000) });
 process.stderr.write(String(made.dropped));
 await made.flush();
 `;
