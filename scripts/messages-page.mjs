@@ -101,7 +101,8 @@ and \`reason\` are codes, \`text\` is a sentence, and \`count\` says how many. T
 
 ## Lines of the log: \`event\`
 
-An event has at most 20 lines a second for each listener, backend or receiver (1,000 of level debug). A line \`suppressed\` has the number of those that were not written.
+An event has at most 20 lines a second for each listener, backend or receiver (1,000 of level debug). A line
+\`suppressed\` has the number of those that were not written.
 
 ${listed(Object.entries(logCodes).map(([code, [levels, means, ask]]) => item(code, levels, means, ask)))}
 

@@ -1,5 +1,5 @@
-// Goal: no line of the log can be caused without a bound. The table of codes is walked. What must not happen: a line that is neither written
-// nor counted, a table that grows.
+// Goal: no line of the log can be caused without a bound. The table of codes is walked. What must not happen: a line that is neither
+// written nor counted, a table that grows.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
