@@ -22,7 +22,6 @@ import { describeRule } from '../../rules/answers/rights.js';
 import { Persons } from '../../rules/identity/person.js';
 import type { GrantsAtHand, GrantTerms } from '../../rules/policy/grant.js';
 import type { Policy, RequestRule } from '../../rules/policy/policy.js';
-import type { Observe } from '../outcome/events.js';
 import type { AccessItem } from './access-item.js';
 import { AccessJournal, type StepJournal } from './access-journal.js';
 import { AccessLimits } from './access-limits.js';
@@ -92,7 +91,6 @@ const endings: Readonly<Record<'refuse' | 'revoke', AccessEnding>> = { refuse: '
 export interface DeskParts {
   readonly clock: Clock;
   readonly journal: StepJournal;
-  readonly observe: Observe;
   readonly newId: () => string;
   readonly digest: (text: string) => string;
   readonly newToken: () => string;

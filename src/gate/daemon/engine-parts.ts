@@ -128,7 +128,6 @@ export function createLastingParts(settings: Settings, adapters: Adapters) {
       {
         clock,
         journal,
-        observe,
         newId,
         digest: (text) => adapters.redactor.redact(text).hmac,
         newToken: () => makeKey(randomBytes(keyBytes), reportTokenPrefix),

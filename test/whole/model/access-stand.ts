@@ -143,7 +143,6 @@ export class AccessStand {
             this.#covered = this.#records.length;
           },
         },
-        observe: () => undefined,
         newId: () => {
           this.#serial += 1;
           return `ID${String(this.#serial).padStart(24, '0')}`;
