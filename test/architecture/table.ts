@@ -71,7 +71,11 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     'backend-look daemon-look dovecot-look look looks start-look',
     'crypto fs path',
   ),
-  'gate/begin': rule('health', 'hash-password init key-new', 'fs path readline stream'),
+  'gate/begin': rule(
+    'health',
+    'hash-password init key-new move',
+    'child_process crypto fs path readline stream',
+  ),
   'gate/cli': rule('access now health daemon begin', 'serve-command', 'fs path', 'commander zod'),
 };
 

@@ -1,12 +1,12 @@
 // `dovegate doctor`: checks the whole way from the configuration to the backend, prints one line for each check, and ends with
 // the next command to type. After an error in a file it still checks the readable rest and the running daemon.
 
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { gidOf, ourselves, userNameOf } from '../../host/machine/accounts.js';
 import { systemClock } from '../../host/machine/clock.js';
 import { whyNoRight } from '../../host/machine/files.js';
-import { packaged } from '../../host/machine/packaged.js';
+import { ownSockets, packaged } from '../../host/machine/packaged.js';
 import { holdProcess, readFromDisk } from '../../host/machine/process.js';
 import { plain, stdout } from '../../host/output/output.js';
 import { openScreen, type Screen } from '../../host/output/screen.js';
@@ -110,7 +110,7 @@ function looksOf(config: string, loaded: LoadedConfiguration): readonly Look[] {
 }
 
 function runFolder(config: string): string {
-  return config === standardFile ? '/run/dovegate' : join(dirname(config), 'run');
+  return config === standardFile ? packaged.run : join(dirname(config), 'run');
 }
 
 function initFor(config: string): string {
@@ -130,27 +130,15 @@ function commandOfAnybody(config: string, settings: Settings | undefined): strin
     settings === undefined ? join(runFolder(config), 'page.sock') : settings.admin?.page?.socket?.path,
   );
   if (page !== undefined) return page;
-  const sockets =
+  const own =
     settings === undefined
-      ? socketsIn(runFolder(config))
+      ? ownSockets(runFolder(config))
       : settings.listeners.flatMap(({ socket, protocol }) =>
-          isSocket(socket, 'unix') && protocol === 'doveadm' ? [socket.path] : [],
+          isSocket(socket, 'unix') && protocol === 'doveadm' && whyNoRight(socket.path, 'write') === undefined
+            ? [socket.path]
+            : [],
         );
-  const own = sockets.find((path) => whyNoRight(path, 'write') === undefined);
-  return own === undefined ? asRoot : `dovegate can --socket ${formatWords([own])}`;
-}
-
-const otherSockets: readonly string[] = ['admin.sock', 'page.sock', 'door.sock'];
-
-function socketsIn(folder: string): readonly string[] {
-  try {
-    const names = readdirSync(folder).filter(
-      (name) => name.endsWith('.sock') && !otherSockets.includes(name),
-    );
-    return names.toSorted().map((name) => join(folder, name));
-  } catch {
-    return [];
-  }
+  return own[0] === undefined ? asRoot : `dovegate can --socket ${formatWords([own[0]])}`;
 }
 
 /** The subcommand for this file: with `--config` unless it is the standard one. */

@@ -1,0 +1,216 @@
+// `dovegate move jobs` and `dovegate move back`: the line that makes the calls of a script or a crontab go to dovegate, and its end. Copies
+// of what was there lie in a folder of root alone, with a list: beside the file, cron or systemd might run them, and they hold passwords.
+
+import { createHash } from 'node:crypto';
+import { closeSync, constants, fsyncSync, lstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { ourselves } from '../../host/machine/accounts.js';
+import { systemClock } from '../../host/machine/clock.js';
+import { readIfThere, whyUnsafe } from '../../host/machine/files.js';
+import { NewFiles, NewFilesFault } from '../../host/machine/new-files.js';
+import { CommandFault, plain, stderr, stdout } from '../../host/output/output.js';
+import { exitCodes } from '../../host/ports/machine.js';
+import { asNumber, asText, asTexts, parseLine } from '../../host/values/values.js';
+import { formatTime } from '../../host/words/instants.js';
+import { type JobFile, nameOfJob, openJobFile } from './job-files.js';
+import { type Job, kindOf, readJob, withLines, withoutLines } from './jobs.js';
+
+export interface MoveOptions {
+  readonly write: boolean;
+  readonly copies: string;
+  readonly socket?: string;
+}
+
+/** Exit code 0: all calls go to dovegate, or will with --write; 1: some do not, or a file was refused; 77: only root writes. */
+export function moveJobs(names: readonly string[], { write, copies, socket }: MoveOptions): number {
+  if (socket !== undefined && !/^\/[\w./-]+$/.test(socket))
+    throw new CommandFault(exitCodes.usage, '--socket is the path of a socket, in letters, digits and ./_-');
+  if (write) demandRoot();
+  const left = names.map(nameOfJob).filter((name) =>
+    reporting(name, () => {
+      const file = openJobFile(name);
+      const job = readJob(kindOf(name, file.text), file.text, socket);
+      const isWanted = job.added.length > 0;
+      if (write && isWanted) moveOne(openMoves(copies), name, file, job);
+      stdout(sayJob(name, job, write));
+      return job.calls.every(({ why }) => why === undefined) && (isWanted || job.isMoved);
+    }),
+  );
+  if (!write)
+    stdout('nothing was written; --write writes the lines with a + (dovegate move back takes them out)');
+  return left.length === 0 ? exitCodes.ok : exitCodes.failed;
+}
+
+/** Exit code 0: each is as it was; 1: some are not; 64: nothing of this name was moved; 77: only root writes. */
+export function moveBack(given: readonly string[], { copies }: Pick<MoveOptions, 'copies'>): number {
+  demandRoot();
+  const moves = openMoves(copies);
+  const names = given.map(nameOfJob);
+  const wanted = moves.moved().filter(({ name }) => names.length === 0 || names.includes(name));
+  const unknown = names.find((name) => !wanted.some((each) => each.name === name));
+  if (unknown !== undefined)
+    throw new CommandFault(exitCodes.usage, `${unknown} is not in the list of what was moved (${copies})`);
+  if (wanted.length === 0) stdout('nothing is moved');
+  const left = wanted.filter((move) => reporting(move.name, () => restore(moves, move)));
+  return left.length === 0 ? exitCodes.ok : exitCodes.failed;
+}
+
+/** True: it is left as it was found, or not wholly done. The reason of a fault is printed. */
+function reporting(name: string, run: () => boolean): boolean {
+  try {
+    return !run();
+  } catch (fault) {
+    if (!(fault instanceof CommandFault)) throw fault;
+    const cause = fault.cause instanceof Error ? `: ${fault.cause.message}` : '';
+    stderr(plain(`${name}: ${fault.message.replace(`${name}: `, '')}${cause}`));
+    return true;
+  }
+}
+
+function demandRoot(): void {
+  if (!ourselves().isRoot) throw new CommandFault(exitCodes.notPermitted, 'only root writes jobs of others');
+}
+
+function sayJob(name: string, { calls, hindrance, isMoved, added, at }: Job, isWritten: boolean): string {
+  const going = calls.filter(({ why }) => why === undefined).length;
+  const where = at === 0 ? 'at the beginning' : `after line ${at}`;
+  const head = isMoved
+    ? 'the line is there already'
+    : hindrance === undefined
+      ? `${isWritten ? 'added' : 'to add'} ${where}`
+      : `not changed: ${hindrance}`;
+  return [
+    `${plain(name)}: ${going} of ${calls.length} calls of doveadm go to dovegate; ${plain(head)}`,
+    ...added.map((line) => `  + ${plain(line)}`),
+    ...calls.map(
+      ({ number, text, why }) =>
+        `  ${number}: ${plain(text)}${why === undefined ? '' : `\n     ${plain(why)}`}`,
+    ),
+  ].join('\n');
+}
+
+interface Move {
+  readonly number: number;
+  readonly name: string;
+  readonly added: readonly string[];
+  /** Hashes of the text before and after it. */
+  readonly before: string;
+  readonly after: string;
+}
+
+interface Moves {
+  /** What is not back yet, the newest first. */
+  readonly moved: () => readonly Move[];
+  readonly add: (move: Omit<Move, 'number'>, copy: string) => void;
+  readonly copyOf: (move: Move) => { readonly path: string; readonly text: string };
+  readonly end: (move: Move) => void;
+}
+
+const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+function moveOne(moves: Moves, name: string, file: JobFile, job: Job): void {
+  const fresh = withLines(file.text, job);
+  const move = { name, added: job.added, before: hashOf(file.text), after: hashOf(fresh) };
+  // In the list before it is written: after a fault the file still is as it was, which `restore` finds.
+  moves.add(move, file.text);
+  file.write(fresh);
+}
+
+/** Whether it is as it was. */
+function restore(moves: Moves, move: Move): boolean {
+  const file = openJobFile(move.name);
+  const copy = moves.copyOf(move);
+  const now = hashOf(file.text);
+  const name = plain(move.name);
+  if (now === move.before) stdout(`${name}: is as it was`);
+  else if (now === move.after) {
+    file.write(copy.text);
+    stdout(`${name}: restored`);
+  } else {
+    const text = withoutLines(file.text, move.added);
+    const changed = changesBetween(copy.text, text ?? file.text).map((line) => `  ${plain(line)}`);
+    const head =
+      text === undefined
+        ? 'it was changed since, and the line is not in it: left as it is'
+        : 'the line is out';
+    stdout([`${name}: ${head}; the copy is ${copy.path}; changed since, and kept:`, ...changed].join('\n'));
+    if (text === undefined) return false;
+    file.write(text);
+  }
+  moves.end(move);
+  return true;
+}
+
+/** Lines that only one of both has. */
+function changesBetween(before: string, after: string): readonly string[] {
+  const [old, fresh] = [before.split('\n'), after.split('\n')];
+  return [
+    ...old.filter((line) => !fresh.includes(line)).map((line) => `- ${line}`),
+    ...fresh.filter((line) => !old.includes(line)).map((line) => `+ ${line}`),
+  ];
+}
+
+const rootAlone = { owners: [0], writers: [0], readers: [0] };
+
+/** The list of moves, with the copies beside it. Throws a CommandFault unless the folder is root's alone. */
+function openMoves(given: string): Moves {
+  const folder = resolve(given);
+  const list = join(folder, 'list.jsonl');
+  try {
+    new NewFiles().folder(folder, 0o700, undefined);
+    append(list, '');
+  } catch (cause) {
+    if (cause instanceof NewFilesFault) throw new CommandFault(exitCodes.configuration, cause.message);
+    throw new CommandFault(exitCodes.configuration, `${list} cannot be written`, cause);
+  }
+  const { uid, mode } = lstatSync(folder);
+  const unsafe = whyUnsafe(list, true, rootAlone)?.text;
+  if (uid !== 0 || (mode & 0o077) !== 0 || unsafe !== undefined)
+    throw new CommandFault(exitCodes.configuration, unsafe ?? `${folder} is to be root's alone (mode 0700)`);
+  const entries = (): readonly Readonly<Record<string, unknown>>[] =>
+    (readIfThere(list) ?? '').split('\n').flatMap((line) => {
+      const entry = parseLine(line);
+      return entry === undefined ? [] : [entry];
+    });
+  const note = (entry: Readonly<Record<string, unknown>>): void =>
+    append(list, `${JSON.stringify({ time: formatTime(systemClock.wallMs()), ...entry })}\n`);
+  const copyAt = (number: number): string => join(folder, `${number}.copy`);
+  return {
+    moved() {
+      const all = entries();
+      const ended = new Set(all.map(({ back }) => asNumber(back)));
+      return all
+        .flatMap(moveOf)
+        .filter(({ number }) => !ended.has(number))
+        .toReversed();
+    },
+    add(move, copy) {
+      const number = entries().length + 1;
+      new NewFiles().file(folder, `${number}.copy`, copy, 0o600, undefined);
+      note({ number, ...move });
+    },
+    copyOf: ({ number }) => ({ path: copyAt(number), text: readFileSync(copyAt(number), 'utf8') }),
+    end: ({ number }) => note({ back: number }),
+  };
+}
+
+function moveOf(entry: Readonly<Record<string, unknown>>): Move[] {
+  const [number, name] = [asNumber(entry['number']), asText(entry['name'])];
+  const [before, after] = [asText(entry['before']), asText(entry['after'])];
+  if (number === undefined || name === undefined || before === undefined || after === undefined) return [];
+  return [{ number, name, before, after, added: asTexts(entry['added']) }];
+}
+
+function append(path: string, line: string): void {
+  const file = openSync(
+    path,
+    constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW,
+    0o600,
+  );
+  try {
+    writeFileSync(file, line);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
