@@ -68,7 +68,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // What `doctor` looks at: it dials as the daemon does.
   'gate/health': rule(
     'outcome lookup pool telemetry',
-    'backend-look daemon-look dovecot-look look looks start-look',
+    'backend-look daemon-look dovecot-look look looks others-look start-look',
     'crypto fs path',
   ),
   'gate/begin': rule(

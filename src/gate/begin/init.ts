@@ -27,7 +27,7 @@ import { summarise } from '../../rules/setup/inspect.js';
 import { inspectBeside, whyOneMailbox } from '../../rules/setup/inspect-beside.js';
 import { dropIn, installedUnit, secretsFolder, whyUnitDenies } from '../../rules/setup/unit.js';
 import { describeCertificate, lookAtCertificate } from '../health/backend-look.js';
-import { lookAtDovecotPorts } from '../health/dovecot-look.js';
+import { lookAtDovecotPorts, lookAtNeighbours } from '../health/dovecot-look.js';
 import {
   type BackendAsked,
   type InitOptions,
@@ -509,12 +509,16 @@ function report(
     machine.dovecot === undefined
       ? machine.noDovecot
       : `Dovecot ${machine.dovecot.version} is on this machine`;
-  const doors =
-    machine.dovecot === undefined || machine.dovecot.ports.length === 0
+  const doors = [
+    ...(machine.dovecot === undefined || machine.dovecot.ports.length === 0
       ? []
       : lookAtDovecotPorts(machine.dovecot, written).map(({ text, todo }) =>
           todo === undefined ? text : `warning: ${text}; to end it: ${todo}`,
-        );
+        )),
+    ...(machine.dovecot === undefined ? [] : lookAtNeighbours(machine.dovecot)).map(
+      ({ name, text, todo = '' }) => `warning: ${name}: ${text}; ${todo}`,
+    ),
+  ];
   const merged = machine.dovecot && whyOneMailbox(machine.dovecot.names);
   const notes = [
     ...(machine.dovecot?.wantsTlsOnSockets === true ? [wantsTls] : []),

@@ -31,7 +31,8 @@ import {
   type OtherLooks,
   shortOf,
 } from '../health/looks.js';
-import { askSettled } from './ask-status.js';
+import { countConnections, lookAtOthers, readQuiet, writeQuiet } from '../health/others-look.js';
+import { askSettled, askStatus } from './ask-status.js';
 import { pageCommand } from './operate.js';
 
 export interface DoctorOptions {
@@ -66,6 +67,7 @@ export async function doctor(
     // If the file does not exist, nothing says that a daemon should run.
     const isAsked = settings === undefined ? existsSync(String(admin)) : settings.admin !== undefined;
     const told = isAsked ? await askSettled(config, admin) : undefined;
+    const counted = facts && (await countConnections(facts, told));
     const daemonUid = settings && daemonUidOf(settings, new Set([config]), service?.uid);
     const commands = commandsFor(config, settings, service?.unit, daemonUid);
     const found =
@@ -83,12 +85,16 @@ export async function doctor(
             isWhole,
             hasJournal: left === undefined || left.hiding.length === 0,
           });
-    const looks = [...looksOf(config, loaded), ...found];
+    const seen = counted && lookAtOthers(counted, readQuiet(), systemClock.wallMs());
+    const looks = [...looksOf(config, loaded), ...found, ...(seen === undefined ? [] : [seen.look])];
     const isDenied =
       whyNoRight(config, 'read') === 'EACCES' ||
       (told !== undefined && 'why' in told && told.isDenied === true);
     const next = isDenied ? commandOfAnybody(config, settings) : nextOf(looks, config);
     await print(screen, looks, next, json);
+    // After the looks, which dial too: these are no connections of others.
+    const last = seen && facts && (await countConnections(facts, await askStatus(config, admin)));
+    if (seen !== undefined && last !== undefined) writeQuiet({ ...last, since: seen.since });
     if (isDenied) return exitCodes.notPermitted;
     if (!isWhole) return exitCodes.configuration;
     return looks.some(({ status }) => status === 'bad') ? exitCodes.failed : exitCodes.ok;

@@ -1,5 +1,5 @@
-// Whether the Dovecot of this machine serves doveadm at TCP ports of its own, past dovegate, and which commands it takes, as its
-// `doveconf -n` says.
+// Whether the Dovecot of this machine serves doveadm at TCP ports of its own, past dovegate, who else needs them, and which commands it
+// takes, as its `doveconf -n` says.
 
 import { isOfThisMachine } from '../../host/ports/peer.js';
 import type { Settings } from '../../rules/config/settings.js';
@@ -13,6 +13,50 @@ export function lookAtAllowedCommands({ allowedCommands }: DovecotFacts): readon
   if (allowedCommands === '') return [];
   const what = 'the Dovecot of this machine takes only the commands of doveadm_allowed_commands';
   return [ok("Dovecot's commands", `${what}: ${allowedCommands}; it refuses others (backend-refused)`)];
+}
+
+type Neighbours = Pick<
+  DovecotFacts,
+  'ports' | 'isApiKeySet' | 'isPasswordSet' | 'replica' | 'directors' | 'proxyPort'
+>;
+
+/** Other programs and hosts that use doveadm by these settings, with what each needs before a port or a password may go. */
+export function lookAtNeighbours(dovecot: Neighbours): readonly Look[] {
+  const { ports, isApiKeySet, replica, directors, proxyPort } = dovecot;
+  const looks: Look[] = [];
+  if (isApiKeySet && ports.some(({ isHttp }) => isHttp))
+    looks.push(
+      warning(
+        'panel',
+        'a program that has doveadm_api_key gets all of doveadm over HTTP, past dovegate',
+        'give it a key of dovegate (docs/client-http.md), then take doveadm_api_key out',
+      ),
+    );
+  if (replica !== '')
+    looks.push(
+      warning(
+        'replication',
+        `this Dovecot replicates (${replica}): the partners send dsync-server to the doveadm ports of each other`,
+        "leave that port and doveadm_password, and let only the partner's address reach it (firewall)",
+      ),
+    );
+  if (directors !== '')
+    looks.push(
+      warning(
+        'directors',
+        `this Dovecot is one of the directors ${directors}: they and their backends use doveadm ports`,
+        'leave those ports and doveadm_password; put dovegate in front of the directors, as their client',
+      ),
+    );
+  if (proxyPort !== '')
+    looks.push(
+      warning(
+        'doveadm_port',
+        `doveadm_port = ${proxyPort}: for each user doveadm asks the passdb for another host, which only root may: "doveadm -S" of others ends with "passdb lookup failed"`,
+        'they use dovegate send, the drop-in (PATH=/usr/lib/dovegate/bin:$PATH), or doveadm -o doveadm_port=0',
+      ),
+    );
+  return looks;
 }
 
 type DovecotHere = Pick<DovecotFacts, 'series' | 'ports' | 'isPasswordSet' | 'isApiKeySet'>;
