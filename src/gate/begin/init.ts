@@ -58,6 +58,7 @@ import {
   testsFor,
 } from './draft.js';
 import { type Interview, openInterview } from './interview.js';
+import { jobsHere } from './job-files.js';
 import { lookAtMachine, type Machine } from './machine.js';
 import { nextSteps } from './next-steps.js';
 
@@ -509,16 +510,13 @@ function report(
     machine.dovecot === undefined
       ? machine.noDovecot
       : `Dovecot ${machine.dovecot.version} is on this machine`;
-  const doors = [
-    ...(machine.dovecot === undefined || machine.dovecot.ports.length === 0
+  const doors =
+    machine.dovecot === undefined
       ? []
-      : lookAtDovecotPorts(machine.dovecot, written).map(({ text, todo }) =>
-          todo === undefined ? text : `warning: ${text}; to end it: ${todo}`,
-        )),
-    ...(machine.dovecot === undefined ? [] : lookAtNeighbours(machine.dovecot)).map(
-      ({ name, text, todo = '' }) => `warning: ${name}: ${text}; ${todo}`,
-    ),
-  ];
+      : [
+          ...(machine.dovecot.ports.length === 0 ? [] : lookAtDovecotPorts(machine.dovecot, written)),
+          ...lookAtNeighbours(machine.dovecot),
+        ].map(({ text, todo }) => (todo === undefined ? text : `warning: ${text}; ${todo}`));
   const merged = machine.dovecot && whyOneMailbox(machine.dovecot.names);
   const notes = [
     ...(machine.dovecot?.wantsTlsOnSockets === true ? [wantsTls] : []),
@@ -534,7 +532,7 @@ function report(
     ...warnings,
     verdict,
     ...(answers.preset === undefined
-      ? ['the policies observe: docs/migrate-from-root.md says how it goes on']
+      ? ['the policies observe: docs/migrate-from-root.md says how it goes on', ...jobLines().map(plain)]
       : [`all ${tests.length} tests of the policy passed`]),
     `the policy covers the mailboxes of ${plain(answers.mailUsers.join(' '))} (--mail-users)`,
     ...(machine.isRoot && answers.teams.every(isRootAlone)
@@ -555,6 +553,19 @@ function report(
     ...next.map((step, at) => `${at === 0 ? 'next:' : 'then:'} ${step}`),
   ];
   stdout(lines.join('\n'));
+}
+
+/** The jobs of cron here, by the UNIX users that they run as. */
+function jobLines(): readonly string[] {
+  const jobs = [...jobsHere()];
+  if (jobs.length === 0) return [];
+  return [
+    '',
+    'jobs of cron that call doveadm, by the UNIX user of each:',
+    ...jobs.map(([user, names]) => `  ${user}: ${[...names].join(' ')}`),
+    'each user is a member of a team; a job of root gets a user of its own (useradd --system NAME, init with --team NAME=NAME);',
+    'what one line with PATH does for them: dovegate move jobs, with their names from above',
+  ];
 }
 
 /** A mail user of the local Dovecot whom the policy covers, for the commands to try. */

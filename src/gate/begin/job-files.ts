@@ -15,15 +15,17 @@ import {
   renameSync,
   rmSync,
   type Stats,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { bounds } from '../../host/bounds/bounds.js';
 import { withRightsOf } from '../../host/machine/accounts.js';
-import { whyFailed, whyUnsafe } from '../../host/machine/files.js';
+import { listFiles, readIfThere, whyFailed, whyUnsafe } from '../../host/machine/files.js';
 import { openRegular, tooLarge } from '../../host/machine/regular-file.js';
 import { CommandFault } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
+import { kindOf, namesDoveadm } from './jobs.js';
 
 export interface JobFile {
   readonly text: string;
@@ -31,7 +33,7 @@ export interface JobFile {
   readonly write: (text: string) => void;
 }
 
-const { O_RDONLY, O_WRONLY, O_TRUNC, O_DIRECTORY, O_NOFOLLOW } = constants;
+const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = constants;
 
 /** The one form of a name: `crontab:USER`, or the absolute path. */
 export function nameOfJob(given: string): string {
@@ -109,21 +111,12 @@ function inFolder<Result>(path: string, use: (within: string) => Result): Result
   }
 }
 
-function statOfFolder(within: string): Stats {
-  const folder = openSync(`${within}/.`, O_RDONLY | O_DIRECTORY);
-  try {
-    return fstatSync(folder);
-  } finally {
-    closeSync(folder);
-  }
-}
-
 /** Throws a CommandFault if others than its owner and root can write the file, or a folder on the way, or it has a second name. */
 function refuseUnsafe(path: string, within: string, { uid, nlink }: Stats): void {
   const unsafe = whyUnsafe(path, false, { owners: [0, uid], writers: [0], readers: [] });
   if (unsafe !== undefined) throw refused(`not touched: ${unsafe.text}`);
   // In a folder as /tmp others cannot replace the file, but put another one where it was.
-  if ((statOfFolder(within).mode & 0o002) !== 0)
+  if ((statSync(`${within}/.`).mode & 0o002) !== 0)
     throw refused(`not touched: every user may make files in ${dirname(path)}`);
   if (nlink > 1) throw refused(`not touched: ${path} has ${nlink} names (hard links)`);
 }
@@ -139,7 +132,7 @@ function replaceFile(
   const [name, unfinished] = [basename(path), unfinishedOf(path)];
   const at = `${within}/${unfinished}`;
   // The owner of the folder: root, or the owner of the file.
-  const { uid, gid } = statOfFolder(within);
+  const { uid, gid } = statSync(`${within}/.`);
   const asOwner = (use: () => void): void => {
     const run = (): true => {
       use();
@@ -162,7 +155,8 @@ function replaceFile(
       const file = openSync(at, O_RDONLY | O_NOFOLLOW);
       try {
         fchmodSync(file, (found.mode & 0o7777) | 0o200);
-        writeThrough(`/proc/self/fd/${file}`, fresh);
+        writeFileSync(`/proc/self/fd/${file}`, fresh);
+        fsyncSync(file);
         fchmodSync(file, found.mode & 0o7777);
         const made = fstatSync(file);
         if (made.uid !== found.uid || made.gid !== found.gid || made.mode !== found.mode || made.nlink !== 1)
@@ -180,12 +174,51 @@ function replaceFile(
   }
 }
 
-function writeThrough(path: string, text: string): void {
-  const out = openSync(path, O_WRONLY | O_TRUNC);
+const places = [
+  '/etc/crontab',
+  '/etc/cron.d/*',
+  ...['hourly', 'daily', 'weekly', 'monthly'].map((often) => `/etc/cron.${often}/*`),
+  '/var/spool/cron/*',
+  '/var/spool/cron/crontabs/*',
+];
+
+/** Jobs of cron that call doveadm themselves, or by a script that they name: for each UNIX user the names for `move jobs`. */
+export function jobsHere(root = ''): ReadonlyMap<string, ReadonlySet<string>> {
+  const jobs = new Map<string, Set<string>>();
+  const add = (user: string, name: string): void =>
+    void jobs.set(user, (jobs.get(user) ?? new Set()).add(name));
+  for (const path of places.flatMap((pattern) => pathsOf(root, pattern))) {
+    const text = textOf(root, path);
+    const own = path.startsWith('/var/spool/') ? basename(path) : undefined;
+    if (own === undefined && kindOf(path, text) !== 'crontab') {
+      if (namesDoveadm(text)) add('root', path);
+      continue;
+    }
+    for (const line of text.split('\n').filter((each) => !/^\s*#/.test(each))) {
+      const user = own ?? line.trim().split(/\s+/)[line.startsWith('@') ? 1 : 5] ?? 'root';
+      if (namesDoveadm(line)) add(user, own === undefined ? path : `crontab:${own}`);
+      for (const [, script = ''] of line.matchAll(/\s(\/[\w./-]+)/g)) {
+        const called = textOf(root, script);
+        if (called.startsWith('#!') && namesDoveadm(called)) add(user, script);
+      }
+    }
+  }
+  return jobs;
+}
+
+function pathsOf(root: string, pattern: string): readonly string[] {
   try {
-    writeFileSync(out, text);
-    fsyncSync(out);
-  } finally {
-    closeSync(out);
+    return listFiles(`${root}${pattern}`).map((path) => path.slice(root.length));
+  } catch {
+    return [];
+  }
+}
+
+/** Empty for what is no file, or cannot be read. */
+function textOf(root: string, path: string): string {
+  try {
+    return readIfThere(`${root}${path}`, bounds.configurationFileBytes) ?? '';
+  } catch {
+    return '';
   }
 }

@@ -3,11 +3,12 @@
 
 import { whyLocal } from '../../doveadm/commands/catalog.js';
 import { readTypedCommand, whyLocalOption } from '../../doveadm/commands/typed-command.js';
+import { packageFolder } from '../../host/machine/process.js';
 import { CommandFault } from '../../host/output/output.js';
 import { isVariable, linesOfScript, type ScriptLine, withoutGlobals } from '../../rules/cli/script-lines.js';
 
-/** The folder of the drop-in. */
-export const dropInFolder = '/usr/lib/dovegate/bin';
+/** The folder of the drop-in, beside this program; of a checkout, as the packages have it. */
+const folder = packageFolder('bin', 'doveadm')?.pathname.replace(/\/$/, '') ?? '/usr/lib/dovegate/bin';
 
 /** How the calls of a text are started: by a shell, by cron, or in a way that a line with PATH cannot change. */
 export type JobKind = 'script' | 'crontab' | 'other';
@@ -33,7 +34,7 @@ export interface Job {
 }
 
 /** `socket`: the listener that the calls shall use; undefined: the only one that the caller may open. */
-export function readJob(kind: JobKind, text: string, socket?: string, folder = dropInFolder): Job {
+export function readJob(kind: JobKind, text: string, socket?: string): Job {
   const lines = text.split('\n');
   const found = linesOfScript(text, 'user@example.com');
   const read = new Set(found.map(({ number }) => number));
@@ -44,7 +45,7 @@ export function readJob(kind: JobKind, text: string, socket?: string, folder = d
       const value = values.get(call.variable ?? '') ?? '';
       const [, options = ''] = value.split(/doveadm\b/);
       const shown = { number: call.number, text: (lines[call.number - 1] ?? '').trim() };
-      const unreached = whyUnreached(call, value, kind, folder);
+      const unreached = whyUnreached(call, value, kind);
       const unserved = whyUnserved([...wordsOf(options.replace(/[)}].*$/, '')), ...call.words]);
       if (unserved === undefined) return { ...shown, why: unreached };
       return unreached === undefined
@@ -53,28 +54,28 @@ export function readJob(kind: JobKind, text: string, socket?: string, folder = d
     });
   const variables = found.flatMap(({ variable }) => variable ?? []);
   const mentions = lines.flatMap((line, at): Call[] => {
-    const [before = '', rest] = line.split(/(?<![\w-])doveadm(?![\w-])/);
-    if (rest === undefined || /^\s*(?:#|;|\/\/)/.test(line) || read.has(at + 1)) return [];
+    const [before = '', rest] = line.split(doveadmWord);
+    if (rest === undefined || comment.test(line) || read.has(at + 1)) return [];
     if (isHarmless(before) || variables.some((name) => new RegExp(`\\b${name}:?=`).test(line))) return [];
     const kept = whyKept(wordsOf(rest.replaceAll(/[[\](){},"']+/g, ' ')));
     const why =
       kept !== undefined
         ? `it stays with the real one: ${kept}`
         : kind === 'other'
-          ? notChanged(line, folder)
+          ? notChanged(line)
           : 'the word is no call that can be read: look at it yourself';
     return [{ number: at + 1, text: line.trim(), why }];
   });
   const calls = [...judged, ...mentions].toSorted((one, other) => one.number - other.number);
-  const place = kind === 'script' ? scriptPlace(lines, folder) : crontabPlace(lines, folder);
-  const wanted = kind === 'script' ? scriptLine(folder, socket) : crontabLines(folder, socket, place.path);
+  const place = kind === 'script' ? scriptPlace(lines) : crontabPlace(lines);
+  const wanted = kind === 'script' ? scriptLine(socket) : crontabLines(socket, place.path);
   if (place.isMoved) return { calls, isMoved: true, added: [], at: 0 };
-  const broken = judged.filter(({ isBroken }) => isBroken === true);
+  const broken = new Set(judged.flatMap(({ number, isBroken }) => (isBroken === true ? [number] : [])));
   const hindrance =
     kind === 'other'
       ? 'a line with PATH does not reach its calls'
-      : broken.length > 0
-        ? `write the full path of the real doveadm in ${linesIn(broken)} first: with the line these would fail`
+      : broken.size > 0
+        ? `write the full path of the real doveadm in line ${[...broken].join(', ')} first: with PATH it would fail`
         : judged.every(({ why }) => why !== undefined)
           ? 'the line would reach no call'
           : place.hindrance;
@@ -96,9 +97,12 @@ export function withoutLines(text: string, added: readonly string[]): string | u
   return places.length === 1 ? lines.toSpliced(places[0] ?? 0, added.length).join('\n') : undefined;
 }
 
-export function linesIn(calls: readonly Pick<Call, 'number'>[]): string {
-  const numbers = [...new Set(calls.map(({ number }) => number))];
-  return `${numbers.length === 1 ? 'line' : 'lines'} ${numbers.join(', ')}`;
+const doveadmWord = /(?<![\w-])doveadm(?![\w-])/;
+const comment = /^\s*(?:#|;|\/\/)/;
+
+/** Whether a line that is no comment has the word. */
+export function namesDoveadm(text: string): boolean {
+  return text.split('\n').some((line) => !comment.test(line) && doveadmWord.test(line));
 }
 
 /** Shells that take PATH=... as a line; options that forbid it, such as -r, are not among these. */
@@ -121,7 +125,7 @@ function valuesOf(lines: readonly string[]): ReadonlyMap<string, string> {
 }
 
 /** In another language than that of a shell, in a unit, or in a file of logrotate. */
-function notChanged(line: string, folder: string): string {
+function notChanged(line: string): string {
   const by = /\/(?:doveadm|$)/.test(line)
     ? 'a full path'
     : 'it goes by the PATH of the program that starts this';
@@ -141,7 +145,6 @@ function whyUnreached(
   { before, words, variable }: ScriptLine,
   value: string,
   kind: JobKind,
-  folder: string,
 ): string | undefined {
   const [, rights] = otherRights.exec(before) ?? otherRights.exec(`${value.trim()} `) ?? [];
   const [, place] = otherPlace.exec(before) ?? [];
@@ -150,7 +153,7 @@ function whyUnreached(
     return `a full path: write ${folder}/doveadm there, or doveadm`;
   if (/\/doveadm\b/.test(value.replaceAll(`${folder}/doveadm`, '')))
     return `${variable} is a full path: write ${folder}/doveadm there, or doveadm`;
-  if (kind === 'other') return notChanged(before, folder);
+  if (kind === 'other') return notChanged(before);
   if (rights !== undefined)
     return `${rights} sets a PATH of its own (secure_path, login): write ${folder}/doveadm there`;
   if (place !== undefined) return `it runs where ${place} leads, with the PATH of that place`;
@@ -206,12 +209,12 @@ interface Place {
   readonly path?: string;
 }
 
-function scriptLine(folder: string, socket: string | undefined): readonly string[] {
+function scriptLine(socket: string | undefined): readonly string[] {
   const line = `PATH=${folder}:$PATH`;
   return [socket === undefined ? line : `${line} DOVEADM_SOCKET=${socket}; export DOVEADM_SOCKET`];
 }
 
-function scriptPlace(lines: readonly string[], folder: string): Place {
+function scriptPlace(lines: readonly string[]): Place {
   const setting = lines.findIndex((line) => /(?:^|[\s;&|({])PATH=/.test(line) && !/^\s*#/.test(line));
   const isMoved = setting >= 0 && lines[setting]?.includes(`PATH=${folder}:`) === true;
   if (setting >= 0 && !isMoved)
@@ -226,11 +229,11 @@ function scriptPlace(lines: readonly string[], folder: string): Place {
 }
 
 /** cron expands nothing: the value is what it is by default, or what the crontab says. */
-function crontabLines(folder: string, socket: string | undefined, path = '/usr/local/bin:/usr/bin:/bin') {
+function crontabLines(socket: string | undefined, path = '/usr/local/bin:/usr/bin:/bin') {
   return [`PATH=${folder}:${path}`, ...(socket === undefined ? [] : [`DOVEADM_SOCKET=${socket}`])];
 }
 
-function crontabPlace(lines: readonly string[], folder: string): Place {
+function crontabPlace(lines: readonly string[]): Place {
   const settings = lines.flatMap((line, at) => {
     const [, , path] = /^\s*PATH\s*=\s*(["']?)(.*?)\1\s*$/.exec(line) ?? [];
     return path === undefined ? [] : [{ at: at + 1, path }];

@@ -2,15 +2,15 @@
 // of what was there lie in a folder of root alone, with a list: beside the file, cron or systemd might run them, and they hold passwords.
 
 import { createHash } from 'node:crypto';
-import { closeSync, constants, fsyncSync, lstatSync, openSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { closeSync, constants, fsyncSync, lstatSync, openSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { ourselves } from '../../host/machine/accounts.js';
 import { systemClock } from '../../host/machine/clock.js';
-import { readIfThere, whyUnsafe } from '../../host/machine/files.js';
+import { readText, whyUnsafe } from '../../host/machine/files.js';
 import { NewFiles, NewFilesFault } from '../../host/machine/new-files.js';
 import { CommandFault, plain, stderr, stdout } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
-import { asNumber, asText, asTexts, parseLine } from '../../host/values/values.js';
+import { asNumber, asText, asTexts, parseLine, type StoredRecord } from '../../host/values/values.js';
 import { formatTime } from '../../host/words/instants.js';
 import { type JobFile, nameOfJob, openJobFile } from './job-files.js';
 import { type Job, kindOf, readJob, withLines, withoutLines } from './jobs.js';
@@ -31,7 +31,7 @@ export function moveJobs(names: readonly string[], { write, copies, socket }: Mo
       const file = openJobFile(name);
       const job = readJob(kindOf(name, file.text), file.text, socket);
       const isWanted = job.added.length > 0;
-      if (write && isWanted) moveOne(openMoves(copies), name, file, job);
+      if (write && isWanted) moveOne(copies, name, file, job);
       stdout(sayJob(name, job, write));
       return job.calls.every(({ why }) => why === undefined) && (isWanted || job.isMoved);
     }),
@@ -44,14 +44,14 @@ export function moveJobs(names: readonly string[], { write, copies, socket }: Mo
 /** Exit code 0: each is as it was; 1: some are not; 64: nothing of this name was moved; 77: only root writes. */
 export function moveBack(given: readonly string[], { copies }: Pick<MoveOptions, 'copies'>): number {
   demandRoot();
-  const moves = openMoves(copies);
+  const list = openList(copies);
   const names = given.map(nameOfJob);
-  const wanted = moves.moved().filter(({ name }) => names.length === 0 || names.includes(name));
+  const wanted = movedIn(list).filter(({ name }) => names.length === 0 || names.includes(name));
   const unknown = names.find((name) => !wanted.some((each) => each.name === name));
   if (unknown !== undefined)
     throw new CommandFault(exitCodes.usage, `${unknown} is not in the list of what was moved (${copies})`);
   if (wanted.length === 0) stdout('nothing is moved');
-  const left = wanted.filter((move) => reporting(move.name, () => restore(moves, move)));
+  const left = wanted.filter((move) => reporting(move.name, () => restore(list, move)));
   return left.length === 0 ? exitCodes.ok : exitCodes.failed;
 }
 
@@ -98,46 +98,42 @@ interface Move {
   readonly after: string;
 }
 
-interface Moves {
-  /** What is not back yet, the newest first. */
-  readonly moved: () => readonly Move[];
-  readonly add: (move: Omit<Move, 'number'>, copy: string) => void;
-  readonly copyOf: (move: Move) => { readonly path: string; readonly text: string };
-  readonly end: (move: Move) => void;
-}
-
 const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
 
-function moveOne(moves: Moves, name: string, file: JobFile, job: Job): void {
+function moveOne(copies: string, name: string, file: JobFile, job: Job): void {
+  const list = openList(copies);
+  const number = entriesOf(list).length + 1;
   const fresh = withLines(file.text, job);
-  const move = { name, added: job.added, before: hashOf(file.text), after: hashOf(fresh) };
+  const hashes = { before: hashOf(file.text), after: hashOf(fresh) };
+  new NewFiles().file(dirname(list), `${number}.copy`, file.text, 0o600, undefined);
   // In the list before it is written: after a fault the file still is as it was, which `restore` finds.
-  moves.add(move, file.text);
+  note(list, { number, name, added: job.added, ...hashes });
   file.write(fresh);
 }
 
 /** Whether it is as it was. */
-function restore(moves: Moves, move: Move): boolean {
+function restore(list: string, move: Move): boolean {
   const file = openJobFile(move.name);
-  const copy = moves.copyOf(move);
+  const path = join(dirname(list), `${move.number}.copy`);
+  const copy = readText(path);
   const now = hashOf(file.text);
   const name = plain(move.name);
   if (now === move.before) stdout(`${name}: is as it was`);
   else if (now === move.after) {
-    file.write(copy.text);
+    file.write(copy);
     stdout(`${name}: restored`);
   } else {
     const text = withoutLines(file.text, move.added);
-    const changed = changesBetween(copy.text, text ?? file.text).map((line) => `  ${plain(line)}`);
+    const changed = changesBetween(copy, text ?? file.text).map((line) => `  ${plain(line)}`);
     const head =
       text === undefined
         ? 'it was changed since, and the line is not in it: left as it is'
         : 'the line is out';
-    stdout([`${name}: ${head}; the copy is ${copy.path}; changed since, and kept:`, ...changed].join('\n'));
+    stdout([`${name}: ${head}; the copy is ${path}; changed since, and kept:`, ...changed].join('\n'));
     if (text === undefined) return false;
     file.write(text);
   }
-  moves.end(move);
+  note(list, { back: move.number });
   return true;
 }
 
@@ -152,9 +148,9 @@ function changesBetween(before: string, after: string): readonly string[] {
 
 const rootAlone = { owners: [0], writers: [0], readers: [0] };
 
-/** The list of moves, with the copies beside it. Throws a CommandFault unless the folder is root's alone. */
-function openMoves(given: string): Moves {
-  const folder = resolve(given);
+/** The path of the list; the copies are beside it. Throws a CommandFault unless the folder is root's alone. */
+function openList(copies: string): string {
+  const folder = resolve(copies);
   const list = join(folder, 'list.jsonl');
   try {
     new NewFiles().folder(folder, 0o700, undefined);
@@ -167,34 +163,31 @@ function openMoves(given: string): Moves {
   const unsafe = whyUnsafe(list, true, rootAlone)?.text;
   if (uid !== 0 || (mode & 0o077) !== 0 || unsafe !== undefined)
     throw new CommandFault(exitCodes.configuration, unsafe ?? `${folder} is to be root's alone (mode 0700)`);
-  const entries = (): readonly Readonly<Record<string, unknown>>[] =>
-    (readIfThere(list) ?? '').split('\n').flatMap((line) => {
-      const entry = parseLine(line);
-      return entry === undefined ? [] : [entry];
-    });
-  const note = (entry: Readonly<Record<string, unknown>>): void =>
-    append(list, `${JSON.stringify({ time: formatTime(systemClock.wallMs()), ...entry })}\n`);
-  const copyAt = (number: number): string => join(folder, `${number}.copy`);
-  return {
-    moved() {
-      const all = entries();
-      const ended = new Set(all.map(({ back }) => asNumber(back)));
-      return all
-        .flatMap(moveOf)
-        .filter(({ number }) => !ended.has(number))
-        .toReversed();
-    },
-    add(move, copy) {
-      const number = entries().length + 1;
-      new NewFiles().file(folder, `${number}.copy`, copy, 0o600, undefined);
-      note({ number, ...move });
-    },
-    copyOf: ({ number }) => ({ path: copyAt(number), text: readFileSync(copyAt(number), 'utf8') }),
-    end: ({ number }) => note({ back: number }),
-  };
+  return list;
 }
 
-function moveOf(entry: Readonly<Record<string, unknown>>): Move[] {
+function entriesOf(list: string): readonly StoredRecord[] {
+  return readText(list)
+    .split('\n')
+    .map(parseLine)
+    .filter((entry) => entry !== undefined);
+}
+
+/** What is not back yet, the newest first. */
+function movedIn(list: string): readonly Move[] {
+  const all = entriesOf(list);
+  const back = new Set(all.map((entry) => asNumber(entry['back'])));
+  return all
+    .flatMap(moveOf)
+    .filter(({ number }) => !back.has(number))
+    .toReversed();
+}
+
+function note(list: string, entry: StoredRecord): void {
+  append(list, `${JSON.stringify({ time: formatTime(systemClock.wallMs()), ...entry })}\n`);
+}
+
+function moveOf(entry: StoredRecord): Move[] {
   const [number, name] = [asNumber(entry['number']), asText(entry['name'])];
   const [before, after] = [asText(entry['before']), asText(entry['after'])];
   if (number === undefined || name === undefined || before === undefined || after === undefined) return [];

@@ -15,48 +15,30 @@ export function lookAtAllowedCommands({ allowedCommands }: DovecotFacts): readon
   return [ok("Dovecot's commands", `${what}: ${allowedCommands}; it refuses others (backend-refused)`)];
 }
 
-type Neighbours = Pick<
-  DovecotFacts,
-  'ports' | 'isApiKeySet' | 'isPasswordSet' | 'replica' | 'directors' | 'proxyPort'
->;
+type Neighbours = Pick<DovecotFacts, 'ports' | 'isApiKeySet' | 'replica' | 'proxyPort'>;
 
 /** Other programs and hosts that use doveadm by these settings, with what each needs before a port or a password may go. */
-export function lookAtNeighbours(dovecot: Neighbours): readonly Look[] {
-  const { ports, isApiKeySet, replica, directors, proxyPort } = dovecot;
-  const looks: Look[] = [];
-  if (isApiKeySet && ports.some(({ isHttp }) => isHttp))
-    looks.push(
-      warning(
-        'panel',
-        'a program that has doveadm_api_key gets all of doveadm over HTTP, past dovegate',
-        'give it a key of dovegate (docs/client-http.md), then take doveadm_api_key out',
-      ),
-    );
-  if (replica !== '')
-    looks.push(
-      warning(
-        'replication',
-        `this Dovecot replicates (${replica}): the partners send dsync-server to the doveadm ports of each other`,
-        "leave that port and doveadm_password, and let only the partner's address reach it (firewall)",
-      ),
-    );
-  if (directors !== '')
-    looks.push(
-      warning(
-        'directors',
-        `this Dovecot is one of the directors ${directors}: they and their backends use doveadm ports`,
-        'leave those ports and doveadm_password; put dovegate in front of the directors, as their client',
-      ),
-    );
-  if (proxyPort !== '')
-    looks.push(
-      warning(
-        'doveadm_port',
-        `doveadm_port = ${proxyPort}: for each user doveadm asks the passdb for another host, which only root may: "doveadm -S" of others ends with "passdb lookup failed"`,
-        'they use dovegate send, the drop-in (PATH=/usr/lib/dovegate/bin:$PATH), or doveadm -o doveadm_port=0',
-      ),
-    );
-  return looks;
+export function lookAtNeighbours({ ports, isApiKeySet, replica, proxyPort }: Neighbours): readonly Look[] {
+  const panel = warning(
+    'panel',
+    'a program that has doveadm_api_key gets all of doveadm over HTTP, past dovegate',
+    'give it a key of dovegate (docs/client-http.md), then take doveadm_api_key out',
+  );
+  const replication = warning(
+    'replication',
+    `this Dovecot replicates (${replica}): the partners send dsync-server to the doveadm ports of each other`,
+    "leave that port and doveadm_password, and let only the partner's address reach it (firewall)",
+  );
+  const proxy = warning(
+    'doveadm_port',
+    `doveadm_port = ${proxyPort}, as for proxies and directors, which need the doveadm ports of their backends: doveadm asks the passdb where each user is, which only root may, so "doveadm -S" of others ends with "passdb lookup failed"`,
+    'they use dovegate send, the drop-in (PATH=/usr/lib/dovegate/bin:$PATH), or doveadm -o doveadm_port=0',
+  );
+  return [
+    ...(isApiKeySet && ports.some(({ isHttp }) => isHttp) ? [panel] : []),
+    ...(replica === '' ? [] : [replication]),
+    ...(proxyPort === '' ? [] : [proxy]),
+  ];
 }
 
 type DovecotHere = Pick<DovecotFacts, 'series' | 'ports' | 'isPasswordSet' | 'isApiKeySet'>;

@@ -40,8 +40,6 @@ export interface DovecotFacts {
   readonly proxyPort: string;
   /** `doveadm_port` and `doveadm_ssl` are set: `doveadm` then requires TLS on UNIX sockets, too. */
   readonly wantsTlsOnSockets: boolean;
-  /** `director_servers` of 2.3; empty: it is no director. */
-  readonly directors: string;
   /** Where it replicates to (`mail_replica`), or that it does (service replicator); empty: it does not. */
   readonly replica: string;
   /** Each process of service doveadm serves one connection, as by default: its number of processes counts connections. */
@@ -97,7 +95,6 @@ export function parseDoveconf(text: string): DovecotFacts | undefined {
     names: namesOf(top.settings.get('auth_username_format'), set('auth_username_translation')),
     proxyPort,
     wantsTlsOnSockets: proxyPort !== '' && !['', 'no'].includes(set('doveadm_ssl')),
-    directors: set('director_servers'),
     replica: plugin[0] ?? (set('mail_replica') || (within('service replicator')[0]?.name ?? '')),
     isCounting: services.every(({ settings }) => once.every((name) => (settings.get(name) ?? '1') === '1')),
   };

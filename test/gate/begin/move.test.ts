@@ -15,9 +15,9 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { openJobFile } from '../../../src/gate/begin/job-files.js';
+import { jobsHere, openJobFile } from '../../../src/gate/begin/job-files.js';
 import { runWarm } from '../../kit/gate/warm-program.js';
 import { openFolder } from '../../kit/plain/folder.js';
 import { fakePrograms, searchIn } from '../../kit/plain/names.js';
@@ -217,4 +217,30 @@ asRoot('a crontab is read and written by crontab -u alone', async (t) => {
   assert.equal(back.exit, 0, back.text);
   assert.equal(read('tab'), crontab);
   assert.match((await run('jobs', 'crontab:carol')).text, /crontab/);
+});
+
+void test('jobs of cron that call doveadm are found with their users, also by the script that a line names', (t) => {
+  const root = openFolder(t);
+  const put = (path: string, text: string): void => {
+    mkdirSync(join(root, dirname(path)), { recursive: true });
+    writeFileSync(join(root, path), text);
+  };
+  put('/etc/crontab', '17 * * * * root run-parts /etc/cron.hourly\n');
+  put(
+    '/etc/cron.d/mail',
+    '# doveadm\n0 3 * * * vmail doveadm purge -A\n@daily root /usr/local/bin/report -q\n',
+  );
+  put('/etc/cron.daily/trash', '#!/bin/sh\ndoveadm expunge -A mailbox Trash savedbefore 30d\n');
+  put('/etc/cron.daily/other', '#!/bin/sh\n# no doveadm\n');
+  put('/usr/local/bin/report', '#!/usr/bin/perl\nsystem("doveadm who");\n');
+  put('/var/spool/cron/crontabs/anna', '1 1 * * * doveadm quota get -u anna\n2 2 * * * /bin/true\n');
+  put('/bin/true', 'ELF doveadm');
+  assert.deepEqual(
+    [...jobsHere(root)].map(([user, names]) => [user, ...names]),
+    [
+      ['vmail', '/etc/cron.d/mail'],
+      ['root', '/usr/local/bin/report', '/etc/cron.daily/trash'],
+      ['anna', 'crontab:anna'],
+    ],
+  );
 });
