@@ -71,11 +71,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     'backend-look daemon-look dovecot-look look looks others-look start-look',
     'crypto fs path',
   ),
-  'gate/begin': rule(
-    'health',
-    'hash-password init key-new move',
-    'child_process crypto fs path readline stream',
-  ),
+  'gate/begin': rule('health', 'hash-password init key-new move', 'child_process fs path readline stream'),
   'gate/cli': rule('access now health daemon begin', 'serve-command', 'fs path', 'commander zod'),
 };
 

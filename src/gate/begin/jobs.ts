@@ -67,9 +67,8 @@ export function readJob(kind: JobKind, text: string, socket?: string): Job {
     return [{ number: at + 1, text: line.trim(), why }];
   });
   const calls = [...judged, ...mentions].toSorted((one, other) => one.number - other.number);
-  const place = kind === 'script' ? scriptPlace(lines) : crontabPlace(lines);
-  const wanted = kind === 'script' ? scriptLine(socket) : crontabLines(socket, place.path);
-  if (place.isMoved) return { calls, isMoved: true, added: [], at: 0 };
+  const place = kind === 'script' ? scriptPlace(lines, socket) : crontabPlace(lines, socket);
+  if (place.isMoved) return { ...place, calls, added: [], hindrance: undefined };
   const broken = new Set(judged.flatMap(({ number, isBroken }) => (isBroken === true ? [number] : [])));
   const hindrance =
     kind === 'other'
@@ -79,8 +78,7 @@ export function readJob(kind: JobKind, text: string, socket?: string): Job {
         : judged.every(({ why }) => why !== undefined)
           ? 'the line would reach no call'
           : place.hindrance;
-  const isWritten = hindrance === undefined;
-  return { calls, hindrance, isMoved: false, added: isWritten ? wanted : [], at: place.at };
+  return { ...place, calls, hindrance, added: hindrance === undefined ? place.added : [] };
 }
 
 export function withLines(text: string, { added, at }: Pick<Job, 'added' | 'at'>): string {
@@ -201,47 +199,37 @@ function isHarmless(before: string): boolean {
   );
 }
 
-interface Place {
-  readonly at: number;
-  readonly isMoved: boolean;
-  readonly hindrance?: string;
-  /** The value of PATH that a crontab sets. */
-  readonly path?: string;
-}
+type Place = Pick<Job, 'added' | 'at' | 'isMoved' | 'hindrance'>;
 
-function scriptLine(socket: string | undefined): readonly string[] {
+function scriptPlace(lines: readonly string[], socket: string | undefined): Place {
   const line = `PATH=${folder}:$PATH`;
-  return [socket === undefined ? line : `${line} DOVEADM_SOCKET=${socket}; export DOVEADM_SOCKET`];
-}
-
-function scriptPlace(lines: readonly string[]): Place {
-  const setting = lines.findIndex((line) => /(?:^|[\s;&|({])PATH=/.test(line) && !/^\s*#/.test(line));
+  const setting = lines.findIndex((each) => /(?:^|[\s;&|({])PATH=/.test(each) && !/^\s*#/.test(each));
   const isMoved = setting >= 0 && lines[setting]?.includes(`PATH=${folder}:`) === true;
-  if (setting >= 0 && !isMoved)
-    return {
-      at: 1,
-      isMoved: false,
-      hindrance: `line ${setting + 1} sets PATH: begin its value with ${folder}:`,
-    };
-  const own = lines.findIndex((line) => /\b(?:tail|sed|head|awk|dd)\b.*\$\{?(?:0|BASH_SOURCE)\b/.test(line));
-  if (own >= 0) return { at: 1, isMoved, hindrance: `line ${own + 1} reads the script itself, by its lines` };
-  return { at: 1, isMoved };
+  const own = lines.findIndex((each) => /\b(?:tail|sed|head|awk|dd)\b.*\$\{?(?:0|BASH_SOURCE)\b/.test(each));
+  return {
+    at: 1,
+    added: [socket === undefined ? line : `${line} DOVEADM_SOCKET=${socket}; export DOVEADM_SOCKET`],
+    isMoved,
+    hindrance:
+      setting >= 0
+        ? `line ${setting + 1} sets PATH: begin its value with ${folder}:`
+        : own >= 0
+          ? `line ${own + 1} reads the script itself, by its lines`
+          : undefined,
+  };
 }
 
 /** cron expands nothing: the value is what it is by default, or what the crontab says. */
-function crontabLines(socket: string | undefined, path = '/usr/local/bin:/usr/bin:/bin') {
-  return [`PATH=${folder}:${path}`, ...(socket === undefined ? [] : [`DOVEADM_SOCKET=${socket}`])];
-}
-
-function crontabPlace(lines: readonly string[]): Place {
+function crontabPlace(lines: readonly string[], socket: string | undefined): Place {
   const settings = lines.flatMap((line, at) => {
     const [, , path] = /^\s*PATH\s*=\s*(["']?)(.*?)\1\s*$/.exec(line) ?? [];
     return path === undefined ? [] : [{ at: at + 1, path }];
   });
-  const [first] = settings;
-  if (first === undefined) return { at: 0, isMoved: false };
-  if (settings.at(-1)?.path.startsWith(`${folder}:`) === true) return { at: 0, isMoved: true };
-  if (settings.length === 1) return { ...first, isMoved: false };
-  const hindrance = `lines ${settings.map(({ at }) => at).join(', ')} set PATH: begin each value with ${folder}:`;
-  return { at: 0, isMoved: false, hindrance };
+  const [{ at, path } = { at: 0, path: '/usr/local/bin:/usr/bin:/bin' }, ...more] = settings;
+  return {
+    at,
+    added: [`PATH=${folder}:${path}`, ...(socket === undefined ? [] : [`DOVEADM_SOCKET=${socket}`])],
+    isMoved: settings.at(-1)?.path.startsWith(`${folder}:`) === true,
+    hindrance: more.length === 0 ? undefined : `several lines set PATH: begin each value with ${folder}:`,
+  };
 }

@@ -1,14 +1,13 @@
 // `dovegate move jobs` and `dovegate move back`: the line that makes the calls of a script or a crontab go to dovegate, and its end. Copies
 // of what was there lie in a folder of root alone, with a list: beside the file, cron or systemd might run them, and they hold passwords.
 
-import { createHash } from 'node:crypto';
 import { closeSync, constants, fsyncSync, lstatSync, openSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { ourselves } from '../../host/machine/accounts.js';
 import { systemClock } from '../../host/machine/clock.js';
 import { readText, whyUnsafe } from '../../host/machine/files.js';
 import { NewFiles, NewFilesFault } from '../../host/machine/new-files.js';
-import { CommandFault, plain, stderr, stdout } from '../../host/output/output.js';
+import { CommandFault, formatFault, plain, stderr, stdout } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import { asNumber, asText, asTexts, parseLine, type StoredRecord } from '../../host/values/values.js';
 import { formatTime } from '../../host/words/instants.js';
@@ -61,8 +60,7 @@ function reporting(name: string, run: () => boolean): boolean {
     return !run();
   } catch (fault) {
     if (!(fault instanceof CommandFault)) throw fault;
-    const cause = fault.cause instanceof Error ? `: ${fault.cause.message}` : '';
-    stderr(plain(`${name}: ${fault.message.replace(`${name}: `, '')}${cause}`));
+    stderr(`${plain(name)}: ${formatFault(fault).replace(`${plain(name)}: `, '')}`);
     return true;
   }
 }
@@ -93,47 +91,38 @@ interface Move {
   readonly number: number;
   readonly name: string;
   readonly added: readonly string[];
-  /** Hashes of the text before and after it. */
-  readonly before: string;
-  readonly after: string;
 }
 
-const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex');
+const copyOf = (list: string, number: number): string => join(dirname(list), `${number}.copy`);
 
 function moveOne(copies: string, name: string, file: JobFile, job: Job): void {
   const list = openList(copies);
   const number = entriesOf(list).length + 1;
-  const fresh = withLines(file.text, job);
-  const hashes = { before: hashOf(file.text), after: hashOf(fresh) };
-  new NewFiles().file(dirname(list), `${number}.copy`, file.text, 0o600, undefined);
+  new NewFiles().file(dirname(list), basename(copyOf(list, number)), file.text, 0o600, undefined);
   // In the list before it is written: after a fault the file still is as it was, which `restore` finds.
-  note(list, { number, name, added: job.added, ...hashes });
-  file.write(fresh);
+  note(list, { number, name, added: job.added });
+  file.write(withLines(file.text, job));
 }
 
 /** Whether it is as it was. */
-function restore(list: string, move: Move): boolean {
-  const file = openJobFile(move.name);
-  const path = join(dirname(list), `${move.number}.copy`);
-  const copy = readText(path);
-  const now = hashOf(file.text);
-  const name = plain(move.name);
-  if (now === move.before) stdout(`${name}: is as it was`);
-  else if (now === move.after) {
-    file.write(copy);
-    stdout(`${name}: restored`);
-  } else {
-    const text = withoutLines(file.text, move.added);
-    const changed = changesBetween(copy, text ?? file.text).map((line) => `  ${plain(line)}`);
+function restore(list: string, { number, name, added }: Move): boolean {
+  const file = openJobFile(name);
+  const copy = copyOf(list, number);
+  const before = readText(copy);
+  const text = withoutLines(file.text, added);
+  if (file.text === before) stdout(`${plain(name)}: is as it was`);
+  else if (text === before) stdout(`${plain(name)}: restored`);
+  else {
+    const changed = changesBetween(before, text ?? file.text).map((line) => `  ${plain(line)}`);
     const head =
       text === undefined
         ? 'it was changed since, and the line is not in it: left as it is'
         : 'the line is out';
-    stdout([`${name}: ${head}; the copy is ${path}; changed since, and kept:`, ...changed].join('\n'));
+    stdout([`${plain(name)}: ${head}; the copy is ${copy}; changed since, and kept:`, ...changed].join('\n'));
     if (text === undefined) return false;
-    file.write(text);
   }
-  note(list, { back: move.number });
+  if (text !== undefined) file.write(text);
+  note(list, { back: number });
   return true;
 }
 
@@ -189,9 +178,7 @@ function note(list: string, entry: StoredRecord): void {
 
 function moveOf(entry: StoredRecord): Move[] {
   const [number, name] = [asNumber(entry['number']), asText(entry['name'])];
-  const [before, after] = [asText(entry['before']), asText(entry['after'])];
-  if (number === undefined || name === undefined || before === undefined || after === undefined) return [];
-  return [{ number, name, before, after, added: asTexts(entry['added']) }];
+  return number === undefined || name === undefined ? [] : [{ number, name, added: asTexts(entry['added']) }];
 }
 
 function append(path: string, line: string): void {

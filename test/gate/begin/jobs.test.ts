@@ -40,7 +40,7 @@ test('a crontab gets a literal value: its own one behind the folder, if it has o
   assert.ok(readJob('crontab', withLines(own, readJob('crontab', own))).isMoved);
   assert.match(
     readJob('crontab', `${own}PATH=/bin\n1 * * * * doveadm who\n`).hindrance ?? '',
-    /^lines 1, 5 set PATH/,
+    /^several lines set PATH/,
   );
   assert.deepEqual(
     readJob('crontab', crontab, '/run/dovegate/a.sock').added[1],
