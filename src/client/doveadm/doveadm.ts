@@ -8,7 +8,8 @@ import {
   whyLocalOption,
   writeUsage,
 } from '../../doveadm/commands/typed-command.js';
-import { ownSockets, packaged } from '../../host/machine/packaged.js';
+import { ownSockets } from '../../host/machine/files.js';
+import { packaged } from '../../host/machine/packaged.js';
 import { CommandFault, formatFault, stderr, stdout, wrongUsage } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import { ask, type UserSource } from './ask.js';

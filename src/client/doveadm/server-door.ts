@@ -5,8 +5,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { exitCodeOf as statusExitCode } from '../../doveadm/reply/reply.js';
 import { systemClock } from '../../host/machine/clock.js';
-import { readSecretFile, readText } from '../../host/machine/files.js';
-import { ownSockets, packaged } from '../../host/machine/packaged.js';
+import { ownSockets, readSecretFile, readText } from '../../host/machine/files.js';
+import { packaged } from '../../host/machine/packaged.js';
 import { CommandFault, wrongUsage } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import { isOfThisMachine } from '../../host/ports/peer.js';

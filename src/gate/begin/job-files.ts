@@ -47,12 +47,9 @@ export function openJobFile(name: string): JobFile {
     return user === undefined ? openFile(name) : openCrontab(user);
   } catch (cause) {
     if (cause instanceof CommandFault) throw cause;
-    throw refused(`${name}: ${isIrregular(cause) ? 'it is a link, or no plain file' : whyFailed(cause)}`);
+    throw refused(`${name}: ${whyFailed(cause)}`);
   }
 }
-
-const isIrregular = (cause: unknown): boolean =>
-  cause instanceof Error && 'code' in cause && cause.code === 'EFTYPE';
 
 function refused(text: string, cause?: unknown): CommandFault {
   return new CommandFault(exitCodes.configuration, text, cause);

@@ -39,13 +39,17 @@ export function readJob(kind: JobKind, text: string, socket?: string): Job {
   const found = linesOfScript(text, 'user@example.com');
   const read = new Set(found.map(({ number }) => number));
   const values = valuesOf(lines);
+  const over = lines.findIndex((line) => textOver.test(line));
   const judged = found
     .filter(({ before }) => !isHarmless(before))
     .map((call): Call => {
       const value = values.get(call.variable ?? '') ?? '';
       const [, options = ''] = value.split(/doveadm\b/);
       const shown = { number: call.number, text: (lines[call.number - 1] ?? '').trim() };
-      const unreached = whyUnreached(call, value, kind);
+      const unreached =
+        over >= 0 && over < call.number - 1
+          ? `line ${over + 1} hands on a text of several lines: look whether this call is in it`
+          : whyUnreached(call, value, kind);
       const unserved = whyUnserved([...wordsOf(options.replace(/[)}].*$/, '')), ...call.words]);
       if (unserved === undefined) return { ...shown, why: unreached };
       return unreached === undefined
@@ -136,8 +140,12 @@ function wordsOf(text: string): readonly string[] {
 
 const otherRights = /(?:^|[\s;|&(`"'])(?:\S*\/)?(sudo|doas|su|runuser|pkexec|chroot)\s[^;|&]*$/;
 const otherPlace =
-  /(?:^|[\s;|&(`"'])(?:\S*\/)?(ssh|docker|podman|kubectl|nsenter|machinectl|at|batch|systemd-run)\s[^;|&]*$/;
+  /(?:^|[\s;|&(`"'])(?:\S*\/)?(ssh|docker(?:-compose)?|podman|kubectl|nsenter|machinectl|at|batch|systemd-run)\s[^;|&]*$/;
 const ownPath = /\benv\s+(?:-i|-|--ignore-environment|PATH=\S*)\s[^;|&]*$|(?:^|[\s;|&(`])PATH=\S*\s+[^;|&]*$/;
+
+/** The beginning of a script of several lines for another shell, or another machine. */
+const textOver =
+  /\b(?:ssh|docker(?:-compose)?|podman|kubectl|nsenter|chroot|sudo|su|runuser)\b.*<<|\s-\w*c\s+(?:'[^']*|"[^"]*)$/;
 
 function whyUnreached(
   { before, words, variable }: ScriptLine,

@@ -78,7 +78,7 @@ function sayJob(name: string, { calls, hindrance, isMoved, added, at }: Job, isW
       ? `${isWritten ? 'added' : 'to add'} ${where}`
       : `not changed: ${hindrance}`;
   return [
-    `${plain(name)}: ${going} of ${calls.length} calls of doveadm go to dovegate; ${plain(head)}`,
+    `${plain(name)}: ${going} of ${calls.length} calls of doveadm ${hindrance === undefined ? 'go' : 'could go'} to dovegate; ${plain(head)}`,
     ...added.map((line) => `  + ${plain(line)}`),
     ...calls.map(
       ({ number, text, why }) =>

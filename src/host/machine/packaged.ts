@@ -1,8 +1,5 @@
 // What the packages make: users, each with a group of its name, and the places where a command looks without a readable configuration.
 
-import { accessSync, constants, readdirSync } from 'node:fs';
-import { join } from 'node:path';
-
 export const packaged = {
   user: 'dovegate',
   pageUser: 'dovegate-page',
@@ -22,27 +19,3 @@ export function standardConfig(): string {
 }
 
 export const standardConfigHelp = `$DOVEGATE_CONFIG, else ${packaged.file}`;
-
-const otherSockets: readonly string[] = ['admin.sock', 'page.sock', 'door.sock', 'ship.sock'];
-
-/** The sockets of listeners in the folder of a gate that this process may open. */
-export function ownSockets(folder: string): readonly string[] {
-  try {
-    return readdirSync(folder)
-      .filter((name) => name.endsWith('.sock') && !otherSockets.includes(name))
-      .map((name) => join(folder, name))
-      .filter(isOpen)
-      .toSorted();
-  } catch {
-    return [];
-  }
-}
-
-function isOpen(path: string): boolean {
-  try {
-    accessSync(path, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -80,6 +80,31 @@ test('what PATH does not reach is named, line by line', () => {
   ]);
 });
 
+test('what public scripts do: containers, text of several lines for another shell, back ticks, a loop that reads a list', () => {
+  const script = [
+    '#!/usr/bin/env bash',
+    'for user in `doveadm user "*"`; do',
+    '  doveadm backup -n inbox -f -u $user "maildir:$TMP/${user#*@}:LAYOUT=fs"',
+    '  out="$(doveadm quota get -u "$user" 2>/dev/null || true)"',
+    'done < <(doveadm user -f home "$1" 2>/dev/null | cut -f1)',
+    'if ! command -v doveadm >/dev/null; then echo "x: doveadm is missing"; fi',
+    'docker-compose exec -T dovecot doveadm expunge -A mailbox Junk savedbefore 12w',
+    'doveadm -vD expunge -A mailbox ${box} before ${cutoff}',
+    "ssh mail2 sh -lc '",
+    '  doveadm purge -A',
+    "'",
+  ].join('\n');
+  assert.deepEqual(callsOf(script), [
+    '2',
+    '3',
+    '4',
+    '5',
+    '7: it runs where docker-compose leads, with the PATH of that place',
+    '8',
+    '10: line 9 hands on a text of several lines: look whether this call is in it',
+  ]);
+});
+
 test('other languages, units and logrotate get no line', () => {
   const place = 'it goes by the PATH of the program that starts this';
   for (const [text, path, ...whys] of [
