@@ -85,7 +85,7 @@ export async function doctor(
             isWhole,
             hasJournal: left === undefined || left.hiding.length === 0,
           });
-    const seen = counted && lookAtOthers(counted, readQuiet(), systemClock.wallMs());
+    const seen = facts && counted && lookAtOthers(counted, readQuiet(facts), systemClock.wallMs());
     const looks = [...looksOf(config, loaded), ...found, ...(seen === undefined ? [] : [seen.look])];
     const isDenied =
       whyNoRight(config, 'read') === 'EACCES' ||
@@ -93,8 +93,10 @@ export async function doctor(
     const next = isDenied ? commandOfAnybody(config, settings) : nextOf(looks, config);
     await print(screen, looks, next, json);
     // After the looks, which dial too: these are no connections of others.
-    const last = seen && facts && (await countConnections(facts, await askStatus(config, admin)));
-    if (seen !== undefined && last !== undefined) writeQuiet({ ...last, since: seen.since });
+    if (facts !== undefined && seen !== undefined) {
+      const last = await countConnections(facts, await askStatus(config, admin));
+      if (last !== undefined) writeQuiet(facts, { ...last, since: seen.since });
+    }
     if (isDenied) return exitCodes.notPermitted;
     if (!isWhole) return exitCodes.configuration;
     return looks.some(({ status }) => status === 'bad') ? exitCodes.failed : exitCodes.ok;

@@ -15,10 +15,16 @@ export function lookAtAllowedCommands({ allowedCommands }: DovecotFacts): readon
   return [ok("Dovecot's commands", `${what}: ${allowedCommands}; it refuses others (backend-refused)`)];
 }
 
-type Neighbours = Pick<DovecotFacts, 'ports' | 'isApiKeySet' | 'replica' | 'proxyPort'>;
+type Neighbours = Pick<DovecotFacts, 'series' | 'ports' | 'isApiKeySet' | 'replica' | 'proxyPort'>;
 
 /** Other programs and hosts that use doveadm by these settings, with what each needs before a port or a password may go. */
-export function lookAtNeighbours({ ports, isApiKeySet, replica, proxyPort }: Neighbours): readonly Look[] {
+export function lookAtNeighbours(dovecot: Neighbours): readonly Look[] {
+  const { series, ports, isApiKeySet, replica, proxyPort } = dovecot;
+  // A process of 2.3.19 that has served a user asks with the rights of that user.
+  const reused =
+    series === '2.3'
+      ? '; 2.3 refuses so each second command of a connection: give the backend of dovegate "idle: 0" and "max_lifetime: 1ms"'
+      : '';
   const panel = warning(
     'panel',
     'a program that has doveadm_api_key gets all of doveadm over HTTP, past dovegate',
@@ -32,7 +38,7 @@ export function lookAtNeighbours({ ports, isApiKeySet, replica, proxyPort }: Nei
   const proxy = warning(
     'doveadm_port',
     `doveadm_port = ${proxyPort}, as for proxies and directors, which need the doveadm ports of their backends: doveadm asks the passdb where each user is, which only root may, so "doveadm -S" of others ends with "passdb lookup failed"`,
-    'they use dovegate send, the drop-in (PATH=/usr/lib/dovegate/bin:$PATH), or doveadm -o doveadm_port=0',
+    `they use dovegate send, the drop-in (PATH=/usr/lib/dovegate/bin:$PATH), or doveadm -o doveadm_port=0${reused}`,
   );
   return [
     ...(isApiKeySet && ports.some(({ isHttp }) => isHttp) ? [panel] : []),

@@ -24,8 +24,8 @@ export interface Quiet extends Counted {
   readonly since: string;
 }
 
-/** Only root looks at it; what is counted ends with the machine's run. */
-const file = '/run/dovegate-doctor.json';
+/** In the folder of Dovecot's sockets, which is root's and ends with the machine's run. */
+const fileIn = (baseDirectory: string): string => `${baseDirectory}/dovegate-doctor.json`;
 
 /** Undefined: it cannot be counted here. */
 export async function countConnections(
@@ -49,16 +49,20 @@ function dialsIn(metrics: string): number {
   return [...lines].reduce((sum, [, end = '', n]) => (end.startsWith('dial-') ? sum : sum + Number(n)), 0);
 }
 
-export function readQuiet(): Quiet | undefined {
-  const { run, started, dialled, since } = parseLine(readIfThere(file) ?? '') ?? {};
+export function readQuiet({ baseDirectory }: Pick<DovecotFacts, 'baseDirectory'>): Quiet | undefined {
+  const { run, started, dialled, since } = parseLine(readIfThere(fileIn(baseDirectory)) ?? '') ?? {};
   return isText(run) && isText(since) && isCount(started) && isCount(dialled)
     ? { run, since, started, dialled }
     : undefined;
 }
 
 /** As counted at the end of doctor, whose own dials are in it: the next one begins there. */
-export function writeQuiet(quiet: Quiet): void {
-  writeAtomically(file, `${JSON.stringify(quiet)}\n`);
+export function writeQuiet({ baseDirectory }: Pick<DovecotFacts, 'baseDirectory'>, quiet: Quiet): void {
+  try {
+    writeAtomically(fileIn(baseDirectory), `${JSON.stringify(quiet)}\n`);
+  } catch {
+    // As in a container, where that folder is mounted to be read only: each doctor begins to count.
+  }
 }
 
 const dayMs = 86_400_000;

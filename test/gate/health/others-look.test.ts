@@ -31,6 +31,7 @@ void test('growth less our own dials', () => {
 
 void test('panels, replication and proxies, with what each needs', () => {
   const none = {
+    series: '2.3' as const,
     ports: [],
     isApiKeySet: false,
     replica: '',
@@ -49,6 +50,11 @@ void test('panels, replication and proxies, with what each needs', () => {
     ['warning panel', 'warning replication', 'warning doveadm_port'],
   );
   assert.match(all[2]?.text ?? '', /"passdb lookup failed"/);
+  assert.match(all[2]?.todo ?? '', /"idle: 0" and "max_lifetime: 1ms"$/);
+  assert.doesNotMatch(
+    lookAtNeighbours({ ...none, series: '2.4', proxyPort: '24245' })[0]?.todo ?? '',
+    /idle/,
+  );
   // Without a key nobody uses the HTTP port.
   assert.deepEqual(
     lookAtNeighbours({ ...none, ports: [{ port: 8080, addresses: ['*'], isHttp: true }] }),
