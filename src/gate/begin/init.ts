@@ -563,8 +563,7 @@ function jobLines(): readonly string[] {
     '',
     'jobs of cron that call doveadm, by the UNIX user of each:',
     ...jobs.map(([user, names]) => `  ${user}: ${[...names].join(' ')}`),
-    'each user is a member of a team; a job of root gets a user of its own (useradd --system NAME, init with --team NAME=NAME);',
-    'what one line with PATH does for them: dovegate move jobs, with their names from above',
+    'each user joins a team; a job of root gets one (useradd --system NAME, --team NAME=NAME); then: dovegate move jobs FILE...',
   ];
 }
 
