@@ -5,6 +5,7 @@
 //   npm run uninstall:system -- [--prefix DIR] [--destdir DIR]      (install.sh of a release archive does both with a Node of its own)
 //
 //   PREFIX/lib/dovegate/             the files of the package, and the packages that it needs; PREFIX/bin/dovegate leads there
+//   PREFIX/lib/dovegate/bin/doveadm  the drop-in, a folder for PATH; the real doveadm keeps its place
 //   PREFIX/lib/systemd/system/ ...   the units, sysusers.d, tmpfiles.d (below /usr/local/lib where PREFIX is not /usr)
 //   PREFIX/share/ ...                completion of dovegate for bash, zsh and fish
 //   /etc/dovegate/                   credentials/ (0700); with --destdir also an example of dovegate.yaml, if there is none
@@ -293,6 +294,8 @@ function install() {
   const ours = readFileSync(join(root, 'dist/main.js'), 'utf8').replace(/^#!.*/, `#!${node}`);
   write(at(`${fresh}/dist/main.js`), ours);
   chmodSync(at(`${fresh}/dist/main.js`), 0o755);
+  makeFolder(at(`${fresh}/bin`));
+  symlinkSync('../dist/main.js', at(`${fresh}/bin/doveadm`));
   rmSync(at(program), { recursive: true, force: true });
   renameSync(at(fresh), at(program));
   for (const [name, path] of units) {

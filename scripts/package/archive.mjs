@@ -18,7 +18,10 @@ export function packArchive(output, stage, build) {
   mkdirSync(join(stage, 'archive'));
   const folder = join(stage, 'archive', name);
   // As it is installed: without what a program does not need of its packages.
-  cpSync(join(installed, 'usr/lib/dovegate'), folder, { recursive: true });
+  cpSync(join(installed, 'usr/lib/dovegate'), folder, {
+    recursive: true,
+    verbatimSymlinks: true,
+  });
   rmSync(installed, { recursive: true });
   cpSync(join(root, 'scripts/package/install.sh'), join(folder, 'install.sh'));
   setTimes(join(stage, 'archive'), sourceDate());

@@ -30,7 +30,7 @@ export const parts: readonly Part[] = [
     name: 'rules',
     face: words(`
       answers/command-list answers/explanation answers/own-questions answers/policy-tests answers/read-answer answers/recorded-line
-      answers/rights answers/statement cli/named-listener cli/rules-commands cli/test config/admin-schema config/check-beside config/cursor config/fault
+      answers/rights answers/statement cli/named-listener cli/rules-commands cli/script-lines cli/test config/admin-schema config/check-beside config/cursor config/fault
       config/fleet-names config/kept-files config/parse-client config/parse-settings config/parse-yaml config/policy-list
       config/problem config/receiver config/schema config/schema-parts config/settings config/sink-files config/sinks config/store-place config/validate
       config/without-doubtful identity/credentials identity/human identity/origin identity/person identity/principal

@@ -68,10 +68,10 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
   // What `doctor` looks at: it dials as the daemon does.
   'gate/health': rule(
     'outcome lookup pool telemetry',
-    'backend-look daemon-look dovecot-look look looks start-look',
+    'backend-look daemon-look dovecot-look look looks others-look start-look',
     'crypto fs path',
   ),
-  'gate/begin': rule('health', 'hash-password init key-new', 'fs path readline stream'),
+  'gate/begin': rule('health', 'hash-password init key-new move', 'child_process fs path readline stream'),
   'gate/cli': rule('access now health daemon begin', 'serve-command', 'fs path', 'commander zod'),
 };
 

@@ -5,8 +5,11 @@ import {
   readSentCommand,
   readTypedCommand,
   type TypedCommand,
+  whyLocalOption,
   writeUsage,
 } from '../../doveadm/commands/typed-command.js';
+import { ownSockets } from '../../host/machine/files.js';
+import { packaged } from '../../host/machine/packaged.js';
 import { CommandFault, formatFault, stderr, stdout, wrongUsage } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import { ask, type UserSource } from './ask.js';
@@ -99,6 +102,11 @@ export async function printingFaults(prefix: string, run: () => Promise<number>)
 }
 
 function noDoor(option: string): never {
+  const several = ownSockets(packaged.run);
+  if (several.length > 1)
+    throw wrongUsage(
+      `several sockets are open to you: name one with ${option}, or in DOVEADM_SOCKET: ${several.join(' ')}`,
+    );
   throw wrongUsage(`no socket: give one with ${option}, in DOVEADM_SOCKET, or in ${clientSettingsFile}`);
 }
 
@@ -146,10 +154,8 @@ function readOwnOptions(args: readonly string[]) {
       }
   }
   for (const letter of given) {
-    if ('coi'.includes(letter))
-      throw wrongUsage(
-        `-${letter} changes the settings of Dovecot on its own machine: it is never sent over a socket`,
-      );
+    const local = whyLocalOption(letter);
+    if (local !== undefined) throw wrongUsage(local);
     if (letter !== '--help' && !commandLetters.some((each) => each.letter === letter))
       throw wrongUsage(`invalid option -- '${letter}'`);
   }

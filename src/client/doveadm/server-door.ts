@@ -5,7 +5,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { exitCodeOf as statusExitCode } from '../../doveadm/reply/reply.js';
 import { systemClock } from '../../host/machine/clock.js';
-import { readSecretFile, readText } from '../../host/machine/files.js';
+import { ownSockets, readSecretFile, readText } from '../../host/machine/files.js';
+import { packaged } from '../../host/machine/packaged.js';
 import { CommandFault, wrongUsage } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import { isOfThisMachine } from '../../host/ports/peer.js';
@@ -63,7 +64,10 @@ export interface DoorOptions {
   readonly keyFile?: string | undefined;
 }
 
-/** The server at `named`, DOVEADM_SOCKET, or in client.yaml (DOVEGATE_CLIENT_CONFIG), in this order. Rejects with a CommandFault. */
+/**
+ * The server at `named`, DOVEADM_SOCKET, or in client.yaml (DOVEGATE_CLIENT_CONFIG), in this order; else the only socket of a gate here
+ * that the caller may open. Rejects with a CommandFault.
+ */
 export async function findServerDoor(
   named: string | undefined,
   environment: NodeJS.ProcessEnv,
@@ -74,7 +78,8 @@ export async function findServerDoor(
   const given = named ?? environment['DOVEADM_SOCKET'];
   // A socket needs nothing but its path.
   const written = given?.includes('/') === true ? undefined : await readClientSettings(environment);
-  const at = given ?? written?.at;
+  const own = ownSockets(packaged.run);
+  const at = given ?? written?.at ?? (own.length === 1 ? own[0] : undefined);
   if (at === undefined) return undefined;
   const address = parseServerAddress(at);
   if (address === undefined)

@@ -33,6 +33,13 @@ export interface TypedCommand {
 /** Options of every mail command; shown once, as the real program does. */
 const commonParameters = ['all-users', 'socket-path', 'user', 'user-file', 'trans-flags', 'no-userdb-lookup'];
 
+/** Why an option in front of the command is for Dovecot's own machine alone; undefined: it is none of these. */
+export function whyLocalOption(letter: string): string | undefined {
+  return /^[coi]$/.test(letter)
+    ? `-${letter} changes the settings of Dovecot on its own machine: it is never sent over a socket`
+    : undefined;
+}
+
 /** Throws a CommandFault for words that are no command, or none that goes over a socket. */
 export function readTypedCommand(words: readonly string[], series: Series = '2.4'): TypedCommand {
   const local = whyLocal(words);

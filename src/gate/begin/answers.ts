@@ -268,7 +268,8 @@ function parseTeam(text: string, machine: Machine, daemonUser: string): Team {
   const groups = named.flatMap((word) => (word.startsWith('%') ? [word.slice(1)] : []));
   const users = named.filter((word) => !word.startsWith('%'));
   for (const user of users)
-    if (machine.uidOf(user) === undefined) throw wrong(`this machine has no user "${user}"`);
+    if (machine.uidOf(user) === undefined)
+      throw wrong(`this machine has no user "${user}"; for a job, make it with: useradd --system NAME`);
   for (const group of groups)
     if (machine.gidOf(group) === undefined)
       throw wrong(`this machine has no group "${group}"; make it with: groupadd NAME`);

@@ -27,7 +27,7 @@ import { summarise } from '../../rules/setup/inspect.js';
 import { inspectBeside, whyOneMailbox } from '../../rules/setup/inspect-beside.js';
 import { dropIn, installedUnit, secretsFolder, whyUnitDenies } from '../../rules/setup/unit.js';
 import { describeCertificate, lookAtCertificate } from '../health/backend-look.js';
-import { lookAtDovecotPorts } from '../health/dovecot-look.js';
+import { lookAtDovecotPorts, lookAtNeighbours } from '../health/dovecot-look.js';
 import {
   type BackendAsked,
   type InitOptions,
@@ -59,6 +59,7 @@ import {
   testsFor,
 } from './draft.js';
 import { type Interview, openInterview } from './interview.js';
+import { jobsHere } from './job-files.js';
 import { lookAtMachine, type Machine } from './machine.js';
 import { nextSteps } from './next-steps.js';
 
@@ -534,11 +535,12 @@ function report(
       ? machine.noDovecot
       : `Dovecot ${machine.dovecot.version} is on this machine`;
   const doors =
-    machine.dovecot === undefined || machine.dovecot.ports.length === 0
+    machine.dovecot === undefined
       ? []
-      : lookAtDovecotPorts(machine.dovecot, written).map(({ text, todo }) =>
-          todo === undefined ? text : `warning: ${text}; to end it: ${todo}`,
-        );
+      : [
+          ...(machine.dovecot.ports.length === 0 ? [] : lookAtDovecotPorts(machine.dovecot, written)),
+          ...lookAtNeighbours(machine.dovecot),
+        ].map(({ text, todo }) => (todo === undefined ? text : `warning: ${text}; ${todo}`));
   const merged = machine.dovecot && whyOneMailbox(machine.dovecot.names);
   const notes = [
     ...(machine.dovecot?.wantsTlsOnSockets === true ? [wantsTls] : []),
@@ -554,7 +556,7 @@ function report(
     ...warnings,
     verdict,
     ...(answers.preset === undefined
-      ? ['the policies observe: docs/migrate-from-root.md says how it goes on']
+      ? ['the policies observe: docs/migrate-from-root.md says how it goes on', ...jobLines().map(plain)]
       : [`all ${tests.length} tests of the policy passed`]),
     `the policy covers the mailboxes of ${plain(answers.mailUsers.join(' '))} (--mail-users)`,
     ...(machine.isRoot && answers.teams.every(isRootAlone)
@@ -575,6 +577,18 @@ function report(
     ...next.map((step, at) => `${at === 0 ? 'next:' : 'then:'} ${step}`),
   ];
   stdout(lines.join('\n'));
+}
+
+/** The jobs of cron here, by the UNIX users that they run as. */
+function jobLines(): readonly string[] {
+  const jobs = [...jobsHere()];
+  if (jobs.length === 0) return [];
+  return [
+    '',
+    'jobs of cron that call doveadm, by the UNIX user of each:',
+    ...jobs.map(([user, names]) => `  ${user}: ${[...names].join(' ')}`),
+    'each user joins a team; a job of root gets one (useradd --system NAME, --team NAME=NAME); then: dovegate move jobs FILE...',
+  ];
 }
 
 /** A mail user of the local Dovecot whom the policy covers, for the commands to try. */

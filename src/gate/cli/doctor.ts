@@ -1,11 +1,11 @@
 // `dovegate doctor`: checks the whole way from the configuration to the backend, prints one line for each check, and ends with
 // the next command to type. After an error in a file it still checks the readable rest and the running daemon.
 
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { gidOf, ourselves, userNameOf } from '../../host/machine/accounts.js';
 import { systemClock } from '../../host/machine/clock.js';
-import { whyNoRight } from '../../host/machine/files.js';
+import { ownSockets, whyNoRight } from '../../host/machine/files.js';
 import { packaged } from '../../host/machine/packaged.js';
 import { holdProcess, readFromDisk } from '../../host/machine/process.js';
 import { plain, stdout } from '../../host/output/output.js';
@@ -31,7 +31,8 @@ import {
   type OtherLooks,
   shortOf,
 } from '../health/looks.js';
-import { askSettled } from './ask-status.js';
+import { countConnections, lookAtOthers, readQuiet, writeQuiet } from '../health/others-look.js';
+import { askSettled, askStatus } from './ask-status.js';
 import { pageCommand } from './operate.js';
 
 export interface DoctorOptions {
@@ -66,6 +67,7 @@ export async function doctor(
     // If the file does not exist, nothing says that a daemon should run.
     const isAsked = settings === undefined ? existsSync(String(admin)) : settings.admin !== undefined;
     const told = isAsked ? await askSettled(config, admin) : undefined;
+    const counted = facts && (await countConnections(facts, told));
     const daemonUid = settings && daemonUidOf(settings, new Set([config]), service?.uid);
     const commands = commandsFor(config, settings, service?.unit, daemonUid);
     const found =
@@ -83,12 +85,18 @@ export async function doctor(
             isWhole,
             hasJournal: left === undefined || left.hiding.length === 0,
           });
-    const looks = [...looksOf(config, loaded), ...found];
+    const seen = facts && counted && lookAtOthers(counted, readQuiet(facts), systemClock.wallMs());
+    const looks = [...looksOf(config, loaded), ...found, ...(seen === undefined ? [] : [seen.look])];
     const isDenied =
       whyNoRight(config, 'read') === 'EACCES' ||
       (told !== undefined && 'why' in told && told.isDenied === true);
     const next = isDenied ? commandOfAnybody(config, settings) : nextOf(looks, config);
     await print(screen, looks, next, json);
+    // After the looks, which dial too: these are no connections of others.
+    if (facts !== undefined && seen !== undefined) {
+      const last = await countConnections(facts, await askStatus(config, admin));
+      if (last !== undefined) writeQuiet(facts, { ...last, since: seen.since });
+    }
     if (isDenied) return exitCodes.notPermitted;
     if (!isWhole) return exitCodes.configuration;
     return looks.some(({ status }) => status === 'bad') ? exitCodes.failed : exitCodes.ok;
@@ -110,7 +118,7 @@ function looksOf(config: string, loaded: LoadedConfiguration): readonly Look[] {
 }
 
 function runFolder(config: string): string {
-  return config === standardFile ? '/run/dovegate' : join(dirname(config), 'run');
+  return config === standardFile ? packaged.run : join(dirname(config), 'run');
 }
 
 function initFor(config: string): string {
@@ -130,27 +138,15 @@ function commandOfAnybody(config: string, settings: Settings | undefined): strin
     settings === undefined ? join(runFolder(config), 'page.sock') : settings.admin?.page?.socket?.path,
   );
   if (page !== undefined) return page;
-  const sockets =
+  const own =
     settings === undefined
-      ? socketsIn(runFolder(config))
+      ? ownSockets(runFolder(config))
       : settings.listeners.flatMap(({ socket, protocol }) =>
-          isSocket(socket, 'unix') && protocol === 'doveadm' ? [socket.path] : [],
+          isSocket(socket, 'unix') && protocol === 'doveadm' && whyNoRight(socket.path, 'write') === undefined
+            ? [socket.path]
+            : [],
         );
-  const own = sockets.find((path) => whyNoRight(path, 'write') === undefined);
-  return own === undefined ? asRoot : `dovegate can --socket ${formatWords([own])}`;
-}
-
-const otherSockets: readonly string[] = ['admin.sock', 'page.sock', 'door.sock'];
-
-function socketsIn(folder: string): readonly string[] {
-  try {
-    const names = readdirSync(folder).filter(
-      (name) => name.endsWith('.sock') && !otherSockets.includes(name),
-    );
-    return names.toSorted().map((name) => join(folder, name));
-  } catch {
-    return [];
-  }
+  return own[0] === undefined ? asRoot : `dovegate can --socket ${formatWords([own[0]])}`;
 }
 
 /** The subcommand for this file: with `--config` unless it is the standard one. */

@@ -5,6 +5,7 @@ import { configOption, type End, numberParser, parseWait, several } from '../../
 import { costDefault, costMax, costMin } from '../../rules/identity/credentials.js';
 import type { InitFlags } from '../begin/init.js';
 import type { KeyNewOptions } from '../begin/key-new.js';
+import type { MoveOptions } from '../begin/move.js';
 import type { OtherLooks } from '../health/looks.js';
 import type { DoctorOptions } from './doctor.js';
 import type { KillOptions } from './kill.js';
@@ -21,6 +22,7 @@ export interface GateNeeds {
 export function addGateCommands(program: Command, end: End, needs: GateNeeds): void {
   addInit(program, end);
   addDoctor(program, end, needs);
+  addMove(program, end);
   addDaemonCommands(program, end);
   addHashPassword(program, end);
   addKey(program, end);
@@ -89,6 +91,33 @@ function addDoctor(program: Command, end: End, needs: GateNeeds): void {
     .option('--json', 'print JSON', false)
     .action(async (options: DoctorOptions) => {
       end(await (await import('./doctor.js')).doctor(options, needs.looks));
+    });
+}
+
+function addMove(program: Command, end: End): void {
+  const move = program
+    .command('move')
+    .description('let scripts and crontabs call dovegate in the place of doveadm');
+  const copies = ['--copies <dir>', 'where copies and their list lie', '/var/lib/dovegate-moved'] as const;
+  move
+    .command('jobs')
+    .description(
+      'print which calls of doveadm one line with PATH makes go to dovegate, and which not; --write adds the line',
+    )
+    .argument('<file...>', 'scripts, files of /etc/cron.d, and crontab:USER')
+    .option('--write', 'write it; without this option nothing is changed', false)
+    .option('--socket <path>', 'the listener for them (default: the only one that their user may open)')
+    .option(...copies)
+    .action(async (files: string[], options: MoveOptions) => {
+      end((await import('../begin/move.js')).moveJobs(files, options));
+    });
+  move
+    .command('back')
+    .description('put jobs that were moved back as they were, and print what was changed since')
+    .argument('[file...]', 'default: all')
+    .option(...copies)
+    .action(async (files: string[], options: MoveOptions) => {
+      end((await import('../begin/move.js')).moveBack(files, options));
     });
 }
 

@@ -20,7 +20,7 @@ import {
   type Values,
   valuesOf,
 } from './daemon-look.js';
-import { lookAtAllowedCommands, lookAtDovecotPorts } from './dovecot-look.js';
+import { lookAtAllowedCommands, lookAtDovecotPorts, lookAtNeighbours } from './dovecot-look.js';
 import { lookAtListener } from './listener-look.js';
 import { type Look, ok, warning } from './look.js';
 import { lookAtNames } from './names-look.js';
@@ -122,7 +122,11 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
     ...stores,
     ...(options.dovecot === undefined
       ? []
-      : [...lookAtDovecotPorts(options.dovecot, settings), ...lookAtAllowedCommands(options.dovecot)]),
+      : [
+          ...lookAtDovecotPorts(options.dovecot, settings),
+          ...lookAtNeighbours(options.dovecot),
+          ...lookAtAllowedCommands(options.dovecot),
+        ]),
     clockLook,
     ...lookAtRuntime(process.execPath, process.versions.node, clock.wallMs()),
   ];

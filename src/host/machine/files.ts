@@ -64,6 +64,15 @@ export function listFiles(pattern: string): string[] {
     .map((entry) => join(folder, entry));
 }
 
+const otherSockets: readonly string[] = ['admin.sock', 'page.sock', 'door.sock', 'ship.sock'];
+
+/** The sockets of listeners in the folder of a gate that this process may open. */
+export function ownSockets(folder: string): readonly string[] {
+  const isOwn = (path: string): boolean =>
+    !otherSockets.includes(basename(path)) && whyNoRight(path, 'write') === undefined;
+  return whyNoRight(folder, 'read') === undefined ? listFiles(`${folder}/*.sock`).filter(isOwn) : [];
+}
+
 /** A secret from a file, without one newline at its end. Rejects with a sentence that names the path, never the content. */
 export async function readSecretFile(path: string): Promise<Buffer> {
   let bytes: Buffer;
@@ -137,6 +146,7 @@ export function whyFailed(cause: unknown, what: 'file' | 'directory' = 'file'): 
   if (code === 'ENOENT') return `there is no such ${what}`;
   if (code === 'ENOTDIR') return 'a part of its path is no directory';
   if (code === 'EACCES') return 'permission denied';
+  if (code === 'EFTYPE') return 'it is a link, or no plain file';
   if (code === 'EISDIR') return 'it is a directory';
   if (code === 'EFBIG') return `it has no end, or more than ${bounds.configurationFileBytes / 2 ** 20} MiB`;
   if (code === '') return cause instanceof Error ? cause.message : String(cause);

@@ -6,6 +6,7 @@ export const packaged = {
   shipUser: 'dovegate-ship',
   journalGroup: 'dovegate-journal',
   file: '/etc/dovegate/dovegate.yaml',
+  run: '/run/dovegate',
   state: '/var/lib/dovegate',
   journal: '/var/lib/dovegate/audit',
   pageSocket: '/run/dovegate/page.sock',

@@ -12,6 +12,14 @@ doctor: 0 nothing is bad, 1 something is, 77 not permitted, 78 the configuration
 dovegate doctor
 dovegate doctor --user alice@example.com
 
+move jobs: 0 all calls go to dovegate, 1 some do not, or a file was refused, 64 wrong usage, 77 not permitted
+dovegate move jobs /usr/local/bin/backup-job crontab:backup
+dovegate move jobs --write --socket /run/dovegate/backup.sock /usr/local/bin/backup-job
+
+move back: 0 all are as they were, 1 some are not, 64 not in the list, 77 not permitted
+dovegate move back
+dovegate move back crontab:backup
+
 serve: 0 stopped in order, 70 a fault of dovegate, 78 the configuration has problems
 dovegate serve
 dovegate serve --config ./dovegate.yaml

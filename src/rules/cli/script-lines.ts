@@ -10,6 +10,12 @@ export interface ScriptLine {
   readonly number: number;
   /** As it stands there, from `doveadm` on. */
   readonly text: string;
+  /** What stands in front of it on its line, its path included. */
+  readonly before: string;
+  /** The words behind it; a variable among them is a number. */
+  readonly words: readonly string[];
+  /** The variable by whose name it is called. */
+  readonly variable?: string;
   readonly asked?: { readonly user: string; readonly words: readonly string[] };
   /** Why it cannot be asked about. */
   readonly fault?: string;
@@ -54,7 +60,9 @@ export function linesOfScript(script: string, user: string): readonly ScriptLine
       found.push({
         number,
         text,
-        ...(name === undefined ? readCall(words, user) : { fault: unjudged(name) }),
+        before: line.slice(0, call.index) + (name === undefined ? call[0].replace(/doveadm[ \t]+$/, '') : ''),
+        words,
+        ...(name === undefined ? readCall(words, user) : { variable: name, fault: unjudged(name) }),
       });
     }
   }
@@ -66,7 +74,7 @@ const assigned =
   /(?<![\w$-])(?:\$\{)?(\w+):?=(?:"(?:[^"\\]|\\.)*"|'[^']*'|\$\([^()]*\)|`[^`]*`|[^\s;&|)"'`]+)/g;
 /** An assignment whose value is doveadm: with options, after sudo, or its path as `which` prints it; but not its output. */
 const isCalled =
-  /=["'](?:\/[\w./-]*\/)?doveadm[ \t]|=["']?(?:[\w./-]+[ \t]+)*(?:\/[\w./-]*\/)?doveadm(?:[ \t]+-[^"']*)?["'}]?$|=["']?(?:\$\(|`)(?:command -v|which|type -P)[ \t]+(?:\/[\w./-]*\/)?doveadm/;
+  /=["'](?:\/[\w./-]*\/)?doveadm[ \t]|=["']?(?:\$\{\w+:?[-=])?(?:[\w./-]+[ \t]+)*(?:\/[\w./-]*\/)?doveadm(?:[ \t]+-[^"']*)?["'}]*$|=["']?(?:\$\(|`)(?:command -v|which|type -P)[ \t]+(?:\/[\w./-]*\/)?doveadm/;
 
 /** Where one of these variables is called, or is handed arguments. */
 function calledIn(line: string, names: ReadonlySet<string>): readonly RegExpExecArray[] {
@@ -78,10 +86,10 @@ function unjudged(name: string): string {
   return `${name} is doveadm here, and what a variable calls is not judged: write doveadm there`;
 }
 
-function readCall(words: readonly string[], user: string): Omit<ScriptLine, 'number' | 'text'> {
+function readCall(words: readonly string[], user: string): Pick<ScriptLine, 'asked' | 'fault' | 'instead'> {
   try {
     const own = withoutGlobals(words);
-    if (own[0]?.search(variable) === 0)
+    if (isVariable(own[0]))
       return { fault: 'its command is in a variable, which is not judged: write it there' };
     const typed = readTypedCommand(own);
     return { ...askedOf(typed, user), ...insteadOf(typed) };
@@ -112,7 +120,7 @@ function insteadOf(typed: TypedCommand): Pick<ScriptLine, 'instead' | 'isOfMany'
 }
 
 /** Without the options before the command; `-f FORMAT` and the like have a value. */
-function withoutGlobals(words: readonly string[]): readonly string[] {
+export function withoutGlobals(words: readonly string[]): readonly string[] {
   let at = 0;
   for (; words[at]?.startsWith('-') === true; at += 1) if (/^-[cfiko]$/.test(words[at] ?? '')) at += 1;
   return words.slice(at);
@@ -120,6 +128,12 @@ function withoutGlobals(words: readonly string[]): readonly string[] {
 
 /** Stands for a variable, with its number. Digits, since the variable may be a number or an age; as days, it is an age after 1970. */
 const variable = /187\d\d/g;
+
+/** Whether a variable began the word. */
+export function isVariable(word = ''): boolean {
+  return word.search(variable) === 0;
+}
+
 /** Stands for the variable after `-u`. */
 const openUser = 'zzuserzz';
 

@@ -36,8 +36,14 @@ export interface DovecotFacts {
   readonly sharedNamespaces: readonly string[] | undefined;
   readonly defaultRealm: string | undefined;
   readonly names: NamesOfMailbox;
+  /** `doveadm_port`: where it sends commands for users of other hosts, as a proxy or a director; empty: nowhere. */
+  readonly proxyPort: string;
   /** `doveadm_port` and `doveadm_ssl` are set: `doveadm` then requires TLS on UNIX sockets, too. */
   readonly wantsTlsOnSockets: boolean;
+  /** Where it replicates to (`mail_replica`), or that it does (service replicator); empty: it does not. */
+  readonly replica: string;
+  /** Each process of service doveadm serves one connection, as by default: its number of processes counts connections. */
+  readonly isCounting: boolean;
   readonly baseDirectory: string;
   /** `doveadm_allowed_commands` as printed; empty: all. */
   readonly allowedCommands: string;
@@ -70,6 +76,10 @@ export function parseDoveconf(text: string): DovecotFacts | undefined {
   const services = top.blocks.filter(({ name }) => name === 'service doveadm');
   const listeners = services.flatMap(({ blocks }) => blocks);
   const set = (name: string): string => top.settings.get(name) ?? '';
+  const proxyPort = set('doveadm_port').replace(/^0$/, '');
+  const within = (name: string): readonly Block[] => top.blocks.filter((each) => each.name === name);
+  const plugin = within('plugin').flatMap(({ settings }) => settings.get('mail_replica') ?? []);
+  const once = ['service_count', 'service_restart_request_count'];
   return {
     version,
     series,
@@ -83,7 +93,10 @@ export function parseDoveconf(text: string): DovecotFacts | undefined {
     sharedNamespaces: top.blocks.some(hasNamespaceWithin) ? undefined : sharedOf(top.blocks),
     defaultRealm: set('auth_default_realm') || set('auth_default_domain') || undefined,
     names: namesOf(top.settings.get('auth_username_format'), set('auth_username_translation')),
-    wantsTlsOnSockets: !['', '0'].includes(set('doveadm_port')) && !['', 'no'].includes(set('doveadm_ssl')),
+    proxyPort,
+    wantsTlsOnSockets: proxyPort !== '' && !['', 'no'].includes(set('doveadm_ssl')),
+    replica: plugin[0] ?? (set('mail_replica') || (within('service replicator')[0]?.name ?? '')),
+    isCounting: services.every(({ settings }) => once.every((name) => (settings.get(name) ?? '1') === '1')),
   };
 }
 

@@ -150,7 +150,7 @@ void test("Dovecot's own ports are named, with what closes those that others rea
   assert.match(
     open.text,
     new RegExp(
-      `^warning: ${port} \\*:41241, .* get past dovegate; to end it: once no job uses it, take that inet_listener`,
+      `^warning: ${port} \\*:41241, .* get past dovegate; once no job uses it, take that inet_listener`,
       'm',
     ),
   );

@@ -17,6 +17,7 @@ import { bounds } from '../../../src/host/bounds/bounds.js';
 import { ourselves } from '../../../src/host/machine/accounts.js';
 import {
   listFiles,
+  ownSockets,
   readOrMakeFile,
   readSecretFile,
   readText,
@@ -259,4 +260,15 @@ test('elsewhere than in memory it can be had, and may be slow', (t) => {
   const found = whyPoorMemory(join(folder, 'ring'), 4096, ourselves());
   assert.equal(found?.isUsable, true);
   assert.match(found?.text ?? '', /use a file system in memory \(tmpfs\)$/);
+});
+
+void test('sockets of a gate are those of its listeners; where there is no gate there are none', (t) => {
+  const folder = openFolder(t);
+  for (const name of ['support.sock', 'admin.sock', 'page.sock', 'door.sock', 'backup.sock', 'pid'])
+    writeFileSync(join(folder, name), '');
+  assert.deepEqual(
+    ownSockets(folder),
+    ['backup.sock', 'support.sock'].map((name) => join(folder, name)),
+  );
+  assert.deepEqual(ownSockets(join(folder, 'none')), []);
 });

@@ -13,7 +13,10 @@ const common = {
   sharedNamespaces: ['shared/'],
   defaultRealm: undefined,
   names: { case: 'fold', merged: undefined },
+  proxyPort: '',
   wantsTlsOnSockets: false,
+  replica: '',
+  isCounting: true,
   allowedCommands: '',
 };
 
@@ -150,4 +153,17 @@ void test('rubbish is refused, and so is what ends in a block', () => {
     '\u0000\u0001\u0002',
   ])
     assert.equal(parseDoveconf(text), undefined, JSON.stringify(text.slice(0, 60)));
+});
+
+void test('who else uses doveadm: replication and proxies; and whether its processes count connections', () => {
+  const factsOf = (settings: string) => {
+    const found = parseDoveconf(`# 2.3.21 (x): f\n${settings}\n`);
+    return [found?.replica, found?.proxyPort, found?.isCounting];
+  };
+  assert.deepEqual(factsOf(''), ['', '', true]);
+  const plugin = 'plugin {\n  mail_replica = tcp:mail2.example.com\n}';
+  assert.deepEqual(factsOf(plugin), ['tcp:mail2.example.com', '', true]);
+  assert.deepEqual(factsOf('service replicator {\n  process_min_avail = 1\n}')[0], 'service replicator');
+  assert.deepEqual(factsOf('doveadm_port = 24245'), ['', '24245', true]);
+  assert.deepEqual(factsOf('doveadm_port = 0\nservice doveadm {\n  service_count = 100\n}'), ['', '', false]);
 });

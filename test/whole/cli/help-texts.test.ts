@@ -12,9 +12,11 @@ async function subcommandsOf(...group: string[]): Promise<string[]> {
 
 test('each subcommand has two examples and its exit codes', async () => {
   const groups = await Promise.all(
-    [[], ['audit'], ['audit', 'fleet'], ['key'], ['page']].map((group) => subcommandsOf(...group)),
+    [[], ['audit'], ['audit', 'fleet'], ['key'], ['move'], ['page']].map((group) => subcommandsOf(...group)),
   );
-  const names = groups.flat().filter((name) => !/^(?:audit(?: fleet)?|key|page|(?:.* )?help)$/.test(name));
+  const names = groups
+    .flat()
+    .filter((name) => !/^(?:audit(?: fleet)?|key|move|page|(?:.* )?help)$/.test(name));
   assert.ok(names.length >= 22);
   for (const { name } of helpTexts())
     assert.ok(names.includes(name), `a text for ${name}, which is no subcommand`);

@@ -109,9 +109,9 @@ test('pages that lead to one another can be followed together: their configurati
 
 /** Programs of the system that the pages call, and words of the shell, besides dovegate. */
 const foreign = new Set(
-  `apt-get aws base64 buildah cat chmod chown cp curl docker done doveadm dovecot dpkg-deb export for grep groupadd install journalctl
-  kubectl ln ls mkdir mv node git gpasswd npm openssl promtool python3 rclone rm rsync runuser scp sed sh source ssh sudo systemctl
-  systemd-sysusers systemd-tmpfiles tail tar timeout umask userdel usermod zgrep`.split(/\s+/),
+  `apt-get auditctl aws base64 buildah cat chmod chown cp curl docker done doveadm dovecot dpkg-deb export for grep groupadd install
+  journalctl kubectl ln ls mkdir mv node git gpasswd npm openssl promtool python3 rclone rm rsync runuser scp sed sh source ssh sudo
+  systemctl systemd-sysusers systemd-tmpfiles tail tar timeout umask userdel usermod zgrep`.split(/\s+/),
 );
 
 test('every command of a sh block is one that there is, with options that it has', async () => {
@@ -136,7 +136,7 @@ test('every command of a sh block is one that there is, with options that it has
       if (script !== undefined) assert.ok(Object.hasOwn(scripts.scripts, script), `${path}: ${line}`);
       if (word === 'docker') continue;
       for (const [, rest = ''] of line.matchAll(/\b(?:dovegate|main\.js) ([a-z].*?)(?= \| | && |$|\)|;)/g)) {
-        const name = /^(?:audit fleet |audit |key )?[a-z-]+/.exec(rest)?.[0] ?? '';
+        const name = /^(?:audit fleet |audit |key |move )?[a-z-]+/.exec(rest)?.[0] ?? '';
         if (name === 'help' || name === '') continue;
         if (!help.has(name)) help.set(name, (await runWarm([...name.split(' '), '--help'])).text);
         const text = help.get(name) ?? '';

@@ -42,6 +42,9 @@ for (const prefix of ['/usr', '/opt/gate']) {
     assert.equal(done.status, 0, done.output);
     const { stdout } = spawnSync(process.execPath, [at(`${prefix}/bin/dovegate`), '--version']);
     assert.match(String(stdout), /^\d+\.\d+\.\d+\n$/);
+    // The drop-in, as a folder for PATH.
+    const dropIn = spawnSync(process.execPath, [at(`${prefix}/lib/dovegate/bin/doveadm`), 'help', 'quota']);
+    assert.match(String(dropIn.stdout), /^doveadm quota get /m);
     const lib = prefix === '/usr' ? '/usr/lib' : '/usr/local/lib';
     const unit = textAt(`${lib}/systemd/system/dovegate.service`);
     const start = `/usr/bin/node24 --min-semi-space-size=8 ${prefix}/lib/dovegate/dist/main.js serve `;
