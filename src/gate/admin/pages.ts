@@ -119,8 +119,6 @@ const statusParts: Readonly<Record<string, (running: Running) => unknown>> = {
   page: ({ page }) => page && jsonOf({ isConnected: page.told !== undefined, ...page.told }),
   ship: ({ ship }) =>
     ship && jsonOf({ ...ship, notices: ship.notices.map((each) => ({ ...each, state: noticeState(each) })) }),
-  certificates: ({ certificates }) => jsonOf(certificates),
-  usage: ({ usage }) => jsonOf(usage),
   reload: ({ reload }) => jsonOf(reload),
   exchanges: ({ exchanges }) => jsonOf(exchanges),
 };

@@ -43,11 +43,11 @@ export async function askStatus(config: string, socket: string | undefined): Pro
   const ask = async (): Promise<Told> => {
     try {
       const daemon = await findDaemon(socket === undefined ? { config } : { config, socket });
-      const status = await daemon('GET', '/status.json');
+      const [status, metrics] = await Promise.all([daemon('GET', '/status.json'), daemon('GET', '/metrics')]);
       if (status.status !== 200) return { why: `it answers ${status.status}: ${status.body.trim()}` };
       const told = parseLine(status.body);
       if (told === undefined) return { why: 'its answer is not that of dovegate' };
-      return { status: told };
+      return { status: told, metrics: metrics.status === 200 ? metrics.body : '' };
     } catch (fault) {
       if (fault instanceof CommandFault)
         return fault.exitCode === exitCodes.notPermitted

@@ -13,7 +13,7 @@ import { bad, type Look, ok, warning } from './look.js';
 export type Values = Readonly<Record<string, unknown>>;
 
 export type Told =
-  | { readonly status: Values }
+  | { readonly status: Values; readonly metrics: string }
   /** `isDenied`: the user of this process may not ask it. */
   | { readonly why: string; readonly isDenied?: true };
 
@@ -32,6 +32,7 @@ export interface DaemonCommands {
 
 export type Expected = Pick<Settings, 'listeners' | 'backends'> & {
   readonly admin?: object;
+  readonly audit: Pick<Settings['audit'], 'ship'>;
   /** Undefined: the file has errors, so no daemon serves it as it is. */
   readonly hash: string | undefined;
   /** The journal is not writable: another start would fail like the last one. */
@@ -104,8 +105,8 @@ export function lookAtDaemon(told: Told, settings: Expected, commands: DaemonCom
     ...receiversIn(status),
     ...shipIn(status),
     ...pageIn(status),
-    ...endingIn(status),
-    lookAtDescriptors(valuesOf(status['usage']), settings),
+    ...endingIn(told.metrics, settings),
+    lookAtDescriptors(told.metrics, settings),
   ];
 }
 
@@ -196,18 +197,24 @@ function noticesIn(notices: readonly Values[]): Look[] {
 }
 
 /** Certificates that receivers showed last, and that end soon. Checks of the configuration cover those that receivers are shown. */
-function endingIn(status: Values): Look[] {
-  return listOf(status['certificates']).flatMap(({ role, name, left_ms: left }) => {
-    const leftMs = asNumber(left) ?? warnMs;
-    if (role !== 'receiver' || leftMs >= warnMs) return [];
-    return [warning(`receiver ${textOf(name)}`, expirySentence(role, leftMs), 'renew it there')];
+function endingIn(metrics: string, { audit }: Expected): Look[] {
+  return audit.ship.flatMap(({ name }) => {
+    const label = `dovegate_certificate_expiry_seconds{role="receiver",name="${name}"} `;
+    const line = metrics.split('\n').find((each) => each.startsWith(label));
+    const leftMs = Number(line?.slice(label.length)) * 1000;
+    if (!(leftMs < warnMs)) return [];
+    return [warning(`receiver ${name}`, expirySentence('receiver', leftMs), 'renew it there')];
   });
 }
 
 /** Refused sessions or connections are no reason for an alarm; having no free descriptor is. */
-function lookAtDescriptors(usage: Values, settings: Expected): Look {
-  const most = asNumber(usage['descriptors_max']) ?? descriptorsMax();
-  const open = asNumber(usage['open_descriptors']);
+function lookAtDescriptors(metrics: string, settings: Expected): Look {
+  const of = (name: string): number | undefined => {
+    const found = new RegExp(`^(?:dovegate_)?${name} (\\d+(?:\\.\\d+)?)$`, 'm').exec(metrics)?.[1];
+    return found === undefined ? undefined : Number(found);
+  };
+  const most = of('process_max_fds') ?? descriptorsMax();
+  const open = of('process_open_fds');
   if (most === undefined) return ok('descriptors', 'their limit is not known here');
   const sessions = settings.listeners.reduce((sum, each) => sum + each.sessions, 0);
   const connections = settings.backends.reduce((sum, each) => sum + each.connections, 0);

@@ -135,7 +135,7 @@ export async function lookAround(settings: Settings, options: LookOptions): Prom
 /** Without a file a daemon may still run. `told`: undefined if there is no daemon to ask. */
 export function lookWithoutFile(told: Told | undefined, commands: LookOptions['commands']): readonly Look[] {
   if (told === undefined) return [];
-  const nothingSaid = { admin: {}, listeners: [], backends: [], hash: undefined };
+  const nothingSaid = { admin: {}, listeners: [], backends: [], audit: { ship: [] }, hash: undefined };
   return lookAtDaemon(told, nothingSaid, commands);
 }
 

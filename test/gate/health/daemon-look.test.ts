@@ -14,9 +14,12 @@ const running = { ...settings, isRunning: true };
 const broken = { ...settings, hash: undefined };
 const fails = { ...commands, log: 'LOG' };
 const all = { ...commands, restart: 'RESTART', remake: 'REMAKE' };
-const told = (status: Readonly<Record<string, unknown>>): Told => ({ status: { ...good, ...status } });
+const told = (status: Readonly<Record<string, unknown>>, metrics = ''): Told => ({
+  status: { ...good, ...status },
+  metrics,
+});
 const descriptors = (open: number, most: number): Told =>
-  told({ usage: { open_descriptors: open, descriptors_max: most } });
+  told({}, `process_open_fds ${open}\nprocess_max_fds ${most}\n`);
 const shipping = [
   { name: 'logs:6514', state: 'away', fault: { code: 'x', text: 'nobody listens' } },
   { name: 'more:6514', state: 'connected' },
@@ -25,11 +28,10 @@ const shipping = [
 const syslog = settingsOf(
   `${sound}admin: { unix: /run/a.sock }\naudit: { ship: [{ syslog: "logs.example.com:6514" }] }\n`,
 );
-const ending = (seconds: number): Told =>
-  told({
-    config: syslog.hash,
-    certificates: [{ role: 'receiver', name: 'logs.example.com:6514', left_ms: 1000 * seconds }],
-  });
+const ending = (seconds: number): Told => {
+  const labels = '{role="receiver",name="logs.example.com:6514"}';
+  return told({ config: syslog.hash }, `dovegate_certificate_expiry_seconds${labels} ${seconds}\n`);
+};
 
 const fault = { code: 'timeout', for_ms: 90_000 };
 const notices = [
@@ -84,13 +86,13 @@ void test('what is said of a daemon, and what to do, as daemon-look.txt has it',
 
 void test('right after a start the page and ship may not have asked yet; later that is a warning', () => {
   const started = '2026-11-26T10:00:00.000Z';
-  const of = (page?: object): Told => ({ status: { started, ...(page && { page }) } });
+  const of = (page?: object): Told => ({ status: { started, ...(page && { page }) }, metrics: '' });
   const startMs = Date.parse(started);
   assert.ok(isLate(of({ connected: false }), startMs + 1_000));
   assert.ok(!isLate(of({ connected: true }), startMs + 1_000));
   assert.ok(!isLate(of({ connected: false }), startMs + 60_000));
   assert.ok(!isLate(of({ connected: false }), startMs - 60_000), 'the clock went back');
   assert.ok(!isLate(of(), startMs + 1_000), 'without a page');
-  assert.ok(isLate({ status: { started, ship: { connected: false } } }, startMs + 1_000));
+  assert.ok(isLate({ status: { started, ship: { connected: false } }, metrics: '' }, startMs + 1_000));
   assert.ok(!isLate(none, startMs));
 });
