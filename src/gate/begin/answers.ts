@@ -27,6 +27,7 @@ export interface InitOptions {
   readonly runAs?: string;
   readonly tls?: 'starttls' | 'implicit';
   readonly ca?: string;
+  readonly serverName?: string;
   /** One for all backends, or one for each. */
   readonly passwordFile?: readonly string[];
   /** `none`, or the prefixes. */
@@ -171,11 +172,13 @@ export function parseBackends(
   });
   if (found.length === 0) throw wrong(wrongBackend);
   const remote = found.filter(({ kind }) => kind === 'tcp').length;
-  const { tls, ca, passwordFile } = options;
-  const ofRemote = { tls, ca, 'password-file': passwordFile };
+  const { tls, ca, serverName, passwordFile } = options;
+  const ofRemote = { tls, ca, 'server-name': serverName, 'password-file': passwordFile };
   for (const [name, value] of Object.entries(ofRemote))
     if (value !== undefined && remote === 0)
       throw wrong(`--${name} is for a backend HOST:PORT; a UNIX socket needs none`);
+  if (serverName !== undefined && remote > 1)
+    throw wrong('--server-name is for one Dovecot; of several, each has its host in its certificate');
   return found;
 }
 
@@ -207,7 +210,7 @@ function parseBackend(
   const host = bracketed ?? plain;
   const port = Number(digits);
   if (host === undefined || port < 1 || port > 65_535) throw wrong(wrongBackend);
-  const { tls = 'starttls', ca } = options;
+  const { tls = 'starttls', ca, serverName = host } = options;
   return {
     ...place,
     kind: 'tcp',
@@ -215,6 +218,7 @@ function parseBackend(
     port,
     tls,
     caFile: ca === undefined ? undefined : resolve(ca),
+    serverName,
   };
 }
 

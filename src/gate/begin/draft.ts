@@ -31,6 +31,7 @@ export type TcpBackend = BackendPlace & {
   readonly port: number;
   readonly tls: 'starttls' | 'implicit';
   readonly caFile: string | undefined;
+  readonly serverName: string;
   /** Relative to the configuration, or absolute. */
   readonly passwordFile: string;
   /** The password, if `init` writes its file. */
@@ -201,12 +202,12 @@ function draftBackend(backend: BackendAnswer): string {
   ].join('\n');
 }
 
-function draftTcp({ host, port, tls, caFile, passwordFile }: TcpBackend): readonly string[] {
+function draftTcp({ host, port, tls, caFile, serverName, passwordFile }: TcpBackend): readonly string[] {
   const shown = host.includes(':') ? `[${host}]` : host;
   return [
     `    address: ${quote(`${shown}:${port}`)}`,
     `    tls: ${tls}`,
-    `    server_name: ${quote(host)}`,
+    `    server_name: ${quote(serverName)}`,
     ...(caFile === undefined ? [] : [`    ca: ${quote(caFile)}`]),
     `    password_file: ${quote(passwordFile)}`,
   ];

@@ -62,6 +62,7 @@ function addInit(program: Command, end: End): void {
       new Option('--tls <mode>', 'to HOST:PORT (default: starttls)').choices(['starttls', 'implicit']),
     )
     .option('--ca <file>', "authorities for the certificate of HOST:PORT (default: the system's)")
+    .option('--server-name <name>', 'the name in the certificate (default: the host)')
     .option(
       '--password-file <file>',
       'the doveadm_password of HOST:PORT; again for several, in their order',

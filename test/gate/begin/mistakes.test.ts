@@ -271,6 +271,7 @@ const remote: TcpBackend = {
   port: 24_245,
   tls: 'implicit',
   caFile: '/etc/ssl/ours.pem',
+  serverName: 'mail1.example.com',
   passwordFile: 'mail1.password',
   password: 'Quail7+Tundra',
 };
@@ -282,7 +283,7 @@ void test('over the network: TLS, the name of the certificate, the file of the p
   const [found] = parse(text).backends;
   assert.deepEqual(found?.address, { kind: 'tcp', host: '2001:db8::1', port: 24_245 });
   assert.equal(found?.tls, 'implicit');
-  assert.equal(found?.serverName, '2001:db8::1');
+  assert.equal(found?.serverName, 'mail1.example.com');
   assert.equal(found?.caFile, '/etc/ssl/ours.pem');
   assert.deepEqual(found?.passwordFiles, ['/etc/dovegate/mail1.password']);
   const snippet = draftSnippet({ ...answers, backends: [backend] }) ?? '';
