@@ -59,8 +59,6 @@ run() {
   cat "$W/$1.log"; exit 9
 }
 start() {
-  # Else its log does not say that it dials.
-  grep -q '^log:' /etc/dovegate/dovegate.yaml || echo 'log: { level: debug }' >> /etc/dovegate/dovegate.yaml
   run serve dovegate started
   ! grep -q '^ *page:' /etc/dovegate/dovegate.yaml || { run page dovegate-page page-opened; chgrp dovegate-people /run/dovegate/page.sock; }
 }
@@ -116,7 +114,7 @@ async function walk(t: TestContext, parts: readonly Part[]): Promise<void> {
   let configuration = first;
   const put = (): string => {
     const here = configuration.replace('mail1.example.com:24245', `localhost:${far.port}`);
-    return `cat > /etc/dovegate/dovegate.yaml <<'END'\n${here.replaceAll(/^tests:\n(?: {2}.*\n)+/gm, '')}END`;
+    return `cat > /etc/dovegate/dovegate.yaml <<'END'\n${here.replaceAll(/^tests:\n(?: {2}.*\n)+/gm, '')}\n# Its log says that it dials.\nlog: { level: debug }\nEND`;
   };
   const lines = [machine, put(), 'start'];
   for (const part of parts) {
