@@ -1,8 +1,7 @@
 // The answers of `dovegate init` in a file, for configuration management: the options with their long names, `_` in place of `-`.
 
-import { readFileSync } from 'node:fs';
+import { readUnpiped, whyFailed } from '../../host/machine/files.js';
 import { CommandFault } from '../../host/output/output.js';
-import { messageOf } from '../../host/ports/faults.js';
 import { exitCodes } from '../../host/ports/machine.js';
 import { parseYaml } from '../../rules/config/parse-yaml.js';
 import { formatProblem, ProblemList } from '../../rules/config/problem.js';
@@ -36,9 +35,9 @@ const answers = section('the answers of init', {
 export function readAnswers(path: string): InitOptions {
   let content: string;
   try {
-    content = readFileSync(path, 'utf8');
+    content = readUnpiped(path);
   } catch (cause) {
-    throw new CommandFault(exitCodes.usage, `--answers ${path} cannot be read: ${messageOf(cause)}`);
+    throw new CommandFault(exitCodes.usage, `--answers ${path} cannot be read: ${whyFailed(cause)}`);
   }
   const list = new ProblemList();
   const root = parseYaml(path, content, list);
