@@ -64,6 +64,11 @@ export interface DoorOptions {
   readonly keyFile?: string | undefined;
 }
 
+function onlyOwnSocket(): string | undefined {
+  const [first, ...others] = ownSockets(packaged.run);
+  return others.length === 0 ? first : undefined;
+}
+
 /**
  * The server at `named`, DOVEADM_SOCKET, or in client.yaml (DOVEGATE_CLIENT_CONFIG), in this order; else the only socket of a gate here
  * that the caller may open. Rejects with a CommandFault.
@@ -78,8 +83,7 @@ export async function findServerDoor(
   const given = named ?? environment['DOVEADM_SOCKET'];
   // A socket needs nothing but its path.
   const written = given?.includes('/') === true ? undefined : await readClientSettings(environment);
-  const own = ownSockets(packaged.run);
-  const at = given ?? written?.at ?? (own.length === 1 ? own[0] : undefined);
+  const at = given ?? written?.at ?? onlyOwnSocket();
   if (at === undefined) return undefined;
   const address = parseServerAddress(at);
   if (address === undefined)
