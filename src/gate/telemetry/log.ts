@@ -8,6 +8,7 @@ import { bounds } from '../../host/bounds/bounds.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { harmlessJson, printable, withoutKeys } from '../../host/words/text.js';
 import { valueText } from '../../journal/records/stored.js';
+import type { Settings } from '../../rules/config/settings.js';
 import { type EngineEvent, exchangeLine, isEngineEvent } from '../outcome/events.js';
 import type { LogLevel } from '../outcome/outcome.js';
 import { LineLimit, type LineSource } from './line-limit.js';
@@ -21,11 +22,6 @@ export interface DaemonEvent {
   readonly level: LogLevel;
   readonly text: string;
   readonly [key: string]: string | number | boolean | undefined;
-}
-
-export interface LogSettings {
-  readonly level: ConfiguredLevel;
-  readonly format?: 'json' | 'text' | undefined;
 }
 
 export type Log = Awaited<ReturnType<typeof createLog>>;
@@ -50,6 +46,7 @@ export async function createLog(
     isBroken = true;
   });
   const stream: DestinationStream = isTerminal ? await openPretty() : file;
+  const asSentence = (line: string): string => sentence(line, isJournal);
   let isText = isJournal;
   const logger = pino(
     {
@@ -60,8 +57,7 @@ export async function createLog(
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       hooks: {
-        streamWrite: (line) =>
-          (isTerminal ? showOnTerminal : isText ? sentence(isJournal) : harmlessLine)(line),
+        streamWrite: (line) => (isTerminal ? showOnTerminal : isText ? asSentence : harmlessLine)(line),
       },
     },
     stream,
@@ -91,7 +87,7 @@ export async function createLog(
       write(event, at, text, keys);
     },
     /** Without a format, it is that of where stdout leads. */
-    configure({ level: next, format }: LogSettings): void {
+    configure({ level: next, format }: Settings['log']): void {
       logger.level = next;
       isText = format === undefined ? isJournal : format === 'text';
     },
@@ -151,24 +147,22 @@ const namesShown = [
 ] as const;
 
 /** A log line for people: `denied: why (principal support@helpdesk, id 01J...)`, behind its level and, outside of the journal, its time. */
-function sentence(isJournal: boolean): (written: string) => string {
-  return (written) => {
-    const line: Readonly<Record<string, unknown>> = Object(JSON.parse(withoutKeys(written)));
-    const word = (key: string): string => printable(valueText(line[key]));
-    const isOurs = ofSeveralLines.has(line['event']);
-    const text = isOurs
-      ? String(line['text'])
-          .split('\n')
-          .map((part) => printable(part.trim()))
-          .filter((part) => part !== '^')
-          .join('; ')
-      : line['event'] === 'audit-checkpoint'
-        ? 'the records so far are signed'
-        : word('text') || word('reason') || word('outcome');
-    const names = namesShown.filter((key) => word(key) !== '').map((key) => `${key} ${word(key)}`);
-    const start = isJournal ? `<${priorities[word('level')] ?? 6}>` : `${word('time')} ${word('level')} `;
-    return `${start}${word('event')}: ${text}${names.length === 0 ? '' : ` (${names.join(', ')})`}\n`;
-  };
+function sentence(written: string, isJournal: boolean): string {
+  const line: Readonly<Record<string, unknown>> = Object(JSON.parse(withoutKeys(written)));
+  const word = (key: string): string => printable(valueText(line[key]));
+  const isOurs = ofSeveralLines.has(line['event']);
+  const text = isOurs
+    ? String(line['text'])
+        .split('\n')
+        .map((part) => printable(part.trim()))
+        .filter((part) => part !== '^')
+        .join('; ')
+    : line['event'] === 'audit-checkpoint'
+      ? 'the records so far are signed'
+      : word('text') || word('reason') || word('outcome');
+  const names = namesShown.filter((key) => word(key) !== '').map((key) => `${key} ${word(key)}`);
+  const start = isJournal ? `<${priorities[word('level')] ?? 6}>` : `${word('time')} ${word('level')} `;
+  return `${start}${word('event')}: ${text}${names.length === 0 ? '' : ` (${names.join(', ')})`}\n`;
 }
 
 /** Events with lines of our own; in all others a LF is foreign, and could forge a line. */

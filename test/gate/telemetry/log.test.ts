@@ -6,8 +6,9 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { EngineEvent } from '../../../src/gate/outcome/events.js';
-import type { DaemonEvent, LogSettings } from '../../../src/gate/telemetry/log.js';
+import type { DaemonEvent } from '../../../src/gate/telemetry/log.js';
 import { bounds } from '../../../src/host/bounds/bounds.js';
+import type { Settings } from '../../../src/rules/config/settings.js';
 import { keyBytes, makeKey } from '../../../src/rules/keys/key.js';
 import { runProgram } from '../../kit/plain/program.js';
 import { projectRoot } from '../../kit/plain/root.js';
@@ -51,7 +52,7 @@ const backendLog = {
 const key = makeKey(Buffer.alloc(keyBytes, 13));
 
 /** The line of the backend, one of the daemon itself that has several lines, and one with a key of an HTTP listener that somebody said. */
-async function written(reader: 'terminal' | 'program', settings?: LogSettings): Promise<string> {
+async function written(reader: 'terminal' | 'program', settings?: Settings['log']): Promise<string> {
   const refused = 'the configuration is not replaced: ';
   const reports: readonly DaemonEvent[] = [
     { event: 'reload-failed', level: 'error', text: `${refused}a\n  b${hostile}` },
