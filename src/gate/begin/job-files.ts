@@ -1,5 +1,5 @@
-// Files of jobs, and crontabs, as root reads and replaces them. Their owners are other users, who may change them meanwhile: no link is
-// followed, nothing is done in a folder that a third user may write to, and a user's folder is changed with the rights of that user only.
+// Reads and replaces scripts and crontabs of other users, as root. Their owners may change them at the same time: no link is followed,
+// nothing is done in a folder that a third user may write to, and a user's folder is changed with the rights of that user only.
 
 import { spawnSync } from 'node:child_process';
 import {
@@ -25,6 +25,7 @@ import { listFiles, readIfThere, whyFailed, whyUnsafe } from '../../host/machine
 import { openRegular, tooLarge } from '../../host/machine/regular-file.js';
 import { CommandFault } from '../../host/output/output.js';
 import { exitCodes } from '../../host/ports/machine.js';
+import { bytesWords } from '../../host/words/words.js';
 import { kindOf, namesDoveadm } from './jobs.js';
 
 export interface JobFile {
@@ -44,7 +45,11 @@ export function nameOfJob(given: string): string {
 export function openJobFile(name: string): JobFile {
   const [, user] = /^crontab:(.+)$/.exec(name) ?? [];
   try {
-    return user === undefined ? openFile(name) : openCrontab(user);
+    const job = user === undefined ? openFile(name) : openCrontab(user);
+    // Another user wrote it, and the time to read it grows with the square of its length.
+    if (job.text.length > bounds.jobBytes)
+      throw refused(`${name} has more than ${bytesWords(bounds.jobBytes)}`);
+    return job;
   } catch (cause) {
     if (cause instanceof CommandFault) throw cause;
     throw refused(`${name}: ${whyFailed(cause)}`);
@@ -184,6 +189,15 @@ export function jobsHere(root = ''): ReadonlyMap<string, ReadonlySet<string>> {
   const jobs = new Map<string, Set<string>>();
   const add = (user: string, name: string): void =>
     void jobs.set(user, (jobs.get(user) ?? new Set()).add(name));
+  const scripts = new Map<string, boolean>();
+  const isJob = (script: string): boolean => {
+    const known = scripts.get(script);
+    if (known !== undefined || scripts.size >= bounds.jobScripts) return known === true;
+    const text = textOf(root, script);
+    const found = text.startsWith('#!') && namesDoveadm(text);
+    scripts.set(script, found);
+    return found;
+  };
   for (const path of places.flatMap((pattern) => pathsOf(root, pattern))) {
     const text = textOf(root, path);
     const own = path.startsWith('/var/spool/') ? basename(path) : undefined;
@@ -195,8 +209,7 @@ export function jobsHere(root = ''): ReadonlyMap<string, ReadonlySet<string>> {
       const user = own ?? line.trim().split(/\s+/)[line.startsWith('@') ? 1 : 5] ?? 'root';
       if (namesDoveadm(line)) add(user, own === undefined ? path : `crontab:${own}`);
       for (const [, script = ''] of line.matchAll(/\s(\/[\w./-]+)/g)) {
-        const called = textOf(root, script);
-        if (called.startsWith('#!') && namesDoveadm(called)) add(user, script);
+        if (isJob(script)) add(user, script);
       }
     }
   }
@@ -214,7 +227,7 @@ function pathsOf(root: string, pattern: string): readonly string[] {
 /** Empty for what is no file, or cannot be read. */
 function textOf(root: string, path: string): string {
   try {
-    return readIfThere(`${root}${path}`, bounds.configurationFileBytes) ?? '';
+    return readIfThere(`${root}${path}`, bounds.jobBytes) ?? '';
   } catch {
     return '';
   }

@@ -3,12 +3,11 @@
 
 import { whyLocal } from '../../doveadm/commands/catalog.js';
 import { readTypedCommand, whyLocalOption } from '../../doveadm/commands/typed-command.js';
-import { packageFolder } from '../../host/machine/process.js';
+import { dropInFolder } from '../../host/machine/process.js';
 import { CommandFault } from '../../host/output/output.js';
 import { isVariable, linesOfScript, type ScriptLine, withoutGlobals } from '../../rules/cli/script-lines.js';
 
-/** The folder of the drop-in, beside this program; of a checkout, as the packages have it. */
-const folder = packageFolder('bin', 'doveadm')?.pathname.replace(/\/$/, '') ?? '/usr/lib/dovegate/bin';
+const folder = dropInFolder();
 
 /** How the calls of a text are started: by a shell, by cron, or in a way that a line with PATH cannot change. */
 export type JobKind = 'script' | 'crontab' | 'other';

@@ -1,5 +1,6 @@
-// `dovegate move jobs` and `dovegate move back`: the line that makes the calls of a script or a crontab go to dovegate, and its end. Copies
-// of what was there lie in a folder of root alone, with a list: beside the file, cron or systemd might run them, and they hold passwords.
+// `dovegate move jobs` adds the line that makes the calls of a script or a crontab go to dovegate; `dovegate move back` takes it out.
+// Before a change the text is copied to a folder that only root can open. A copy beside the file could be run by cron or systemd, and
+// others could read the passwords in it.
 
 import { closeSync, constants, fsyncSync, lstatSync, openSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';

@@ -1,6 +1,7 @@
 // Whether the Dovecot of this machine serves doveadm at TCP ports of its own, past dovegate, who else needs them, and which commands it
 // takes, as its `doveconf -n` says.
 
+import { dropInFolder } from '../../host/machine/process.js';
 import { isOfThisMachine } from '../../host/ports/peer.js';
 import type { Settings } from '../../rules/config/settings.js';
 import type { DoveadmPort, DovecotFacts } from '../../rules/setup/doveconf.js';
@@ -38,7 +39,7 @@ export function lookAtNeighbours(dovecot: Neighbours): readonly Look[] {
   const proxy = warning(
     'doveadm_port',
     `doveadm_port = ${proxyPort}, as for proxies and directors, which need the doveadm ports of their backends: doveadm asks the passdb where each user is, which only root may, so "doveadm -S" of others ends with "passdb lookup failed"`,
-    `they use dovegate send, the drop-in (PATH=/usr/lib/dovegate/bin:$PATH), or doveadm -o doveadm_port=0${reused}`,
+    `they use dovegate send, the drop-in (PATH=${dropInFolder()}:$PATH), or doveadm -o doveadm_port=0${reused}`,
   );
   return [
     ...(isApiKeySet && ports.some(({ isHttp }) => isHttp) ? [panel] : []),

@@ -19,7 +19,7 @@ export interface Counted {
   readonly dialled: number;
 }
 
-/** From when on nobody else came, and what was counted last. */
+/** The last count, and since when no other client has connected. */
 export interface Quiet extends Counted {
   readonly since: string;
 }
@@ -67,7 +67,7 @@ export function writeQuiet({ baseDirectory }: Pick<DovecotFacts, 'baseDirectory'
 
 const dayMs = 86_400_000;
 
-/** `since`: from when on nobody else came. */
+/** `since`: no other client has connected after it. */
 export function lookAtOthers(
   now: Counted,
   before: Quiet | undefined,

@@ -204,6 +204,8 @@ const values = {
   besideFileBytes: '16MiB',
   configurationFileBytes: '32MiB',
   catalogBytes: '256KiB',
+  jobBytes: '256KiB',
+  jobScripts: 1000,
   addedCommands: 256,
   accessRequests: 1000,
   accessGrants: 10_000,

@@ -33,6 +33,11 @@ export function packageFolder(name: string, file: string): URL | undefined {
     .find((folder) => existsSync(new URL(file, folder)));
 }
 
+/** The folder of the drop-in doveadm, for PATH: beside this program; of a checkout, as the packages have it. */
+export function dropInFolder(): string {
+  return packageFolder('bin', 'doveadm')?.pathname.replace(/\/$/, '') ?? '/usr/lib/dovegate/bin';
+}
+
 /** Who reads what this process writes to stdout. systemd names the socket of its journal by device and inode. */
 export function readerOfStdout(): 'terminal' | 'journal' | 'program' {
   if (process.stdout.isTTY) return 'terminal';

@@ -12,7 +12,7 @@ export interface ScriptLine {
   readonly text: string;
   /** What stands in front of it on its line, its path included. */
   readonly before: string;
-  /** The words behind it; a variable among them is a number. */
+  /** The words after it. A number stands for a variable. */
   readonly words: readonly string[];
   /** The variable by whose name it is called. */
   readonly variable?: string;

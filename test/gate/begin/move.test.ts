@@ -18,6 +18,7 @@ import {
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { jobsHere, openJobFile } from '../../../src/gate/begin/job-files.js';
+import { bounds } from '../../../src/host/bounds/bounds.js';
 import { runWarm } from '../../kit/gate/warm-program.js';
 import { openFolder } from '../../kit/plain/folder.js';
 import { fakePrograms, searchIn } from '../../kit/plain/names.js';
@@ -39,6 +40,15 @@ function openSite(t: TestContext) {
   const run = (what: 'jobs' | 'back', ...args: string[]) =>
     runWarm(['move', what, '--copies', at('copies'), ...args]);
   return { at, put, run, read: (name: string) => readFileSync(at(name), 'utf8') };
+}
+
+/** A job of nobody in a folder of nobody, and a file of root. */
+function openHome(t: TestContext, mode: number) {
+  const site = openSite(t);
+  const secret = site.put('secret', 'secret\n', 0o600);
+  mkdirSync(site.at('home'));
+  chownSync(site.at('home'), nobody, nobody);
+  return { ...site, secret, job: site.put('home/job', script, mode, nobody) };
 }
 
 const isRoot = process.getuid?.() === 0;
@@ -126,6 +136,8 @@ asRoot('links, files with two names, and what others can write are refused, each
   refused.push([at('folder'), /it is a link, or no plain file/]);
   refused.push([put('binary', '#!/bin/sh\ndoveadm who\n', 0o755), /holds more than text/]);
   writeFileSync(at('binary'), Buffer.concat([Buffer.from(script), Buffer.from([0xff, 0xfe])]));
+  // bounds.jobBytes
+  refused.push([put('long', script + '#'.repeat(bounds.jobBytes)), /has more than 256 KiB/]);
   refused.push(['/var/spool/cron/crontabs/bob', /name it as crontab:bob/]);
   for (const [path, why] of refused) assert.match((await run('jobs', '--write', path)).text, why, path);
   assert.deepEqual(
@@ -137,11 +149,7 @@ asRoot('links, files with two names, and what others can write are refused, each
 asRoot(
   'another file, or a link, that takes the place of the file or of its folder meanwhile is not written',
   (t) => {
-    const { at, put, read } = openSite(t);
-    const secret = put('secret', 'secret\n', 0o600);
-    mkdirSync(at('home'));
-    chownSync(at('home'), nobody, nobody);
-    const job = put('home/job', script, 0o755, nobody);
+    const { at, put, read, secret, job } = openHome(t, 0o755);
     const begun = openJobFile(job);
     renameSync(job, `${job}.mine`);
     symlinkSync(secret, job);
@@ -165,11 +173,7 @@ asRoot(
 asRoot(
   'a name that the owner of the folder planted is replaced, and its target is not; the work is done by that user',
   (t) => {
-    const { at, put, read } = openSite(t);
-    const secret = put('secret', 'secret\n', 0o600);
-    mkdirSync(at('home'));
-    chownSync(at('home'), nobody, nobody);
-    const job = put('home/job', script, 0o555, nobody);
+    const { at, read, secret, job } = openHome(t, 0o555);
     symlinkSync(secret, at('home/.job.dovegate.new'));
     openJobFile(job).write(moved);
     assert.equal(read('home/job'), moved);
@@ -243,4 +247,9 @@ void test('jobs of cron that call doveadm are found with their users, also by th
       ['anna', 'crontab:anna'],
     ],
   );
+  // bounds.jobScripts
+  const others = Array.from({ length: bounds.jobScripts }, (_, n) => `1 1 * * * /bin/job${n}\n`).join('');
+  put('/var/spool/cron/anna', `${others}1 1 * * * /usr/local/bin/late\n`);
+  put('/usr/local/bin/late', script);
+  assert.ok(![...jobsHere(root).values()].some((names) => names.has('/usr/local/bin/late')));
 });

@@ -1,5 +1,5 @@
-// Goal: doctor says who else uses doveadm and what each needs, and for how long nobody came past dovegate. What must not happen: "nobody"
-// after a restart, when nothing was counted.
+// Goal: doctor says who else uses doveadm, what each needs, and since when no client has connected past dovegate. What must not happen: it
+// says that there was none where a restart began the count again.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { lookAtNeighbours } from '../../../src/gate/health/dovecot-look.js';
@@ -55,7 +55,7 @@ void test('panels, replication and proxies, with what each needs', () => {
     lookAtNeighbours({ ...none, series: '2.4', proxyPort: '24245' })[0]?.todo ?? '',
     /idle/,
   );
-  // Without a key nobody uses the HTTP port.
+  // The HTTP port cannot be used without a key.
   assert.deepEqual(
     lookAtNeighbours({ ...none, ports: [{ port: 8080, addresses: ['*'], isHttp: true }] }),
     [],
