@@ -16,10 +16,25 @@ import { onStop } from '../../host/machine/outputs.js';
 import { CommandFault, formatFault, plain, stderr } from '../../host/output/output.js';
 import { createProgress, openRawOutput } from '../../host/output/screen.js';
 import { formatWords } from '../../host/words/text.js';
-import { type Command, CommandFailed, type LogLine, type Session, SessionFault } from '../connect.js';
+import {
+  type Command,
+  CommandFailed,
+  type FailureReason,
+  type LogLine,
+  type Session,
+  SessionFault,
+} from '../connect.js';
 import { createReplyPrinter, parseUserList } from './reply-printer.js';
 import type { Format } from './row-printer.js';
 import { exitCodeOf, exitCodeOfFault, messageOfFault, type ServerDoor, tempFail } from './server-door.js';
+
+/** The refusals that a grant of access answers. A lock, a hold and a backend that refuses stay what they are. */
+const policySays: ReadonlySet<FailureReason | undefined> = new Set([
+  'denied',
+  'on-request',
+  'grant-over',
+  'grant-ended',
+]);
 
 export type UserSource =
   | { readonly kind: 'one'; readonly user: string }
@@ -103,8 +118,7 @@ export async function ask(question: Question): Promise<number> {
           const failure = await askOne(session, input);
           const broken = printer.endReply();
           // Without a code it is the backend's own answer.
-          isDenied =
-            question.onDenied !== undefined && failure?.code === 'NOPERM' && failure.reason !== undefined;
+          isDenied = question.onDenied !== undefined && policySays.has(failure?.reason);
           if (isDenied) question.onDenied?.();
           else releaseErrors();
           if (failure === undefined) {

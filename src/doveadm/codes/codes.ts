@@ -311,7 +311,7 @@ const table = {
     'correct `address` or `series`',
   ),
   'backend-refused': refused(
-    'TEMPFAIL',
+    'NOPERM',
     'backend {backend} does not allow this command: nothing ran',
     "Dovecot's `doveadm_allowed_commands` lacks the command; nothing ran",
     'add it to that setting of the backend, or take it out of the policy',
@@ -424,7 +424,7 @@ const table = {
     'find out whether it ran, then send it again; `dovegate audit show ID` names the operator',
   ),
   'grant-ended': refused(
-    'TEMPFAIL',
+    'NOPERM',
     'its grant ended while it ran',
     'its grant was revoked or its time was over while it ran; the client reads `outcome-unknown` where it had been sent',
     'ask for access again',

@@ -272,6 +272,8 @@ void test('send --request asks nothing where a rule or a grant allows the comman
   // What a backend denies, no approver can change.
   for (const [status, text, exit] of [
     ['-NOPERM', 'Permission denied', 77],
+    ['-NOPERM', 'dovegate: backend mail1 does not allow this command: nothing ran [backend-refused]', 77],
+    ['-NOPERM', 'dovegate: bob@example.com is locked by the operators [locked]', 77],
     ['-TEMPFAIL', 'dovegate: over the rate [over-limit]', 75],
   ] as const) {
     const gate = await openGate(t, { send: [[status, text]] });

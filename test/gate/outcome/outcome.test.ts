@@ -61,7 +61,7 @@ const table: readonly Row[] = [
   ['queue full', refused('queue-full'), 'TEMPFAIL failed queue-full !'],
   ['queue timeout', refused('queue-timeout'), 'TEMPFAIL failed queue-timeout !'],
   ['drained', { kind: 'drained', backend }, 'TEMPFAIL failed backend-drained !'],
-  ['refused by the backend', { kind: 'backend-refused', backend }, 'TEMPFAIL failed backend-refused !'],
+  ['refused by the backend', { kind: 'backend-refused', backend }, 'NOPERM failed backend-refused !'],
   ['draining', refused('draining'), 'TEMPFAIL failed draining !'],
   ['reserve', refused('audit-reserve'), 'TEMPFAIL failed audit-reserve !'],
   ['journal', unrecorded(false), 'TEMPFAIL failed audit-failed !'],

@@ -85,7 +85,7 @@ onDovecot(
     ];
     for (const words of asked) {
       const { exit, text } = await gateway.doveadm(words, { stdin: 'Subject: a\n\nb\n' });
-      assert.equal(exit, 75, text);
+      assert.equal(exit, 77, text);
       assert.match(text, /does not allow this command: nothing ran/);
     }
     const failed = (await gateway.finish('completion')).filter(({ outcome }) => outcome !== 'ok');
