@@ -36,13 +36,10 @@ const whole = ['client/doveadm/doveadm', 'gate/cli/serve-command', 'journal/file
 const readers = ['page/look-thread', 'rules/setup/configuration-thread'];
 /** The same of the daemon, but for what it loads later: a start reads no part that others of the program need. */
 const daemon = ['gate/daemon/serve'];
-/** What imports any of these, or the printer of a log, when it is called loads that file, and has no copy of it. */
+/** What imports any of these when it is called loads that file, and has no copy of it. */
 const apart = {
   name: 'apart',
   setup(bundler) {
-    bundler.onResolve({ filter: /^pino-pretty$/ }, ({ path, kind }) =>
-      kind === 'dynamic-import' ? { path: `./${path}.js`, external: true } : undefined,
-    );
     bundler.onResolve({ filter: /^\./ }, ({ path, kind, resolveDir }) => {
       const name = relative(join(root, 'src'), join(resolveDir, path)).replace(/\.js$/, '');
       return kind === 'dynamic-import' && [...entries, ...whole, ...daemon, ...list].includes(name)
@@ -90,7 +87,7 @@ const built = await Promise.all([
   build({
     ...program,
     splitting: false,
-    entryPoints: { ...Object.fromEntries(named(whole)), 'pino-pretty': 'pino-pretty' },
+    entryPoints: Object.fromEntries(named(whole)),
   }),
   build({ ...program, entryPoints: Object.fromEntries(named(readers)), chunkNames: 'thread-[name]-[hash]' }),
   build({

@@ -63,7 +63,7 @@ export async function page({ door }: PageProcessOptions): Promise<number> {
   nameProcess('page');
   // The gate's commands have priority over people who look at them.
   yieldToOthers();
-  const log = await createLog('info', readerOfStdout(), systemClock);
+  const log = createLog('info', readerOfStdout(), systemClock);
   const fatal = watchFatalErrors(log);
   const opened = new Opened(log);
   let code: number = exitCodes.ok;

@@ -70,7 +70,7 @@ function stateDirectory(): string {
 async function run(door: string, state: string): Promise<number> {
   nameProcess('ship');
   yieldToOthers();
-  const log = await createLog('info', readerOfStdout(), systemClock);
+  const log = createLog('info', readerOfStdout(), systemClock);
   const fatal = watchFatalErrors(log);
   const opened = new Opened(log);
   let code: number = exitCodes.ok;

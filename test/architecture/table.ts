@@ -55,7 +55,7 @@ export const modules: Readonly<Record<string, ModuleRule>> = {
     'outcome lookup now door',
     'codes log log-codes loop-lag metrics',
     '',
-    'pino pino-pretty prom-client',
+    'pino prom-client',
   ),
   'gate/admin': rule('outcome now door', 'access admin pages'),
   // It talks to clients, backends and Dovecot's auth service: nothing that talks to a receiver or a browser is here.

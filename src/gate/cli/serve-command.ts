@@ -12,7 +12,9 @@ export function runServe(args: readonly string[]): Promise<number> {
 export function addServe(program: Command, end: End): void {
   program
     .command('serve')
-    .description('run the daemon in the foreground; logs to stdout as JSON lines (pretty on a terminal)')
+    .description(
+      'run the daemon in the foreground; logs to stdout as JSON lines (a sentence a line on a terminal)',
+    )
     .addOption(configOption())
     .option('--no-last', 'while the file has problems, do not serve the configuration that was served last')
     .action(async (options: ServeOptions) => {

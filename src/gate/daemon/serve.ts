@@ -48,7 +48,7 @@ export async function serve({ config, last }: ServeOptions): Promise<number> {
     process.stderr.write(`${why}\n`);
     return exitCodes.notPermitted;
   }
-  const log = await createLog('info', readerOfStdout(), systemClock);
+  const log = createLog('info', readerOfStdout(), systemClock);
   // Before everything else: an uncaught error ends every phase in order.
   const fatal = watchFatalErrors(log);
   const opened = new Opened(log);

@@ -3,7 +3,7 @@
 // (unwritable lines are dropped and counted). Every line passes the limit of its code. Text of clients and backends is one JSON string,
 // never a key, and can neither end a line nor begin one. No secret gets here.
 
-import { type DestinationStream, destination, pino, stdTimeFunctions } from 'pino';
+import { destination, pino, stdTimeFunctions } from 'pino';
 import { bounds } from '../../host/bounds/bounds.js';
 import type { Clock } from '../../host/ports/machine.js';
 import { harmlessJson, printable, withoutKeys } from '../../host/words/text.js';
@@ -24,16 +24,10 @@ export interface DaemonEvent {
   readonly [key: string]: string | number | boolean | undefined;
 }
 
-export type Log = Awaited<ReturnType<typeof createLog>>;
+export type Log = ReturnType<typeof createLog>;
 
 /** No method of it waits or throws: unwritable lines are dropped. */
-export async function createLog(
-  level: ConfiguredLevel,
-  reader: 'terminal' | 'journal' | 'program',
-  clock: Clock,
-) {
-  const isTerminal = reader === 'terminal';
-  const isJournal = reader === 'journal';
+export function createLog(level: ConfiguredLevel, reader: 'terminal' | 'journal' | 'program', clock: Clock) {
   const file = destination({ dest: 1, sync: false, minLength: 0, maxLength: bounds.logWaitingBytes });
   let dropped = 0;
   file.on('drop', () => {
@@ -45,9 +39,7 @@ export async function createLog(
     dropped += 1;
     isBroken = true;
   });
-  const stream: DestinationStream = isTerminal ? await openPretty() : file;
-  const asSentence = (line: string): string => sentence(line, isJournal);
-  let isText = isJournal;
+  let isText = reader !== 'program';
   const logger = pino(
     {
       level,
@@ -57,10 +49,10 @@ export async function createLog(
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       hooks: {
-        streamWrite: (line) => (isTerminal ? showOnTerminal : isText ? asSentence : harmlessLine)(line),
+        streamWrite: (line) => (isText ? sentence(line, reader === 'journal') : harmlessLine(line)),
       },
     },
-    stream,
+    file,
   );
   const limit = new LineLimit(clock, ({ code: type, source, level: at, count }) => {
     const text = `${count} more lines "${type}" within a second were not written`;
@@ -89,7 +81,7 @@ export async function createLog(
     /** Without a format, it is that of where stdout leads. */
     configure({ level: next, format }: Settings['log']): void {
       logger.level = next;
-      isText = format === undefined ? isJournal : format === 'text';
+      isText = format === undefined ? reader !== 'program' : format === 'text';
     },
     get dropped(): number {
       return dropped;
@@ -101,7 +93,7 @@ export async function createLog(
     /** Writes the counts of suppressed lines, and resolves when every line so far is out or dropped, which may be never. */
     flush(): Promise<void> {
       limit.flush();
-      if (isTerminal || isBroken) return Promise.resolve();
+      if (isBroken) return Promise.resolve();
       // A line that libuv's pool is writing is in no buffer of this thread, and an exit would lose it: the callback of an empty write after
       // it shows when it is out.
       return new Promise((resolve) => {
@@ -111,18 +103,6 @@ export async function createLog(
       });
     },
   };
-}
-
-/** Loaded for a terminal only: a service never needs it. */
-async function openPretty(): Promise<DestinationStream> {
-  const { default: pretty } = await import('pino-pretty');
-  return pretty({
-    destination: 1,
-    messageKey: 'text',
-    ignore: 'event',
-    messageFormat: '{event}: {text}',
-    sync: true,
-  });
 }
 
 /** As the journal of systemd reads them at the beginning of a line. */
@@ -173,19 +153,7 @@ const ofSeveralLines: ReadonlySet<unknown> = new Set<LogCode>([
   'internal-error',
 ]);
 
-/** A log line before pretty-printing, with terminal controls made visible. */
-function showOnTerminal(written: string): string {
-  const line = withoutKeys(written);
-  const keepsLines = ofSeveralLines.has(Reflect.get(Object(JSON.parse(line)), 'event'));
-  const shown: unknown = JSON.parse(line, (key, value: unknown) => {
-    if (typeof value !== 'string') return value;
-    const lines = keepsLines && key === 'text' ? value.split('\n') : [value];
-    return lines.map(printable).join('\n    ');
-  });
-  return `${JSON.stringify(shown)}\n`;
-}
-
-/** The same for a JSON line: the value stays equal, for people who print the log with `cat` or `journalctl`. */
+/** A JSON line with terminal controls made visible: the value stays equal, for people who print the log with `cat` or `journalctl`. */
 function harmlessLine(line: string): string {
   return `${withoutKeys(harmlessJson(line.trimEnd()))}\n`;
 }

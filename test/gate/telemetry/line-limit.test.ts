@@ -70,7 +70,7 @@ void test('the log writes the bound and one line with the number, also where it 
   const writer = `
 const { createLog } = await import(${JSON.stringify(of('gate/telemetry/log'))});
 const { systemClock } = await import(${JSON.stringify(of('host/machine/clock'))});
-const log = await createLog('info', 'program', systemClock);
+const log = createLog('info', 'program', systemClock);
 const ended = { kind: 'session-closed', level: 'warn', listener: 'support', session: 's', reason: 'wire-fault', exchanges: 0 };
 for (let n = 0; n < 3800; n += 1) log.observe(ended);
 await log.flush();
